@@ -1,0 +1,44 @@
+/** What the proxy itself says no with. What the upstream answers is never a fault. */
+
+interface FaultShape {
+  readonly status: number;
+  /** Anthropic's error type (https://docs.anthropic.com/en/api/errors). */
+  readonly type: string;
+  /** Seconds after which asking again may help; "never" stops clients that would retry for nothing. */
+  readonly retryAfterSeconds: number | "never";
+}
+
+/** The closed table: a new fault is one row. */
+export const FAULTS = {
+  unauthenticated: { status: 401, type: "authentication_error", retryAfterSeconds: "never" },
+  sandbox_inactive: { status: 403, type: "permission_error", retryAfterSeconds: "never" },
+  authority_unavailable: { status: 503, type: "api_error", retryAfterSeconds: 5 },
+  path_not_allowed: { status: 403, type: "permission_error", retryAfterSeconds: "never" },
+  path_unknown: { status: 404, type: "not_found_error", retryAfterSeconds: "never" },
+  body_too_large: { status: 413, type: "request_too_large", retryAfterSeconds: "never" },
+  body_timeout: { status: 408, type: "timeout_error", retryAfterSeconds: 1 },
+  body_cut: { status: 400, type: "invalid_request_error", retryAfterSeconds: "never" },
+  overloaded: { status: 503, type: "api_error", retryAfterSeconds: 1 },
+  draining: { status: 503, type: "api_error", retryAfterSeconds: 5 },
+  ledger_unavailable: { status: 503, type: "api_error", retryAfterSeconds: 5 },
+  upstream_unreachable: { status: 502, type: "api_error", retryAfterSeconds: 1 },
+  upstream_timeout: { status: 504, type: "api_error", retryAfterSeconds: 1 },
+  upstream_refused_credential: { status: 502, type: "api_error", retryAfterSeconds: "never" },
+  internal_error: { status: 500, type: "api_error", retryAfterSeconds: 1 },
+} as const satisfies Record<string, FaultShape>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+/**
+ * Our own no. `message` goes to the sandbox, so it holds no host, key, token or SQL;
+ * the detail is in `cause`, which is logged and never sent.
+ */
+export class Fault extends Error {
+  readonly code: FaultCode;
+
+  constructor(code: FaultCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.name = "Fault";
+    this.code = code;
+  }
+}

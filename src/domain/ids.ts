@@ -1,0 +1,12 @@
+/** Mints a ULID (https://github.com/ulid/spec): 26 characters that sort by time. Handed in by the program's entry. */
+export type NewId = () => string;
+
+/** A new request id: `ar-` and a ULID. */
+export function generateRequestId(newId: NewId): string {
+  return `ar-${newId()}`;
+}
+
+/** A new trace id: `at-` and a ULID. */
+export function generateTraceId(newId: NewId): string {
+  return `at-${newId()}`;
+}

@@ -1,0 +1,45 @@
+import type { FaultCode } from "./fault.ts";
+import type { Trace } from "./trace.ts";
+import type { Closing, OpenCall } from "./usage.ts";
+
+/** How often a fault was answered to a sandbox in one minute. An unknown caller has empty ids. */
+export interface RefusalCount {
+  readonly workspaceId: string;
+  readonly sandboxId: string;
+  readonly fault: FaultCode;
+  /** Start of the minute, milliseconds since the epoch, UTC. */
+  readonly minute: number;
+  readonly count: number;
+}
+
+/**
+ * The hot path's record, on this machine. Every promise resolves when its write is committed: from then on it
+ * survives the death of the process. Commits are grouped; no transaction takes more than about 20 ms.
+ *
+ * After a failed commit `open` rejects with `Fault` `ledger_unavailable` until a probe write succeeds.
+ */
+export interface Ledger {
+  /**
+   * Commits the call's open row, and its trace where that is new. `trace.updatedAt` moves an existing trace's activity on.
+   * Rejects with `Fault` `ledger_unavailable`; then nothing was written.
+   */
+  readonly open: (call: OpenCall, trace: Trace) => Promise<void>;
+  /**
+   * Commits the call's end and moves its trace's totals, in one transaction.
+   * Rejects with `Fault` `ledger_unavailable` where the commit failed; the closing is then kept and tried again until it
+   * is written, so nothing is lost while the process lives. Closing twice counts once.
+   */
+  readonly close: (call: OpenCall, closing: Closing) => Promise<void>;
+  /** Makes the trace known, or moves its activity on, for a call that has no row. Rejects like `open`. */
+  readonly join: (trace: Trace) => Promise<void>;
+  /** Adds refusals to their counters. Rejects like `open`. */
+  readonly countRefusals: (counts: readonly RefusalCount[]) => Promise<void>;
+  /** Closes the rows that other runs than `instanceId` left open, as `unknown`; resolves to how many. */
+  readonly sweep: (instanceId: string) => Promise<number>;
+  /** Rows that are open now. */
+  readonly openCount: () => number;
+  /** Null where calls can be recorded, else why not, in words for an operator. */
+  readonly trouble: () => string | null;
+  /** Commits what waits and closes the file. */
+  readonly end: () => Promise<void>;
+}

@@ -1,0 +1,21 @@
+import type { Fault } from "./fault.ts";
+import type { Sandbox } from "./sandbox.ts";
+import type { Closing, OpenCall } from "./usage.ts";
+
+/** How a look-up of a proxy token ended; `cached` and `grace` asked nobody. */
+export type LookupOutcome = "cached" | "known" | "unknown" | "grace" | "unavailable";
+
+/** How a call looks from outside: logs and metrics. It never throws and never holds a key or a token. */
+export interface Observe {
+  /** A billed call has ended: one log line, and the metrics of it. `overheadMs` is what the proxy itself added. */
+  readonly callEnded: (call: OpenCall, closing: Closing, timing: { readonly overheadMs: number }) => void;
+  /** We said no. `sandbox` is null where nobody knows who asked. */
+  readonly refused: (requestId: string, fault: Fault, sandbox: Sandbox | null) => void;
+  /** A call passed that has no row. `route` is one of the proxy's own route names, never a client's words. */
+  readonly passed: (requestId: string, route: string, status: number) => void;
+  readonly lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => void;
+  /** The upstream answered 401: the operator's own credential is bad. */
+  readonly credentialRefused: (requestId: string, credentialId: string) => void;
+  /** Something an operator should know. `fields` are plain data. */
+  readonly note: (level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>) => void;
+}

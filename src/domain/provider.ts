@@ -1,0 +1,36 @@
+import type { Reading } from "./reading.ts";
+
+/** One event of a streamed answer: its `event:` name (may be empty) and its `data:` text. */
+export interface Part {
+  readonly event: string;
+  readonly data: string;
+}
+
+/** The operator's credential, as it is put on a request to the upstream. */
+export interface Credential {
+  readonly header: string;
+  readonly value: string;
+  /** Names the credential in rows and logs without being it. */
+  readonly id: string;
+}
+
+/**
+ * One upstream dialect: pure folds. No clock, no network, no throw.
+ * What it does not know leaves the reading as it was. Counts are replaced, never added.
+ */
+export interface Provider {
+  /** As it stands in `usage.provider`. */
+  readonly name: string;
+  /** Reads a whole JSON answer, of any status. What is not JSON leaves the reading not whole. */
+  readonly parseNonStreamingResponse: (body: string) => Reading;
+  /** Folds one event into the reading. */
+  readonly parseStreamEvent: (reading: Reading, part: Part) => Reading;
+  /** The reading with its output estimated from the text that passed, where the upstream did not name it. */
+  readonly estimate: (reading: Reading) => Reading;
+  /** Request headers in which clients and the operator put credentials; removed before the operator's goes in. */
+  readonly credentialHeaders: readonly string[];
+  /** Headers that are added only where the client sent none, as [name, value]. */
+  readonly defaultHeaders: readonly (readonly [string, string])[];
+  /** The answer header that carries the upstream's own request id. */
+  readonly requestIdHeader: string;
+}

@@ -1,0 +1,60 @@
+/** What is known of one answer's cost so far. Providers fold answers into it; it is never changed in place. */
+export interface Reading {
+  readonly messageId: string | null;
+  /** The model in the answer, which is what was served and is what is priced. */
+  readonly servedModel: string | null;
+  /** The upstream's stop reason. */
+  readonly stopReason: string | null;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cacheCreationInputTokens: number;
+  readonly cacheReadInputTokens: number;
+  /** 5-minute cache writes; with `cacheCreation1hTokens` they sum to `cacheCreationInputTokens` wherever the split is named. */
+  readonly cacheCreation5mTokens: number;
+  readonly cacheCreation1hTokens: number;
+  /** A breakdown of `outputTokens`, not an addition. */
+  readonly thinkingTokens: number;
+  /** Counts by server tool, as the wire names them (`web_search_requests`, …). */
+  readonly serverToolUse: Readonly<Record<string, number>>;
+  readonly serviceTier: string | null;
+  readonly inferenceGeo: string | null;
+  readonly speed: string | null;
+  /** The wire's `iterations`, whole: each entry with its own counts and model. */
+  readonly iterations: readonly Readonly<Record<string, unknown>>[];
+  /** The type of the error that the upstream answered, in a body or in the middle of a stream. */
+  readonly errorType: string | null;
+  /** A first content delta has come (or a whole message). */
+  readonly hasContent: boolean;
+  /** Characters of text, thinking and tool input that passed: the ground of an estimate. */
+  readonly contentCharacters: number;
+  /** Input and cache counts have been named by the upstream. */
+  readonly hasInput: boolean;
+  /** The output count is the upstream's last word. */
+  readonly hasFinalOutput: boolean;
+  /** The answer is whole: `message_stop`, or a JSON body to its end. */
+  readonly isWhole: boolean;
+}
+
+export const EMPTY_READING: Reading = {
+  messageId: null,
+  servedModel: null,
+  stopReason: null,
+  inputTokens: 0,
+  outputTokens: 0,
+  cacheCreationInputTokens: 0,
+  cacheReadInputTokens: 0,
+  cacheCreation5mTokens: 0,
+  cacheCreation1hTokens: 0,
+  thinkingTokens: 0,
+  serverToolUse: {},
+  serviceTier: null,
+  inferenceGeo: null,
+  speed: null,
+  iterations: [],
+  errorType: null,
+  hasContent: false,
+  contentCharacters: 0,
+  hasInput: false,
+  hasFinalOutput: false,
+  isWhole: false,
+};

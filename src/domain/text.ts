@@ -1,0 +1,15 @@
+/** The most that is kept of a string that a client chose, in UTF-8 bytes. */
+export const MAX_CLIENT_STRING_BYTES = 256;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The string cut to `MAX_CLIENT_STRING_BYTES`, never within a character. */
+export function cutClientString(text: string): string {
+  if (text.length * 3 <= MAX_CLIENT_STRING_BYTES) return text;
+  const bytes = encoder.encode(text);
+  if (bytes.length <= MAX_CLIENT_STRING_BYTES) return text;
+  let end = MAX_CLIENT_STRING_BYTES;
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return decoder.decode(bytes.subarray(0, end));
+}

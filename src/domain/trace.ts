@@ -1,0 +1,23 @@
+/** One agent session: the calls that belong together. Its key is (workspaceId, id). */
+export interface Trace {
+  readonly id: string;
+  /** The sandbox whose call made the trace. */
+  readonly sandboxId: string;
+  readonly workspaceId: string;
+  /** `header`, an agent's name such as `claude-code`, or `auto`. */
+  readonly source: string;
+  /** Milliseconds since the epoch, UTC. */
+  readonly createdAt: number;
+  /** Time of the latest activity, milliseconds since the epoch, UTC. */
+  readonly updatedAt: number;
+}
+
+export interface TraceWithStats extends Trace {
+  /** Billed calls that went upstream and have ended. */
+  readonly requestCount: number;
+  readonly totalInputTokens: number;
+  readonly totalOutputTokens: number;
+}
+
+/** The longest trace id that is accepted from a client, in visible ASCII characters. */
+export const MAX_TRACE_ID_LENGTH = 128;

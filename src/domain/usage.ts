@@ -1,0 +1,122 @@
+import type { Reading } from "./reading.ts";
+
+/** How a billed call stopped. `unknown`: the proxy died with it, and nobody saw. `proxy_cut`: we cut it, at the end of a drain. */
+export type Ending = "completed" | "client_left" | "upstream_error" | "upstream_broke" | "proxy_cut" | "unknown";
+
+/** How far a row's counts can be trusted. */
+export type Trust = "exact" | "estimated" | "unknown";
+
+/** What is known of a billed call when it is admitted; committed before its first byte goes upstream. */
+export interface OpenCall {
+  /** `ar-` and a ULID. */
+  readonly id: string;
+  /** The run of the proxy that opened the row: a sweep closes those of earlier runs. */
+  readonly instanceId: string;
+  readonly workspaceId: string;
+  readonly sandboxId: string;
+  readonly traceId: string;
+  readonly kind: "message" | "batch_line";
+  readonly provider: string;
+  readonly requestedModel: string;
+  readonly streaming: boolean;
+  /** Admission, milliseconds since the epoch, UTC. */
+  readonly createdAt: number;
+  readonly maxTokens: number | null;
+  readonly requestBytes: number;
+  /** SHA-256 of the bytes of `messages`, hex. */
+  readonly messagesHash: string | null;
+  readonly agentId: string | null;
+  readonly parentAgentId: string | null;
+  readonly agentType: string | null;
+  readonly requestClass: string | null;
+  readonly promptId: string | null;
+  readonly client: string | null;
+  readonly tokenId: string | null;
+  readonly credentialId: string | null;
+}
+
+/** How a call ended and what it used. */
+export interface Closing {
+  readonly ending: Ending;
+  readonly trust: Trust;
+  /** The upstream's HTTP status; null where none came. */
+  readonly status: number | null;
+  readonly upstreamRequestId: string | null;
+  /** Milliseconds from admission to the last byte. */
+  readonly duration: number | null;
+  /** Milliseconds from admission to the first content delta. */
+  readonly ttft: number | null;
+  readonly reading: Reading;
+}
+
+/** A closed row of `usage`. `revision` grows with each later change of the same row. */
+export interface UsageRow {
+  readonly call: OpenCall;
+  readonly closing: Closing;
+  readonly revision: number;
+}
+
+/** Revisions, from weak to strong: a real close beats a sweep. */
+export const REVISION = { open: 0, swept: 1, closed: 2 } as const;
+
+/** One row as `/internal/traces/:id` shows it. Durations in ms, times in ms since the epoch. */
+export interface TokenUsage {
+  readonly id: string;
+  readonly traceId?: string;
+  readonly sandboxId: string;
+  readonly workspaceId: string;
+  readonly provider: string;
+  /** The served model, or the requested one where no answer named one. */
+  readonly model: string;
+  readonly messageId?: string;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cacheCreationInputTokens: number;
+  readonly cacheReadInputTokens: number;
+  readonly streaming: boolean;
+  readonly duration: number;
+  readonly ttft: number;
+  readonly createdAt: number;
+  readonly ending: Ending | "open";
+  readonly trust: Trust;
+  readonly status?: number;
+  readonly errorType?: string;
+  readonly stopReason?: string;
+  readonly requestedModel: string;
+  readonly upstreamRequestId?: string;
+  readonly cacheCreation5mInputTokens: number;
+  readonly cacheCreation1hInputTokens: number;
+  readonly thinkingTokens: number;
+  readonly serverToolUse?: Readonly<Record<string, number>>;
+  readonly serviceTier?: string;
+  readonly inferenceGeo?: string;
+  readonly speed?: string;
+  readonly iterations?: readonly Readonly<Record<string, unknown>>[];
+  readonly agentId?: string;
+  readonly parentAgentId?: string;
+  readonly agentType?: string;
+  readonly requestClass?: string;
+  readonly promptId?: string;
+  readonly client?: string;
+}
+
+/** Totals of the ended calls of one provider and model. */
+export interface UsageSummary {
+  readonly provider: string;
+  readonly model: string;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cacheCreationInputTokens: number;
+  readonly cacheReadInputTokens: number;
+  readonly requestCount: number;
+}
+
+/** What a query is narrowed to; null stands for "all". */
+export interface QueryOpts {
+  readonly workspaceId: string | null;
+  readonly sandboxId: string | null;
+  /** Milliseconds since the epoch; rows from then on. */
+  readonly since: number | null;
+  readonly limit: number;
+  readonly offset: number;
+}
