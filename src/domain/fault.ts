@@ -24,6 +24,8 @@ export const FAULTS = {
   upstream_unreachable: { status: 502, type: "api_error", retryAfterSeconds: 1 },
   upstream_timeout: { status: 504, type: "api_error", retryAfterSeconds: 1 },
   upstream_refused_credential: { status: 502, type: "api_error", retryAfterSeconds: "never" },
+  /** Nobody is left to read it; 499 is nginx's word for it. */
+  client_left: { status: 499, type: "api_error", retryAfterSeconds: "never" },
   internal_error: { status: 500, type: "api_error", retryAfterSeconds: 1 },
 } as const satisfies Record<string, FaultShape>;
 

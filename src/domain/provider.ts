@@ -23,6 +23,8 @@ export interface Provider {
   readonly name: string;
   /** Reads a whole JSON answer, of any status. What is not JSON leaves the reading not whole. */
   readonly parseNonStreamingResponse: (body: string) => Reading;
+  /** The top-level keys of a JSON answer that `parseNonStreamingResponse` reads; the others need not be handed to it. */
+  readonly answerKeys: readonly string[];
   /** Folds one event into the reading. */
   readonly parseStreamEvent: (reading: Reading, part: Part) => Reading;
   /** The reading with its output estimated from the text that passed, where the upstream did not name it. */

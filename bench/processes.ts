@@ -1,0 +1,100 @@
+/** The processes of a bench, on Linux: started, waited for and looked at through /proc. */
+
+/** Clock ticks a second in /proc/PID/stat: 100 on every Linux that Deno runs on (`getconf CLK_TCK`). */
+const TICKS_A_SECOND = 100;
+const START_MS = 30_000;
+const POLL_MS = 20;
+
+export interface Running {
+  readonly pid: number;
+  /** Ends it and resolves when it is gone. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Starts a program whose output goes to the file `log`. It sees of the environment only what Deno itself needs, and `env`. */
+export function startProcess(
+  command: string,
+  args: readonly string[],
+  options: { readonly log: string; readonly env: Readonly<Record<string, string>> },
+): Running {
+  // Through a shell, because a child's output can go to a file in no other way; `exec` leaves no shell behind.
+  const child = new Deno.Command("/bin/sh", {
+    args: ["-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", options.log, command, ...args],
+    clearEnv: true,
+    env: { ...ownEnvironment(), ...options.env },
+    stdin: "null",
+  }).spawn();
+  return {
+    pid: child.pid,
+    stop: async () => {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // It has ended already.
+      }
+      await child.status;
+    },
+  };
+}
+
+export function startDeno(
+  args: readonly string[],
+  options: { readonly log: string; readonly env: Readonly<Record<string, string>> },
+): Running {
+  return startProcess(Deno.execPath(), ["run", "-A", "--no-check", ...args], options);
+}
+
+/** CPU time of a process and its children so far, milliseconds, in steps of 10. */
+export function cpuMs(pid: number): number {
+  return family(pid).reduce((sum, member) => {
+    // The name, in brackets, may hold anything; utime and stime are the 12th and 13th fields after it (proc(5)).
+    const fields = Deno.readTextFileSync(`/proc/${member}/stat`).replace(/^.*\) /s, "").split(" ");
+    return sum + (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_A_SECOND;
+  }, 0);
+}
+
+/** Resident memory of a process and its children, MB. */
+export function rssMb(pid: number): number {
+  const kilobytes = family(pid).map((member) => Deno.readTextFileSync(`/proc/${member}/status`).match(/VmRSS:\s+(\d+)/)?.[1]);
+  return kilobytes.reduce((sum, value) => sum + Number(value ?? 0) / 1024, 0);
+}
+
+/** Ports that are free now, all different. */
+export function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+  const ports = listeners.map((listener) => (listener.addr as Deno.NetAddr).port);
+  for (const listener of listeners) listener.close();
+  return ports;
+}
+
+/** Resolves when `path` on that port answers 200, or, without a path, when it takes a connection. */
+export async function answering(port: number, path: string | null): Promise<void> {
+  const deadline = performance.now() + START_MS;
+  for (let last: unknown = null;; await new Promise((resolve) => setTimeout(resolve, POLL_MS))) {
+    if (performance.now() > deadline) throw new Error(`nothing answers on port ${port}: ${last}`);
+    try {
+      if (path === null) {
+        (await Deno.connect({ hostname: "127.0.0.1", port })).close();
+        return;
+      }
+      const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+      last = `${answer.status} ${await answer.text()}`;
+      if (answer.ok) return;
+    } catch (error) {
+      last = error;
+    }
+  }
+}
+
+function family(pid: number): number[] {
+  const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
+  return [pid, ...children.split(" ").filter((text) => text !== "").map(Number)];
+}
+
+function ownEnvironment(): Record<string, string> {
+  const names = ["PATH", "HOME", "DENO_DIR", "TMPDIR"];
+  return Object.fromEntries(names.flatMap((name) => {
+    const value = Deno.env.get(name);
+    return value === undefined ? [] : [[name, value]];
+  }));
+}

@@ -1,0 +1,146 @@
+/**
+ * The upstream of the benches, as a process of its own: bytes rendered beforehand on raw sockets, so that it costs less than
+ * what is measured. Not HTTP in general: it understands the requests of the benches, plain or chunked, one at a time.
+ *
+ *     deno run -A bench/upstream.ts PORT
+ */
+import { Buffer } from "node:buffer";
+import { type Ask, askOf, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
+
+const MAX_REQUEST_BYTES = 256 * 1024;
+const TICK_MS = 5;
+
+/** An answer as it goes out: the head, each event as an HTTP chunk, and the end. */
+interface Rendered {
+  readonly ask: Ask;
+  readonly head: Buffer<ArrayBuffer>;
+  readonly chunks: readonly { readonly bytes: Buffer<ArrayBuffer>; readonly stampAt: number }[];
+  readonly end: Buffer<ArrayBuffer>;
+}
+
+const rendered = new Map<string, Rendered>();
+const encoder = new TextEncoder();
+/** Whoever waits for a time, by tick. */
+const waiting = new Map<number, (() => void)[]>();
+let lastTick = tickNow();
+
+if (import.meta.main) {
+  setInterval(wake, TICK_MS);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: Number(Deno.args[0]) });
+  console.log("listening");
+  for await (const connection of listener) converse(connection).catch(() => {});
+}
+
+async function converse(connection: Deno.TcpConn): Promise<void> {
+  connection.setNoDelay();
+  const buffer = Buffer.alloc(MAX_REQUEST_BYTES);
+  let held = 0;
+  try {
+    while (true) {
+      const load = loadOf(buffer.subarray(0, held));
+      if (load !== null) {
+        held = 0;
+        await answer(connection, answerTo(load));
+        continue;
+      }
+      const read = await connection.read(buffer.subarray(held));
+      if (read === null) return;
+      held += read;
+    }
+  } finally {
+    connection.close();
+  }
+}
+
+/** What the request asks for, once it is whole; null before. */
+function loadOf(bytes: Buffer): string | null {
+  const headEnd = bytes.indexOf("\r\n\r\n");
+  if (headEnd < 0) return null;
+  const head = bytes.latin1Slice(0, headEnd).toLowerCase();
+  const length = valueOf(head, "content-length");
+  const isWhole = length !== null
+    ? bytes.length >= headEnd + 4 + Number(length)
+    : valueOf(head, "transfer-encoding") !== "chunked" || bytes.indexOf("\r\n0\r\n\r\n", headEnd) >= 0;
+  return isWhole ? valueOf(head, LOAD_HEADER) ?? "unary" : null;
+}
+
+function valueOf(head: string, name: string): string | null {
+  const at = head.indexOf(`\r\n${name}:`);
+  if (at < 0) return null;
+  const from = at + name.length + 3;
+  const to = head.indexOf("\r\n", from);
+  return head.slice(from, to < 0 ? undefined : to).trim();
+}
+
+async function answer(connection: Deno.TcpConn, { ask, head, chunks, end }: Rendered): Promise<void> {
+  if (ask.kind === "unary") return await writeWhole(connection, head);
+  const period = ask.kind === "paced" ? 1000 / ask.perSecond / TICK_MS : 0;
+  const firstTick = tickNow();
+  for (const [index, { bytes, stampAt }] of chunks.entries()) {
+    if (period > 0 && index > 0) await tick(firstTick + Math.round(index * period));
+    const stamped = period > 0 ? stampedNow(bytes, stampAt) : bytes;
+    const isLast = index === chunks.length - 1;
+    await writeWhole(connection, index === 0 ? Buffer.concat([head, stamped]) : isLast ? Buffer.concat([stamped, end]) : stamped);
+  }
+}
+
+function stampedNow(bytes: Buffer<ArrayBuffer>, stampAt: number): Buffer<ArrayBuffer> {
+  if (stampAt < 0) return bytes;
+  const copy = Buffer.from(bytes);
+  const microseconds = Math.round((performance.timeOrigin + performance.now()) * 1000);
+  encoder.encodeInto(String(microseconds).padStart(STAMP_DIGITS, "0"), copy.subarray(stampAt));
+  return copy;
+}
+
+async function writeWhole(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await connection.write(at === 0 ? bytes : bytes.subarray(at));
+}
+
+function answerTo(load: string): Rendered {
+  const known = rendered.get(load);
+  if (known !== undefined) return known;
+  const fresh = render(askOf(load));
+  rendered.set(askText(fresh.ask), fresh);
+  return fresh;
+}
+
+function render(ask: Ask): Rendered {
+  const script = scriptOf(ask);
+  const common = "HTTP/1.1 200 OK\r\nrequest-id: req_011CQmJ1q2W3e4R5t6Y7u8I9\r\nanthropic-organization-id: bench\r\n";
+  if (ask.kind === "unary") {
+    const head = `${common}content-type: application/json\r\ncontent-length: ${script.body.length}\r\n\r\n`;
+    return { ask, head: Buffer.concat([Buffer.from(head), script.body]), chunks: [], end: Buffer.alloc(0) };
+  }
+  const head = `${common}content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n`;
+  return { ask, head: Buffer.from(head), chunks: chunksOf(script), end: Buffer.from("0\r\n\r\n") };
+}
+
+function chunksOf(script: Script): Rendered["chunks"] {
+  return script.events.map(({ start, end, stampAt }) => {
+    const size = Buffer.from(`${(end - start).toString(16)}\r\n`);
+    const bytes = Buffer.concat([size, script.body.subarray(start, end), Buffer.from("\r\n")]);
+    return { bytes, stampAt: stampAt < 0 ? -1 : stampAt - start + size.length };
+  });
+}
+
+function tickNow(): number {
+  return Math.floor(performance.now() / TICK_MS);
+}
+
+function tick(at: number): Promise<void> {
+  if (at <= lastTick) return Promise.resolve();
+  return new Promise((resolve) => {
+    const those = waiting.get(at);
+    if (those === undefined) waiting.set(at, [resolve]);
+    else those.push(resolve);
+  });
+}
+
+/** A late timer wakes those of all ticks that it slept through. */
+function wake(): void {
+  for (const now = tickNow(); lastTick < now;) {
+    const those = waiting.get(++lastTick);
+    waiting.delete(lastTick);
+    for (const resolve of those ?? []) resolve();
+  }
+}

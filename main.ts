@@ -1,0 +1,28 @@
+import { machineOf } from "./src/cli/machine.ts";
+import { directFetch } from "./src/cli/direct_fetch.ts";
+import { migrateEmbedded } from "./src/cli/migrate.ts";
+import { openOffline } from "./src/cli/offline.ts";
+import { runProgram } from "./src/cli/program.ts";
+import { serve } from "./src/cli/serve.ts";
+
+const source = {
+  env: (name: string) => Deno.env.get(name),
+  names: Object.keys(Deno.env.toObject()),
+  readFile: (path: string) => Deno.readTextFileSync(path),
+};
+const machine = machineOf(source);
+const encoder = new TextEncoder();
+
+Deno.exitCode = await runProgram(Deno.args, {
+  ...machine,
+  env: source.env,
+  envNames: source.names,
+  readFile: source.readFile,
+  stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
+  stderr: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+  fetch: directFetch,
+  runtime: `Deno ${Deno.version.deno}`,
+  serve: (config) => serve(config, machine),
+  migrate: migrateEmbedded,
+  openOffline,
+});

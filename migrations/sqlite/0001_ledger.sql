@@ -1,0 +1,116 @@
+-- Times are milliseconds since the epoch, UTC. Money is whole nano-dollars. Ids are ULIDs with a prefix.
+-- Strings that a client chose were cut at 256 bytes before they came here.
+
+CREATE TABLE schema_migrations (
+  version INTEGER NOT NULL PRIMARY KEY, -- number in front of the migration's file name
+  name    TEXT    NOT NULL              -- the rest of that name
+) STRICT;
+
+-- One billed call, one row: opened before its first byte goes upstream, closed before its last bytes go to the client.
+CREATE TABLE usage (
+  id                           TEXT    NOT NULL,           -- ar-<ulid>
+  revision                     INTEGER NOT NULL,           -- 0 open, 1 closed by a sweep, 2 closed, higher: changed later; the higher one stands
+  instance_id                  TEXT    NOT NULL,           -- the run of the proxy that opened the row
+  workspace_id                 TEXT    NOT NULL,
+  sandbox_id                   TEXT    NOT NULL,
+  trace_id                     TEXT    NOT NULL,           -- with workspace_id the key of traces
+  kind                         TEXT    NOT NULL,           -- message, batch_line
+  provider                     TEXT    NOT NULL,           -- upstream dialect
+  requested_model              TEXT    NOT NULL,           -- as the client wrote it
+  served_model                 TEXT,                       -- as the answer named it; this one is priced
+  message_id                   TEXT,                       -- the upstream's id of the answer
+  upstream_request_id          TEXT,                       -- the upstream's id of the request
+  ending                       TEXT,                       -- completed, client_left, upstream_error, upstream_broke, proxy_cut, unknown; NULL: open
+  trust                        TEXT    NOT NULL,           -- how far the counts hold: exact, estimated, unknown
+  status                       INTEGER,                    -- the upstream's HTTP status; NULL: none came
+  error_type                   TEXT,                       -- the upstream's error type
+  stop_reason                  TEXT,                       -- the upstream's stop reason
+  streaming                    INTEGER NOT NULL,           -- 1: the answer was asked for as a stream
+  created_at                   INTEGER NOT NULL,           -- admission
+  duration_ms                  INTEGER,                    -- from admission to the last byte
+  ttft_ms                      INTEGER,                    -- from admission to the first content delta
+  input_tokens                 INTEGER NOT NULL DEFAULT 0, -- plain input, without cache reads and writes
+  output_tokens                INTEGER NOT NULL DEFAULT 0,
+  cache_creation_input_tokens  INTEGER NOT NULL DEFAULT 0, -- all cache writes
+  cache_read_input_tokens      INTEGER NOT NULL DEFAULT 0,
+  cache_creation_5m_tokens     INTEGER NOT NULL DEFAULT 0, -- the part of the writes that lives 5 minutes
+  cache_creation_1h_tokens     INTEGER NOT NULL DEFAULT 0, -- the part of the writes that lives an hour
+  thinking_tokens              INTEGER NOT NULL DEFAULT 0, -- a part of output_tokens, not an addition
+  server_tool_use              TEXT,                       -- JSON object: count by server tool; NULL: none
+  service_tier                 TEXT,
+  inference_geo                TEXT,
+  speed                        TEXT,
+  iterations                   TEXT,                       -- JSON array, as the wire had it; NULL: none
+  max_tokens                   INTEGER,                    -- as the client asked
+  request_bytes                INTEGER NOT NULL,           -- length of the request's body
+  messages_hash                TEXT,                       -- SHA-256 of the bytes of "messages", hex
+  retry_of                     TEXT,                       -- id of the call that this one repeats
+  agent_id                     TEXT,                       -- the client's agent within the session
+  parent_agent_id              TEXT,                       -- the agent that started it
+  agent_type                   TEXT,
+  request_class                TEXT,                       -- what the client says the call is for
+  prompt_id                    TEXT,                       -- the user's prompt that the call belongs to
+  client                       TEXT,                       -- the client's name and version
+  token_id                     TEXT,                       -- the local token that was used; NULL: the control plane vouched
+  credential_id                TEXT,                       -- the operator's credential that paid
+  reserved                     INTEGER,                    -- nano-dollars held while the call runs
+  cost                         INTEGER,                    -- nano-dollars; NULL: unpriced, which is not nothing
+  price_version                TEXT,                       -- the price list that made the cost
+  batch_id                     TEXT,                       -- message batch that the line belongs to
+  custom_id                    TEXT,                       -- the client's own id of that line
+  PRIMARY KEY (workspace_id, created_at, id)
+) STRICT;
+
+CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);               -- totals of a sandbox
+CREATE INDEX usage_by_time    ON usage (created_at);                           -- totals of everybody since a time
+CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at);   -- a trace's detail, in one workspace or in all
+CREATE INDEX usage_open       ON usage (instance_id) WHERE revision = 0;       -- the sweep, and the count of open rows
+
+-- One agent session. Totals hold the ended calls and move only in the transaction that writes those.
+CREATE TABLE traces (
+  workspace_id        TEXT    NOT NULL,
+  id                  TEXT    NOT NULL,           -- equal ids in two workspaces are two traces
+  sandbox_id          TEXT    NOT NULL,           -- whose call made the trace
+  source              TEXT    NOT NULL,           -- header, an agent's name, auto
+  created_at          INTEGER NOT NULL,
+  updated_at          INTEGER NOT NULL,           -- latest activity; never goes back
+  request_count       INTEGER NOT NULL DEFAULT 0, -- ended calls, however they ended
+  total_input_tokens  INTEGER NOT NULL DEFAULT 0, -- sum of usage.input_tokens
+  total_output_tokens INTEGER NOT NULL DEFAULT 0, -- sum of usage.output_tokens
+  PRIMARY KEY (workspace_id, id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX traces_by_id       ON traces (id);                           -- a trace's detail where no workspace is named
+CREATE INDEX traces_by_activity ON traces (updated_at, id);               -- newest activity of everybody
+CREATE INDEX traces_in_workspace ON traces (workspace_id, updated_at, id); -- newest activity of a workspace
+CREATE INDEX traces_of_sandbox  ON traces (sandbox_id);                   -- traces of a sandbox
+
+-- What we said no to: a counter, not a row a call. An unknown caller has empty ids.
+CREATE TABLE refusals (
+  workspace_id TEXT    NOT NULL,
+  sandbox_id   TEXT    NOT NULL,
+  fault        TEXT    NOT NULL, -- code of the fault
+  minute       INTEGER NOT NULL, -- start of the minute
+  count        INTEGER NOT NULL,
+  PRIMARY KEY (workspace_id, sandbox_id, minute, fault)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX refusals_by_minute ON refusals (minute); -- newest first
+
+-- Local tokens, never the token itself.
+CREATE TABLE tokens (
+  id           TEXT    NOT NULL PRIMARY KEY,
+  sha256       TEXT    NOT NULL UNIQUE, -- of the whole token, hex
+  workspace_id TEXT    NOT NULL,
+  sandbox_id   TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,
+  expires_at   INTEGER,                 -- NULL: never
+  revoked_at   INTEGER                  -- NULL: still good
+) STRICT;
+
+CREATE INDEX tokens_in_workspace ON tokens (workspace_id); -- the tokens of a workspace
+
+-- The write that finds out whether writing works again after a commit failed; empty otherwise.
+CREATE TABLE ledger_probe (
+  padding BLOB NOT NULL
+) STRICT;

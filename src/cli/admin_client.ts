@@ -1,0 +1,123 @@
+import { z } from "zod";
+import type { LocalToken } from "../domain/tokens.ts";
+import type { ClientConfig } from "./config.ts";
+import { CommandFailure, type Platform } from "./platform.ts";
+import type { Address } from "./setting_kinds.ts";
+
+/** What a new token is for. */
+export type TokenWish = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;
+
+/** The administration of local tokens, wherever it happens. Every method rejects with words for the operator. */
+export interface TokenDesk {
+  /** `token` is shown here once. */
+  readonly create: (wish: TokenWish) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
+  /** Newest first. */
+  readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
+  /** The revoked token, or null where the id is unknown. */
+  readonly revoke: (id: string) => Promise<LocalToken | null>;
+}
+
+const TIMEOUT_MS = 10_000;
+/** Where the proxy keeps the admin token that it made itself. */
+const ADMIN_TOKEN_FILE = "admin-token";
+
+const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
+const tokenShape = z.object({
+  id: z.string(),
+  workspaceId: z.string(),
+  sandboxId: z.string(),
+  createdAt: time,
+  expiresAt: time.nullable().default(null),
+  revokedAt: time.nullable().default(null),
+});
+const createdShape = tokenShape.extend({ token: z.string() });
+const listShape = z.object({ tokens: z.array(tokenShape) });
+const refusalShape = z.object({ error: z.object({ message: z.string() }) });
+
+/** The token desk of the running proxy, by its admin API. */
+export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetch" | "readFile">): TokenDesk {
+  const base = adminUrlOf(config);
+  const { token, from } = adminTokenOf(config, platform);
+
+  async function ask(method: string, path: string, { body }: { readonly body?: unknown } = {}): Promise<Response> {
+    const answer = await platform.fetch(`${base}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      body: body === undefined ? null : JSON.stringify(body),
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    }).catch((cause) => {
+      throw new CommandFailure(
+        `Cannot reach the proxy's admin listener at ${base}: is it running? Start it with "llmproxy serve", ` +
+          `or add --offline to work on the data directory of a proxy that does not run`,
+        { cause },
+      );
+    });
+    if (answer.status !== 401) return answer;
+    await answer.body?.cancel();
+    throw new CommandFailure(
+      `The proxy at ${base} refuses the admin token, which was taken from ${from}: ` +
+        `it has to be the proxy's own LLMPROXY_ADMIN_TOKEN, or the ${ADMIN_TOKEN_FILE} of its data directory (LLMPROXY_DATA_DIR)`,
+    );
+  }
+
+  return {
+    async create({ workspaceId, sandboxId, expiresAt }) {
+      const expiry = expiresAt === null ? {} : { expiresAt: new Date(expiresAt).toISOString() };
+      const answer = await ask("POST", "/internal/tokens", { body: { workspaceId, sandboxId, ...expiry } });
+      const { token, ...kept } = await readAnswer(answer, createdShape);
+      return { token, kept };
+    },
+    async list(workspaceId) {
+      const query = workspaceId === null ? "" : `?workspace_id=${encodeURIComponent(workspaceId)}`;
+      return (await readAnswer(await ask("GET", `/internal/tokens${query}`), listShape)).tokens;
+    },
+    async revoke(id) {
+      const answer = await ask("DELETE", `/internal/tokens/${encodeURIComponent(id)}`);
+      if (answer.status !== 404) return await readAnswer(answer, tokenShape);
+      await answer.body?.cancel();
+      return null;
+    },
+  };
+}
+
+/** The URL at which this machine reaches a listener, without a slash at its end. */
+export function localUrlOf({ hostname, port }: Address): string {
+  const reachable = hostname === "0.0.0.0" ? "127.0.0.1" : hostname === "::" ? "::1" : hostname;
+  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
+}
+
+function adminUrlOf({ proxyAddress, admin }: ClientConfig): string {
+  const address = admin.address === "same" ? proxyAddress : admin.address;
+  if (address.port === 0) throw new CommandFailure("Cannot find the admin listener: its port is 0, chosen anew at each start");
+  return localUrlOf(address);
+}
+
+function adminTokenOf(
+  { admin, dataDir }: ClientConfig,
+  { readFile }: Pick<Platform, "readFile">,
+): { readonly token: string; readonly from: string } {
+  if (admin.token !== null) return { token: admin.token, from: "LLMPROXY_ADMIN_TOKEN" };
+  const path = `${dataDir}/${ADMIN_TOKEN_FILE}`;
+  try {
+    return { token: readFile(path).trim(), from: path };
+  } catch (cause) {
+    throw new CommandFailure(
+      `Cannot find the admin token: LLMPROXY_ADMIN_TOKEN is not set, and ${path} cannot be read. ` +
+        `Set it, or LLMPROXY_DATA_DIR to the proxy's data directory, and run as a user who may read that`,
+      { cause },
+    );
+  }
+}
+
+async function readAnswer<T>(answer: Response, shape: z.ZodType<T>): Promise<T> {
+  const body: unknown = await answer.json().catch(() => null);
+  const read = shape.safeParse(body);
+  if (answer.ok && read.success) return read.data;
+  const refusal = refusalShape.safeParse(body);
+  throw new CommandFailure(
+    refusal.success
+      ? `The proxy says no (${answer.status}): ${refusal.data.error.message}`
+      : `Cannot understand the answer (${answer.status}): is it llmproxy's admin listener that answers there?`,
+  );
+}

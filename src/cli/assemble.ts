@@ -1,0 +1,149 @@
+import type { Observe } from "../domain/observe.ts";
+import { adminApp } from "../http/admin.ts";
+import { type Delivery, proxyHandler } from "../http/proxy.ts";
+import { agentserverSandboxOf } from "../identity/agentserver.ts";
+import { localTokens } from "../identity/local_tokens.ts";
+import { sandboxOf } from "../identity/sandbox_of.ts";
+import { Refusals } from "../journey/refusals.ts";
+import { Traffic } from "../journey/traffic.ts";
+import type { World } from "../journey/world.ts";
+import { anthropic } from "../providers/anthropic.ts";
+import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
+import { newLogger } from "../telemetry/log.ts";
+import { newMetrics } from "../telemetry/metrics.ts";
+import { newObserve } from "../telemetry/observe.ts";
+import { ByteBudget } from "../wire/budget.ts";
+import { plainFetch } from "../wire/plain_fetch.ts";
+import { readOrMakeAdminToken } from "./admin_token.ts";
+import type { Config, Secrets } from "./config.ts";
+import type { Machine } from "./platform.ts";
+import { VERSION } from "./version.ts";
+
+/** The parts of a proxy, put together; nobody listens yet. */
+export interface Assembly {
+  readonly world: World;
+  readonly proxy: (request: Request, delivery: Delivery) => Response | Promise<Response>;
+  readonly admin: (request: Request) => Response | Promise<Response>;
+  readonly observe: Observe;
+  readonly adminToken: () => string;
+  /** Takes newly read secrets into use; calls under way keep theirs. */
+  readonly rotate: (secrets: Secrets) => void;
+  /** Commits what waits and lets go of the data directory. */
+  readonly end: () => Promise<void>;
+}
+
+/** How long an unstreamed answer is read on after its client left. */
+const DRAIN_AFTER_LEFT_MS = 60_000;
+/** Shorter than upstreams keep an idle connection, so that a call is seldom sent into one that is being closed. */
+const POOL_IDLE_MS = 30_000;
+/** How long a look-up of a local token may take. */
+const TOKEN_LOOKUP_MS = 5_000;
+const FLUSH_REFUSALS_MS = 5_000;
+
+/** Opens the data directory and puts the parts together. Rejects with `DataDirLocked`, `SchemaTooNew` or an error of the disk. */
+export async function assemble(config: Config, machine: Machine): Promise<Assembly> {
+  const { now, elapsed, newId, randomBytes } = machine;
+  let secrets: Secrets = { credential: config.upstream.credential, adminToken: config.admin.token };
+  let keptToken = "";
+  const logger = newLogger(config.logLevel, {
+    write: machine.writeLog,
+    now,
+    secrets: () => [secrets.credential.value, secrets.adminToken ?? keptToken],
+  });
+  const traffic = new Traffic();
+  const budget = new ByteBudget({
+    totalBytes: config.proxy.bodyBudgetBytes,
+    perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
+  });
+  const held: { embedded: Embedded | null } = { embedded: null };
+  const metrics = newMetrics({
+    gauges: {
+      inFlight: () => traffic.inFlight,
+      openRows: () => held.embedded?.ledger.openCount() ?? 0,
+      bufferedBytes: () => budget.heldBytes,
+      ledgerTrouble: () => held.embedded?.ledger.trouble() === null ? 0 : 1,
+    },
+    version: VERSION,
+    elapsed,
+  });
+  const observe = newObserve({ logger, metrics, elapsed });
+  const instanceId = newId();
+  const embedded = await openEmbedded({
+    dir: config.storage.dataDir,
+    synchronous: config.storage.sync,
+    instanceId,
+    now,
+    onTrouble: (trouble) =>
+      trouble === null
+        ? observe.note("info", "calls are recorded again")
+        : observe.note("error", "calls cannot be recorded and are refused", { trouble }),
+  });
+  held.embedded = embedded;
+  const { ledger, store } = embedded;
+  keptToken = config.admin.token === null ? readOrMakeAdminToken(config.storage.dataDir, randomBytes) : "";
+  const adminToken = () => secrets.adminToken ?? keptToken;
+
+  const client = Deno.createHttpClient({
+    // One HTTP/2 connection would carry all calls and refuse those beyond the upstream's bound on streams.
+    http2: false,
+    poolIdleTimeout: POOL_IDLE_MS,
+    caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
+  });
+  const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
+  const tokens = localTokens({ tokens: store, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
+  const agentserver = config.agentserver;
+  const world: World = {
+    sandboxOf: sandboxOf({
+      local: tokens.sandboxOf,
+      agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: pooledFetch, now, observe }),
+    }),
+    provider: anthropic,
+    ledger,
+    observe,
+    refusals: new Refusals(),
+    traffic,
+    fetch: plainFetch(pooledFetch),
+    now,
+    elapsed,
+    newId,
+    instanceId,
+    upstream: {
+      baseUrl: config.upstream.baseUrl,
+      credential: () => secrets.credential,
+      idleMs: config.upstream.idleMs,
+      drainAfterLeftMs: DRAIN_AFTER_LEFT_MS,
+      userAgent: `llmproxy/${VERSION}`,
+    },
+    budget,
+    limits: { bodyDeadlineMs: config.proxy.bodyMs },
+    traceHeader: config.proxy.traceHeader.toLowerCase(),
+  };
+  const readiness = () => traffic.isDraining ? "draining" : ledger.trouble();
+  const admin = adminApp({
+    store,
+    tokens,
+    metrics: metrics.text,
+    adminToken,
+    adminHosts: () => config.admin.hosts,
+    readiness,
+    now,
+    observe,
+  });
+  const flushing = setInterval(() => world.refusals.flush(ledger), FLUSH_REFUSALS_MS);
+  Deno.unrefTimer(flushing);
+  return {
+    world,
+    proxy: proxyHandler({ world, allowedPaths: config.proxy.allowPaths, readiness }),
+    admin: (request) => admin.fetch(request),
+    observe,
+    adminToken,
+    rotate: (fresh) => void (secrets = fresh),
+    end: async () => {
+      clearInterval(flushing);
+      await world.refusals.flush(ledger);
+      await embedded.end();
+      metrics.end();
+      client.close();
+    },
+  };
+}

@@ -1,0 +1,249 @@
+import { createHash } from "node:crypto";
+import type { Credential } from "../domain/provider.ts";
+import { type ConfigSource, EnvironmentReader } from "./environment.ts";
+import type { Address } from "./setting_kinds.ts";
+import type { ValueOf } from "./settings.ts";
+
+/** Everything that `serve` is told, read once and grouped by the part that gets it. Parts get values, never the Config. */
+export interface Config {
+  readonly proxy: ProxyConfig;
+  readonly admin: AdminConfig;
+  readonly upstream: UpstreamConfig;
+  /** Null: only local tokens work. */
+  readonly agentserver: AgentserverConfig | null;
+  readonly storage: StorageConfig;
+  readonly drain: { readonly leadMs: number; readonly runningMs: number };
+  readonly logLevel: ValueOf<"LLMPROXY_LOG_LEVEL">;
+  /** What is odd but stops nothing, in words for the operator. */
+  readonly warnings: readonly string[];
+}
+
+export interface ProxyConfig {
+  readonly address: Address;
+  readonly traceHeader: string;
+  /** Prefixes that begin with `/v1/`, or `*`. */
+  readonly allowPaths: readonly string[];
+  readonly bodyMs: number;
+  readonly bodyBudgetBytes: number;
+  readonly bodyBudgetPerSandboxBytes: number;
+}
+
+export interface AdminConfig {
+  /** `same`: on the proxy's listener. */
+  readonly address: Address | "same";
+  /** Null: the one in the data directory, made there at the first start. */
+  readonly token: string | null;
+  /** Lower-cased `Host` values that are answered besides the listener's own, each with a port or without. */
+  readonly hosts: readonly string[];
+}
+
+export interface UpstreamConfig {
+  /** Without a slash at its end. */
+  readonly baseUrl: string;
+  readonly credential: Credential;
+  readonly idleMs: number;
+  /** PEM; null: the public certificates only. It is for the control plane too. */
+  readonly caCertificates: string | null;
+}
+
+export interface AgentserverConfig {
+  /** Without a slash at its end. */
+  readonly url: string;
+  readonly timeoutMs: number;
+  readonly graceMs: number;
+}
+
+export interface StorageConfig {
+  readonly dataDir: string;
+  readonly sync: ValueOf<"LLMPROXY_LEDGER_SYNC">;
+}
+
+/** What the commands need that talk to a running proxy. No upstream's credential is asked of them. */
+export interface ClientConfig {
+  readonly proxyAddress: Address;
+  readonly admin: Pick<AdminConfig, "address" | "token">;
+  readonly dataDir: string;
+}
+
+/** The secrets that may change while the program runs. */
+export interface Secrets {
+  readonly credential: Credential;
+  readonly adminToken: string | null;
+}
+
+/** Everything that is wrong with the settings, one line each; no line holds a secret. */
+export class ConfigProblems extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "ConfigProblems";
+    this.problems = problems;
+  }
+}
+
+const MS_PER_SECOND = 1_000;
+const BYTES_PER_MB = 1_048_576;
+/** Hostnames that stand for all addresses of the machine. */
+const WILDCARDS = ["0.0.0.0", "::"];
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+/** The settings of `serve`. Throws `ConfigProblems` with all problems at once. */
+export function loadConfigFromEnv(source: ConfigSource): Config {
+  const reader = new EnvironmentReader(source);
+  const config = {
+    proxy: readProxy(reader),
+    admin: readAdmin(reader),
+    upstream: readUpstream(reader),
+    agentserver: readAgentserver(reader),
+    storage: readStorage(reader),
+    drain: {
+      leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS") * MS_PER_SECOND,
+      runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") * MS_PER_SECOND,
+    },
+    logLevel: reader.read("LLMPROXY_LOG_LEVEL"),
+  };
+  refuseLimits(reader);
+  compareAddresses(config.proxy.address, config.admin.address, { reader });
+  return finished(reader, { ...config, warnings: warningsOf(reader, config.upstream.baseUrl) });
+}
+
+/** The settings of what works on the data directory. Throws `ConfigProblems`. */
+export function loadStorageConfig(source: ConfigSource): StorageConfig {
+  const reader = new EnvironmentReader(source);
+  return finished(reader, readStorage(reader));
+}
+
+/** The settings of what talks to a running proxy. Throws `ConfigProblems`. */
+export function loadClientConfig(source: ConfigSource): ClientConfig {
+  const reader = new EnvironmentReader(source);
+  return finished(reader, {
+    proxyAddress: reader.read("LLMPROXY_LISTEN_ADDR"),
+    admin: readAdmin(reader),
+    dataDir: readDataDir(reader),
+  });
+}
+
+/** The secrets again, from the files that hold them, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
+export function readSecrets(source: ConfigSource): Secrets {
+  const reader = new EnvironmentReader(source);
+  return finished(reader, { credential: readCredential(reader), adminToken: reader.read("LLMPROXY_ADMIN_TOKEN") });
+}
+
+function readProxy(reader: EnvironmentReader): ProxyConfig {
+  const budgetMb = reader.read("LLMPROXY_BODY_BUDGET_MB");
+  const perSandboxMb = reader.read("LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB");
+  if (perSandboxMb > budgetMb && reader.isSet("LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB")) {
+    reader.complain(
+      "LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB",
+      `Cannot hold LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: LLMPROXY_BODY_BUDGET_MB gives ${budgetMb} to all sandboxes together`,
+    );
+  }
+  return {
+    address: reader.read("LLMPROXY_LISTEN_ADDR"),
+    traceHeader: reader.read("LLMPROXY_TRACE_HEADER"),
+    allowPaths: reader.read("LLMPROXY_ALLOW_PATHS") ?? [],
+    bodyMs: reader.read("LLMPROXY_BODY_SECONDS") * MS_PER_SECOND,
+    bodyBudgetBytes: budgetMb * BYTES_PER_MB,
+    bodyBudgetPerSandboxBytes: Math.min(perSandboxMb, budgetMb) * BYTES_PER_MB,
+  };
+}
+
+function readAdmin(reader: EnvironmentReader): AdminConfig {
+  return {
+    address: reader.read("LLMPROXY_ADMIN_ADDR"),
+    token: reader.read("LLMPROXY_ADMIN_TOKEN"),
+    hosts: reader.read("LLMPROXY_ADMIN_HOSTS") ?? [],
+  };
+}
+
+function readUpstream(reader: EnvironmentReader): UpstreamConfig {
+  return {
+    baseUrl: reader.read("ANTHROPIC_BASE_URL"),
+    credential: readCredential(reader),
+    idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS") * MS_PER_SECOND,
+    caCertificates: readCaCertificates(reader),
+  };
+}
+
+function readCredential(reader: EnvironmentReader): Credential {
+  const isKey = reader.isSet("ANTHROPIC_API_KEY");
+  const isToken = reader.isSet("ANTHROPIC_AUTH_TOKEN");
+  if (isKey && isToken) reader.problems.push("Cannot use both ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN: unset one of them");
+  if (!isKey && !isToken) {
+    reader.problems.push(
+      "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE",
+    );
+  }
+  const key = reader.read("ANTHROPIC_API_KEY");
+  const token = reader.read("ANTHROPIC_AUTH_TOKEN");
+  if (key !== null) return { header: "x-api-key", value: key, id: `api-key-${fingerprint(key)}` };
+  return { header: "authorization", value: `Bearer ${token ?? ""}`, id: `auth-token-${fingerprint(token ?? "")}` };
+}
+
+/** Tells two credentials apart in rows and logs; 32 bits of a hash say nothing of the key. */
+function fingerprint(secret: string): string {
+  return createHash("sha256").update(secret).digest("hex").slice(0, 8);
+}
+
+function readCaCertificates(reader: EnvironmentReader): string | null {
+  const path = reader.read("LLMPROXY_CA_FILE");
+  if (path === null) return null;
+  const pem = reader.readFile("LLMPROXY_CA_FILE", path);
+  if (pem !== null && !pem.includes("-----BEGIN CERTIFICATE-----")) {
+    reader.complain("LLMPROXY_CA_FILE", "Cannot find a PEM certificate in the file that LLMPROXY_CA_FILE names");
+  }
+  return pem;
+}
+
+function readAgentserver(reader: EnvironmentReader): AgentserverConfig | null {
+  const url = reader.read("LLMPROXY_AGENTSERVER_URL");
+  const timeoutMs = reader.read("LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS") * MS_PER_SECOND;
+  const graceMs = reader.read("LLMPROXY_AGENTSERVER_GRACE_SECONDS") * MS_PER_SECOND;
+  return url === null ? null : { url, timeoutMs, graceMs };
+}
+
+function readStorage(reader: EnvironmentReader): StorageConfig {
+  if (reader.isSet("LLMPROXY_DATABASE_URL")) {
+    reader.problems.push("Cannot use LLMPROXY_DATABASE_URL: this version stores in SQLite only; unset it");
+  }
+  return { dataDir: readDataDir(reader), sync: reader.read("LLMPROXY_LEDGER_SYNC") };
+}
+
+/** systemd's STATE_DIRECTORY may name several folders, with colons between them; the first is ours (systemd.exec(5)). */
+function readDataDir(reader: EnvironmentReader): string {
+  const state = reader.foreign("STATE_DIRECTORY")?.split(":")[0];
+  return !reader.isSet("LLMPROXY_DATA_DIR") && state ? state : reader.read("LLMPROXY_DATA_DIR");
+}
+
+/** A limit that is set and not held would be a lie. */
+function refuseLimits(reader: EnvironmentReader): void {
+  if (reader.read("LLMPROXY_DEFAULT_MAX_RPD") === 0) return;
+  reader.complain(
+    "LLMPROXY_DEFAULT_MAX_RPD",
+    "Cannot hold LLMPROXY_DEFAULT_MAX_RPD: this version holds no limits yet; unset it or set 0",
+  );
+}
+
+function compareAddresses(proxy: Address, admin: Address | "same", { reader }: { readonly reader: EnvironmentReader }): void {
+  if (admin === "same" || admin.port === 0 || admin.port !== proxy.port) return;
+  if (admin.hostname !== proxy.hostname && !WILDCARDS.includes(admin.hostname) && !WILDCARDS.includes(proxy.hostname)) return;
+  reader.complain(
+    "LLMPROXY_ADMIN_ADDR",
+    "Cannot listen twice on one port: give LLMPROXY_ADMIN_ADDR another one than LLMPROXY_LISTEN_ADDR, or set it to same",
+  );
+}
+
+function warningsOf(reader: EnvironmentReader, baseUrl: string): readonly string[] {
+  const warnings = reader.unknownNames().map((name) => `${name} is not a setting of llmproxy and is ignored`);
+  const { protocol, hostname } = new URL(baseUrl);
+  if (protocol === "http:" && !LOOPBACK.test(hostname)) {
+    warnings.push("ANTHROPIC_BASE_URL is not https: the upstream's credential and all prompts travel unencrypted");
+  }
+  return warnings;
+}
+
+function finished<T>(reader: EnvironmentReader, value: T): T {
+  if (reader.problems.length > 0) throw new ConfigProblems([...new Set(reader.problems)]);
+  return value;
+}

@@ -1,0 +1,268 @@
+import assert from "node:assert/strict";
+import { ConfigProblems, loadClientConfig, loadConfigFromEnv, loadStorageConfig, readSecrets } from "./config.ts";
+import type { ConfigSource } from "./environment.ts";
+import { SETTING_KINDS } from "./setting_kinds.ts";
+import { type SettingName, SETTINGS } from "./settings.ts";
+
+const KEY = "sk-ant-api03-secret-key";
+
+Deno.test("loadConfigFromEnv() fills in every default when only a key is set", () => {
+  const { upstream: { credential, ...upstream }, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  assert.equal(credential.header, "x-api-key");
+  assert.equal(credential.value, KEY);
+  assert.match(credential.id, /^api-key-[0-9a-f]{8}$/);
+  assert.deepEqual(upstream, { baseUrl: "https://api.anthropic.com", idleMs: 660_000, caCertificates: null });
+  assert.deepEqual(config, {
+    proxy: {
+      address: { hostname: "0.0.0.0", port: 8081 },
+      traceHeader: "X-Trace-Id",
+      allowPaths: [],
+      bodyMs: 60_000,
+      bodyBudgetBytes: 536_870_912,
+      bodyBudgetPerSandboxBytes: 134_217_728,
+    },
+    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, hosts: [] },
+    agentserver: null,
+    storage: { dataDir: "./data", sync: "normal" },
+    drain: { leadMs: 5_000, runningMs: 120_000 },
+    logLevel: "info",
+    warnings: [],
+  });
+});
+
+Deno.test("loadConfigFromEnv() reads every setting", () => {
+  const config = loadConfigFromEnv(source({
+    ANTHROPIC_AUTH_TOKEN: "bearer-token",
+    ANTHROPIC_BASE_URL: "https://gateway.example/anthropic/",
+    LLMPROXY_LISTEN_ADDR: "[::1]:80",
+    LLMPROXY_ADMIN_ADDR: "same",
+    LLMPROXY_ADMIN_TOKEN: "0123456789abcdef",
+    LLMPROXY_ADMIN_HOSTS: "Proxy.Internal, 10.0.0.7:8082",
+    LLMPROXY_DATA_DIR: "/var/lib/llmproxy",
+    LLMPROXY_LOG_LEVEL: "debug",
+    LLMPROXY_AGENTSERVER_URL: "http://agentserver:9000",
+    LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS: "2",
+    LLMPROXY_AGENTSERVER_GRACE_SECONDS: "0",
+    LLMPROXY_TRACE_HEADER: "x-my-trace",
+    LLMPROXY_ALLOW_PATHS: "/v1/files,/v1/messages/batches",
+    LLMPROXY_CA_FILE: "/etc/ca.pem",
+    LLMPROXY_UPSTREAM_IDLE_SECONDS: "30",
+    LLMPROXY_BODY_SECONDS: "7",
+    LLMPROXY_BODY_BUDGET_MB: "100",
+    LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: "50",
+    LLMPROXY_DRAIN_LEAD_SECONDS: "0",
+    LLMPROXY_DRAIN_SECONDS: "1",
+    LLMPROXY_LEDGER_SYNC: "full",
+    LLMPROXY_DEFAULT_MAX_RPD: "0",
+  }, { "/etc/ca.pem": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n" }));
+  assert.equal(config.upstream.credential.header, "authorization");
+  assert.equal(config.upstream.credential.value, "Bearer bearer-token");
+  assert.match(config.upstream.credential.id, /^auth-token-[0-9a-f]{8}$/);
+  assert.equal(config.upstream.baseUrl, "https://gateway.example/anthropic");
+  assert.match(config.upstream.caCertificates ?? "", /BEGIN CERTIFICATE/);
+  assert.equal(config.upstream.idleMs, 30_000);
+  assert.deepEqual(config.proxy, {
+    address: { hostname: "::1", port: 80 },
+    traceHeader: "x-my-trace",
+    allowPaths: ["/v1/files", "/v1/messages/batches"],
+    bodyMs: 7_000,
+    bodyBudgetBytes: 104_857_600,
+    bodyBudgetPerSandboxBytes: 52_428_800,
+  });
+  assert.deepEqual(config.admin, { address: "same", token: "0123456789abcdef", hosts: ["proxy.internal", "10.0.0.7:8082"] });
+  assert.deepEqual(config.agentserver, { url: "http://agentserver:9000", timeoutMs: 2_000, graceMs: 0 });
+  assert.deepEqual(config.storage, { dataDir: "/var/lib/llmproxy", sync: "full" });
+  assert.deepEqual(config.drain, { leadMs: 0, runningMs: 1_000 });
+  assert.equal(config.logLevel, "debug");
+});
+
+Deno.test("loadConfigFromEnv() reports all problems at once, each with name, value and what is expected", () => {
+  const problems = problemsOf({ LLMPROXY_DRAIN_SECONDS: "two", LLMPROXY_LOG_LEVEL: "loud", LLMPROXY_LISTEN_ADDR: "8081" });
+  assert.deepEqual(problems.toSorted(), [
+    "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE",
+    'Cannot read LLMPROXY_DRAIN_SECONDS as a whole number of seconds from 0 to 86400: current value is "two"',
+    'Cannot read LLMPROXY_LISTEN_ADDR as an address such as :8081, 127.0.0.1:8081 or [::1]:8081: current value is "8081"',
+    'Cannot read LLMPROXY_LOG_LEVEL as one of trace, debug, info, warn, error, fatal, silent: current value is "loud"',
+  ]);
+});
+
+const UNREADABLE: readonly (readonly [SettingName, readonly string[]])[] = [
+  ["LLMPROXY_LISTEN_ADDR", ["8081", ":", ":65536", "host", "a b:1", "::1:80", "[zz]:80", "http://x:80"]],
+  ["LLMPROXY_ADMIN_ADDR", ["Same", "off", ":x", ":8081", "127.0.0.1:8081"]],
+  ["LLMPROXY_ADMIN_HOSTS", ["a b", "http://x", "a/b"]],
+  ["ANTHROPIC_BASE_URL", [
+    "api.anthropic.com",
+    "ftp://x",
+    "https://u:p@x",
+    "https://x/?a=1",
+    "https://x/#a",
+    "https://x?",
+    " https://x",
+  ]],
+  ["LLMPROXY_AGENTSERVER_URL", ["x", "http://u@x/", "http://x/?q"]],
+  ["LLMPROXY_TRACE_HEADER", ["x trace", "x:", "Authorization", "X-Api-Key", "cookie", "ü"]],
+  ["LLMPROXY_ALLOW_PATHS", ["/v2/x", "v1/files", "/v1/../x", "/v1//x", "/v1/%2e", "/v1/x?y", "/v1/files,/x"]],
+  ["LLMPROXY_CA_FILE", ["/nowhere", "/no_pem"]],
+  ["LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS", ["0", "-1", "1.5", "1e3", "5s", "86401", " 5"]],
+  ["LLMPROXY_AGENTSERVER_GRACE_SECONDS", ["-1", "never"]],
+  ["LLMPROXY_UPSTREAM_IDLE_SECONDS", ["0", "x"]],
+  ["LLMPROXY_BODY_SECONDS", ["0"]],
+  ["LLMPROXY_BODY_BUDGET_MB", ["31", "64 MB"]],
+  ["LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB", ["31", "513"]],
+  ["LLMPROXY_DRAIN_LEAD_SECONDS", ["-5", "five"]],
+  ["LLMPROXY_LEDGER_SYNC", ["FULL", "off"]],
+  ["LLMPROXY_DEFAULT_MAX_RPD", ["many", "-1", "100"]],
+];
+
+for (const [name, values] of UNREADABLE) {
+  Deno.test(`loadConfigFromEnv() complains once about each wrong ${name}`, () => {
+    for (const value of values) {
+      const problems = problemsOf({ ANTHROPIC_API_KEY: KEY, [name]: value }, { "/no_pem": "hello" });
+      assert.equal(problems.length, 1, `${value}: ${problems.join("; ")}`);
+      assert.match(problems[0]!, new RegExp(`^Cannot .*${name}.*current value is `));
+    }
+  });
+}
+
+Deno.test("loadConfigFromEnv() takes the addresses that it should", () => {
+  const taken = [
+    [":0", "0.0.0.0", 0],
+    ["127.0.0.1:8082", "127.0.0.1", 8082],
+    ["[::]:65535", "::", 65535],
+    ["proxy.internal:80", "proxy.internal", 80],
+  ] as const;
+  for (const [text, hostname, port] of taken) {
+    const { proxy } = loadConfigFromEnv(
+      source({ ANTHROPIC_API_KEY: KEY, LLMPROXY_LISTEN_ADDR: text, LLMPROXY_ADMIN_ADDR: "same" }),
+    );
+    assert.deepEqual(proxy.address, { hostname, port });
+  }
+});
+
+Deno.test("loadConfigFromEnv() takes an empty variable as an unset one", () => {
+  const config = loadConfigFromEnv(
+    source({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_AUTH_TOKEN: "", LLMPROXY_DRAIN_SECONDS: "", LLMPROXY_CA_FILE: "" }),
+  );
+  assert.equal(config.drain.runningMs, 120_000);
+});
+
+Deno.test("loadConfigFromEnv() refuses both credentials, from the environment or from files", () => {
+  const both = ["Cannot use both ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN: unset one of them"];
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_AUTH_TOKEN: "t" }), both);
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY_FILE: "/key", ANTHROPIC_AUTH_TOKEN: "t" }, { "/key": KEY }), both);
+});
+
+Deno.test("loadConfigFromEnv() reads a secret from its file without the newline at the end", () => {
+  const config = loadConfigFromEnv(source({ ANTHROPIC_API_KEY_FILE: "/key", LLMPROXY_ADMIN_TOKEN_FILE: "/admin" }, {
+    "/key": `${KEY}\r\n`,
+    "/admin": "0123456789abcdef\n",
+  }));
+  assert.equal(config.upstream.credential.value, KEY);
+  assert.equal(config.admin.token, "0123456789abcdef");
+});
+
+Deno.test("loadConfigFromEnv() names the variable and the path of a secret's file that is away or empty", () => {
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY_FILE: "/away" }), [
+    'Cannot read the file that ANTHROPIC_API_KEY_FILE names: current value is "/away": no such file',
+  ]);
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY_FILE: "/empty" }, { "/empty": "\n" }), [
+    'Cannot use the file that ANTHROPIC_API_KEY_FILE names: "/empty" is empty',
+  ]);
+});
+
+Deno.test("loadConfigFromEnv() refuses a secret and its file together", () => {
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_API_KEY_FILE: "/key" }, { "/key": KEY }), [
+    "Cannot use both ANTHROPIC_API_KEY and ANTHROPIC_API_KEY_FILE: unset one of them",
+  ]);
+});
+
+Deno.test("loadConfigFromEnv() never shows a secret, in whatever variable it stands", () => {
+  const secret = "hush-hush\u0007";
+  for (const [name, row] of Object.entries(SETTINGS)) {
+    if (row.isSecret) assert.ok(!problemsOf({ [name]: secret }).join().includes("hush"), name);
+    assert.ok(!problemsOf({ [name]: "sk-ant-hush x" }).join().includes("hush"), name);
+  }
+  assert.ok(!problemsOf({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: "https://user:hush@x/?key=hush" }).join().includes("hush"));
+  assert.ok(!problemsOf({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: "user:hush@x" }).join().includes("hush"));
+  assert.ok(!problemsOf({ ANTHROPIC_API_KEY_FILE: KEY }).join().includes(KEY));
+});
+
+Deno.test("loadConfigFromEnv() says plainly that a shared database is not in this version, without its URL", () => {
+  const plain = ["Cannot use LLMPROXY_DATABASE_URL: this version stores in SQLite only; unset it"];
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: "postgres://u:p@h/d" }), plain);
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL_FILE: "/url" }), plain);
+});
+
+Deno.test("loadConfigFromEnv() lets the larger default for one sandbox shrink with the budget", () => {
+  const { proxy } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, LLMPROXY_BODY_BUDGET_MB: "64" }));
+  assert.equal(proxy.bodyBudgetPerSandboxBytes, 64 * 1_048_576);
+});
+
+Deno.test("loadConfigFromEnv() warns of misspelt settings and of an unencrypted upstream, and starts", () => {
+  const { warnings } = loadConfigFromEnv(source({
+    ANTHROPIC_API_KEY: KEY,
+    ANTHROPIC_MODEL: "claude",
+    ANTHROPIC_BASE_URL: "http://gateway.internal",
+    LLMPROXY_DRAIN_SECOND: "5",
+    LLMPROXY_LOG_LEVEL_FILE: "/x",
+  }));
+  assert.equal(warnings.length, 3);
+  assert.match(warnings[0]!, /^LLMPROXY_DRAIN_SECOND is not a setting/);
+  assert.match(warnings[1]!, /^LLMPROXY_LOG_LEVEL_FILE is not a setting/);
+  assert.match(warnings[2]!, /unencrypted/);
+  assert.deepEqual(loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: "http://127.0.0.1:9" })).warnings, []);
+});
+
+Deno.test("loadStorageConfig() takes systemd's folder where LLMPROXY_DATA_DIR is unset", () => {
+  assert.equal(loadStorageConfig(source({ STATE_DIRECTORY: "/var/lib/llmproxy:/var/lib/other" })).dataDir, "/var/lib/llmproxy");
+  assert.equal(loadStorageConfig(source({ STATE_DIRECTORY: "/var/lib/llmproxy", LLMPROXY_DATA_DIR: "/d" })).dataDir, "/d");
+  assert.equal(loadStorageConfig(source({})).dataDir, "./data");
+});
+
+Deno.test("loadClientConfig() asks for no credential of the upstream", () => {
+  assert.deepEqual(loadClientConfig(source({})), {
+    proxyAddress: { hostname: "0.0.0.0", port: 8081 },
+    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, hosts: [] },
+    dataDir: "./data",
+  });
+});
+
+Deno.test("readSecrets() reads the files again", () => {
+  const files: Record<string, string> = { "/key": "first" };
+  const changing = source({ ANTHROPIC_API_KEY_FILE: "/key" }, files);
+  const before = readSecrets(changing);
+  files["/key"] = "second\n";
+  const after = readSecrets(changing);
+  assert.deepEqual([before.credential.value, after.credential.value], ["first", "second"]);
+  assert.notEqual(before.credential.id, after.credential.id);
+  delete files["/key"];
+  assert.throws(() => readSecrets(changing), ConfigProblems);
+});
+
+Deno.test("SETTINGS has only defaults that its own kinds can read", () => {
+  for (const [name, row] of Object.entries(SETTINGS)) {
+    if (row.default !== "") assert.notEqual(SETTING_KINDS[row.kind].read(row.default), null, name);
+  }
+});
+
+function source(env: Readonly<Record<string, string>>, files: Readonly<Record<string, string>> = {}): ConfigSource {
+  return {
+    env: (name) => env[name],
+    names: Object.keys(env),
+    readFile: (path) => {
+      const text = files[path];
+      if (text === undefined) throw new Error(`no such file: readfile '${path}'`);
+      return text;
+    },
+  };
+}
+
+function problemsOf(env: Readonly<Record<string, string>>, files: Readonly<Record<string, string>> = {}): readonly string[] {
+  try {
+    loadConfigFromEnv(source(env, files));
+  } catch (error) {
+    if (error instanceof ConfigProblems) return error.problems;
+    throw error;
+  }
+  return [];
+}

@@ -1,0 +1,63 @@
+import type { NewId } from "../domain/ids.ts";
+import type { Tokens } from "../domain/tokens.ts";
+import type { Config, ConfigProblems, Secrets, StorageConfig } from "./config.ts";
+import type { ConfigSource } from "./environment.ts";
+
+/** What the program runs on. main.ts hands it in; a test hands in another. */
+export interface Platform {
+  readonly env: ConfigSource["env"];
+  /** The names of all environment variables that are set. */
+  readonly envNames: ConfigSource["names"];
+  readonly readFile: ConfigSource["readFile"];
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+  /** Reaches the proxy itself and carries the admin token, so it should go through no HTTP proxy. */
+  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Milliseconds since the epoch, UTC. */
+  readonly now: () => number;
+  readonly newId: NewId;
+  /** That many bytes from a cryptographic source. */
+  readonly randomBytes: (count: number) => Uint8Array;
+  /** Name and version of the runtime, for `llmproxy version`. */
+  readonly runtime: string;
+  /** Serves until told to stop; resolves to the exit code. */
+  readonly serve: (config: Config) => Promise<number>;
+  /** Brings the database up to this program; gives the schema's versions before and after. Throws where it is newer. */
+  readonly migrate: (storage: StorageConfig) => { readonly from: number; readonly to: number };
+  /** The data directory of a proxy that does not run, locked until `end`. Rejects where one runs. */
+  readonly openOffline: (storage: StorageConfig) => Promise<Offline>;
+}
+
+/** What a serving proxy takes from its process. */
+export interface Machine {
+  /** Milliseconds since the epoch, UTC. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsed: () => number;
+  readonly newId: NewId;
+  /** That many bytes from a cryptographic source. */
+  readonly randomBytes: (count: number) => Uint8Array;
+  /** Takes one log line, its line end included. */
+  readonly writeLog: (line: string) => void;
+  /** The secrets again, or what is wrong with them. */
+  readonly rereadSecrets: () => Secrets | ConfigProblems;
+}
+
+export interface Offline {
+  readonly tokens: Tokens;
+  readonly end: () => Promise<void>;
+}
+
+/** A command did not do what it was asked for. The message is all that its user sees. */
+export class CommandFailure extends Error {
+  override readonly name = "CommandFailure";
+}
+
+/** The program was told to work where it cannot; starting it again changes nothing. Its exit code is 2. */
+export class SettingsRefused extends Error {
+  override readonly name = "SettingsRefused";
+}
+
+export function configSourceOf({ env, envNames, readFile }: Platform): ConfigSource {
+  return { env, names: envNames, readFile };
+}

@@ -1,0 +1,110 @@
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { ConfigProblems, loadConfigFromEnv } from "./config.ts";
+import { healthCommand } from "./health.ts";
+import { migrateCommand } from "./migrate.ts";
+import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
+import { createTokenCommand, listTokensCommand, parseDuration, revokeTokenCommand, type TokenOptions } from "./token.ts";
+import { VERSION } from "./version.ts";
+
+const ID = /^[\x21-\x7e]{1,128}$/;
+const HELP_WIDTH = 110;
+const EXAMPLES = `
+Examples:
+  ANTHROPIC_API_KEY=… llmproxy serve                            start with an embedded database in ./data
+  llmproxy token create --workspace acme --sandbox sb-1         make a token that does not expire
+  llmproxy token create --workspace acme --sandbox sb-1 --expires 30d --json
+  llmproxy token list --workspace acme
+  llmproxy token revoke lt-01JZ…
+  llmproxy health --ready                                       exit code 0 where calls can be served and recorded
+
+Settings are environment variables; the README names every one. Exit codes: 1 it failed, 2 it was asked wrongly.
+`;
+
+/**
+ * Runs the command line and resolves to the exit code: 0, 1 where the command failed, 2 where the command line or the
+ * settings are wrong, or what `serve` gives. Never rejects.
+ */
+export async function runProgram(args: readonly string[], platform: Platform): Promise<number> {
+  const outcome = { code: 0 };
+  try {
+    await programOf(platform, outcome).parseAsync([...args], { from: "user" });
+    return outcome.code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof ConfigProblems) {
+      for (const problem of error.problems) platform.stderr(`${problem}\n`);
+      return 2;
+    }
+    platform.stderr(`${error instanceof Error ? error.message : String(error)}\n`);
+    return error instanceof SettingsRefused ? 2 : 1;
+  }
+}
+
+function programOf(platform: Platform, outcome: { code: number }): Command {
+  const program = new Command("llmproxy")
+    .description("A metering proxy between coding-agent sandboxes and the Anthropic API")
+    .version(VERSION, "-V, --version")
+    .exitOverride()
+    .configureOutput({
+      writeOut: platform.stdout,
+      writeErr: platform.stderr,
+      getOutHelpWidth: () => HELP_WIDTH,
+      getErrHelpWidth: () => HELP_WIDTH,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText("after", EXAMPLES);
+
+  program.command("serve").description("serve until SIGTERM or SIGINT").action(async () => {
+    outcome.code = await platform.serve(loadConfigFromEnv(configSourceOf(platform)));
+  });
+  program.command("migrate").description("bring the database up to this program, without serving").action(() =>
+    migrateCommand(platform)
+  );
+  addTokenCommands(program, platform);
+  program.command("health").description("ask the proxy on this machine whether it lives")
+    .option("--ready", "whether it can serve and record calls, too")
+    .action((options) => healthCommand(platform, { ready: options.ready === true }));
+  program.command("version").description("print the version").action(() =>
+    platform.stdout(`llmproxy ${VERSION} (${platform.runtime})\n`)
+  );
+  return program;
+}
+
+function addTokenCommands(program: Command, platform: Platform): void {
+  const token = program.command("token").description("local tokens: create (shown once), list, revoke");
+  withCommonOptions(token.command("create").description("make a token for one sandbox and print it"))
+    .requiredOption("--workspace <id>", "the workspace that is charged", readId)
+    .requiredOption("--sandbox <id>", "the sandbox that will hold the token", readId)
+    .option("--expires <duration>", "such as 90s, 45m, 12h or 30d; without it, never", readDuration)
+    .action(({ workspace, sandbox, expires = null, ...flags }) =>
+      createTokenCommand(platform, { workspace, sandbox, expires, ...commonOptionsOf(flags) })
+    );
+  withCommonOptions(token.command("list").description("list tokens, newest first; never the tokens themselves"))
+    .option("--workspace <id>", "only those of that workspace", readId)
+    .action(({ workspace = null, ...flags }) => listTokensCommand(platform, { workspace, ...commonOptionsOf(flags) }));
+  withCommonOptions(token.command("revoke").description("revoke a token by its id"))
+    .argument("<id>", "as create and list show it")
+    .action((id: string, flags) => revokeTokenCommand(platform, id, commonOptionsOf(flags)));
+}
+
+function withCommonOptions(command: Command): Command {
+  return command
+    .option("--offline", "work on the data directory of a proxy that does not run")
+    .option("--json", "print JSON, as the admin API writes it");
+}
+
+function commonOptionsOf(flags: Readonly<Record<string, unknown>>): TokenOptions {
+  return { offline: flags.offline === true, json: flags.json === true };
+}
+
+function readDuration(text: string): number | null {
+  const duration = parseDuration(text);
+  if (duration === undefined) throw new InvalidArgumentError("Expected a duration such as 90s, 45m, 12h or 30d, or never.");
+  return duration;
+}
+
+function readId(text: string): string {
+  if (!ID.test(text)) throw new InvalidArgumentError("Expected 1 to 128 visible ASCII characters.");
+  return text;
+}

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { answering, type Call, run } from "../../tests/fake_platform.ts";
+import type { Config, StorageConfig } from "./config.ts";
+import { VERSION } from "./version.ts";
+
+Deno.test("runProgram() serves with the config of the environment and gives what serve gives", async () => {
+  const seen: Config[] = [];
+  const { code } = await run(["serve"], {
+    env: { ANTHROPIC_API_KEY: "key", LLMPROXY_LISTEN_ADDR: ":9" },
+    serve: (config) => {
+      seen.push(config);
+      return Promise.resolve(7);
+    },
+  });
+  assert.equal(code, 7);
+  assert.equal(seen[0]?.proxy.address.port, 9);
+});
+
+Deno.test("runProgram() prints each config problem on its own line and gives 2", async () => {
+  const { code, stdout, stderr } = await run(["serve"], { env: { LLMPROXY_DRAIN_SECONDS: "two", LLMPROXY_LOG_LEVEL: "loud" } });
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.equal(stderr.trimEnd().split("\n").length, 3);
+  for (const line of stderr.trimEnd().split("\n")) assert.match(line, /^Cannot /);
+});
+
+for (
+  const args of [["sevre"], ["serve", "--fast"], ["serve", "twice"], ["token"], ["token", "mint"], [
+    "token",
+    "create",
+    "--sandbox",
+    "s",
+  ], []]
+) {
+  Deno.test(`runProgram() gives 2 and says why for: llmproxy ${args.join(" ")}`, async () => {
+    const { code, stdout, stderr } = await run(args, {});
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    assert.notEqual(stderr, "");
+  });
+}
+
+Deno.test("runProgram() lists the commands and examples for --help and gives 0", async () => {
+  const { code, stdout } = await run(["--help"], {});
+  assert.equal(code, 0);
+  for (const word of ["serve", "migrate", "token", "health", "version", "Examples:"]) assert.ok(stdout.includes(word), word);
+  assert.equal((await run(["token", "create", "--help"], {})).code, 0);
+});
+
+Deno.test("runProgram() prints the version", async () => {
+  assert.deepEqual(await run(["version"], {}), { code: 0, stdout: `llmproxy ${VERSION} (deno 9.9.9)\n`, stderr: "" });
+  assert.deepEqual(await run(["--version"], {}), { code: 0, stdout: `${VERSION}\n`, stderr: "" });
+});
+
+Deno.test("runProgram() migrate says from which version to which, and asks for no credential", async () => {
+  const seen: StorageConfig[] = [];
+  const migrate = (storage: StorageConfig) => {
+    seen.push(storage);
+    return seen.length === 1 ? { from: 0, to: 2 } : { from: 2, to: 2 };
+  };
+  const { code, stdout } = await run(["migrate"], { env: { LLMPROXY_DATA_DIR: "/d" }, migrate });
+  assert.deepEqual([code, stdout, seen[0]?.dataDir], [0, "the schema went from version 0 to 2\n", "/d"]);
+  assert.equal((await run(["migrate"], { migrate })).stdout, "nothing to apply: the schema has version 2\n");
+});
+
+Deno.test("runProgram() prints what a command failed of and gives 1", async () => {
+  const newer = () => {
+    throw new Error("Cannot use a database of version 9: this program knows 1");
+  };
+  assert.deepEqual(await run(["migrate"], { migrate: newer }), {
+    code: 1,
+    stdout: "",
+    stderr: "Cannot use a database of version 9: this program knows 1\n",
+  });
+});
+
+Deno.test("health gives 0 where the proxy answers 200 and 1 where it does not", async () => {
+  const calls: Call[] = [];
+  assert.deepEqual(await run(["health"], { fetch: answering(calls, 200, "ok") }), { code: 0, stdout: "ok\n", stderr: "" });
+  const env = { LLMPROXY_LISTEN_ADDR: ":9000" };
+  const unready = await run(["health", "--ready"], { env, fetch: answering(calls, 503, "draining") });
+  assert.deepEqual(calls.map((call) => call.url), ["http://127.0.0.1:8081/healthz", "http://127.0.0.1:9000/readyz"]);
+  assert.equal(unready.code, 1);
+  assert.match(unready.stderr, /503: "draining"/);
+  assert.equal((await run(["health"], { fetch: () => Promise.reject(new TypeError("refused")) })).code, 1);
+});

@@ -1,0 +1,140 @@
+import { SchemaTooNew } from "../stores/migrations.ts";
+import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
+import { assemble, type Assembly } from "./assemble.ts";
+import { type Config, ConfigProblems } from "./config.ts";
+import { type Machine, SettingsRefused } from "./platform.ts";
+import type { Address } from "./setting_kinds.ts";
+
+/** A proxy that listens. */
+export interface Running {
+  readonly proxyAddress: Deno.NetAddr;
+  /** Where `LLMPROXY_ADMIN_ADDR` is `same`, the proxy's. */
+  readonly adminAddress: Deno.NetAddr;
+  readonly adminToken: () => string;
+  /** Reads the secrets' files again; where something is wrong with them, the old secrets stay and the log says why. */
+  readonly reload: () => void;
+  /** Drains and ends; resolves when everything is recorded and closed. A second call cuts what is still under way. */
+  readonly stop: () => Promise<void>;
+}
+
+/** What is answered on the proxy's listener where the admin one is mounted on it. */
+const ADMIN_PATH = /^https?:\/\/[^/]*\/(?:internal|metrics|dashboard)(?:[/?]|$)/;
+/** How long calls that were cut may take to write their rows. */
+const CUT_MS = 2_000;
+
+/** Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`. */
+export async function serve(config: Config, machine: Machine): Promise<number> {
+  const running = await start(config, machine).catch((error) => {
+    throw error instanceof DataDirLocked || error instanceof DataDirUnusable || error instanceof SchemaTooNew
+      ? new SettingsRefused(error.message, { cause: error })
+      : error;
+  });
+  const stopped = Promise.withResolvers<void>();
+  const onStop = () => void running.stop().then(stopped.resolve, stopped.reject);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, onStop);
+  Deno.addSignalListener("SIGHUP", running.reload);
+  try {
+    await stopped.promise;
+    return 0;
+  } finally {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.removeSignalListener(signal, onStop);
+    Deno.removeSignalListener("SIGHUP", running.reload);
+  }
+}
+
+/** Opens everything and listens. Rejects where the data directory or an address cannot be had; nothing is left open then. */
+export async function start(config: Config, machine: Machine): Promise<Running> {
+  const assembly = await assemble(config, machine);
+  const isSame = config.admin.address === "same";
+  const listeners: Deno.HttpServer<Deno.NetAddr>[] = [];
+  const cut = new AbortController();
+  try {
+    const proxy = listen(config.proxy.address, {
+      signal: cut.signal,
+      handler: (request, info) =>
+        isSame && ADMIN_PATH.test(request.url) ? assembly.admin(request) : assembly.proxy(request, info),
+    });
+    listeners.push(proxy);
+    const admin = config.admin.address === "same" ? proxy : listen(config.admin.address, { handler: assembly.admin });
+    listeners.push(admin);
+    for (const warning of config.warnings) assembly.observe.note("warn", warning);
+    assembly.observe.note("info", "listening", { proxy: proxy.addr, admin: admin.addr });
+    return {
+      proxyAddress: proxy.addr,
+      adminAddress: admin.addr,
+      adminToken: assembly.adminToken,
+      reload: () => reload(assembly, machine),
+      stop: stopOnce(assembly, { config, proxy, admin, cut }),
+    };
+  } catch (error) {
+    for (const listener of listeners) await listener.shutdown();
+    await assembly.end();
+    throw error;
+  }
+}
+
+function reload(assembly: Assembly, machine: Machine): void {
+  const fresh = machine.rereadSecrets();
+  if (fresh instanceof ConfigProblems) {
+    assembly.observe.note("error", "the secrets could not be read again; the old ones stay", { problems: fresh.problems });
+  } else {
+    assembly.rotate(fresh);
+    assembly.observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
+  }
+}
+
+function listen(
+  address: Address,
+  options: {
+    readonly handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>;
+    readonly signal?: AbortSignal;
+  },
+): Deno.HttpServer<Deno.NetAddr> {
+  const { handler, ...rest } = options;
+  // What Deno reports here is a stream that broke: that is the journey's doing, and is logged there.
+  const onError = () => new Response(null, { status: 500 });
+  return Deno.serve({ ...address, ...rest, automaticCompression: false, onError, onListen: () => {} }, handler);
+}
+
+/** Shuts down: refuse calls, then connections, wait for what runs, cut what is left, write, close; the admin listener last. */
+function stopOnce(
+  assembly: Assembly,
+  options: {
+    readonly config: Config;
+    readonly proxy: Deno.HttpServer<Deno.NetAddr>;
+    readonly admin: Deno.HttpServer<Deno.NetAddr>;
+    readonly cut: AbortController;
+  },
+): () => Promise<void> {
+  const { traffic } = assembly.world;
+  const { drain } = options.config;
+  const hurry = Promise.withResolvers<void>();
+  let stopped: Promise<void> | null = null;
+
+  async function stop(): Promise<void> {
+    traffic.drain();
+    assembly.observe.note("info", "draining", { inFlight: traffic.inFlight });
+    await within(drain.leadMs, hurry.promise);
+    const over = Promise.all([options.proxy.shutdown(), traffic.idle()]);
+    await within(drain.runningMs, Promise.race([over, hurry.promise]));
+    traffic.cut();
+    await within(CUT_MS, over);
+    options.cut.abort();
+    await within(CUT_MS, traffic.idle());
+    await assembly.end();
+    if (options.admin !== options.proxy) await options.admin.shutdown();
+  }
+
+  return () => {
+    if (stopped !== null) hurry.resolve();
+    stopped ??= stop();
+    return stopped;
+  };
+}
+
+/** Waits for the work, but no longer than `ms`. */
+async function within(ms: number, work: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, ms);
+  await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
+}

@@ -1,0 +1,117 @@
+import type { LocalToken } from "../domain/tokens.ts";
+import { createLocalToken } from "../identity/local_tokens.ts";
+import { adminClient, type TokenDesk } from "./admin_client.ts";
+import { loadClientConfig, loadStorageConfig } from "./config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+
+/** What `create`, `list` and `revoke` have in common. */
+export interface TokenOptions {
+  /** Work on the data directory of a proxy that does not run. */
+  readonly offline: boolean;
+  readonly json: boolean;
+}
+
+export interface CreateOptions extends TokenOptions {
+  readonly workspace: string;
+  readonly sandbox: string;
+  /** Milliseconds from now; null: never. */
+  readonly expires: number | null;
+}
+
+export interface ListOptions extends TokenOptions {
+  /** Null: of all workspaces. */
+  readonly workspace: string | null;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `llmproxy token create`: the token alone goes to stdout, so that a script can take it; what it is for to stderr. */
+export async function createTokenCommand(
+  platform: Platform,
+  { workspace, sandbox, expires, offline, json }: CreateOptions,
+): Promise<void> {
+  const expiresAt = expires === null ? null : platform.now() + expires;
+  const wish = { workspaceId: workspace, sandboxId: sandbox, expiresAt };
+  const { token, kept } = await withDesk(platform, offline, { work: (desk) => desk.create(wish) });
+  if (json) return platform.stdout(`${JSON.stringify({ token, ...tokenJson(kept) })}\n`);
+  platform.stdout(`${token}\n`);
+  const end = kept.expiresAt === null ? "never expires" : `expires ${isoOf(kept.expiresAt)}`;
+  platform.stderr(
+    `Token ${kept.id} of sandbox ${kept.sandboxId} in workspace ${kept.workspaceId}; it ${end} and is shown only now.\n`,
+  );
+}
+
+/** `llmproxy token list`. */
+export async function listTokensCommand(platform: Platform, { workspace, offline, json }: ListOptions): Promise<void> {
+  const tokens = await withDesk(platform, offline, { work: (desk) => desk.list(workspace) });
+  if (json) return platform.stdout(`${JSON.stringify({ tokens: tokens.map(tokenJson) })}\n`);
+  const rows = tokens.map((token) => [
+    token.id,
+    token.workspaceId,
+    token.sandboxId,
+    isoOf(token.createdAt),
+    token.expiresAt === null ? "never" : isoOf(token.expiresAt),
+    stateOf(token, platform.now()),
+  ]);
+  platform.stdout(columns([["ID", "WORKSPACE", "SANDBOX", "CREATED", "EXPIRES", "STATE"], ...rows]));
+}
+
+/** `llmproxy token revoke ID`. */
+export async function revokeTokenCommand(platform: Platform, id: string, { offline, json }: TokenOptions): Promise<void> {
+  const revoked = await withDesk(platform, offline, { work: (desk) => desk.revoke(id) });
+  if (revoked === null) throw new CommandFailure(`Cannot revoke the token ${JSON.stringify(id)}: there is none of that id`);
+  platform.stdout(json ? `${JSON.stringify(tokenJson(revoked))}\n` : `revoked ${revoked.id}\n`);
+}
+
+/** Milliseconds of `90s`, `45m`, `12h` or `30d`; null for `never`; undefined where it is none of them. */
+export function parseDuration(text: string): number | null | undefined {
+  if (text === "never") return null;
+  const match = /^([1-9]\d{0,4})([smhd])$/.exec(text);
+  return match === null ? undefined : Number(match[1]) * UNIT_MS[match[2]!]!;
+}
+
+async function withDesk<T>(
+  platform: Platform,
+  offline: boolean,
+  { work }: { readonly work: (desk: TokenDesk) => Promise<T> },
+): Promise<T> {
+  if (!offline) return await work(adminClient(loadClientConfig(configSourceOf(platform)), platform));
+  const { tokens, end } = await platform.openOffline(loadStorageConfig(configSourceOf(platform)));
+  try {
+    return await work({
+      create: (wish) => createLocalToken(wish, { ...platform, tokens }),
+      list: (workspaceId) => tokens.listTokens(workspaceId),
+      revoke: (id) => tokens.revokeToken(id, platform.now()),
+    });
+  } finally {
+    await end();
+  }
+}
+
+/** As the admin API writes it. */
+function tokenJson(
+  { id, workspaceId, sandboxId, createdAt, expiresAt, revokedAt }: LocalToken,
+): Readonly<Record<string, string>> {
+  return {
+    id,
+    workspaceId,
+    sandboxId,
+    createdAt: isoOf(createdAt),
+    ...(expiresAt === null ? {} : { expiresAt: isoOf(expiresAt) }),
+    ...(revokedAt === null ? {} : { revokedAt: isoOf(revokedAt) }),
+  };
+}
+
+function stateOf({ expiresAt, revokedAt }: LocalToken, now: number): string {
+  if (revokedAt !== null) return "revoked";
+  return expiresAt !== null && expiresAt <= now ? "expired" : "good";
+}
+
+function isoOf(at: number): string {
+  return new Date(at).toISOString();
+}
+
+function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd() + "\n").join("");
+}

@@ -1,0 +1,172 @@
+import assert from "node:assert/strict";
+import { ADMIN_TOKEN, answering, type Call, NOW, run } from "../../tests/fake_platform.ts";
+import type { LocalToken, Tokens } from "../domain/tokens.ts";
+import type { StorageConfig } from "./config.ts";
+import { parseDuration } from "./token.ts";
+
+const DAY = 86_400_000;
+
+Deno.test("token create asks the admin API with the token of the data directory and prints the new token alone", async () => {
+  const calls: Call[] = [];
+  const { code, stdout, stderr } = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--expires", "30d"], {
+    fetch: answering(calls, 201, {
+      token: "llmp_new",
+      id: "lt-1",
+      workspaceId: "w",
+      sandboxId: "s",
+      createdAt: iso(NOW),
+      expiresAt: iso(NOW + 30 * DAY),
+    }),
+  });
+  assert.deepEqual(calls, [{
+    url: "http://127.0.0.1:8082/internal/tokens",
+    method: "POST",
+    authorization: `Bearer ${ADMIN_TOKEN}`,
+    body: { workspaceId: "w", sandboxId: "s", expiresAt: "2026-02-01T03:04:05.000Z" },
+  }]);
+  assert.deepEqual([code, stdout], [0, "llmp_new\n"]);
+  assert.match(stderr, /lt-1 of sandbox s in workspace w; it expires 2026-02-01T03:04:05.000Z and is shown only now/);
+});
+
+Deno.test("token create --json prints the answer as the admin API writes it, without an expiry that there is not", async () => {
+  const calls: Call[] = [];
+  const made = { token: "llmp_new", id: "lt-1", workspaceId: "w", sandboxId: "s", createdAt: iso(NOW) };
+  const { stdout } = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--json"], {
+    fetch: answering(calls, 201, made),
+  });
+  assert.deepEqual(JSON.parse(stdout), made);
+  assert.deepEqual(calls[0]?.body, { workspaceId: "w", sandboxId: "s" });
+});
+
+Deno.test("token create refuses a duration and an id that it cannot read, before it asks anybody", async () => {
+  const calls: Call[] = [];
+  const fetch = answering(calls, 201, {});
+  const create = ["token", "create", "--workspace", "w"];
+  assert.equal((await run([...create, "--sandbox", "s", "--expires", "soon"], { fetch })).code, 2);
+  assert.equal((await run([...create, "--sandbox", "two words"], { fetch })).code, 2);
+  assert.deepEqual(calls, []);
+});
+
+Deno.test("token list prints columns, newest as the proxy orders them, with the state of each", async () => {
+  const calls: Call[] = [];
+  const base = { workspaceId: "w x", sandboxId: "s", createdAt: iso(NOW - DAY) };
+  const tokens = [{ ...base, id: "lt-3" }, { ...base, id: "lt-2", expiresAt: iso(NOW) }, {
+    ...base,
+    id: "lt-1",
+    revokedAt: iso(NOW - 1),
+  }];
+  const { code, stdout } = await run(["token", "list", "--workspace", "w&x"], { fetch: answering(calls, 200, { tokens }) });
+  assert.equal(calls[0]?.url, "http://127.0.0.1:8082/internal/tokens?workspace_id=w%26x");
+  assert.equal(code, 0);
+  const lines = stdout.trimEnd().split("\n").map((line) => line.split(/ {2,}/));
+  assert.deepEqual(lines.map((cells) => [cells[0], cells[5]]), [["ID", "STATE"], ["lt-3", "good"], ["lt-2", "expired"], [
+    "lt-1",
+    "revoked",
+  ]]);
+});
+
+Deno.test("token revoke names what it revoked, and fails for an unknown id", async () => {
+  const calls: Call[] = [];
+  const revoked = { id: "lt-1", workspaceId: "w", sandboxId: "s", createdAt: iso(NOW), revokedAt: iso(NOW) };
+  assert.equal((await run(["token", "revoke", "lt-1"], { fetch: answering(calls, 200, revoked) })).stdout, "revoked lt-1\n");
+  assert.deepEqual([calls[0]?.method, calls[0]?.url], ["DELETE", "http://127.0.0.1:8082/internal/tokens/lt-1"]);
+  const unknown = await run(["token", "revoke", "a/b"], { fetch: answering(calls, 404, { error: { message: "no" } }) });
+  assert.equal(calls[1]?.url, "http://127.0.0.1:8082/internal/tokens/a%2Fb");
+  assert.deepEqual([unknown.code, unknown.stderr], [1, 'Cannot revoke the token "a/b": there is none of that id\n']);
+});
+
+Deno.test("token list goes where LLMPROXY_ADMIN_ADDR points, and to the proxy's listener where that is same", async () => {
+  const cases = [
+    [{ LLMPROXY_ADMIN_ADDR: "[::]:99" }, "http://[::1]:99"],
+    [{ LLMPROXY_ADMIN_ADDR: "same" }, "http://127.0.0.1:8081"],
+    [{ LLMPROXY_ADMIN_ADDR: "same", LLMPROXY_LISTEN_ADDR: "10.0.0.7:80" }, "http://10.0.0.7:80"],
+  ] as const;
+  for (const [env, base] of cases) {
+    const calls: Call[] = [];
+    await run(["token", "list"], { env, fetch: answering(calls, 200, { tokens: [] }) });
+    assert.equal(calls[0]?.url, `${base}/internal/tokens`);
+  }
+});
+
+Deno.test("token list says how to start a proxy that does not run", async () => {
+  const { code, stderr } = await run(["token", "list"], { fetch: () => Promise.reject(new TypeError("connection refused")) });
+  assert.equal(code, 1);
+  assert.match(stderr, /http:\/\/127\.0\.0\.1:8082.*llmproxy serve.*--offline/s);
+});
+
+Deno.test("token list says where it looked for the admin token, without the token", async () => {
+  const missing = await run(["token", "list"], { files: {} });
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /LLMPROXY_ADMIN_TOKEN is not set, and \.\/data\/admin-token cannot be read/);
+
+  const refused = await run(["token", "list"], { fetch: answering([], 401, {}) });
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /taken from \.\/data\/admin-token/);
+  const fromEnv = await run(["token", "list"], { env: { LLMPROXY_ADMIN_TOKEN: ADMIN_TOKEN }, fetch: answering([], 401, {}) });
+  assert.match(fromEnv.stderr, /taken from LLMPROXY_ADMIN_TOKEN/);
+  assert.ok(!(refused.stderr + fromEnv.stderr).includes(ADMIN_TOKEN));
+});
+
+Deno.test("token create shows the proxy's own words where it refuses, and doubts a stranger's answer", async () => {
+  const create = ["token", "create", "--workspace", "w", "--sandbox", "s"];
+  const refused = await run(create, {
+    fetch: answering([], 400, { type: "error", error: { type: "invalid_request_error", message: "No." } }),
+  });
+  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy says no (400): No.\n"]);
+  const stranger = await run(create, { fetch: answering([], 200, "<html>") });
+  assert.equal(stranger.code, 1);
+  assert.match(stranger.stderr, /Cannot understand the answer \(200\)/);
+});
+
+Deno.test("token --offline works on the data directory without the network and lets go of it", async () => {
+  const kept = new Map<string, LocalToken>();
+  let opened = 0;
+  const openOffline = (storage: StorageConfig) => {
+    assert.equal(storage.dataDir, "./data");
+    opened++;
+    return Promise.resolve({ tokens: tokensIn(kept), end: () => Promise.resolve(void opened--) });
+  };
+  const created = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--offline"], { openOffline });
+  assert.match(created.stdout, /^llmp_[\w-]{43}\n$/);
+  assert.match(
+    (await run(["token", "list", "--offline"], { openOffline })).stdout,
+    /lt-ID\s+w\s+s\s+2026-01-02T03:04:05.000Z\s+never\s+good/,
+  );
+  assert.equal((await run(["token", "revoke", "lt-ID", "--offline"], { openOffline })).stdout, "revoked lt-ID\n");
+  assert.equal(kept.get("lt-ID")?.revokedAt, NOW);
+  assert.equal((await run(["token", "revoke", "lt-other", "--offline"], { openOffline })).code, 1);
+  assert.equal(opened, 0);
+});
+
+Deno.test("token --offline fails with the words of the lock", async () => {
+  const { code, stderr } = await run(["token", "list", "--offline"], {
+    openOffline: () => Promise.reject(new Error("./data is in use")),
+  });
+  assert.deepEqual([code, stderr], [1, "./data is in use\n"]);
+});
+
+Deno.test("parseDuration() reads seconds, minutes, hours, days and never, and nothing else", () => {
+  assert.deepEqual(["90s", "45m", "12h", "30d"].map(parseDuration), [90_000, 2_700_000, 43_200_000, 2_592_000_000]);
+  assert.equal(parseDuration("never"), null);
+  for (const text of ["", "30", "d", "0d", "-1d", "1.5h", "1w", "1d ", "999999d"]) {
+    assert.equal(parseDuration(text), undefined, text);
+  }
+});
+
+function tokensIn(kept: Map<string, LocalToken>): Tokens {
+  return {
+    createToken: (token) => Promise.resolve(void kept.set(token.id, token)),
+    findToken: () => assert.fail("no token is looked up"),
+    listTokens: () => Promise.resolve([...kept.values()]),
+    revokeToken: (id, at) => {
+      const token = kept.get(id);
+      if (token === undefined) return Promise.resolve(null);
+      kept.set(id, { ...token, revokedAt: at });
+      return Promise.resolve(kept.get(id)!);
+    },
+  };
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
+}

@@ -1,0 +1,80 @@
+import { type Context, Hono } from "hono";
+import type { Observe } from "../domain/observe.ts";
+import { rawPath } from "../journey/target.ts";
+import { guardAdmin } from "./admin_guard.ts";
+import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
+import { mountHealth } from "./health.ts";
+import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "./internal.ts";
+import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
+
+export interface AdminDeps {
+  readonly store: InternalStore;
+  readonly tokens: TokenAdministration;
+  readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
+  /** Asked at each request, because it can be rotated. Where it is empty nobody is let in. */
+  readonly adminToken: () => string;
+  /** Host names under which the listener may be reached, besides addresses and localhost. */
+  readonly adminHosts: () => readonly string[];
+  /** Null where calls can be served and recorded, else the reason why not. */
+  readonly readiness: () => string | null;
+  /** Milliseconds since the epoch, UTC. */
+  readonly now: () => number;
+  readonly observe: Pick<Observe, "note">;
+}
+
+type Route = (request: Request, context: Context) => Promise<Response>;
+
+/** The admin listener. Nothing but `/healthz` and `/readyz` answers without the admin token, not even that a path is unknown. */
+export function adminApp(deps: AdminDeps): Hono {
+  const { store, tokens, now } = deps;
+  const app = new Hono({ getPath: rawPath });
+
+  /** A path with its methods; any other method is a 405 that names them. */
+  function route(path: string, methods: Readonly<Record<string, Route>>): void {
+    for (const [method, answer] of Object.entries(methods)) {
+      app.on(method, path, (context) => answer(context.req.raw, context));
+    }
+    const allow = Object.keys(methods).map((method) => method === "GET" ? "GET, HEAD" : method).join(", ");
+    app.all(path, () => {
+      throw new AdminRefusal("method_not_allowed_error", `This path takes ${allow} only`, { headers: { allow } });
+    });
+  }
+
+  mountHealth(app, deps.readiness);
+  app.use(neverCached);
+  app.use(guardAdmin({ token: deps.adminToken, hosts: deps.adminHosts }));
+  route("/internal/usage", { GET: (request) => answerUsage(request, store) });
+  route("/internal/traces", { GET: (request) => answerTraces(request, store) });
+  route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), { store }) });
+  route("/internal/refusals", { GET: (request) => answerRefusals(request, store) });
+  route("/internal/tokens", {
+    GET: (request) => listTokens(request, tokens),
+    POST: (request) => createToken(request, tokens, { now }),
+  });
+  route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), { tokens }) });
+  route("/metrics", { GET: () => answerMetrics(deps) });
+  app.notFound((context) => {
+    return adminRefusalResponse(new AdminRefusal("not_found_error", `There is nothing at ${shown(rawPath(context.req.raw))}`));
+  });
+  app.onError((error, context) => {
+    if (error instanceof AdminRefusal) return adminRefusalResponse(error);
+    deps.observe.note("error", "an admin request failed", { method: context.req.method, path: rawPath(context.req.raw), error });
+    return adminRefusalResponse(new AdminRefusal("api_error", "The proxy failed on this request; its log says why"));
+  });
+  return app;
+}
+
+async function answerMetrics({ metrics }: AdminDeps): Promise<Response> {
+  const { text, contentType } = await metrics();
+  return new Response(text, { headers: { "content-type": contentType } });
+}
+
+/** What is asked here is of the moment, and tokens are shown once. */
+async function neverCached(context: Context, next: () => Promise<void>): Promise<void> {
+  await next();
+  context.res.headers.set("cache-control", "no-store");
+}
+
+function idOf(context: Context): string {
+  return context.req.param("id") ?? "";
+}

@@ -1,0 +1,115 @@
+import type { RefusalCount } from "../domain/ledger.ts";
+import type { LocalToken } from "../domain/tokens.ts";
+import type { Trace, TraceWithStats } from "../domain/trace.ts";
+import type { TokenUsage, UsageSummary } from "../domain/usage.ts";
+
+/** What the internal API answers, key by key: the Go package's names, then our additions. Times are RFC 3339, UTC. */
+
+export function usageJson(summary: UsageSummary) {
+  return {
+    provider: summary.provider,
+    model: summary.model,
+    inputTokens: summary.inputTokens,
+    outputTokens: summary.outputTokens,
+    cacheCreationInputTokens: summary.cacheCreationInputTokens,
+    cacheReadInputTokens: summary.cacheReadInputTokens,
+    requestCount: summary.requestCount,
+  };
+}
+
+export function traceJson(trace: Trace) {
+  return {
+    id: trace.id,
+    sandboxId: trace.sandboxId,
+    workspaceId: trace.workspaceId,
+    source: trace.source,
+    createdAt: timeJson(trace.createdAt),
+    updatedAt: timeJson(trace.updatedAt),
+  };
+}
+
+export function traceWithStatsJson(trace: TraceWithStats) {
+  return {
+    ...traceJson(trace),
+    requestCount: trace.requestCount,
+    totalInputTokens: trace.totalInputTokens,
+    totalOutputTokens: trace.totalOutputTokens,
+  };
+}
+
+/** Durations are whole milliseconds. */
+export function requestJson(row: TokenUsage) {
+  return {
+    id: row.id,
+    ...present({ traceId: row.traceId }),
+    sandboxId: row.sandboxId,
+    workspaceId: row.workspaceId,
+    provider: row.provider,
+    model: row.model,
+    ...present({ messageId: row.messageId }),
+    inputTokens: row.inputTokens,
+    outputTokens: row.outputTokens,
+    cacheCreationInputTokens: row.cacheCreationInputTokens,
+    cacheReadInputTokens: row.cacheReadInputTokens,
+    streaming: row.streaming,
+    duration: Math.round(row.duration),
+    ttft: Math.round(row.ttft),
+    createdAt: timeJson(row.createdAt),
+    ending: row.ending,
+    trust: row.trust,
+    ...present({ status: row.status, errorType: row.errorType, stopReason: row.stopReason }),
+    requestedModel: row.requestedModel,
+    ...present({ upstreamRequestId: row.upstreamRequestId }),
+    cacheCreation5mInputTokens: row.cacheCreation5mInputTokens,
+    cacheCreation1hInputTokens: row.cacheCreation1hInputTokens,
+    thinkingTokens: row.thinkingTokens,
+    ...present({
+      serverToolUse: row.serverToolUse,
+      serviceTier: row.serviceTier,
+      inferenceGeo: row.inferenceGeo,
+      speed: row.speed,
+      iterations: row.iterations,
+      agentId: row.agentId,
+      parentAgentId: row.parentAgentId,
+      agentType: row.agentType,
+      requestClass: row.requestClass,
+      promptId: row.promptId,
+      client: row.client,
+    }),
+  };
+}
+
+/** The ids are left out where nobody knew who asked. */
+export function refusalCountJson(row: RefusalCount) {
+  return {
+    ...present({ workspaceId: row.workspaceId, sandboxId: row.sandboxId }),
+    fault: row.fault,
+    minute: timeJson(row.minute),
+    count: row.count,
+  };
+}
+
+export function tokenJson(token: LocalToken) {
+  return {
+    id: token.id,
+    workspaceId: token.workspaceId,
+    sandboxId: token.sandboxId,
+    createdAt: timeJson(token.createdAt),
+    ...(token.expiresAt === null ? {} : { expiresAt: timeJson(token.expiresAt) }),
+    ...(token.revokedAt === null ? {} : { revokedAt: timeJson(token.revokedAt) }),
+  };
+}
+
+export function timeJson(at: number): string {
+  return new Date(at).toISOString();
+}
+
+/** Without what is empty: undefined, "", [] and {}. */
+function present(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => !isEmpty(value)));
+}
+
+function isEmpty(value: unknown): boolean {
+  if (value === undefined || value === null || value === "") return true;
+  return typeof value === "object" && Object.keys(value).length === 0;
+}

@@ -1,0 +1,88 @@
+import { Hono } from "hono";
+import { Fault } from "../domain/fault.ts";
+import { generateRequestId } from "../domain/ids.ts";
+import { journey } from "../journey/journey.ts";
+import { assertAllowed, pass, type Passage } from "../journey/pass.ts";
+import { plainTarget, rawPath, unknownPath } from "../journey/target.ts";
+import type { Arrival, World } from "../journey/world.ts";
+import { mountHealth } from "./health.ts";
+import { refusalResponse, REQUEST_ID_HEADER } from "./refusal.ts";
+
+const MB = 1024 * 1024;
+
+/** The API's own limits; what is not named here may be as large as a message. */
+const COUNT_TOKENS: Passage = { name: "count_tokens", maxBodyBytes: 32 * MB, joinsTrace: true };
+const MODELS: Passage = { name: "models", maxBodyBytes: 32 * MB, joinsTrace: false };
+const BATCHES: Passage = { name: "batches", maxBodyBytes: 256 * MB, joinsTrace: false };
+const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: false };
+const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false };
+
+/** `Deno.serve`'s word of a request: `completed` settles when the answer has been delivered or the client has gone. */
+export interface Delivery {
+  readonly completed: Promise<void>;
+}
+
+export interface ProxyDeps {
+  readonly world: World;
+  /** Prefixes of `/v1/` paths that pass besides the known ones; `*` for all. */
+  readonly allowedPaths: readonly string[];
+  /** Null where calls can be served and recorded, else the reason why not. */
+  readonly readiness: () => string | null;
+}
+
+/** What sandboxes reach. Nothing administrative answers here. */
+export function proxyHandler(deps: ProxyDeps): (request: Request, delivery: Delivery) => Response | Promise<Response> {
+  const app = proxyApp(deps);
+  return (request, delivery) => app.fetch(request, delivery);
+}
+
+function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Delivery }> {
+  const { world } = deps;
+  const app = new Hono<{ Bindings: Delivery }>({ getPath: rawPath });
+
+  async function answer(
+    context: { readonly req: { readonly raw: Request }; readonly env: Delivery },
+    go: (arrival: Arrival) => Promise<Response>,
+  ): Promise<Response> {
+    const requestId = generateRequestId(world.newId);
+    const request = context.req.raw;
+    world.traffic.follow(context.env.completed);
+    let arrival: Arrival | null = null;
+    try {
+      arrival = { requestId, request, target: plainTarget(request), arrivedAt: world.elapsed(), sandbox: null };
+      world.traffic.assertOpen();
+      const response = await go(arrival);
+      response.headers.set(REQUEST_ID_HEADER, requestId);
+      return response;
+    } catch (error) {
+      const fault = error instanceof Fault
+        ? error
+        : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
+      const sandbox = arrival?.sandbox ?? null;
+      if (fault.code !== "client_left") {
+        world.observe.refused(requestId, fault, sandbox);
+        world.refusals.count(fault, { sandbox, at: world.now() });
+      }
+      return refusalResponse(fault, requestId);
+    }
+  }
+
+  const passing = (passage: Passage, isOpen: boolean) => (context: { req: { raw: Request }; env: Delivery }) =>
+    answer(context, (arrival) => {
+      if (!isOpen) assertAllowed(rawPath(arrival.request), deps.allowedPaths);
+      return pass(arrival, { passage, over: context.env.completed, world });
+    });
+
+  mountHealth(app, deps.readiness);
+  // Hono routes HEAD as GET; the request's own method is what tells them apart.
+  app.get("/", (context) => context.req.raw.method === "HEAD" ? context.body(null, 200) : context.notFound());
+  app.get("/api/hello", (context) => context.json({ status: "ok" }));
+  app.post("/v1/messages", (context) => answer(context, (arrival) => journey(arrival, world)));
+  app.post("/v1/messages/count_tokens", passing(COUNT_TOKENS, true));
+  app.on("GET", ["/v1/models", "/v1/models/:id"], passing(MODELS, true));
+  app.all("/v1/messages/batches/*", passing(BATCHES, false));
+  app.all("/v1/files/*", passing(FILES, false));
+  app.all("/v1/*", passing(OTHER, false));
+  app.notFound((context) => answer(context, () => Promise.reject(unknownPath())));
+  return app;
+}

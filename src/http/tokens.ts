@@ -1,0 +1,99 @@
+import { z } from "zod";
+import type { LocalToken } from "../domain/tokens.ts";
+import { AdminRefusal, shown } from "./admin_refusal.ts";
+import { filtersOf, rfc3339 } from "./internal_queries.ts";
+import { tokenJson } from "./internal_shapes.ts";
+
+/** What administers the local tokens. It must act at once on whoever checks them. */
+export interface TokenAdministration {
+  /** Resolves when the token is committed; `token` is shown here once. */
+  readonly create: (
+    wish: Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">,
+  ) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
+  /** Newest first. */
+  readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
+  /** The revoked token, or null where the id is unknown. */
+  readonly revoke: (id: string) => Promise<LocalToken | null>;
+}
+
+const MAX_BODY_BYTES = 16 * 1024;
+
+const id = z.string().regex(/^[\x21-\x7e]{1,128}$/);
+const wishShape = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rfc3339.nullable().default(null) });
+
+/** What stands after "as" in `Cannot read x as …`. */
+const EXPECTS: Readonly<Record<string, string>> = {
+  workspaceId: "an id of 1 to 128 visible ASCII characters",
+  sandboxId: "an id of 1 to 128 visible ASCII characters",
+  expiresAt: "a time by RFC 3339 such as 2026-01-31T12:00:00Z",
+};
+
+/** `POST /internal/tokens` `{workspaceId, sandboxId, expiresAt?}`: 201 with the token, which is shown only now, and what is kept of it. */
+export async function createToken(
+  request: Request,
+  tokens: TokenAdministration,
+  { now }: { readonly now: () => number },
+): Promise<Response> {
+  filtersOf(request.url, []);
+  const wish = readWish(await readBody(request));
+  if (wish.expiresAt !== null && wish.expiresAt <= now()) {
+    throw new AdminRefusal("invalid_request_error", "Cannot take expiresAt: it is not in the future");
+  }
+  const { token, kept } = await tokens.create(wish);
+  return Response.json({ token, ...tokenJson(kept) }, { status: 201 });
+}
+
+/** `GET /internal/tokens`: `{"tokens": [{id, workspaceId, sandboxId, createdAt, expiresAt?, revokedAt?}]}`, newest first. */
+export async function listTokens(request: Request, tokens: TokenAdministration): Promise<Response> {
+  const { workspace_id } = filtersOf(request.url, ["workspace_id"]);
+  return Response.json({ tokens: (await tokens.list(workspace_id)).map(tokenJson) });
+}
+
+/** `DELETE /internal/tokens/:id`: the revoked token, or 404. Revoking twice keeps the first `revokedAt`. */
+export async function revokeToken(
+  request: Request,
+  tokenId: string,
+  { tokens }: { readonly tokens: TokenAdministration },
+): Promise<Response> {
+  filtersOf(request.url, []);
+  const revoked = await tokens.revoke(tokenId);
+  if (revoked === null) throw new AdminRefusal("not_found_error", `There is no token ${shown(tokenId)}`);
+  return Response.json(tokenJson(revoked));
+}
+
+function readWish(body: unknown): z.output<typeof wishShape> {
+  const read = wishShape.safeParse(body);
+  if (read.success) return read.data;
+  throw new AdminRefusal("invalid_request_error", whyNotAWish(body, read.error.issues[0]!));
+}
+
+function whyNotAWish(body: unknown, issue: z.core.$ZodIssue): string {
+  if (issue.code === "unrecognized_keys") return `Cannot read ${shown(issue.keys[0]!)} in the body: there is no such key`;
+  const name = String(issue.path[0] ?? "");
+  const expects = EXPECTS[name];
+  if (expects === undefined) return "Cannot read the body as a JSON object with workspaceId, sandboxId and perhaps expiresAt";
+  const value = (body as Readonly<Record<string, unknown>>)[name];
+  const current = value === undefined ? "it is missing" : `current value is ${shownJson(value)}`;
+  return `Cannot read ${name} as ${expects}: ${current}`;
+}
+
+function shownJson(value: unknown): string {
+  return typeof value === "string" ? shown(value) : shown(JSON.stringify(value));
+}
+
+async function readBody(request: Request): Promise<unknown> {
+  const bytes = new Uint8Array(MAX_BODY_BYTES);
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    if (length + chunk.length > MAX_BODY_BYTES) {
+      throw new AdminRefusal("request_too_large", `Cannot read a body of more than ${MAX_BODY_BYTES} bytes`);
+    }
+    bytes.set(chunk, length);
+    length += chunk.length;
+  }
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length)));
+  } catch {
+    throw new AdminRefusal("invalid_request_error", "Cannot read the body as JSON");
+  }
+}

@@ -1,0 +1,378 @@
+import assert from "node:assert/strict";
+import type { AgentserverScript, FakeAgentserver } from "../../tests/fake_agentserver.ts";
+import { startFakeAgentserver } from "../../tests/fake_agentserver.ts";
+import { waitFor } from "../../tests/wait.ts";
+import { Fault, type FaultCode } from "../domain/fault.ts";
+import type { LookupOutcome } from "../domain/observe.ts";
+import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
+import { agentserverSandboxOf } from "./agentserver.ts";
+
+const TOKEN = "proxy-token-of-sandbox-1";
+const SANDBOX: Sandbox = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: null };
+const GRACE_MS = 300_000;
+
+interface Scene {
+  readonly control: FakeAgentserver;
+  readonly sandboxOf: SandboxOf;
+  readonly outcomes: LookupOutcome[];
+  /** Everything that was noted, as text. */
+  readonly notes: string[];
+  pass(ms: number): void;
+}
+
+/** A control plane that knows TOKEN, an authority over it, and a clock that stands still until told. */
+async function inScene(
+  play: (scene: Scene) => Promise<void>,
+  options: { readonly timeoutMs?: number; readonly path?: string } = {},
+) {
+  await using control = startFakeAgentserver();
+  control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status: "running" });
+  const outcomes: LookupOutcome[] = [];
+  const notes: string[] = [];
+  let at = 1_800_000_000_000;
+  const sandboxOf = agentserverSandboxOf({
+    url: control.url + (options.path ?? ""),
+    fetch,
+    now: () => at,
+    observe: {
+      lookedUp: (authority, outcome) => {
+        assert.equal(authority, "agentserver");
+        outcomes.push(outcome);
+      },
+      note: (level, message, fields) => void notes.push(`${level} ${message} ${JSON.stringify(fields)}`),
+    },
+    timeoutMs: options.timeoutMs ?? 5_000,
+    graceMs: GRACE_MS,
+  });
+  await play({ control, sandboxOf, outcomes, notes, pass: (ms) => void (at += ms) });
+}
+
+async function faultOf(asked: Promise<Sandbox>): Promise<Fault> {
+  const fault = await asked.then(() => null, (error: unknown) => error);
+  assert.ok(fault instanceof Fault, `expected a Fault, got ${fault}`);
+  return fault;
+}
+
+async function refuses(asked: Promise<Sandbox>, code: FaultCode): Promise<void> {
+  assert.equal((await faultOf(asked)).code, code);
+}
+
+Deno.test("sandboxOf() of agentserver asks as the contract says and gives the sandbox", () =>
+  inScene(async ({ control, sandboxOf, outcomes }) => {
+    assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    const [lookUp] = control.lookUps;
+    assert.equal(lookUp?.method, "POST");
+    assert.equal(lookUp.path, "/internal/validate-proxy-token");
+    assert.deepEqual(lookUp.body, { proxy_token: TOKEN });
+    assert.equal(lookUp.headers.get("content-type"), "application/json");
+    assert.deepEqual(outcomes, ["known"]);
+  }));
+
+for (const path of ["/", "/control/plane", "/control/plane/"]) {
+  Deno.test(`sandboxOf() of agentserver works with the base path ${path}`, () =>
+    inScene(async ({ control, sandboxOf }) => {
+      assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+      assert.equal(control.lookUps[0]?.path, `${path.replace(/\/$/, "")}/internal/validate-proxy-token`);
+    }, { path }));
+}
+
+const STATUSES: readonly (readonly [status: string, code: FaultCode | null])[] = [
+  ["running", null],
+  ["creating", null],
+  ["stopped", "sandbox_inactive"],
+  ["deleted", "sandbox_inactive"],
+  ["RUNNING", "sandbox_inactive"],
+];
+for (const [status, code] of STATUSES) {
+  Deno.test(`sandboxOf() of agentserver ${code === null ? "accepts" : "refuses"} a sandbox that is ${status}`, () =>
+    inScene(async ({ control, sandboxOf }) => {
+      control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status });
+      if (code === null) return assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+      const fault = await faultOf(sandboxOf(TOKEN));
+      assert.equal(fault.code, code);
+      assert.equal(fault.message, "sandbox not active");
+    }));
+}
+
+for (const status of [401, 404]) {
+  Deno.test(`sandboxOf() of agentserver takes ${status} for an unknown token`, () =>
+    inScene(async ({ control, sandboxOf, outcomes }) => {
+      control.answer({ kind: "status", status });
+      await refuses(sandboxOf(TOKEN), "unauthenticated");
+      assert.deepEqual(outcomes, ["unknown"]);
+    }));
+}
+
+const OUTAGES: Readonly<Record<string, AgentserverScript>> = {
+  "status 500": { kind: "status", status: 500 },
+  "status 503": { kind: "status", status: 503 },
+  "status 400": { kind: "status", status: 400 },
+  "status 403": { kind: "status", status: 403 },
+  "status 429": { kind: "status", status: 429 },
+  "status 204": { kind: "status", status: 204 },
+  "status 201": { kind: "status", status: 201 },
+  "a redirect": { kind: "redirect", location: "/elsewhere" },
+  "a broken answer": { kind: "reset" },
+  "an empty answer": { kind: "body", body: "" },
+  "HTML": { kind: "body", body: `<html>no route for ${TOKEN}</html>` },
+  "JSON null": { kind: "body", body: "null" },
+  "a list": { kind: "body", body: "[]" },
+  "no status": { kind: "body", body: `{"sandbox_id":"sb-1","workspace_id":"ws-1"}` },
+  "a sandbox_id that is a number": { kind: "body", body: `{"sandbox_id":1,"workspace_id":"ws-1","status":"running"}` },
+  "an empty workspace_id": { kind: "body", body: `{"sandbox_id":"${TOKEN}","workspace_id":"","status":"running"}` },
+  "an answer over 64 KB": {
+    kind: "body",
+    body: JSON.stringify({ sandbox_id: "sb-1", workspace_id: "ws-1", status: "running", more: "x".repeat(65_536) }),
+  },
+};
+for (const [name, script] of Object.entries(OUTAGES)) {
+  Deno.test(`sandboxOf() of agentserver takes ${name} for an outage, caches nothing and keeps the token to itself`, () =>
+    inScene(async ({ control, sandboxOf, outcomes, notes }) => {
+      control.answer(script);
+      const fault = await faultOf(sandboxOf(TOKEN));
+      assert.equal(fault.code, "authority_unavailable");
+      assert.ok(fault.cause instanceof Error);
+      assert.ok(!fault.message.includes("127.0.0.1"));
+      assert.ok(!`${Deno.inspect(fault)} ${notes}`.includes(TOKEN));
+      assert.deepEqual(outcomes, ["unavailable"]);
+      assert.equal(control.lookUps.length, 1);
+      control.answer({ kind: "truth" });
+      assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    }));
+}
+
+Deno.test("sandboxOf() of agentserver takes a refused connection for an outage, and one that is back for the end of it", () =>
+  inScene(async ({ control, sandboxOf, notes }) => {
+    await control.goAway();
+    const fault = await faultOf(sandboxOf(TOKEN));
+    assert.equal(fault.code, "authority_unavailable");
+    assert.ok(!fault.message.includes("127.0.0.1"));
+    await refuses(sandboxOf(TOKEN), "authority_unavailable");
+    control.comeBack();
+    assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    assert.deepEqual(notes.map((note) => note.split(" ")[0]), ["warn", "info"]);
+  }));
+
+Deno.test("sandboxOf() of agentserver gives up on a control plane that is slower than the timeout", () =>
+  inScene(async ({ control, sandboxOf }) => {
+    control.hold();
+    const fault = await faultOf(sandboxOf(TOKEN));
+    assert.equal(fault.code, "authority_unavailable");
+    assert.match(String(fault.cause), /TooSlow/);
+  }, { timeoutMs: 50 }));
+
+Deno.test("sandboxOf() of agentserver makes one look-up of 200 concurrent first calls with one token", () =>
+  inScene(async ({ control, sandboxOf, outcomes }) => {
+    const release = control.hold();
+    const calls = Array.from({ length: 200 }, () => sandboxOf(TOKEN));
+    await waitFor(() => control.lookUps.length > 0, { what: "the look-up" });
+    release();
+    assert.deepEqual(new Set((await Promise.all(calls)).map((sandbox) => JSON.stringify(sandbox))).size, 1);
+    assert.equal(control.lookUps.length, 1);
+    assert.equal(outcomes.filter((outcome) => outcome === "known").length, 1);
+    assert.equal(outcomes.filter((outcome) => outcome === "cached").length, 199);
+  }));
+
+Deno.test("sandboxOf() of agentserver fails 200 concurrent calls by one look-up that fails", () =>
+  inScene(async ({ control, sandboxOf }) => {
+    control.answer({ kind: "status", status: 500 });
+    const faults = await Promise.all(Array.from({ length: 200 }, () => faultOf(sandboxOf(TOKEN))));
+    assert.deepEqual([...new Set(faults.map((fault) => fault.code))], ["authority_unavailable"]);
+    assert.equal(control.lookUps.length, 1);
+  }));
+
+Deno.test("sandboxOf() of agentserver keeps a good answer for 30 s", () =>
+  inScene(async ({ control, sandboxOf, outcomes, pass }) => {
+    await sandboxOf(TOKEN);
+    pass(29_999);
+    await sandboxOf(TOKEN);
+    assert.equal(control.lookUps.length, 1);
+    pass(1);
+    await sandboxOf(TOKEN);
+    assert.equal(control.lookUps.length, 2);
+    assert.deepEqual(outcomes, ["known", "cached", "known"]);
+  }));
+
+for (const [code, status] of [["unauthenticated", null], ["sandbox_inactive", "stopped"]] as const) {
+  Deno.test(`sandboxOf() of agentserver keeps the answer ${code} for 5 s`, () =>
+    inScene(async ({ control, sandboxOf, pass }) => {
+      control.sandboxes.clear();
+      if (status !== null) control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status });
+      await refuses(sandboxOf(TOKEN), code);
+      control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status: "running" });
+      pass(4_999);
+      await refuses(sandboxOf(TOKEN), code);
+      assert.equal(control.lookUps.length, 1);
+      pass(1);
+      assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+      assert.equal(control.lookUps.length, 2);
+    }));
+}
+
+Deno.test("sandboxOf() of agentserver tells tokens apart that share all but their last character", () =>
+  inScene(async ({ control, sandboxOf }) => {
+    const long = "t".repeat(200);
+    control.sandboxes.set(`${long}a`, { sandbox_id: "sb-a", workspace_id: "ws-a", status: "running" });
+    control.sandboxes.set(`${long}b`, { sandbox_id: "sb-b", workspace_id: "ws-b", status: "running" });
+    assert.equal((await sandboxOf(`${long}a`)).workspaceId, "ws-a");
+    assert.equal((await sandboxOf(`${long}b`)).workspaceId, "ws-b");
+    await refuses(sandboxOf(`${long}c`), "unauthenticated");
+  }));
+
+for (const name of ["status 500", "HTML", "a redirect"]) {
+  Deno.test(`sandboxOf() of agentserver uses a known-good token by grace through ${name}, for 5 min since it was vouched for`, () =>
+    inScene(async ({ control, sandboxOf, outcomes, pass }) => {
+      await sandboxOf(TOKEN);
+      control.answer(OUTAGES[name]!);
+      pass(30_000);
+      assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+      assert.deepEqual(outcomes, ["known", "unavailable", "grace"]);
+      pass(GRACE_MS - 30_001);
+      assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+      pass(1);
+      await refuses(sandboxOf(TOKEN), "authority_unavailable");
+    }));
+}
+
+Deno.test("sandboxOf() of agentserver starts the grace period anew when the control plane vouches again", () =>
+  inScene(async ({ control, sandboxOf, pass }) => {
+    await sandboxOf(TOKEN);
+    pass(GRACE_MS - 1);
+    await sandboxOf(TOKEN);
+    await control.goAway();
+    pass(GRACE_MS - 1);
+    assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    control.comeBack();
+  }));
+
+for (const [code, status] of [["unauthenticated", null], ["sandbox_inactive", "stopped"]] as const) {
+  Deno.test(`sandboxOf() of agentserver never lets grace override the answer ${code}`, () =>
+    inScene(async ({ control, sandboxOf, pass }) => {
+      await sandboxOf(TOKEN);
+      pass(30_000);
+      control.sandboxes.delete(TOKEN);
+      if (status !== null) control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status });
+      await refuses(sandboxOf(TOKEN), code);
+      await control.goAway();
+      await refuses(sandboxOf(TOKEN), code);
+      pass(5_000);
+      await refuses(sandboxOf(TOKEN), "authority_unavailable");
+      control.comeBack();
+    }));
+}
+
+Deno.test("sandboxOf() of agentserver hears of a revocation as soon as the control plane is back, grace or not", () =>
+  inScene(async ({ control, sandboxOf, pass }) => {
+    await sandboxOf(TOKEN);
+    pass(30_000);
+    await control.goAway();
+    assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    control.sandboxes.delete(TOKEN);
+    control.comeBack();
+    pass(1_000);
+    await refuses(sandboxOf(TOKEN), "unauthenticated");
+  }));
+
+Deno.test("sandboxOf() of agentserver asks once a second while grace carries a token", () =>
+  inScene(async ({ control, sandboxOf, pass }) => {
+    await sandboxOf(TOKEN);
+    control.answer({ kind: "status", status: 502 });
+    pass(30_000);
+    for (let call = 0; call < 20; call++) await sandboxOf(TOKEN);
+    assert.equal(control.lookUps.length, 2);
+    pass(999);
+    await sandboxOf(TOKEN);
+    assert.equal(control.lookUps.length, 2);
+    pass(1);
+    await sandboxOf(TOKEN);
+    assert.equal(control.lookUps.length, 3);
+  }));
+
+Deno.test("sandboxOf() of agentserver lets nobody wait the whole timeout twice while the control plane hangs", () =>
+  inScene(async ({ control, sandboxOf, outcomes, pass }) => {
+    await sandboxOf(TOKEN);
+    pass(30_000);
+    control.answer({ kind: "status", status: 500 });
+    await sandboxOf(TOKEN);
+    const release = control.hold();
+    pass(1_000);
+    const started = performance.now();
+    assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    const waited = performance.now() - started;
+    assert.ok(waited < 2_500, `waited ${waited} ms`);
+    pass(250);
+    const [before, lookUps] = [performance.now(), control.lookUps.length];
+    for (let call = 0; call < 50; call++) await sandboxOf(TOKEN);
+    assert.ok(performance.now() - before < 1_000, "calls that join a late look-up do not wait for it");
+    assert.equal(control.lookUps.length, lookUps);
+    control.answer({ kind: "status", status: 401 });
+    release();
+    await waitFor(() => outcomes.includes("unknown"), { what: "the late look-up" });
+    await refuses(sandboxOf(TOKEN), "unauthenticated");
+  }));
+
+Deno.test("sandboxOf() of agentserver waits for a slow control plane that was not away, grace or not", () =>
+  inScene(async ({ control, sandboxOf, pass }) => {
+    await sandboxOf(TOKEN);
+    pass(30_000);
+    control.sandboxes.delete(TOKEN);
+    const release = control.hold();
+    const [asked, started] = [sandboxOf(TOKEN), performance.now()];
+    asked.catch(() => {});
+    await waitFor(() => control.lookUps.length === 2 && performance.now() - started > 400, { what: "longer than the patience" });
+    release();
+    await refuses(asked, "unauthenticated");
+  }));
+
+Deno.test("sandboxOf() of agentserver does not let another token's failures hide a revocation", () =>
+  inScene(async ({ control, sandboxOf, pass }) => {
+    await sandboxOf(TOKEN);
+    pass(30_000);
+    control.answer({ kind: "status", status: 500 });
+    await refuses(sandboxOf("a token that makes the control plane stumble"), "authority_unavailable");
+    control.answer({ kind: "status", status: 401 });
+    await refuses(sandboxOf(TOKEN), "unauthenticated");
+  }));
+
+Deno.test("sandboxOf() of agentserver asks about 64 tokens at once, lets 1,024 wait and refuses the next", () =>
+  inScene(async ({ control, sandboxOf, notes }) => {
+    control.answer({ kind: "status", status: 404 });
+    const release = control.hold();
+    const calls = Array.from({ length: 64 + 1024 }, (_, n) => faultOf(sandboxOf(`token-${n}`)));
+    await waitFor(() => control.lookUps.length >= 64, { what: "64 look-ups" });
+    await refuses(sandboxOf("one-too-many"), "authority_unavailable");
+    assert.equal(control.lookUps.length, 64);
+    assert.deepEqual(notes, [], "being too busy to ask is no outage of the control plane");
+    release();
+    const codes = new Set((await Promise.all(calls)).map((fault) => fault.code));
+    assert.deepEqual([...codes], ["unauthenticated"]);
+    assert.equal(control.lookUps.length, 64 + 1024);
+    await refuses(sandboxOf("one-too-many"), "unauthenticated");
+  }));
+
+Deno.test("sandboxOf() of agentserver keeps known-good tokens through 12,000 made-up ones, and bounds what it keeps of those", async () => {
+  let lookUps = 0;
+  const sandboxOf = agentserverSandboxOf({
+    url: "http://control.plane",
+    fetch: (_input, init) => {
+      lookUps++;
+      return Promise.resolve(
+        String(init?.body).includes(TOKEN)
+          ? Response.json({ sandbox_id: "sb-1", workspace_id: "ws-1", status: "running" })
+          : new Response(null, { status: 404 }),
+      );
+    },
+    now: () => 0,
+    observe: { lookedUp: () => {}, note: () => {} },
+    timeoutMs: 5_000,
+    graceMs: GRACE_MS,
+  });
+  await sandboxOf(TOKEN);
+  for (let n = 0; n < 12_000; n++) await faultOf(sandboxOf(`made-up-${n}`));
+  assert.equal(lookUps, 12_001);
+  await sandboxOf(TOKEN);
+  await faultOf(sandboxOf("made-up-11999"));
+  assert.equal(lookUps, 12_001);
+  await faultOf(sandboxOf("made-up-0"));
+  assert.equal(lookUps, 12_002);
+});

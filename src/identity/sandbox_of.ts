@@ -1,0 +1,27 @@
+import { Fault } from "../domain/fault.ts";
+import type { SandboxOf } from "../domain/sandbox.ts";
+import { LOCAL_TOKEN_PREFIX } from "../domain/tokens.ts";
+
+/** The longest token that is looked up, in characters. */
+export const MAX_TOKEN_LENGTH = 4096;
+
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+
+/**
+ * Asks the one authority that a token belongs to: local tokens never go to the control plane, and others are never
+ * looked up in the table. `agentserver` is null where none is configured: then only local tokens are known.
+ * What cannot be a token is refused without asking anybody.
+ */
+export function sandboxOf(
+  { agentserver, local }: { readonly agentserver: SandboxOf | null; readonly local: SandboxOf },
+): SandboxOf {
+  return (token) => {
+    if (token.length > MAX_TOKEN_LENGTH || !VISIBLE_ASCII.test(token)) return refused();
+    if (token.startsWith(LOCAL_TOKEN_PREFIX)) return local(token);
+    return agentserver === null ? refused() : agentserver(token);
+  };
+}
+
+function refused(): Promise<never> {
+  return Promise.reject(new Fault("unauthenticated", "invalid proxy token"));
+}

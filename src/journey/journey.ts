@@ -1,0 +1,27 @@
+import { admit } from "./admit.ts";
+import { authenticate } from "./authenticate.ts";
+import { forward } from "./forward.ts";
+import { meter } from "./meter.ts";
+import { read } from "./read.ts";
+import { Recorder } from "./record.ts";
+import { traceOf } from "./trace.ts";
+import type { Arrival, World } from "./world.ts";
+
+/**
+ * One billed call, from the sandbox's request to the answer on its way back; its row is closed before the last bytes leave.
+ * Rejects with a `Fault` where the proxy itself says no.
+ */
+export async function journey(arrival: Arrival, world: World): Promise<Response> {
+  const sandbox = await authenticate(arrival, world);
+  const asked = await read(arrival, sandbox, world);
+  try {
+    const trace = traceOf(arrival.request.headers, { userId: asked.userId, sandbox, world });
+    const credential = world.upstream.credential();
+    const call = await admit(arrival, { sandbox, asked, trace, credential, world });
+    const recorder = new Recorder(call, { arrival, asked, world });
+    const exchange = await forward(arrival, { asked, credential, recorder, world });
+    return await meter(exchange, { recorder, world });
+  } finally {
+    asked.body.release();
+  }
+}

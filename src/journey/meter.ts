@@ -1,0 +1,154 @@
+import { EMPTY_READING, type Reading } from "../domain/reading.ts";
+import type { Ending } from "../domain/usage.ts";
+import { decoderOf } from "../wire/decode.ts";
+import { returnedHeaders } from "../wire/headers.ts";
+import { TopLevelScanner } from "../wire/json_scan.ts";
+import { SseReader } from "../wire/sse.ts";
+import { tap, type Watch } from "../wire/tap.ts";
+import { type Exchange, failureOf } from "./forward.ts";
+import type { Recorder } from "./record.ts";
+import { CLIENT_LEFT } from "./traffic.ts";
+import type { World } from "./world.ts";
+
+/** The most of one event, or of one wanted key of a JSON answer, that is looked at. The bytes pass all the same. */
+const MAX_EVENT_BYTES = 32 * 1024 * 1024;
+const MAX_VALUE_BYTES = 4 * 1024 * 1024;
+/** The most that is decoded of a compressed answer. */
+const MAX_DECODED_BYTES = 256 * 1024 * 1024;
+
+/** Statuses whose answers have no body (Fetch standard, "null body status"). */
+const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([101, 204, 205, 304]);
+
+/**
+ * The answer, passing unchanged to the client while it is read. Its end is committed before its last bytes leave;
+ * where it breaks, or ends early, or cannot be committed, the client's connection breaks too.
+ */
+export async function meter(
+  exchange: Exchange,
+  options: { readonly recorder: Recorder; readonly world: World },
+): Promise<Response> {
+  const { answer } = exchange;
+  const init = { status: answer.status, statusText: answer.statusText, headers: returnedHeaders(answer.headers) };
+  const reader = readerOf(answer, options);
+  if (answer.body === null || NULL_BODY_STATUSES.has(answer.status)) {
+    await options.recorder.end(answer.ok ? "completed" : "upstream_error", EMPTY_READING);
+    return new Response(null, init);
+  }
+  const watch = watchOf(exchange, { ...options, reader });
+  return new Response(tap(answer.body, watch, { holdsLast: reader.holdsLast, silence: exchange.silence }), init);
+}
+
+/** Reads one answer: told its bytes, it knows the reading so far and whether the answer is at its end. */
+interface AnswerReader {
+  readonly push: (chunk: Uint8Array) => void;
+  /** No more bytes come: what is still being decoded is finished. */
+  readonly end: () => Promise<void>;
+  readonly reading: () => Reading;
+  /** How the answer ended, as soon as that is known; null before. */
+  readonly ending: () => Ending | null;
+  /** How it ended where the bytes end now without another word. */
+  readonly endingAtEnd: () => Ending;
+  /** The end is known only at the end of the bytes, so one chunk must be held back for it. */
+  readonly holdsLast: boolean;
+}
+
+function watchOf(
+  exchange: Exchange,
+  options: { readonly reader: AnswerReader; readonly recorder: Recorder },
+): Watch {
+  const { reader, recorder } = options;
+  const endAs = (ending: Ending) =>
+    recorder.end(exchange.hasLeft() && ending === "completed" ? "client_left" : ending, reader.reading());
+  return {
+    look: (chunk) => {
+      if (recorder.hasEnded) return;
+      reader.push(chunk);
+      if (reader.reading().hasContent) recorder.contentCame();
+      const ending = reader.holdsLast ? null : reader.ending();
+      return ending === null ? undefined : endAs(ending);
+    },
+    ended: async () => {
+      if (recorder.hasEnded) return "tidy";
+      await reader.end();
+      const ending = reader.ending() ?? reader.endingAtEnd();
+      await endAs(ending);
+      return ending === "upstream_broke" ? "broken" : "tidy";
+    },
+    broke: async (error) => {
+      await endAs(failureOf(exchange.controller.signal, error).ending).catch(() => {});
+    },
+    left: () => {
+      exchange.leave();
+      return exchange.controller.signal.reason === CLIENT_LEFT || recorder.hasEnded ? cancel(endAs) : "drain";
+    },
+  };
+}
+
+function cancel(endAs: (ending: Ending) => Promise<void>): "cancel" {
+  endAs("client_left").catch(() => {});
+  return "cancel";
+}
+
+/** By content type: events one by one, or a body of which only the keys that the provider reads are kept. */
+function readerOf(answer: Response, options: { readonly recorder: Recorder; readonly world: World }): AnswerReader {
+  const contentType = answer.headers.get("content-type") ?? "";
+  const plain = /^text\/event-stream\b/i.test(contentType)
+    ? eventReader(answer, options.world)
+    : bodyReader(answer, { world: options.world, isJson: /\bjson\b/i.test(contentType) });
+  const encoding = answer.headers.get("content-encoding") ?? "";
+  if (encoding === "" || encoding.toLowerCase() === "identity") return plain;
+  const decoder = decoderOf(encoding, { maxBytes: MAX_DECODED_BYTES, onChunk: plain.push });
+  return {
+    ...plain,
+    holdsLast: true,
+    push: (chunk) => decoder?.push(chunk),
+    end: async () => {
+      await decoder?.end();
+      await plain.end();
+    },
+    endingAtEnd: () => decoder === null || decoder.isBlind ? finished(answer) : plain.endingAtEnd(),
+  };
+}
+
+function eventReader(answer: Response, world: World): AnswerReader {
+  let reading = EMPTY_READING;
+  const sse = new SseReader({
+    maxEventBytes: MAX_EVENT_BYTES,
+    onEvent: (event) => reading = world.provider.parseStreamEvent(reading, event),
+  });
+  const ending = (): Ending | null => {
+    if (reading.isWhole) return finished(answer);
+    return reading.errorType !== null ? "upstream_error" : null;
+  };
+  return {
+    push: (chunk) => sse.push(chunk),
+    end: () => Promise.resolve(sse.end()),
+    reading: () => reading,
+    ending,
+    endingAtEnd: () => answer.ok && !sse.isBlind ? "upstream_broke" : finished(answer),
+    holdsLast: false,
+  };
+}
+
+function bodyReader(answer: Response, options: { readonly world: World; readonly isJson: boolean }): AnswerReader {
+  const { provider } = options.world;
+  const scanner = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
+  let reading = EMPTY_READING;
+  return {
+    push: (chunk) => scanner.push(chunk),
+    end: () => {
+      const { isValid, found } = scanner.end();
+      const kept = Object.fromEntries([...found].map(([key, { value }]) => [key, value]));
+      if (isValid) reading = provider.parseNonStreamingResponse(JSON.stringify(kept));
+      return Promise.resolve();
+    },
+    reading: () => reading,
+    ending: () => null,
+    endingAtEnd: () => answer.ok && options.isJson && !reading.isWhole ? "upstream_broke" : finished(answer),
+    holdsLast: true,
+  };
+}
+
+function finished(answer: Response): Ending {
+  return answer.ok ? "completed" : "upstream_error";
+}

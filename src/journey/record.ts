@@ -1,0 +1,94 @@
+import { EMPTY_READING, type Reading } from "../domain/reading.ts";
+import type { Closing, Ending, OpenCall, Trust } from "../domain/usage.ts";
+import type { Provider } from "../domain/provider.ts";
+import type { Asked } from "./read.ts";
+import type { Arrival, World } from "./world.ts";
+
+/** Writes how one billed call ended: exactly once, however many reasons come together. The first one counts. */
+export class Recorder {
+  readonly call: OpenCall;
+  readonly #world: World;
+  readonly #openedAt: number;
+  /** What the proxy itself has added so far, milliseconds. */
+  #overheadMs: number;
+  #status: number | null = null;
+  #upstreamRequestId: string | null = null;
+  #ttft: number | null = null;
+  #committed: Promise<void> | null = null;
+  readonly #settled = Promise.withResolvers<void>();
+
+  constructor(call: OpenCall, options: { readonly arrival: Arrival; readonly asked: Asked; readonly world: World }) {
+    this.call = call;
+    this.#world = options.world;
+    this.#openedAt = options.world.elapsed();
+    this.#overheadMs = this.#openedAt - options.arrival.arrivedAt - options.asked.arrivalMs;
+  }
+
+  /** True as soon as an ending has been named, committed or not. */
+  get hasEnded(): boolean {
+    return this.#committed !== null;
+  }
+
+  /** Resolves when the ending's commit has succeeded or failed. */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  /** The upstream's answer has begun. */
+  answered(status: number, upstreamRequestId: string | null): void {
+    this.#status = status;
+    this.#upstreamRequestId = upstreamRequestId;
+  }
+
+  /** The first content has come; later calls change nothing. */
+  contentCame(): void {
+    this.#ttft ??= this.#sinceOpened();
+  }
+
+  /**
+   * Commits the ending. Where one was named before, that one's promise is returned and this one is dropped.
+   * Rejects with `Fault` `ledger_unavailable`: then the client must not see a tidy end.
+   */
+  end(ending: Ending, reading: Reading): Promise<void> {
+    this.#committed ??= this.#commit(ending, reading);
+    return this.#committed;
+  }
+
+  async #commit(ending: Ending, reading: Reading): Promise<void> {
+    const { world, call } = { world: this.#world, call: this.call };
+    const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
+    const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
+    const trust = isRefusal ? "exact" : trustOf(known);
+    const closing: Closing = {
+      ending,
+      trust,
+      status: this.#status,
+      upstreamRequestId: this.#upstreamRequestId,
+      duration: this.#sinceOpened(),
+      ttft: this.#ttft,
+      reading: estimated(known, { trust, provider: world.provider }),
+    };
+    const asked = world.elapsed();
+    try {
+      await world.ledger.close(call, closing);
+    } finally {
+      this.#overheadMs += world.elapsed() - asked;
+      world.observe.callEnded(call, closing, { overheadMs: this.#overheadMs });
+      this.#settled.resolve();
+    }
+  }
+
+  #sinceOpened(): number {
+    return Math.round(this.#world.elapsed() - this.#openedAt);
+  }
+}
+
+/** Exact where the upstream named input and final output, estimated where at least the input, else unknown. */
+function trustOf(reading: Reading): Trust {
+  if (!reading.hasInput) return "unknown";
+  return reading.hasFinalOutput ? "exact" : "estimated";
+}
+
+function estimated(reading: Reading, options: { readonly trust: Trust; readonly provider: Provider }): Reading {
+  return options.trust === "estimated" ? options.provider.estimate(reading) : reading;
+}

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { Fault } from "../domain/fault.ts";
+import { plainTarget, rawPath } from "./target.ts";
+
+function received(rawTarget: string, host = "proxy:8081") {
+  const url = rawTarget.startsWith("/") ? `http://${host}${rawTarget}` : rawTarget;
+  return { url, headers: new Headers({ host }) };
+}
+
+Deno.test("plainTarget() returns path and query as they were received", () => {
+  const plain = [
+    "/",
+    "/v1/messages",
+    "/v1/messages?beta=true",
+    "/v1/messages/count_tokens?beta=true&x=%2F..%2e",
+    "/v1/models/claude-opus-5-5",
+    "/v1/models?after_id=a%20b&limit=5",
+    "/v1/files/file_01%20x/content",
+    "/v1/messages/batches/msgbatch_01:cancel",
+    "/v1/files/File_With_Capitals",
+    "/v1/skills/a.b~c-d_e",
+  ];
+  for (const target of plain) assert.equal(plainTarget(received(target)), target);
+});
+
+Deno.test("plainTarget() refuses every other spelling of a path", () => {
+  const spellings = [
+    "/v1/./messages",
+    "/v1/../v1/messages",
+    "/v1/x/../messages",
+    "/v1/%2e/messages",
+    "/v1/%2E%2e/messages",
+    "/v1/.%2e/messages",
+    "//v1/messages",
+    "/v1//messages",
+    "/v1/messages//",
+    "/v1/messages/",
+    "/v1/messages/?beta=true",
+    "/v1/models/",
+    "/v1\\messages",
+    "/v1/..\\messages",
+    "/v1%2fmessages",
+    "/v1/messages%2Fbatches",
+    "/v1/%6dessages",
+    "/v1/%4Dessages",
+    "/%761/messages",
+    "/v1/messages%5f",
+    "/v1/m%65ssages",
+    "/v1/messages%00",
+    "/v1/messages%0a",
+    "/v1/messages%3fbeta=true",
+    "/v1/messages%23",
+    "/v1/messages%253f",
+    "/v1/messages%5cx",
+    "/v1/messages;x=1",
+    "/v1;/messages",
+    "/v1/messages#x",
+    "/v1/messages?beta=true#x",
+    "/v1/messages%",
+    "/v1/messages%zz",
+    "/v1/m\u00e9ssages",
+    "/v1/mess ages",
+    "/v1/messages\t",
+    '/v1/"messages"',
+    "/v1/{messages}",
+    "/v1/Messages",
+    "/V1/messages",
+    "/v1/MESSAGES/batches",
+    "/v1/messages/Count_Tokens",
+    "/v1/messages/Batches",
+    "/v1/Files/x",
+    "/v1/Models",
+    "http://elsewhere/v1/messages",
+    "https://proxy:8081/v1/messages",
+  ];
+  for (const target of spellings) {
+    assert.throws(
+      () => plainTarget(received(target)),
+      (error) => error instanceof Fault && error.code === "path_unknown",
+      target,
+    );
+  }
+});
+
+Deno.test("plainTarget() is not led by a Host header that holds a path", () => {
+  for (const host of ["proxy/v1/x?", "proxy#", "proxy\\x", "user@proxy", "proxy/"]) {
+    assert.throws(() => plainTarget(received("/v1/messages", host)), Fault, host);
+  }
+});
+
+Deno.test("rawPath() is the path without query, undecoded", () => {
+  assert.equal(rawPath({ url: "http://h/v1/%6dessages?x=/y" }), "/v1/%6dessages");
+  assert.equal(rawPath({ url: "http://h/a?b#c" }), "/a");
+  assert.equal(rawPath({ url: "http://h" }), "/");
+});

@@ -1,0 +1,63 @@
+import type { NewId } from "../domain/ids.ts";
+import type { Ledger } from "../domain/ledger.ts";
+import type { Observe } from "../domain/observe.ts";
+import type { Credential, Provider } from "../domain/provider.ts";
+import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
+import type { ByteBudget } from "../wire/budget.ts";
+import type { Fetch } from "../wire/plain_fetch.ts";
+import type { Refusals } from "./refusals.ts";
+import type { Traffic } from "./traffic.ts";
+
+/** Everything that a call needs from outside. A test changes one line of it. */
+export interface World {
+  readonly sandboxOf: SandboxOf;
+  readonly provider: Provider;
+  readonly ledger: Ledger;
+  readonly observe: Observe;
+  readonly refusals: Refusals;
+  readonly traffic: Traffic;
+  /** To the upstream: HTTP/1.1, pooled, adding no headers. */
+  readonly fetch: Fetch;
+  /** Milliseconds since the epoch, UTC. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that never goes back: for durations. */
+  readonly elapsed: () => number;
+  readonly newId: NewId;
+  /** Names this run of the proxy in its rows. */
+  readonly instanceId: string;
+  readonly upstream: Upstream;
+  readonly budget: ByteBudget;
+  readonly limits: Limits;
+  /** The header in which a client may name its trace, lower case. */
+  readonly traceHeader: string;
+}
+
+export interface Upstream {
+  /** Without a trailing slash; may have a path. */
+  readonly baseUrl: string;
+  /** Read at each call, because it can be rotated. */
+  readonly credential: () => Credential;
+  /** Silence of the upstream after which a call is broken, milliseconds. */
+  readonly idleMs: number;
+  /** How long an unstreamed answer is read on after its client left, milliseconds: it is paid for anyway. */
+  readonly drainAfterLeftMs: number;
+  /** Sent where the client named none; fetch would name itself. */
+  readonly userAgent: string;
+}
+
+export interface Limits {
+  /** Milliseconds for reading a request's body. */
+  readonly bodyDeadlineMs: number;
+}
+
+/** A request as it came in, with the id under which every answer and log line speaks of it. */
+export interface Arrival {
+  readonly requestId: string;
+  readonly request: Request;
+  /** Path and query, exactly as they were received and go on. */
+  readonly target: string;
+  /** `elapsed()` at its arrival. */
+  readonly arrivedAt: number;
+  /** Who calls, as soon as `authenticate` knows: for the refusals' sake. */
+  sandbox: Sandbox | null;
+}

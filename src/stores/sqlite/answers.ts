@@ -1,0 +1,83 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { Trace } from "../../domain/trace.ts";
+import type { LocalToken } from "../../domain/tokens.ts";
+import type { UsageRow } from "../../domain/usage.ts";
+import { inTransaction } from "./connection.ts";
+import type { Answers } from "./protocol.ts";
+import { Queries } from "./queries.ts";
+import { localTokenOf } from "./readings.ts";
+import { Rows } from "./rows.ts";
+
+/** Rows that one transaction of `recordUsage` writes: about 10 ms, for which the ledger's commits wait. */
+const RECORDED_AT_ONCE = 200;
+
+/** The store's verbs on one connection, blocking. */
+export function answersOn(db: DatabaseSync): Answers {
+  const rows = new Rows(db);
+  const queries = new Queries(db);
+
+  return {
+    queryUsage: (opts) => queries.queryUsage(opts),
+    queryTraces: (opts) => inSnapshot(db, () => queries.queryTraces(opts)),
+    getTraceDetail: (id, workspaceId) => inSnapshot(db, () => queries.getTraceDetail(id, workspaceId)),
+    queryRefusals: (opts) => queries.queryRefusals(opts),
+
+    recordUsage(closed: readonly UsageRow[]) {
+      for (let at = 0; at < closed.length; at += RECORDED_AT_ONCE) {
+        const some = closed.slice(at, at + RECORDED_AT_ONCE);
+        inTransaction(db, () => some.forEach((row) => void rows.applyClosed(row)));
+      }
+    },
+
+    getOrCreateTrace(trace: Trace) {
+      return queries.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
+        rows.insertTrace(trace);
+        return queries.findTrace(trace.workspaceId, trace.id) ?? trace;
+      });
+    },
+
+    updateTraceActivity(workspaceId: string, id: string, at: number) {
+      db.prepare("UPDATE traces SET updated_at = ? WHERE workspace_id = ? AND id = ? AND updated_at < ?")
+        .run(at, workspaceId, id, at);
+    },
+
+    createToken(token: LocalToken, sha256: string) {
+      db.prepare(
+        `INSERT INTO tokens (id, sha256, workspace_id, sandbox_id, created_at, expires_at, revoked_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      ).run(token.id, sha256, token.workspaceId, token.sandboxId, token.createdAt, token.expiresAt, token.revokedAt);
+    },
+
+    findToken(sha256: string) {
+      const row = prepare("SELECT * FROM tokens WHERE sha256 = ?").get(sha256);
+      return row === undefined ? null : { token: localTokenOf(row), sha256: String(row.sha256) };
+    },
+
+    listTokens(workspaceId: string | null) {
+      const where = workspaceId === null ? "" : "WHERE workspace_id = ?";
+      return prepare(`SELECT * FROM tokens ${where} ORDER BY created_at DESC, id DESC`)
+        .all(...(workspaceId === null ? [] : [workspaceId])).map(localTokenOf);
+    },
+
+    revokeToken(id: string, at: number) {
+      const row = prepare("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING *").get(at, id);
+      return row === undefined ? null : localTokenOf(row);
+    },
+  };
+
+  function prepare(sql: string) {
+    const statement = db.prepare(sql);
+    statement.setReadBigInts(true);
+    return statement;
+  }
+}
+
+/** Runs several reads over one state of the database. */
+function inSnapshot<T>(db: DatabaseSync, read: () => T): T {
+  db.exec("BEGIN");
+  try {
+    return read();
+  } finally {
+    if (db.isTransaction) db.exec("COMMIT");
+  }
+}

@@ -1,0 +1,192 @@
+import type { DatabaseSync } from "node:sqlite";
+import { Fault } from "../../domain/fault.ts";
+import type { Ledger, RefusalCount } from "../../domain/ledger.ts";
+import type { Trace } from "../../domain/trace.ts";
+import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
+import { Commits, GROUP_LIMITS, type GroupLimits, WriteRefused } from "./commits.ts";
+import { openConnection, type Synchronous } from "./connection.ts";
+import { Rows } from "./rows.ts";
+
+export interface LedgerOptions {
+  /** The database; its schema is up to date. */
+  readonly path: string;
+  readonly synchronous: Synchronous;
+  readonly now: () => number;
+  /** Called with the reason when writing stops working, and with null when it works again. */
+  readonly onTrouble: (trouble: string | null) => void;
+  readonly limits: GroupLimits;
+  /** Between two tries whether writing works again. */
+  readonly probeMs: number;
+}
+
+export const LEDGER_DEFAULTS = { limits: GROUP_LIMITS, probeMs: 1_000 } as const;
+
+/**
+ * A write-ahead log of 256 MB is written into the database by the hot connection itself, which stalls the event loop for
+ * that long: the bound for when nobody else does it. Normally the store's Worker does it long before.
+ */
+const BACKSTOP_PAGES = 65_536;
+
+/** Rows that one write of the sweep closes: about 2 ms. */
+const SWEPT_AT_ONCE = 100;
+
+/** Opens the hot path's ledger. Throws SQLite's own error where the database cannot be used. */
+export function openLedger(options: LedgerOptions): Ledger {
+  const db = openConnection(options.path, {
+    synchronous: options.synchronous,
+    busyTimeoutMs: 0,
+    autoCheckpointPages: BACKSTOP_PAGES,
+    cacheKib: 32_000,
+  });
+  try {
+    return new SqliteLedger(db, options);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+class SqliteLedger implements Ledger {
+  readonly #db: DatabaseSync;
+  readonly #options: LedgerOptions;
+  readonly #rows: Rows;
+  readonly #commits: Commits;
+  #openRows: number;
+  #trouble: string | null = null;
+  /** Closings whose commit failed, by id of their row: at most one for each open row. */
+  readonly #kept = new Map<string, UsageRow>();
+  #probeTimer: ReturnType<typeof setTimeout> | null = null;
+  #probing: Promise<void> = Promise.resolve();
+  #hasEnded = false;
+
+  constructor(db: DatabaseSync, options: LedgerOptions) {
+    this.#db = db;
+    this.#options = options;
+    this.#rows = new Rows(db);
+    this.#commits = new Commits(db, options);
+    this.#openRows = this.#rows.countOpen();
+  }
+
+  async open(call: OpenCall, trace: Trace): Promise<void> {
+    await this.#write(() => {
+      this.#rows.joinTrace(trace);
+      this.#rows.insertOpen(call);
+    });
+    this.#openRows++;
+  }
+
+  async close(call: OpenCall, closing: Closing): Promise<void> {
+    await this.#apply({ call, closing, revision: REVISION.closed });
+  }
+
+  async join(trace: Trace): Promise<void> {
+    await this.#write(() => this.#rows.joinTrace(trace));
+  }
+
+  async countRefusals(counts: readonly RefusalCount[]): Promise<void> {
+    await this.#write(() => this.#rows.addRefusals(counts));
+  }
+
+  async sweep(instanceId: string): Promise<number> {
+    let total = 0;
+    for (;;) {
+      const swept = await this.#write(() => this.#rows.sweepSome(instanceId, SWEPT_AT_ONCE));
+      this.#openRows -= swept;
+      total += swept;
+      if (swept < SWEPT_AT_ONCE) return total;
+    }
+  }
+
+  openCount(): number {
+    return this.#openRows;
+  }
+
+  trouble(): string | null {
+    return this.#trouble;
+  }
+
+  async end(): Promise<void> {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
+    await this.#commits.idle();
+    await this.#probing;
+    await this.#writeKept().catch((error) => this.#failed(error));
+    this.#db.close();
+    if (this.#kept.size > 0) throw unavailable(`${this.#kept.size} ended calls could not be recorded: ${this.#trouble}`);
+  }
+
+  /** A write that nobody keeps: while writing does not work it is not even tried. */
+  async #write<T>(run: () => T): Promise<T> {
+    if (this.#hasEnded) throw unavailable("the ledger is closed");
+    if (this.#trouble !== null) throw unavailable(this.#trouble);
+    try {
+      return await this.#commits.add(run);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** Tried even while writing does not work: the client's last bytes wait for it. */
+  async #apply(row: UsageRow): Promise<void> {
+    if (this.#hasEnded) throw unavailable("the ledger is closed");
+    try {
+      this.#openRows += await this.#commits.add(() => this.#rows.applyClosed(row));
+      this.#kept.delete(row.call.id);
+    } catch (error) {
+      if (!(error instanceof WriteRefused)) this.#kept.set(row.call.id, row);
+      throw this.#failed(error);
+    }
+  }
+
+  #failed(error: unknown): Fault {
+    if (!(error instanceof WriteRefused)) this.#startProbing(error);
+    return unavailable(error);
+  }
+
+  #startProbing(error: unknown): void {
+    const isNew = this.#trouble === null;
+    this.#trouble = `Cannot write the ledger ${this.#options.path}: ${error instanceof Error ? error.message : error}`;
+    if (isNew) this.#options.onTrouble(this.#trouble);
+    if (this.#probeTimer !== null || this.#hasEnded) return;
+    const timer = setTimeout(() => {
+      this.#probeTimer = null;
+      this.#probing = this.#probe();
+    }, this.#options.probeMs);
+    this.#probeTimer = timer;
+    // A process with nothing else to do must not live on for this.
+    Deno.unrefTimer(timer);
+  }
+
+  async #probe(): Promise<void> {
+    try {
+      await this.#commits.add(() => this.#rows.probe());
+      await this.#writeKept();
+      this.#trouble = null;
+      this.#options.onTrouble(null);
+    } catch (error) {
+      this.#startProbing(error);
+    }
+  }
+
+  /** Rejects where one of them could not be written, when all have been tried. */
+  async #writeKept(): Promise<void> {
+    const tried = await Promise.allSettled([...this.#kept.values()].map((row) => this.#applyKept(row)));
+    for (const result of tried) if (result.status === "rejected") throw result.reason;
+  }
+
+  /** A row that is at fault itself is let go: it stays open and the next start sweeps it. */
+  async #applyKept(row: UsageRow): Promise<void> {
+    try {
+      this.#openRows += await this.#commits.add(() => this.#rows.applyClosed(row));
+    } catch (error) {
+      if (!(error instanceof WriteRefused)) throw error;
+    }
+    this.#kept.delete(row.call.id);
+  }
+}
+
+/** The message goes to the sandbox, the cause to the log. */
+function unavailable(cause: unknown): Fault {
+  return new Fault("ledger_unavailable", "Calls cannot be recorded at the moment, so none are passed on", { cause });
+}

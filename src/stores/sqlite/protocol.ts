@@ -1,0 +1,28 @@
+import type { Store } from "../../domain/store.ts";
+import type { Tokens } from "../../domain/tokens.ts";
+import type { Synchronous } from "./connection.ts";
+
+/** What the Worker is asked for, one verb a method of the seams. */
+export type Verbs = Omit<Store, "close"> & Tokens;
+export type Verb = keyof Verbs;
+
+/** The same methods, answered at once by the thread that holds the connection. */
+export type Answers = { readonly [V in Verb]: (...args: Parameters<Verbs[V]>) => Awaited<ReturnType<Verbs[V]>> };
+
+/** The first message to the Worker. */
+export interface OpenMessage {
+  readonly path: string;
+  readonly synchronous: Synchronous;
+  /** Between two looks at the write-ahead log; 0: never look. */
+  readonly checkpointMs: number;
+}
+
+/** Every further message; `args` are the verb's. After `close` nothing is answered. */
+export type AskMessage =
+  | { readonly ask: number; readonly verb: Verb; readonly args: readonly unknown[] }
+  | { readonly ask: number; readonly verb: "close" };
+
+/** The Worker's reply to the first message (`ask` 0) and to each further one. */
+export type Reply =
+  | { readonly ask: number; readonly value: unknown }
+  | { readonly ask: number; readonly error: { readonly name: string; readonly message: string } };

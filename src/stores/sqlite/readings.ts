@@ -1,0 +1,147 @@
+import type { SQLOutputValue } from "node:sqlite";
+import { type FaultCode, FAULTS } from "../../domain/fault.ts";
+import type { RefusalCount } from "../../domain/ledger.ts";
+import type { LocalToken } from "../../domain/tokens.ts";
+import type { Trace, TraceWithStats } from "../../domain/trace.ts";
+import type { Ending, TokenUsage, Trust, UsageSummary } from "../../domain/usage.ts";
+
+/** One row as SQLite gives it, integers as bigint. */
+export type Row = Record<string, SQLOutputValue>;
+
+export function summaryOf(row: Row): UsageSummary {
+  return {
+    provider: text(row, "provider"),
+    model: text(row, "model"),
+    inputTokens: integer(row, "input_tokens"),
+    outputTokens: integer(row, "output_tokens"),
+    cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
+    cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
+    requestCount: integer(row, "request_count"),
+  };
+}
+
+export function traceOf(row: Row): Trace {
+  return {
+    id: text(row, "id"),
+    sandboxId: text(row, "sandbox_id"),
+    workspaceId: text(row, "workspace_id"),
+    source: text(row, "source"),
+    createdAt: integer(row, "created_at"),
+    updatedAt: integer(row, "updated_at"),
+  };
+}
+
+export function traceWithStatsOf(row: Row): TraceWithStats {
+  return {
+    ...traceOf(row),
+    requestCount: integer(row, "request_count"),
+    totalInputTokens: integer(row, "total_input_tokens"),
+    totalOutputTokens: integer(row, "total_output_tokens"),
+  };
+}
+
+export function tokenUsageOf(row: Row): TokenUsage {
+  const messageId = textOrNull(row, "message_id");
+  const errorType = textOrNull(row, "error_type");
+  const stopReason = textOrNull(row, "stop_reason");
+  const upstreamRequestId = textOrNull(row, "upstream_request_id");
+  const serverToolUse = textOrNull(row, "server_tool_use");
+  const serviceTier = textOrNull(row, "service_tier");
+  const inferenceGeo = textOrNull(row, "inference_geo");
+  const speed = textOrNull(row, "speed");
+  const iterations = textOrNull(row, "iterations");
+  const agentId = textOrNull(row, "agent_id");
+  const parentAgentId = textOrNull(row, "parent_agent_id");
+  const agentType = textOrNull(row, "agent_type");
+  const requestClass = textOrNull(row, "request_class");
+  const promptId = textOrNull(row, "prompt_id");
+  const client = textOrNull(row, "client");
+  return {
+    id: text(row, "id"),
+    traceId: text(row, "trace_id"),
+    sandboxId: text(row, "sandbox_id"),
+    workspaceId: text(row, "workspace_id"),
+    provider: text(row, "provider"),
+    model: textOrNull(row, "served_model") ?? text(row, "requested_model"),
+    ...(messageId && { messageId }),
+    inputTokens: integer(row, "input_tokens"),
+    outputTokens: integer(row, "output_tokens"),
+    cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
+    cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
+    streaming: integer(row, "streaming") === 1,
+    duration: integerOrNull(row, "duration_ms") ?? 0,
+    ttft: integerOrNull(row, "ttft_ms") ?? 0,
+    createdAt: integer(row, "created_at"),
+    // The column holds what `Ending` and `Trust` name: only rows of ours are ever written.
+    ending: (textOrNull(row, "ending") ?? "open") as Ending | "open",
+    trust: text(row, "trust") as Trust,
+    ...(row.status !== null && { status: integer(row, "status") }),
+    ...(errorType && { errorType }),
+    ...(stopReason && { stopReason }),
+    requestedModel: text(row, "requested_model"),
+    ...(upstreamRequestId && { upstreamRequestId }),
+    cacheCreation5mInputTokens: integer(row, "cache_creation_5m_tokens"),
+    cacheCreation1hInputTokens: integer(row, "cache_creation_1h_tokens"),
+    thinkingTokens: integer(row, "thinking_tokens"),
+    ...(serverToolUse && { serverToolUse: JSON.parse(serverToolUse) }),
+    ...(serviceTier && { serviceTier }),
+    ...(inferenceGeo && { inferenceGeo }),
+    ...(speed && { speed }),
+    ...(iterations && { iterations: JSON.parse(iterations) }),
+    ...(agentId && { agentId }),
+    ...(parentAgentId && { parentAgentId }),
+    ...(agentType && { agentType }),
+    ...(requestClass && { requestClass }),
+    ...(promptId && { promptId }),
+    ...(client && { client }),
+  };
+}
+
+export function refusalOf(row: Row): RefusalCount {
+  return {
+    workspaceId: text(row, "workspace_id"),
+    sandboxId: text(row, "sandbox_id"),
+    fault: faultCode(text(row, "fault")),
+    minute: integer(row, "minute"),
+    count: integer(row, "count"),
+  };
+}
+
+export function localTokenOf(row: Row): LocalToken {
+  return {
+    id: text(row, "id"),
+    workspaceId: text(row, "workspace_id"),
+    sandboxId: text(row, "sandbox_id"),
+    createdAt: integer(row, "created_at"),
+    expiresAt: integerOrNull(row, "expires_at"),
+    revokedAt: integerOrNull(row, "revoked_at"),
+  };
+}
+
+function faultCode(code: string): FaultCode {
+  if (!Object.hasOwn(FAULTS, code)) throw new TypeError(`Cannot read the refusals: "${code}" is not a fault`);
+  return code as FaultCode;
+}
+
+function text(row: Row, column: string): string {
+  const value = row[column];
+  if (typeof value !== "string") throw new TypeError(`Cannot read the column ${column}: it is not text`);
+  return value;
+}
+
+function textOrNull(row: Row, column: string): string | null {
+  return row[column] === null ? null : text(row, column);
+}
+
+/** Throws where the number is beyond what a JavaScript number holds exactly: a wrong sum would be worse than none. */
+function integer(row: Row, column: string): number {
+  const value = row[column];
+  if (typeof value !== "bigint") throw new TypeError(`Cannot read the column ${column}: it is not an integer`);
+  const number = Number(value);
+  if (!Number.isSafeInteger(number)) throw new RangeError(`Cannot give ${column} exactly as a number: it is ${value}`);
+  return number;
+}
+
+function integerOrNull(row: Row, column: string): number | null {
+  return row[column] === null ? null : integer(row, column);
+}

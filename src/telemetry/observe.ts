@@ -1,0 +1,123 @@
+import { type FaultCode, FAULTS } from "../domain/fault.ts";
+import type { Observe } from "../domain/observe.ts";
+import type { Closing, Ending, OpenCall } from "../domain/usage.ts";
+import { BoundedLines } from "./bounded_lines.ts";
+import type { Logger, LogLevel } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+
+export interface ObserveOptions {
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsed: () => number;
+}
+
+/** What an operator should look at stands out from what is a day's work. */
+const LEVEL_OF_ENDING: Readonly<Record<Ending, LogLevel>> = {
+  completed: "info",
+  client_left: "info",
+  upstream_error: "info",
+  upstream_broke: "warn",
+  proxy_cut: "warn",
+  unknown: "warn",
+};
+
+const CREDENTIAL_KIND = "credential";
+const BAD_CREDENTIAL =
+  "the upstream refuses the operator's own credential with 401: calls fail until ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN " +
+  "(or the file it is read from) holds a good one; change it and send SIGHUP or restart";
+
+/**
+ * Logs and metrics behind the seam. Lines that a sandbox can provoke at will are bounded by kind; the metrics count them all.
+ * A call that passed without a row is a line at `debug` only.
+ */
+export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observe {
+  const bounded = new BoundedLines(elapsed, (kind, suppressed) => {
+    logger.log("warn", "log lines were left out", { kind, suppressed });
+  });
+  return {
+    callEnded(call, closing, { overheadMs }) {
+      bounded.settle();
+      metrics.callEnded(closing, { streaming: call.streaming, overheadMs });
+      const level = LEVEL_OF_ENDING[closing.ending];
+      if (logger.isEnabled(level)) logger.log(level, "call ended", callFields({ call, closing, overheadMs }));
+    },
+    refused(requestId, fault, sandbox) {
+      metrics.refused(fault.code);
+      if (!bounded.admit(fault.code)) return;
+      const { status } = FAULTS[fault.code];
+      logger.log(levelOfFault(fault.code), "refused", {
+        requestId,
+        fault: fault.code,
+        status,
+        workspaceId: sandbox?.workspaceId,
+        sandboxId: sandbox?.sandboxId,
+        tokenId: sandbox?.tokenId ?? undefined,
+        said: fault.message,
+        cause: fault.cause,
+      });
+    },
+    passed(requestId, route, status) {
+      bounded.settle();
+      metrics.passed(route, status);
+      if (logger.isEnabled("debug")) logger.log("debug", "call passed", { requestId, route, status });
+    },
+    lookedUp(authority, outcome) {
+      bounded.settle();
+      metrics.lookedUp(authority, outcome);
+    },
+    credentialRefused(requestId, credentialId) {
+      metrics.credentialRefused();
+      if (bounded.admit(CREDENTIAL_KIND)) logger.log("error", BAD_CREDENTIAL, { requestId, credentialId });
+    },
+    note(level, message, fields) {
+      bounded.settle();
+      logger.log(level, message, fields);
+    },
+  };
+}
+
+function levelOfFault(code: FaultCode): LogLevel {
+  if (code === "internal_error") return "error";
+  return FAULTS[code].status >= 500 ? "warn" : "info";
+}
+
+/** The line of one call. What is not known is left out; counts and `trust` always stand there. */
+function callFields(
+  { call, closing, overheadMs }: { readonly call: OpenCall; readonly closing: Closing; readonly overheadMs: number },
+): Readonly<Record<string, unknown>> {
+  const { reading } = closing;
+  return {
+    requestId: call.id,
+    traceId: call.traceId,
+    workspaceId: call.workspaceId,
+    sandboxId: call.sandboxId,
+    tokenId: call.tokenId ?? undefined,
+    credentialId: call.credentialId ?? undefined,
+    agentId: call.agentId ?? undefined,
+    client: call.client ?? undefined,
+    messageId: reading.messageId ?? undefined,
+    upstreamRequestId: closing.upstreamRequestId ?? undefined,
+    provider: call.provider,
+    requestedModel: call.requestedModel,
+    servedModel: reading.servedModel ?? undefined,
+    streaming: call.streaming,
+    ending: closing.ending,
+    trust: closing.trust,
+    status: closing.status ?? undefined,
+    errorType: reading.errorType ?? undefined,
+    stopReason: reading.stopReason ?? undefined,
+    inputTokens: reading.inputTokens,
+    outputTokens: reading.outputTokens,
+    cacheCreationInputTokens: reading.cacheCreationInputTokens,
+    cacheReadInputTokens: reading.cacheReadInputTokens,
+    durationMs: rounded(closing.duration),
+    ttftMs: rounded(closing.ttft),
+    overheadMs: rounded(overheadMs),
+  };
+}
+
+/** To a hundredth of a millisecond. */
+function rounded(ms: number | null): number | undefined {
+  return ms === null ? undefined : Math.round(ms * 100) / 100;
+}

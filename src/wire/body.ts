@@ -1,0 +1,188 @@
+import { createHash } from "node:crypto";
+import type { ByteBudget } from "./budget.ts";
+
+export type BodyProblem = "too_large" | "too_slow" | "cut" | "no_room";
+
+/** Why a request's body could not be read. */
+export class BodyError extends Error {
+  readonly problem: BodyProblem;
+
+  constructor(problem: BodyProblem, options?: { readonly cause?: unknown }) {
+    super(`request body: ${problem}`, options);
+    this.name = "BodyError";
+    this.problem = problem;
+  }
+}
+
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** Milliseconds for the whole body. `Deno.serve` itself waits for ever. */
+  readonly deadlineMs: number;
+}
+
+/** A body that is held in memory. `release` gives its room back; calling it again does nothing. */
+export interface HeldBody {
+  readonly chunks: readonly Uint8Array<ArrayBuffer>[];
+  readonly length: number;
+  readonly release: () => void;
+}
+
+/** What the smallest body takes of the budget, so that the number of calls that wait is bounded too. */
+const LEAST_BYTES_A_CALL = 16 * 1024;
+
+/** The `content-length` of a request; null where it has none. */
+export function declaredLength(headers: Headers): number | null {
+  const text = headers.get("content-length");
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+}
+
+/**
+ * Reads a body whole, within its limits, and shows each chunk to `look` as it comes.
+ * A declared length is taken from the budget before the first byte, so that bodies that will not fit are refused unread.
+ * Rejects with `BodyError`; nothing is held then.
+ */
+export async function readBody(
+  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  options: BodyLimits & {
+    readonly declared: number | null;
+    readonly budget: ByteBudget;
+    readonly holder: string;
+    readonly look: (chunk: Uint8Array) => void;
+  },
+): Promise<HeldBody> {
+  const { budget, holder, maxBytes } = options;
+  if ((options.declared ?? 0) > maxBytes) throw new BodyError("too_large");
+  let room = Math.max(options.declared ?? 0, LEAST_BYTES_A_CALL);
+  if (!budget.take(holder, room)) throw new BodyError("no_room");
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of within(body, options.deadlineMs)) {
+      length += chunk.length;
+      if (length > maxBytes) throw new BodyError("too_large");
+      if (length > room) {
+        const more = Math.max(length - room, Math.min(room, maxBytes - room));
+        if (!budget.take(holder, more)) throw new BodyError("no_room");
+        room += more;
+      }
+      options.look(chunk);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    budget.give(holder, room);
+    throw error;
+  }
+  let isHeld = true;
+  const release = () => {
+    if (isHeld) budget.give(holder, room);
+    isHeld = false;
+  };
+  return { chunks, length, release };
+}
+
+/**
+ * The held bytes as a stream, each chunk as it came. A streaming body is never silently sent twice:
+ * fetch re-sends a buffered POST where a reused connection closes before the answer (measured on Deno 2.9.6).
+ */
+export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let next = 0;
+  return new ReadableStream({
+    pull(controller) {
+      const chunk = body.chunks[next++];
+      if (chunk === undefined) controller.close();
+      else controller.enqueue(chunk);
+    },
+  });
+}
+
+/**
+ * The body passed on as it comes, in constant memory.
+ * Fails with `BodyError` where it grows over its limit or stays silent for longer than `deadlineMs`.
+ */
+export function limitBody(
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
+  options: BodyLimits & { readonly onProblem: (error: BodyError) => void },
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const reader = body.getReader();
+  let length = 0;
+  const fail = (error: BodyError): never => {
+    options.onProblem(error);
+    reader.cancel(error).catch(() => {});
+    throw error;
+  };
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      const { value, done } = await readWithin(reader, options.deadlineMs).catch((error) => fail(asBodyError(error)));
+      if (done) return controller.close();
+      length += value.length;
+      if (length > options.maxBytes) fail(new BodyError("too_large"));
+      controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
+}
+
+/** SHA-256 (hex) of a range of the body's bytes. Gives way to other work after each `HASH_STRIDE_BYTES`. */
+export async function hashRange(body: HeldBody, range: { readonly start: number; readonly end: number }): Promise<string> {
+  const hash = createHash("sha256");
+  let offset = 0;
+  let sinceYield = 0;
+  for (const chunk of body.chunks) {
+    const from = Math.max(range.start - offset, 0);
+    const to = Math.min(range.end - offset, chunk.length);
+    offset += chunk.length;
+    if (from >= to) continue;
+    hash.update(chunk.subarray(from, to));
+    sinceYield += to - from;
+    if (sinceYield >= HASH_STRIDE_BYTES) {
+      sinceYield = 0;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+  return hash.digest("hex");
+}
+
+const HASH_STRIDE_BYTES = 1024 * 1024;
+
+async function* within(
+  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  deadlineMs: number,
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
+  if (body === null) return;
+  const reader = body.getReader();
+  const expired = Promise.withResolvers<never>();
+  expired.promise.catch(() => {});
+  const timer = setTimeout(() => expired.reject(new BodyError("too_slow")), deadlineMs);
+  let isDone = false;
+  try {
+    while (true) {
+      const { value, done } = await Promise.race([reader.read(), expired.promise]).catch((error) => {
+        throw asBodyError(error);
+      });
+      isDone = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    clearTimeout(timer);
+    if (!isDone) reader.cancel().catch(() => {});
+  }
+}
+
+async function readWithin(
+  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
+  deadlineMs: number,
+): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> {
+  const expired = Promise.withResolvers<never>();
+  const timer = setTimeout(() => expired.reject(new BodyError("too_slow")), deadlineMs);
+  try {
+    return await Promise.race([reader.read(), expired.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A body that ends before its declared length is a read error without a type of its own (Deno 2.9.6: `BadResource`). */
+function asBodyError(error: unknown): BodyError {
+  return error instanceof BodyError ? error : new BodyError("cut", { cause: error });
+}

@@ -1,0 +1,210 @@
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+} from "node:zlib";
+import { setImmediate } from "node:timers";
+
+/** Decodes a copy of a body that itself passes on untouched. Nothing in it throws or rejects. */
+export interface CopyDecoder {
+  /**
+   * Takes the next bytes, which it copies: the caller may pass the chunk's buffer on at once.
+   * Resolves when all that can be decoded of them has been handed to `onChunk`, or when the decoder is blind; nobody has to wait.
+   */
+  readonly push: (chunk: Uint8Array) => Promise<void>;
+  /** No more bytes come. Resolves when everything has been handed to `onChunk`. */
+  readonly end: () => Promise<void>;
+  /** Gives up and frees. One of `end` and `close` has to be called: Deno 2.9 never frees a decompressor that is merely dropped. */
+  readonly close: () => void;
+  /**
+   * The bytes are corrupt or expand to more than `maxBytes`: nothing more comes out, whatever the body holds.
+   * A body that is cut short is not blind: it gives what it has, and its content shows that it is not whole.
+   */
+  readonly isBlind: boolean;
+}
+
+export interface DecodeOptions {
+  /** The most that is decoded. What expands to more is decoded no further than this. */
+  readonly maxBytes: number;
+  /** Gets the decoded bytes in order, in pieces of any size. Must not throw. */
+  readonly onChunk: (chunk: Uint8Array) => void;
+}
+
+/**
+ * The decoder for the value of a `content-encoding` header (RFC 9110, 8.4): gzip, x-gzip, deflate (with or without its zlib
+ * frame, as browsers take both), br, zstd (with a window of at most 8 MiB, RFC 9659), up to three of them stacked, or none.
+ * Null where a coding is unknown: such a body cannot be looked into.
+ *
+ * node:zlib rather than DecompressionStream: that gives all that a chunk expands to in one piece, which for 400 bytes of
+ * brotli can be 256 MB, and knows no zstd.
+ */
+export function decoderOf(contentEncoding: string, options: DecodeOptions): CopyDecoder | null {
+  const codings = contentEncoding.toLowerCase().split(",").map((coding) => coding.trim())
+    .filter((coding) => coding !== "" && coding !== "identity");
+  if (codings.length > MAX_CODINGS) return null;
+  let decoder: CopyDecoder = new Plain(options);
+  for (const coding of codings) {
+    const open = CODINGS.get(coding);
+    if (open === undefined) return null;
+    decoder = new Decompressor(open, { maxBytes: options.maxBytes, next: decoder });
+  }
+  return decoder;
+}
+
+const MAX_CODINGS = 3;
+
+/** So much is decoded in one turn of the event loop: a few milliseconds. */
+const BYTES_A_TURN = 1024 * 1024;
+
+/** The code with which zlib says that the body ended too early; brotli and zstd say nothing. */
+const CUT_SHORT = "Z_BUF_ERROR";
+
+type Decompress = ReturnType<typeof createGunzip>;
+
+/** By coding, given the body's first byte. */
+const CODINGS: ReadonlyMap<string, (firstByte: number) => Decompress> = new Map<string, (firstByte: number) => Decompress>([
+  ["gzip", () => createGunzip()],
+  ["x-gzip", () => createGunzip()],
+  ["deflate", (firstByte) => (firstByte & 0x0f) === 8 ? createInflate() : createInflateRaw()],
+  ["br", () => createBrotliDecompress()],
+  ["zstd", () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: 23 } })],
+]);
+
+class Plain implements CopyDecoder {
+  readonly #options: DecodeOptions;
+  #bytes = 0;
+
+  constructor(options: DecodeOptions) {
+    this.#options = options;
+  }
+
+  get isBlind(): boolean {
+    return this.#bytes > this.#options.maxBytes;
+  }
+
+  push(chunk: Uint8Array): Promise<void> {
+    this.#bytes += chunk.length;
+    if (!this.isBlind) this.#options.onChunk(chunk);
+    return DONE;
+  }
+
+  end(): Promise<void> {
+    return DONE;
+  }
+
+  close(): void {}
+}
+
+const DONE = Promise.resolve();
+
+class Decompressor implements CopyDecoder {
+  readonly #open: (firstByte: number) => Decompress;
+  readonly #maxBytes: number;
+  readonly #next: CopyDecoder;
+  #stream: Decompress | null = null;
+  #ended: Promise<void> | null = null;
+  #isBlind = false;
+  /** The compressed body has ended, which what trails it does not change, or the decoder has given up. */
+  #isOver = false;
+  #bytes = 0;
+  #bytesThisTurn = 0;
+  /** What the latest piece of output waits for further on. */
+  #passedOn: Promise<void> = DONE;
+  /** Those that wait for bytes to be decoded: released as they are, and all of them when it is over. */
+  readonly #waiting: Set<() => void> = new Set();
+
+  constructor(open: (firstByte: number) => Decompress, options: { readonly maxBytes: number; readonly next: CopyDecoder }) {
+    this.#open = open;
+    this.#maxBytes = options.maxBytes;
+    this.#next = options.next;
+  }
+
+  get isBlind(): boolean {
+    return this.#isBlind || this.#next.isBlind;
+  }
+
+  async push(chunk: Uint8Array): Promise<void> {
+    if (this.#isOver || chunk.length === 0) return;
+    this.#stream ??= this.#start(chunk[0]!);
+    const stream = this.#stream;
+    const copy = chunk.slice();
+    await this.#wait((release) => stream.write(copy, () => this.#whenFlowing(release)));
+    await this.#passedOn;
+  }
+
+  end(): Promise<void> {
+    return this.#ended ??= this.#end();
+  }
+
+  close(): void {
+    this.#finish();
+    this.#next.close();
+  }
+
+  async #end(): Promise<void> {
+    const stream = this.#stream;
+    if (stream !== null && !this.#isOver) await this.#wait(() => stream.end());
+    await this.#passedOn;
+    await this.#next.end();
+  }
+
+  #start(firstByte: number): Decompress {
+    const stream = this.#open(firstByte);
+    stream.on("data", (piece: Uint8Array) => this.#take(piece));
+    stream.on("end", () => this.#finish());
+    stream.on("error", (error: Error & { readonly code?: string }) => {
+      this.#isBlind ||= error.code !== CUT_SHORT;
+      this.#finish();
+    });
+    return stream;
+  }
+
+  #take(piece: Uint8Array): void {
+    if (this.#isOver) return;
+    this.#bytes += piece.length;
+    if (this.#bytes > this.#maxBytes || this.#next.isBlind) {
+      this.#isBlind = true;
+      this.#finish();
+      return;
+    }
+    this.#passedOn = this.#next.push(piece);
+    this.#bytesThisTurn += piece.length;
+    if (this.#bytesThisTurn > BYTES_A_TURN) this.#rest();
+  }
+
+  /** Left alone, the stream decodes all that it has before any other event of the process gets its turn. */
+  #rest(): void {
+    const stream = this.#stream!;
+    stream.pause();
+    setImmediate(() => {
+      this.#bytesThisTurn = 0;
+      stream.resume();
+    });
+  }
+
+  /** A stream that rests may have taken all its input and still hold output. */
+  #whenFlowing(release: () => void): void {
+    if (this.#isOver || !this.#stream!.isPaused()) release();
+    else setImmediate(() => this.#whenFlowing(release));
+  }
+
+  #wait(start: (release: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const release = () => {
+        this.#waiting.delete(release);
+        resolve();
+      };
+      this.#waiting.add(release);
+      start(release);
+    });
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#stream?.destroy();
+    for (const release of this.#waiting) release();
+  }
+}

@@ -1,0 +1,294 @@
+import { Act, In, NEXT, Row, WHOLE_NUMBERS } from "./json_grammar.ts";
+import { UNESCAPED, WantedKeys } from "./json_keys.ts";
+import { type Found, WantedValues } from "./json_values.ts";
+
+export interface ScanResult {
+  /** Whether JSON.parse takes the document. */
+  readonly isValid: boolean;
+  /** By key; empty where the document is invalid or no object. */
+  readonly found: ReadonlyMap<string, Found>;
+}
+
+export interface ScanOptions {
+  /** The longest raw text that is parsed; about so much is kept for each wanted key, and once more for the value that is open. */
+  readonly maxValueBytes: number;
+}
+
+/** Scans a document that is at hand whole; see `TopLevelScanner`. */
+export function scanTopLevel(bytes: Uint8Array, wanted: readonly string[], options: ScanOptions): ScanResult {
+  const scanner = new TopLevelScanner(wanted, options);
+  scanner.push(bytes);
+  return scanner.end();
+}
+
+/**
+ * Finds the values of top-level keys in a JSON document that comes in chunks, cut anywhere, without parsing or keeping it.
+ *
+ * It agrees with `JSON.parse(new TextDecoder().decode(document))` (RFC 8259) on every input: in whether that throws, in
+ * each value, in the last of duplicate keys, in keys written with escapes, in a leading byte order mark and in bytes that
+ * are not UTF-8. Nesting costs one bit a level and no call stack; like V8's own parser it knows no limit of depth.
+ */
+export class TopLevelScanner {
+  readonly #keys: WantedKeys;
+  readonly #values: WantedValues;
+
+  /** Length of the document before the next chunk; positions are absolute between pushes. */
+  #base = 0;
+  /** The row of `NEXT` for the byte to come, times 256. */
+  #state: number = Row.start << 8;
+  /** The innermost container. */
+  #inside: number = In.root;
+  /** What the document is: `In.array` or `In.rootObject`, once that is known. */
+  #outermost: number = In.root;
+  #depth = 0;
+  /** A bit for each container, 1 for an object: the innermost up to 32, the lowest bit being the innermost of all. */
+  #bits = 0;
+  /** The bits of the containers around those, 32 a word. */
+  #outerBits: Int32Array = new Int32Array(16);
+  /** Whether the string that is open is a key, and what has been seen of it. */
+  #isKey = false;
+  #hasEscapes = false;
+  #keyStart = 0;
+  #valueStart = 0;
+  #valueEnd = 0;
+  /** Index of the wanted top-level key whose colon or value is open, or -1. */
+  #open = -1;
+
+  constructor(wanted: readonly string[], options: ScanOptions) {
+    this.#keys = new WantedKeys(wanted);
+    this.#values = new WantedValues(wanted, options);
+  }
+
+  /** Reads on. The chunk is neither kept nor changed. */
+  push(chunk: Uint8Array): void {
+    if (this.#state === Row.invalid << 8) return;
+    const length = chunk.length;
+    const base = this.#base;
+    const lead = -chunk.byteOffset & 3;
+    const words = length < 32 ? NO_WORDS : new Int32Array(chunk.buffer, chunk.byteOffset + lead, length - lead >> 2);
+    const wordCount = words.length;
+    const next = NEXT;
+    const unescaped = UNESCAPED;
+    // Positions are relative to the chunk from here on: below zero in an earlier one.
+    let keyStart = this.#keyStart - base;
+    let valueStart = this.#valueStart - base;
+    let valueEnd = this.#valueEnd - base;
+    let state = this.#state;
+    let inside = this.#inside;
+    let outermost = this.#outermost;
+    let depth = this.#depth;
+    let bits = this.#bits;
+    let isKey = this.#isKey;
+    let hasEscapes = this.#hasEscapes;
+    let open = this.#open;
+    let i = 0;
+
+    for (;;) {
+      let to = 0;
+      // The hot loop calls nothing and writes no field, so that the compiler keeps all it needs in registers.
+      // What happens seldom leaves it by `break`. The look-aheads save a turn for the commonest successions.
+      while (i < length) {
+        to = next[state | chunk[i]!]!;
+        if (to < INVALID) {
+          state = to;
+          i++;
+          continue;
+        }
+        if (to === END_NUMBER) {
+          valueEnd = i;
+          state = AFTER + (inside << 8);
+          to = next[state | chunk[i]!]!;
+          if (to < INVALID) {
+            state = to;
+            i++;
+            continue;
+          }
+        } else if (to === OPEN_OBJECT) {
+          if ((depth & 31) === 0) break;
+          i++;
+          depth++;
+          bits = bits << 1 | 1;
+          inside = IN_OBJECT;
+          state = FIRST_KEY;
+          if (i === length || chunk[i] !== QUOTE) continue;
+          to = OPEN_KEY;
+        }
+        if (to <= IN_STRING) {
+          if (to === INVALID) break;
+          if (to !== IN_STRING) {
+            i++;
+            isKey = to === OPEN_KEY;
+            if (isKey) {
+              keyStart = i;
+              hasEscapes = false;
+            }
+          }
+          let byte = 0;
+          for (;;) {
+            // Byte by byte for 16, then in words of four (the first of which may begin among those): keys are short, texts are long.
+            const stop = i + 16 < length ? i + 16 : length;
+            while (i < stop && (byte = chunk[i]!) !== QUOTE && byte !== BACKSLASH && byte >= SPACE) i++;
+            if (i === stop && i < length) {
+              let word = i - lead >> 2;
+              for (; word < wordCount; word++) {
+                // Non-zero where one of the four bytes is a quote or below a space (with 2 flipped: below 0x21), or a backslash.
+                const four = words[word]!;
+                const low = (four ^ 0x02020202) - 0x21212121 | (four ^ 0x5c5c5c5c) - 0x01010101;
+                if ((low & ~four & 0x80808080) !== 0) break;
+              }
+              i = lead + (word << 2);
+              while (i < length && (byte = chunk[i]!) !== QUOTE && byte !== BACKSLASH && byte >= SPACE) i++;
+            }
+            if (byte !== BACKSLASH || i + 1 >= length || unescaped[chunk[i + 1]!] === 0) break;
+            hasEscapes = true;
+            i += 2;
+            byte = 0;
+          }
+          if (i === length) {
+            state = STRING;
+            break;
+          }
+          if (byte === QUOTE) {
+            if (isKey) {
+              if (inside === IN_ROOT_OBJECT) {
+                to = END_ROOT_KEY;
+                break;
+              }
+              i++;
+              state = AFTER_KEY;
+              if (i < length && chunk[i] === COLON) {
+                i++;
+                state = VALUE;
+              }
+              continue;
+            }
+            i++;
+            valueEnd = i;
+            state = AFTER + (inside << 8);
+            continue;
+          }
+          if (byte === BACKSLASH) {
+            i++;
+            hasEscapes = true;
+            state = ESCAPE;
+            continue;
+          }
+          to = INVALID;
+          break;
+        }
+        if (to === CLOSE) {
+          if ((depth & 31) === 1) break;
+          i++;
+          valueEnd = i;
+          depth--;
+          bits >>>= 1;
+          inside = depth === 1 ? outermost : IN_ARRAY + (bits & 1);
+          state = AFTER + (inside << 8);
+          if (inside === IN_ARRAY && i < length && chunk[i] === COMMA) {
+            i++;
+            state = VALUE;
+          }
+          continue;
+        }
+        if (to === OPEN_ARRAY) {
+          if ((depth & 31) === 0) break;
+          i++;
+          depth++;
+          bits <<= 1;
+          inside = IN_ARRAY;
+          state = FIRST_ELEMENT;
+          continue;
+        }
+        if (to !== END_LITERAL) break;
+        i++;
+        valueEnd = i;
+        state = AFTER + (inside << 8);
+      }
+      if (i === length) break;
+      if (to === Act.invalid) {
+        this.#state = Row.invalid << 8;
+        return;
+      }
+      if (to === Act.startRootValue) {
+        valueStart = i;
+        state = Row.value << 8;
+        continue;
+      }
+      if (to === Act.endRootKey) {
+        open = this.#keys.match(chunk, { from: keyStart, to: i, hasEscapes });
+        state = Row.rootColon << 8;
+      } else if (to === Act.rootComma || to === Act.close) {
+        if (inside === In.rootObject) {
+          if (open >= 0) this.#values.note(open, base + valueStart, base + valueEnd);
+          open = -1;
+          state = Row.key << 8;
+        }
+        if (to === Act.close) {
+          valueEnd = i + 1;
+          depth--;
+          bits = depth === 0 ? 0 : this.#outerBits[(depth >> 5) - 1]!;
+          inside = depth === 0 ? In.root : In.array + (bits & 1);
+          state = Row.afterRoot + inside << 8;
+        }
+      } else {
+        const isObject = to === Act.openObject;
+        if (depth > 0) this.#keepOuterBits(depth, bits);
+        depth++;
+        bits = bits << 1 | (isObject ? 1 : 0);
+        inside = isObject ? In.object : In.array;
+        if (depth === 1) inside = outermost = isObject ? In.rootObject : In.array;
+        state = (isObject ? Row.firstKey : Row.firstElement) << 8;
+      }
+      i++;
+    }
+    this.#base = base + length;
+    this.#state = state;
+    this.#inside = inside;
+    this.#outermost = outermost;
+    this.#depth = depth;
+    this.#bits = bits;
+    this.#isKey = isKey;
+    this.#hasEscapes = hasEscapes;
+    this.#keyStart = base + keyStart;
+    this.#valueStart = base + valueStart;
+    this.#valueEnd = base + valueEnd;
+    this.#open = open;
+    this.#values.settle(chunk, base);
+    if (isKey && inside === In.rootObject && state >= Row.string << 8) this.#keys.hold(chunk, keyStart);
+    if (open >= 0 && state !== Row.rootColon << 8 && state !== Row.rootValue << 8) this.#values.hold(chunk, valueStart);
+  }
+
+  /** What was found, the document having ended. */
+  end(): ScanResult {
+    const row = this.#state >> 8;
+    const isWhole = row === Row.afterRoot || WHOLE_NUMBERS.includes(row);
+    const isValid = isWhole && this.#depth === 0;
+    return { isValid, found: isValid ? this.#values.parse() : new Map() };
+  }
+
+  #keepOuterBits(depth: number, bits: number): void {
+    const word = (depth >> 5) - 1;
+    if (word === this.#outerBits.length) {
+      const wider = new Int32Array(2 * word);
+      wider.set(this.#outerBits);
+      this.#outerBits = wider;
+    }
+    this.#outerBits[word] = bits;
+  }
+}
+
+// Copies for the hot loop: read from the imported enums they would cost it a third of its speed.
+// deno-fmt-ignore
+const INVALID: number = Act.invalid, OPEN_KEY: number = Act.openKey, IN_STRING: number = Act.inString,
+  END_NUMBER: number = Act.endNumber, OPEN_OBJECT: number = Act.openObject, OPEN_ARRAY: number = Act.openArray,
+  CLOSE: number = Act.close, END_LITERAL: number = Act.endLiteral, END_ROOT_KEY: number = Act.endRootKey,
+  IN_ARRAY: number = In.array, IN_OBJECT: number = In.object, IN_ROOT_OBJECT: number = In.rootObject,
+  VALUE = Row.value << 8, AFTER = Row.afterRoot << 8, AFTER_KEY = Row.colon << 8, FIRST_KEY = Row.firstKey << 8,
+  FIRST_ELEMENT = Row.firstElement << 8, STRING = Row.string << 8, ESCAPE = Row.escape << 8;
+
+const NO_WORDS = new Int32Array(0);
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;

@@ -1,0 +1,195 @@
+import assert from "node:assert/strict";
+import { Silence } from "./silence.ts";
+import { tap, type Watch } from "./tap.ts";
+
+const never = () => new Silence({ ms: 60_000, elapsed: () => performance.now(), onSilence: () => assert.fail("silence") });
+
+/** A byte stream that the test feeds by hand. */
+function source() {
+  let controller!: ReadableByteStreamController;
+  let cancelled: unknown;
+  const stream = new ReadableStream({
+    type: "bytes",
+    start: (given) => void (controller = given),
+    cancel: (reason) => void (cancelled = reason ?? "no reason"),
+  });
+  return {
+    stream: stream as ReadableStream<Uint8Array<ArrayBuffer>>,
+    send: (text: string) => controller.enqueue(new TextEncoder().encode(text)),
+    end: () => {
+      controller.close();
+      controller.byobRequest?.respond(0);
+    },
+    fail: (error: unknown) => controller.error(error),
+    cancelled: () => cancelled,
+  };
+}
+
+function watching(over: Partial<Watch> = {}): Watch & { readonly seen: string[] } {
+  const seen: string[] = [];
+  return {
+    seen,
+    look: (chunk) => void seen.push(new TextDecoder().decode(chunk)),
+    ended: () => Promise.resolve("tidy"),
+    broke: () => Promise.resolve(),
+    left: () => "cancel",
+    ...over,
+  };
+}
+
+async function take(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<string | null> {
+  const { value, done } = await reader.read();
+  return done ? null : new TextDecoder().decode(value);
+}
+
+/** True where the promise is still pending after everything that is ready has run. */
+async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  const pending = Symbol();
+  const turn = new Promise((resolve) => setTimeout(() => resolve(pending), 5));
+  return await Promise.race([promise, turn]) === pending;
+}
+
+Deno.test("tap() passes chunks on as they come and shows them first", async () => {
+  const { stream, send, end } = source();
+  const watch = watching();
+  const reader = tap(stream, watch, { holdsLast: false, silence: never() }).getReader();
+  send("a");
+  assert.equal(await take(reader), "a");
+  assert.deepEqual(watch.seen, ["a"]);
+  send("b");
+  assert.equal(await take(reader), "b");
+  end();
+  assert.equal(await take(reader), null);
+});
+
+Deno.test("tap() holds a chunk back while look() is not done with it", async () => {
+  const { stream, send } = source();
+  const gate = Promise.withResolvers<void>();
+  const reader = tap(stream, watching({ look: () => gate.promise }), { holdsLast: false, silence: never() }).getReader();
+  send("a");
+  const first = take(reader);
+  assert.ok(await isPending(first));
+  gate.resolve();
+  assert.equal(await first, "a");
+});
+
+Deno.test("tap() with holdsLast keeps one chunk until ended() has resolved", async () => {
+  const { stream, send, end } = source();
+  const gate = Promise.withResolvers<"tidy">();
+  const reader = tap(stream, watching({ ended: () => gate.promise }), { holdsLast: true, silence: never() }).getReader();
+  send("a");
+  const first = take(reader);
+  assert.ok(await isPending(first));
+  send("b");
+  assert.equal(await first, "a");
+  end();
+  const last = take(reader);
+  assert.ok(await isPending(last));
+  gate.resolve("tidy");
+  assert.equal(await last, "b");
+  assert.equal(await take(reader), null);
+});
+
+Deno.test("tap() breaks where the source breaks, after what had arrived", async () => {
+  for (const holdsLast of [false, true]) {
+    const { stream, send, fail } = source();
+    let told: unknown;
+    const watch = watching({ broke: (error) => Promise.resolve(void (told = error)) });
+    const reader = tap(stream, watch, { holdsLast, silence: never() }).getReader();
+    const first = take(reader);
+    send("a");
+    if (holdsLast) assert.ok(await isPending(first));
+    else assert.equal(await first, "a");
+    const next = holdsLast ? first : take(reader);
+    fail(new Error("reset"));
+    if (holdsLast) {
+      assert.equal(await next, "a");
+      await assert.rejects(take(reader), /reset/);
+    } else await assert.rejects(next, /reset/);
+    assert.match(String(told), /reset/);
+  }
+});
+
+Deno.test("tap() breaks where the source ended tidily but too early", async () => {
+  const { stream, send, end } = source();
+  const reader = tap(stream, watching({ ended: () => Promise.resolve("broken") }), { holdsLast: true, silence: never() })
+    .getReader();
+  send("a");
+  end();
+  assert.equal(await take(reader), "a");
+  await assert.rejects(take(reader), /early/);
+});
+
+Deno.test("tap() gives no tidy end, and lets the source go, where the watch fails", async () => {
+  const { stream, send, cancelled } = source();
+  const look = () => Promise.reject(new Error("no commit"));
+  const reader = tap(stream, watching({ look }), { holdsLast: false, silence: never() }).getReader();
+  send("last");
+  await assert.rejects(take(reader), /no commit/);
+  assert.ok(cancelled());
+});
+
+Deno.test("tap() lets the source go when the reader leaves", async () => {
+  const { stream, send, cancelled } = source();
+  const reader = tap(stream, watching(), { holdsLast: false, silence: never() }).getReader();
+  send("a");
+  await take(reader);
+  await reader.cancel("gone");
+  assert.equal(cancelled(), "gone");
+});
+
+Deno.test("tap() drains the source for the watch where the watch wants that, with a read under way or none", async () => {
+  for (const isReading of [true, false]) {
+    const { stream, send, end } = source();
+    const over = Promise.withResolvers<void>();
+    const watch = watching({
+      left: () => "drain",
+      ended: () => {
+        over.resolve();
+        return Promise.resolve("tidy");
+      },
+    });
+    const reader = tap(stream, watch, { holdsLast: true, silence: never() }).getReader();
+    if (isReading) assert.ok(await isPending(reader.read()));
+    const left = reader.cancel();
+    send("a");
+    send("b");
+    end();
+    await over.promise;
+    await left;
+    assert.equal(watch.seen.join(""), "ab");
+  }
+});
+
+Deno.test("tap() asks the source for no more than its reader asks it for", async () => {
+  let asked = 0;
+  const stream = new ReadableStream({
+    type: "bytes",
+    pull(controller) {
+      asked++;
+      controller.enqueue(new Uint8Array(1024));
+    },
+  });
+  const reader = tap(stream, watching(), { holdsLast: false, silence: never() }).getReader();
+  await reader.read();
+  await isPending(new Promise(() => {}));
+  assert.ok(asked <= 2, `asked ${asked} times`);
+});
+
+Deno.test("tap() listens for silence only while it waits for the source", async () => {
+  const { stream, send } = source();
+  let now = 0;
+  const silent = Promise.withResolvers<void>();
+  const silence = new Silence({ ms: 20, elapsed: () => now, onSilence: silent.resolve });
+  const reader = tap(stream, watching(), { holdsLast: false, silence }).getReader();
+  send("a");
+  await take(reader);
+  now = 1_000;
+  assert.ok(await isPending(silent.promise));
+  const waiting = take(reader);
+  now = 2_000;
+  await silent.promise;
+  send("b");
+  assert.equal(await waiting, "b");
+  silence.end();
+});

@@ -1,0 +1,86 @@
+import { EMPTY_READING, type Reading } from "../../src/domain/reading.ts";
+import type { Trace } from "../../src/domain/trace.ts";
+import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../src/domain/usage.ts";
+
+/** 2026-01-01T00:00:00Z */
+export const T0 = 1_767_225_600_000;
+
+let lastSample = 0;
+
+/** A call with an id of its own. */
+export function callOf(given: Partial<OpenCall> = {}): OpenCall {
+  return {
+    id: `ar-${String(++lastSample).padStart(26, "0")}`,
+    instanceId: "run-1",
+    workspaceId: "w-1",
+    sandboxId: "sb-1",
+    traceId: "at-1",
+    kind: "message",
+    provider: "anthropic",
+    requestedModel: "claude-asked",
+    streaming: true,
+    createdAt: T0,
+    maxTokens: 1_024,
+    requestBytes: 2_000,
+    messagesHash: null,
+    agentId: null,
+    parentAgentId: null,
+    agentType: null,
+    requestClass: null,
+    promptId: null,
+    client: null,
+    tokenId: null,
+    credentialId: null,
+    ...given,
+  };
+}
+
+export function closingOf(reading: Partial<Reading> = {}, given: Partial<Omit<Closing, "reading">> = {}): Closing {
+  return {
+    ending: "completed",
+    trust: "exact",
+    status: 200,
+    upstreamRequestId: "req_1",
+    duration: 1_000,
+    ttft: 100,
+    ...given,
+    reading: { ...EMPTY_READING, servedModel: "claude-served", ...reading },
+  };
+}
+
+/** A closed row as the ledger writes it. */
+export function rowOf(call: Partial<OpenCall> = {}, reading: Partial<Reading> = {}): UsageRow {
+  return { call: callOf(call), closing: closingOf(reading), revision: REVISION.closed };
+}
+
+/** The trace that a call belongs to, as its opening makes it. */
+export function traceOf(call: OpenCall): Trace {
+  return {
+    id: call.traceId,
+    workspaceId: call.workspaceId,
+    sandboxId: call.sandboxId,
+    source: "header",
+    createdAt: call.createdAt,
+    updatedAt: call.createdAt,
+  };
+}
+
+/** Numbers from 0 up to 1, the same ones for a seed (mulberry32). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Resolves when the condition holds; rejects where it does not within the deadline. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 10_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

@@ -1,0 +1,448 @@
+import assert from "node:assert/strict";
+import type { Store } from "../../src/domain/store.ts";
+import type { LocalToken, Tokens } from "../../src/domain/tokens.ts";
+import type { Trace } from "../../src/domain/trace.ts";
+import type { OpenCall, QueryOpts, UsageRow } from "../../src/domain/usage.ts";
+import { callOf, closingOf, rowOf, seededRandom, T0, traceOf } from "./samples.ts";
+
+/** A store of nobody else's, empty. */
+export interface StoreUnderTest {
+  readonly store: Store & Tokens;
+  /** Called after each law; the store may be closed already. */
+  readonly dispose: () => Promise<void>;
+}
+
+const ALL: QueryOpts = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+
+/** Registers what every store must hold, as tests. */
+export function storeLaws(name: string, make: () => Promise<StoreUnderTest>): void {
+  for (const [law, holds] of Object.entries(LAWS)) {
+    Deno.test(`${name}: ${law}`, async () => {
+      const { store, dispose } = await make();
+      try {
+        await holds(store);
+      } finally {
+        await dispose();
+      }
+    });
+  }
+}
+
+const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> = {
+  "recordUsage() of the same row twice counts it once": async (store) => {
+    const row = rowOf({}, { inputTokens: 10, outputTokens: 20 });
+    await store.recordUsage([row, row]);
+    await store.recordUsage([row]);
+    assert.deepEqual(await usage(store), [["claude-served", 1, 10, 20]]);
+    assert.deepEqual(await totals(store), [["at-1", 1, 10, 20]]);
+  },
+
+  "recordUsage() of a higher revision moves totals by the difference, of a lower one by nothing": async (store) => {
+    const row = rowOf({}, { inputTokens: 10, outputTokens: 20 });
+    const repriced = { ...row, revision: 7, closing: closingOf({ inputTokens: 4, outputTokens: 50 }) };
+    await store.recordUsage([row]);
+    await store.recordUsage([repriced]);
+    assert.deepEqual(await totals(store), [["at-1", 1, 4, 50]]);
+    await store.recordUsage([row, { ...repriced, closing: closingOf({ inputTokens: 999 }) }]);
+    assert.deepEqual(await totals(store), [["at-1", 1, 4, 50]]);
+    assert.deepEqual(await usage(store), [["claude-served", 1, 4, 50]]);
+  },
+
+  "recordUsage() gives the same totals for every order, grouping and repetition of the same rows": async (store) => {
+    const random = seededRandom(20_260_101);
+    for (let n = 0; n < 300; n++) await compareWithModel(store, { random, workspaceId: `w-${n}` });
+  },
+
+  "recordUsage() of thousands of rows at once records each": async (store) => {
+    await store.recordUsage(Array.from({ length: 2_500 }, () => rowOf({}, { inputTokens: 1 })));
+    assert.deepEqual(await totals(store), [["at-1", 2_500, 2_500, 0]]);
+  },
+
+  "recordUsage() makes an unknown trace known": async (store) => {
+    const row = rowOf({ traceId: "at-new", sandboxId: "sb-9", createdAt: T0 + 5 });
+    await store.recordUsage([row]);
+    const [found] = await store.getTraceDetail("at-new", "w-1");
+    assert.equal(found?.trace.sandboxId, "sb-9");
+    assert.equal(found?.trace.updatedAt, T0 + 5);
+    assert.equal(found?.requests.length, 1);
+  },
+
+  "getOrCreateTrace() asked a hundred times at once for one new id makes one trace": async (store) => {
+    const asked = Array.from({ length: 100 }, (_, n) => ({ ...traceOf(callOf()), sandboxId: `sb-${n}` }));
+    const given = await Promise.all(asked.map((trace) => store.getOrCreateTrace(trace)));
+    assert.equal(new Set(given.map((trace) => trace.sandboxId)).size, 1);
+    assert.equal((await store.queryTraces(ALL)).total, 1);
+  },
+
+  "getOrCreateTrace() gives the trace that is there": async (store) => {
+    const trace = traceOf(callOf());
+    await store.getOrCreateTrace(trace);
+    const later: Trace = { ...trace, source: "auto", createdAt: T0 + 9, updatedAt: T0 + 9 };
+    assert.deepEqual(await store.getOrCreateTrace(later), trace);
+  },
+
+  "getOrCreateTrace() keeps equal ids of two workspaces apart": async (store) => {
+    for (const workspaceId of ["w-1", "w-2"]) await store.getOrCreateTrace(traceOf(callOf({ workspaceId })));
+    await store.recordUsage([rowOf({ workspaceId: "w-2" }, { inputTokens: 3 })]);
+    assert.deepEqual(await totals(store, { workspaceId: "w-1" }), [["at-1", 0, 0, 0]]);
+    assert.deepEqual(await totals(store, { workspaceId: "w-2" }), [["at-1", 1, 3, 0]]);
+    assert.deepEqual((await store.getTraceDetail("at-1", null)).map((found) => found.trace.workspaceId), ["w-1", "w-2"]);
+    const [found] = await store.getTraceDetail("at-1", "w-1");
+    assert.equal(found?.trace.workspaceId, "w-1");
+    assert.equal(found?.requests.length, 0);
+  },
+
+  "updateTraceActivity() moves a trace on, never back, and makes none": async (store) => {
+    await store.getOrCreateTrace(traceOf(callOf()));
+    await store.updateTraceActivity("w-1", "at-1", T0 + 50);
+    await store.updateTraceActivity("w-1", "at-1", T0 + 20);
+    await store.updateTraceActivity("w-1", "at-unknown", T0 + 20);
+    await store.updateTraceActivity("w-2", "at-1", T0 + 90);
+    const { traces, total } = await store.queryTraces(ALL);
+    assert.equal(total, 1);
+    assert.equal(traces[0]?.updatedAt, T0 + 50);
+  },
+
+  "queryUsage() groups by provider and served model, or the requested one where none was served, the largest first": async (
+    store,
+  ) => {
+    await store.recordUsage([
+      rowOf({}, { servedModel: "small", inputTokens: 1 }),
+      rowOf({}, { servedModel: "large", cacheReadInputTokens: 9 }),
+      rowOf({}, { servedModel: "large", outputTokens: 9, cacheCreationInputTokens: 4 }),
+      rowOf({ requestedModel: "asked" }, { servedModel: null }),
+      rowOf({ provider: "another" }, { servedModel: "small", inputTokens: 2 }),
+    ]);
+    const groups = await store.queryUsage(ALL);
+    assert.deepEqual(groups.map((group) => `${group.provider} ${group.model}`), [
+      "anthropic large",
+      "another small",
+      "anthropic small",
+      "anthropic asked",
+    ]);
+    assert.deepEqual(groups[0], {
+      provider: "anthropic",
+      model: "large",
+      inputTokens: 0,
+      outputTokens: 9,
+      cacheCreationInputTokens: 4,
+      cacheReadInputTokens: 9,
+      requestCount: 2,
+    });
+    assert.deepEqual(await store.queryUsage({ ...ALL, limit: 2, offset: 1 }), groups.slice(1, 3));
+  },
+
+  "queryUsage() counts the rows that every filter keeps": async (store) => {
+    const places = ["w-1", "w-2"].flatMap((workspaceId) => ["sb-1", "sb-2"].map((sandboxId) => ({ workspaceId, sandboxId })));
+    const rows = places.flatMap((place) => [0, 1, 2].map((n) => rowOf({ ...place, createdAt: T0 + n })));
+    await store.recordUsage(rows);
+    for (const opts of everyFilter()) {
+      const kept = rows.filter(({ call }) =>
+        (opts.workspaceId ?? call.workspaceId) === call.workspaceId &&
+        (opts.sandboxId ?? call.sandboxId) === call.sandboxId &&
+        call.createdAt >= (opts.since ?? 0)
+      );
+      const counted = (await store.queryUsage(opts)).reduce((sum, group) => sum + group.requestCount, 0);
+      assert.equal(counted, kept.length, JSON.stringify(opts));
+    }
+  },
+
+  "queryUsage() sums exactly beyond 32 bits and up to 2^53": async (store) => {
+    const large = 2 ** 51 + 1;
+    await store.recordUsage([1, 2, 3].map(() => rowOf({}, { inputTokens: large, outputTokens: 2 ** 31 })));
+    assert.deepEqual(await usage(store), [["claude-served", 3, 3 * large, 3 * 2 ** 31]]);
+    assert.deepEqual(await totals(store), [["at-1", 3, 3 * large, 3 * 2 ** 31]]);
+  },
+
+  "queryUsage() rejects rather than rounds a sum that a number does not hold": async (store) => {
+    await store.recordUsage([rowOf({}, { inputTokens: Number.MAX_SAFE_INTEGER }), rowOf({}, { inputTokens: 2 })]);
+    await assert.rejects(store.queryUsage(ALL), RangeError);
+  },
+
+  "queryTraces() gives the newest activity first, in pages, with how many there are in all": async (store) => {
+    for (const n of [2, 0, 4, 1, 3]) {
+      await store.getOrCreateTrace(traceOf(callOf({ traceId: `at-${n}`, createdAt: T0 + n })));
+    }
+    await store.updateTraceActivity("w-1", "at-0", T0 + 9);
+    const ids = async (opts: Partial<QueryOpts>) => {
+      const { traces, total } = await store.queryTraces({ ...ALL, ...opts });
+      return [...traces.map((trace) => trace.id), total];
+    };
+    assert.deepEqual(await ids({}), ["at-0", "at-4", "at-3", "at-2", "at-1", 5]);
+    assert.deepEqual(await ids({ limit: 2, offset: 1 }), ["at-4", "at-3", 5]);
+    assert.deepEqual(await ids({ offset: 5 }), [5]);
+    assert.deepEqual(await ids({ since: T0 + 4 }), ["at-0", "at-4", 2]);
+  },
+
+  "queryTraces() pages traces of one moment without losing or repeating any": async (store) => {
+    const traces = Array.from({ length: 12 }, (_, n) => traceOf(callOf({ traceId: `at-${n % 4}`, workspaceId: `w-${n % 3}` })));
+    for (const trace of traces) await store.getOrCreateTrace(trace);
+    const seen = new Set<string>();
+    for (let offset = 0; offset < 12; offset += 5) {
+      const page = await store.queryTraces({ ...ALL, limit: 5, offset });
+      for (const trace of page.traces) seen.add(`${trace.workspaceId} ${trace.id}`);
+    }
+    assert.equal(seen.size, 12);
+  },
+
+  "queryTraces() keeps the traces that every filter keeps": async (store) => {
+    const traces = ["w-1", "w-2"].flatMap((workspaceId) =>
+      ["sb-1", "sb-2"].flatMap((sandboxId) =>
+        [0, 1, 2].map((n) => traceOf(callOf({ workspaceId, sandboxId, traceId: `at-${sandboxId}-${n}`, createdAt: T0 + n })))
+      )
+    );
+    for (const trace of traces) await store.getOrCreateTrace(trace);
+    for (const opts of everyFilter()) {
+      const kept = traces.filter((trace) =>
+        (opts.workspaceId ?? trace.workspaceId) === trace.workspaceId &&
+        (opts.sandboxId ?? trace.sandboxId) === trace.sandboxId &&
+        trace.updatedAt >= (opts.since ?? 0)
+      );
+      const found = await store.queryTraces(opts);
+      assert.equal(found.total, kept.length, JSON.stringify(opts));
+      assert.equal(found.traces.length, kept.length, JSON.stringify(opts));
+    }
+  },
+
+  "getTraceDetail() shows every field of its rows, the newest last": async (store) => {
+    const call = callOf({
+      createdAt: T0 + 7,
+      streaming: false,
+      agentId: "a",
+      parentAgentId: "b",
+      agentType: "c",
+      requestClass: "d",
+      promptId: "e",
+      client: "f",
+    });
+    const reading = {
+      messageId: "msg_1",
+      stopReason: "end_turn",
+      inputTokens: 1,
+      outputTokens: 2,
+      cacheCreationInputTokens: 7,
+      cacheReadInputTokens: 4,
+      cacheCreation5mTokens: 5,
+      cacheCreation1hTokens: 2,
+      thinkingTokens: 1,
+      serverToolUse: { web_search_requests: 3 },
+      serviceTier: "standard",
+      inferenceGeo: "us",
+      speed: "fast",
+      iterations: [{ type: "message", model: "x", output_tokens: 2 }],
+      errorType: "overloaded_error",
+    };
+    const closing = closingOf(reading, { ending: "upstream_error", trust: "estimated", status: 529, duration: 12.6, ttft: 3.2 });
+    await store.recordUsage([{ call, closing, revision: 2 }, rowOf({ createdAt: T0 + 6 }), rowOf({ createdAt: T0 + 8 })]);
+    const [found] = await store.getTraceDetail("at-1", null);
+    assert.deepEqual(found?.requests.map((request) => request.createdAt), [T0 + 6, T0 + 7, T0 + 8]);
+    assert.deepEqual(found?.requests[1], {
+      id: call.id,
+      traceId: "at-1",
+      sandboxId: "sb-1",
+      workspaceId: "w-1",
+      provider: "anthropic",
+      model: "claude-served",
+      messageId: "msg_1",
+      inputTokens: 1,
+      outputTokens: 2,
+      cacheCreationInputTokens: 7,
+      cacheReadInputTokens: 4,
+      streaming: false,
+      duration: 13,
+      ttft: 3,
+      createdAt: T0 + 7,
+      ending: "upstream_error",
+      trust: "estimated",
+      status: 529,
+      errorType: "overloaded_error",
+      stopReason: "end_turn",
+      requestedModel: "claude-asked",
+      upstreamRequestId: "req_1",
+      cacheCreation5mInputTokens: 5,
+      cacheCreation1hInputTokens: 2,
+      thinkingTokens: 1,
+      serverToolUse: { web_search_requests: 3 },
+      serviceTier: "standard",
+      inferenceGeo: "us",
+      speed: "fast",
+      iterations: [{ type: "message", model: "x", output_tokens: 2 }],
+      agentId: "a",
+      parentAgentId: "b",
+      agentType: "c",
+      requestClass: "d",
+      promptId: "e",
+      client: "f",
+    });
+  },
+
+  "getTraceDetail() leaves out what is not known, and an unknown id gives nothing": async (store) => {
+    const closing = closingOf({ servedModel: null }, { status: null, upstreamRequestId: null, duration: null, ttft: null });
+    await store.recordUsage([{ call: callOf(), closing, revision: 1 }]);
+    const [found] = await store.getTraceDetail("at-1", "w-1");
+    const absent = ["messageId", "status", "upstreamRequestId", "errorType", "serverToolUse", "iterations", "agentId", "client"];
+    for (const key of absent) assert.equal(key in found!.requests[0]!, false, key);
+    assert.equal(found?.requests[0]?.model, "claude-asked");
+    assert.deepEqual(await store.getTraceDetail("at-unknown", null), []);
+    assert.deepEqual(await store.getTraceDetail("at-1", "w-2"), []);
+  },
+
+  "every text is data, whatever it spells": async (store) => {
+    for (const [n, text] of HOSTILE.entries()) {
+      const workspaceId = `w-${n}${text}`;
+      const traceId = `at-${text}`;
+      const row = rowOf(
+        { workspaceId, traceId, sandboxId: text, provider: text, requestedModel: text, client: text, agentId: text },
+        { servedModel: text, messageId: text, stopReason: text, iterations: [{ model: text }], serverToolUse: { [text]: 1 } },
+      );
+      await store.recordUsage([row]);
+      const [found] = await store.getTraceDetail(traceId, workspaceId);
+      assert.equal(found?.trace.sandboxId, text);
+      assert.equal(found?.requests[0]?.client, text);
+      assert.deepEqual(found?.requests[0]?.iterations, [{ model: text }]);
+      const [group] = await store.queryUsage({ ...ALL, workspaceId, sandboxId: text });
+      assert.equal(group?.model, text);
+      await store.createToken({ ...TOKEN, id: text, workspaceId, sandboxId: text }, `hash ${text}`);
+      assert.equal((await store.findToken(`hash ${text}`))?.token.id, text);
+    }
+    assert.equal((await store.queryTraces(ALL)).total, HOSTILE.length);
+  },
+
+  "findToken() gives the token kept under that hash, and null where none is": async (store) => {
+    await store.createToken(TOKEN, "a".repeat(64));
+    assert.deepEqual(await store.findToken("a".repeat(64)), { token: TOKEN, sha256: "a".repeat(64) });
+    assert.equal(await store.findToken("b".repeat(64)), null);
+    assert.equal(await store.findToken("A".repeat(64)), null);
+    assert.equal(await store.findToken("a".repeat(63)), null);
+  },
+
+  "createToken() of an id or a hash that is there rejects and changes nothing": async (store) => {
+    await store.createToken(TOKEN, "a");
+    await assert.rejects(store.createToken({ ...TOKEN, id: "another" }, "a"));
+    await assert.rejects(store.createToken({ ...TOKEN, sandboxId: "another" }, "b"));
+    assert.deepEqual(await store.listTokens(null), [TOKEN]);
+  },
+
+  "revokeToken() keeps the first time, and gives null where the id is unknown": async (store) => {
+    await store.createToken(TOKEN, "a");
+    assert.deepEqual(await store.revokeToken(TOKEN.id, T0 + 5), { ...TOKEN, revokedAt: T0 + 5 });
+    assert.deepEqual(await store.revokeToken(TOKEN.id, T0 + 9), { ...TOKEN, revokedAt: T0 + 5 });
+    assert.equal((await store.findToken("a"))?.token.revokedAt, T0 + 5);
+    assert.equal(await store.revokeToken("unknown", T0), null);
+  },
+
+  "listTokens() gives the newest first, of one workspace or of all": async (store) => {
+    for (const n of [1, 3, 2]) {
+      await store.createToken({ ...TOKEN, id: `tok-${n}`, workspaceId: `w-${n % 2}`, createdAt: T0 + n }, `hash-${n}`);
+    }
+    const ids = async (workspaceId: string | null) => (await store.listTokens(workspaceId)).map((token) => token.id);
+    assert.deepEqual(await ids(null), ["tok-3", "tok-2", "tok-1"]);
+    assert.deepEqual(await ids("w-1"), ["tok-3", "tok-1"]);
+    assert.deepEqual(await ids("w-9"), []);
+  },
+
+  "close() answers what was asked before, then every question rejects": async (store) => {
+    const recorded = store.recordUsage([rowOf()]);
+    const counted = store.queryUsage(ALL);
+    await Promise.all([store.close(), store.close()]);
+    await recorded;
+    assert.equal((await counted).length, 1);
+    await assert.rejects(store.queryUsage(ALL));
+    await assert.rejects(store.findToken("a"));
+  },
+};
+
+const TOKEN: LocalToken = {
+  id: "tok-1",
+  workspaceId: "w-1",
+  sandboxId: "sb-1",
+  createdAt: T0,
+  expiresAt: T0 + 1_000,
+  revokedAt: null,
+};
+
+const HOSTILE = [
+  "'; DROP TABLE usage; --",
+  `" OR 1=1 --`,
+  "a' OR 'a'='a",
+  "\\'; SELECT 1; --",
+  "%_*?[a]",
+  "$1 ?1 :name @name",
+  "日本語 🙂 \u202e \u0301",
+  "\t\r\n\u0001",
+  "NULL",
+  "1e999",
+  '{"a":[}',
+  "x".repeat(256),
+];
+
+async function usage(store: Store, opts: Partial<QueryOpts> = {}): Promise<unknown[][]> {
+  const groups = await store.queryUsage({ ...ALL, ...opts });
+  return groups.map((group) => [group.model, group.requestCount, group.inputTokens, group.outputTokens]);
+}
+
+async function totals(store: Store, opts: Partial<QueryOpts> = {}): Promise<unknown[][]> {
+  const { traces } = await store.queryTraces({ ...ALL, ...opts });
+  return traces.map((trace) => [trace.id, trace.requestCount, trace.totalInputTokens, trace.totalOutputTokens]);
+}
+
+/** Every combination of filters, each given or not. */
+function everyFilter(): QueryOpts[] {
+  return ["w-1", "w-none", null].flatMap((workspaceId) =>
+    ["sb-2", null].flatMap((sandboxId) => [T0 + 1, null].map((since) => ({ ...ALL, workspaceId, sandboxId, since })))
+  );
+}
+
+interface Case {
+  readonly random: () => number;
+  readonly workspaceId: string;
+}
+
+/** Records a random history in a workspace and compares every total with a plain model of the rule. */
+async function compareWithModel(store: Store, { random, workspaceId }: Case): Promise<void> {
+  const upTo = (most: number) => Math.floor(random() * most);
+  const calls = Array.from(
+    { length: 1 + upTo(6) },
+    () => callOf({ workspaceId, traceId: `at-${upTo(3)}`, createdAt: T0 + upTo(3) }),
+  );
+  // Equal revisions of a row are equal rows: so it is with what is shipped twice.
+  const history = calls.flatMap((call) =>
+    [1, 2, 3, 4].filter(() => random() < 0.6).map((revision): UsageRow => ({ call, closing: randomClosing(random), revision }))
+  );
+  const sent = [...history, ...history.filter(() => random() < 0.5)].sort(() => random() - 0.5);
+  while (sent.length > 0) await store.recordUsage(sent.splice(0, 1 + upTo(5)));
+
+  const strongest = calls.flatMap((call) => {
+    const rows = history.filter((row) => row.call === call).sort((a, b) => b.revision - a.revision);
+    return rows.slice(0, 1);
+  });
+  const opts = { ...ALL, workspaceId };
+  assert.deepEqual(
+    new Set((await store.queryUsage(opts)).map((g) => `${g.model} ${g.requestCount} ${g.inputTokens} ${g.outputTokens}`)),
+    new Set(sums(strongest, (row) => row.closing.reading.servedModel ?? row.call.requestedModel)),
+    workspaceId,
+  );
+  assert.deepEqual(
+    new Set((await totals(store, opts)).map((total) => total.join(" "))),
+    new Set(sums(strongest, (row) => row.call.traceId)),
+    workspaceId,
+  );
+}
+
+function randomClosing(random: () => number) {
+  const tokens = () => Math.floor(random() * 2 ** (random() < 0.2 ? 40 : 10));
+  return closingOf({
+    servedModel: random() < 0.2 ? null : `model-${Math.floor(random() * 3)}`,
+    inputTokens: tokens(),
+    outputTokens: tokens(),
+  });
+}
+
+function sums(rows: readonly UsageRow[], keyOf: (row: UsageRow & { readonly call: OpenCall }) => string): string[] {
+  const groups = Map.groupBy(rows, keyOf);
+  return [...groups].map(([key, group]) => {
+    const input = group.reduce((sum, row) => sum + row.closing.reading.inputTokens, 0);
+    const output = group.reduce((sum, row) => sum + row.closing.reading.outputTokens, 0);
+    return `${key} ${group.length} ${input} ${output}`;
+  });
+}

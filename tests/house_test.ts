@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { environmentNames, SETTINGS } from "../src/cli/settings.ts";
+import { VERSION } from "../src/cli/version.ts";
+import { FLOORS } from "../tools/house_lint.ts";
+
+const ROOT = new URL("../", import.meta.url);
+const MAX_LINES = 300;
+const DENO_VERSION = "2.9.6";
+const FORBIDDEN_NAME = /^(util|helper|common|misc|base|manager|service|type|utilities)s?$/;
+/** Where the tree is not ours, or is data that came from outside. */
+const NOT_OURS = [".git", "node_modules", "data", "coverage", "llmproxy"];
+const IS_TEXT =
+  /\.(ts|tsx|md|json|jsonc|sql|sh|yml|yaml|service|example|html|css)$|(^|\/)(Dockerfile|LICENSE|run|\.dockerignore|\.gitignore)$/;
+/** Written apart so that this file does not trip over itself. */
+const FORBIDDEN_TEXT = ["/wo" + "rk/", "/ro" + "ot/", "/tmp/" + "bin", "registry." + "npmjs", "jsr" + ".io"];
+
+const files = listFiles("");
+const sources = files.filter((path) => path.startsWith("src/"));
+
+Deno.test("the house has no file over 300 lines in src", () => {
+  const long = sources.filter((path) => read(path).trimEnd().split("\n").length > MAX_LINES);
+  assert.deepEqual(long, []);
+});
+
+Deno.test("the house names no file and no folder after nothing in particular", () => {
+  const ours = files.filter((path) => !path.startsWith("tests/fixtures/"));
+  const vague = ours.filter((path) => path.split("/").some((part) => FORBIDDEN_NAME.test(part.replace(/(_test)?\.\w+$/, ""))));
+  assert.deepEqual(vague, []);
+});
+
+Deno.test("the house names its TypeScript files and their folders in snake_case", () => {
+  const odd = files.filter((path) => /\.tsx?$/.test(path) && !/^([a-z][a-z0-9_]*\/)*[a-z][a-z0-9_]*\.tsx?$/.test(path));
+  assert.deepEqual(odd, []);
+});
+
+Deno.test("the house has only rooms that stand on a floor", () => {
+  const rooms = new Set(sources.map((path) => path.split("/")[1]!));
+  assert.deepEqual([...rooms].filter((room) => FLOORS[room] === undefined), []);
+});
+
+Deno.test("the house tests no source file that is not there", () => {
+  const orphans = sources.filter((path) => path.endsWith("_test.ts")).filter((path) => {
+    const stem = path.replace(/_test\.ts$/, "");
+    return !files.includes(`${stem}.ts`) && !files.includes(`${stem}.tsx`);
+  });
+  assert.deepEqual(orphans, []);
+});
+
+Deno.test("the house pairs its migrations by name and numbers them without a gap", () => {
+  const namesOf = (kind: string) =>
+    files.filter((path) => path.startsWith(`migrations/${kind}/`)).map((path) => path.split("/")[2]!).sort();
+  const sqlite = namesOf("sqlite");
+  const postgres = namesOf("postgres");
+  assert.notEqual(sqlite.length, 0);
+  sqlite.forEach((name, index) => assert.match(name, new RegExp(`^${String(index + 1).padStart(4, "0")}_[a-z0-9_]+\\.sql$`)));
+  if (postgres.length > 0) assert.deepEqual(postgres, sqlite);
+});
+
+Deno.test("README.md names every setting once in its table, with its default", () => {
+  const rows = read("README.md").split("\n").filter((line) => /^\|\s*`[A-Z_]+`\s*\|/.test(line));
+  const named = rows.map((row) => row.match(/`([A-Z_]+)`/)![1]!);
+  assert.deepEqual(named.toSorted(), Object.keys(SETTINGS).toSorted());
+  for (const row of rows) {
+    const cells = row.split("|").map((cell) => cell.trim());
+    const [name, shown] = [cells[1]!.replaceAll("`", ""), cells[2]!];
+    const setting = SETTINGS[name as keyof typeof SETTINGS];
+    const expected = setting.default === "" ? "" : `\`${setting.default}\``;
+    assert.equal(shown, expected, `expected: | \`${name}\` | ${expected} | ${setting.meaning} |`);
+  }
+});
+
+Deno.test("the documents name no setting that the code does not read", () => {
+  const known = [...environmentNames()];
+  for (
+    const path of [
+      "README.md",
+      "ARCHITECTURE.md",
+      "CONTRIBUTING.md",
+      "Dockerfile",
+      "deploy/llmproxy.service",
+      "deploy/llmproxy.env.example",
+    ]
+  ) {
+    // The wildcards that prose writes, such as LLMPROXY_*, end with an underscore here.
+    const words = read(path).match(/\b(LLMPROXY|ANTHROPIC)_[A-Z_]+\b/g) ?? [];
+    const strange = words.filter((word) => !known.includes(word) && !CLIENT_SETTINGS.includes(word) && !word.endsWith("_"));
+    assert.deepEqual(strange, [], path);
+  }
+});
+
+/** Set in a sandbox for its client, not for the proxy. */
+const CLIENT_SETTINGS = ["ANTHROPIC_MODEL", "ANTHROPIC_CUSTOM_HEADERS"];
+
+Deno.test("ARCHITECTURE.md names every room of src", () => {
+  const text = read("ARCHITECTURE.md");
+  const rooms = new Set(sources.map((path) => path.split("/")[1]!));
+  assert.deepEqual([...rooms].filter((room) => !new RegExp(`\\b${room}/`).test(text)), []);
+});
+
+Deno.test("every document links only to files that are there", () => {
+  for (const path of files.filter((name) => name.endsWith(".md") && !name.startsWith("tests/fixtures/"))) {
+    const targets = [...read(path).matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)].map((match) => match[1]!);
+    const folder = path.includes("/") ? path.slice(0, path.lastIndexOf("/") + 1) : "";
+    const broken = targets.filter((target) => !exists(folder + target));
+    assert.deepEqual(broken, [], path);
+  }
+});
+
+Deno.test("DECISIONS.md says of every dependency why it is there", () => {
+  const text = read("DECISIONS.md");
+  const packages = Object.values(denoJson().imports).map((target) => target.match(/^npm:((?:@[^/]+\/)?[^@/]+)/)?.[1] ?? target);
+  assert.deepEqual(packages.filter((name) => !text.includes(name)), []);
+});
+
+Deno.test("deno.json takes its dependencies from npm alone, each in one exact version", () => {
+  for (const [name, target] of Object.entries(denoJson().imports)) {
+    assert.match(target, /^npm:(@[\w.-]+\/)?[\w.-]+@\d+\.\d+\.\d+(-[\w.]+)?$/, name);
+  }
+  const locked = JSON.parse(read("deno.lock"));
+  assert.deepEqual([locked.jsr, locked.remote], [undefined, undefined]);
+  assert.equal(denoJson().lock.frozen, true);
+  assert.ok(!exists("package.json"), "with a package.json, npx deno task runs the npm shim as JavaScript");
+});
+
+Deno.test("deno.json and the program agree on the version", () => {
+  assert.equal(denoJson().version, VERSION);
+});
+
+Deno.test("the house pins Deno to one version wherever it is named", () => {
+  for (const path of ["README.md", "Dockerfile", ".ci/run"]) {
+    const versions = [...read(path).matchAll(/\bdeno[@ ]v?(\d+\.\d+(?:\.\d+)?)/gi)].map((match) => match[1]!);
+    assert.notEqual(versions.length, 0, path);
+    assert.deepEqual(new Set(versions), new Set([DENO_VERSION]), path);
+  }
+});
+
+Deno.test("the house speaks of no machine that it was built on", () => {
+  for (const path of files.filter((name) => IS_TEXT.test(name))) {
+    const text = read(path);
+    assert.deepEqual(FORBIDDEN_TEXT.filter((word) => text.includes(word)), [], path);
+  }
+});
+
+Deno.test("the hardened unit gives a drain the time that the defaults ask for", () => {
+  const stop = Number(read("deploy/llmproxy.service").match(/^TimeoutStopSec=(\d+)$/m)?.[1]);
+  const drain = Number(SETTINGS.LLMPROXY_DRAIN_LEAD_SECONDS.default) + Number(SETTINGS.LLMPROXY_DRAIN_SECONDS.default);
+  assert.ok(stop > drain + 10, `${stop} s against ${drain} s`);
+});
+
+interface DenoJson {
+  readonly version: string;
+  readonly imports: Readonly<Record<string, string>>;
+  readonly lock: { readonly frozen: boolean };
+}
+
+function denoJson(): DenoJson {
+  return JSON.parse(read("deno.json"));
+}
+
+function read(path: string): string {
+  return Deno.readTextFileSync(new URL(path, ROOT));
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(new URL(path, ROOT));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function listFiles(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap((entry) => {
+    const path = folder + entry.name;
+    if (NOT_OURS.includes(path)) return [];
+    return entry.isDirectory ? listFiles(`${path}/`) : [path];
+  });
+}

@@ -1,0 +1,147 @@
+/** The real proxy over loopback sockets, in this process or as a process of its own, with a fake upstream behind it. */
+import { DatabaseSync } from "node:sqlite";
+import { loadConfigFromEnv } from "../src/cli/config.ts";
+import { machineOf } from "../src/cli/machine.ts";
+import type { Machine } from "../src/cli/platform.ts";
+import { type Running, start } from "../src/cli/serve.ts";
+import { type FakeUpstream, startFakeUpstream } from "./fake_upstream.ts";
+import { waitFor } from "./wait.ts";
+
+/** The operator's key: it must come out nowhere but at the upstream. */
+export const OPERATOR_KEY = "sk-ant-operator-0123456789abcdef";
+const ADMIN_TOKEN = "admin-token-of-the-tests-0123456789";
+
+/** A row of `usage` as it stands in the database: snake_case columns. */
+export type Row = Readonly<Record<string, string | number | bigint | null>>;
+
+export interface ProxyUnderTest extends AsyncDisposable {
+  /** The proxy listener's base URL. */
+  readonly url: string;
+  readonly adminUrl: string;
+  readonly adminToken: string;
+  readonly upstream: FakeUpstream;
+  readonly dataDir: string;
+  /** Everything that was logged so far. */
+  readonly logs: readonly string[];
+  readonly running: Running;
+  /** A new local token. */
+  readonly token: (workspaceId?: string, sandboxId?: string) => Promise<string>;
+  /** JSON of the admin API; throws where it is not a 2xx. */
+  readonly ask: (path: string) => Promise<Record<string, unknown>>;
+  /** All rows of `usage`, oldest first, open ones too. */
+  readonly rows: () => readonly Row[];
+  /** The rows, as soon as there are that many and all are closed. */
+  readonly closedRows: (count: number) => Promise<readonly Row[]>;
+}
+
+export interface ProxyOptions {
+  /** Settings over those that the tests need; an empty value unsets one. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly machine?: Partial<Machine>;
+  readonly dataDir?: string;
+}
+
+/** Starts the proxy in this process, on free ports, with an empty data directory. */
+export async function startProxy(options: ProxyOptions = {}): Promise<ProxyUnderTest> {
+  const upstream = await startFakeUpstream();
+  const dataDir = options.dataDir ?? await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const env = settingsOf(upstream.url, dataDir, options.env);
+  const source = {
+    env: (name: string) => env[name],
+    names: Object.keys(env),
+    readFile: (path: string) => Deno.readTextFileSync(path),
+  };
+  const logs: string[] = [];
+  const machine = { ...machineOf(source), writeLog: (line: string) => void logs.push(line), ...options.machine };
+  const running = await start(loadConfigFromEnv(source), machine);
+  const url = `http://127.0.0.1:${running.proxyAddress.port}`;
+  const adminUrl = `http://127.0.0.1:${running.adminAddress.port}`;
+  const admin = adminOf(adminUrl, running.adminToken());
+  const rows = () => readRows(dataDir);
+  return {
+    url,
+    adminUrl,
+    adminToken: running.adminToken(),
+    upstream,
+    dataDir,
+    logs,
+    running,
+    ...admin,
+    rows,
+    closedRows: (count) => closedRows(rows, count),
+    [Symbol.asyncDispose]: async () => {
+      await upstream[Symbol.asyncDispose]();
+      await running.stop();
+      if (options.dataDir === undefined) await Deno.remove(dataDir, { recursive: true });
+    },
+  };
+}
+
+/** The settings with which tests start a proxy, as environment variables. */
+export function settingsOf(
+  upstreamUrl: string,
+  dataDir: string,
+  over: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  return {
+    ANTHROPIC_API_KEY: OPERATOR_KEY,
+    ANTHROPIC_BASE_URL: upstreamUrl,
+    LLMPROXY_LISTEN_ADDR: "127.0.0.1:0",
+    LLMPROXY_ADMIN_ADDR: "127.0.0.1:0",
+    LLMPROXY_ADMIN_TOKEN: ADMIN_TOKEN,
+    LLMPROXY_DATA_DIR: dataDir,
+    LLMPROXY_DRAIN_LEAD_SECONDS: "0",
+    LLMPROXY_DRAIN_SECONDS: "5",
+    ...over,
+  };
+}
+
+export function adminOf(adminUrl: string, adminToken: string): Pick<ProxyUnderTest, "token" | "ask"> {
+  const authorization = `Bearer ${adminToken}`;
+  const ask = async (path: string, init: RequestInit = {}) => {
+    const answer = await fetch(adminUrl + path, { ...init, headers: { authorization, "content-type": "application/json" } });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${text}`);
+    return JSON.parse(text) as Record<string, unknown>;
+  };
+  return {
+    ask: (path) => ask(path),
+    token: async (workspaceId = "w1", sandboxId = "s1") => {
+      const made = await ask("/internal/tokens", { method: "POST", body: JSON.stringify({ workspaceId, sandboxId }) });
+      return String(made.token);
+    },
+  };
+}
+
+/** All rows of `usage` in a data directory, oldest first. */
+export function readRows(dataDir: string): readonly Row[] {
+  const database = new DatabaseSync(`${dataDir}/llmproxy.db`, { readOnly: true, timeout: 5_000 });
+  try {
+    return database.prepare("SELECT * FROM usage ORDER BY created_at, id").all() as unknown as readonly Row[];
+  } finally {
+    database.close();
+  }
+}
+
+export function closedRows(rows: () => readonly Row[], count: number): Promise<readonly Row[]> {
+  return waitFor(() => {
+    const now = rows();
+    return now.length >= count && now.every((row) => row.ending !== null) && now;
+  }, { what: `${count} closed rows` });
+}
+
+/** A call to `POST /v1/messages` of one user text. */
+export function messageCall(token: string, options: {
+  readonly text?: string;
+  readonly stream?: boolean;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+} = {}): RequestInit {
+  const { text = "hello", stream = false, headers = {} } = options;
+  return {
+    method: "POST",
+    headers: { "x-api-key": token, "anthropic-version": "2023-06-01", "content-type": "application/json", ...headers },
+    body: JSON.stringify({ model: "claude-haiku-4-5", max_tokens: 64, stream, messages: [{ role: "user", content: text }] }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  };
+}

@@ -1,0 +1,27 @@
+/** How long tests wait for what should come at once, on a busy machine. */
+const DEFAULT_DEADLINE_MS = 5_000;
+
+/** Waits until `condition` gives something else than false or null, and gives that; throws after the deadline, naming `what`. */
+export async function waitFor<T>(
+  condition: () => T | false | null | Promise<T | false | null>,
+  { what, deadlineMs = DEFAULT_DEADLINE_MS }: { readonly what: string; readonly deadlineMs?: number },
+): Promise<T> {
+  const deadline = performance.now() + deadlineMs;
+  for (;;) {
+    const got = await condition();
+    if (got !== false && got !== null) return got;
+    if (performance.now() > deadline) throw new Error(`Waited ${deadlineMs} ms in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** A door that a test opens: whoever passes waits until then. */
+export interface Gate {
+  readonly passed: Promise<void>;
+  open(): void;
+}
+
+export function gate(): Gate {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { passed: promise, open: resolve };
+}
