@@ -2,7 +2,7 @@
  * What a call costs on its way through: `direct` (no relay), a minimal Deno relay (the floor of the runtime), nginx where it is
  * installed (the peer), and llmproxy with everything on: SQLite ledger, local token, metering, a log line a call.
  *
- *     deno task bench [--quick] [--only=NAME,…] [--json]
+ *     deno task bench [--quick] [--only=minimal-relay,nginx,llmproxy]
  *
  * Method. One run, all peers alive at once, each relay its own process; the upstream (`upstream.ts`) is a further one, and the
  * load generator (`load.ts`) is this one. All share the machine's cores, so calls a second depend on what else the machine
@@ -18,7 +18,8 @@
 import type { Ask } from "./answers.ts";
 import { type Outcome, type Plan, runLoad } from "./load.ts";
 import { type Peer, PEERS, type Site, startUpstream } from "./peers.ts";
-import { cpuMs, rssMb } from "./processes.ts";
+import { cpuMs, family, rssMb, stopAll } from "./processes.ts";
+import { medianOf, printTable, quotient, show } from "./table.ts";
 
 interface Load extends Plan {
   readonly name: string;
@@ -31,10 +32,12 @@ interface Sample extends Outcome {
   /** Of the peer's process, microseconds a unit; null for `direct`. */
   readonly cpuUs: number | null;
   readonly rssMb: number | null;
-  /** Shares of a core that the generator and the upstream took themselves. */
-  readonly generatorCores: number;
-  readonly upstreamCores: number;
+  /** What the generator and the upstream took themselves, likewise. */
+  readonly generatorUs: number;
+  readonly upstreamUs: number;
 }
+
+type Samples = ReadonlyMap<Load, ReadonlyMap<Peer, readonly Sample[]>>;
 
 const RSS_POLL_MS = 250;
 const SETTLE_MS = 150;
@@ -44,15 +47,15 @@ const rounds = isQuick ? 2 : 3;
 const loads = loadsFor(isQuick ? { short: 0.3, long: 0.8, pacedEvents: 50 } : { short: 0.7, long: 2.5, pacedEvents: 160 });
 
 const dir = await Deno.makeTempDir({ prefix: "llmproxy_bench_" });
-const upstream = await startUpstream(dir);
 const peers: Peer[] = [];
-const callsMade = new Map<string, number>();
+const callsMade = new Map<Peer, number>();
 try {
+  const upstream = await startUpstream(dir);
   await startPeers({ upstreamPort: upstream.port, dir });
-  const samples = await measure();
-  report(samples, await ledgerCheck());
+  const samples = await measure(upstream.process.pid);
+  await report(samples);
 } finally {
-  await Promise.all([...peers.map((peer) => peer.process?.stop()), upstream.process.stop()]);
+  await stopAll();
   await Deno.remove(dir, { recursive: true });
 }
 
@@ -71,45 +74,120 @@ function loadsFor(seconds: { readonly short: number; readonly long: number; read
 
 async function startPeers(site: Site): Promise<void> {
   const only = Deno.args.find((arg) => arg.startsWith("--only="))?.slice("--only=".length).split(",");
-  for (const start of PEERS) {
-    if (only !== undefined && start.name !== "direct" && !only.includes(start.name)) continue;
+  for (const { name, start } of PEERS) {
+    if (only !== undefined && !only.includes(name) && name !== "direct") continue;
     const peer = await start(site);
-    if (peer === null) console.log(`${start.name} is not installed here: left out`);
+    if (peer === null) console.log(`${name} is not installed here and is left out.`);
     else peers.push(peer);
   }
 }
 
-async function measure(): Promise<ReadonlyMap<Load, ReadonlyMap<Peer, readonly Sample[]>>> {
+async function measure(upstreamPid: number): Promise<Samples> {
   const samples = new Map(loads.map((load) => [load, new Map(peers.map((peer) => [peer, [] as Sample[]]))]));
   for (const load of loads.filter(({ seconds }) => seconds > 0)) {
-    for (const peer of peers) await sample(load, peer);
+    for (const peer of peers) await sampleOf(load, { peer, upstreamPid });
   }
   for (let round = 0; round < rounds; round++) {
     for (const load of loads) {
-      for (const peer of peers) samples.get(load)!.get(peer)!.push(await sample(load, peer));
+      for (const peer of peers) samples.get(load)!.get(peer)!.push(await sampleOf(load, { peer, upstreamPid }));
     }
-    console.error(`round ${round + 1} of ${rounds} is done`);
   }
   return samples;
 }
 
-async function sample(load: Load, peer: Peer): Promise<Sample> {
+async function sampleOf(load: Load, options: { readonly peer: Peer; readonly upstreamPid: number }): Promise<Sample> {
+  const { peer, upstreamPid } = options;
   // What the load before left to do, such as closing connections, is not this one's.
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  const pids = { peer: peer.process?.pid ?? null, generator: Deno.pid, upstream: upstream.process.pid };
-  const cpuOf = (pid: number | null) => pid === null ? 0 : pid === Deno.pid ? ownCpuMs() : cpuMs(pid);
-  const before = { peer: cpuOf(pids.peer), generator: cpuOf(pids.generator), upstream: cpuOf(pids.upstream) };
+  const relay = peer.process === null ? [] : family(peer.process.pid);
+  const cpu = () => ({ relay: cpuMs(relay), generator: cpuMs([Deno.pid]), upstream: cpuMs([upstreamPid]) });
+  const before = cpu();
   let rss = 0;
-  const watching = setInterval(() => rss = Math.max(rss, pids.peer === null ? 0 : rssMb(pids.peer)), RSS_POLL_MS);
+  const watching = setInterval(() => rss = Math.max(rss, rssMb(relay)), RSS_POLL_MS);
   const outcome = await runLoad(peer, load);
   clearInterval(watching);
+  const after = cpu();
+  callsMade.set(peer, (callsMade.get(peer) ?? 0) + outcome.calls + outcome.errors);
   const units = load.unit === "call" ? outcome.calls : outcome.events;
-  callsMade.set(peer.name, (callsMade.get(peer.name) ?? 0) + outcome.calls + outcome.errors);
+  const perUnit = (ms: number) => ms * 1000 / units;
   return {
     ...outcome,
-    cpuUs: pids.peer === null ? null : (cpuOf(pids.peer) - before.peer) * 1000 / units,
-    rssMb: pids.peer === null ? null : Math.max(rss, rssMb(pids.peer)),
-    generatorCores: (cpuOf(pids.generator) - before.generator) / outcome.seconds / 1000,
-    upstreamCores: (cpuOf(pids.upstream) - before.upstream) / outcome.seconds / 1000,
+    cpuUs: peer.process === null ? null : perUnit(after.relay - before.relay),
+    rssMb: peer.process === null ? null : Math.max(rss, rssMb(relay)),
+    generatorUs: perUnit(after.generator - before.generator),
+    upstreamUs: perUnit(after.upstream - before.upstream),
   };
+}
+
+/** Prints the tables and the JSON line. Sets the exit code where an answer was wrong or a row is missing. */
+async function report(samples: Samples): Promise<void> {
+  const summary = loads.map((load) => ({ load: load.name, peers: summariesOf(samples.get(load)!) }));
+  for (const [index, { load, peers }] of summary.entries()) {
+    console.log(`\n${load} (medians of ${rounds} rounds)`);
+    printTable(peers.map((row) => lineOf(row, loads[index]!)));
+  }
+  const ledgers = await Promise.all(
+    peers.filter((peer) => peer.recordedCalls !== null).map(async (peer) => {
+      const [made, recorded] = [callsMade.get(peer)!, await peer.recordedCalls!()];
+      console.log(`\n${peer.name}: ${made} calls made, ${recorded} on record${made === recorded ? "" : ": NOT THE SAME"}`);
+      return { peer: peer.name, made, recorded };
+    }),
+  );
+  const errors = summary.flatMap(({ load, peers }) =>
+    peers.filter((row) => row.errors > 0).map((row) =>
+      `${row.peer}, ${load}: ${row.errors} wrong answers, the first: ${row.firstError}`
+    )
+  );
+  for (const line of errors) console.log(line);
+  if (errors.length > 0 || ledgers.some(({ made, recorded }) => made !== recorded)) Deno.exitCode = 1;
+  const rounded = (_key: string, value: unknown) => typeof value === "number" ? Number(value.toPrecision(4)) : value;
+  console.log("\n" + JSON.stringify({ bench: "end_to_end", deno: Deno.version.deno, rounds, loads: summary, ledgers }, rounded));
+}
+
+function summariesOf(byPeer: ReadonlyMap<Peer, readonly Sample[]>) {
+  const of = (name: string) => [...byPeer].find(([peer]) => peer.name === name)?.[1] ?? null;
+  const direct = of("direct")!;
+  const floor = of("minimal-relay");
+  return [...byPeer].map(([peer, rows]) => {
+    const median = (value: (row: Sample) => number | null) => medianOf(rows.map(value));
+    const ratio = (value: (row: Sample) => number | null, to: readonly Sample[] | null) =>
+      to === null ? null : medianOf(rows.map((row, round) => quotient(value(row), value(to[round]!))));
+    const added = (value: (row: Sample) => number) =>
+      peer.process === null ? null : medianOf(rows.map((row, round) => value(row) - value(direct[round]!)));
+    return {
+      peer: peer.name,
+      calls: rows.reduce((sum, row) => sum + row.calls, 0),
+      errors: rows.reduce((sum, row) => sum + row.errors, 0),
+      firstError: rows.find((row) => row.firstError !== null)?.firstError ?? null,
+      callsPerSecond: median((row) => row.calls / row.seconds),
+      rateToDirect: ratio((row) => row.calls / row.seconds, direct),
+      rateToFloor: ratio((row) => row.calls / row.seconds, floor),
+      wholeMs: { p50: median((row) => row.whole.p50), p99: median((row) => row.whole.p99) },
+      addedWholeMs: { p50: added((row) => row.whole.p50), p99: added((row) => row.whole.p99) },
+      firstByteMs: { p50: median((row) => row.firstByte.p50), p99: median((row) => row.firstByte.p99) },
+      addedFirstByteMs: { p50: added((row) => row.firstByte.p50), p99: added((row) => row.firstByte.p99) },
+      eventMs: { p50: median((row) => row.event.p50), p99: median((row) => row.event.p99) },
+      addedEventMs: { p50: added((row) => row.event.p50), p99: added((row) => row.event.p99) },
+      chunksPerEvent: median((row) => row.events === 0 ? null : row.chunks / row.events),
+      cpuUs: median((row) => row.cpuUs),
+      cpuToFloor: ratio((row) => row.cpuUs, floor),
+      rssMb: median((row) => row.rssMb),
+      generatorUs: median((row) => row.generatorUs),
+      upstreamUs: median((row) => row.upstreamUs),
+    };
+  });
+}
+
+/** One line of a table: by its column's name, what stands in it. */
+function lineOf(row: ReturnType<typeof summariesOf>[number], load: Load): Readonly<Record<string, string>> {
+  const pair = ({ p50, p99 }: { readonly p50: number | null; readonly p99: number | null }) => `${show(p50)} / ${show(p99)}`;
+  const rate = { "calls/s": show(row.callsPerSecond), "of direct": show(row.rateToDirect), "of floor": show(row.rateToFloor) };
+  const costs = { [`CPU us/${load.unit}`]: show(row.cpuUs), "CPU to floor": show(row.cpuToFloor), "RSS MB": show(row.rssMb) };
+  const times = { "ms p50 / p99": pair(row.wholeMs), "added ms": pair(row.addedWholeMs) };
+  const first = { "first byte ms": pair(row.firstByteMs), "added to it": pair(row.addedFirstByteMs) };
+  const event = { "event ms p50 / p99": pair(row.eventMs), "added ms": pair(row.addedEventMs) };
+  const chunks = { "chunks/event": show(row.chunksPerEvent) };
+  if (load.ask.kind === "unary") return { "": row.peer, ...rate, ...times, ...costs };
+  if (load.ask.kind === "stream") return { "": row.peer, ...rate, ...times, ...first, ...chunks, ...costs };
+  return { "": row.peer, ...event, ...first, ...chunks, ...costs };
 }

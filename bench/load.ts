@@ -50,7 +50,8 @@ export async function runLoad(target: Target, plan: Plan): Promise<Outcome> {
     do {
       const began = performance.now();
       try {
-        tally.chunks += await lane.call(times.event);
+        const chunks = await lane.call(times.event);
+        tally.chunks += chunks;
         tally.calls++;
         times.firstByte.push(lane.firstByteAt - began);
         times.whole.push(performance.now() - began);
@@ -159,7 +160,7 @@ class Lane {
     for (; next < events.length && events[next]!.end <= options.length; next++) {
       const at = events[next]!.stampAt;
       if (at < 0) continue;
-      const latency = now - Number(this.#body.latin1Slice(at, at + STAMP_DIGITS)) / 1000;
+      const latency = now - Number(this.#body.toString("latin1", at, at + STAMP_DIGITS)) / 1000;
       if (!(latency > -1000 && latency < 60_000)) throw new Error(`an event took ${latency} ms`);
       options.eventTimes.push(latency);
       this.#body.fill(0x30, at, at + STAMP_DIGITS);
@@ -203,7 +204,7 @@ class Framing {
 
   #takeHead(bytes: Buffer<ArrayBuffer>): number {
     const before = this.#head.length;
-    this.#head += bytes.latin1Slice();
+    this.#head += bytes.toString("latin1");
     const end = this.#head.indexOf("\r\n\r\n");
     if (end < 0) return bytes.length;
     const head = this.#head.slice(0, end);
@@ -216,7 +217,7 @@ class Framing {
 
   #takeSize(bytes: Buffer<ArrayBuffer>, from: number): number {
     const end = bytes.indexOf(LF, from);
-    this.#size += bytes.latin1Slice(from, end < 0 ? bytes.length : end);
+    this.#size += bytes.toString("latin1", from, end < 0 ? bytes.length : end);
     if (end < 0) return bytes.length;
     this.#left = parseInt(this.#size, 16);
     if (Number.isNaN(this.#left)) throw new Error(`a chunk of the size ${JSON.stringify(this.#size)}`);

@@ -16,8 +16,13 @@ export interface Site {
   readonly dir: string;
 }
 
-/** In the order of the table. A peer that cannot be had here is null. */
-export const PEERS: readonly ((site: Site) => Promise<Peer | null>)[] = [direct, minimalRelay, nginx, llmproxy];
+/** In the order of the report. What cannot be had on this machine starts as null. */
+export const PEERS: readonly { readonly name: string; readonly start: (site: Site) => Promise<Peer | null> }[] = [
+  { name: "direct", start: direct },
+  { name: "minimal-relay", start: minimalRelay },
+  { name: "nginx", start: nginx },
+  { name: "llmproxy", start: llmproxy },
+];
 
 export async function startUpstream(dir: string): Promise<{ readonly port: number; readonly process: Running }> {
   const [port] = freePorts(1);
@@ -35,7 +40,7 @@ async function minimalRelay(site: Site): Promise<Peer> {
   const args = ["bench/relay.ts", String(port), String(site.upstreamPort)];
   const process = startDeno(args, { log: `${site.dir}/relay.log`, env: {} });
   await answering(port!, null);
-  return { name: "minimal relay", port: port!, token: "none", process, recordedCalls: null };
+  return { name: "minimal-relay", port: port!, token: "none", process, recordedCalls: null };
 }
 
 async function nginx(site: Site): Promise<Peer | null> {

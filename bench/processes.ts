@@ -5,6 +5,8 @@ const TICKS_A_SECOND = 100;
 const START_MS = 30_000;
 const POLL_MS = 20;
 
+const started = new Set<Running>();
+
 export interface Running {
   readonly pid: number;
   /** Ends it and resolves when it is gone. */
@@ -24,9 +26,10 @@ export function startProcess(
     env: { ...ownEnvironment(), ...options.env },
     stdin: "null",
   }).spawn();
-  return {
+  const process = {
     pid: child.pid,
     stop: async () => {
+      started.delete(process);
       try {
         child.kill("SIGTERM");
       } catch {
@@ -35,6 +38,13 @@ export function startProcess(
       await child.status;
     },
   };
+  started.add(process);
+  return process;
+}
+
+/** Ends every process that was started and not stopped. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...started].map((process) => process.stop()));
 }
 
 export function startDeno(
@@ -44,18 +54,18 @@ export function startDeno(
   return startProcess(Deno.execPath(), ["run", "-A", "--no-check", ...args], options);
 }
 
-/** CPU time of a process and its children so far, milliseconds, in steps of 10. */
-export function cpuMs(pid: number): number {
-  return family(pid).reduce((sum, member) => {
+/** CPU time of processes so far, milliseconds, in steps of 10. */
+export function cpuMs(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => {
     // The name, in brackets, may hold anything; utime and stime are the 12th and 13th fields after it (proc(5)).
-    const fields = Deno.readTextFileSync(`/proc/${member}/stat`).replace(/^.*\) /s, "").split(" ");
+    const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
     return sum + (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_A_SECOND;
   }, 0);
 }
 
-/** Resident memory of a process and its children, MB. */
-export function rssMb(pid: number): number {
-  const kilobytes = family(pid).map((member) => Deno.readTextFileSync(`/proc/${member}/status`).match(/VmRSS:\s+(\d+)/)?.[1]);
+/** Resident memory of processes, MB; what they share is counted for each. */
+export function rssMb(pids: readonly number[]): number {
+  const kilobytes = pids.map((pid) => Deno.readTextFileSync(`/proc/${pid}/status`).match(/VmRSS:\s+(\d+)/)?.[1]);
   return kilobytes.reduce((sum, value) => sum + Number(value ?? 0) / 1024, 0);
 }
 
@@ -86,7 +96,8 @@ export async function answering(port: number, path: string | null): Promise<void
   }
 }
 
-function family(pid: number): number[] {
+/** A process and its children. */
+export function family(pid: number): number[] {
   const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
   return [pid, ...children.split(" ").filter((text) => text !== "").map(Number)];
 }

@@ -8,7 +8,7 @@ import { Buffer } from "node:buffer";
 import { type Ask, askOf, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
 
 const MAX_REQUEST_BYTES = 256 * 1024;
-const TICK_MS = 5;
+const TICK_MS = 2;
 
 /** An answer as it goes out: the head, each event as an HTTP chunk, and the end. */
 interface Rendered {
@@ -23,6 +23,8 @@ const encoder = new TextEncoder();
 /** Whoever waits for a time, by tick. */
 const waiting = new Map<number, (() => void)[]>();
 let lastTick = tickNow();
+/** Paced answers so far: each next one gets the next phase, so that their events do not come in one burst. */
+let pacedAnswers = 0;
 
 if (import.meta.main) {
   setInterval(wake, TICK_MS);
@@ -56,7 +58,7 @@ async function converse(connection: Deno.TcpConn): Promise<void> {
 function loadOf(bytes: Buffer): string | null {
   const headEnd = bytes.indexOf("\r\n\r\n");
   if (headEnd < 0) return null;
-  const head = bytes.latin1Slice(0, headEnd).toLowerCase();
+  const head = bytes.toString("latin1", 0, headEnd).toLowerCase();
   const length = valueOf(head, "content-length");
   const isWhole = length !== null
     ? bytes.length >= headEnd + 4 + Number(length)
@@ -75,7 +77,8 @@ function valueOf(head: string, name: string): string | null {
 async function answer(connection: Deno.TcpConn, { ask, head, chunks, end }: Rendered): Promise<void> {
   if (ask.kind === "unary") return await writeWhole(connection, head);
   const period = ask.kind === "paced" ? 1000 / ask.perSecond / TICK_MS : 0;
-  const firstTick = tickNow();
+  const phase = ask.kind === "paced" ? pacedAnswers++ % period : 0;
+  const firstTick = tickNow() + phase;
   for (const [index, { bytes, stampAt }] of chunks.entries()) {
     if (period > 0 && index > 0) await tick(firstTick + Math.round(index * period));
     const stamped = period > 0 ? stampedNow(bytes, stampAt) : bytes;
@@ -111,7 +114,8 @@ function render(ask: Ask): Rendered {
     const head = `${common}content-type: application/json\r\ncontent-length: ${script.body.length}\r\n\r\n`;
     return { ask, head: Buffer.concat([Buffer.from(head), script.body]), chunks: [], end: Buffer.alloc(0) };
   }
-  const head = `${common}content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n`;
+  const head =
+    `${common}content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n`;
   return { ask, head: Buffer.from(head), chunks: chunksOf(script), end: Buffer.from("0\r\n\r\n") };
 }
 

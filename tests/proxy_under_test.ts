@@ -145,3 +145,15 @@ export function messageCall(token: string, options: {
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   };
 }
+
+/** What came of an answer's body, and the error that broke it off; null where it ended tidily. */
+export async function received(answer: Response): Promise<{ readonly text: string; readonly error: unknown }> {
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for await (const chunk of answer.body ?? []) text += decoder.decode(chunk, { stream: true });
+    return { text, error: null };
+  } catch (error) {
+    return { text, error: error ?? new Error("broken without a word") };
+  }
+}

@@ -61,10 +61,10 @@ CREATE TABLE usage (
   PRIMARY KEY (workspace_id, created_at, id)
 ) STRICT;
 
-CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);               -- totals of a sandbox
-CREATE INDEX usage_by_time    ON usage (created_at);                           -- totals of everybody since a time
-CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at);   -- a trace's detail, in one workspace or in all
-CREATE INDEX usage_open       ON usage (instance_id) WHERE revision = 0;       -- the sweep, and the count of open rows
+CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);                 -- totals of a sandbox
+CREATE INDEX usage_by_time    ON usage (created_at);                             -- totals of everybody since a time
+CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at, id); -- a trace's detail, in one workspace or in all
+CREATE INDEX usage_open       ON usage (instance_id) WHERE revision = 0;         -- the sweep, and the count of open rows
 
 -- One agent session. Totals hold the ended calls and move only in the transaction that writes those.
 CREATE TABLE traces (
@@ -80,10 +80,10 @@ CREATE TABLE traces (
   PRIMARY KEY (workspace_id, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX traces_by_id       ON traces (id);                           -- a trace's detail where no workspace is named
-CREATE INDEX traces_by_activity ON traces (updated_at, id);               -- newest activity of everybody
+CREATE INDEX traces_by_id        ON traces (id);                           -- a trace's detail where no workspace is named
+CREATE INDEX traces_by_activity  ON traces (updated_at, id);               -- newest activity of everybody
 CREATE INDEX traces_in_workspace ON traces (workspace_id, updated_at, id); -- newest activity of a workspace
-CREATE INDEX traces_of_sandbox  ON traces (sandbox_id);                   -- traces of a sandbox
+CREATE INDEX traces_of_sandbox   ON traces (sandbox_id);                   -- traces of a sandbox
 
 -- What we said no to: a counter, not a row a call. An unknown caller has empty ids.
 CREATE TABLE refusals (

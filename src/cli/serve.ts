@@ -47,15 +47,13 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
   const assembly = await assemble(config, machine);
   const isSame = config.admin.address === "same";
   const listeners: Deno.HttpServer<Deno.NetAddr>[] = [];
-  const cut = new AbortController();
   try {
-    const proxy = listen(config.proxy.address, {
-      signal: cut.signal,
-      handler: (request, info) =>
-        isSame && ADMIN_PATH.test(request.url) ? assembly.admin(request) : assembly.proxy(request, info),
-    });
+    const proxy = listen(
+      config.proxy.address,
+      (request, info) => isSame && ADMIN_PATH.test(request.url) ? assembly.admin(request) : assembly.proxy(request, info),
+    );
     listeners.push(proxy);
-    const admin = config.admin.address === "same" ? proxy : listen(config.admin.address, { handler: assembly.admin });
+    const admin = config.admin.address === "same" ? proxy : listen(config.admin.address, assembly.admin);
     listeners.push(admin);
     for (const warning of config.warnings) assembly.observe.note("warn", warning);
     assembly.observe.note("info", "listening", { proxy: proxy.addr, admin: admin.addr });
@@ -64,7 +62,7 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
       adminAddress: admin.addr,
       adminToken: assembly.adminToken,
       reload: () => reload(assembly, machine),
-      stop: stopOnce(assembly, { config, proxy, admin, cut }),
+      stop: stopOnce(assembly, { config, proxy, admin }),
     };
   } catch (error) {
     for (const listener of listeners) await listener.shutdown();
@@ -85,15 +83,11 @@ function reload(assembly: Assembly, machine: Machine): void {
 
 function listen(
   address: Address,
-  options: {
-    readonly handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>;
-    readonly signal?: AbortSignal;
-  },
+  handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>,
 ): Deno.HttpServer<Deno.NetAddr> {
-  const { handler, ...rest } = options;
   // What Deno reports here is a stream that broke: that is the journey's doing, and is logged there.
   const onError = () => new Response(null, { status: 500 });
-  return Deno.serve({ ...address, ...rest, automaticCompression: false, onError, onListen: () => {} }, handler);
+  return Deno.serve({ ...address, automaticCompression: false, onError, onListen: () => {} }, handler);
 }
 
 /** Shuts down: refuse calls, then connections, wait for what runs, cut what is left, write, close; the admin listener last. */
@@ -103,7 +97,6 @@ function stopOnce(
     readonly config: Config;
     readonly proxy: Deno.HttpServer<Deno.NetAddr>;
     readonly admin: Deno.HttpServer<Deno.NetAddr>;
-    readonly cut: AbortController;
   },
 ): () => Promise<void> {
   const { traffic } = assembly.world;
@@ -119,8 +112,6 @@ function stopOnce(
     await within(drain.runningMs, Promise.race([over, hurry.promise]));
     traffic.cut();
     await within(CUT_MS, over);
-    options.cut.abort();
-    await within(CUT_MS, traffic.idle());
     await assembly.end();
     if (options.admin !== options.proxy) await options.admin.shutdown();
   }

@@ -3,7 +3,7 @@ import { Fault } from "../domain/fault.ts";
 import { generateRequestId } from "../domain/ids.ts";
 import { journey } from "../journey/journey.ts";
 import { assertAllowed, pass, type Passage } from "../journey/pass.ts";
-import { plainTarget, rawPath, unknownPath } from "../journey/target.ts";
+import { assertPlainMethod, plainTarget, rawPath, unknownPath } from "../journey/target.ts";
 import type { Arrival, World } from "../journey/world.ts";
 import { mountHealth } from "./health.ts";
 import { refusalResponse, REQUEST_ID_HEADER } from "./refusal.ts";
@@ -49,6 +49,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Delivery }> {
     world.traffic.follow(context.env.completed);
     let arrival: Arrival | null = null;
     try {
+      assertPlainMethod(request);
       arrival = { requestId, request, target: plainTarget(request), arrivedAt: world.elapsed(), sandbox: null };
       world.traffic.assertOpen();
       const response = await go(arrival);

@@ -35,7 +35,9 @@ export async function meter(
     return new Response(null, init);
   }
   const watch = watchOf(exchange, { ...options, reader });
-  return new Response(tap(answer.body, watch, { holdsLast: reader.holdsLast, silence: exchange.silence }), init);
+  const isSized = answer.headers.has("content-length");
+  const holdsLast = reader.holdsLast || isSized;
+  return new Response(tap(answer.body, watch, { holdsLast, isSized, silence: exchange.silence }), init);
 }
 
 /** Reads one answer: told its bytes, it knows the reading so far and whether the answer is at its end. */
@@ -57,8 +59,11 @@ function watchOf(
   options: { readonly reader: AnswerReader; readonly recorder: Recorder },
 ): Watch {
   const { reader, recorder } = options;
-  const endAs = (ending: Ending) =>
-    recorder.end(exchange.hasLeft() && ending === "completed" ? "client_left" : ending, reader.reading());
+  const endAs = (ending: Ending) => {
+    // Of a JSON body, and of the last bytes of a compressed one, the content is known only now.
+    if (reader.reading().hasContent) recorder.contentCame();
+    return recorder.end(exchange.hasLeft() && ending === "completed" ? "client_left" : ending, reader.reading());
+  };
   return {
     look: (chunk) => {
       if (recorder.hasEnded) return;

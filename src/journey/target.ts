@@ -16,6 +16,14 @@ export function plainTarget(request: Pick<Request, "url" | "headers">): string {
   return target;
 }
 
+/**
+ * Refuses methods that are not in capital letters: fetch would turn `post`, which no route here takes, into `POST`. And those
+ * that fetch does not send (Fetch standard, "forbidden method"). Throws `Fault` `path_unknown`.
+ */
+export function assertPlainMethod(request: Pick<Request, "method">): void {
+  if (!/^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/.test(request.method)) throw unknownPath();
+}
+
 /** The path that Hono routes: the raw one, never a decoded one. */
 export function rawPath(request: Pick<Request, "url">): string {
   const url = request.url;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../domain/fault.ts";
-import { plainTarget, rawPath } from "./target.ts";
+import { assertPlainMethod, plainTarget, rawPath } from "./target.ts";
 
 function received(rawTarget: string, host = "proxy:8081") {
   const url = rawTarget.startsWith("/") ? `http://${host}${rawTarget}` : rawTarget;
@@ -85,6 +85,13 @@ Deno.test("plainTarget() refuses every other spelling of a path", () => {
 Deno.test("plainTarget() is not led by a Host header that holds a path", () => {
   for (const host of ["proxy/v1/x?", "proxy#", "proxy\\x", "user@proxy", "proxy/"]) {
     assert.throws(() => plainTarget(received("/v1/messages", host)), Fault, host);
+  }
+});
+
+Deno.test("assertPlainMethod() refuses methods that fetch would spell otherwise or not send", () => {
+  for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE"]) assertPlainMethod({ method });
+  for (const method of ["post", "Post", "get", "head", "delete", "TRACE", "TRACK", "CONNECT", "", "PO-ST"]) {
+    assert.throws(() => assertPlainMethod({ method }), Fault, method);
   }
 });
 

@@ -3,7 +3,9 @@ import { REDACTED, type Redactor } from "./redact.ts";
 /** Bounds of one log record: what lies beyond is left out, and said so. */
 const MAX_DEPTH = 8;
 const MAX_ITEMS = 100;
-const MAX_VALUES = 2_000;
+const MAX_CHARACTERS = 65_536;
+/** What a value takes of `MAX_CHARACTERS` besides its text. */
+const VALUE_COST = 8;
 const MAX_CAUSES = 6;
 
 export interface PlainOptions {
@@ -17,20 +19,22 @@ export function plainRecord(
   fields: Readonly<Record<string, unknown>>,
   options: PlainOptions,
 ): Record<string, unknown> {
-  return copyRecord(fields, { ...options, above: [fields], budget: { values: MAX_VALUES } });
+  return copyRecord(fields, { ...options, above: [fields], budget: { characters: MAX_CHARACTERS } });
 }
 
 interface Walk extends PlainOptions {
   /** The objects that this one lies within, the outermost first. */
   readonly above: readonly object[];
-  /** How many more values the record may take: what is shared in many places is copied to each. */
-  readonly budget: { values: number };
+  /** How much more the record may take: what is shared in many places is copied to each. */
+  readonly budget: { characters: number };
 }
 
 function plain(value: unknown, walk: Walk): unknown {
+  if (walk.budget.characters <= 0) return "[left out]";
+  walk.budget.characters -= VALUE_COST;
   switch (typeof value) {
     case "string":
-      return walk.redactor.text(value);
+      return plainText(value, walk);
     case "number":
       return Number.isFinite(value) ? value : String(value);
     case "boolean":
@@ -46,9 +50,14 @@ function plain(value: unknown, walk: Walk): unknown {
   }
 }
 
+function plainText(value: string, walk: Walk): string {
+  const text = walk.redactor.text(value);
+  walk.budget.characters -= text.length;
+  return text;
+}
+
 /** Proxies and accessors may throw. */
 function plainObjectSafely(value: object, walk: Walk): unknown {
-  if (walk.budget.values-- <= 0) return "[left out]";
   try {
     return plainObject(value, walk);
   } catch {
@@ -62,7 +71,7 @@ function plainObject(value: object, walk: Walk): unknown {
   const inner = { ...walk, above: [...walk.above, value] };
   if (value instanceof Error) return plainError(value, inner);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? "[invalid date]" : value.toISOString();
-  if (value instanceof URL) return walk.redactor.text(value.href);
+  if (value instanceof URL) return plainText(value.href, walk);
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
   if (Array.isArray(value)) return copyArray(value, inner);
   if (value instanceof Map || value instanceof Headers) {
@@ -85,6 +94,7 @@ function copyRecord(record: Readonly<Record<string, unknown>>, walk: Walk): Reco
   for (const name of names.slice(0, MAX_ITEMS)) {
     const { shown, isSecret } = walk.redactor.name(name);
     const value = read(record, name);
+    walk.budget.characters -= shown.length;
     const isHidden = isSecret && value !== undefined && value !== null;
     copy[shown] = isHidden ? REDACTED : plain(value, walk);
   }

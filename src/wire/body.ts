@@ -30,10 +30,10 @@ export interface HeldBody {
 /** What the smallest body takes of the budget, so that the number of calls that wait is bounded too. */
 const LEAST_BYTES_A_CALL = 16 * 1024;
 
-/** The `content-length` of a request; null where it has none. */
+/** The `content-length` of a request; null where it has none. One beyond the safe integers is rounded, and too large anyway. */
 export function declaredLength(headers: Headers): number | null {
   const text = headers.get("content-length");
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null;
+  return text !== null && /^\d+$/.test(text) ? Number(text) : null;
 }
 
 /**

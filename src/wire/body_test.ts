@@ -90,6 +90,7 @@ Deno.test("hashRange() hashes exactly the range, wherever the chunks are cut", a
 
 Deno.test("declaredLength() reads a plain number only", () => {
   assert.equal(declaredLength(new Headers({ "content-length": "12" })), 12);
+  assert.equal(declaredLength(new Headers({ "content-length": "9007199254740993" })), 2 ** 53);
   for (const odd of ["", "-1", "1e3", "12, 12", "0x10"]) {
     assert.equal(declaredLength(new Headers({ "content-length": odd })), null);
   }

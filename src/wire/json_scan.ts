@@ -224,7 +224,6 @@ export class TopLevelScanner {
           state = Row.key << 8;
         }
         if (to === Act.close) {
-          valueEnd = i + 1;
           depth--;
           bits = depth === 0 ? 0 : this.#outerBits[(depth >> 5) - 1]!;
           inside = depth === 0 ? In.root : In.array + (bits & 1);
@@ -255,7 +254,7 @@ export class TopLevelScanner {
     this.#open = open;
     this.#values.settle(chunk, base);
     if (isKey && inside === In.rootObject && state >= Row.string << 8) this.#keys.hold(chunk, keyStart);
-    if (open >= 0 && state !== Row.rootColon << 8 && state !== Row.rootValue << 8) this.#values.hold(chunk, valueStart);
+    if (open >= 0) this.#values.hold(chunk, valueStart);
   }
 
   /** What was found, the document having ended. */

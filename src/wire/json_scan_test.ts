@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ScanResult, scanTopLevel, TopLevelScanner } from "./json_scan.ts";
 
-const WANTED = ["model", "stream", "max_tokens", "metadata", "messages", "", "__proto__", "é", "\u{1f600}", "\ufffd", 'a"\n'];
+const WANTED = ["model", "stream", "max_tokens", "metadata", "messages", "", "__proto__", "é", "\u{1f600}", "\ufffd", 'abc"\n'];
 const MAX_VALUE_BYTES = 4096;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -126,7 +126,15 @@ Deno.test("scanTopLevel() compares keys as they read, not as they are written", 
   assert.equal(valueOf('{"\\u006D\\u006F\\u0064\\u0065\\u006c":1}', "model"), 1);
   assert.equal(valueOf('{"\\u00e9":1,"é":2}', "é"), 2);
   assert.equal(valueOf('{"\\ud83d\\ude00":1}', "\u{1f600}"), 1);
-  assert.equal(valueOf('{"a\\"\\n":1}', 'a"\n'), 1);
+  assert.equal(valueOf('{"abc\\"\\n":1}', 'abc"\n'), 1);
+  const every = '\b\f\n\r\t/"\\';
+  assert.deepEqual(
+    scanTopLevel(encoder.encode('{"\\b\\f\\n\\r\\t\\/\\"\\\\":1}'), [every], { maxValueBytes: 9 }).found.get(every)?.value,
+    1,
+  );
+  for (const key of ["é", "\ufffd", "\u{1f600}"]) {
+    assert.equal(scanTopLevel(encoder.encode(`{"${key}":1}`), [key], { maxValueBytes: 9 }).found.get(key)?.value, 1);
+  }
   assert.equal(scan('{"modelx":1,"mode":2,"\\u006eodel":3,"model\\u0000":4}').found.size, 0);
 });
 
@@ -259,6 +267,17 @@ Deno.test("TopLevelScanner follows nesting of any depth, and tells brackets that
   }
 });
 
+Deno.test("TopLevelScanner keeps no more than maxValueBytes of a long value, and nothing of a long key", () => {
+  for (const start of ['{"model":"', '{"', '{"x":"']) {
+    const scanner = new TopLevelScanner(["model"], { maxValueBytes: 99 });
+    const chunk = new Uint8Array(65_536).fill(0x61);
+    scanner.push(encoder.encode(start));
+    const before = Deno.memoryUsage().external;
+    for (let i = 0; i < 500; i++) scanner.push(chunk);
+    assert.ok(Deno.memoryUsage().external - before < 1e6, start);
+  }
+});
+
 Deno.test("TopLevelScanner keeps about a bit for each of ten million levels", () => {
   const scanner = new TopLevelScanner(["model"], { maxValueBytes: 99 });
   const [opening, closing] = [new Uint8Array(65_536).fill(0x5b), new Uint8Array(65_536).fill(0x5d)];
@@ -335,7 +354,7 @@ function inputs(below: (n: number) => number): () => Uint8Array {
   const string = () => `"${some(below(8) === 0 ? 40 : 6, character)}"`;
   const escaped = (text: string) =>
     text.replace(/[a-z_]/g, (letter) => below(4) > 0 ? letter : `\\u00${letter.charCodeAt(0).toString(16)}`);
-  const keys = ["model", "stream", "max_tokens", "metadata", "messages", "", "__proto__", "\xc3\xa9", "\\u00e9", 'a\\"\\n'];
+  const keys = ["model", "stream", "max_tokens", "metadata", "messages", "", "__proto__", "\xc3\xa9", "\\u00e9", 'abc\\"\\n'];
   const odd = [
     "\xf0\x9f\x98\x80",
     "\\ud83d\\ude00",
@@ -412,8 +431,11 @@ function inputs(below: (n: number) => number): () => Uint8Array {
     (text: string, at: number) => text.slice(0, at) + pick(spaces) + text.slice(at),
   ];
   return () => {
-    let text = document();
-    while (text.length > 0 && below(2) === 0) text = pick(damage)(text, below(text.length));
-    return latin1(text);
+    for (;;) {
+      let text = document();
+      while (text.length > 0 && below(2) === 0) text = pick(damage)(text, below(text.length));
+      // After an object with the key `\\`, V8 15's JSON.parse takes other keys of one escaped character for it: no oracle then.
+      if (!/"\\(\\|u005c)"\s*:/i.test(text)) return latin1(text);
+    }
   };
 }

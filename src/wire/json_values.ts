@@ -66,9 +66,9 @@ interface Slot {
   isFresh: boolean;
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const decoder = new TextDecoder();
 
-/** JSON.parse on raw bytes from the middle of a document, where a byte order mark is a character like others. */
+/** JSON.parse on the raw bytes of one value, which begin with no space and no byte order mark. */
 export function parseJson(raw: Uint8Array): unknown {
   return JSON.parse(decoder.decode(raw));
 }

@@ -20,14 +20,15 @@ const BUFFER_BYTES = 64 * 1024;
  *
  * `silence` listens while the source is waited for, never while the reader is.
  * With `holdsLast` one chunk is always held back, so that nobody can have the whole before `ended` has resolved; without it
- * `look` has to know the end. A byte stream with a BYOB reader, because that is the cheapest tap there is in JavaScript
+ * `look` has to know the end. Where it `isSized`, the reader has been told the length and takes its last byte for the end, so
+ * that byte is kept back where the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader, because that is the cheapest tap there is in JavaScript
  * (`bench/tap_bench.ts`). What had arrived is delivered before a break: `error()` is called only when the reader asks for
  * more, because an error straight after an `enqueue` drops the bytes.
  */
 export function tap(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
   watch: Watch,
-  options: { readonly holdsLast: boolean; readonly silence: Silence },
+  options: { readonly holdsLast: boolean; readonly isSized: boolean; readonly silence: Silence },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = source.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(BUFFER_BYTES);
@@ -60,9 +61,10 @@ export function tap(
       }
       if (afterwards === "cancel") return null;
       if (chunk === null) {
-        if (await watch.ended() === "tidy") isOver = true;
-        else failure = { error: new Error("the upstream ended its answer early") };
-        return release();
+        isOver = await watch.ended() === "tidy";
+        if (isOver) return release();
+        failure = { error: new Error("the upstream ended its answer early") };
+        return options.isSized ? withoutLastByte(release()) : release();
       }
       const wait = watch.look(chunk);
       if (wait !== undefined) await wait;
@@ -111,4 +113,9 @@ export function tap(
       if (!isStepping && failure === null && !isOver) guardedStep();
     },
   });
+}
+
+/** Null where nothing is left: a byte stream takes no empty chunk. */
+function withoutLastByte(chunk: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> | null {
+  return chunk === null || chunk.length <= 1 ? null : chunk.subarray(0, -1);
 }

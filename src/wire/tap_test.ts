@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { Silence } from "./silence.ts";
 import { tap, type Watch } from "./tap.ts";
 
-const never = () => new Silence({ ms: 60_000, elapsed: () => performance.now(), onSilence: () => assert.fail("silence") });
+function never(): Silence {
+  return new Silence({ ms: 60_000, elapsed: () => performance.now(), onSilence: () => assert.fail("silence") });
+}
 
 /** A byte stream that the test feeds by hand. */
 function source() {
@@ -52,7 +54,7 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
 Deno.test("tap() passes chunks on as they come and shows them first", async () => {
   const { stream, send, end } = source();
   const watch = watching();
-  const reader = tap(stream, watch, { holdsLast: false, silence: never() }).getReader();
+  const reader = tap(stream, watch, { holdsLast: false, isSized: false, silence: never() }).getReader();
   send("a");
   assert.equal(await take(reader), "a");
   assert.deepEqual(watch.seen, ["a"]);
@@ -65,7 +67,8 @@ Deno.test("tap() passes chunks on as they come and shows them first", async () =
 Deno.test("tap() holds a chunk back while look() is not done with it", async () => {
   const { stream, send } = source();
   const gate = Promise.withResolvers<void>();
-  const reader = tap(stream, watching({ look: () => gate.promise }), { holdsLast: false, silence: never() }).getReader();
+  const reader = tap(stream, watching({ look: () => gate.promise }), { holdsLast: false, isSized: false, silence: never() })
+    .getReader();
   send("a");
   const first = take(reader);
   assert.ok(await isPending(first));
@@ -76,7 +79,8 @@ Deno.test("tap() holds a chunk back while look() is not done with it", async () 
 Deno.test("tap() with holdsLast keeps one chunk until ended() has resolved", async () => {
   const { stream, send, end } = source();
   const gate = Promise.withResolvers<"tidy">();
-  const reader = tap(stream, watching({ ended: () => gate.promise }), { holdsLast: true, silence: never() }).getReader();
+  const reader = tap(stream, watching({ ended: () => gate.promise }), { holdsLast: true, isSized: false, silence: never() })
+    .getReader();
   send("a");
   const first = take(reader);
   assert.ok(await isPending(first));
@@ -95,7 +99,7 @@ Deno.test("tap() breaks where the source breaks, after what had arrived", async 
     const { stream, send, fail } = source();
     let told: unknown;
     const watch = watching({ broke: (error) => Promise.resolve(void (told = error)) });
-    const reader = tap(stream, watch, { holdsLast, silence: never() }).getReader();
+    const reader = tap(stream, watch, { holdsLast, isSized: false, silence: never() }).getReader();
     const first = take(reader);
     send("a");
     if (holdsLast) assert.ok(await isPending(first));
@@ -112,7 +116,11 @@ Deno.test("tap() breaks where the source breaks, after what had arrived", async 
 
 Deno.test("tap() breaks where the source ended tidily but too early", async () => {
   const { stream, send, end } = source();
-  const reader = tap(stream, watching({ ended: () => Promise.resolve("broken") }), { holdsLast: true, silence: never() })
+  const reader = tap(stream, watching({ ended: () => Promise.resolve("broken") }), {
+    holdsLast: true,
+    isSized: false,
+    silence: never(),
+  })
     .getReader();
   send("a");
   end();
@@ -120,10 +128,22 @@ Deno.test("tap() breaks where the source ended tidily but too early", async () =
   await assert.rejects(take(reader), /early/);
 });
 
+Deno.test("tap() keeps back the last byte of a sized answer that ended tidily but too early, because it would be the end", async () => {
+  for (const [sent, seen] of [["abc", "ab"], ["a", null]] as const) {
+    const { stream, send, end } = source();
+    const watch = watching({ ended: () => Promise.resolve("broken") });
+    const reader = tap(stream, watch, { holdsLast: true, isSized: true, silence: never() }).getReader();
+    send(sent);
+    end();
+    if (seen !== null) assert.equal(await take(reader), seen);
+    await assert.rejects(take(reader), /early/);
+  }
+});
+
 Deno.test("tap() gives no tidy end, and lets the source go, where the watch fails", async () => {
   const { stream, send, cancelled } = source();
   const look = () => Promise.reject(new Error("no commit"));
-  const reader = tap(stream, watching({ look }), { holdsLast: false, silence: never() }).getReader();
+  const reader = tap(stream, watching({ look }), { holdsLast: false, isSized: false, silence: never() }).getReader();
   send("last");
   await assert.rejects(take(reader), /no commit/);
   assert.ok(cancelled());
@@ -131,7 +151,7 @@ Deno.test("tap() gives no tidy end, and lets the source go, where the watch fail
 
 Deno.test("tap() lets the source go when the reader leaves", async () => {
   const { stream, send, cancelled } = source();
-  const reader = tap(stream, watching(), { holdsLast: false, silence: never() }).getReader();
+  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence: never() }).getReader();
   send("a");
   await take(reader);
   await reader.cancel("gone");
@@ -149,7 +169,7 @@ Deno.test("tap() drains the source for the watch where the watch wants that, wit
         return Promise.resolve("tidy");
       },
     });
-    const reader = tap(stream, watch, { holdsLast: true, silence: never() }).getReader();
+    const reader = tap(stream, watch, { holdsLast: true, isSized: false, silence: never() }).getReader();
     if (isReading) assert.ok(await isPending(reader.read()));
     const left = reader.cancel();
     send("a");
@@ -170,7 +190,7 @@ Deno.test("tap() asks the source for no more than its reader asks it for", async
       controller.enqueue(new Uint8Array(1024));
     },
   });
-  const reader = tap(stream, watching(), { holdsLast: false, silence: never() }).getReader();
+  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence: never() }).getReader();
   await reader.read();
   await isPending(new Promise(() => {}));
   assert.ok(asked <= 2, `asked ${asked} times`);
@@ -181,7 +201,7 @@ Deno.test("tap() listens for silence only while it waits for the source", async 
   let now = 0;
   const silent = Promise.withResolvers<void>();
   const silence = new Silence({ ms: 20, elapsed: () => now, onSilence: silent.resolve });
-  const reader = tap(stream, watching(), { holdsLast: false, silence }).getReader();
+  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence }).getReader();
   send("a");
   await take(reader);
   now = 1_000;

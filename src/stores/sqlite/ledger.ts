@@ -39,11 +39,16 @@ export function openLedger(options: LedgerOptions): Ledger {
     cacheKib: 32_000,
   });
   try {
-    return new SqliteLedger(db, options);
+    return ledgerOn(db, options);
   } catch (error) {
     db.close();
     throw error;
   }
+}
+
+/** The ledger on a connection of its own that waits for no lock by itself; `end` closes it. */
+export function ledgerOn(db: DatabaseSync, options: LedgerOptions): Ledger {
+  return new SqliteLedger(db, options);
 }
 
 class SqliteLedger implements Ledger {
@@ -131,12 +136,17 @@ class SqliteLedger implements Ledger {
   async #apply(row: UsageRow): Promise<void> {
     if (this.#hasEnded) throw unavailable("the ledger is closed");
     try {
-      this.#openRows += await this.#commits.add(() => this.#rows.applyClosed(row));
+      await this.#commitClosed(row);
       this.#kept.delete(row.call.id);
     } catch (error) {
       if (!(error instanceof WriteRefused)) this.#kept.set(row.call.id, row);
       throw this.#failed(error);
     }
+  }
+
+  async #commitClosed(row: UsageRow): Promise<void> {
+    const change = await this.#commits.add(() => this.#rows.applyClosed(row));
+    this.#openRows += change;
   }
 
   #failed(error: unknown): Fault {
@@ -178,7 +188,7 @@ class SqliteLedger implements Ledger {
   /** A row that is at fault itself is let go: it stays open and the next start sweeps it. */
   async #applyKept(row: UsageRow): Promise<void> {
     try {
-      this.#openRows += await this.#commits.add(() => this.#rows.applyClosed(row));
+      await this.#commitClosed(row);
     } catch (error) {
       if (!(error instanceof WriteRefused)) throw error;
     }

@@ -5,8 +5,8 @@ import type { Trace, TraceWithStats } from "../../domain/trace.ts";
 import type { QueryOpts, UsageSummary } from "../../domain/usage.ts";
 import { refusalOf, summaryOf, tokenUsageOf, traceOf, traceWithStatsOf } from "./readings.ts";
 
-/** The most rows that one trace's detail shows: its newest. A full page of them is about 10 MB of JSON. */
-export const MAX_DETAIL_ROWS = 10_000;
+/** The most rows that one trace's detail shows, its newest: taking them over from the Worker holds the event loop for 15 ms. */
+export const MAX_DETAIL_ROWS = 5_000;
 
 /**
  * What is asked of the store. Every method blocks its thread until it has the answer: 1,000,000 rows take about a second.

@@ -1,0 +1,29 @@
+import assert from "node:assert/strict";
+import { DataDirLocked, DataDirUnusable, openDataDir } from "./data_dir.ts";
+
+Deno.test("openDataDir() makes the directory for its owner alone", () => {
+  const parent = Deno.makeTempDirSync();
+  const dir = openDataDir(`${parent}/a/b`);
+  assert.equal((Deno.statSync(`${parent}/a/b`).mode ?? 0) & 0o777, 0o700);
+  assert.equal(dir.databasePath, `${parent}/a/b/llmproxy.db`);
+  dir.release();
+  Deno.removeSync(parent, { recursive: true });
+});
+
+Deno.test("openDataDir() throws DataDirLocked, naming the directory, until it is released", () => {
+  const path = Deno.makeTempDirSync();
+  const dir = openDataDir(path);
+  assert.throws(() => openDataDir(path), (error) => error instanceof DataDirLocked && error.message.includes(path));
+  dir.release();
+  dir.release();
+  openDataDir(path).release();
+  Deno.removeSync(path, { recursive: true });
+});
+
+Deno.test("openDataDir() throws DataDirUnusable where a file stands in the way", () => {
+  const parent = Deno.makeTempDirSync();
+  Deno.writeTextFileSync(`${parent}/file`, "");
+  assert.throws(() => openDataDir(`${parent}/file`), DataDirUnusable);
+  assert.throws(() => openDataDir(`${parent}/file/below`), DataDirUnusable);
+  Deno.removeSync(parent, { recursive: true });
+});

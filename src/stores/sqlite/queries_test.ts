@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { migrateSqlite } from "./migrate.ts";
+import { Queries } from "./queries.ts";
+
+/** For every question that is narrowed, how SQLite must go about each of its statements. */
+const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknown, plan: RegExp])[] = [
+  [
+    "queryUsage() of a workspace",
+    (q) => q.queryUsage(narrowedTo("w", null, 5)),
+    /SEARCH .*\(workspace_id=\? AND created_at>\?\)/,
+  ],
+  ["queryUsage() of a sandbox", (q) => q.queryUsage(narrowedTo(null, "s", 5)), /SEARCH .* usage_by_sandbox \(sandbox_id=\?/],
+  ["queryUsage() of a sandbox in a workspace", (q) => q.queryUsage(narrowedTo("w", "s", null)), /SEARCH .* usage_by_sandbox/],
+  ["queryUsage() since a time", (q) => q.queryUsage(narrowedTo(null, null, 5)), /SEARCH .* usage_by_time \(created_at>\?\)/],
+  ["queryTraces() of all", (q) => q.queryTraces(narrowedTo(null, null, null)), /SCAN .* INDEX traces/],
+  [
+    "queryTraces() of a workspace",
+    (q) => q.queryTraces(narrowedTo("w", null, 5)),
+    /SEARCH .* traces_in_workspace \(workspace_id=\?/,
+  ],
+  ["queryTraces() of a sandbox", (q) => q.queryTraces(narrowedTo(null, "s", null)), /SEARCH .* traces_of_sandbox/],
+  [
+    "queryTraces() since a time",
+    (q) => q.queryTraces(narrowedTo(null, null, 5)),
+    /SEARCH .* traces_by_activity \(updated_at>\?\)/,
+  ],
+  [
+    "getTraceDetail() in all workspaces",
+    (q) => q.getTraceDetail("at-1", null),
+    /SEARCH .* (traces_by_id|usage_by_trace) \((trace_)?id=\?/,
+  ],
+  [
+    "getTraceDetail() in a workspace",
+    (q) => q.getTraceDetail("at-1", "w"),
+    /SEARCH (traces .*id=\?|.* usage_by_trace \(trace_id=\? AND w)/,
+  ],
+  ["queryRefusals() since a time", (q) => q.queryRefusals(narrowedTo(null, null, 5)), /SEARCH .* refusals_by_minute/],
+];
+
+for (const [name, ask, plan] of PLANS) {
+  Deno.test(`${name} goes by an index that fits it`, () => {
+    const dir = Deno.makeTempDirSync();
+    migrateSqlite(`${dir}/llmproxy.db`);
+    const db = new Listening(`${dir}/llmproxy.db`);
+    db.exec(
+      "INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at) VALUES ('w', 'at-1', 's', '', 1, 1)",
+    );
+    ask(new Queries(db));
+    const statements = [...db.prepared];
+    assert.ok(statements.length > 0);
+    for (const sql of statements) {
+      const steps = db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all().map((row) => String(row.detail));
+      assert.match(steps[0] ?? "", plan, sql);
+    }
+    db.close();
+    Deno.removeSync(dir, { recursive: true });
+  });
+}
+
+/** Remembers what was prepared. */
+class Listening extends DatabaseSync {
+  readonly prepared: string[] = [];
+
+  override prepare(sql: string): StatementSync {
+    this.prepared.push(sql);
+    return super.prepare(sql);
+  }
+}
+
+function narrowedTo(workspaceId: string | null, sandboxId: string | null, since: number | null) {
+  return { workspaceId, sandboxId, since, limit: 10, offset: 0 };
+}

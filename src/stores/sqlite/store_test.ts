@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { migrateSqlite } from "./migrate.ts";
+import { openSqliteStore } from "./store.ts";
+
+const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+
+Deno.test("openSqliteStore() rejects where the database cannot be opened or has no schema", async () => {
+  const dir = Deno.makeTempDirSync();
+  await assert.rejects(openSqliteStore({ path: dir, synchronous: "normal", checkpointMs: 0 }), /unable to open/);
+  await assert.rejects(openSqliteStore({ path: `${dir}/new.db`, synchronous: "normal", checkpointMs: 0 }), /no such table/);
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("a store whose worker dies fails what was asked and answers what is asked next", async () => {
+  const dir = Deno.makeTempDirSync();
+  migrateSqlite(`${dir}/llmproxy.db`);
+  const workers: Worker[] = [];
+  const RealWorker = globalThis.Worker;
+  globalThis.Worker = class extends RealWorker {
+    constructor(url: string | URL, options?: WorkerOptions) {
+      super(url, options);
+      workers.push(this);
+    }
+  };
+  try {
+    const store = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal", checkpointMs: 0 });
+    const asked = store.queryUsage(ALL);
+    workers[0]!.dispatchEvent(new ErrorEvent("error", { message: "out of memory", cancelable: true }));
+    await assert.rejects(asked, /worker has died: out of memory/);
+    assert.deepEqual(await Promise.all([store.queryUsage(ALL), store.listTokens(null)]), [[], []]);
+    assert.equal(workers.length, 2);
+    await store.close();
+  } finally {
+    globalThis.Worker = RealWorker;
+    Deno.removeSync(dir, { recursive: true });
+  }
+});

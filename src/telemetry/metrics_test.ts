@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { waitFor } from "../../tests/wait.ts";
+import { FAULTS } from "../domain/fault.ts";
+import { EMPTY_READING } from "../domain/reading.ts";
+import type { Closing } from "../domain/usage.ts";
+import { type Gauges, type Metrics, newMetrics } from "./metrics.ts";
+import { MAX_MODEL_LABELS } from "./model_labels.ts";
+
+const GAUGES: Gauges = { inFlight: () => 3, openRows: () => 2, bufferedBytes: () => 1_024, ledgerTrouble: () => 1 };
+
+const CLOSING: Closing = {
+  ending: "completed",
+  trust: "exact",
+  status: 200,
+  upstreamRequestId: "req_1",
+  duration: 1_500,
+  ttft: 400,
+  reading: {
+    ...EMPTY_READING,
+    servedModel: "claude-x",
+    inputTokens: 10,
+    outputTokens: 20,
+    cacheCreationInputTokens: 30,
+    cacheReadInputTokens: 40,
+  },
+};
+
+Deno.test("newMetrics() counts an ended call by ending, status and served model, with its tokens and times", async () => {
+  using metrics = opened();
+  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4 });
+  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4 });
+  const refused: Closing = { ...CLOSING, ending: "upstream_error", status: 529, ttft: null, reading: EMPTY_READING };
+  metrics.callEnded(refused, { streaming: false, overheadMs: -1 });
+  metrics.callEnded({ ...refused, ending: "client_left", status: null, duration: null }, { streaming: false, overheadMs: 4 });
+  const samples = await samplesOf(metrics);
+  assert.equal(samples.get('llmproxy_calls_total{ending="completed",status="200",model="claude-x"}'), 2);
+  assert.equal(samples.get('llmproxy_calls_total{ending="upstream_error",status="529",model="none"}'), 1);
+  assert.equal(samples.get('llmproxy_calls_total{ending="client_left",status="none",model="none"}'), 1);
+  for (const [kind, count] of [["input", 20], ["output", 40], ["cache_creation", 60], ["cache_read", 80]]) {
+    assert.equal(samples.get(`llmproxy_tokens_total{kind="${kind}",model="claude-x"}`), count);
+  }
+  assert.equal(samples.get("llmproxy_time_to_first_token_seconds_count"), 2);
+  assert.equal(samples.get("llmproxy_time_to_first_token_seconds_sum"), 0.8);
+  assert.equal(samples.get('llmproxy_time_to_first_token_seconds_bucket{le="0.25"}'), 0);
+  assert.equal(samples.get('llmproxy_time_to_first_token_seconds_bucket{le="0.5"}'), 2);
+  assert.equal(samples.get('llmproxy_call_duration_seconds_sum{streaming="true"}'), 3);
+  assert.equal(samples.get('llmproxy_call_duration_seconds_count{streaming="false"}'), 1);
+  assert.equal(samples.get("llmproxy_overhead_seconds_count"), 4);
+  assert.equal(samples.get("llmproxy_overhead_seconds_sum"), 0.012);
+});
+
+Deno.test("newMetrics() counts refusals, passed calls, look-ups and upstream 401s", async () => {
+  using metrics = opened();
+  const before = await samplesOf(metrics);
+  for (const fault of Object.keys(FAULTS)) assert.equal(before.get(`llmproxy_refusals_total{fault="${fault}"}`), 0);
+  assert.equal(before.get('llmproxy_authority_lookups_total{authority="agentserver",outcome="grace"}'), 0);
+  assert.equal(before.get("llmproxy_upstream_unauthorized_total"), 0);
+  metrics.refused("draining");
+  metrics.passed("models", 200);
+  metrics.lookedUp("agentserver", "grace");
+  metrics.lookedUp("local", "known");
+  metrics.credentialRefused();
+  const after = await samplesOf(metrics);
+  assert.equal(after.get('llmproxy_refusals_total{fault="draining"}'), 1);
+  assert.equal(after.get('llmproxy_passed_calls_total{route="models",status="200"}'), 1);
+  assert.equal(after.get('llmproxy_authority_lookups_total{authority="agentserver",outcome="grace"}'), 1);
+  assert.equal(after.get('llmproxy_authority_lookups_total{authority="local",outcome="known"}'), 1);
+  assert.equal(after.get("llmproxy_upstream_unauthorized_total"), 1);
+});
+
+Deno.test("newMetrics() reads its gauges at each scrape, and one that fails costs no other", async () => {
+  let at = 1_000;
+  const gauges = {
+    ...GAUGES,
+    openRows: () => {
+      throw new Error("closed");
+    },
+  };
+  using metrics = opened({ gauges, elapsed: () => at });
+  at += 2_500;
+  const samples = await samplesOf(metrics);
+  assert.equal(samples.get("llmproxy_calls_in_flight"), 3);
+  assert.equal(samples.get("llmproxy_buffered_bytes"), 1_024);
+  assert.equal(samples.get("llmproxy_ledger_trouble"), 1);
+  assert.equal(samples.get("llmproxy_uptime_seconds"), 2.5);
+  assert.equal(samples.get("llmproxy_open_rows"), Number.NaN);
+  assert.ok(samples.get("llmproxy_resident_memory_bytes")! > 1_000_000);
+  assert.equal(samples.get(`llmproxy_build_info{version="1.2.3",deno="${Deno.version.deno}"}`), 1);
+});
+
+Deno.test("newMetrics() keeps the number of series bounded, whatever models the upstream serves", async () => {
+  using metrics = opened();
+  for (let index = 0; index < 1_000; index++) {
+    const reading = { ...CLOSING.reading, servedModel: `model-${index}"\n` };
+    metrics.callEnded({ ...CLOSING, reading }, { streaming: true, overheadMs: 0 });
+  }
+  const samples = await samplesOf(metrics);
+  const calls = [...samples].filter(([name]) => name.startsWith("llmproxy_calls_total"));
+  assert.equal(calls.length, MAX_MODEL_LABELS + 1);
+  assert.equal(calls.reduce((sum, [, count]) => sum + count, 0), 1_000);
+});
+
+Deno.test("newMetrics() names everything with its prefix, in the exposition format", async () => {
+  using metrics = opened();
+  const { text, contentType } = await metrics.text();
+  assert.match(contentType, /^text\/plain; version=0\.0\.4/);
+  for (const line of text.trim().split("\n").filter((each) => each !== "")) {
+    assert.match(line, /^(# (HELP|TYPE) llmproxy_\w+ .+|llmproxy_\w+(\{.*\})? \S+)$/);
+  }
+});
+
+Deno.test("newMetrics() sees the event loop being held up", async () => {
+  using metrics = opened({ elapsed: () => performance.now() });
+  const until = performance.now() + 130;
+  while (performance.now() < until);
+  const seen = async () => {
+    const samples = await samplesOf(metrics);
+    const late = samples.get('llmproxy_event_loop_delay_seconds_bucket{le="+Inf"}')! -
+      samples.get('llmproxy_event_loop_delay_seconds_bucket{le="0.05"}')!;
+    return late > 0;
+  };
+  await waitFor(seen, { what: "a delay of more than 50 ms" });
+});
+
+function opened(given: { readonly gauges?: Gauges; readonly elapsed?: () => number } = {}): Metrics & Disposable {
+  const metrics = newMetrics({ gauges: GAUGES, version: "1.2.3", elapsed: () => 0, ...given });
+  return { ...metrics, [Symbol.dispose]: metrics.end };
+}
+
+/** Each sample under its name and labels. */
+async function samplesOf(metrics: Metrics): Promise<ReadonlyMap<string, number>> {
+  const { text } = await metrics.text();
+  const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), readNumber(line.slice(line.lastIndexOf(" ") + 1))]));
+}
+
+function readNumber(text: string): number {
+  return text === "Nan" ? Number.NaN : Number(text);
+}

@@ -1,0 +1,123 @@
+/** The admin listener in this process, without sockets, over the embedded database. */
+import { adminApp } from "../src/http/admin.ts";
+import { localTokens } from "../src/identity/local_tokens.ts";
+import { type Embedded, openEmbedded } from "../src/stores/sqlite/embedded.ts";
+import type { OpenCall, UsageRow } from "../src/domain/usage.ts";
+import { EMPTY_READING } from "../src/domain/reading.ts";
+
+export const ADMIN_TOKEN = "an-admin-token-of-32-characters!";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body as JSON, null where it is none. */
+  // deno-lint-ignore no-explicit-any -- a test looks into answers of every shape
+  readonly json: any;
+}
+
+export interface AdminUnderTest extends AsyncDisposable {
+  /** Asks with the admin token. */
+  readonly ask: (path: string, init?: RequestInit) => Promise<Answer>;
+  /** Asks with the headers that are given and no others. */
+  readonly askBare: (path: string, init?: RequestInit) => Promise<Answer>;
+  readonly embedded: Embedded;
+  readonly sandboxOf: (token: string) => Promise<unknown>;
+  /** What an operator was told. */
+  readonly notes: readonly (readonly unknown[])[];
+  /** What a test may change: the clock, why calls cannot be served, the host names, the admin token. */
+  readonly world: { now: number; reason: string | null; hosts: readonly string[]; adminToken: string };
+}
+
+export async function openAdmin(): Promise<AdminUnderTest> {
+  const world = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN };
+  const now = () => world.now;
+  const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {} });
+  let ids = 0;
+  const tokens = localTokens({
+    tokens: embedded.store,
+    newId: () => `id-${++ids}`,
+    randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    now,
+    observe: { lookedUp: () => {} },
+    timeoutMs: 5_000,
+  });
+  const notes: (readonly unknown[])[] = [];
+  const app = adminApp({
+    store: embedded.store,
+    tokens,
+    metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
+    adminToken: () => world.adminToken,
+    adminHosts: () => world.hosts,
+    readiness: () => world.reason,
+    now,
+    observe: { note: (...note) => notes.push(note) },
+  });
+  const askBare = async (path: string, init: RequestInit = {}) => readAnswer(await app.request(path, init));
+  return {
+    ask: (path, init = {}) => askBare(path, { ...init, headers: { authorization: `Bearer ${ADMIN_TOKEN}`, ...init.headers } }),
+    askBare,
+    embedded,
+    sandboxOf: tokens.sandboxOf,
+    notes,
+    world,
+    async [Symbol.asyncDispose]() {
+      await embedded.end();
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** A closed row; `given` changes its call. */
+export function usageRow(given: Partial<OpenCall>, reading: Partial<typeof EMPTY_READING> = {}): UsageRow {
+  return {
+    call: {
+      id: "ar-1",
+      instanceId: "i-1",
+      workspaceId: "ws-1",
+      sandboxId: "sb-1",
+      traceId: "at-1",
+      kind: "message",
+      provider: "anthropic",
+      requestedModel: "claude-x",
+      streaming: true,
+      createdAt: Date.UTC(2026, 0, 31, 11),
+      maxTokens: 100,
+      requestBytes: 1_000,
+      messagesHash: null,
+      agentId: null,
+      parentAgentId: null,
+      agentType: null,
+      requestClass: null,
+      promptId: null,
+      client: null,
+      tokenId: null,
+      credentialId: null,
+      ...given,
+    },
+    closing: {
+      ending: "completed",
+      trust: "exact",
+      status: 200,
+      upstreamRequestId: null,
+      duration: 1_500,
+      ttft: 400,
+      reading: { ...EMPTY_READING, servedModel: "claude-x-1", inputTokens: 10, outputTokens: 20, ...reading },
+    },
+    revision: 2,
+  };
+}
+
+async function readAnswer(response: Response): Promise<Answer> {
+  const text = await response.text();
+  return { status: response.status, headers: response.headers, text, json: parsed(text) };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

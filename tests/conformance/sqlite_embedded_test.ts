@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { SchemaTooNew } from "../../src/stores/migrations.ts";
+import { type Embedded, openEmbedded } from "../../src/stores/sqlite/embedded.ts";
+import { MAX_DETAIL_ROWS } from "../../src/stores/sqlite/queries.ts";
+import { callOf, closingOf, T0, traceOf } from "./samples.ts";
+
+const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+
+Deno.test("openEmbedded() shows in the store what the ledger has committed, and sweeps what an earlier run left", async () => {
+  const dir = Deno.makeTempDirSync();
+  const first = await openIn(dir, "run-1");
+  assert.deepEqual([first.migrated.from, first.swept], [0, 0]);
+  const [ended, left] = [callOf(), callOf()];
+  for (const call of [ended, left]) await first.ledger.open(call, traceOf(call));
+  await first.ledger.close(ended, closingOf({ inputTokens: 5 }));
+  assert.equal((await first.store.queryUsage(ALL))[0]?.inputTokens, 5);
+  assert.deepEqual(await endingsIn(first), ["completed", "open"]);
+  await first.end();
+
+  const second = await openIn(dir, "run-2");
+  assert.equal(second.migrated.from, second.migrated.to);
+  assert.equal(second.swept, 1);
+  assert.deepEqual(await endingsIn(second), ["completed", "unknown"]);
+  await second.end();
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("openEmbedded() that fails gives the directory free again", async () => {
+  const dir = Deno.makeTempDirSync();
+  await (await openIn(dir, "run-1")).end();
+  const db = new DatabaseSync(`${dir}/llmproxy.db`);
+  db.exec("INSERT INTO schema_migrations VALUES (999, 'from_the_future')");
+  for (let n = 0; n < 2; n++) await assert.rejects(openIn(dir, "run-2"), SchemaTooNew);
+  db.exec("DELETE FROM schema_migrations WHERE version = 999");
+  db.close();
+  await (await openIn(dir, "run-3")).end();
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("openEmbedded() records calls while the store writes, and loses none of either", async () => {
+  const dir = Deno.makeTempDirSync();
+  const { ledger, store, end } = await openIn(dir, "run-1");
+  const token = { id: "", workspaceId: "w-1", sandboxId: "sb-1", createdAt: T0, expiresAt: null, revokedAt: null };
+  await Promise.all([
+    ...Array.from({ length: 300 }, async (_, n) => {
+      const call = callOf({ traceId: `at-${n % 3}` });
+      await ledger.open(call, traceOf(call));
+      await ledger.close(call, closingOf({ outputTokens: 1 }));
+    }),
+    ...Array.from({ length: 300 }, (_, n) => store.createToken({ ...token, id: `tok-${n}` }, `hash-${n}`)),
+  ]);
+  assert.equal((await store.queryUsage(ALL))[0]?.outputTokens, 300);
+  assert.equal((await store.listTokens(null)).length, 300);
+  assert.equal(ledger.trouble(), null);
+  await end();
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("queryUsage() over 1,000,000 rows leaves the event loop free, and calls are recorded meanwhile", async () => {
+  const dir = Deno.makeTempDirSync();
+  const { ledger, store, end } = await openIn(dir, "run-1");
+  insertRows(`${dir}/llmproxy.db`, 1_000_000);
+  let isAnswered = false;
+  const asked = performance.now();
+  const answer = store.queryUsage(ALL).finally(() => isAnswered = true);
+  let longestMs = 0;
+  let recorded = 0;
+  for (let last = performance.now(); !isAnswered; last = performance.now()) {
+    const call = callOf({ createdAt: T0 + 2_000_000 });
+    const opening = ledger.open(call, traceOf(call)).then(() => recorded++);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    longestMs = Math.max(longestMs, performance.now() - last - 2);
+    await opening;
+  }
+  const [group] = await answer;
+  assert.equal(group?.requestCount, 1_000_000);
+  assert.equal(group?.inputTokens, 3_000_000);
+  assert.ok(recorded > 10, `${recorded} calls recorded in ${performance.now() - asked} ms`);
+  assert.ok(longestMs < 50, `the event loop stood still for ${longestMs} ms`);
+  await end();
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("getTraceDetail() shows the newest rows of a long trace and leaves the event loop free", async () => {
+  const dir = Deno.makeTempDirSync();
+  const { store, end } = await openIn(dir, "run-1");
+  insertRows(`${dir}/llmproxy.db`, 30_000);
+  await store.getOrCreateTrace(traceOf(callOf()));
+  let isAnswered = false;
+  const answer = store.getTraceDetail("at-1", "w-1").finally(() => isAnswered = true);
+  let longestMs = 0;
+  for (let last = performance.now(); !isAnswered; last = performance.now()) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    longestMs = Math.max(longestMs, performance.now() - last - 2);
+  }
+  const [found] = await answer;
+  assert.equal(found?.requests.length, MAX_DETAIL_ROWS);
+  assert.equal(found?.requests.at(-1)?.createdAt, T0 + 29_999);
+  assert.ok(longestMs < 50, `the event loop stood still for ${longestMs} ms`);
+  await end();
+  Deno.removeSync(dir, { recursive: true });
+});
+
+function openIn(dir: string, instanceId: string): Promise<Embedded> {
+  return openEmbedded({ dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {} });
+}
+
+async function endingsIn({ store }: Embedded): Promise<unknown[]> {
+  return (await store.getTraceDetail("at-1", null)).flatMap((found) => found.requests.map((request) => request.ending));
+}
+
+function insertRows(path: string, count: number): void {
+  const db = new DatabaseSync(path);
+  db.exec(`
+    PRAGMA busy_timeout = 5000;
+    PRAGMA synchronous = OFF;
+    INSERT INTO usage (
+      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, ending,
+      trust, streaming, created_at, request_bytes, input_tokens, message_id, upstream_request_id, client
+    )
+    WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ${count})
+    SELECT printf('ar-%026d', i), 2, 'run-0', 'w-1', 'sb-1', 'at-1', 'message', 'anthropic', 'claude-asked', 'claude-served',
+      'completed', 'exact', 1, ${T0} + i, 1000, 3, 'msg_01XFDUDYJgAACzvnptvVoYEL', 'req_011CQmJ1q2W3e4R5t6Y7u8I9', 'claude-cli/2.1'
+    FROM n;
+    PRAGMA wal_checkpoint(TRUNCATE)`);
+  db.close();
+}

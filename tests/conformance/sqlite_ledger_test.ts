@@ -1,0 +1,338 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { Fault } from "../../src/domain/fault.ts";
+import type { Ledger } from "../../src/domain/ledger.ts";
+import type { OpenCall } from "../../src/domain/usage.ts";
+import { openConnection } from "../../src/stores/sqlite/connection.ts";
+import { LEDGER_DEFAULTS, ledgerOn, type LedgerOptions, openLedger } from "../../src/stores/sqlite/ledger.ts";
+import { migrateSqlite } from "../../src/stores/sqlite/migrate.ts";
+import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
+import { callOf, closingOf, seededRandom, T0, traceOf, until } from "./samples.ts";
+
+interface Place {
+  readonly path: string;
+  readonly ledger: Ledger;
+  /** Another connection, as another process would have. */
+  readonly other: DatabaseSync;
+  /** What `onTrouble` was told. */
+  readonly troubles: (string | null)[];
+}
+
+function law(name: string, holds: (place: Place) => Promise<void>, given: Partial<LedgerOptions> = {}): void {
+  Deno.test(`SQLite ledger: ${name}`, async () => {
+    const dir = Deno.makeTempDirSync();
+    const path = `${dir}/llmproxy.db`;
+    migrateSqlite(path);
+    const troubles: (string | null)[] = [];
+    const onTrouble = (trouble: string | null) => void troubles.push(trouble);
+    const ledger = openLedger({ path, synchronous: "normal", now: Date.now, onTrouble, ...LEDGER_DEFAULTS, ...given });
+    const other = new DatabaseSync(path);
+    try {
+      await holds({ path, ledger, other, troubles });
+    } finally {
+      await ledger.end().catch(() => {});
+      if (other.isOpen) other.close();
+      Deno.removeSync(dir, { recursive: true });
+    }
+  });
+}
+
+const QUICK = { limits: { ...LEDGER_DEFAULTS.limits, patienceMs: 30 }, probeMs: 5 };
+
+law("open() commits the row and its trace before it resolves", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  assert.deepEqual(rowsOf(other), [[call.id, 0, null, 0, 0]]);
+  assert.deepEqual(totalsOf(other), [["at-1", 0, 0, 0]]);
+  assert.equal(ledger.openCount(), 1);
+});
+
+law("open() moves the activity of a trace that is there on, never back", async ({ ledger, other }) => {
+  for (const updatedAt of [T0 + 5, T0 + 9, T0 + 7]) {
+    const call = callOf();
+    await ledger.open(call, { ...traceOf(call), updatedAt });
+  }
+  await ledger.join({ ...traceOf(callOf()), source: "auto", updatedAt: T0 + 11 });
+  assert.deepEqual(all(other, "SELECT source, created_at, updated_at FROM traces"), [["header", T0, T0 + 11]]);
+});
+
+law("open() stores every column that is known at admission", async ({ ledger, other }) => {
+  const call: OpenCall = callOf({
+    kind: "batch_line",
+    maxTokens: 7,
+    messagesHash: "hash",
+    agentId: "agent",
+    parentAgentId: "parent",
+    agentType: "type",
+    requestClass: "class",
+    promptId: "prompt",
+    client: "client",
+    tokenId: "token",
+    credentialId: "credential",
+  });
+  await ledger.open(call, traceOf(call));
+  const columns = "instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, streaming, created_at, " +
+    "max_tokens, request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, " +
+    "token_id, credential_id, trust, ending, cost";
+  assert.deepEqual(all(other, `SELECT ${columns} FROM usage`), [[
+    ...["run-1", "w-1", "sb-1", "at-1", "batch_line", "anthropic", "claude-asked", 1, T0, 7, 2_000, "hash", "agent", "parent"],
+    ...["type", "class", "prompt", "client", "token", "credential", "unknown", null, null],
+  ]]);
+});
+
+law("close() writes the end and moves the trace's totals with it", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  await ledger.close(call, closingOf({ inputTokens: 3, outputTokens: 4 }));
+  assert.deepEqual(rowsOf(other), [[call.id, 2, "completed", 3, 4]]);
+  assert.deepEqual(totalsOf(other), [["at-1", 1, 3, 4]]);
+  assert.equal(ledger.openCount(), 0);
+});
+
+law("close() twice counts once, and the first one stands", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  await Promise.all([ledger.close(call, closingOf({ inputTokens: 3 })), ledger.close(call, closingOf({ inputTokens: 9 }))]);
+  await ledger.close(call, closingOf({ inputTokens: 27 }));
+  assert.deepEqual(totalsOf(other), [["at-1", 1, 3, 0]]);
+  assert.equal(ledger.openCount(), 0);
+});
+
+law("close() of a call that was never opened records it whole", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.close(call, closingOf({ inputTokens: 3 }));
+  assert.deepEqual(rowsOf(other), [[call.id, 2, "completed", 3, 0]]);
+  assert.deepEqual(totalsOf(other), [["at-1", 1, 3, 0]]);
+  assert.equal(ledger.openCount(), 0);
+});
+
+law("sweep() closes what other runs left open as unknown, and leaves this run's alone", async ({ ledger, other }) => {
+  const left = Array.from({ length: 250 }, () => callOf({ instanceId: "run-0" }));
+  const own = callOf({ instanceId: "run-1" });
+  const ended = callOf({ instanceId: "run-0", traceId: "at-2" });
+  for (const call of [...left, own, ended]) await ledger.open(call, traceOf(call));
+  await ledger.close(ended, closingOf({ inputTokens: 5 }));
+  assert.equal(await ledger.sweep("run-1"), 250);
+  assert.equal(await ledger.sweep("run-1"), 0);
+  assert.equal(ledger.openCount(), 1);
+  assert.deepEqual(all(other, "SELECT DISTINCT revision, ending, trust, status FROM usage WHERE revision = 1"), [
+    [1, "unknown", "unknown", null],
+  ]);
+  assert.deepEqual(totalsOf(other), [["at-1", 250, 0, 0], ["at-2", 1, 5, 0]]);
+});
+
+law("close() after a sweep wins", async ({ ledger, other }) => {
+  const call = callOf({ instanceId: "run-0" });
+  await ledger.open(call, traceOf(call));
+  await ledger.sweep("run-1");
+  await ledger.close(call, closingOf({ inputTokens: 3, outputTokens: 4 }));
+  assert.deepEqual(rowsOf(other), [[call.id, 2, "completed", 3, 4]]);
+  assert.deepEqual(totalsOf(other), [["at-1", 1, 3, 4]]);
+  assert.equal(ledger.openCount(), 0);
+});
+
+law("countRefusals() adds to the counter of a sandbox, fault and minute", async ({ ledger, path }) => {
+  const count = { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0, count: 2 } as const;
+  await ledger.countRefusals([count, { ...count, minute: T0 + 60_000 }, { ...count, fault: "draining" }]);
+  await ledger.countRefusals([{ ...count, count: 5 }, { ...count, workspaceId: "", sandboxId: "", fault: "unauthenticated" }]);
+  const store = await openSqliteStore({ path, synchronous: "normal", checkpointMs: 0 });
+  const opts = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+  assert.deepEqual(await store.queryRefusals(opts), [
+    { ...count, minute: T0 + 60_000 },
+    { ...count, workspaceId: "", sandboxId: "", fault: "unauthenticated" },
+    { ...count, fault: "draining" },
+    { ...count, count: 7 },
+  ]);
+  assert.equal((await store.queryRefusals({ ...opts, workspaceId: "w-1", since: T0 + 1 })).length, 1);
+  await store.close();
+});
+
+law("a write that is at fault itself does not fail those that are committed with it", async ({ ledger, other, troubles }) => {
+  const good = Array.from({ length: 5 }, () => callOf());
+  const twice = good[2]!;
+  const bad = callOf({ createdAt: T0 + 0.5 });
+  const outcomes = await Promise.allSettled(
+    [...good.slice(0, 3), bad, twice, ...good.slice(3)].map((call) => ledger.open(call, traceOf(call))),
+  );
+  assert.deepEqual(outcomes.map((outcome) => outcome.status), [
+    ...["fulfilled", "fulfilled", "fulfilled", "rejected", "rejected", "fulfilled", "fulfilled"],
+  ]);
+  assert.equal(rowsOf(other).length, 5);
+  assert.equal(ledger.openCount(), 5);
+  assert.equal(ledger.trouble(), null);
+  assert.deepEqual(troubles, []);
+  await assert.rejects(ledger.close(good[0]!, closingOf({ inputTokens: 1.5 })), isUnavailable);
+  await ledger.close(good[1]!, closingOf());
+});
+
+law("a group leaves no trace behind of a write that was refused halfway", async ({ ledger, other }) => {
+  const call = callOf({ traceId: "at-other", createdAt: T0 + 0.5 });
+  await assert.rejects(ledger.open(call, { ...traceOf(call), createdAt: T0, updatedAt: T0 }), isUnavailable);
+  assert.deepEqual(totalsOf(other), []);
+});
+
+law("a lock held by another connection delays the commit, stalls nothing and fails nothing", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  other.exec("BEGIN IMMEDIATE");
+  let isClosed = false;
+  const closing = ledger.close(call, closingOf()).then(() => isClosed = true);
+  const turns = await turnsWhile(300);
+  assert.equal(isClosed, false);
+  assert.ok(turns.longestMs < 50, `the event loop stood still for ${turns.longestMs} ms`);
+  other.exec("COMMIT");
+  await closing;
+  assert.equal(ledger.trouble(), null);
+  assert.equal(rowsOf(other)[0]?.[1], 2);
+});
+
+law(
+  "a lock held beyond all patience fails open(), keeps closings, and is over when a probe succeeds",
+  async ({ ledger, other, troubles }) => {
+    const calls = [callOf(), callOf()];
+    for (const call of calls) await ledger.open(call, traceOf(call));
+    other.exec("BEGIN IMMEDIATE");
+    await assert.rejects(ledger.close(calls[0]!, closingOf({ inputTokens: 3 })), isUnavailable);
+    assert.match(ledger.trouble() ?? "", /locked/);
+    await assert.rejects(ledger.open(callOf(), traceOf(callOf())), isUnavailable);
+    await assert.rejects(ledger.join(traceOf(callOf())), isUnavailable);
+    await assert.rejects(ledger.sweep("run-9"), isUnavailable);
+    await assert.rejects(ledger.close(calls[1]!, closingOf({ inputTokens: 4 })), isUnavailable);
+    other.exec("COMMIT");
+    await until("the ledger works again", () => ledger.trouble() === null);
+    assert.deepEqual(totalsOf(other), [["at-1", 2, 7, 0]]);
+    assert.equal(ledger.openCount(), 0);
+    const call = callOf();
+    await ledger.open(call, traceOf(call));
+    assert.equal(troubles.length, 2);
+    assert.equal(troubles[1], null);
+  },
+  QUICK,
+);
+
+law("a closing that failed and then came through counts once", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  other.exec("BEGIN IMMEDIATE");
+  await assert.rejects(ledger.close(call, closingOf({ inputTokens: 3 })), isUnavailable);
+  const again = ledger.close(call, closingOf({ inputTokens: 3 }));
+  other.exec("COMMIT");
+  await again.catch(() => {});
+  await until("the ledger works again", () => ledger.trouble() === null);
+  assert.deepEqual(totalsOf(other), [["at-1", 1, 3, 0]]);
+}, QUICK);
+
+law("end() writes the closings that were kept", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  other.exec("BEGIN IMMEDIATE");
+  await assert.rejects(ledger.close(call, closingOf({ inputTokens: 3 })), isUnavailable);
+  other.exec("COMMIT");
+  await ledger.end();
+  assert.deepEqual(totalsOf(other), [["at-1", 1, 3, 0]]);
+}, { ...QUICK, probeMs: 60_000 });
+
+law("end() says so where kept closings could not be written, and closes all the same", async ({ ledger, other }) => {
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  other.exec("BEGIN IMMEDIATE");
+  await assert.rejects(ledger.close(call, closingOf()), isUnavailable);
+  await assert.rejects(ledger.end(), isUnavailable);
+  other.exec("COMMIT");
+  await assert.rejects(ledger.open(callOf(), traceOf(callOf())), isUnavailable);
+}, { ...QUICK, probeMs: 60_000 });
+
+law("end() commits what waits", async ({ ledger, other }) => {
+  const calls = Array.from({ length: 1_000 }, () => callOf());
+  const opened = calls.map((call) => ledger.open(call, traceOf(call)));
+  await ledger.end();
+  await Promise.all(opened);
+  assert.equal(rowsOf(other).length, 1_000);
+  await assert.rejects(ledger.close(calls[0]!, closingOf()), isUnavailable);
+});
+
+Deno.test("SQLite ledger: a full database refuses calls until there is room again, and loses no closing", async () => {
+  const dir = Deno.makeTempDirSync();
+  const path = `${dir}/llmproxy.db`;
+  migrateSqlite(path);
+  const db = openConnection(path, { synchronous: "normal", busyTimeoutMs: 0, autoCheckpointPages: 0, cacheKib: 2_000 });
+  const other = new DatabaseSync(path);
+  const ledger = ledgerOn(db, { path, synchronous: "normal", now: Date.now, onTrouble: () => {}, ...LEDGER_DEFAULTS, ...QUICK });
+  const limitPages = (more: number) =>
+    void db.exec(`PRAGMA max_page_count = ${Number(db.prepare("PRAGMA page_count").get()?.page_count) + more}`);
+
+  limitPages(20);
+  const opened: OpenCall[] = [];
+  while (ledger.trouble() === null) {
+    const call = callOf();
+    await ledger.open(call, traceOf(call)).then(() => opened.push(call), (error) => assert.ok(isUnavailable(error)));
+  }
+  assert.match(ledger.trouble() ?? "", /full/);
+  assert.equal(rowsOf(other).length, opened.length);
+
+  // Long closings: where a row must move to another page, there is none.
+  const closing = closingOf({ outputTokens: 1, stopReason: "x".repeat(2_000) });
+  const outcomes = await Promise.allSettled(opened.map((call) => ledger.close(call, closing)));
+  const failed = outcomes.filter((outcome) => outcome.status === "rejected");
+  assert.ok(failed.length > 0);
+  assert.ok(failed.every((outcome) => isUnavailable(outcome.reason)));
+  assert.notEqual(ledger.trouble(), null);
+
+  limitPages(100_000);
+  await until("the ledger works again", () => ledger.trouble() === null);
+  assert.deepEqual(totalsOf(other), [["at-1", opened.length, 0, opened.length]]);
+  assert.equal(ledger.openCount(), 0);
+  await ledger.end();
+  other.close();
+  Deno.removeSync(dir, { recursive: true });
+});
+
+law("whatever is written at once adds up", async ({ ledger, other }) => {
+  const random = seededRandom(7);
+  const calls = Array.from({ length: 600 }, () => callOf({ traceId: `at-${Math.floor(random() * 5)}` }));
+  const outputs = await Promise.all(calls.map(async (call) => {
+    const outputTokens = Math.floor(random() * 1_000);
+    await ledger.open(call, traceOf(call));
+    await Promise.all([ledger.close(call, closingOf({ outputTokens })), ledger.close(call, closingOf({ outputTokens }))]);
+    return outputTokens;
+  }));
+  const sum = totalsOf(other).reduce((total, trace) => total + Number(trace[3]), 0);
+  assert.equal(sum, outputs.reduce((total, tokens) => total + tokens, 0));
+  assert.equal(totalsOf(other).reduce((total, trace) => total + Number(trace[1]), 0), 600);
+  assert.equal(ledger.openCount(), 0);
+});
+
+law("openCount() starts with the rows that are open in the file", async ({ ledger, path }) => {
+  for (const call of [callOf(), callOf()]) await ledger.open(call, traceOf(call));
+  const second = openLedger({ path, synchronous: "full", now: Date.now, onTrouble: () => {}, ...LEDGER_DEFAULTS });
+  assert.equal(second.openCount(), 2);
+  await second.end();
+});
+
+function isUnavailable(error: unknown): boolean {
+  return error instanceof Fault && error.code === "ledger_unavailable" && !/sql|llmproxy\.db/i.test(error.message);
+}
+
+function rowsOf(db: DatabaseSync): unknown[][] {
+  return all(db, "SELECT id, revision, ending, input_tokens, output_tokens FROM usage ORDER BY id");
+}
+
+function totalsOf(db: DatabaseSync): unknown[][] {
+  return all(db, "SELECT id, request_count, total_input_tokens, total_output_tokens FROM traces ORDER BY id");
+}
+
+function all(db: DatabaseSync, sql: string): unknown[][] {
+  return db.prepare(sql).all().map((row) => Object.values(row));
+}
+
+/** Lets the event loop turn for so long and gives its longest standstill. */
+async function turnsWhile(ms: number): Promise<{ readonly longestMs: number }> {
+  const end = performance.now() + ms;
+  let longestMs = 0;
+  for (let last = performance.now(); last < end;) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    longestMs = Math.max(longestMs, performance.now() - last);
+    last = performance.now();
+  }
+  return { longestMs };
+}

@@ -1,0 +1,34 @@
+/**
+ * `deno task compile`: makes the executable `llmproxy` with everything that it reads at run time inside.
+ * Arguments are handed on to `deno compile`, such as `--target`.
+ */
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+
+/** Read at run time: the migrations, and the module that the store's Worker runs. */
+const INCLUDED = ["migrations", "src/stores/sqlite/worker.ts"];
+
+const { code } = await new Deno.Command(Deno.execPath(), {
+  args: [
+    "compile",
+    "--allow-all",
+    "--exclude-unused-npm",
+    ...INCLUDED.flatMap((path) => ["--include", path]),
+    ...["--exclude", samplesOfBintrees()],
+    ...["--output", "llmproxy"],
+    ...Deno.args,
+    "main.ts",
+  ],
+  cwd: join(import.meta.dirname!, ".."),
+}).spawn().status;
+Deno.exit(code);
+
+/**
+ * prom-client's bintrees ships test data without a file ending, 100,000 lines that each begin with a number or a minus.
+ * `deno compile` (2.9.6) reads every file of a package as JavaScript, takes that for one expression and overflows its stack.
+ */
+function samplesOfBintrees(): string {
+  const fromPromClient = createRequire(createRequire(import.meta.url).resolve("prom-client"));
+  const fromTdigest = createRequire(fromPromClient.resolve("tdigest"));
+  return join(dirname(fromTdigest.resolve("bintrees")), "test");
+}
