@@ -72,9 +72,10 @@ export function* chunked(body: Uint8Array, chunkBytes: number): Generator<Piece>
 }
 
 async function written(socket: Socket, pieces: Pieces): Promise<void> {
+  const closed = new Promise((resolve) => socket.once("close", resolve));
   for await (const piece of pieces) {
     if (socket.destroyed) return;
-    if (!socket.write(piece)) await new Promise((resolve) => socket.once("drain", resolve).once("close", resolve));
+    if (!socket.write(piece)) await Promise.race([closed, new Promise((resolve) => socket.once("drain", resolve))]);
   }
 }
 

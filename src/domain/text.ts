@@ -4,8 +4,12 @@ export const MAX_CLIENT_STRING_BYTES = 256;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** The string cut to `MAX_CLIENT_STRING_BYTES`, never within a character. */
-export function cutClientString(text: string): string {
+/**
+ * The string cut to `MAX_CLIENT_STRING_BYTES`, never within a character. U+0000 becomes U+FFFD: SQLite's readers stop at it,
+ * and PostgreSQL takes no text that holds it.
+ */
+export function cutClientString(clientString: string): string {
+  const text = clientString.includes("\0") ? clientString.replaceAll("\0", "\ufffd") : clientString;
   if (text.length * 3 <= MAX_CLIENT_STRING_BYTES) return text;
   const bytes = encoder.encode(text);
   if (bytes.length <= MAX_CLIENT_STRING_BYTES) return text;

@@ -35,5 +35,11 @@ export function adminRefusalResponse({ type, message, headers }: AdminRefusal): 
 
 /** A value as a message may show it: cut, in quotes, with control characters escaped. */
 export function shown(value: string): string {
-  return value.length <= MAX_SHOWN ? JSON.stringify(value) : `${JSON.stringify(value.slice(0, MAX_SHOWN))}…`;
+  const quoted = JSON.stringify(value.slice(0, MAX_SHOWN)).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escaped);
+  return value.length <= MAX_SHOWN ? quoted : `${quoted}…`;
+}
+
+/** JSON leaves DEL, the C1 controls and what changes the direction of text as they are. */
+function escaped(character: string): string {
+  return `\\u{${character.codePointAt(0)!.toString(16)}}`;
 }

@@ -130,7 +130,7 @@ class Decompressor implements CopyDecoder {
     if (this.#isOver || chunk.length === 0) return;
     this.#stream ??= this.#start(chunk[0]!);
     const stream = this.#stream;
-    const copy = chunk.slice();
+    const copy = new Uint8Array(chunk);
     await this.#wait((release) => stream.write(copy, () => this.#whenFlowing(release)));
     await this.#passedOn;
   }

@@ -33,7 +33,7 @@ export class WantedKeys {
   match(chunk: Uint8Array, range: { readonly from: number; readonly to: number; readonly hasEscapes: boolean }): number {
     const length = range.to - range.from;
     if (length > this.#maxRawBytes || (!range.hasEscapes && this.#plainLengths[length] === 0)) return -1;
-    const raw = range.from < 0 ? this.#held.rangeOf(chunk, range.from, range.to) : chunk;
+    const raw = range.from < 0 ? this.#held.rangeOf(chunk, range) : chunk;
     const from = Math.max(range.from, 0);
     const to = from + length;
     let key = "";

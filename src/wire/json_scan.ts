@@ -219,7 +219,7 @@ export class TopLevelScanner {
         state = Row.rootColon << 8;
       } else if (to === Act.rootComma || to === Act.close) {
         if (inside === In.rootObject) {
-          if (open >= 0) this.#values.note(open, base + valueStart, base + valueEnd);
+          if (open >= 0) this.#values.note(open, { from: base + valueStart, to: base + valueEnd });
           open = -1;
           state = Row.key << 8;
         }

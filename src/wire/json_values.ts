@@ -23,10 +23,10 @@ export class WantedValues {
   }
 
   /** The value of that wanted key is the absolute range, which the current chunk ends. A later one takes its place. */
-  note(index: number, start: number, end: number): void {
+  note(index: number, range: { readonly from: number; readonly to: number }): void {
     const slot = this.#slots[index]!;
-    slot.start = start;
-    slot.end = end;
+    slot.start = range.from;
+    slot.end = range.to;
     slot.isFresh = true;
     this.#hasFresh = true;
   }
@@ -38,9 +38,8 @@ export class WantedValues {
     for (const slot of this.#slots) {
       if (!slot.isFresh) continue;
       slot.isFresh = false;
-      slot.raw = slot.end - slot.start <= this.#maxBytes
-        ? this.#held.rangeOf(chunk, slot.start - base, slot.end - base).slice()
-        : null;
+      const isShort = slot.end - slot.start <= this.#maxBytes;
+      slot.raw = isShort ? new Uint8Array(this.#held.rangeOf(chunk, { from: slot.start - base, to: slot.end - base })) : null;
     }
   }
 
@@ -86,25 +85,26 @@ export class Held {
   /** Keeps the chunk from `start` on: after what is kept where that is below zero, else instead of it. */
   hold(chunk: Uint8Array, start: number): void {
     if (start >= 0) this.#length = 0;
-    this.#append(chunk, Math.max(start, 0), chunk.length);
+    this.#append(chunk.subarray(Math.max(start, 0)));
   }
 
   /** The whole range of at most `maxBytes` that ends in the chunk or before it, to be read at once. */
-  rangeOf(chunk: Uint8Array, start: number, end: number): Uint8Array {
-    if (start >= 0) return chunk.subarray(start, end);
-    if (end > 0) this.#append(chunk, 0, end);
-    return this.#bytes.subarray(0, end - start);
+  rangeOf(chunk: Uint8Array, range: { readonly from: number; readonly to: number }): Uint8Array {
+    const { from, to } = range;
+    if (from >= 0) return chunk.subarray(from, to);
+    if (to > 0) this.#append(chunk.subarray(0, to));
+    return this.#bytes.subarray(0, to - from);
   }
 
-  #append(chunk: Uint8Array, from: number, to: number): void {
-    const end = Math.min(to, from + this.#maxBytes - this.#length);
-    const length = this.#length + end - from;
+  #append(bytes: Uint8Array): void {
+    const added = bytes.subarray(0, this.#maxBytes - this.#length);
+    const length = this.#length + added.length;
     if (length > this.#bytes.length) {
       const wider = new Uint8Array(Math.max(length, Math.min(2 * this.#bytes.length, this.#maxBytes)));
       wider.set(this.#bytes.subarray(0, this.#length));
       this.#bytes = wider;
     }
-    this.#bytes.set(chunk.subarray(from, end), this.#length);
+    this.#bytes.set(added, this.#length);
     this.#length = length;
   }
 }

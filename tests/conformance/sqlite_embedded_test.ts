@@ -14,9 +14,12 @@ Deno.test("openEmbedded() shows in the store what the ledger has committed, and 
   const [ended, left] = [callOf(), callOf()];
   for (const call of [ended, left]) await first.ledger.open(call, traceOf(call));
   await first.ledger.close(ended, closingOf({ inputTokens: 5 }));
-  assert.equal((await first.store.queryUsage(ALL))[0]?.inputTokens, 5);
+  const groups = await first.store.queryUsage(ALL);
+  assert.deepEqual(groups.map((group) => [group.requestCount, group.inputTokens]), [[1, 5]]);
   assert.deepEqual(await endingsIn(first), ["completed", "open"]);
   await first.end();
+  await assert.rejects(first.store.queryUsage(ALL));
+  await assert.rejects(first.ledger.join(traceOf(ended)));
 
   const second = await openIn(dir, "run-2");
   assert.equal(second.migrated.from, second.migrated.to);

@@ -52,6 +52,7 @@ law("open() moves the activity of a trace that is there on, never back", async (
     const call = callOf();
     await ledger.open(call, { ...traceOf(call), updatedAt });
   }
+  assert.deepEqual(all(other, "SELECT updated_at FROM traces"), [[T0 + 9]]);
   await ledger.join({ ...traceOf(callOf()), source: "auto", updatedAt: T0 + 11 });
   assert.deepEqual(all(other, "SELECT source, created_at, updated_at FROM traces"), [["header", T0, T0 + 11]]);
 });

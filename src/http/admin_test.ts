@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { ADMIN_TOKEN, openAdmin } from "../../tests/admin_under_test.ts";
+
+const ROUTES: readonly (readonly [method: string, path: string])[] = [
+  ["GET", "/internal/usage"],
+  ["GET", "/internal/traces"],
+  ["GET", "/internal/traces/at-1"],
+  ["GET", "/internal/refusals"],
+  ["GET", "/internal/tokens"],
+  ["POST", "/internal/tokens"],
+  ["DELETE", "/internal/tokens/lt-1"],
+  ["GET", "/metrics"],
+  ["HEAD", "/metrics"],
+  ["OPTIONS", "/internal/usage"],
+  ["PUT", "/internal/usage"],
+  ["GET", "/"],
+  ["GET", "/dashboard"],
+  ["GET", "/nothing"],
+  ["GET", "/healthz/x"],
+  ["POST", "/healthz"],
+  ["GET", "//healthz"],
+  ["GET", "/healthz%2f..%2finternal/usage"],
+  ["POST", "/v1/messages"],
+];
+
+Deno.test("adminApp() answers 401 without the token on every route but health, and does nothing", async () => {
+  await using admin = await openAdmin();
+  const body = JSON.stringify({ workspaceId: "ws-1", sandboxId: "sb-1" });
+  for (const [method, path] of ROUTES) {
+    for (const headers of [{}, { authorization: `Bearer ${ADMIN_TOKEN}x` }, { "x-api-key": ADMIN_TOKEN }]) {
+      const init = { method, headers, ...(method === "POST" ? { body } : {}) };
+      const { status, json } = await admin.askBare(path, init);
+      assert.equal(status, 401, `${method} ${path}`);
+      if (method !== "HEAD") assert.equal(json.error.type, "authentication_error");
+    }
+  }
+  assert.deepEqual((await admin.ask("/internal/tokens")).json, { tokens: [] });
+});
+
+Deno.test("adminApp() answers 403 to a foreign host, with the token neither", async () => {
+  await using admin = await openAdmin();
+  for (const [method, path] of ROUTES) {
+    assert.equal((await admin.ask(path, { method, headers: { host: "evil.example" } })).status, 403, `${method} ${path}`);
+  }
+  admin.world.hosts = ["proxy.internal"];
+  assert.equal((await admin.ask("/internal/usage", { headers: { host: "proxy.internal:8082" } })).status, 200);
+});
+
+Deno.test("adminApp() answers health without a token, whatever the host", async () => {
+  await using admin = await openAdmin();
+  admin.world.reason = "draining";
+  const headers = { host: "evil.example" };
+  assert.equal((await admin.askBare("/healthz", { headers })).status, 200);
+  const { status, json } = await admin.askBare("/readyz", { headers });
+  assert.deepEqual([status, json.reason], [503, "draining"]);
+});
+
+Deno.test("adminApp() answers 404 and 405 in JSON, and names the methods that there are", async () => {
+  await using admin = await openAdmin();
+  for (
+    const path of ["/", "/nothing", "/internal", "/internal/usage/", "/internal/traces/a/b", "/INTERNAL/usage", "/v1/messages"]
+  ) {
+    const { status, json } = await admin.ask(path);
+    assert.deepEqual([status, json?.error.type], [404, "not_found_error"], path);
+  }
+  for (
+    const [method, path, allow] of [
+      ["POST", "/internal/usage", "GET, HEAD"],
+      ["PUT", "/internal/tokens", "GET, HEAD, POST"],
+      ["GET", "/internal/tokens/lt-1", "DELETE"],
+      ["DELETE", "/metrics", "GET, HEAD"],
+    ] as const
+  ) {
+    const { status, headers, json } = await admin.ask(path, { method });
+    assert.deepEqual([status, headers.get("allow"), json.error.type], [405, allow, "method_not_allowed_error"]);
+  }
+});
+
+Deno.test("adminApp() serves the metrics in their own content type", async () => {
+  await using admin = await openAdmin();
+  const { status, headers, text } = await admin.ask("/metrics");
+  assert.deepEqual([status, text], [200, "llmproxy_up 1\n"]);
+  assert.equal(headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+});
+
+Deno.test("adminApp() lets nothing be cached", async () => {
+  await using admin = await openAdmin();
+  for (const path of ["/internal/usage", "/internal/tokens", "/metrics", "/nothing", "/internal/usage?limit=x"]) {
+    assert.equal((await admin.ask(path)).headers.get("cache-control"), "no-store", path);
+  }
+});
+
+Deno.test("adminApp() answers 500 without detail where a part of it fails, and tells the operator", async () => {
+  const admin = await openAdmin();
+  await admin.embedded.store.close();
+  const { status, json, text } = await admin.ask("/internal/usage");
+  assert.deepEqual([status, json.error.type], [500, "api_error"]);
+  assert.equal(json.error.message, "The proxy failed on this request; its log says why");
+  assert.ok(!/sqlite|worker|closed/i.test(text));
+  const [level, , fields] = admin.notes[0] as [string, string, Record<string, unknown>];
+  assert.deepEqual([level, fields["method"], fields["path"]], ["error", "GET", "/internal/usage"]);
+  assert.ok(fields["error"] instanceof Error);
+  await admin[Symbol.asyncDispose]();
+});

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { Fault, type FaultCode, FAULTS } from "../domain/fault.ts";
+import { refusalResponse, REQUEST_ID_HEADER } from "./refusal.ts";
+
+Deno.test("refusalResponse() is Anthropic's error JSON with the fault's status, for every fault", async () => {
+  for (const [code, { status, type, retryAfterSeconds }] of Object.entries(FAULTS)) {
+    const response = refusalResponse(new Fault(code as FaultCode, 'No "more"\n'), "ar-1");
+    assert.equal(response.status, status, code);
+    assert.match(response.headers.get("content-type")!, /^application\/json/);
+    assert.equal(response.headers.get(REQUEST_ID_HEADER), "ar-1");
+    const isFinal = retryAfterSeconds === "never";
+    assert.equal(response.headers.get("x-should-retry"), isFinal ? "false" : null, code);
+    assert.equal(response.headers.get("retry-after"), isFinal ? null : String(retryAfterSeconds), code);
+    assert.deepEqual(await response.json(), { type: "error", error: { type, message: 'No "more"\n' }, request_id: "ar-1" });
+  }
+});
+
+Deno.test("refusalResponse() does not let the cause out", async () => {
+  const fault = new Fault("upstream_unreachable", "The upstream cannot be reached.", { cause: new Error("connect 10.0.0.7") });
+  const response = refusalResponse(fault, "ar-1");
+  assert.ok(!JSON.stringify([...response.headers]).includes("10.0.0.7"));
+  assert.ok(!(await response.text()).includes("10.0.0.7"));
+});
+
+Deno.test("refusalResponse() sends no body after a HEAD, so that the connection stays in step", async () => {
+  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => {
+    return refusalResponse(new Fault("path_unknown", "There is nothing here."), "ar-1");
+  });
+  const socket = await Deno.connect({ port: server.addr.port, hostname: "127.0.0.1" });
+  const request = "HEAD /x HTTP/1.1\r\nHost: a\r\n\r\nHEAD /y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+  await socket.write(new TextEncoder().encode(request));
+  const answers = await new Response(socket.readable).text();
+  assert.equal(answers.match(/HTTP\/1\.1 404/g)?.length, 2);
+  assert.ok(!answers.includes("not_found_error"));
+});
