@@ -50,7 +50,14 @@ async function measure(
 ): Promise<void> {
   const { inFlight, pauseMs } = options;
   const dir = `${parent}/${synchronous}_${inFlight}`;
-  const embedded = await openEmbedded({ dir, instanceId: "bench", synchronous, now: Date.now, onTrouble: console.error });
+  const embedded = await openEmbedded({
+    dir,
+    instanceId: "bench",
+    synchronous,
+    now: Date.now,
+    onTrouble: console.error,
+    journal: null,
+  });
   prefill(`${dir}/llmproxy.db`);
   const latencies: number[] = [];
   const until = performance.now() + SECONDS * 1_000;

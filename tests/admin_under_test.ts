@@ -33,7 +33,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const world = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN };
   const now = () => world.now;
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
-  const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {} });
+  const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {}, journal: null });
   let ids = 0;
   const tokens = localTokens({
     tokens: embedded.store,

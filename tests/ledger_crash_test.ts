@@ -10,7 +10,14 @@ for (const synchronous of ["normal", "full"] as const) {
     const said = { open: new Set<string>(), close: new Set<string>() };
     for (const run of ["run-1", "run-2"]) await recordUntilKilled({ dir, run, synchronous, said });
 
-    const embedded = await openEmbedded({ dir, instanceId: "run-3", synchronous, now: Date.now, onTrouble: () => {} });
+    const embedded = await openEmbedded({
+      dir,
+      instanceId: "run-3",
+      synchronous,
+      now: Date.now,
+      onTrouble: () => {},
+      journal: null,
+    });
     const db = new DatabaseSync(`${dir}/llmproxy.db`);
     const endings = new Map(db.prepare("SELECT id, ending FROM usage").all().map((row) => [row.id, row.ending]));
     for (const id of said.open) assert.ok(endings.has(id), `${id} was lost`);
@@ -48,7 +55,7 @@ async function recordUntilKilled({ dir, run, synchronous, said }: Killing): Prom
     text += part;
     if (isKilled || text.length < 3_000 * "close ar-run-1-10-100\n".length) continue;
     await assert.rejects(
-      openEmbedded({ dir, instanceId: "second", synchronous, now: Date.now, onTrouble: () => {} }),
+      openEmbedded({ dir, instanceId: "second", synchronous, now: Date.now, onTrouble: () => {}, journal: null }),
       DataDirLocked,
     );
     child.kill("SIGKILL");

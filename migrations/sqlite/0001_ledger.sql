@@ -85,14 +85,41 @@ CREATE INDEX traces_by_activity  ON traces (updated_at, id);               -- ne
 CREATE INDEX traces_in_workspace ON traces (workspace_id, updated_at, id); -- newest activity of a workspace
 CREATE INDEX traces_of_sandbox   ON traces (sandbox_id);                   -- traces of a sandbox
 
+-- Totals of the ended calls that were admitted within one hour. They move only in the transaction that writes the rows, and
+-- they stay where retention drops the rows.
+CREATE TABLE usage_hours (
+  workspace_id                TEXT    NOT NULL,
+  hour                        INTEGER NOT NULL, -- start of the hour
+  sandbox_id                  TEXT    NOT NULL,
+  provider                    TEXT    NOT NULL,
+  model                       TEXT    NOT NULL, -- served, or requested where no answer named one
+  kind                        TEXT    NOT NULL,
+  request_count               INTEGER NOT NULL,
+  input_tokens                INTEGER NOT NULL,
+  output_tokens               INTEGER NOT NULL,
+  cache_creation_input_tokens INTEGER NOT NULL,
+  cache_read_input_tokens     INTEGER NOT NULL,
+  PRIMARY KEY (workspace_id, hour, sandbox_id, provider, model, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX usage_hours_by_hour    ON usage_hours (hour);             -- totals of everybody since a time
+CREATE INDEX usage_hours_by_sandbox ON usage_hours (sandbox_id, hour); -- totals of a sandbox
+
+-- Rows admitted before this have been dropped by retention; their totals stand. One row, or none.
+CREATE TABLE dropped (
+  only_row INTEGER NOT NULL PRIMARY KEY CHECK (only_row = 1),
+  before   INTEGER NOT NULL
+) STRICT;
+
 -- What we said no to: a counter, not a row a call. An unknown caller has empty ids.
 CREATE TABLE refusals (
   workspace_id TEXT    NOT NULL,
   sandbox_id   TEXT    NOT NULL,
   fault        TEXT    NOT NULL, -- code of the fault
   minute       INTEGER NOT NULL, -- start of the minute
+  journal_id   TEXT    NOT NULL, -- who counted: each replica's journal has counters of its own
   count        INTEGER NOT NULL,
-  PRIMARY KEY (workspace_id, sandbox_id, minute, fault)
+  PRIMARY KEY (workspace_id, sandbox_id, minute, fault, journal_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX refusals_by_minute ON refusals (minute); -- newest first
@@ -114,3 +141,46 @@ CREATE INDEX tokens_in_workspace ON tokens (workspace_id); -- the tokens of a wo
 CREATE TABLE ledger_probe (
   padding BLOB NOT NULL
 ) STRICT;
+
+-- The identity of this file's counters in a shared database.
+CREATE TABLE journal (
+  only_row INTEGER NOT NULL PRIMARY KEY CHECK (only_row = 1),
+  id       TEXT    NOT NULL
+) STRICT;
+
+INSERT INTO journal (only_row, id) VALUES (1, lower(hex(randomblob(16))));
+
+-- What is to be shipped to a shared database: written with each change, taken out when it has arrived. Numbers only grow, so
+-- that what changes while it is being shipped is shipped again. Empty where there is no shared database.
+CREATE TABLE unshipped_usage (
+  number       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  workspace_id TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,
+  id           TEXT    NOT NULL,
+  UNIQUE (workspace_id, created_at, id)
+) STRICT;
+
+CREATE TABLE unshipped_traces (
+  number       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  workspace_id TEXT    NOT NULL,
+  id           TEXT    NOT NULL,
+  UNIQUE (workspace_id, id)
+) STRICT;
+
+CREATE TABLE unshipped_refusals (
+  number       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  workspace_id TEXT    NOT NULL,
+  sandbox_id   TEXT    NOT NULL,
+  fault        TEXT    NOT NULL,
+  minute       INTEGER NOT NULL,
+  UNIQUE (workspace_id, sandbox_id, minute, fault)
+) STRICT;
+
+-- Rows that the shared database refuses for their own sake: they are tried again now and then, and hold up no others.
+CREATE TABLE set_aside (
+  workspace_id TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,
+  id           TEXT    NOT NULL,
+  reason       TEXT    NOT NULL, -- the database's words
+  PRIMARY KEY (workspace_id, created_at, id)
+) STRICT, WITHOUT ROWID;

@@ -73,6 +73,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     synchronous: config.storage.sync,
     instanceId,
     now,
+    journal: null,
     onTrouble: (trouble) =>
       trouble === null
         ? observe.note("info", "calls are recorded again")

@@ -21,9 +21,10 @@ export interface RefusalCount {
 export interface Ledger {
   /**
    * Commits the call's open row, and its trace where that is new. `trace.updatedAt` moves an existing trace's activity on.
-   * Rejects with `Fault` `ledger_unavailable`; then nothing was written.
+   * `unrecorded`: the journal is full, and the operator chose to serve on without rows; nothing was written.
+   * Rejects with `Fault` `ledger_unavailable`; then nothing was written either.
    */
-  readonly open: (call: OpenCall, trace: Trace) => Promise<void>;
+  readonly open: (call: OpenCall, trace: Trace) => Promise<"opened" | "unrecorded">;
   /**
    * Commits the call's end and moves its trace's totals, in one transaction.
    * Rejects with `Fault` `ledger_unavailable` where the commit failed; the closing is then kept and tried again until it
@@ -38,6 +39,8 @@ export interface Ledger {
   readonly sweep: (instanceId: string) => Promise<number>;
   /** Rows that are open now. */
   readonly openCount: () => number;
+  /** What the records take of the disk, bytes: what has been deleted is room for new ones. */
+  readonly usedBytes: () => number;
   /** Null where calls can be recorded, else why not, in words for an operator. */
   readonly trouble: () => string | null;
   /** Commits what waits and closes the file. */

@@ -7,8 +7,15 @@ export type LookupOutcome = "cached" | "known" | "unknown" | "grace" | "unavaila
 
 /** How a call looks from outside: logs and metrics. It never throws and never holds a key or a token. */
 export interface Observe {
-  /** A billed call has ended: one log line, and the metrics of it. `overheadMs` is what the proxy itself added. */
-  readonly callEnded: (call: OpenCall, closing: Closing, timing: { readonly overheadMs: number }) => void;
+  /**
+   * A billed call has ended: one log line, and the metrics of it. `overheadMs` is what the proxy itself added. Where it is
+   * not recorded the line is all that there is of it.
+   */
+  readonly callEnded: (
+    call: OpenCall,
+    closing: Closing,
+    more: { readonly overheadMs: number; readonly isRecorded: boolean },
+  ) => void;
   /** We said no. `sandbox` is null where nobody knows who asked. */
   readonly refused: (requestId: string, fault: Fault, sandbox: Sandbox | null) => void;
   /** A call passed that has no row. `route` is one of the proxy's own route names, never a client's words. */

@@ -6,6 +6,13 @@ import type { Sandbox } from "../domain/sandbox.ts";
 import type { Asked } from "./read.ts";
 import type { Arrival, World } from "./world.ts";
 
+/** A call that may go upstream. */
+export interface Admitted {
+  readonly call: OpenCall;
+  /** False where the journal is full and the operator chose to serve on: the call has no row, only a log line. */
+  readonly isRecorded: boolean;
+}
+
 /**
  * Opens the call's row and resolves when it is committed: nothing goes upstream before.
  * Rejects with `Fault` `ledger_unavailable`.
@@ -19,7 +26,7 @@ export async function admit(
     readonly credential: Credential;
     readonly world: World;
   },
-): Promise<OpenCall> {
+): Promise<Admitted> {
   const { sandbox, asked, trace, world } = options;
   const { headers } = arrival.request;
   const call: OpenCall = {
@@ -45,8 +52,7 @@ export async function admit(
     tokenId: sandbox.tokenId,
     credentialId: options.credential.id,
   };
-  await world.ledger.open(call, trace);
-  return call;
+  return { call, isRecorded: await world.ledger.open(call, trace) === "opened" };
 }
 
 /** The client's name, by the product that its user agent begins with: a new client is one row. */

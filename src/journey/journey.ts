@@ -17,8 +17,8 @@ export async function journey(arrival: Arrival, world: World): Promise<Response>
   try {
     const trace = traceOf(arrival.request.headers, { userId: asked.userId, sandbox, world });
     const credential = world.upstream.credential();
-    const call = await admit(arrival, { sandbox, asked, trace, credential, world });
-    const recorder = new Recorder(call, { arrival, asked, world });
+    const admitted = await admit(arrival, { sandbox, asked, trace, credential, world });
+    const recorder = new Recorder(admitted, { arrival, asked, world });
     const exchange = await forward(arrival, { asked, credential, recorder, world });
     return await meter(exchange, { recorder, world });
   } finally {

@@ -1,12 +1,14 @@
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
 import type { Closing, Ending, OpenCall, Trust } from "../domain/usage.ts";
 import type { Provider } from "../domain/provider.ts";
+import type { Admitted } from "./admit.ts";
 import type { Asked } from "./read.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** Writes how one billed call ended: exactly once, however many reasons come together. The first one counts. */
 export class Recorder {
-  readonly call: OpenCall;
+  readonly #call: OpenCall;
+  readonly #isRecorded: boolean;
   readonly #world: World;
   readonly #openedAt: number;
   /** What the proxy itself has added so far, milliseconds. */
@@ -17,8 +19,9 @@ export class Recorder {
   #committed: Promise<void> | null = null;
   readonly #settled = Promise.withResolvers<void>();
 
-  constructor(call: OpenCall, options: { readonly arrival: Arrival; readonly asked: Asked; readonly world: World }) {
-    this.call = call;
+  constructor(admitted: Admitted, options: { readonly arrival: Arrival; readonly asked: Asked; readonly world: World }) {
+    this.#call = admitted.call;
+    this.#isRecorded = admitted.isRecorded;
     this.#world = options.world;
     this.#openedAt = options.world.elapsed();
     this.#overheadMs = this.#openedAt - options.arrival.arrivedAt - options.asked.arrivalMs;
@@ -55,7 +58,7 @@ export class Recorder {
   }
 
   async #commit(ending: Ending, reading: Reading): Promise<void> {
-    const { world, call } = { world: this.#world, call: this.call };
+    const { world, call } = { world: this.#world, call: this.#call };
     const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
     const trust = isRefusal ? "exact" : trustOf(known);
@@ -70,10 +73,10 @@ export class Recorder {
     };
     const asked = world.elapsed();
     try {
-      await world.ledger.close(call, closing);
+      if (this.#isRecorded) await world.ledger.close(call, closing);
     } finally {
       this.#overheadMs += world.elapsed() - asked;
-      world.observe.callEnded(call, closing, { overheadMs: this.#overheadMs });
+      world.observe.callEnded(call, closing, { overheadMs: this.#overheadMs, isRecorded: this.#isRecorded });
       this.#settled.resolve();
     }
   }

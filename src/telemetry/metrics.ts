@@ -25,7 +25,10 @@ export interface MetricsOptions {
 
 /** Prometheus metrics. No label is ever a client's words. */
 export interface Metrics {
-  readonly callEnded: (closing: Closing, timing: { readonly streaming: boolean; readonly overheadMs: number }) => void;
+  readonly callEnded: (
+    closing: Closing,
+    more: { readonly streaming: boolean; readonly overheadMs: number; readonly isRecorded: boolean },
+  ) => void;
   readonly refused: (fault: FaultCode) => void;
   /** `route` is one of the proxy's own names. */
   readonly passed: (route: string, status: number) => void;
@@ -57,7 +60,7 @@ const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
 export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metrics {
   const registry = new Registry();
   const models = new ModelLabels();
-  const { calls, tokens, ttft, duration, overhead } = callMetrics(registry);
+  const { calls, unrecorded, tokens, ttft, duration, overhead } = callMetrics(registry);
   const { refusals, passed, lookups, unauthorized } = edgeMetrics(registry);
   processGauges(registry, { gauges, version, elapsed });
   const delay = histogram(registry, "event_loop_delay_seconds", {
@@ -66,7 +69,8 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metric
   });
   const endWatch = watchEventLoop(elapsed, (seconds) => delay.observe(seconds));
   return {
-    callEnded({ ending, status, reading, duration: durationMs, ttft: ttftMs }, { streaming, overheadMs }) {
+    callEnded({ ending, status, reading, duration: durationMs, ttft: ttftMs }, { streaming, overheadMs, isRecorded }) {
+      if (!isRecorded) unrecorded.inc();
       const model = models.labelOf(reading.servedModel);
       calls.inc({ ending, status: statusLabel(status), model });
       for (const [kind, countOf] of Object.entries(TOKEN_KINDS)) {
@@ -91,6 +95,10 @@ function callMetrics(registry: Registry) {
     calls: counter(registry, "calls_total", {
       help: "Billed calls that went upstream and have ended, by ending, upstream status and served model.",
       labelNames: ["ending", "status", "model"],
+    }),
+    unrecorded: counter(registry, "unrecorded_calls_total", {
+      help: "Calls served without a row, because the journal is full and LLMPROXY_ON_JOURNAL_FULL says so.",
+      labelNames: [],
     }),
     tokens: counter(registry, "tokens_total", {
       help: "Tokens of ended calls, exact and estimated, by kind and served model.",

@@ -27,11 +27,15 @@ const CLOSING: Closing = {
 
 Deno.test("newMetrics() counts an ended call by ending, status and served model, with its tokens and times", async () => {
   using metrics = opened();
-  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4 });
-  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4 });
+  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
+  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
   const refused: Closing = { ...CLOSING, ending: "upstream_error", status: 529, ttft: null, reading: EMPTY_READING };
-  metrics.callEnded(refused, { streaming: false, overheadMs: -1 });
-  metrics.callEnded({ ...refused, ending: "client_left", status: null, duration: null }, { streaming: false, overheadMs: 4 });
+  metrics.callEnded(refused, { streaming: false, overheadMs: -1, isRecorded: true });
+  metrics.callEnded({ ...refused, ending: "client_left", status: null, duration: null }, {
+    streaming: false,
+    overheadMs: 4,
+    isRecorded: true,
+  });
   const samples = await samplesOf(metrics);
   assert.equal(samples.get('llmproxy_calls_total{ending="completed",status="200",model="claude-x"}'), 2);
   assert.equal(samples.get('llmproxy_calls_total{ending="upstream_error",status="529",model="none"}'), 1);
@@ -92,7 +96,7 @@ Deno.test("newMetrics() keeps the number of series bounded, whatever models the 
   using metrics = opened();
   for (let index = 0; index < 1_000; index++) {
     const reading = { ...CLOSING.reading, servedModel: `model-${index}"\n` };
-    metrics.callEnded({ ...CLOSING, reading }, { streaming: true, overheadMs: 0 });
+    metrics.callEnded({ ...CLOSING, reading }, { streaming: true, overheadMs: 0, isRecorded: true });
   }
   const samples = await samplesOf(metrics);
   const calls = [...samples].filter(([name]) => name.startsWith("llmproxy_calls_total"));

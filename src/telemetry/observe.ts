@@ -36,11 +36,12 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
     logger.log("warn", "log lines were left out", { kind, suppressed });
   });
   return {
-    callEnded(call, closing, { overheadMs }) {
+    callEnded(call, closing, { overheadMs, isRecorded }) {
       bounded.settle();
-      metrics.callEnded(closing, { streaming: call.streaming, overheadMs });
-      const level = LEVEL_OF_ENDING[closing.ending];
-      if (logger.isEnabled(level)) logger.log(level, "call ended", callFields({ call, closing, overheadMs }));
+      metrics.callEnded(closing, { streaming: call.streaming, overheadMs, isRecorded });
+      const level = isRecorded ? LEVEL_OF_ENDING[closing.ending] : "warn";
+      const message = isRecorded ? "call ended" : "call ended and is not recorded: the journal is full";
+      if (logger.isEnabled(level)) logger.log(level, message, callFields({ call, closing, overheadMs }));
     },
     refused(requestId, fault, sandbox) {
       metrics.refused(fault.code);

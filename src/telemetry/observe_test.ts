@@ -54,7 +54,7 @@ const SANDBOX = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: "lt-1" };
 
 Deno.test("callEnded() writes one line with the call's ids, models, counts, ending and times", () => {
   using watched = watch();
-  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1.239 });
+  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1.239, isRecorded: true });
   assert.deepEqual(watched.lines(), [{
     level: "info",
     time: "1970-01-01T00:00:00.000Z",
@@ -98,7 +98,10 @@ Deno.test("callEnded() leaves out what is not known, and warns of what an operat
     ttft: null,
     reading: EMPTY_READING,
   };
-  watched.observe.callEnded({ ...CALL, tokenId: null, agentId: null, client: null }, closing, { overheadMs: 0 });
+  watched.observe.callEnded({ ...CALL, tokenId: null, agentId: null, client: null }, closing, {
+    overheadMs: 0,
+    isRecorded: true,
+  });
   const [line] = watched.lines();
   assert.equal(line!["level"], "warn");
   for (const name of ["status", "upstreamRequestId", "ttftMs", "messageId", "servedModel", "tokenId", "agentId", "client"]) {
@@ -108,7 +111,7 @@ Deno.test("callEnded() leaves out what is not known, and warns of what an operat
 
 Deno.test("callEnded() moves the metrics also where its line is below the log's level", async () => {
   using watched = watch("error");
-  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1 });
+  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1, isRecorded: true });
   assert.deepEqual(watched.lines(), []);
   assert.match(
     (await watched.metrics.text()).text,
@@ -187,7 +190,10 @@ Deno.test("newObserve() lets no credential out, whichever way it came in", async
   const key = "sk-ant-api03-AbCdEf0123456789";
   const token = "llmp_q7Yd8sT0aZ";
   const error = new Error(`sent authorization: Bearer ${key}`, { cause: { headers: { "x-api-key": key }, token } });
-  watched.observe.callEnded({ ...CALL, traceId: token, client: key }, { ...CLOSING, upstreamRequestId: key }, { overheadMs: 0 });
+  watched.observe.callEnded({ ...CALL, traceId: token, client: key }, { ...CLOSING, upstreamRequestId: key }, {
+    overheadMs: 0,
+    isRecorded: true,
+  });
   watched.observe.refused(token, new Fault("internal_error", key, { cause: error }), { ...SANDBOX, sandboxId: token });
   watched.observe.passed(token, "models", 200);
   watched.observe.credentialRefused(token, key);

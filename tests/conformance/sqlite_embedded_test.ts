@@ -66,19 +66,20 @@ Deno.test("queryUsage() over 1,000,000 rows leaves the event loop free, and call
   insertRows(`${dir}/llmproxy.db`, 1_000_000);
   let isAnswered = false;
   const asked = performance.now();
-  const answer = store.queryUsage(ALL).finally(() => isAnswered = true);
+  // All of them lie in one hour, of which a part is asked for: no roll-up answers that.
+  const answer = store.queryUsage({ ...ALL, since: T0 + 1 }).finally(() => isAnswered = true);
   let longestMs = 0;
   let recorded = 0;
   for (let last = performance.now(); !isAnswered; last = performance.now()) {
-    const call = callOf({ createdAt: T0 + 2_000_000 });
+    const call = callOf({ createdAt: T0 });
     const opening = ledger.open(call, traceOf(call)).then(() => recorded++);
     await new Promise((resolve) => setTimeout(resolve, 2));
     longestMs = Math.max(longestMs, performance.now() - last - 2);
     await opening;
   }
   const [group] = await answer;
-  assert.equal(group?.requestCount, 1_000_000);
-  assert.equal(group?.inputTokens, 3_000_000);
+  assert.equal(group?.requestCount, 999_999);
+  assert.equal(group?.inputTokens, 2_999_997);
   assert.ok(recorded > 10, `${recorded} calls recorded in ${performance.now() - asked} ms`);
   assert.ok(longestMs < 50, `the event loop stood still for ${longestMs} ms`);
   await end();
@@ -106,7 +107,7 @@ Deno.test("getTraceDetail() shows the newest rows of a long trace and leaves the
 });
 
 function openIn(dir: string, instanceId: string): Promise<Embedded> {
-  return openEmbedded({ dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {} });
+  return openEmbedded({ dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {}, journal: null });
 }
 
 async function endingsIn({ store }: Embedded): Promise<unknown[]> {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { RefusalCount } from "../../src/domain/ledger.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { LocalToken, Tokens } from "../../src/domain/tokens.ts";
 import type { Trace } from "../../src/domain/trace.ts";
@@ -13,6 +14,9 @@ export interface StoreUnderTest {
 }
 
 const ALL: QueryOpts = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Registers what every store must hold, as tests. */
 export function storeLaws(name: string, make: () => Promise<StoreUnderTest>): void {
@@ -65,6 +69,84 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     assert.equal(found?.trace.sandboxId, "sb-9");
     assert.equal(found?.trace.updatedAt, T0 + 5);
     assert.equal(found?.requests.length, 1);
+  },
+
+  "recordTraces() makes traces known, moves their activity on and never back, and keeps their totals": async (store) => {
+    const trace = traceOf(callOf());
+    await store.recordTraces([trace, { ...trace, updatedAt: T0 + 50 }, traceOf(callOf({ traceId: "at-2" }))]);
+    await store.recordUsage([rowOf({}, { inputTokens: 3 })]);
+    await store.recordTraces([{ ...trace, updatedAt: T0 + 20, source: "auto" }]);
+    const { traces } = await store.queryTraces(ALL);
+    assert.deepEqual(traces.map(({ id, source, updatedAt, totalInputTokens }) => [id, source, updatedAt, totalInputTokens]), [
+      ["at-1", "header", T0 + 50, 3],
+      ["at-2", "header", T0, 0],
+    ]);
+  },
+
+  "recordRefusals() sets the counters of one journal, never lower, and adds those of several": async (store) => {
+    const counts = (count: number): RefusalCount[] => [
+      { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0, count },
+      { workspaceId: "", sandboxId: "", fault: "unauthenticated", minute: T0, count: 1 },
+    ];
+    await store.recordRefusals(counts(5), "journal-1");
+    await store.recordRefusals(counts(5), "journal-1");
+    await store.recordRefusals(counts(3), "journal-1");
+    await store.recordRefusals(counts(2), "journal-2");
+    assert.deepEqual(await store.queryRefusals(ALL), [
+      { workspaceId: "", sandboxId: "", fault: "unauthenticated", minute: T0, count: 2 },
+      { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0, count: 7 },
+    ]);
+    assert.equal((await store.queryRefusals({ ...ALL, since: T0 + 1 })).length, 0);
+  },
+
+  "queryUsage() gives the same totals by hours as by rows, from whatever time on": async (store) => {
+    const random = seededRandom(7);
+    const rows = Array.from({ length: 400 }, () => {
+      const createdAt = T0 + Math.floor(random() * 5 * HOUR_MS);
+      return rowOf({ createdAt, sandboxId: `sb-${Math.floor(random() * 3)}` }, { inputTokens: Math.floor(random() * 1000) });
+    });
+    await store.recordUsage(rows);
+    const times = [0, 1, HOUR_MS - 1, HOUR_MS, HOUR_MS + 1, 2.5 * HOUR_MS, 5 * HOUR_MS].map((ms) => T0 + ms);
+    for (const since of times) {
+      const kept = rows.filter((row) => row.call.createdAt >= since);
+      assert.deepEqual(
+        await usage(store, { since }),
+        kept.length === 0
+          ? []
+          : [["claude-served", kept.length, kept.reduce((n, row) => n + row.closing.reading.inputTokens, 0), 0]],
+        String(since - T0),
+      );
+    }
+  },
+
+  "dropMonths() drops the rows of whole months and keeps every total": async (store) => {
+    const january = rowOf({ createdAt: T0 + 31 * DAY_MS - 1 }, { inputTokens: 1 });
+    const february = rowOf({ createdAt: T0 + 31 * DAY_MS }, { inputTokens: 10 });
+    await store.recordUsage([january, february]);
+    await dropped(store, T0 + 31 * DAY_MS - 1);
+    assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests.length, 2);
+    await dropped(store, T0 + 45 * DAY_MS);
+    assert.deepEqual((await store.getTraceDetail("at-1", null))[0]?.requests.map((row) => row.id), [february.call.id]);
+    for (const since of [null, T0, T0 + 31 * DAY_MS - 1]) {
+      assert.deepEqual(await usage(store, { since }), [["claude-served", 2, 11, 0]], String(since));
+    }
+    assert.deepEqual(await usage(store, { since: T0 + 31 * DAY_MS }), [["claude-served", 1, 10, 0]]);
+    assert.deepEqual(await totals(store), [["at-1", 2, 11, 0]]);
+  },
+
+  "recordUsage() of a row whose month was dropped changes nothing": async (store) => {
+    const row = rowOf({}, { inputTokens: 1 });
+    await store.recordUsage([row]);
+    await dropped(store, T0 + 40 * DAY_MS);
+    await store.recordUsage([row, rowOf({ createdAt: T0 + 31 * DAY_MS }, { inputTokens: 10 })]);
+    assert.deepEqual(await usage(store), [["claude-served", 2, 11, 0]]);
+    assert.deepEqual(await totals(store), [["at-1", 2, 11, 0]]);
+  },
+
+  "makeReady() is asked at any time, and rows of any time are recorded": async (store) => {
+    for (const time of [T0, T0, Date.UTC(2031, 11, 31, 23, 59)]) await store.makeReady(time);
+    await store.recordUsage([0, T0, Date.UTC(2099, 0), Date.UTC(2032, 1, 29)].map((createdAt) => rowOf({ createdAt })));
+    assert.deepEqual(await usage(store), [["claude-served", 4, 0, 0]]);
   },
 
   "getOrCreateTrace() asked a hundred times at once for one new id makes one trace": async (store) => {
@@ -379,6 +461,10 @@ const HOSTILE = [
 async function usage(store: Store, opts: Partial<QueryOpts> = {}): Promise<unknown[][]> {
   const groups = await store.queryUsage({ ...ALL, ...opts });
   return groups.map((group) => [group.model, group.requestCount, group.inputTokens, group.outputTokens]);
+}
+
+async function dropped(store: Store, before: number): Promise<void> {
+  while (await store.dropMonths(before)) continue;
 }
 
 async function totals(store: Store, opts: Partial<QueryOpts> = {}): Promise<unknown[][]> {

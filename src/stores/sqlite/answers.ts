@@ -1,20 +1,26 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { RefusalCount } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { LocalToken } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
+import { Housekeeping } from "./housekeeping.ts";
 import { Queries } from "./queries.ts";
 import { localTokenOf } from "./readings.ts";
 import { Rows } from "./rows.ts";
+import { Traces } from "./traces.ts";
 
 /** Rows that one transaction of `recordUsage` writes: about 10 ms, for which the ledger's commits wait. */
 const RECORDED_AT_ONCE = 200;
 
 /** The store's verbs on one connection, blocking. */
 export function answersOn(db: DatabaseSync): Answers {
-  const rows = new Rows(db);
+  // What comes by this way has been counted elsewhere, or stays here: none of it is shipped.
+  const rows = new Rows(db, null);
+  const traces = new Traces(db, null);
   const queries = new Queries(db);
+  const housekeeping = new Housekeeping(db);
 
   return {
     queryUsage: (opts) => queries.queryUsage(opts),
@@ -25,13 +31,29 @@ export function answersOn(db: DatabaseSync): Answers {
     recordUsage(closed: readonly UsageRow[]) {
       for (let at = 0; at < closed.length; at += RECORDED_AT_ONCE) {
         const some = closed.slice(at, at + RECORDED_AT_ONCE);
-        inTransaction(db, () => some.forEach((row) => void rows.applyClosed(row)));
+        inTransaction(db, () => {
+          const dropped = queries.droppedBefore();
+          for (const row of some) if (row.call.createdAt >= dropped) rows.applyClosed(row);
+        });
       }
     },
 
+    recordTraces(joined: readonly Trace[]) {
+      inTransaction(db, () => joined.forEach((trace) => traces.join(trace)));
+    },
+
+    recordRefusals(counts: readonly RefusalCount[], journalId: string) {
+      inTransaction(db, () => traces.setRefusals(counts, journalId));
+    },
+
+    dropMonths: (before) => inTransaction(db, () => housekeeping.dropSome(before)),
+    makeReady: () => {},
+    prune: (before) => inTransaction(db, () => housekeeping.pruneSome(before)),
+    reship: (since) => housekeeping.reship(since),
+
     getOrCreateTrace(trace: Trace) {
       return queries.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
-        rows.insertTrace(trace);
+        traces.insert(trace);
         return queries.findTrace(trace.workspaceId, trace.id) ?? trace;
       });
     },

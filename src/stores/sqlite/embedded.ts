@@ -1,9 +1,11 @@
+import type { JournalCare } from "../../domain/journal.ts";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { Migrated } from "../migrations.ts";
 import type { Synchronous } from "./connection.ts";
 import { openDataDir } from "./data_dir.ts";
+import type { JournalBound } from "./fullness.ts";
 import { LEDGER_DEFAULTS, openLedger } from "./ledger.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { CHECKPOINT_MS, openSqliteStore } from "./store.ts";
@@ -17,12 +19,15 @@ export interface EmbeddedOptions {
   readonly now: () => number;
   /** As `LedgerOptions.onTrouble`. */
   readonly onTrouble: (trouble: string | null) => void;
+  /** As `LedgerOptions.journal`. */
+  readonly journal: JournalBound | null;
 }
 
 /** The embedded database, ready: the ledger on this thread, the store in a Worker, both on one file. */
 export interface Embedded {
   readonly ledger: Ledger;
-  readonly store: Store & Tokens;
+  readonly store: Store & Tokens & JournalCare;
+  readonly databasePath: string;
   readonly migrated: Migrated;
   /** Rows of earlier runs that were closed as `unknown`. */
   readonly swept: number;
@@ -36,7 +41,7 @@ export interface Embedded {
  * SQLite's own error; then nothing is held.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const { synchronous, now, onTrouble } = options;
+  const { synchronous, now, onTrouble, journal } = options;
   const dir = openDataDir(options.dir);
   const opened: (() => Promise<void>)[] = [() => Promise.resolve(dir.release())];
   const end = () => endAll(opened);
@@ -45,10 +50,10 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     const migrated = migrateSqlite(path);
     const store = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
     opened.unshift(() => store.close());
-    const ledger = openLedger({ path, synchronous, now, onTrouble, ...LEDGER_DEFAULTS });
+    const ledger = openLedger({ ...LEDGER_DEFAULTS, path, synchronous, now, onTrouble, journal });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
-    return { ledger, store, migrated, swept, end };
+    return { ledger, store, databasePath: path, migrated, swept, end };
   } catch (error) {
     await end().catch(() => {});
     throw error;

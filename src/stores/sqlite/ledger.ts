@@ -5,7 +5,11 @@ import type { Trace } from "../../domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { Commits, GROUP_LIMITS, type GroupLimits, WriteRefused } from "./commits.ts";
 import { openConnection, type Synchronous } from "./connection.ts";
+import { Fullness, type JournalBound } from "./fullness.ts";
+import { Outbox } from "./outbox.ts";
+import { Probe } from "./probe.ts";
 import { Rows } from "./rows.ts";
+import { Traces } from "./traces.ts";
 
 export interface LedgerOptions {
   /** The database; its schema is up to date. */
@@ -17,9 +21,11 @@ export interface LedgerOptions {
   readonly limits: GroupLimits;
   /** Between two tries whether writing works again. */
   readonly probeMs: number;
+  /** Where what is recorded is shipped to a shared database: how large the file may become meanwhile. Null: nothing is shipped. */
+  readonly journal: JournalBound | null;
 }
 
-export const LEDGER_DEFAULTS = { limits: GROUP_LIMITS, probeMs: 1_000 } as const;
+export const LEDGER_DEFAULTS = { limits: GROUP_LIMITS, probeMs: 1_000, journal: null } as const;
 
 /**
  * A write-ahead log of 256 MB is written into the database by the hot connection itself, which stalls the event loop for
@@ -55,7 +61,10 @@ class SqliteLedger implements Ledger {
   readonly #db: DatabaseSync;
   readonly #options: LedgerOptions;
   readonly #rows: Rows;
+  readonly #traces: Traces;
+  readonly #probeWrite: Probe;
   readonly #commits: Commits;
+  readonly #fullness: Fullness;
   #openRows: number;
   #trouble: string | null = null;
   /** Closings whose commit failed, by id of their row: at most one for each open row. */
@@ -67,17 +76,26 @@ class SqliteLedger implements Ledger {
   constructor(db: DatabaseSync, options: LedgerOptions) {
     this.#db = db;
     this.#options = options;
-    this.#rows = new Rows(db);
+    const outbox = options.journal === null ? null : new Outbox(db);
+    this.#rows = new Rows(db, outbox);
+    this.#traces = new Traces(db, outbox);
+    this.#probeWrite = new Probe(db);
     this.#commits = new Commits(db, options);
+    this.#fullness = new Fullness(db, options);
     this.#openRows = this.#rows.countOpen();
   }
 
-  async open(call: OpenCall, trace: Trace): Promise<void> {
+  async open(call: OpenCall, trace: Trace): Promise<"opened" | "unrecorded"> {
+    if (this.#fullness.isFull()) {
+      if (this.#options.journal?.onFull === "serve") return "unrecorded";
+      throw unavailable(this.#fullness.words());
+    }
     await this.#write(() => {
-      this.#rows.joinTrace(trace);
+      this.#traces.join(trace);
       this.#rows.insertOpen(call);
     });
     this.#openRows++;
+    return "opened";
   }
 
   async close(call: OpenCall, closing: Closing): Promise<void> {
@@ -85,11 +103,11 @@ class SqliteLedger implements Ledger {
   }
 
   async join(trace: Trace): Promise<void> {
-    await this.#write(() => this.#rows.joinTrace(trace));
+    await this.#write(() => this.#traces.join(trace));
   }
 
   async countRefusals(counts: readonly RefusalCount[]): Promise<void> {
-    await this.#write(() => this.#rows.addRefusals(counts));
+    await this.#write(() => this.#traces.addRefusals(counts));
   }
 
   async sweep(instanceId: string): Promise<number> {
@@ -106,8 +124,13 @@ class SqliteLedger implements Ledger {
     return this.#openRows;
   }
 
+  usedBytes(): number {
+    return this.#fullness.usedBytes();
+  }
+
   trouble(): string | null {
-    return this.#trouble;
+    if (this.#trouble !== null) return this.#trouble;
+    return this.#options.journal?.onFull === "refuse" && this.#fullness.isFull() ? this.#fullness.words() : null;
   }
 
   async end(): Promise<void> {
@@ -170,7 +193,7 @@ class SqliteLedger implements Ledger {
 
   async #probe(): Promise<void> {
     try {
-      await this.#commits.add(() => this.#rows.probe());
+      await this.#commits.add(() => this.#probeWrite.run());
       await this.#writeKept();
       this.#trouble = null;
       this.#options.onTrouble(null);

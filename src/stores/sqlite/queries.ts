@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { hourStart, nextHourStart } from "../../domain/calendar.ts";
 import type { RefusalCount } from "../../domain/ledger.ts";
 import type { TraceDetail } from "../../domain/store.ts";
 import type { Trace, TraceWithStats } from "../../domain/trace.ts";
@@ -21,26 +22,51 @@ export class Queries {
   }
 
   queryUsage(opts: QueryOpts): readonly UsageSummary[] {
-    const narrowed = narrow(opts, "created_at");
+    const { and, values } = narrow({ ...opts, since: null }, "hour");
+    const { fromHour, fromRow, toRow } = this.#spanSince(opts.since);
     return this.#all(
       `SELECT
          provider,
-         coalesce(served_model, requested_model) AS model,
-         sum(input_tokens)                       AS input_tokens,
-         sum(output_tokens)                      AS output_tokens,
-         sum(cache_creation_input_tokens)        AS cache_creation_input_tokens,
-         sum(cache_read_input_tokens)            AS cache_read_input_tokens,
-         count(*)                                AS request_count
-       FROM usage
-       WHERE revision > 0 ${narrowed.and}
+         model,
+         sum(input_tokens)                AS input_tokens,
+         sum(output_tokens)               AS output_tokens,
+         sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
+         sum(cache_read_input_tokens)     AS cache_read_input_tokens,
+         sum(request_count)               AS request_count
+       FROM (
+         SELECT
+           provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+         FROM usage_hours
+         WHERE hour >= ? ${and}
+         UNION ALL
+         SELECT
+           provider, coalesce(served_model, requested_model), 1,
+           input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+         FROM usage
+         WHERE created_at >= ? AND created_at < ? AND revision > 0 ${and}
+       )
        GROUP BY 1, 2
+       HAVING sum(request_count) > 0
        ORDER BY
          sum(input_tokens + output_tokens + cache_creation_input_tokens + cache_read_input_tokens) DESC,
          provider,
          model
        LIMIT ? OFFSET ?`,
-      [...narrowed.values, opts.limit, opts.offset],
+      [fromHour, ...values, fromRow, toRow, ...values, opts.limit, opts.offset],
     ).map(summaryOf);
+  }
+
+  /** Rows admitted before this have been dropped; of some from then on too, where dropping has not ended. */
+  droppedBefore(): number {
+    const [dropped] = this.#all("SELECT before FROM dropped", []);
+    return dropped === undefined ? Number.MIN_SAFE_INTEGER : Number(dropped.before);
+  }
+
+  /** Whole hours by their roll-ups, and the rest of the first hour by its rows, where they are still there. */
+  #spanSince(since: number | null): { readonly fromHour: number; readonly fromRow: number; readonly toRow: number } {
+    if (since === null) return { fromHour: Number.MIN_SAFE_INTEGER, fromRow: 0, toRow: 0 };
+    if (since < this.droppedBefore()) return { fromHour: hourStart(since), fromRow: 0, toRow: 0 };
+    return { fromHour: nextHourStart(since), fromRow: since, toRow: nextHourStart(since) };
   }
 
   queryTraces(opts: QueryOpts): { readonly traces: readonly TraceWithStats[]; readonly total: number } {
@@ -71,9 +97,10 @@ export class Queries {
   queryRefusals(opts: QueryOpts): readonly RefusalCount[] {
     const narrowed = narrow(opts, "minute");
     return this.#all(
-      `SELECT workspace_id, sandbox_id, fault, minute, count
+      `SELECT workspace_id, sandbox_id, fault, minute, sum(count) AS count
        FROM refusals
        WHERE true ${narrowed.and}
+       GROUP BY minute, workspace_id, sandbox_id, fault
        ORDER BY minute DESC, workspace_id, sandbox_id, fault
        LIMIT ? OFFSET ?`,
       [...narrowed.values, opts.limit, opts.offset],
@@ -106,7 +133,7 @@ export class Queries {
 }
 
 /** The filters of a query: each is there or not, so that every combination can use its own index. */
-function narrow(opts: QueryOpts, time: "created_at" | "updated_at" | "minute") {
+function narrow(opts: QueryOpts, time: "hour" | "updated_at" | "minute") {
   const filters: readonly Filter[] = [
     { sql: "AND workspace_id = ?", value: opts.workspaceId },
     { sql: "AND sandbox_id = ?", value: opts.sandboxId },

@@ -123,18 +123,18 @@ function faultCode(code: string): FaultCode {
   return code as FaultCode;
 }
 
-function text(row: Row, column: string): string {
+export function text(row: Row, column: string): string {
   const value = row[column];
   if (typeof value !== "string") throw new TypeError(`Cannot read the column ${column}: it is not text`);
   return value;
 }
 
-function textOrNull(row: Row, column: string): string | null {
+export function textOrNull(row: Row, column: string): string | null {
   return row[column] === null ? null : text(row, column);
 }
 
 /** Throws where the number is beyond what a JavaScript number holds exactly: a wrong sum would be worse than none. */
-function integer(row: Row, column: string): number {
+export function integer(row: Row, column: string): number {
   const value = row[column];
   if (typeof value !== "bigint") throw new TypeError(`Cannot read the column ${column}: it is not an integer`);
   const number = Number(value);
@@ -142,6 +142,6 @@ function integer(row: Row, column: string): number {
   return number;
 }
 
-function integerOrNull(row: Row, column: string): number | null {
+export function integerOrNull(row: Row, column: string): number | null {
   return row[column] === null ? null : integer(row, column);
 }

@@ -1,38 +1,31 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { RefusalCount } from "../../domain/ledger.ts";
 import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
-import type { Trace } from "../../domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
+import type { Outbox } from "./outbox.ts";
+import { type Counted, Totals } from "./totals.ts";
 
 /**
- * Every write of usage and traces, for the ledger and the store alike. Each method belongs into a transaction of the
- * caller's: a trace's totals move with its rows or not at all.
+ * Every write of usage rows, for the ledger and the store alike. Each method belongs into a transaction of the caller's:
+ * totals and the outbox move with the rows or not at all.
  */
 export class Rows {
+  readonly #totals: Totals;
+  readonly #outbox: Outbox | null;
   readonly #insertOpen: StatementSync;
   readonly #find: StatementSync;
   readonly #close: StatementSync;
-  readonly #addToTrace: StatementSync;
-  readonly #insertTrace: StatementSync;
-  readonly #touchTrace: StatementSync;
-  readonly #addRefusals: StatementSync;
   readonly #leftOpen: StatementSync;
   readonly #countOpen: StatementSync;
-  readonly #pad: StatementSync;
-  readonly #unpad: StatementSync;
 
-  constructor(db: DatabaseSync) {
+  /** `outbox`: where what changes is noted for shipping; null where nothing is shipped. */
+  constructor(db: DatabaseSync, outbox: Outbox | null) {
+    this.#totals = new Totals(db);
+    this.#outbox = outbox;
     this.#insertOpen = db.prepare(INSERT_OPEN);
     this.#find = db.prepare(FIND);
     this.#close = db.prepare(CLOSE);
-    this.#addToTrace = db.prepare(ADD_TO_TRACE);
-    this.#insertTrace = db.prepare(INSERT_TRACE);
-    this.#touchTrace = db.prepare(TOUCH_TRACE);
-    this.#addRefusals = db.prepare(ADD_REFUSALS);
     this.#leftOpen = db.prepare(LEFT_OPEN);
     this.#countOpen = db.prepare("SELECT count(*) AS open FROM usage WHERE revision = 0");
-    this.#pad = db.prepare("INSERT INTO ledger_probe (padding) VALUES (zeroblob(65536))");
-    this.#unpad = db.prepare("DELETE FROM ledger_probe");
   }
 
   /** Throws where the row is there already. */
@@ -64,21 +57,17 @@ export class Rows {
   }
 
   /**
-   * Writes a closed row over what is there, where that has a lower revision, and moves its trace's totals by the
-   * difference; a missing row and a missing trace are made. Gives back by how much the number of open rows changed.
+   * Writes a closed row over what is there, where that has a lower revision, and moves the totals by the difference; a
+   * missing row and a missing trace are made. Gives back by how much the number of open rows changed.
    */
   applyClosed(row: UsageRow): number {
     const { call, closing, revision } = row;
     const old = this.#find.get(call.workspaceId, call.createdAt, call.id);
     if (old !== undefined && Number(old.revision) >= revision) return 0;
     if (old === undefined) this.insertOpen(call);
+    else if (old.revision !== REVISION.open) this.#totals.uncount(call, countedOf(old));
     this.#closeRow(call, closing, revision);
-    const wasOpen = old === undefined || old.revision === REVISION.open;
-    this.#moveTotals(call, {
-      requests: wasOpen ? 1 : 0,
-      inputTokens: closing.reading.inputTokens - Number(old?.input_tokens ?? 0),
-      outputTokens: closing.reading.outputTokens - Number(old?.output_tokens ?? 0),
-    });
+    this.#totals.count(call, { ...closing.reading, model: closing.reading.servedModel ?? call.requestedModel });
     return old?.revision === REVISION.open ? -1 : 0;
   }
 
@@ -92,37 +81,17 @@ export class Rows {
         sandboxId: String(row.sandbox_id),
         traceId: String(row.trace_id),
         createdAt: Number(row.created_at),
+        provider: String(row.provider),
+        kind: String(row.kind),
       };
       this.#closeRow(key, SWEPT, REVISION.swept);
-      this.#moveTotals(key, { requests: 1, inputTokens: 0, outputTokens: 0 });
+      this.#totals.count(key, { ...EMPTY_READING, model: String(row.requested_model) });
     }
     return leftOpen.length;
   }
 
-  /** Inserts the trace, or moves the one that is there on to `updatedAt`, never back. */
-  joinTrace(trace: Trace): void {
-    this.#touchTrace.run(trace.workspaceId, trace.id, trace.sandboxId, trace.source, trace.createdAt, trace.updatedAt);
-  }
-
-  /** Inserts the trace; one that is there stays as it is. */
-  insertTrace(trace: Trace): void {
-    this.#insertTrace.run(trace.workspaceId, trace.id, trace.sandboxId, trace.source, trace.createdAt, trace.updatedAt);
-  }
-
-  addRefusals(counts: readonly RefusalCount[]): void {
-    for (const { workspaceId, sandboxId, fault, minute, count } of counts) {
-      this.#addRefusals.run(workspaceId, sandboxId, fault, minute, count);
-    }
-  }
-
   countOpen(): number {
     return Number(this.#countOpen.get()?.open);
-  }
-
-  /** A write that needs new pages, as real ones do, and leaves nothing behind. */
-  probe(): void {
-    this.#pad.run();
-    this.#unpad.run();
   }
 
   #closeRow(key: RowKey, closing: Closing, revision: number): void {
@@ -155,25 +124,11 @@ export class Rows {
       key.createdAt,
       key.id,
     );
-  }
-
-  #moveTotals(row: RowKey & RowTrace, by: Difference): void {
-    const { workspaceId, traceId } = row;
-    const isKnown = () => this.#addToTrace.run(by.requests, by.inputTokens, by.outputTokens, workspaceId, traceId).changes !== 0;
-    if (isKnown()) return;
-    this.#insertTrace.run(workspaceId, traceId, row.sandboxId, "auto", row.createdAt, row.createdAt);
-    isKnown();
+    this.#outbox?.addRow(key);
   }
 }
 
 type RowKey = Pick<OpenCall, "id" | "workspaceId" | "createdAt">;
-type RowTrace = Pick<OpenCall, "sandboxId" | "traceId">;
-
-interface Difference {
-  readonly requests: number;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-}
 
 const SWEPT: Closing = {
   ending: "unknown",
@@ -184,6 +139,17 @@ const SWEPT: Closing = {
   ttft: null,
   reading: EMPTY_READING,
 };
+
+/** What a row that is being replaced was counted as. */
+function countedOf(row: Record<string, unknown>): Counted {
+  return {
+    model: String(row.model),
+    inputTokens: Number(row.input_tokens),
+    outputTokens: Number(row.output_tokens),
+    cacheCreationInputTokens: Number(row.cache_creation_input_tokens),
+    cacheReadInputTokens: Number(row.cache_read_input_tokens),
+  };
+}
 
 function whole(milliseconds: number | null): number | null {
   return milliseconds === null ? null : Math.round(milliseconds);
@@ -202,7 +168,13 @@ const INSERT_OPEN = `
   ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 const FIND = `
-  SELECT revision, input_tokens, output_tokens
+  SELECT
+    revision,
+    coalesce(served_model, requested_model) AS model,
+    input_tokens,
+    output_tokens,
+    cache_creation_input_tokens,
+    cache_read_input_tokens
   FROM usage
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
@@ -233,31 +205,8 @@ const CLOSE = `
     iterations = ?
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
-const ADD_TO_TRACE = `
-  UPDATE traces SET
-    request_count = request_count + ?,
-    total_input_tokens = total_input_tokens + ?,
-    total_output_tokens = total_output_tokens + ?
-  WHERE workspace_id = ? AND id = ?`;
-
-const INSERT_TRACE = `
-  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
-  VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT DO NOTHING`;
-
-const TOUCH_TRACE = `
-  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
-  VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT (workspace_id, id) DO UPDATE SET updated_at = excluded.updated_at
-  WHERE excluded.updated_at > updated_at`;
-
-const ADD_REFUSALS = `
-  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, count)
-  VALUES (?, ?, ?, ?, ?)
-  ON CONFLICT (workspace_id, sandbox_id, minute, fault) DO UPDATE SET count = count + excluded.count`;
-
 const LEFT_OPEN = `
-  SELECT id, workspace_id, sandbox_id, trace_id, created_at
+  SELECT id, workspace_id, sandbox_id, trace_id, created_at, provider, kind, requested_model
   FROM usage
   WHERE revision = 0 AND instance_id <> ?
   LIMIT ?`;

@@ -1,3 +1,4 @@
+import type { JournalCare } from "../../domain/journal.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { AskMessage, OpenMessage, Reply, Verb, Verbs } from "./protocol.ts";
@@ -9,18 +10,24 @@ export const CHECKPOINT_MS = 250;
  * The store on a Worker with a connection of its own: however long a query takes, the event loop goes on. Questions are
  * answered one after the other. The schema must be up to date. Rejects with SQLite's error where the file cannot be used.
  */
-export async function openSqliteStore(options: OpenMessage): Promise<Store & Tokens> {
+export async function openSqliteStore(options: OpenMessage): Promise<Store & Tokens & JournalCare> {
   const link = new WorkerLink(options);
   await link.start();
   const ask = <V extends Verb>(verb: V) => (...args: Parameters<Verbs[V]>) => link.ask(verb, args);
   return {
     recordUsage: ask("recordUsage"),
+    recordTraces: ask("recordTraces"),
+    recordRefusals: ask("recordRefusals"),
     getOrCreateTrace: ask("getOrCreateTrace"),
     updateTraceActivity: ask("updateTraceActivity"),
     queryUsage: ask("queryUsage"),
     queryTraces: ask("queryTraces"),
     getTraceDetail: ask("getTraceDetail"),
     queryRefusals: ask("queryRefusals"),
+    dropMonths: ask("dropMonths"),
+    makeReady: ask("makeReady"),
+    prune: ask("prune"),
+    reship: ask("reship"),
     createToken: ask("createToken"),
     findToken: ask("findToken"),
     listTokens: ask("listTokens"),

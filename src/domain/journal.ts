@@ -1,0 +1,61 @@
+import type { RefusalCount } from "./ledger.ts";
+import type { Trace } from "./trace.ts";
+import type { UsageRow } from "./usage.ts";
+
+/** What is to be shipped next; `upTo` marks it, so that what changes meanwhile is shipped again. */
+export interface Shipment {
+  readonly rows: readonly UsageRow[];
+  readonly traces: readonly Trace[];
+  readonly refusals: readonly RefusalCount[];
+  readonly upTo: ShipmentMarks;
+}
+
+/** Changes of the journal are numbered; everything in the shipment has a number up to these. */
+export interface ShipmentMarks {
+  readonly rows: number;
+  readonly traces: number;
+  readonly refusals: number;
+}
+
+/** How far the shared database is behind. */
+export interface Backlog {
+  /** Closed rows that are still to be shipped, those set aside not among them. */
+  readonly rows: number;
+  /** Admission of the oldest of them, milliseconds since the epoch; null where there is none. */
+  readonly oldestCreatedAt: number | null;
+  /** Rows that the shared database refuses for their own sake. */
+  readonly setAside: number;
+}
+
+/**
+ * The ledger's other side: what has been recorded on this machine and is to be shipped to the shared database. Not on the
+ * hot path: every method blocks its thread until it is committed, and throws the technology's own error.
+ */
+export interface Journal {
+  /** Tells this journal's counters from those of others; lives and dies with its file. */
+  readonly id: string;
+  /** The oldest of what is to be shipped: at most `most` rows, and as many traces and counters. */
+  readonly unshipped: (most: number) => Shipment;
+  /** The shipment has arrived; rows of it that are `setAside` have not. */
+  readonly shipped: (shipment: Shipment, setAside: readonly SetAside[]) => void;
+  /** Queues again what was set aside. Gives back how many rows. */
+  readonly retrySetAside: () => number;
+  readonly backlog: () => Backlog;
+}
+
+export interface SetAside {
+  readonly row: UsageRow;
+  /** The database's words. */
+  readonly reason: string;
+}
+
+/** What is done to a journal now and then, off the hot path. */
+export interface JournalCare {
+  /**
+   * Deletes some of what was recorded before `before` and has been shipped, the oldest first. Resolves to whether more is left.
+   * What is still to be shipped, or set aside, stays whatever its age.
+   */
+  readonly prune: (before: number) => Promise<boolean>;
+  /** Queues everything that was recorded from `since` on to be shipped once more. Resolves to how many rows that are. */
+  readonly reship: (since: number) => Promise<number>;
+}

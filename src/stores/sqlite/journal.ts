@@ -1,0 +1,140 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { Backlog, Journal, SetAside, Shipment } from "../../domain/journal.ts";
+import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
+import { refusalOf, type Row, traceOf } from "./readings.ts";
+import { usageRowOf } from "./usage_row.ts";
+
+/** How long a write waits for the ledger's transactions, which take milliseconds. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+export interface OpenJournal extends Journal {
+  readonly close: () => void;
+}
+
+/** Opens the journal of a database whose schema is up to date, on a connection of its own. Throws SQLite's own error. */
+export function openJournal(path: string, options: { readonly synchronous: Synchronous }): OpenJournal {
+  const { synchronous } = options;
+  const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 8_000 });
+  try {
+    return new SqliteJournal(db);
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+class SqliteJournal implements OpenJournal {
+  readonly id: string;
+  readonly #db: DatabaseSync;
+  readonly #rows: StatementSync;
+  readonly #traces: StatementSync;
+  readonly #refusals: StatementSync;
+  readonly #clear: Readonly<Record<"rows" | "traces" | "refusals", StatementSync>>;
+  readonly #setAside: StatementSync;
+  readonly #unsetAside: StatementSync;
+  readonly #retry: StatementSync;
+  readonly #backlog: StatementSync;
+  /** Rows may be set aside: only then those that arrive are looked for there. */
+  #hasSetAside: boolean;
+
+  constructor(db: DatabaseSync) {
+    this.#db = db;
+    this.id = String(db.prepare("SELECT id FROM journal").get()?.id);
+    [this.#rows, this.#traces, this.#refusals] = [ROWS, TRACES, REFUSALS].map((sql) => readingBigInts(db, sql)) as [
+      StatementSync,
+      StatementSync,
+      StatementSync,
+    ];
+    this.#clear = {
+      rows: db.prepare("DELETE FROM unshipped_usage WHERE number <= ?"),
+      traces: db.prepare("DELETE FROM unshipped_traces WHERE number <= ?"),
+      refusals: db.prepare("DELETE FROM unshipped_refusals WHERE number <= ?"),
+    };
+    this.#setAside = db.prepare("INSERT OR REPLACE INTO set_aside (workspace_id, created_at, id, reason) VALUES (?, ?, ?, ?)");
+    this.#unsetAside = db.prepare("DELETE FROM set_aside WHERE workspace_id = ? AND created_at = ? AND id = ?");
+    this.#retry = db.prepare(RETRY);
+    this.#backlog = db.prepare(BACKLOG);
+    this.#hasSetAside = this.backlog().setAside > 0;
+  }
+
+  unshipped(most: number): Shipment {
+    const [rows, traces, refusals] = [this.#rows.all(most), this.#traces.all(most), this.#refusals.all(most)];
+    return {
+      rows: rows.map(usageRowOf),
+      traces: traces.map(traceOf),
+      refusals: refusals.map(refusalOf),
+      upTo: { rows: lastNumber(rows), traces: lastNumber(traces), refusals: lastNumber(refusals) },
+    };
+  }
+
+  shipped({ rows, upTo }: Shipment, setAside: readonly SetAside[]): void {
+    inTransaction(this.#db, () => {
+      this.#clear.rows.run(upTo.rows);
+      this.#clear.traces.run(upTo.traces);
+      this.#clear.refusals.run(upTo.refusals);
+      if (this.#hasSetAside) { for (const { call } of rows) this.#unsetAside.run(call.workspaceId, call.createdAt, call.id); }
+      for (const { row: { call }, reason } of setAside) {
+        this.#setAside.run(call.workspaceId, call.createdAt, call.id, reason);
+      }
+    });
+    this.#hasSetAside = this.#hasSetAside ? this.backlog().setAside > 0 : setAside.length > 0;
+  }
+
+  retrySetAside(): number {
+    if (!this.#hasSetAside) return 0;
+    return Number(inTransaction(this.#db, () => this.#retry.run()).changes);
+  }
+
+  backlog(): Backlog {
+    const { rows, oldest, set_aside } = this.#backlog.get() ?? {};
+    return { rows: Number(rows), oldestCreatedAt: oldest === null ? null : Number(oldest), setAside: Number(set_aside) };
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+function readingBigInts(db: DatabaseSync, sql: string): StatementSync {
+  const statement = db.prepare(sql);
+  statement.setReadBigInts(true);
+  return statement;
+}
+
+/** Zero where there is none: numbers begin with one. */
+function lastNumber(rows: readonly Row[]): number {
+  return Number(rows.at(-1)?.number ?? 0);
+}
+
+const ROWS = `
+  SELECT u.*, o.number
+  FROM unshipped_usage AS o
+  JOIN usage AS u ON u.workspace_id = o.workspace_id AND u.created_at = o.created_at AND u.id = o.id
+  ORDER BY o.number
+  LIMIT ?`;
+
+const TRACES = `
+  SELECT t.*, o.number
+  FROM unshipped_traces AS o
+  JOIN traces AS t ON t.workspace_id = o.workspace_id AND t.id = o.id
+  ORDER BY o.number
+  LIMIT ?`;
+
+const REFUSALS = `
+  SELECT r.*, o.number
+  FROM unshipped_refusals AS o
+  JOIN refusals AS r
+    ON r.workspace_id = o.workspace_id AND r.sandbox_id = o.sandbox_id AND r.minute = o.minute AND r.fault = o.fault
+    AND r.journal_id = (SELECT id FROM journal)
+  ORDER BY o.number
+  LIMIT ?`;
+
+const RETRY = `
+  INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id)
+  SELECT workspace_id, created_at, id FROM set_aside`;
+
+const BACKLOG = `
+  SELECT
+    (SELECT count(*) FROM unshipped_usage)                                              AS rows,
+    (SELECT created_at FROM unshipped_usage ORDER BY number LIMIT 1)                    AS oldest,
+    (SELECT count(*) FROM set_aside)                                                    AS set_aside`;

@@ -1,0 +1,87 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { hourStart } from "../../domain/calendar.ts";
+import type { OpenCall } from "../../domain/usage.ts";
+
+/** What of a closed row stands in the totals. */
+export interface Counted {
+  /** The served model, or the requested one where no answer named one. */
+  readonly model: string;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  readonly cacheCreationInputTokens: number;
+  readonly cacheReadInputTokens: number;
+}
+
+/** Of a call, what says in which totals it stands. */
+export type CountedCall = Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider"> & {
+  readonly kind: string;
+};
+
+/** The totals of traces and hours. Each method belongs into the transaction that writes the row. */
+export class Totals {
+  readonly #addToTrace: StatementSync;
+  readonly #insertTrace: StatementSync;
+  readonly #addToHour: StatementSync;
+
+  constructor(db: DatabaseSync) {
+    this.#addToTrace = db.prepare(ADD_TO_TRACE);
+    this.#insertTrace = db.prepare(INSERT_TRACE);
+    this.#addToHour = db.prepare(ADD_TO_HOUR);
+  }
+
+  /** A row was closed. A missing trace is made. */
+  count(call: CountedCall, counted: Counted): void {
+    this.#move(call, { counted, sign: 1 });
+  }
+
+  /** A closed row is being replaced. */
+  uncount(call: CountedCall, counted: Counted): void {
+    this.#move(call, { counted, sign: -1 });
+  }
+
+  #move(call: CountedCall, { counted, sign }: { readonly counted: Counted; readonly sign: 1 | -1 }): void {
+    const [input, output] = [sign * counted.inputTokens, sign * counted.outputTokens];
+    const isKnown = () => this.#addToTrace.run(sign, input, output, call.workspaceId, call.traceId).changes !== 0;
+    if (!isKnown()) {
+      this.#insertTrace.run(call.workspaceId, call.traceId, call.sandboxId, "auto", call.createdAt, call.createdAt);
+      isKnown();
+    }
+    this.#addToHour.run(
+      call.workspaceId,
+      hourStart(call.createdAt),
+      call.sandboxId,
+      call.provider,
+      counted.model,
+      call.kind,
+      sign,
+      input,
+      output,
+      sign * counted.cacheCreationInputTokens,
+      sign * counted.cacheReadInputTokens,
+    );
+  }
+}
+
+const ADD_TO_TRACE = `
+  UPDATE traces SET
+    request_count = request_count + ?,
+    total_input_tokens = total_input_tokens + ?,
+    total_output_tokens = total_output_tokens + ?
+  WHERE workspace_id = ? AND id = ?`;
+
+const INSERT_TRACE = `
+  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
+  VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT DO NOTHING`;
+
+const ADD_TO_HOUR = `
+  INSERT INTO usage_hours (
+    workspace_id, hour, sandbox_id, provider, model, kind,
+    request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
+    request_count = request_count + excluded.request_count,
+    input_tokens = input_tokens + excluded.input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens,
+    cache_creation_input_tokens = cache_creation_input_tokens + excluded.cache_creation_input_tokens,
+    cache_read_input_tokens = cache_read_input_tokens + excluded.cache_read_input_tokens`;

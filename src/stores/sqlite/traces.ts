@@ -1,0 +1,74 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { RefusalCount } from "../../domain/ledger.ts";
+import type { Trace } from "../../domain/trace.ts";
+import type { Outbox } from "./outbox.ts";
+
+/** Every write of traces and refusals besides their totals. Each method belongs into a transaction of the caller's. */
+export class Traces {
+  readonly #outbox: Outbox | null;
+  readonly #insert: StatementSync;
+  readonly #join: StatementSync;
+  readonly #addRefusals: StatementSync;
+  readonly #setRefusals: StatementSync;
+
+  /** `outbox` as in `Rows`. */
+  constructor(db: DatabaseSync, outbox: Outbox | null) {
+    this.#outbox = outbox;
+    this.#insert = db.prepare(INSERT);
+    this.#join = db.prepare(JOIN);
+    this.#addRefusals = db.prepare(ADD_REFUSALS);
+    this.#setRefusals = db.prepare(SET_REFUSALS);
+  }
+
+  /** Inserts the trace, or moves the one that is there on to `updatedAt`, never back. */
+  join(trace: Trace): void {
+    const { changes } = this.#join.run(...valuesOf(trace));
+    if (changes !== 0) this.#outbox?.addTrace(trace);
+  }
+
+  /** Inserts the trace; one that is there stays as it is. */
+  insert(trace: Trace): void {
+    this.#insert.run(...valuesOf(trace));
+  }
+
+  /** Adds to this journal's own counters. */
+  addRefusals(counts: readonly RefusalCount[]): void {
+    for (const refusal of counts) {
+      const { workspaceId, sandboxId, fault, minute, count } = refusal;
+      this.#addRefusals.run(workspaceId, sandboxId, fault, minute, count);
+      this.#outbox?.addRefusal(refusal);
+    }
+  }
+
+  /** Sets another journal's counters, never lower. */
+  setRefusals(counts: readonly RefusalCount[], journalId: string): void {
+    for (const { workspaceId, sandboxId, fault, minute, count } of counts) {
+      this.#setRefusals.run(workspaceId, sandboxId, fault, minute, journalId, count);
+    }
+  }
+}
+
+function valuesOf({ workspaceId, id, sandboxId, source, createdAt, updatedAt }: Trace) {
+  return [workspaceId, id, sandboxId, source, createdAt, updatedAt] as const;
+}
+
+const INSERT = `
+  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
+  VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT DO NOTHING`;
+
+const JOIN = `
+  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
+  VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT (workspace_id, id) DO UPDATE SET updated_at = excluded.updated_at
+  WHERE excluded.updated_at > updated_at`;
+
+const ADD_REFUSALS = `
+  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
+  VALUES (?, ?, ?, ?, (SELECT id FROM journal), ?)
+  ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = count + excluded.count`;
+
+const SET_REFUSALS = `
+  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
+  VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = max(count, excluded.count)`;
