@@ -8,6 +8,7 @@ import type { Arrival, World } from "./world.ts";
 export class Recorder {
   readonly call: OpenCall;
   readonly #world: World;
+  readonly #hidesModel: boolean;
   readonly #openedAt: number;
   /** What the proxy itself has added so far, milliseconds. */
   #overheadMs: number;
@@ -20,6 +21,7 @@ export class Recorder {
   constructor(call: OpenCall, options: { readonly arrival: Arrival; readonly asked: Asked; readonly world: World }) {
     this.call = call;
     this.#world = options.world;
+    this.#hidesModel = options.asked.hidesModel;
     this.#openedAt = options.world.elapsed();
     this.#overheadMs = this.#openedAt - options.arrival.arrivedAt - options.asked.arrivalMs;
   }
@@ -66,7 +68,7 @@ export class Recorder {
       upstreamRequestId: this.#upstreamRequestId,
       duration: this.#sinceOpened(),
       ttft: this.#ttft,
-      reading: estimated(known, { trust, provider: world.provider }),
+      reading: this.#toKeep(estimated(known, { trust, provider: world.provider })),
     };
     const asked = world.elapsed();
     try {
@@ -76,6 +78,10 @@ export class Recorder {
       world.observe.callEnded(call, closing, { overheadMs: this.#overheadMs });
       this.#settled.resolve();
     }
+  }
+
+  #toKeep(reading: Reading): Reading {
+    return this.#hidesModel ? { ...reading, servedModel: null, iterations: [] } : reading;
   }
 
   #sinceOpened(): number {
