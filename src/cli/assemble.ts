@@ -48,7 +48,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   const logger = newLogger(config.logLevel, {
     write: machine.writeLog,
     now,
-    secrets: () => [secrets.credential.value, secrets.adminToken ?? keptToken],
+    secrets: () => [secrets.credential.secret, secrets.adminToken ?? keptToken],
   });
   const traffic = new Traffic();
   const budget = new ByteBudget({

@@ -177,8 +177,9 @@ function readCredential(reader: EnvironmentReader): Credential {
   }
   const key = reader.read("ANTHROPIC_API_KEY");
   const token = reader.read("ANTHROPIC_AUTH_TOKEN");
-  if (key !== null) return { header: "x-api-key", value: key, id: `api-key-${fingerprint(key)}` };
-  return { header: "authorization", value: `Bearer ${token ?? ""}`, id: `auth-token-${fingerprint(token ?? "")}` };
+  if (key !== null) return { header: "x-api-key", value: key, secret: key, id: `api-key-${fingerprint(key)}` };
+  const secret = token ?? "";
+  return { header: "authorization", value: `Bearer ${secret}`, secret, id: `auth-token-${fingerprint(secret)}` };
 }
 
 /** Tells two credentials apart in rows and logs; 32 bits of a hash say nothing of the key. */

@@ -10,6 +10,8 @@ export interface Part {
 export interface Credential {
   readonly header: string;
   readonly value: string;
+  /** The part of `value` that nobody else may see. */
+  readonly secret: string;
   /** Names the credential in rows and logs without being it. */
   readonly id: string;
 }

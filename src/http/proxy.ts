@@ -6,7 +6,7 @@ import { assertAllowed, pass, type Passage } from "../journey/pass.ts";
 import { assertPlainMethod, plainTarget, rawPath, unknownPath } from "../journey/target.ts";
 import type { Arrival, World } from "../journey/world.ts";
 import { mountHealth } from "./health.ts";
-import { refusalResponse, REQUEST_ID_HEADER } from "./refusal.ts";
+import { refusalResponse } from "./refusal.ts";
 
 const MB = 1024 * 1024;
 
@@ -16,6 +16,9 @@ const MODELS: Passage = { name: "models", maxBodyBytes: 32 * MB, joinsTrace: fal
 const BATCHES: Passage = { name: "batches", maxBodyBytes: 256 * MB, joinsTrace: false };
 const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: false };
 const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false };
+
+/** On every answer that the proxy makes or passes. */
+const REQUEST_ID_HEADER = "x-llmproxy-request-id";
 
 /** `Deno.serve`'s word of a request: `completed` settles when the answer has been delivered or the client has gone. */
 export interface Delivery {
@@ -33,28 +36,36 @@ export interface ProxyDeps {
 /** What sandboxes reach. Nothing administrative answers here. */
 export function proxyHandler(deps: ProxyDeps): (request: Request, delivery: Delivery) => Response | Promise<Response> {
   const app = proxyApp(deps);
-  return (request, delivery) => app.fetch(request, delivery);
+  return async (request, { completed }) => {
+    const requestId = generateRequestId(deps.world.newId);
+    const response = await app.fetch(request, { completed, requestId });
+    response.headers.set(REQUEST_ID_HEADER, requestId);
+    return response;
+  };
 }
 
-function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Delivery }> {
+/** What a route is told of a request besides the request itself. */
+interface Call extends Delivery {
+  readonly requestId: string;
+}
+
+function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   const { world } = deps;
-  const app = new Hono<{ Bindings: Delivery }>({ getPath: rawPath });
+  const app = new Hono<{ Bindings: Call }>({ getPath: rawPath });
 
   async function answer(
-    context: { readonly req: { readonly raw: Request }; readonly env: Delivery },
+    context: { readonly req: { readonly raw: Request }; readonly env: Call },
     go: (arrival: Arrival) => Promise<Response>,
   ): Promise<Response> {
-    const requestId = generateRequestId(world.newId);
+    const { requestId, completed } = context.env;
     const request = context.req.raw;
-    world.traffic.follow(context.env.completed);
+    world.traffic.follow(completed);
     let arrival: Arrival | null = null;
     try {
       assertPlainMethod(request);
       arrival = { requestId, request, target: plainTarget(request), arrivedAt: world.elapsed(), sandbox: null };
       world.traffic.assertOpen();
-      const response = await go(arrival);
-      response.headers.set(REQUEST_ID_HEADER, requestId);
-      return response;
+      return await go(arrival);
     } catch (error) {
       const fault = error instanceof Fault
         ? error
@@ -68,7 +79,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Delivery }> {
     }
   }
 
-  const passing = (passage: Passage, isOpen: boolean) => (context: { req: { raw: Request }; env: Delivery }) =>
+  const passing = (passage: Passage, isOpen: boolean) => (context: { req: { raw: Request }; env: Call }) =>
     answer(context, (arrival) => {
       if (!isOpen) assertAllowed(rawPath(arrival.request), deps.allowedPaths);
       return pass(arrival, { passage, over: context.env.completed, world });

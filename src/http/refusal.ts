@@ -1,8 +1,5 @@
 import { type Fault, FAULTS } from "../domain/fault.ts";
 
-/** On every answer that the proxy makes or passes. */
-export const REQUEST_ID_HEADER = "x-llmproxy-request-id";
-
 /**
  * Our own no in Anthropic's error JSON (https://docs.anthropic.com/en/api/errors), so that clients show its text:
  * `{"type":"error","error":{"type","message"},"request_id"}`. `x-should-retry: false` stops clients that would ask again
@@ -13,9 +10,6 @@ export function refusalResponse(fault: Fault, requestId: string): Response {
   const body = { type: "error", error: { type, message: fault.message }, request_id: requestId };
   return Response.json(body, {
     status,
-    headers: {
-      [REQUEST_ID_HEADER]: requestId,
-      ...(retryAfterSeconds === "never" ? { "x-should-retry": "false" } : { "retry-after": String(retryAfterSeconds) }),
-    },
+    headers: retryAfterSeconds === "never" ? { "x-should-retry": "false" } : { "retry-after": String(retryAfterSeconds) },
   });
 }

@@ -3,6 +3,7 @@ import type { OpenCall } from "../domain/usage.ts";
 import type { Credential } from "../domain/provider.ts";
 import { cutClientString } from "../domain/text.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
+import { headersToKeep } from "./discretion.ts";
 import type { Asked } from "./read.ts";
 import type { Arrival, World } from "./world.ts";
 
@@ -28,7 +29,7 @@ export async function admit(
   },
 ): Promise<Admitted> {
   const { sandbox, asked, trace, world } = options;
-  const { headers } = arrival.request;
+  const headers = headersToKeep(arrival.request.headers);
   const call: OpenCall = {
     id: arrival.requestId,
     instanceId: world.instanceId,
@@ -70,7 +71,7 @@ function clientOf(userAgent: string | null): string | null {
   return known?.[1] ?? cutClientString(/^[^\s/]+/.exec(userAgent)?.[0] ?? userAgent);
 }
 
-function named(headers: Headers, name: string): string | null {
+function named(headers: Pick<Headers, "get">, name: string): string | null {
   const value = headers.get(name);
   return value === null || value === "" ? null : cutClientString(value);
 }

@@ -1,11 +1,12 @@
 import { Fault } from "../domain/fault.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
+import { holdsSecret } from "../wire/secrets.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** Finds out whose proxy token the request carries. */
 export async function authenticate(arrival: Arrival, world: World): Promise<Sandbox> {
   const token = tokenOf(arrival.request.headers);
-  if (arrival.target.includes(token)) throw new Fault("unauthenticated", "A proxy token does not belong into the URL.");
+  if (holdsSecret(arrival.target, token)) throw new Fault("unauthenticated", "A proxy token does not belong into the URL.");
   arrival.sandbox = await world.sandboxOf(token);
   return arrival.sandbox;
 }

@@ -3,7 +3,7 @@ import type { Credential } from "../domain/provider.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import type { Ending } from "../domain/usage.ts";
 import { streamOf } from "../wire/body.ts";
-import { forwardedHeaders } from "../wire/headers.ts";
+import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
 import { Silence } from "../wire/silence.ts";
 import { tokenOf } from "./authenticate.ts";
 import type { Asked } from "./read.ts";
@@ -14,6 +14,8 @@ import type { Arrival, World } from "./world.ts";
 /** A call that is upstream: its answer, and how to end it early. */
 export interface Exchange {
   readonly answer: Response;
+  /** With which the answer was paid for. */
+  readonly credential: Credential;
   readonly controller: AbortController;
   /** Listens for the upstream's silence; at it the call is aborted with `SILENT`. */
   readonly silence: Silence;
@@ -30,7 +32,7 @@ export async function forward(
   arrival: Arrival,
   options: { readonly asked: Asked; readonly credential: Credential; readonly recorder: Recorder; readonly world: World },
 ): Promise<Exchange> {
-  const { asked, recorder, world } = options;
+  const { asked, credential, recorder, world } = options;
   const controller = world.traffic.controllerUntil(recorder.settled);
   const silence = new Silence({
     ms: world.upstream.idleMs,
@@ -48,13 +50,13 @@ export async function forward(
   try {
     const answer = await send(arrival, {
       body: streamOf(asked.body),
-      credential: options.credential,
+      credential,
       signal: controller.signal,
       world,
     });
     recorder.answered(answer.status, answer.headers.get(world.provider.requestIdHeader));
-    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential: options.credential, world });
-    return { answer, controller, silence, leave: departure.leave, hasLeft: departure.hasLeft };
+    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
+    return { answer, credential, controller, silence, leave: departure.leave, hasLeft: departure.hasLeft };
   } catch (error) {
     const { ending, fault } = failureOf(controller.signal, error);
     // A ledger that cannot be written keeps the closing and tries again; what is answered here is no completed answer.
@@ -92,6 +94,12 @@ export function send(
     redirect: "manual",
     signal: options.signal,
   });
+}
+
+/** How the upstream's answer goes back: as it came, but never with the operator's credential in a header. */
+export function returned(answer: Response, credential: Credential): ResponseInit {
+  const { status, statusText } = answer;
+  return { status, statusText, headers: returnedHeaders(answer.headers, { secrets: [credential.secret] }) };
 }
 
 /** An upstream 401 is about the operator's credential, so the sandbox gets our 502: its own token is good. */

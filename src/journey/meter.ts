@@ -1,11 +1,10 @@
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
 import type { Ending } from "../domain/usage.ts";
 import { decoderOf } from "../wire/decode.ts";
-import { returnedHeaders } from "../wire/headers.ts";
 import { TopLevelScanner } from "../wire/json_scan.ts";
 import { SseReader } from "../wire/sse.ts";
 import { tap, type Watch } from "../wire/tap.ts";
-import { type Exchange, failureOf } from "./forward.ts";
+import { type Exchange, failureOf, returned } from "./forward.ts";
 import type { Recorder } from "./record.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
 import type { World } from "./world.ts";
@@ -28,7 +27,7 @@ export async function meter(
   options: { readonly recorder: Recorder; readonly world: World },
 ): Promise<Response> {
   const { answer } = exchange;
-  const init = { status: answer.status, statusText: answer.statusText, headers: returnedHeaders(answer.headers) };
+  const init = returned(answer, exchange.credential);
   const reader = readerOf(answer, options);
   if (answer.body === null || NULL_BODY_STATUSES.has(answer.status)) {
     await options.recorder.end(answer.ok ? "completed" : "upstream_error", EMPTY_READING);

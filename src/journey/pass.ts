@@ -1,10 +1,9 @@
 import { Fault } from "../domain/fault.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
-import { returnedHeaders } from "../wire/headers.ts";
 import { authenticate } from "./authenticate.ts";
-import { failureOf, refusedCredential, send } from "./forward.ts";
+import { failureOf, refusedCredential, returned, send } from "./forward.ts";
 import { bodyFault } from "./read.ts";
-import { extractTraceId, traceOf } from "./trace.ts";
+import { traceClueOf, traceOf } from "./trace.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
 import type { Arrival, World } from "./world.ts";
 
@@ -28,7 +27,7 @@ export async function pass(
   const { passage, world } = options;
   const { request } = arrival;
   const sandbox = await authenticate(arrival, world);
-  if (passage.joinsTrace && extractTraceId(request.headers, { userId: null, traceHeader: world.traceHeader }) !== null) {
+  if (passage.joinsTrace && traceClueOf(request.headers, { userId: null, world }) !== null) {
     world.ledger.join(traceOf(request.headers, { userId: null, sandbox, world }))
       .catch((cause) => world.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
@@ -48,11 +47,7 @@ export async function pass(
   });
   if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
   world.observe.passed(arrival.requestId, passage.name, answer.status);
-  return new Response(answer.body, {
-    status: answer.status,
-    statusText: answer.statusText,
-    headers: returnedHeaders(answer.headers),
-  });
+  return new Response(answer.body, returned(answer, credential));
 }
 
 /** Whether an operator's `LLMPROXY_ALLOW_PATHS` names the path: whole segments, or `*` for all. */

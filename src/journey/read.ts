@@ -3,6 +3,8 @@ import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, type BodyProblem, declaredLength, hashRange, type HeldBody, readBody } from "../wire/body.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
+import { tokenOf } from "./authenticate.ts";
+import { unlessToken } from "./discretion.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** The API's own limit for messages and count_tokens, bytes. */
@@ -13,7 +15,10 @@ export interface Asked {
   readonly body: HeldBody;
   /** How long the client took to send its body, milliseconds: not the proxy's doing. */
   readonly arrivalMs: number;
+  /** Empty where there is none, or where it holds the proxy token. */
   readonly requestedModel: string;
+  /** The model holds the proxy token, so that an answer which repeats it does too. */
+  readonly hidesModel: boolean;
   readonly isStreamed: boolean;
   readonly maxTokens: number | null;
   /** `metadata.user_id`, in which Claude Code names its session. */
@@ -43,7 +48,7 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
     const scan = scanner.end();
     const messages = encoding === "" || encoding === "identity" ? scan.found.get("messages") : undefined;
     const messagesHash = messages === undefined ? null : await hashRange(body, messages);
-    return { body, arrivalMs, messagesHash, ...keysOf(scan) };
+    return { body, arrivalMs, messagesHash, ...keysOf(scan, tokenOf(request.headers)) };
   } catch (error) {
     throw bodyFault(error);
   }
@@ -66,12 +71,18 @@ const PROBLEMS: Record<BodyProblem, readonly [FaultCode, string]> = {
 const WANTED = ["model", "stream", "max_tokens", "metadata", "messages"];
 const MAX_VALUE_BYTES = 16 * 1024;
 
-function keysOf({ found }: ScanResult): Pick<Asked, "requestedModel" | "isStreamed" | "maxTokens" | "userId"> {
+function keysOf(
+  { found }: ScanResult,
+  token: string,
+): Pick<Asked, "requestedModel" | "hidesModel" | "isStreamed" | "maxTokens" | "userId"> {
   const model = found.get("model")?.value;
+  const named = typeof model === "string" ? model : "";
+  const kept = unlessToken(named, token);
   const maxTokens = found.get("max_tokens")?.value;
   const userId = (found.get("metadata")?.value as { readonly user_id?: unknown } | null | undefined)?.user_id;
   return {
-    requestedModel: typeof model === "string" ? model : "",
+    requestedModel: kept ?? "",
+    hidesModel: kept === null,
     isStreamed: found.get("stream")?.value === true,
     maxTokens: Number.isSafeInteger(maxTokens) ? maxTokens as number : null,
     userId: typeof userId === "string" ? userId : null,

@@ -10,6 +10,7 @@ export class Recorder {
   readonly #call: OpenCall;
   readonly #isRecorded: boolean;
   readonly #world: World;
+  readonly #hidesModel: boolean;
   readonly #openedAt: number;
   /** What the proxy itself has added so far, milliseconds. */
   #overheadMs: number;
@@ -23,6 +24,7 @@ export class Recorder {
     this.#call = admitted.call;
     this.#isRecorded = admitted.isRecorded;
     this.#world = options.world;
+    this.#hidesModel = options.asked.hidesModel;
     this.#openedAt = options.world.elapsed();
     this.#overheadMs = this.#openedAt - options.arrival.arrivedAt - options.asked.arrivalMs;
   }
@@ -69,7 +71,7 @@ export class Recorder {
       upstreamRequestId: this.#upstreamRequestId,
       duration: this.#sinceOpened(),
       ttft: this.#ttft,
-      reading: estimated(known, { trust, provider: world.provider }),
+      reading: this.#toKeep(estimated(known, { trust, provider: world.provider })),
     };
     const asked = world.elapsed();
     try {
@@ -79,6 +81,10 @@ export class Recorder {
       world.observe.callEnded(call, closing, { overheadMs: this.#overheadMs, isRecorded: this.#isRecorded });
       this.#settled.resolve();
     }
+  }
+
+  #toKeep(reading: Reading): Reading {
+    return this.#hidesModel ? { ...reading, servedModel: null, iterations: [] } : reading;
   }
 
   #sinceOpened(): number {

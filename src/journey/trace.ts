@@ -1,6 +1,8 @@
 import { generateTraceId } from "../domain/ids.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
+import { tokenOf } from "./authenticate.ts";
+import { unlessToken } from "./discretion.ts";
 import type { World } from "./world.ts";
 
 /** Where a trace id was found. */
@@ -15,20 +17,32 @@ export function traceOf(
   options: { readonly userId: string | null; readonly sandbox: Sandbox; readonly world: World },
 ): Trace {
   const { sandbox, world } = options;
-  const clue = extractTraceId(headers, { userId: options.userId, traceHeader: world.traceHeader }) ??
-    { id: generateTraceId(world.newId), source: "auto" };
+  const clue = traceClueOf(headers, options) ?? { id: generateTraceId(world.newId), source: "auto" };
   const now = world.now();
   return { ...clue, sandboxId: sandbox.sandboxId, workspaceId: sandbox.workspaceId, createdAt: now, updatedAt: now };
 }
 
+/** What `extractTraceId` finds in a call that has been authenticated. */
+export function traceClueOf(
+  headers: Headers,
+  { userId, world }: { readonly userId: string | null; readonly world: World },
+): TraceClue | null {
+  return extractTraceId(headers, { userId, traceHeader: world.traceHeader, token: tokenOf(headers) });
+}
+
 /**
  * The trace id that the client named, first that is present: the trace header as given, Claude Code's session, another
- * agent's session. An id that is not 1 to 128 visible ASCII characters is ignored, and so no other is looked for there.
+ * agent's session. An id that is not 1 to 128 visible ASCII characters, or that holds the proxy token, is ignored, and so no
+ * other is looked for there.
  */
 export function extractTraceId(
   headers: Headers,
-  options: { readonly userId: string | null; readonly traceHeader: string },
+  options: { readonly userId: string | null; readonly traceHeader: string; readonly token: string },
 ): TraceClue | null {
+  function traceClue(source: string, id: string | null): TraceClue | null {
+    const kept = unlessToken(id, options.token);
+    return kept !== null && kept.length <= MAX_TRACE_ID_LENGTH && /^[\x21-\x7e]+$/.test(kept) ? { id: kept, source } : null;
+  }
   const named = traceClue("header", headers.get(options.traceHeader));
   if (named !== null) return named;
   for (const [header, source] of SESSION_HEADERS) {
@@ -76,9 +90,4 @@ function claudeCodeSession(userId: string | null): string | null {
 
 function sessionTraceId(session: string | null): string | null {
   return session === null || session === "" ? null : `at-${session}`;
-}
-
-function traceClue(source: string, id: string | null): TraceClue | null {
-  if (id === null || id.length > MAX_TRACE_ID_LENGTH || !/^[\x21-\x7e]+$/.test(id)) return null;
-  return { id, source };
 }

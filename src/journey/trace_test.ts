@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { extractTraceId } from "./trace.ts";
 
 const SESSION = "00000000-0000-4000-8000-000000000001";
+const TOKEN = 'tok/"1"';
 const HEX = "a".repeat(64);
 
 function clue(headers: Record<string, string>, userId: string | null = null) {
-  return extractTraceId(new Headers(headers), { userId, traceHeader: "x-trace-id" });
+  return extractTraceId(new Headers(headers), { userId, traceHeader: "x-trace-id", token: TOKEN });
 }
 
 Deno.test("extractTraceId() takes the trace header as given, before all others", () => {
@@ -51,6 +52,15 @@ Deno.test("extractTraceId() ignores ids that are not 1 to 128 visible ASCII char
   }
   assert.equal(clue({ "x-trace-id": "x".repeat(128) })?.id.length, 128);
   assert.equal(clue({ "x-session-id": "x".repeat(126) }), null);
+});
+
+Deno.test("extractTraceId() ignores ids that hold the proxy token, however they are spelled", () => {
+  for (const bad of [TOKEN, `run-${TOKEN}`, encodeURIComponent(TOKEN)]) {
+    assert.deepEqual(clue({ "x-trace-id": bad, "x-session-id": "ses_1" }), { id: "at-ses_1", source: "opencode" });
+  }
+  assert.equal(clue({ "x-session-id": TOKEN }), null);
+  assert.equal(clue({}, JSON.stringify({ session_id: TOKEN })), null);
+  assert.equal(clue({}, JSON.stringify({ session_id: TOKEN }).replace("tok", "\\u0074ok")), null);
 });
 
 Deno.test("extractTraceId() is not broken by a user id that is rubbish", () => {

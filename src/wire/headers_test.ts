@@ -31,9 +31,14 @@ Deno.test("forwardedHeaders() strips hop-by-hop headers and those that Connectio
 });
 
 Deno.test("forwardedHeaders() drops what is named and whatever holds a secret", () => {
-  const headers = new Headers({ "x-api-key": "tok", "x-copy": "it is tok!", "x-keep": "1" });
-  const out = forwardedHeaders(headers, { drop: ["x-api-key"], secrets: ["tok"] });
+  const headers = new Headers({ "x-api-key": "tOk", "x-copy": "it is tOk!", "x-coded": "%74Ok", "x-tOk": "2", "x-keep": "1" });
+  const out = forwardedHeaders(headers, { drop: ["x-api-key"], secrets: ["tOk"] });
   assert.deepEqual([...out], [["accept-encoding", "identity"], ["x-keep", "1"]]);
+});
+
+Deno.test("returnedHeaders() drops whatever holds a secret", () => {
+  const headers = new Headers({ "x-echo": "x-api-key: key-1", "x-keep": "1" });
+  assert.deepEqual([...returnedHeaders(headers, { secrets: ["key-1"] })], [["x-keep", "1"]]);
 });
 
 Deno.test("returnedHeaders() keeps repeated and framing headers, and strips the hop's own", () => {
@@ -45,6 +50,6 @@ Deno.test("returnedHeaders() keeps repeated and framing headers, and strips the 
   });
   headers.append("set-cookie", "a=1");
   headers.append("set-cookie", "b=2");
-  const out = [...returnedHeaders(headers)];
+  const out = [...returnedHeaders(headers, NOTHING)];
   assert.deepEqual(out, [["content-encoding", "gzip"], ["content-length", "3"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]]);
 });
