@@ -24,28 +24,28 @@ const PROBED_WITHIN_MS = 15_000;
 
 Deno.test("a commit that is delayed delays the client's last bytes, in each way of answering", async () => {
   await using proxy = await startProxy();
-  const calls = await answeredUnderLock(proxy);
+  using calls = await answeredUnderLock(proxy);
   await severalTurns(proxy);
   assert.deepEqual(calls.whole(), [], "an answer was whole before its row was committed");
   assert.ok(proxy.rows().every((row) => row.ending === null));
-  calls.unlock();
+  calls.lock.release();
   assertExactRows(await proxy.closedRows(WAYS.length), await calls.answers);
 });
 
 Deno.test("a commit that is delayed delays the call's way upstream", async () => {
   await using proxy = await startProxy();
   const token = await proxy.token();
-  const unlock = lock(proxy);
+  using lock = new LedgerLock(proxy);
   const asked = callAndRead(proxy.url, { token, text: textOf(0) });
   await severalTurns(proxy);
   assert.deepEqual(proxy.upstream.calls, []);
-  unlock();
+  lock.release();
   assertExactRows(await proxy.closedRows(1), [await asked]);
 });
 
 Deno.test("a commit that fails gives no tidy end and refuses new calls, until a probe succeeds and what was kept is written", async () => {
   await using proxy = await startProxy();
-  const calls = await answeredUnderLock(proxy);
+  using calls = await answeredUnderLock(proxy);
   const broken = await calls.answers;
   assert.deepEqual(calls.whole(), []);
   for (const answer of broken) {
@@ -66,8 +66,11 @@ Deno.test("a commit that fails gives no tidy end and refuses new calls, until a 
   const counting = await fetch(`${proxy.url}/v1/messages/count_tokens`, messageCall(token));
   assert.deepEqual([counting.status, await counting.json()], [200, { input_tokens: "hello".length }]);
 
-  calls.unlock();
-  await waitFor(async () => (await readiness(proxy.url)).status === 200, { what: "a probe to succeed", deadlineMs: PROBED_WITHIN_MS });
+  calls.lock.release();
+  await waitFor(async () => (await readiness(proxy.url)).status === 200, {
+    what: "a probe to succeed",
+    deadlineMs: PROBED_WITHIN_MS,
+  });
   const after = await callAndRead(proxy.url, { token, text: textOf(WAYS.length) });
   const answered = proxy.upstream.calls.filter((call) => call.target === "/v1/messages");
   // What the clients missed is what their rows hold all the same.
@@ -93,20 +96,35 @@ async function answeredUnderLock(proxy: ProxyUnderTest) {
     ),
   );
   await proxy.upstream.waitForCalls(WAYS.length);
-  const unlock = lock(proxy);
+  const lock = new LedgerLock(proxy);
   held.open();
   await waitFor(() => proxy.upstream.calls.every((call) => call.answeredAt !== null), { what: "the upstream's answers" });
-  return { token, answers, unlock, whole: () => texts.filter((text, n) => isWholeMessage(text, WAYS[n]!.stream)) };
+  return {
+    token,
+    answers,
+    lock,
+    /** What has come of the answers that are whole. */
+    whole: () => texts.filter((text, n) => isWholeMessage(text, WAYS[n]!.stream)),
+    [Symbol.dispose]: () => lock.release(),
+  };
 }
 
-/** Keeps the ledger from committing until it is called back. */
-function lock(proxy: ProxyUnderTest): () => void {
-  const other = new DatabaseSync(`${proxy.dataDir}/llmproxy.db`, { timeout: 5_000 });
-  other.exec("BEGIN IMMEDIATE");
-  return () => {
-    other.exec("ROLLBACK");
-    other.close();
-  };
+/** Keeps the ledger from committing, and its proxy from ending, until it is released. */
+class LedgerLock implements Disposable {
+  readonly #other: DatabaseSync;
+
+  constructor(proxy: ProxyUnderTest) {
+    this.#other = new DatabaseSync(`${proxy.dataDir}/llmproxy.db`, { timeout: 5_000 });
+    this.#other.exec("BEGIN IMMEDIATE");
+  }
+
+  release(): void {
+    if (this.#other.isOpen) this.#other.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
 }
 
 /** The proxy has had several turns to do what it must not do: nothing tells of that. */
