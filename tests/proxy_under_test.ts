@@ -146,12 +146,18 @@ export function messageCall(token: string, options: {
   };
 }
 
-/** What came of an answer's body, and the error that broke it off; null where it ended tidily. */
-export async function received(answer: Response): Promise<{ readonly text: string; readonly error: unknown }> {
+/**
+ * What came of an answer's body, and the error that broke it off; null where it ended tidily.
+ * `onText` is told all that has come so far, whenever more has.
+ */
+export async function received(
+  answer: Response,
+  onText: (text: string) => void = () => {},
+): Promise<{ readonly text: string; readonly error: unknown }> {
   const decoder = new TextDecoder();
   let text = "";
   try {
-    for await (const chunk of answer.body ?? []) text += decoder.decode(chunk, { stream: true });
+    for await (const chunk of answer.body ?? []) onText(text += decoder.decode(chunk, { stream: true }));
     return { text, error: null };
   } catch (error) {
     return { text, error: error ?? new Error("broken without a word") };

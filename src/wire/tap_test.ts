@@ -213,3 +213,51 @@ Deno.test("tap() listens for silence only while it waits for the source", async 
   assert.equal(await waiting, "b");
   silence.end();
 });
+
+const SILENCED: readonly (readonly [how: string, watch: Partial<Watch>, end: (from: ReturnType<typeof source>) => void])[] = [
+  ["ends", {}, ({ end }) => end()],
+  ["ends early", { ended: () => Promise.resolve("broken") }, ({ end }) => end()],
+  ["breaks", {}, ({ fail }) => fail(new Error("broken"))],
+  ["is refused by the watch", { look: () => Promise.reject(new Error("refused")) }, ({ send }) => send("b")],
+];
+for (const [how, watch, end] of SILENCED) {
+  Deno.test({
+    name: `tap() leaves no timer behind where the source ${how}`,
+    sanitizeOps: true,
+    async fn() {
+      const from = source();
+      const reader = tap(from.stream, watching(watch), { holdsLast: false, isSized: false, silence: never() }).getReader();
+      const waiting = take(reader).catch(() => null);
+      end(from);
+      assert.equal(await waiting, null);
+    },
+  });
+}
+
+for (const isReading of [false, true]) {
+  for (const departure of ["cancel", "drain"] as const) {
+    Deno.test({
+      name: `tap() leaves no timer behind where the reader goes ${isReading ? "in" : "between"} reading: ${departure}`,
+      sanitizeOps: true,
+      async fn() {
+        const { stream, send, end } = source();
+        const over = Promise.withResolvers<void>();
+        const watch = watching({
+          left: () => departure,
+          ended: () => {
+            over.resolve();
+            return Promise.resolve("tidy");
+          },
+        });
+        const reader = tap(stream, watch, { holdsLast: false, isSized: false, silence: never() }).getReader();
+        send("a");
+        await take(reader);
+        if (isReading) assert.ok(await isPending(reader.read()));
+        await reader.cancel();
+        if (departure === "cancel") return;
+        end();
+        await over.promise;
+      },
+    });
+  }
+}

@@ -1,0 +1,80 @@
+/** Calls of which no two are charged alike, so that a row that is lost, doubled or another's shows in its numbers. */
+import assert from "node:assert/strict";
+import { usageOf } from "./fake_messages.ts";
+import { messageCall, received, type Row } from "./proxy_under_test.ts";
+
+/** What a client saw of one call. */
+export interface SeenAnswer {
+  /** What the user said: `usageOf` it is charged. */
+  readonly text: string;
+  readonly status: number;
+  /** The upstream's id of the message; null where the answer did not come so far. */
+  readonly messageId: string | null;
+  /** The last byte of the message came, whatever became of the connection behind it. */
+  readonly isWhole: boolean;
+  /** What broke the answer off; null where it ended tidily. */
+  readonly error: unknown;
+}
+
+/** A text by whose length, and so by its usage, the call of that number is known. */
+export function textOf(number: number): string {
+  return "x".repeat(number + 1);
+}
+
+export interface MeteredCall {
+  readonly token: string;
+  readonly text: string;
+  /** True unless given. */
+  readonly stream?: boolean;
+  readonly traceId?: string;
+  /** Told all that has come of the answer so far, whenever more has. */
+  readonly onText?: (text: string) => void;
+}
+
+/** Makes one call and reads its answer to the end. Rejects where no answer begins. */
+export async function callAndRead(url: string, call: MeteredCall): Promise<SeenAnswer> {
+  const { token, text, stream = true, traceId, onText } = call;
+  const headers: Record<string, string> = traceId === undefined ? {} : { "x-trace-id": traceId };
+  const answer = await fetch(`${url}/v1/messages`, messageCall(token, { text, stream, headers }));
+  const got = await received(answer, onText);
+  return {
+    text,
+    status: answer.status,
+    messageId: /"id":"(msg_\w+)"/.exec(got.text)?.[1] ?? null,
+    isWhole: isWholeMessage(got.text, stream),
+    error: got.error,
+  };
+}
+
+/** All of a message has come: its JSON, or the event that ends its stream. */
+export function isWholeMessage(text: string, isStreamed: boolean): boolean {
+  if (isStreamed) return text.endsWith('data: {"type":"message_stop"}\n\n');
+  try {
+    return JSON.parse(text).type === "message";
+  } catch {
+    return false;
+  }
+}
+
+/** Each answer is whole and has exactly one row, which charges exactly what the upstream charged; there is no other row. */
+export function assertExactRows(rows: readonly Row[], answers: readonly SeenAnswer[]): void {
+  for (const answer of answers) {
+    assert.deepEqual([answer.status, answer.isWhole, answer.error], [200, true, null], `the answer to ${answer.text.length}`);
+  }
+  const charged = (messageId: unknown, counts: readonly unknown[]) => JSON.stringify([messageId, ...counts]);
+  assert.deepEqual(
+    rows.map((row) => charged(row.message_id, [row.ending, row.trust, ...countsOf(row)])).sort(),
+    answers.map(({ messageId, text }) => charged(messageId, ["completed", "exact", ...countsOfText(text)])).sort(),
+  );
+  assert.equal(new Set(rows.map((row) => row.id)).size, answers.length);
+  assert.equal(new Set(rows.map((row) => row.message_id)).size, answers.length);
+}
+
+export function countsOf(row: Row): readonly unknown[] {
+  return [row.input_tokens, row.output_tokens, row.cache_creation_input_tokens, row.cache_read_input_tokens];
+}
+
+export function countsOfText(text: string): readonly unknown[] {
+  const usage = usageOf(text);
+  return [usage.input_tokens, usage.output_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens];
+}
