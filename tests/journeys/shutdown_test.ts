@@ -80,12 +80,12 @@ for (const [when, [lead, drain], then] of CUTS) {
       await draining(proxy);
       if (lead === "0") await refusesConnections(proxy.url);
       if (then === "signal") proxy.kill("SIGINT");
+      assert.equal((await proxy.exited()).code, 0);
       for (const answer of await running) {
         assert.deepEqual([answer.status, answer.isWhole], [200, false]);
         assert.ok(answer.error instanceof Error, "a cut stream ended tidily");
       }
       for (const answer of await unanswered) assert.equal(answer.status, 503);
-      assert.equal((await proxy.exited()).code, 0);
 
       const rows = proxy.rows();
       assert.deepEqual(
