@@ -14,6 +14,9 @@ const IS_TEXT =
 /** Written apart so that this file does not trip over itself. */
 const FORBIDDEN_TEXT = ["/wo" + "rk/", "/ro" + "ot/", "/tmp/" + "bin", "registry." + "npmjs", "jsr" + ".io"];
 
+/** The second has what only a test of last resort downloads. */
+const DENO_JSON_FOLDERS = ["", "tests/embedded_postgres/"];
+
 const files = listFiles("");
 const sources = files.filter((path) => path.startsWith("src/"));
 
@@ -108,17 +111,19 @@ Deno.test("every document links only to files that are there", () => {
 
 Deno.test("DECISIONS.md says of every dependency why it is there", () => {
   const text = read("DECISIONS.md");
-  const packages = Object.values(denoJson().imports).map((target) => target.match(/^npm:((?:@[^/]+\/)?[^@/]+)/)?.[1] ?? target);
+  const packages = Object.values(imports()).map((target) => target.match(/^npm:((?:@[^/]+\/)?[^@/]+)/)?.[1] ?? target);
   assert.deepEqual(packages.filter((name) => !text.includes(name)), []);
 });
 
 Deno.test("deno.json takes its dependencies from npm alone, each in one exact version", () => {
-  for (const [name, target] of Object.entries(denoJson().imports)) {
+  for (const [name, target] of Object.entries(imports())) {
     assert.match(target, /^npm:(@[\w.-]+\/)?[\w.-]+@\d+\.\d+\.\d+(-[\w.]+)?$/, name);
   }
-  const locked = JSON.parse(read("deno.lock"));
-  assert.deepEqual([locked.jsr, locked.remote], [undefined, undefined]);
-  assert.equal(denoJson().lock.frozen, true);
+  for (const folder of DENO_JSON_FOLDERS) {
+    const locked = JSON.parse(read(`${folder}deno.lock`));
+    assert.deepEqual([locked.jsr, locked.remote], [undefined, undefined]);
+    assert.equal(denoJson(folder).lock.frozen, true);
+  }
   assert.ok(!exists("package.json"), "with a package.json, npx deno task runs the npm shim as JavaScript");
 });
 
@@ -153,8 +158,12 @@ interface DenoJson {
   readonly lock: { readonly frozen: boolean };
 }
 
-function denoJson(): DenoJson {
-  return JSON.parse(read("deno.json"));
+function denoJson(folder = ""): DenoJson {
+  return JSON.parse(read(`${folder}deno.json`));
+}
+
+function imports(): Readonly<Record<string, string>> {
+  return Object.assign({}, ...DENO_JSON_FOLDERS.map((folder) => denoJson(folder).imports));
 }
 
 function read(path: string): string {

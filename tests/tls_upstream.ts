@@ -82,7 +82,7 @@ function stream(
 }
 
 /** A CA and a certificate of localhost that it signed: a certificate that is its own CA is refused as a server's. */
-async function certificates(): Promise<{ readonly caPem: string; readonly key: string; readonly cert: string }> {
+export async function certificates(): Promise<{ readonly caPem: string; readonly key: string; readonly cert: string }> {
   const ca = await generate([{ name: "commonName", value: "llmproxy test CA" }], {
     algorithm: "sha256",
     extensions: [

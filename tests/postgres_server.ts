@@ -1,0 +1,217 @@
+/** A real PostgreSQL server for tests, on loopback. It ends with the process that started it, however that ends. */
+import postgres from "postgres";
+import { makeFolder, type PostgresFolder, type PostgresProcess, run, startPostgresProcess } from "./postgres_process.ts";
+import { postgresPrograms } from "./postgres_programs.ts";
+import { certificates } from "./tls_upstream.ts";
+
+/** Below the ports that systems give to clients, so that a server that is down finds its port free when it starts again. */
+const PORTS = { from: 20_000, to: 30_000 };
+const PORT_TRIES = 20;
+const USER = "postgres";
+const PASSWORD = "in-tests-only";
+
+export type Row = Readonly<Record<string, unknown>>;
+
+export interface PostgresOptions {
+  /** Never that of `TEST_POSTGRES_URL`: for a test that stops, kills or freezes its server. */
+  readonly own?: boolean;
+  /** Takes TLS connections only, with a certificate for localhost and 127.0.0.1 that `caPem` signed. Always a server of its own. */
+  readonly ssl?: boolean;
+  /** Of postgresql.conf, such as `{max_connections: "10"}`. Always a server of its own. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** Databases on a server. */
+export interface PostgresDatabases extends AsyncDisposable {
+  /** A fresh, empty database: `postgres://user:password@127.0.0.1:port/name`. */
+  readonly url: string;
+  /** The URL of another fresh, empty one. */
+  newDatabase(): Promise<string>;
+  /** Runs SQL over a connection of its own; gives its rows. Several statements give the rows of each, one array a statement. */
+  psql(sql: string, url?: string): Promise<Row[]>;
+  /** Ends everybody else's connections (57P01); gives how many there were. */
+  cutConnections(): Promise<number>;
+}
+
+/**
+ * With `TEST_POSTGRES_URL` the verbs of a server's life throw, as they do where it is not running;
+ * a test that calls them asks for `own`.
+ */
+export interface PostgresServer extends PostgresDatabases {
+  /** PEM; null without `ssl`. */
+  readonly caPem: string | null;
+  readonly port: number;
+  /** Fast, in order: connections end with 57P01. */
+  stop(): Promise<void>;
+  /** SIGKILL for every process of it. */
+  kill(): Promise<void>;
+  /** SIGSTOP for every process of it: connections stay open and silent; the kernel still takes new ones. */
+  freeze(): Promise<void>;
+  thaw(): Promise<void>;
+  /** Again, with the same folder and port; recovers what a crash left. */
+  start(): Promise<void>;
+  /** Its log since the last start. */
+  log(): string;
+}
+
+/**
+ * The server of `TEST_POSTGRES_URL` (its user must be allowed to create databases, which are dropped in the end), else one of its
+ * own in a temporary folder. Throws where neither can be had, saying what to install; tests never skip for that.
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const shared = Deno.env.get("TEST_POSTGRES_URL");
+  const { own = false, ssl = false, settings } = options;
+  if (shared === undefined || shared === "" || own || ssl || settings !== undefined) return await startOwn(ssl, settings ?? {});
+  const databases = await databasesOn(shared, null);
+  return {
+    ...databases,
+    caPem: null,
+    port: Number(new URL(shared).port || 5432),
+    stop: refuse,
+    kill: refuse,
+    freeze: refuse,
+    thaw: refuse,
+    start: refuse,
+    log: () => "",
+    [Symbol.asyncDispose]: () => databases[Symbol.asyncDispose](),
+  };
+}
+
+function refuse(): Promise<void> {
+  return Promise.reject(new Error("Cannot do this to the server of TEST_POSTGRES_URL: ask for startPostgres({ own: true })"));
+}
+
+async function startOwn(ssl: boolean, settings: Readonly<Record<string, string>>): Promise<PostgresServer> {
+  const folder = await makeFolder(await postgresPrograms());
+  try {
+    const password = folder.write("password", PASSWORD);
+    const args = ["--pgdata=data", `--username=${USER}`, `--pwfile=${password}`, "--auth=scram-sha-256", "--encoding=UTF8"];
+    await run(folder.program("initdb"), { args: [...args, "--no-locale", "--no-sync", "--no-instructions"], folder });
+    const caPem = ssl ? await writeTls(folder) : null;
+    const tls = ssl ? { ssl: "on", ssl_cert_file: `${folder.path}/cert.pem`, ssl_key_file: `${folder.path}/key.pem` } : {};
+    const { port, process } = await startOnFreePort(folder, { ...tls, ...settings });
+    return await serverIn(folder, { port, process, caPem, settings: { ...tls, ...settings } });
+  } catch (error) {
+    await folder.remove();
+    throw error;
+  }
+}
+
+async function writeTls(folder: PostgresFolder): Promise<string> {
+  const { caPem, cert, key } = await certificates();
+  folder.write("cert.pem", cert);
+  folder.write("key.pem", key);
+  folder.write(
+    "data/pg_hba.conf",
+    ["all", "replication"].map((what) => `hostssl ${what} all 127.0.0.1/32 scram-sha-256\n`).join(""),
+  );
+  return caPem;
+}
+
+async function startOnFreePort(
+  folder: PostgresFolder,
+  settings: Readonly<Record<string, string>>,
+): Promise<{ readonly port: number; readonly process: PostgresProcess }> {
+  for (let tries = 1;; tries++) {
+    const port = PORTS.from + Math.floor(Math.random() * (PORTS.to - PORTS.from));
+    try {
+      return { port, process: await startPostgresProcess(folder, argsOf(folder, { port, settings })) };
+    } catch (error) {
+      if (tries === PORT_TRIES || !String(error).includes("Address already in use")) throw error;
+    }
+  }
+}
+
+function argsOf(
+  folder: PostgresFolder,
+  { port, settings }: { readonly port: number; readonly settings: Readonly<Record<string, string>> },
+): string[] {
+  const all = { listen_addresses: "127.0.0.1", port: String(port), unix_socket_directories: folder.path, ...settings };
+  return ["-D", "data", ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
+}
+
+interface Started {
+  readonly port: number;
+  readonly process: PostgresProcess;
+  readonly caPem: string | null;
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+async function serverIn(folder: PostgresFolder, { port, process: first, caPem, settings }: Started): Promise<PostgresServer> {
+  let [running, log]: [PostgresProcess | null, () => string] = [first, first.log];
+  function alive(): PostgresProcess {
+    if (running === null) throw new Error("Cannot do this to a PostgreSQL server that is not running");
+    return running;
+  }
+  async function ended(how: (process: PostgresProcess) => Promise<void>): Promise<void> {
+    const process = alive();
+    running = null;
+    await how(process);
+  }
+  async function dispose(): Promise<void> {
+    if (running !== null) await ended((process) => process.end("QUIT"));
+    await folder.remove();
+  }
+  try {
+    const maintenance = `postgres://${USER}:${PASSWORD}@127.0.0.1:${port}/postgres`;
+    const { [Symbol.asyncDispose]: _, ...databases } = await databasesOn(maintenance, caPem);
+    return {
+      ...databases,
+      caPem,
+      port,
+      stop: async () => await ended((process) => process.end("INT")),
+      kill: async () => await ended((process) => process.kill()),
+      freeze: async () => await alive().freeze(),
+      thaw: async () => await alive().thaw(),
+      start: async () => {
+        if (running !== null) throw new Error("Cannot start a PostgreSQL server that is running");
+        running = await startPostgresProcess(folder, argsOf(folder, { port, settings }));
+        log = running.log;
+      },
+      log: () => log(),
+      [Symbol.asyncDispose]: dispose,
+    };
+  } catch (error) {
+    await ended((process) => process.end("QUIT"));
+    throw error;
+  }
+}
+
+async function databasesOn(maintenance: string, caPem: string | null): Promise<PostgresDatabases> {
+  const made: string[] = [];
+  async function psql(sql: string, url: string = maintenance): Promise<Row[]> {
+    await using connection = connectionTo(url, caPem);
+    return await connection.sql.unsafe<Row[]>(sql);
+  }
+  async function newDatabase(): Promise<string> {
+    const name = `test_${crypto.randomUUID().replaceAll("-", "")}`;
+    await psql(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'`);
+    made.push(name);
+    const url = new URL(maintenance);
+    url.pathname = `/${name}`;
+    return url.href;
+  }
+  const url = await newDatabase();
+  return {
+    url,
+    newDatabase,
+    psql: (sql, to = url) => psql(sql, to),
+    cutConnections: async () => {
+      const names = made.map((name) => `'${name}'`).join(", ");
+      const rows = await psql(`
+        SELECT pg_terminate_backend(pid)
+          FROM pg_stat_activity
+         WHERE datname IN (${names}) AND pid <> pg_backend_pid()`);
+      return rows.length;
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const name of made) await psql(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    },
+  };
+}
+
+function connectionTo(url: string, caPem: string | null): AsyncDisposable & { readonly sql: postgres.Sql } {
+  const ssl = caPem === null ? {} : { ssl: { ca: caPem } };
+  const sql = postgres(url, { max: 1, onnotice: () => {}, ...ssl });
+  return { sql, [Symbol.asyncDispose]: () => sql.end() };
+}
