@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { SchemaTooNew } from "../../src/stores/migrations.ts";
 import { type Embedded, openEmbedded } from "../../src/stores/sqlite/embedded.ts";
-import { MAX_DETAIL_ROWS } from "../../src/stores/sqlite/queries.ts";
+import { MAX_DETAIL_ROWS } from "../../src/stores/query_bounds.ts";
 import { callOf, closingOf, T0, traceOf } from "./samples.ts";
 
 const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };

@@ -424,6 +424,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
   },
 
   "close() answers what was asked before, then every question rejects": async (store) => {
+    await store.recordUsage([rowOf()]);
     const recorded = store.recordUsage([rowOf()]);
     const counted = store.queryUsage(ALL);
     await Promise.all([store.close(), store.close()]);

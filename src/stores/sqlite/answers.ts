@@ -7,7 +7,7 @@ import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Queries } from "./queries.ts";
-import { localTokenOf } from "./readings.ts";
+import { localTokenOf } from "../readings.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
 

@@ -1,13 +1,10 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { hourStart, nextHourStart } from "../../domain/calendar.ts";
 import type { RefusalCount } from "../../domain/ledger.ts";
 import type { TraceDetail } from "../../domain/store.ts";
 import type { Trace, TraceWithStats } from "../../domain/trace.ts";
 import type { QueryOpts, UsageSummary } from "../../domain/usage.ts";
-import { refusalOf, summaryOf, tokenUsageOf, traceOf, traceWithStatsOf } from "./readings.ts";
-
-/** The most rows that one trace's detail shows, its newest: taking them over from the Worker holds the event loop for 15 ms. */
-export const MAX_DETAIL_ROWS = 5_000;
+import { MAX_DETAIL_ROWS, spanSince } from "../query_bounds.ts";
+import { refusalOf, summaryOf, tokenUsageOf, traceOf, traceWithStatsOf } from "../readings.ts";
 
 /**
  * What is asked of the store. Every method blocks its thread until it has the answer: 1,000,000 rows take about a second.
@@ -23,7 +20,7 @@ export class Queries {
 
   queryUsage(opts: QueryOpts): readonly UsageSummary[] {
     const { and, values } = narrow({ ...opts, since: null }, "hour");
-    const { fromHour, fromRow, toRow } = this.#spanSince(opts.since);
+    const { fromHour, fromRow, toRow } = spanSince(opts.since, this.droppedBefore());
     return this.#all(
       `SELECT
          provider,
@@ -60,13 +57,6 @@ export class Queries {
   droppedBefore(): number {
     const [dropped] = this.#all("SELECT before FROM dropped", []);
     return dropped === undefined ? Number.MIN_SAFE_INTEGER : Number(dropped.before);
-  }
-
-  /** Whole hours by their roll-ups, and the rest of the first hour by its rows, where they are still there. */
-  #spanSince(since: number | null): { readonly fromHour: number; readonly fromRow: number; readonly toRow: number } {
-    if (since === null) return { fromHour: Number.MIN_SAFE_INTEGER, fromRow: 0, toRow: 0 };
-    if (since < this.droppedBefore()) return { fromHour: hourStart(since), fromRow: 0, toRow: 0 };
-    return { fromHour: nextHourStart(since), fromRow: since, toRow: nextHourStart(since) };
   }
 
   queryTraces(opts: QueryOpts): { readonly traces: readonly TraceWithStats[]; readonly total: number } {

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
+import { EMPTY_READING } from "../../domain/reading.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
+import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import type { Outbox } from "./outbox.ts";
 import { type Counted, Totals } from "./totals.ts";
 
@@ -106,8 +107,8 @@ export class Rows {
       closing.status,
       reading.errorType,
       reading.stopReason,
-      whole(closing.duration),
-      whole(closing.ttft),
+      wholeMs(closing.duration),
+      wholeMs(closing.ttft),
       reading.inputTokens,
       reading.outputTokens,
       reading.cacheCreationInputTokens,
@@ -115,11 +116,11 @@ export class Rows {
       reading.cacheCreation5mTokens,
       reading.cacheCreation1hTokens,
       reading.thinkingTokens,
-      serverToolUse(reading),
+      serverToolUseJson(reading),
       reading.serviceTier,
       reading.inferenceGeo,
       reading.speed,
-      reading.iterations.length === 0 ? null : JSON.stringify(reading.iterations),
+      iterationsJson(reading),
       key.workspaceId,
       key.createdAt,
       key.id,
@@ -149,15 +150,6 @@ function countedOf(row: Record<string, unknown>): Counted {
     cacheCreationInputTokens: Number(row.cache_creation_input_tokens),
     cacheReadInputTokens: Number(row.cache_read_input_tokens),
   };
-}
-
-function whole(milliseconds: number | null): number | null {
-  return milliseconds === null ? null : Math.round(milliseconds);
-}
-
-function serverToolUse(reading: Reading): string | null {
-  const counts = JSON.stringify(reading.serverToolUse);
-  return counts === "{}" ? null : counts;
 }
 
 const INSERT_OPEN = `

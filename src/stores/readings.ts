@@ -1,12 +1,11 @@
-import type { SQLOutputValue } from "node:sqlite";
-import { type FaultCode, FAULTS } from "../../domain/fault.ts";
-import type { RefusalCount } from "../../domain/ledger.ts";
-import type { LocalToken } from "../../domain/tokens.ts";
-import type { Trace, TraceWithStats } from "../../domain/trace.ts";
-import type { Ending, TokenUsage, Trust, UsageSummary } from "../../domain/usage.ts";
+import { type FaultCode, FAULTS } from "../domain/fault.ts";
+import type { RefusalCount } from "../domain/ledger.ts";
+import type { LocalToken } from "../domain/tokens.ts";
+import type { Trace, TraceWithStats } from "../domain/trace.ts";
+import type { Ending, TokenUsage, Trust, UsageSummary } from "../domain/usage.ts";
 
-/** One row as SQLite gives it, integers as bigint. */
-export type Row = Record<string, SQLOutputValue>;
+/** One row as a database gives it, integers as bigint; a flag is a boolean, or 1 or 0 where the database has none. */
+export type Row = Readonly<Record<string, unknown>>;
 
 export function summaryOf(row: Row): UsageSummary {
   return {
@@ -68,7 +67,7 @@ export function tokenUsageOf(row: Row): TokenUsage {
     outputTokens: integer(row, "output_tokens"),
     cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
     cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
-    streaming: integer(row, "streaming") === 1,
+    streaming: flag(row, "streaming"),
     duration: integerOrNull(row, "duration_ms") ?? 0,
     ttft: integerOrNull(row, "ttft_ms") ?? 0,
     createdAt: integer(row, "created_at"),
@@ -144,4 +143,9 @@ export function integer(row: Row, column: string): number {
 
 export function integerOrNull(row: Row, column: string): number | null {
   return row[column] === null ? null : integer(row, column);
+}
+
+export function flag(row: Row, column: string): boolean {
+  const value = row[column];
+  return typeof value === "boolean" ? value : integer(row, column) === 1;
 }
