@@ -18,7 +18,7 @@ const BUFFER_BYTES = 64 * 1024;
 /**
  * Passes a stream on unchanged while `watch` looks, and breaks where its source breaks.
  *
- * `silence` listens while the source is waited for, never while the reader is.
+ * `silence` listens while the source is waited for, never while the reader is, and ends with the stream.
  * With `holdsLast` one chunk is always held back, so that nobody can have the whole before `ended` has resolved; without it
  * `look` has to know the end. Where it `isSized`, the reader has been told the length and takes its last byte for the end, so
  * that byte is kept back where the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader, because that is the cheapest tap there is in JavaScript
@@ -92,6 +92,7 @@ export function tap(
       return null;
     } finally {
       isStepping = false;
+      if (isOver || failure !== null || afterwards === "cancel") options.silence.end();
     }
   }
 
@@ -109,7 +110,10 @@ export function tap(
     },
     cancel(reason) {
       afterwards = watch.left();
-      if (afterwards === "cancel") return reader.cancel(reason).catch(() => {});
+      if (afterwards === "cancel") {
+        options.silence.end();
+        return reader.cancel(reason).catch(() => {});
+      }
       if (!isStepping && failure === null && !isOver) guardedStep();
     },
   });

@@ -213,3 +213,24 @@ Deno.test("tap() listens for silence only while it waits for the source", async 
   assert.equal(await waiting, "b");
   silence.end();
 });
+
+for (const ending of ["tidy", "broken", "left"] as const) {
+  Deno.test({
+    name: `tap() leaves no timer behind where the stream is ${ending} after the call's row is closed`,
+    sanitizeOps: true,
+    fn: async () => {
+      const { stream, send, end, fail } = source();
+      const silence = never();
+      const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence }).getReader();
+      send("the last event");
+      await take(reader);
+      silence.end();
+      send("a ping behind it");
+      await take(reader);
+      if (ending === "tidy") end();
+      if (ending === "broken") fail(new Error("reset"));
+      if (ending === "left") await reader.cancel();
+      else await take(reader).catch(() => null);
+    },
+  });
+}
