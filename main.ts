@@ -13,7 +13,7 @@ const source = {
 const machine = machineOf(source);
 const encoder = new TextEncoder();
 
-Deno.exitCode = await runProgram(Deno.args, {
+const code = await runProgram(Deno.args, {
   ...machine,
   env: source.env,
   envNames: source.names,
@@ -26,3 +26,5 @@ Deno.exitCode = await runProgram(Deno.args, {
   migrate: migrateEmbedded,
   openOffline,
 });
+// A connection that lingers must not keep alive a program that has done its work.
+Deno.exit(code);

@@ -4,6 +4,7 @@ import { assemble, type Assembly } from "./assemble.ts";
 import { type Config, ConfigProblems } from "./config.ts";
 import { type Machine, SettingsRefused } from "./platform.ts";
 import type { Address } from "./setting_kinds.ts";
+import type { SettingName } from "./settings.ts";
 
 /** A proxy that listens. */
 export interface Running {
@@ -49,11 +50,13 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
   const listeners: Deno.HttpServer<Deno.NetAddr>[] = [];
   try {
     const proxy = listen(
-      config.proxy.address,
+      { setting: "LLMPROXY_LISTEN_ADDR", address: config.proxy.address },
       (request, info) => isSame && ADMIN_PATH.test(request.url) ? assembly.admin(request) : assembly.proxy(request, info),
     );
     listeners.push(proxy);
-    const admin = config.admin.address === "same" ? proxy : listen(config.admin.address, assembly.admin);
+    const admin = config.admin.address === "same"
+      ? proxy
+      : listen({ setting: "LLMPROXY_ADMIN_ADDR", address: config.admin.address }, assembly.admin);
     listeners.push(admin);
     for (const warning of config.warnings) assembly.observe.note("warn", warning);
     assembly.observe.note("info", "listening", { proxy: proxy.addr, admin: admin.addr });
@@ -81,13 +84,20 @@ function reload(assembly: Assembly, machine: Machine): void {
   }
 }
 
+/** Throws an error for the operator where the address cannot be had, which may pass: another process may be about to end. */
 function listen(
-  address: Address,
+  { setting, address }: { readonly setting: SettingName; readonly address: Address },
   handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>,
 ): Deno.HttpServer<Deno.NetAddr> {
   // What Deno reports here is a stream that broke: that is the journey's doing, and is logged there.
   const onError = () => new Response(null, { status: 500 });
-  return Deno.serve({ ...address, automaticCompression: false, onError, onListen: () => {} }, handler);
+  try {
+    return Deno.serve({ ...address, automaticCompression: false, onError, onListen: () => {} }, handler);
+  } catch (cause) {
+    const at = `${address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname}:${address.port}`;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`Cannot listen on ${at}: ${reason}. ${setting} must name a free address of this machine`, { cause });
+  }
 }
 
 /** Shuts down: refuse calls, then connections, wait for what runs, cut what is left, write, close; the admin listener last. */
