@@ -1,6 +1,6 @@
 import { machineOf } from "./src/cli/machine.ts";
 import { directFetch } from "./src/cli/direct_fetch.ts";
-import { migrateEmbedded } from "./src/cli/migrate.ts";
+import { migrateAll } from "./src/cli/migrate.ts";
 import { openOffline } from "./src/cli/offline.ts";
 import { runProgram } from "./src/cli/program.ts";
 import { serve } from "./src/cli/serve.ts";
@@ -23,7 +23,7 @@ const code = await runProgram(Deno.args, {
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve(config, machine),
-  migrate: migrateEmbedded,
+  migrate: migrateAll,
   openOffline,
 });
 // A connection that lingers must not keep alive a program that has done its work.

@@ -5,8 +5,8 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
-/** Read at run time: the migrations, and the module that the store's Worker runs. */
-const INCLUDED = ["migrations", "src/stores/sqlite/worker.ts"];
+/** Read at run time: the migrations, and the modules that Workers run. */
+const INCLUDED = ["migrations", "src/stores/sqlite/worker.ts", "src/stores/shipping/worker.ts"];
 
 const ROOT = join(import.meta.dirname!, "..");
 const OUTPUT = "llmproxy";

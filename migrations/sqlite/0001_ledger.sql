@@ -184,3 +184,17 @@ CREATE TABLE set_aside (
   reason       TEXT    NOT NULL, -- the database's words
   PRIMARY KEY (workspace_id, created_at, id)
 ) STRICT, WITHOUT ROWID;
+
+-- Tokens of the shared database that were used here, so that they work on while it is away.
+CREATE TABLE token_copies (
+  sha256       TEXT    NOT NULL PRIMARY KEY, -- of the whole token, hex
+  id           TEXT    NOT NULL,
+  workspace_id TEXT    NOT NULL,
+  sandbox_id   TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,
+  expires_at   INTEGER,
+  revoked_at   INTEGER,
+  seen_at      INTEGER NOT NULL              -- when the shared database last vouched for it
+) STRICT;
+
+CREATE INDEX token_copies_by_id ON token_copies (id); -- a revocation

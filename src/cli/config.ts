@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Credential } from "../domain/provider.ts";
+import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import { type ConfigSource, EnvironmentReader } from "./environment.ts";
 import type { Address } from "./setting_kinds.ts";
 import type { ValueOf } from "./settings.ts";
@@ -56,6 +57,22 @@ export interface AgentserverConfig {
 export interface StorageConfig {
   readonly dataDir: string;
   readonly sync: ValueOf<"LLMPROXY_LEDGER_SYNC">;
+  /** The shared database; null: everything is in the data directory. */
+  readonly database: DatabaseConfig | null;
+  /** Rows older than this are dropped; null: all are kept. */
+  readonly retentionMs: number | null;
+}
+
+export interface DatabaseConfig {
+  /** Holds a password. */
+  readonly url: string;
+  /** How long a local token that was used here works on while the database is away. */
+  readonly tokenGraceMs: number;
+  readonly journal: {
+    readonly keepMs: number;
+    readonly maxBytes: number;
+    readonly onFull: ValueOf<"LLMPROXY_ON_JOURNAL_FULL">;
+  };
 }
 
 /** What the commands need that talk to a running proxy. No upstream's credential is asked of them. */
@@ -69,6 +86,7 @@ export interface ClientConfig {
 export interface Secrets {
   readonly credential: Credential;
   readonly adminToken: string | null;
+  readonly databaseUrl: string | null;
 }
 
 /** Everything that is wrong with the settings, one line each; no line holds a secret. */
@@ -83,6 +101,8 @@ export class ConfigProblems extends Error {
 }
 
 const MS_PER_SECOND = 1_000;
+const MS_PER_HOUR = 3_600_000;
+const MS_PER_DAY = 24 * MS_PER_HOUR;
 const BYTES_PER_MB = 1_048_576;
 /** Hostnames that stand for all addresses of the machine. */
 const WILDCARDS = ["0.0.0.0", "::"];
@@ -127,7 +147,11 @@ export function loadClientConfig(source: ConfigSource): ClientConfig {
 /** The secrets again, from the files that hold them, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
 export function readSecrets(source: ConfigSource): Secrets {
   const reader = new EnvironmentReader(source);
-  return finished(reader, { credential: readCredential(reader), adminToken: reader.read("LLMPROXY_ADMIN_TOKEN") });
+  return finished(reader, {
+    credential: readCredential(reader),
+    adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
+    databaseUrl: readDatabaseUrl(reader),
+  });
 }
 
 function readProxy(reader: EnvironmentReader): ProxyConfig {
@@ -205,10 +229,36 @@ function readAgentserver(reader: EnvironmentReader): AgentserverConfig | null {
 }
 
 function readStorage(reader: EnvironmentReader): StorageConfig {
-  if (reader.isSet("LLMPROXY_DATABASE_URL")) {
-    reader.problems.push("Cannot use LLMPROXY_DATABASE_URL: this version stores in SQLite only; unset it");
+  const days = reader.read("LLMPROXY_RETENTION_DAYS");
+  return {
+    dataDir: readDataDir(reader),
+    sync: reader.read("LLMPROXY_LEDGER_SYNC"),
+    database: readDatabase(reader),
+    retentionMs: days === null ? null : days * MS_PER_DAY,
+  };
+}
+
+function readDatabase(reader: EnvironmentReader): DatabaseConfig | null {
+  const url = readDatabaseUrl(reader);
+  const journal = {
+    keepMs: reader.read("LLMPROXY_JOURNAL_KEEP_HOURS") * MS_PER_HOUR,
+    maxBytes: reader.read("LLMPROXY_JOURNAL_MAX_MB") * BYTES_PER_MB,
+    onFull: reader.read("LLMPROXY_ON_JOURNAL_FULL"),
+  };
+  const tokenGraceMs = reader.read("LLMPROXY_TOKEN_GRACE_SECONDS") * MS_PER_SECOND;
+  return url === null ? null : { url, tokenGraceMs, journal };
+}
+
+/** No message of `parsePostgresUrl` holds the URL. */
+function readDatabaseUrl(reader: EnvironmentReader): string | null {
+  const url = reader.read("LLMPROXY_DATABASE_URL");
+  try {
+    if (url !== null) parsePostgresUrl(url);
+    return url;
+  } catch (error) {
+    reader.problems.push(`Cannot use LLMPROXY_DATABASE_URL: ${(error as Error).message}`);
+    return null;
   }
-  return { dataDir: readDataDir(reader), sync: reader.read("LLMPROXY_LEDGER_SYNC") };
 }
 
 /** systemd's STATE_DIRECTORY may name several folders, with colons between them; the first is ours (systemd.exec(5)). */

@@ -22,8 +22,8 @@ export interface Platform {
   readonly runtime: string;
   /** Serves until told to stop; resolves to the exit code. */
   readonly serve: (config: Config) => Promise<number>;
-  /** Brings the database up to this program; gives the schema's versions before and after. Throws where it is newer. */
-  readonly migrate: (storage: StorageConfig) => { readonly from: number; readonly to: number };
+  /** Brings the databases up to this program; gives the schemas' versions before and after. Rejects where one is newer. */
+  readonly migrate: (storage: StorageConfig) => Promise<readonly MigratedDatabase[]>;
   /** The data directory of a proxy that does not run, locked until `end`. Rejects where one runs. */
   readonly openOffline: (storage: StorageConfig) => Promise<Offline>;
 }
@@ -41,6 +41,13 @@ export interface Machine {
   readonly writeLog: (line: string) => void;
   /** The secrets again, or what is wrong with them. */
   readonly rereadSecrets: () => Secrets | ConfigProblems;
+}
+
+export interface MigratedDatabase {
+  /** For an operator. */
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface Offline {

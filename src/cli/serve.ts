@@ -1,4 +1,5 @@
 import { SchemaTooNew } from "../stores/migrations.ts";
+import { DatabaseDamaged } from "../stores/sqlite/damage.ts";
 import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { type Config, ConfigProblems } from "./config.ts";
@@ -20,15 +21,15 @@ export interface Running {
 
 /** What is answered on the proxy's listener where the admin one is mounted on it. */
 const ADMIN_PATH = /^https?:\/\/[^/]*\/(?:internal|metrics|dashboard)(?:[/?]|$)/;
+/** What starting again does not cure. */
+const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, SchemaTooNew];
 /** How long calls that were cut may take to write their rows. */
 const CUT_MS = 2_000;
 
 /** Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`. */
 export async function serve(config: Config, machine: Machine): Promise<number> {
   const running = await start(config, machine).catch((error) => {
-    throw error instanceof DataDirLocked || error instanceof DataDirUnusable || error instanceof SchemaTooNew
-      ? new SettingsRefused(error.message, { cause: error })
-      : error;
+    throw FOR_THE_OPERATOR.some((kind) => error instanceof kind) ? new SettingsRefused(error.message, { cause: error }) : error;
   });
   const stopped = Promise.withResolvers<void>();
   const onStop = () => void running.stop().then(stopped.resolve, stopped.reject);

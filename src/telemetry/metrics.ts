@@ -13,6 +13,13 @@ export interface Gauges {
   readonly bufferedBytes: () => number;
   /** 1 where calls cannot be recorded, else 0. */
   readonly ledgerTrouble: () => number;
+  readonly ledgerBytes: () => number;
+  /** Of shipping to the shared database; zeros where there is none. */
+  readonly unshippedRows: () => number;
+  readonly oldestUnshippedSeconds: () => number;
+  readonly setAsideRows: () => number;
+  readonly shippedRows: () => number;
+  readonly shipErrors: () => number;
 }
 
 export interface MetricsOptions {
@@ -149,6 +156,14 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
     ["open_rows", "Usage rows that are open.", gauges.openRows],
     ["buffered_bytes", "Bytes of request bodies that are held in memory.", gauges.bufferedBytes],
     ["ledger_trouble", "1 where calls cannot be recorded, else 0.", gauges.ledgerTrouble],
+    ["ledger_bytes", "What the records of this machine take of its disk.", gauges.ledgerBytes],
+    ["unshipped_rows", "Closed rows that the shared database does not have yet.", gauges.unshippedRows],
+    [
+      "oldest_unshipped_seconds",
+      "Age of the oldest of them: how far the shared database is behind.",
+      gauges.oldestUnshippedSeconds,
+    ],
+    ["set_aside_rows", "Rows that the shared database refuses for their own sake.", gauges.setAsideRows],
     ["resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss],
     ["heap_used_bytes", "JavaScript heap in use.", () => Deno.memoryUsage().heapUsed],
     ["uptime_seconds", "Since the process began to serve.", () => (elapsed() - startedAt) / 1000],
@@ -160,6 +175,21 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
       registers: [registry],
       collect() {
         this.set(readSafely(read));
+      },
+    });
+  }
+  const totals: readonly (readonly [string, string, () => number])[] = [
+    ["shipped_rows_total", "Rows that have been shipped to the shared database, repeated ones too.", gauges.shippedRows],
+    ["ship_errors_total", "Tries to ship that failed for the state of the shared database.", gauges.shipErrors],
+  ];
+  for (const [name, help, read] of totals) {
+    new Counter({
+      name: `llmproxy_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(readSafely(read) || 0);
       },
     });
   }

@@ -207,7 +207,17 @@ function watch(level: LogLevel = "info") {
   const clock = { at: 0 };
   const written: string[] = [];
   const elapsed = () => clock.at;
-  const gauges = { inFlight: () => 0, openRows: () => 0, bufferedBytes: () => 0, ledgerTrouble: () => 0 };
+  const nothing = () => 0;
+  const gauges = {
+    ...{ inFlight: nothing, openRows: nothing, bufferedBytes: nothing, ledgerTrouble: nothing, ledgerBytes: nothing },
+    ...{
+      unshippedRows: nothing,
+      oldestUnshippedSeconds: nothing,
+      setAsideRows: nothing,
+      shippedRows: nothing,
+      shipErrors: nothing,
+    },
+  };
   const metrics = newMetrics({ gauges, version: "0", elapsed });
   const logger = newLogger(level, { write: (line) => written.push(line), now: () => 0, secrets: () => [] });
   return {

@@ -23,7 +23,7 @@ export interface MigrateOptions {
   readonly folder: URL;
 }
 
-export const MIGRATE_DEFAULTS = { connectSeconds: 5, seconds: 600, folder: FOLDER } as const;
+export const MIGRATE_DEFAULTS = { connectSeconds: 5, seconds: 120, folder: FOLDER } as const;
 
 /**
  * Brings the database up to this program's schema, each migration in a transaction of its own. Raced by many, each is run once.
