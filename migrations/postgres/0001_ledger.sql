@@ -77,6 +77,13 @@ CREATE TABLE traces (
   request_count       BIGINT NOT NULL DEFAULT 0, -- ended calls, however they ended
   total_input_tokens  BIGINT NOT NULL DEFAULT 0, -- sum of usage.input_tokens
   total_output_tokens BIGINT NOT NULL DEFAULT 0, -- sum of usage.output_tokens
+  total_cache_creation_input_tokens BIGINT NOT NULL DEFAULT 0,
+  total_cache_read_input_tokens     BIGINT NOT NULL DEFAULT 0,
+  cost                BIGINT NOT NULL DEFAULT 0, -- of the calls that have a price
+  estimated_cost      BIGINT NOT NULL DEFAULT 0, -- the part of it that rests on estimated counts
+  estimated_count     BIGINT NOT NULL DEFAULT 0, -- calls whose counts are estimated
+  unknown_count       BIGINT NOT NULL DEFAULT 0, -- calls of which nothing is known
+  unpriced_count      BIGINT NOT NULL DEFAULT 0, -- calls that have no price
   PRIMARY KEY (workspace_id, id)
 );
 
@@ -99,6 +106,11 @@ CREATE TABLE usage_hours (
   output_tokens               BIGINT NOT NULL,
   cache_creation_input_tokens BIGINT NOT NULL,
   cache_read_input_tokens     BIGINT NOT NULL,
+  cost                        BIGINT NOT NULL,           -- of the calls that have a price
+  estimated_cost              BIGINT NOT NULL,           -- the part of it that rests on estimated counts
+  estimated_count             BIGINT NOT NULL,           -- calls whose counts are estimated
+  unknown_count               BIGINT NOT NULL,           -- calls of which nothing is known
+  unpriced_count              BIGINT NOT NULL,           -- calls that have no price
   PRIMARY KEY (workspace_id, hour, sandbox_id, provider, model, kind)
 );
 

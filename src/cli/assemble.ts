@@ -8,6 +8,8 @@ import { sandboxOf } from "../identity/sandbox_of.ts";
 import { Refusals } from "../journey/refusals.ts";
 import { Traffic } from "../journey/traffic.ts";
 import type { World } from "../journey/world.ts";
+import type { PriceList } from "../pricing/price_list.ts";
+import { priceOf } from "../pricing/price_of.ts";
 import { anthropic } from "../providers/anthropic.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { newMetrics } from "../telemetry/metrics.ts";
@@ -29,6 +31,8 @@ export interface Assembly {
   readonly adminToken: () => string;
   /** Takes newly read secrets into use; calls under way keep theirs. */
   readonly rotate: (secrets: Secrets) => void;
+  /** Takes newly read prices into use for calls that end from now on. False where they are the same. */
+  readonly reprice: (prices: PriceList) => boolean;
   /** Commits what waits and lets go of the data directory. */
   readonly end: () => Promise<void>;
 }
@@ -92,6 +96,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
   });
   const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
+  let pricing = { version: config.prices.version, priceOf: priceOf(config.prices) };
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
   const world: World = {
@@ -100,6 +105,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: pooledFetch, now, observe }),
     }),
     provider: anthropic,
+    priceOf: (priced, at) => pricing.priceOf(priced, at),
     ledger,
     observe,
     refusals: new Refusals(),
@@ -143,6 +149,11 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     rotate: (fresh) => {
       secrets = fresh;
       storage.rotate(fresh.databaseUrl);
+    },
+    reprice: (prices) => {
+      if (prices.version === pricing.version) return false;
+      pricing = { version: prices.version, priceOf: priceOf(prices) };
+      return true;
     },
     end: async () => {
       clearInterval(flushing);

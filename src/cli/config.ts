@@ -1,9 +1,13 @@
 import { createHash } from "node:crypto";
 import type { Credential } from "../domain/provider.ts";
-import { parsePostgresUrl } from "../stores/postgres/url.ts";
+import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import type { PriceList } from "../pricing/price_list.ts";
 import { type ConfigSource, EnvironmentReader } from "./environment.ts";
+import { ConfigProblems } from "./config_problems.ts";
+import { parsePriceList } from "./prices_file.ts";
 import type { Address } from "./setting_kinds.ts";
 import type { ValueOf } from "./settings.ts";
+import { readDatabaseUrl, readDataDir, readStorage, type StorageConfig } from "./storage_config.ts";
 
 /** Everything that `serve` is told, read once and grouped by the part that gets it. Parts get values, never the Config. */
 export interface Config {
@@ -13,6 +17,7 @@ export interface Config {
   /** Null: only local tokens work. */
   readonly agentserver: AgentserverConfig | null;
   readonly storage: StorageConfig;
+  readonly prices: PriceList;
   readonly drain: { readonly leadMs: number; readonly runningMs: number };
   readonly logLevel: ValueOf<"LLMPROXY_LOG_LEVEL">;
   /** What is odd but stops nothing, in words for the operator. */
@@ -54,27 +59,6 @@ export interface AgentserverConfig {
   readonly graceMs: number;
 }
 
-export interface StorageConfig {
-  readonly dataDir: string;
-  readonly sync: ValueOf<"LLMPROXY_LEDGER_SYNC">;
-  /** The shared database; null: everything is in the data directory. */
-  readonly database: DatabaseConfig | null;
-  /** Rows older than this are dropped; null: all are kept. */
-  readonly retentionMs: number | null;
-}
-
-export interface DatabaseConfig {
-  /** Holds a password. */
-  readonly url: string;
-  /** How long a local token that was used here works on while the database is away. */
-  readonly tokenGraceMs: number;
-  readonly journal: {
-    readonly keepMs: number;
-    readonly maxBytes: number;
-    readonly onFull: ValueOf<"LLMPROXY_ON_JOURNAL_FULL">;
-  };
-}
-
 /** What the commands need that talk to a running proxy. No upstream's credential is asked of them. */
 export interface ClientConfig {
   readonly proxyAddress: Address;
@@ -89,20 +73,7 @@ export interface Secrets {
   readonly databaseUrl: string | null;
 }
 
-/** Everything that is wrong with the settings, one line each; no line holds a secret. */
-export class ConfigProblems extends Error {
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.name = "ConfigProblems";
-    this.problems = problems;
-  }
-}
-
 const MS_PER_SECOND = 1_000;
-const MS_PER_HOUR = 3_600_000;
-const MS_PER_DAY = 24 * MS_PER_HOUR;
 const BYTES_PER_MB = 1_048_576;
 /** Hostnames that stand for all addresses of the machine. */
 const WILDCARDS = ["0.0.0.0", "::"];
@@ -117,6 +88,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     upstream: readUpstream(reader),
     agentserver: readAgentserver(reader),
     storage: readStorage(reader),
+    prices: readPriceList(reader),
     drain: {
       leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS") * MS_PER_SECOND,
       runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") * MS_PER_SECOND,
@@ -152,6 +124,26 @@ export function readSecrets(source: ConfigSource): Secrets {
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     databaseUrl: readDatabaseUrl(reader),
   });
+}
+
+/** The prices again, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
+export function readPrices(source: ConfigSource): PriceList {
+  const reader = new EnvironmentReader(source);
+  return finished(reader, readPriceList(reader));
+}
+
+/** The built-in list, with the operator's own prices over it. A broken file is refused whole. */
+function readPriceList(reader: EnvironmentReader): PriceList {
+  const path = reader.read("LLMPROXY_PRICES_FILE");
+  const text = path === null ? null : reader.readFile("LLMPROXY_PRICES_FILE", path);
+  if (path === null || text === null) return CLAUDE_PRICES;
+  try {
+    return parsePriceList(text, { path, base: CLAUDE_PRICES });
+  } catch (error) {
+    if (!(error instanceof ConfigProblems)) throw error;
+    reader.problems.push(...error.problems);
+    return CLAUDE_PRICES;
+  }
 }
 
 function readProxy(reader: EnvironmentReader): ProxyConfig {
@@ -226,45 +218,6 @@ function readAgentserver(reader: EnvironmentReader): AgentserverConfig | null {
   const timeoutMs = reader.read("LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS") * MS_PER_SECOND;
   const graceMs = reader.read("LLMPROXY_AGENTSERVER_GRACE_SECONDS") * MS_PER_SECOND;
   return url === null ? null : { url, timeoutMs, graceMs };
-}
-
-function readStorage(reader: EnvironmentReader): StorageConfig {
-  const days = reader.read("LLMPROXY_RETENTION_DAYS");
-  return {
-    dataDir: readDataDir(reader),
-    sync: reader.read("LLMPROXY_LEDGER_SYNC"),
-    database: readDatabase(reader),
-    retentionMs: days === null ? null : days * MS_PER_DAY,
-  };
-}
-
-function readDatabase(reader: EnvironmentReader): DatabaseConfig | null {
-  const url = readDatabaseUrl(reader);
-  const journal = {
-    keepMs: reader.read("LLMPROXY_JOURNAL_KEEP_HOURS") * MS_PER_HOUR,
-    maxBytes: reader.read("LLMPROXY_JOURNAL_MAX_MB") * BYTES_PER_MB,
-    onFull: reader.read("LLMPROXY_ON_JOURNAL_FULL"),
-  };
-  const tokenGraceMs = reader.read("LLMPROXY_TOKEN_GRACE_SECONDS") * MS_PER_SECOND;
-  return url === null ? null : { url, tokenGraceMs, journal };
-}
-
-/** No message of `parsePostgresUrl` holds the URL. */
-function readDatabaseUrl(reader: EnvironmentReader): string | null {
-  const url = reader.read("LLMPROXY_DATABASE_URL");
-  try {
-    if (url !== null) parsePostgresUrl(url);
-    return url;
-  } catch (error) {
-    reader.problems.push(`Cannot use LLMPROXY_DATABASE_URL: ${(error as Error).message}`);
-    return null;
-  }
-}
-
-/** systemd's STATE_DIRECTORY may name several folders, with colons between them; the first is ours (systemd.exec(5)). */
-function readDataDir(reader: EnvironmentReader): string {
-  const state = reader.foreign("STATE_DIRECTORY")?.split(":")[0];
-  return !reader.isSet("LLMPROXY_DATA_DIR") && state ? state : reader.read("LLMPROXY_DATA_DIR");
 }
 
 /** A limit that is set and not held would be a lie. */

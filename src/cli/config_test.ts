@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { ConfigProblems, loadClientConfig, loadConfigFromEnv, loadStorageConfig, readSecrets } from "./config.ts";
+import { loadClientConfig, loadConfigFromEnv, loadStorageConfig, readSecrets } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
+import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import type { ConfigSource } from "./environment.ts";
 import { SETTING_KINDS } from "./setting_kinds.ts";
 import { type SettingName, SETTINGS } from "./settings.ts";
@@ -7,7 +9,8 @@ import { type SettingName, SETTINGS } from "./settings.ts";
 const KEY = "sk-ant-api03-secret-key";
 
 Deno.test("loadConfigFromEnv() fills in every default when only a key is set", () => {
-  const { upstream: { credential, ...upstream }, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  const { upstream: { credential, ...upstream }, prices, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  assert.equal(prices, CLAUDE_PRICES);
   assert.equal(credential.header, "x-api-key");
   assert.equal(credential.value, KEY);
   assert.match(credential.id, /^api-key-[0-9a-f]{8}$/);

@@ -2,7 +2,7 @@ import type { JournalCare } from "../domain/journal.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Store } from "../domain/store.ts";
-import type { DatabaseConfig, StorageConfig } from "./config.ts";
+import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
 
 export interface HousekeepingOptions {
   readonly config: StorageConfig;

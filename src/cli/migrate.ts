@@ -2,7 +2,8 @@ import { connectPostgres } from "../stores/postgres/connect.ts";
 import type { Migrated } from "../stores/migrations.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";
-import { loadStorageConfig, type StorageConfig } from "./config.ts";
+import { loadStorageConfig } from "./config.ts";
+import type { StorageConfig } from "./storage_config.ts";
 import { configSourceOf, type MigratedDatabase, type Platform } from "./platform.ts";
 
 /** `llmproxy migrate`: brings the databases up to this program and says from where to where. */

@@ -3,7 +3,7 @@ import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";
 import { openSqliteStore } from "../stores/sqlite/store.ts";
-import type { StorageConfig } from "./config.ts";
+import type { StorageConfig } from "./storage_config.ts";
 import type { Offline } from "./platform.ts";
 
 /** The tokens of a proxy that does not run, wherever they are kept. Rejects with `DataDirLocked` where it does. */

@@ -1,6 +1,9 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Tokens } from "../domain/tokens.ts";
-import type { Config, ConfigProblems, Secrets, StorageConfig } from "./config.ts";
+import type { PriceList } from "../pricing/price_list.ts";
+import type { Config, Secrets } from "./config.ts";
+import type { StorageConfig } from "./storage_config.ts";
+import type { ConfigProblems } from "./config_problems.ts";
 import type { ConfigSource } from "./environment.ts";
 
 /** What the program runs on. main.ts hands it in; a test hands in another. */
@@ -41,6 +44,8 @@ export interface Machine {
   readonly writeLog: (line: string) => void;
   /** The secrets again, or what is wrong with them. */
   readonly rereadSecrets: () => Secrets | ConfigProblems;
+  /** The prices again, or what is wrong with them. */
+  readonly rereadPrices: () => PriceList | ConfigProblems;
 }
 
 export interface MigratedDatabase {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type PriceList, withPrices } from "../pricing/price_list.ts";
-import { ConfigProblems } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 
 const MAX_MODEL_LENGTH = 256;
 /** Ten thousand percent is a price a hundred times the standard one: more is a slip. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import { priceOf } from "../pricing/price_of.ts";
-import { ConfigProblems } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 import { parsePriceList } from "./prices_file.ts";
 
 const PATH = "/etc/llmproxy/prices.json";

@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { ConfigProblems, loadConfigFromEnv } from "./config.ts";
+import { loadConfigFromEnv } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 import { healthCommand } from "./health.ts";
 import { migrateCommand } from "./migrate.ts";
 import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";

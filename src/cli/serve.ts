@@ -2,7 +2,8 @@ import { SchemaTooNew } from "../stores/migrations.ts";
 import { DatabaseDamaged } from "../stores/sqlite/damage.ts";
 import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
 import { assemble, type Assembly } from "./assemble.ts";
-import { type Config, ConfigProblems } from "./config.ts";
+import { type Config } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 import { type Machine, SettingsRefused } from "./platform.ts";
 import type { Address } from "./setting_kinds.ts";
 import type { SettingName } from "./settings.ts";
@@ -75,6 +76,7 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
   }
 }
 
+/** Secrets and prices are read again each for itself: what is broken in one must not keep the other from changing. */
 function reload(assembly: Assembly, machine: Machine): void {
   const fresh = machine.rereadSecrets();
   if (fresh instanceof ConfigProblems) {
@@ -82,6 +84,12 @@ function reload(assembly: Assembly, machine: Machine): void {
   } else {
     assembly.rotate(fresh);
     assembly.observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
+  }
+  const prices = machine.rereadPrices();
+  if (prices instanceof ConfigProblems) {
+    assembly.observe.note("error", "the prices could not be read again; the old ones stay", { problems: prices.problems });
+  } else if (assembly.reprice(prices)) {
+    assembly.observe.note("info", "the prices were read again", { priceVersion: prices.version });
   }
 }
 

@@ -65,6 +65,7 @@ export const SETTING_KINDS = {
     read: (text: string) => readList(text, (item) => item === "*" || isPathPrefix(item)),
   },
   folder: { expects: "the path of a folder", read: readPath },
+  pricesFile: { expects: "the path of a JSON file of prices", read: readPath },
   caFile: { expects: "the path of a file of PEM certificates", read: readPath },
   databaseUrl: {
     expects: "a URL that begins with postgres://",

@@ -95,6 +95,12 @@ export const SETTINGS = {
     isSecret: false,
     meaning: "further paths under `/v1/` that pass unmetered, as comma-separated prefixes; `*` for all",
   },
+  LLMPROXY_PRICES_FILE: {
+    kind: "pricesFile",
+    default: "",
+    isSecret: false,
+    meaning: "JSON of prices that are added to the built-in list or override it; read again on SIGHUP",
+  },
   LLMPROXY_CA_FILE: {
     kind: "caFile",
     default: "",

@@ -10,7 +10,7 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { tokensNearby } from "../stores/shipping/tokens_nearby.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
-import type { DatabaseConfig, StorageConfig } from "./config.ts";
+import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import type { Machine } from "./platform.ts";
 

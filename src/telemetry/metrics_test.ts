@@ -26,6 +26,8 @@ const CLOSING: Closing = {
   upstreamRequestId: "req_1",
   duration: 1_500,
   ttft: 400,
+  cost: 12_345_678,
+  priceVersion: "2026-11-24",
   reading: {
     ...EMPTY_READING,
     servedModel: "claude-x",

@@ -54,16 +54,27 @@ const USAGE = `
     sum(output_tokens)               AS output_tokens,
     sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
     sum(cache_read_input_tokens)     AS cache_read_input_tokens,
-    sum(request_count)               AS request_count
+    sum(request_count)               AS request_count,
+       sum(cost)                        AS cost,
+       sum(estimated_cost)              AS estimated_cost,
+       sum(estimated_count)             AS estimated_count,
+       sum(unknown_count)               AS unknown_count,
+       sum(unpriced_count)              AS unpriced_count
   FROM (
     SELECT
-      provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+      provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
+           cost, estimated_cost, estimated_count, unknown_count, unpriced_count
     FROM usage_hours
     WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2) AND hour >= $3
     UNION ALL
     SELECT
       provider, coalesce(served_model, requested_model), 1,
-      input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+      input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
+      coalesce(cost, 0),
+      CASE WHEN trust = 'estimated' THEN coalesce(cost, 0) ELSE 0 END,
+      CASE WHEN trust = 'estimated' THEN 1 ELSE 0 END,
+      CASE WHEN trust = 'unknown' THEN 1 ELSE 0 END,
+      CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END
     FROM usage
     WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2)
       AND created_at >= $4 AND created_at < $5

@@ -1,7 +1,8 @@
 import { hourStart } from "../../domain/calendar.ts";
-import type { UsageRow } from "../../domain/usage.ts";
+import type { Trust, UsageRow } from "../../domain/usage.ts";
 import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
-import { integer, type Row, text } from "../readings.ts";
+import { countsOf } from "../counts.ts";
+import { integer, integerOrNull, type Row, text } from "../readings.ts";
 import type { Ask } from "./connection.ts";
 
 /**
@@ -51,15 +52,11 @@ function keyColumns({ call }: UsageRow) {
 
 /** What a row adds to the totals, or takes from them. */
 function moveOf(row: UsageRow) {
-  const { call, closing: { reading } } = row;
+  const { call, closing } = row;
   return {
     ...placeOf(row),
-    model: reading.servedModel ?? call.requestedModel,
-    request_count: 1,
-    input_tokens: reading.inputTokens,
-    output_tokens: reading.outputTokens,
-    cache_creation_input_tokens: reading.cacheCreationInputTokens,
-    cache_read_input_tokens: reading.cacheReadInputTokens,
+    model: closing.reading.servedModel ?? call.requestedModel,
+    ...countsOf(closing, 1),
   };
 }
 
@@ -68,11 +65,16 @@ function moveBack(row: UsageRow, old: Row): ReturnType<typeof moveOf> {
   return {
     ...placeOf(row),
     model: text(old, "model"),
-    request_count: -1,
-    input_tokens: -integer(old, "input_tokens"),
-    output_tokens: -integer(old, "output_tokens"),
-    cache_creation_input_tokens: -integer(old, "cache_creation_input_tokens"),
-    cache_read_input_tokens: -integer(old, "cache_read_input_tokens"),
+    ...countsOf({
+      trust: text(old, "trust") as Trust,
+      cost: integerOrNull(old, "cost"),
+      reading: {
+        inputTokens: integer(old, "input_tokens"),
+        outputTokens: integer(old, "output_tokens"),
+        cacheCreationInputTokens: integer(old, "cache_creation_input_tokens"),
+        cacheReadInputTokens: integer(old, "cache_read_input_tokens"),
+      },
+    }, -1),
   };
 }
 
@@ -134,6 +136,8 @@ function sentOf(row: UsageRow) {
     client: call.client,
     token_id: call.tokenId,
     credential_id: call.credentialId,
+    cost: closing.cost,
+    price_version: closing.priceVersion,
   };
 }
 
@@ -145,7 +149,8 @@ const COLUMNS = `
   upstream_request_id, ending, trust, status, error_type, stop_reason, streaming, created_at, duration_ms, ttft_ms,
   input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens, cache_creation_5m_tokens,
   cache_creation_1h_tokens, thinking_tokens, server_tool_use, service_tier, inference_geo, speed, iterations, max_tokens,
-  request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, token_id, credential_id`;
+  request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, token_id, credential_id,
+  cost, price_version`;
 
 const INSERT = `
   INSERT INTO usage (${COLUMNS})
@@ -164,7 +169,9 @@ const LOCK_WEAKER = `
     usage.input_tokens,
     usage.output_tokens,
     usage.cache_creation_input_tokens,
-    usage.cache_read_input_tokens
+    usage.cache_read_input_tokens,
+    usage.trust,
+    usage.cost
   FROM ${SENT}
   JOIN usage USING (workspace_id, created_at, id)
   WHERE usage.revision < sent.revision
@@ -195,7 +202,9 @@ const REPLACE = `
     service_tier = sent.service_tier,
     inference_geo = sent.inference_geo,
     speed = sent.speed,
-    iterations = sent.iterations
+    iterations = sent.iterations,
+    cost = sent.cost,
+    price_version = sent.price_version
   FROM ${SENT}
   WHERE usage.workspace_id = sent.workspace_id AND usage.created_at = sent.created_at AND usage.id = sent.id`;
 
@@ -203,13 +212,16 @@ const MOVES = `
   ROWS FROM (json_to_recordset($1) AS (
     workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT COLLATE "C", created_at BIGINT, hour BIGINT,
     provider TEXT COLLATE "C", model TEXT COLLATE "C", kind TEXT COLLATE "C", request_count BIGINT, input_tokens BIGINT,
-    output_tokens BIGINT, cache_creation_input_tokens BIGINT, cache_read_input_tokens BIGINT
+    output_tokens BIGINT, cache_creation_input_tokens BIGINT, cache_read_input_tokens BIGINT, cost BIGINT, estimated_cost BIGINT,
+    estimated_count BIGINT, unknown_count BIGINT, unpriced_count BIGINT
   )) WITH ORDINALITY`;
 
 /** Makes a trace that is not there; of one that is, only the totals move. */
 const MOVE_TRACES = `
   INSERT INTO traces (
-    workspace_id, id, sandbox_id, source, created_at, updated_at, request_count, total_input_tokens, total_output_tokens
+    workspace_id, id, sandbox_id, source, created_at, updated_at, request_count, total_input_tokens, total_output_tokens,
+    total_cache_creation_input_tokens, total_cache_read_input_tokens, cost, estimated_cost, estimated_count, unknown_count,
+    unpriced_count
   )
   SELECT
     workspace_id,
@@ -220,19 +232,34 @@ const MOVE_TRACES = `
     (array_agg(created_at ORDER BY ordinality))[1],
     sum(request_count),
     sum(input_tokens),
-    sum(output_tokens)
+    sum(output_tokens),
+    sum(cache_creation_input_tokens),
+    sum(cache_read_input_tokens),
+    sum(cost),
+    sum(estimated_cost),
+    sum(estimated_count),
+    sum(unknown_count),
+    sum(unpriced_count)
   FROM ${MOVES}
   GROUP BY workspace_id, trace_id
   ORDER BY workspace_id, trace_id
   ON CONFLICT (workspace_id, id) DO UPDATE SET
     request_count = traces.request_count + excluded.request_count,
     total_input_tokens = traces.total_input_tokens + excluded.total_input_tokens,
-    total_output_tokens = traces.total_output_tokens + excluded.total_output_tokens`;
+    total_output_tokens = traces.total_output_tokens + excluded.total_output_tokens,
+    total_cache_creation_input_tokens = traces.total_cache_creation_input_tokens + excluded.total_cache_creation_input_tokens,
+    total_cache_read_input_tokens = traces.total_cache_read_input_tokens + excluded.total_cache_read_input_tokens,
+    cost = traces.cost + excluded.cost,
+    estimated_cost = traces.estimated_cost + excluded.estimated_cost,
+    estimated_count = traces.estimated_count + excluded.estimated_count,
+    unknown_count = traces.unknown_count + excluded.unknown_count,
+    unpriced_count = traces.unpriced_count + excluded.unpriced_count`;
 
 const MOVE_HOURS = `
   INSERT INTO usage_hours (
     workspace_id, hour, sandbox_id, provider, model, kind,
-    request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+    request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
+    cost, estimated_cost, estimated_count, unknown_count, unpriced_count
   )
   SELECT
     workspace_id,
@@ -245,7 +272,12 @@ const MOVE_HOURS = `
     sum(input_tokens),
     sum(output_tokens),
     sum(cache_creation_input_tokens),
-    sum(cache_read_input_tokens)
+    sum(cache_read_input_tokens),
+    sum(cost),
+    sum(estimated_cost),
+    sum(estimated_count),
+    sum(unknown_count),
+    sum(unpriced_count)
   FROM ${MOVES}
   GROUP BY workspace_id, hour, sandbox_id, provider, model, kind
   ORDER BY workspace_id, hour, sandbox_id, provider, model, kind
@@ -254,4 +286,9 @@ const MOVE_HOURS = `
     input_tokens = usage_hours.input_tokens + excluded.input_tokens,
     output_tokens = usage_hours.output_tokens + excluded.output_tokens,
     cache_creation_input_tokens = usage_hours.cache_creation_input_tokens + excluded.cache_creation_input_tokens,
-    cache_read_input_tokens = usage_hours.cache_read_input_tokens + excluded.cache_read_input_tokens`;
+    cache_read_input_tokens = usage_hours.cache_read_input_tokens + excluded.cache_read_input_tokens,
+    cost = usage_hours.cost + excluded.cost,
+    estimated_cost = usage_hours.estimated_cost + excluded.estimated_cost,
+    estimated_count = usage_hours.estimated_count + excluded.estimated_count,
+    unknown_count = usage_hours.unknown_count + excluded.unknown_count,
+    unpriced_count = usage_hours.unpriced_count + excluded.unpriced_count`;

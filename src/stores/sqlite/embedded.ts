@@ -26,7 +26,7 @@ export interface EmbeddedOptions {
 export interface Embedded {
   readonly ledger: Ledger;
   readonly store: Omit<SqliteStore, keyof Tokens | keyof TokenCopies>;
-  /** On a Worker of their own: who calls must not wait for a query over a million rows. */
+  /** On a Worker of their own, with the checkpoints: neither must wait for a query over a million rows. */
   readonly tokens: Tokens & TokenCopies;
   readonly databasePath: string;
   readonly migrated: Migrated;
@@ -52,9 +52,9 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     const path = dir.databasePath;
     const aside = journal === null ? null : putAsideDamaged(path, now());
     const migrated = migrateSqlite(path);
-    const store = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
+    const store = await openSqliteStore({ path, synchronous, checkpointMs: 0 });
     opened.unshift(() => store.close());
-    const tokens = await openSqliteStore({ path, synchronous, checkpointMs: 0 });
+    const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
     opened.unshift(() => tokens.close());
     const ledger = openLedger({ ...LEDGER_DEFAULTS, path, synchronous, now, onTrouble, journal });
     opened.unshift(() => ledger.end());

@@ -37,6 +37,8 @@ export function usageRowOf(row: Row): UsageRow {
       upstreamRequestId: textOrNull(row, "upstream_request_id"),
       duration: integerOrNull(row, "duration_ms"),
       ttft: integerOrNull(row, "ttft_ms"),
+      cost: integerOrNull(row, "cost"),
+      priceVersion: textOrNull(row, "price_version"),
       reading: {
         ...EMPTY_READING,
         messageId: textOrNull(row, "message_id"),
