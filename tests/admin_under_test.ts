@@ -36,7 +36,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {} });
   let ids = 0;
   const tokens = localTokens({
-    tokens: embedded.store,
+    tokens: embedded.tokens,
     newId: () => `id-${++ids}`,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     now,

@@ -90,7 +90,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
   });
   const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-  const tokens = localTokens({ tokens: store, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
+  const tokens = localTokens({ tokens: embedded.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
   const world: World = {
     sandboxOf: sandboxOf({

@@ -19,19 +19,21 @@ export interface EmbeddedOptions {
   readonly onTrouble: (trouble: string | null) => void;
 }
 
-/** The embedded database, ready: the ledger on this thread, the store in a Worker, both on one file. */
+/** The embedded database, ready: the ledger on this thread, the store and the tokens in a Worker each, all on one file. */
 export interface Embedded {
   readonly ledger: Ledger;
-  readonly store: Store & Tokens;
+  readonly store: Store;
+  /** Not behind the store's queries: a call that waited for one of those to know its sandbox would be refused in the end. */
+  readonly tokens: Tokens;
   readonly migrated: Migrated;
   /** Rows of earlier runs that were closed as `unknown`. */
   readonly swept: number;
-  /** Commits what waits, closes both and gives the directory free; rejects as `Ledger.end` does, when all is closed. */
+  /** Commits what waits, closes all and gives the directory free; rejects as `Ledger.end` does, when all is closed. */
   readonly end: () => Promise<void>;
 }
 
 /**
- * Locks the directory, brings the schema up to date, opens the ledger, sweeps, and starts the store.
+ * Locks the directory, brings the schema up to date, opens the ledger, sweeps, and starts the Workers.
  * Rejects with `DataDirLocked`, `DataDirUnusable`, `SchemaTooNew`, `Fault` `ledger_unavailable` (the sweep), or
  * SQLite's own error; then nothing is held.
  */
@@ -43,12 +45,15 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   try {
     const path = dir.databasePath;
     const migrated = migrateSqlite(path);
-    const store = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
+    // The log is kept small from there too, because it must not grow for as long as a query runs.
+    const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
+    opened.unshift(() => tokens.close());
+    const store = await openSqliteStore({ path, synchronous, checkpointMs: 0 });
     opened.unshift(() => store.close());
     const ledger = openLedger({ path, synchronous, now, onTrouble, ...LEDGER_DEFAULTS });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
-    return { ledger, store, migrated, swept, end };
+    return { ledger, store, tokens, migrated, swept, end };
   } catch (error) {
     await end().catch(() => {});
     throw error;
