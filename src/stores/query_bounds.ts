@@ -1,7 +1,7 @@
 import { hourStart, nextHourStart } from "../domain/calendar.ts";
 
-/** The most rows that one trace's detail shows, its newest: taking them over from a Worker holds the event loop for 15 ms. */
-export const MAX_DETAIL_ROWS = 5_000;
+/** The most rows that one trace's detail shows, its newest: taking them over from a Worker holds the event loop for some 10 ms. */
+export const MAX_DETAIL_ROWS = 2_000;
 
 /** Totals since a time: whole hours from their roll-ups, and rows from `fromRow` to before `toRow`. */
 export interface Span {

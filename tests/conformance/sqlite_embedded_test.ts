@@ -41,7 +41,7 @@ Deno.test("openEmbedded() that fails gives the directory free again", async () =
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("openEmbedded() records calls while the store writes, and loses none of either", async () => {
+Deno.test("openEmbedded() records calls while tokens are written, and loses none of either", async () => {
   const dir = Deno.makeTempDirSync();
   const { ledger, store, tokens, end } = await openIn(dir, "run-1");
   const token = { id: "", workspaceId: "w-1", sandboxId: "sb-1", createdAt: T0, expiresAt: null, revokedAt: null };

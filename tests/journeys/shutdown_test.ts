@@ -150,6 +150,8 @@ async function refusesConnections(url: string, deadlineMs = 5_000): Promise<void
       (await Deno.connect({ hostname, port: Number(port) })).close();
       return false;
     } catch (error) {
+      // One that waits to be accepted when the listener closes is reset; those behind it are refused.
+      if (error instanceof Deno.errors.ConnectionReset) return false;
       if (error instanceof Deno.errors.ConnectionRefused) return true;
       throw error;
     }
