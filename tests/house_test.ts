@@ -92,7 +92,7 @@ Deno.test("the documents name no setting that the code does not read", () => {
 });
 
 /** Set in a sandbox for its client, or for the tests, not for the proxy. */
-const OTHERS_SETTINGS = ["ANTHROPIC_MODEL", "ANTHROPIC_CUSTOM_HEADERS", "LLMPROXY_SOAK_SECONDS"];
+const OTHERS_SETTINGS = ["ANTHROPIC_MODEL", "ANTHROPIC_CUSTOM_HEADERS"];
 
 Deno.test("ARCHITECTURE.md names every room of src", () => {
   const text = read("ARCHITECTURE.md");

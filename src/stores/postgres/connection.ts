@@ -78,7 +78,13 @@ export class Connection {
 
   readonly ask: Ask = async (sql, values = []) => {
     if (this.#isOver) throw new Error("The connection to the database has ended");
-    return await this.#sql.unsafe(sql, values as postgres.ParameterOrJSON<never>[]);
+    try {
+      return await this.#sql.unsafe(sql, values as postgres.ParameterOrJSON<never>[]);
+    } catch (error) {
+      // At once, not when the socket says so: what postgres.js is asked in between is never answered.
+      if (!isRefusal(error)) this.cut();
+      throw error;
+    }
   };
 
   /** Ends in order where the server answers. */
@@ -93,4 +99,9 @@ export class Connection {
     this.#isOver = true;
     this.#socket.destroy(new Error("The connection to the database was cut"));
   }
+}
+
+/** The server has said no to a statement, and goes on. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && error.severity === "ERROR";
 }
