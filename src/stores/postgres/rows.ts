@@ -18,7 +18,9 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
   if (inserted.size < rows.size) {
     // What was there already: mostly the same again.
     const met = sent.filter((row) => !inserted.has(keyOf(row)));
-    const weaker = await ask(LOCK_WEAKER, [met]);
+    const weaker = await ask(LOCK_WEAKER, [
+      met.map(({ workspace_id, created_at, id, revision }) => ({ workspace_id, created_at, id, revision })),
+    ]);
     const keys = new Set(weaker.map(keyOf));
     if (keys.size > 0) await ask(REPLACE, [met.filter((row) => keys.has(keyOf(row)))]);
     for (const old of weaker) {
