@@ -13,7 +13,7 @@ const source = {
 const machine = machineOf(source);
 const encoder = new TextEncoder();
 
-Deno.exitCode = await runProgram(Deno.args, {
+const code = await runProgram(Deno.args, {
   ...machine,
   env: source.env,
   envNames: source.names,
@@ -26,3 +26,5 @@ Deno.exitCode = await runProgram(Deno.args, {
   migrate: migrateEmbedded,
   openOffline,
 });
+// All is recorded and closed. A client that reads no more must not keep the process by its connection, which nothing closes.
+Deno.exit(code);
