@@ -1,15 +1,17 @@
 # Kept plain: no container engine was at hand to build it where it was written.
 #
 #   docker build -t llmproxy .
-#   docker run -p 8081:8081 -v llmproxy-data:/var/lib/llmproxy -e ANTHROPIC_API_KEY_FILE=/run/secrets/key \
-#     -v "$PWD/key:/run/secrets/key:ro" llmproxy
+#   docker run -d --name llmproxy -p 8081:8081 -v llmproxy:/var/lib/llmproxy -e ANTHROPIC_API_KEY_FILE=/run/secrets/key \
+#     -v /etc/llmproxy/container-key:/run/secrets/key:ro llmproxy
+#
+# The key's file must be readable to the image's user, 65532.
 #
 # The admin listener stays on loopback within the container, where the command line reaches it:
-#   docker exec CONTAINER llmproxy token create --workspace W --sandbox S
+#   docker exec llmproxy llmproxy token create --workspace W --sandbox S
 # To reach it from outside set LLMPROXY_ADMIN_ADDR=:8082 and LLMPROXY_ADMIN_TOKEN, publish the port to trusted networks only, and
 # name the host under which it is called in LLMPROXY_ADMIN_HOSTS.
 #
-# Stopping takes up to LLMPROXY_DRAIN_LEAD_SECONDS and LLMPROXY_DRAIN_SECONDS together: docker stop --time 150.
+# Stopping takes up to LLMPROXY_DRAIN_LEAD_SECONDS and LLMPROXY_DRAIN_SECONDS together: docker stop -t 150.
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /build

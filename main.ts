@@ -1,6 +1,6 @@
 import { machineOf } from "./src/cli/machine.ts";
 import { directFetch } from "./src/cli/direct_fetch.ts";
-import { migrateEmbedded } from "./src/cli/migrate.ts";
+import { migrateAll } from "./src/cli/migrate.ts";
 import { openOffline } from "./src/cli/offline.ts";
 import { runProgram } from "./src/cli/program.ts";
 import { serve } from "./src/cli/serve.ts";
@@ -23,7 +23,7 @@ const code = await runProgram(Deno.args, {
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve(config, machine),
-  migrate: migrateEmbedded,
+  migrate: migrateAll,
   openOffline,
 });
 // All is recorded and closed. A client that reads no more must not keep the process by its connection, which nothing closes.

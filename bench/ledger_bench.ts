@@ -24,6 +24,8 @@ const CLOSING: Closing = {
   upstreamRequestId: "req_011CQmJ1q2W3e4R5t6Y7u8I9",
   duration: 12_345,
   ttft: 812,
+  cost: 12_345_678,
+  priceVersion: "2026-11-24",
   reading: {
     ...EMPTY_READING,
     messageId: "msg_01XFDUDYJgAACzvnptvVoYEL",

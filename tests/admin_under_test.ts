@@ -36,7 +36,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {}, journal: null });
   let ids = 0;
   const tokens = localTokens({
-    tokens: embedded.store,
+    tokens: embedded.tokens,
     newId: () => `id-${++ids}`,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     now,
@@ -50,7 +50,8 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => world.adminToken,
     adminHosts: () => world.hosts,
-    readiness: () => world.reason,
+    readiness: () => ({ status: world.reason === null ? "ok" : "unavailable", reason: world.reason }),
+    reship: null,
     now,
     observe: { note: (...note) => notes.push(note) },
   });
@@ -103,6 +104,8 @@ export function usageRow(given: Partial<OpenCall>, reading: Partial<typeof EMPTY
       upstreamRequestId: null,
       duration: 1_500,
       ttft: 400,
+      cost: 12_345_678,
+      priceVersion: "2026-11-24",
       reading: { ...EMPTY_READING, servedModel: "claude-x-1", inputTokens: 10, outputTokens: 20, ...reading },
     },
     revision: 2,

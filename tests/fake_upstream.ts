@@ -20,6 +20,8 @@ import { waitFor } from "./wait.ts";
 export interface FakeUpstreamOptions {
   /** The longest body that is kept whole; of longer ones there are length and hash. */
   readonly keepBodyBytes?: number;
+  /** No more of a body is read before this resolves. */
+  readonly readsFrom?: Promise<void>;
 }
 
 export interface FakeUpstream extends AsyncDisposable {
@@ -42,7 +44,8 @@ export interface FakeUpstream extends AsyncDisposable {
 const KEEP_BODY_BYTES = 40 << 20;
 const encoder = new TextEncoder();
 
-export async function startFakeUpstream({ keepBodyBytes = KEEP_BODY_BYTES }: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
+export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
+  const { keepBodyBytes = KEEP_BODY_BYTES, readsFrom } = options;
   const state = {
     scripting: "default" as Scripting,
     calls: [] as Call[],
@@ -61,6 +64,10 @@ export async function startFakeUpstream({ keepBodyBytes = KEEP_BODY_BYTES }: Fak
       head: (head) => {
         call = new Call(head, { connectionId, number: ++callCount, keepBodyBytes });
         state.calls.push(call);
+        if (readsFrom !== undefined) {
+          socket.pause();
+          readsFrom.then(() => socket.resume());
+        }
         const { scripting } = state;
         if (typeof scripting === "object" && scripting.isEarly === true) void serve(call, scripting);
       },

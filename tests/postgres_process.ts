@@ -42,8 +42,10 @@ export interface PostgresFolder {
 }
 
 export interface PostgresProcess {
-  /** SIGINT is a fast shutdown, SIGQUIT an immediate one. Resolves when no process of the server is left. */
-  end(signal: "INT" | "QUIT"): Promise<void>;
+  /** A fast shutdown. Resolves when no process of the server is left. */
+  stop(): Promise<void>;
+  /** An immediate shutdown, frozen or not, and the folder goes with it. */
+  discard(): Promise<void>;
   /** SIGKILL for the postmaster and all its children at once. Resolves when none is left. */
   kill(): Promise<void>;
   freeze(): Promise<void>;
@@ -125,11 +127,13 @@ export async function startPostgresProcess(folder: PostgresFolder, args: readonl
   }
   async function leave(): Promise<void> {
     await waitFor(() => life.isOver, { what: `the PostgreSQL server to end: ${life.log}`, deadlineMs: END_MS });
-    await over;
     await orders.write(new TextEncoder().encode("LEAVE\n"));
+    await closed();
+  }
+  async function closed(): Promise<void> {
     await orders.close();
     while (!(await answers.read()).done);
-    await child.status;
+    await Promise.all([child.status, over]);
   }
   await waitFor(() => life.isOver || /ready to accept (read-only )?connections/.test(life.log), {
     what: "the PostgreSQL server to take connections",
@@ -140,11 +144,12 @@ export async function startPostgresProcess(folder: PostgresFolder, args: readonl
     throw new Error(`Cannot start the PostgreSQL server: ${life.log}`);
   }
   return {
-    end: async (name) => {
+    stop: async () => {
       await signalAll("CONT");
-      await signal(name, [server]);
+      await signal("INT", [server]);
       await leave();
     },
+    discard: closed,
     kill: async () => {
       await signalAll("KILL");
       await leave();

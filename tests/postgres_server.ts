@@ -149,8 +149,7 @@ async function serverIn(folder: PostgresFolder, { port, process: first, caPem, s
     await how(process);
   }
   async function dispose(): Promise<void> {
-    if (running !== null) await ended((process) => process.end("QUIT"));
-    await folder.remove();
+    await (running === null ? folder.remove() : ended((process) => process.discard()));
   }
   try {
     const maintenance = `postgres://${USER}:${PASSWORD}@127.0.0.1:${port}/postgres`;
@@ -159,7 +158,7 @@ async function serverIn(folder: PostgresFolder, { port, process: first, caPem, s
       ...databases,
       caPem,
       port,
-      stop: async () => await ended((process) => process.end("INT")),
+      stop: async () => await ended((process) => process.stop()),
       kill: async () => await ended((process) => process.kill()),
       freeze: async () => await alive().freeze(),
       thaw: async () => await alive().thaw(),
@@ -172,7 +171,7 @@ async function serverIn(folder: PostgresFolder, { port, process: first, caPem, s
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {
-    await ended((process) => process.end("QUIT"));
+    await ended((process) => process.stop());
     throw error;
   }
 }

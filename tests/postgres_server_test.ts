@@ -4,6 +4,8 @@ import { type PostgresServer, startPostgres } from "./postgres_server.ts";
 import { waitFor } from "./wait.ts";
 
 const ROOT = new URL("../", import.meta.url);
+/** Many times what an answer takes. */
+const SILENCE_MS = 200;
 
 Deno.test("startPostgres() gives an empty database, and newDatabase() others beside it, in UTF-8 and ordered by code point", async () => {
   await using server = await startPostgres();
@@ -46,6 +48,8 @@ Deno.test("freeze() holds back every answer until thaw(), while the port still t
   await held.sql`SELECT 1`;
   await server.freeze();
   const answer = held.sql`SELECT clock_timestamp() AS at`.execute();
+  const silence = new Promise((resolve) => setTimeout(resolve, SILENCE_MS, "silence"));
+  assert.equal(await Promise.race([answer, silence]), "silence");
   assert.equal(await portAnswers(server.port), true);
   const thawedAt = Date.now();
   await server.thaw();

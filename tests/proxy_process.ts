@@ -83,13 +83,17 @@ export async function runCommandLine(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
+/** The tests' own environment but for what steers a proxy or its clients. */
+export function inheritedEnv(): Record<string, string> {
+  return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => !NOT_OURS.test(name)));
+}
+
 function command(args: readonly string[], env: Readonly<Record<string, string>>): Deno.Command {
-  const inherited = Object.entries(Deno.env.toObject()).filter(([name]) => !NOT_OURS.test(name));
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", MAIN, ...args],
     cwd: ROOT,
     clearEnv: true,
-    env: { ...Object.fromEntries(inherited), ...env },
+    env: { ...inheritedEnv(), ...env },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -5,23 +5,44 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
-/** Read at run time: the migrations, and the module that the store's Worker runs. */
-const INCLUDED = ["migrations", "src/stores/sqlite/worker.ts"];
+/** Read at run time: the migrations, and the modules that Workers run. */
+const INCLUDED = ["migrations", "src/stores/sqlite/worker.ts", "src/stores/shipping/worker.ts"];
 
-const { code } = await new Deno.Command(Deno.execPath(), {
+const ROOT = join(import.meta.dirname!, "..");
+const OUTPUT = "llmproxy";
+
+const compiling = new Deno.Command(Deno.execPath(), {
   args: [
     "compile",
     "--allow-all",
     "--exclude-unused-npm",
     ...INCLUDED.flatMap((path) => ["--include", path]),
     ...["--exclude", samplesOfBintrees()],
-    ...["--output", "llmproxy"],
+    ...["--output", OUTPUT],
     ...Deno.args,
     "main.ts",
   ],
-  cwd: join(import.meta.dirname!, ".."),
-}).spawn().status;
+  cwd: ROOT,
+}).spawn();
+for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => interrupt(signal));
+const { code } = await compiling.status;
+removeHalfMade();
 Deno.exit(code);
+
+function interrupt(signal: Deno.Signal): void {
+  try {
+    compiling.kill(signal);
+  } catch {
+    // The terminal has told it before us.
+  }
+}
+
+/** `deno compile` writes to a file beside its output and leaves that there where it is interrupted. */
+function removeHalfMade(): void {
+  for (const { name } of Deno.readDirSync(ROOT)) {
+    if (name.startsWith(`${OUTPUT}.tmp-`)) Deno.removeSync(join(ROOT, name));
+  }
+}
 
 /**
  * prom-client's bintrees ships test data without a file ending, 100,000 lines that each begin with a number or a minus.

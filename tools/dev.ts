@@ -4,7 +4,7 @@
  */
 import { loadConfigFromEnv } from "../src/cli/config.ts";
 import { machineOf } from "../src/cli/machine.ts";
-import { start } from "../src/cli/serve.ts";
+import { type Running, start } from "../src/cli/serve.ts";
 import { startSimulatedUpstream } from "./simulated_upstream.ts";
 
 const CREDENTIALS = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY_FILE", "ANTHROPIC_AUTH_TOKEN_FILE"];
@@ -22,7 +22,7 @@ const source = {
   readFile: (path: string) => Deno.readTextFileSync(path),
 };
 const machine = machineOf(source);
-const running = await start(loadConfigFromEnv(source), machine);
+const running = await startOrExplain();
 const proxy = `http://127.0.0.1:${running.proxyAddress.port}`;
 const admin = `http://127.0.0.1:${running.adminAddress.port}`;
 const token = await makeToken();
@@ -55,6 +55,16 @@ Point Claude Code at it:
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.addSignalListener(signal, () => void running.stop().then(() => upstream?.close()).then(() => Deno.exit(0)));
+}
+
+/** What is in the way is for the developer to mend, who is told what it is and not where it was noticed. */
+async function startOrExplain(): Promise<Running> {
+  try {
+    return await start(loadConfigFromEnv(source), machine);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    return Deno.exit(1);
+  }
 }
 
 async function makeToken(): Promise<string> {

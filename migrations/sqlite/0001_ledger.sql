@@ -77,6 +77,13 @@ CREATE TABLE traces (
   request_count       INTEGER NOT NULL DEFAULT 0, -- ended calls, however they ended
   total_input_tokens  INTEGER NOT NULL DEFAULT 0, -- sum of usage.input_tokens
   total_output_tokens INTEGER NOT NULL DEFAULT 0, -- sum of usage.output_tokens
+  total_cache_creation_input_tokens INTEGER NOT NULL DEFAULT 0,
+  total_cache_read_input_tokens     INTEGER NOT NULL DEFAULT 0,
+  cost                INTEGER NOT NULL DEFAULT 0, -- of the calls that have a price
+  estimated_cost      INTEGER NOT NULL DEFAULT 0, -- the part of it that rests on estimated counts
+  estimated_count     INTEGER NOT NULL DEFAULT 0, -- calls whose counts are estimated
+  unknown_count       INTEGER NOT NULL DEFAULT 0, -- calls of which nothing is known
+  unpriced_count      INTEGER NOT NULL DEFAULT 0, -- calls that have no price
   PRIMARY KEY (workspace_id, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -99,6 +106,11 @@ CREATE TABLE usage_hours (
   output_tokens               INTEGER NOT NULL,
   cache_creation_input_tokens INTEGER NOT NULL,
   cache_read_input_tokens     INTEGER NOT NULL,
+  cost                        INTEGER NOT NULL, -- of the calls that have a price
+  estimated_cost              INTEGER NOT NULL, -- the part of it that rests on estimated counts
+  estimated_count             INTEGER NOT NULL, -- calls whose counts are estimated
+  unknown_count               INTEGER NOT NULL, -- calls of which nothing is known
+  unpriced_count              INTEGER NOT NULL, -- calls that have no price
   PRIMARY KEY (workspace_id, hour, sandbox_id, provider, model, kind)
 ) STRICT, WITHOUT ROWID;
 
@@ -184,3 +196,17 @@ CREATE TABLE set_aside (
   reason       TEXT    NOT NULL, -- the database's words
   PRIMARY KEY (workspace_id, created_at, id)
 ) STRICT, WITHOUT ROWID;
+
+-- Tokens of the shared database that were used here, so that they work on while it is away.
+CREATE TABLE token_copies (
+  sha256       TEXT    NOT NULL PRIMARY KEY, -- of the whole token, hex
+  id           TEXT    NOT NULL,
+  workspace_id TEXT    NOT NULL,
+  sandbox_id   TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,
+  expires_at   INTEGER,
+  revoked_at   INTEGER,
+  seen_at      INTEGER NOT NULL              -- when the shared database last vouched for it
+) STRICT;
+
+CREATE INDEX token_copies_by_id ON token_copies (id); -- a revocation

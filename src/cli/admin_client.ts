@@ -17,7 +17,15 @@ export interface TokenDesk {
   readonly revoke: (id: string) => Promise<LocalToken | null>;
 }
 
+/** What only a running proxy does. */
+export interface AdminClient extends TokenDesk {
+  /** Resolves to how many rows are queued to be shipped once more. */
+  readonly reship: (since: number) => Promise<number>;
+}
+
 const TIMEOUT_MS = 10_000;
+/** A journal of millions of rows is queued in short transactions. */
+const RESHIP_TIMEOUT_MS = 600_000;
 /** Where the proxy keeps the admin token that it made itself. */
 const ADMIN_TOKEN_FILE = "admin-token";
 
@@ -32,20 +40,25 @@ const tokenShape = z.object({
 });
 const createdShape = tokenShape.extend({ token: z.string() });
 const listShape = z.object({ tokens: z.array(tokenShape) });
+const queuedShape = z.object({ queued: z.number() });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
-/** The token desk of the running proxy, by its admin API. */
-export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetch" | "readFile">): TokenDesk {
+/** The running proxy's admin API. */
+export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetch" | "readFile">): AdminClient {
   const base = adminUrlOf(config);
   const { token, from } = adminTokenOf(config, platform);
 
-  async function ask(method: string, path: string, { body }: { readonly body?: unknown } = {}): Promise<Response> {
+  async function ask(
+    method: string,
+    path: string,
+    { body, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly timeoutMs?: number } = {},
+  ): Promise<Response> {
     const answer = await platform.fetch(`${base}${path}`, {
       method,
       headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
       body: body === undefined ? null : JSON.stringify(body),
       redirect: "manual",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: AbortSignal.timeout(timeoutMs),
     }).catch((cause) => {
       throw new CommandFailure(
         `Cannot reach the proxy's admin listener at ${base}: is it running? Start it with "llmproxy serve", ` +
@@ -77,6 +90,10 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
       if (answer.status !== 404) return await readAnswer(answer, tokenShape);
       await answer.body?.cancel();
       return null;
+    },
+    async reship(since) {
+      const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;
+      return (await readAnswer(await ask("POST", path, { timeoutMs: RESHIP_TIMEOUT_MS }), queuedShape)).queued;
     },
   };
 }

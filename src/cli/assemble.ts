@@ -1,5 +1,6 @@
 import type { Observe } from "../domain/observe.ts";
 import { adminApp } from "../http/admin.ts";
+import type { Readiness } from "../http/health.ts";
 import { type Delivery, proxyHandler } from "../http/proxy.ts";
 import { agentserverSandboxOf } from "../identity/agentserver.ts";
 import { localTokens } from "../identity/local_tokens.ts";
@@ -7,8 +8,9 @@ import { sandboxOf } from "../identity/sandbox_of.ts";
 import { Refusals } from "../journey/refusals.ts";
 import { Traffic } from "../journey/traffic.ts";
 import type { World } from "../journey/world.ts";
+import type { PriceList } from "../pricing/price_list.ts";
+import { priceOf } from "../pricing/price_of.ts";
 import { anthropic } from "../providers/anthropic.ts";
-import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
@@ -17,6 +19,7 @@ import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "./config.ts";
 import type { Machine } from "./platform.ts";
+import { openStorage, type Storage } from "./storage.ts";
 import { VERSION } from "./version.ts";
 
 /** The parts of a proxy, put together; nobody listens yet. */
@@ -28,6 +31,8 @@ export interface Assembly {
   readonly adminToken: () => string;
   /** Takes newly read secrets into use; calls under way keep theirs. */
   readonly rotate: (secrets: Secrets) => void;
+  /** Takes newly read prices into use for calls that end from now on. False where they are the same. */
+  readonly reprice: (prices: PriceList) => boolean;
   /** Commits what waits and lets go of the data directory. */
   readonly end: () => Promise<void>;
 }
@@ -43,44 +48,44 @@ const FLUSH_REFUSALS_MS = 5_000;
 /** Opens the data directory and puts the parts together. Rejects with `DataDirLocked`, `SchemaTooNew` or an error of the disk. */
 export async function assemble(config: Config, machine: Machine): Promise<Assembly> {
   const { now, elapsed, newId, randomBytes } = machine;
-  let secrets: Secrets = { credential: config.upstream.credential, adminToken: config.admin.token };
+  let secrets: Secrets = {
+    credential: config.upstream.credential,
+    adminToken: config.admin.token,
+    databaseUrl: config.storage.database?.url ?? null,
+  };
   let keptToken = "";
   const logger = newLogger(config.logLevel, {
     write: machine.writeLog,
     now,
-    secrets: () => [secrets.credential.secret, secrets.adminToken ?? keptToken],
+    secrets: () => [secrets.credential.secret, secrets.adminToken ?? keptToken, secrets.databaseUrl ?? ""],
   });
   const traffic = new Traffic();
   const budget = new ByteBudget({
     totalBytes: config.proxy.bodyBudgetBytes,
     perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
   });
-  const held: { embedded: Embedded | null } = { embedded: null };
+  const held: { storage: Storage | null } = { storage: null };
   const metrics = newMetrics({
     gauges: {
       inFlight: () => traffic.inFlight,
-      openRows: () => held.embedded?.ledger.openCount() ?? 0,
+      openRows: () => held.storage?.ledger.openCount() ?? 0,
       bufferedBytes: () => budget.heldBytes,
-      ledgerTrouble: () => held.embedded?.ledger.trouble() === null ? 0 : 1,
+      ledgerTrouble: () => held.storage?.ledger.trouble() === null ? 0 : 1,
+      ledgerBytes: () => held.storage?.ledger.usedBytes() ?? 0,
+      unshippedRows: () => held.storage?.shipping()?.rows ?? 0,
+      oldestUnshippedSeconds: () => Math.max(now() - (held.storage?.shipping()?.oldestCreatedAt ?? now()), 0) / 1000,
+      setAsideRows: () => held.storage?.shipping()?.setAside ?? 0,
+      shippedRows: () => held.storage?.shipping()?.shipped ?? 0,
+      shipErrors: () => held.storage?.shipping()?.errors ?? 0,
     },
     version: VERSION,
     elapsed,
   });
   const observe = newObserve({ logger, metrics, elapsed });
   const instanceId = newId();
-  const embedded = await openEmbedded({
-    dir: config.storage.dataDir,
-    synchronous: config.storage.sync,
-    instanceId,
-    now,
-    journal: null,
-    onTrouble: (trouble) =>
-      trouble === null
-        ? observe.note("info", "calls are recorded again")
-        : observe.note("error", "calls cannot be recorded and are refused", { trouble }),
-  });
-  held.embedded = embedded;
-  const { ledger, store } = embedded;
+  const storage = await openStorage({ config: config.storage, instanceId, observe, now, randomBytes });
+  held.storage = storage;
+  const { ledger, store } = storage;
   keptToken = config.admin.token === null ? readOrMakeAdminToken(config.storage.dataDir, randomBytes) : "";
   const adminToken = () => secrets.adminToken ?? keptToken;
 
@@ -91,7 +96,8 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
   });
   const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-  const tokens = localTokens({ tokens: store, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
+  let pricing = { version: config.prices.version, priceOf: priceOf(config.prices) };
+  const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
   const world: World = {
     sandboxOf: sandboxOf({
@@ -99,6 +105,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: pooledFetch, now, observe }),
     }),
     provider: anthropic,
+    priceOf: (priced, at) => pricing.priceOf(priced, at),
     ledger,
     observe,
     refusals: new Refusals(),
@@ -119,7 +126,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     limits: { bodyDeadlineMs: config.proxy.bodyMs },
     traceHeader: config.proxy.traceHeader.toLowerCase(),
   };
-  const readiness = () => traffic.isDraining ? "draining" : ledger.trouble();
+  const readiness = (): Readiness => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness();
   const admin = adminApp({
     store,
     tokens,
@@ -127,6 +134,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     adminToken,
     adminHosts: () => config.admin.hosts,
     readiness,
+    reship: storage.reship,
     now,
     observe,
   });
@@ -138,11 +146,19 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     admin: (request) => admin.fetch(request),
     observe,
     adminToken,
-    rotate: (fresh) => void (secrets = fresh),
+    rotate: (fresh) => {
+      secrets = fresh;
+      storage.rotate(fresh.databaseUrl);
+    },
+    reprice: (prices) => {
+      if (prices.version === pricing.version) return false;
+      pricing = { version: prices.version, priceOf: priceOf(prices) };
+      return true;
+    },
     end: async () => {
       clearInterval(flushing);
       await world.refusals.flush(ledger);
-      await embedded.end();
+      await storage.end();
       metrics.end();
       client.close();
     },

@@ -1,8 +1,13 @@
 import { createHash } from "node:crypto";
 import type { Credential } from "../domain/provider.ts";
+import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import type { PriceList } from "../pricing/price_list.ts";
 import { type ConfigSource, EnvironmentReader } from "./environment.ts";
+import { ConfigProblems } from "./config_problems.ts";
+import { parsePriceList } from "./prices_file.ts";
 import type { Address } from "./setting_kinds.ts";
 import type { ValueOf } from "./settings.ts";
+import { readDatabaseUrl, readDataDir, readStorage, type StorageConfig } from "./storage_config.ts";
 
 /** Everything that `serve` is told, read once and grouped by the part that gets it. Parts get values, never the Config. */
 export interface Config {
@@ -12,6 +17,7 @@ export interface Config {
   /** Null: only local tokens work. */
   readonly agentserver: AgentserverConfig | null;
   readonly storage: StorageConfig;
+  readonly prices: PriceList;
   readonly drain: { readonly leadMs: number; readonly runningMs: number };
   readonly logLevel: ValueOf<"LLMPROXY_LOG_LEVEL">;
   /** What is odd but stops nothing, in words for the operator. */
@@ -53,11 +59,6 @@ export interface AgentserverConfig {
   readonly graceMs: number;
 }
 
-export interface StorageConfig {
-  readonly dataDir: string;
-  readonly sync: ValueOf<"LLMPROXY_LEDGER_SYNC">;
-}
-
 /** What the commands need that talk to a running proxy. No upstream's credential is asked of them. */
 export interface ClientConfig {
   readonly proxyAddress: Address;
@@ -69,17 +70,7 @@ export interface ClientConfig {
 export interface Secrets {
   readonly credential: Credential;
   readonly adminToken: string | null;
-}
-
-/** Everything that is wrong with the settings, one line each; no line holds a secret. */
-export class ConfigProblems extends Error {
-  readonly problems: readonly string[];
-
-  constructor(problems: readonly string[]) {
-    super(problems.join("\n"));
-    this.name = "ConfigProblems";
-    this.problems = problems;
-  }
+  readonly databaseUrl: string | null;
 }
 
 const MS_PER_SECOND = 1_000;
@@ -97,6 +88,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     upstream: readUpstream(reader),
     agentserver: readAgentserver(reader),
     storage: readStorage(reader),
+    prices: readPriceList(reader),
     drain: {
       leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS") * MS_PER_SECOND,
       runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") * MS_PER_SECOND,
@@ -127,7 +119,31 @@ export function loadClientConfig(source: ConfigSource): ClientConfig {
 /** The secrets again, from the files that hold them, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
 export function readSecrets(source: ConfigSource): Secrets {
   const reader = new EnvironmentReader(source);
-  return finished(reader, { credential: readCredential(reader), adminToken: reader.read("LLMPROXY_ADMIN_TOKEN") });
+  return finished(reader, {
+    credential: readCredential(reader),
+    adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
+    databaseUrl: readDatabaseUrl(reader),
+  });
+}
+
+/** The prices again, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
+export function readPrices(source: ConfigSource): PriceList {
+  const reader = new EnvironmentReader(source);
+  return finished(reader, readPriceList(reader));
+}
+
+/** The built-in list, with the operator's own prices over it. A broken file is refused whole. */
+function readPriceList(reader: EnvironmentReader): PriceList {
+  const path = reader.read("LLMPROXY_PRICES_FILE");
+  const text = path === null ? null : reader.readFile("LLMPROXY_PRICES_FILE", path);
+  if (path === null || text === null) return CLAUDE_PRICES;
+  try {
+    return parsePriceList(text, { path, base: CLAUDE_PRICES });
+  } catch (error) {
+    if (!(error instanceof ConfigProblems)) throw error;
+    reader.problems.push(...error.problems);
+    return CLAUDE_PRICES;
+  }
 }
 
 function readProxy(reader: EnvironmentReader): ProxyConfig {
@@ -202,19 +218,6 @@ function readAgentserver(reader: EnvironmentReader): AgentserverConfig | null {
   const timeoutMs = reader.read("LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS") * MS_PER_SECOND;
   const graceMs = reader.read("LLMPROXY_AGENTSERVER_GRACE_SECONDS") * MS_PER_SECOND;
   return url === null ? null : { url, timeoutMs, graceMs };
-}
-
-function readStorage(reader: EnvironmentReader): StorageConfig {
-  if (reader.isSet("LLMPROXY_DATABASE_URL")) {
-    reader.problems.push("Cannot use LLMPROXY_DATABASE_URL: this version stores in SQLite only; unset it");
-  }
-  return { dataDir: readDataDir(reader), sync: reader.read("LLMPROXY_LEDGER_SYNC") };
-}
-
-/** systemd's STATE_DIRECTORY may name several folders, with colons between them; the first is ours (systemd.exec(5)). */
-function readDataDir(reader: EnvironmentReader): string {
-  const state = reader.foreign("STATE_DIRECTORY")?.split(":")[0];
-  return !reader.isSet("LLMPROXY_DATA_DIR") && state ? state : reader.read("LLMPROXY_DATA_DIR");
 }
 
 /** A limit that is set and not held would be a lie. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
-import { ConfigProblems, loadClientConfig, loadConfigFromEnv, loadStorageConfig, readSecrets } from "./config.ts";
+import { loadClientConfig, loadConfigFromEnv, loadStorageConfig, readSecrets } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
+import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import type { ConfigSource } from "./environment.ts";
 import { SETTING_KINDS } from "./setting_kinds.ts";
 import { type SettingName, SETTINGS } from "./settings.ts";
@@ -7,7 +9,8 @@ import { type SettingName, SETTINGS } from "./settings.ts";
 const KEY = "sk-ant-api03-secret-key";
 
 Deno.test("loadConfigFromEnv() fills in every default when only a key is set", () => {
-  const { upstream: { credential, ...upstream }, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  const { upstream: { credential, ...upstream }, prices, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  assert.equal(prices, CLAUDE_PRICES);
   assert.equal(credential.header, "x-api-key");
   assert.equal(credential.value, KEY);
   assert.match(credential.id, /^api-key-[0-9a-f]{8}$/);
@@ -23,7 +26,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
     },
     admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, hosts: [] },
     agentserver: null,
-    storage: { dataDir: "./data", sync: "normal" },
+    storage: { dataDir: "./data", sync: "normal", database: null, retentionMs: null },
     drain: { leadMs: 5_000, runningMs: 120_000 },
     logLevel: "info",
     warnings: [],
@@ -53,6 +56,12 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     LLMPROXY_DRAIN_LEAD_SECONDS: "0",
     LLMPROXY_DRAIN_SECONDS: "1",
     LLMPROXY_LEDGER_SYNC: "full",
+    LLMPROXY_DATABASE_URL: "postgres://llmproxy:secret@db.internal/llmproxy?sslmode=verify-full",
+    LLMPROXY_JOURNAL_KEEP_HOURS: "2",
+    LLMPROXY_JOURNAL_MAX_MB: "10",
+    LLMPROXY_ON_JOURNAL_FULL: "serve",
+    LLMPROXY_TOKEN_GRACE_SECONDS: "60",
+    LLMPROXY_RETENTION_DAYS: "90",
     LLMPROXY_DEFAULT_MAX_RPD: "0",
   }, { "/etc/ca.pem": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n" }));
   assert.equal(config.upstream.credential.header, "authorization");
@@ -71,7 +80,16 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
   });
   assert.deepEqual(config.admin, { address: "same", token: "0123456789abcdef", hosts: ["proxy.internal", "10.0.0.7:8082"] });
   assert.deepEqual(config.agentserver, { url: "http://agentserver:9000", timeoutMs: 2_000, graceMs: 0 });
-  assert.deepEqual(config.storage, { dataDir: "/var/lib/llmproxy", sync: "full" });
+  assert.deepEqual(config.storage, {
+    dataDir: "/var/lib/llmproxy",
+    sync: "full",
+    database: {
+      url: "postgres://llmproxy:secret@db.internal/llmproxy?sslmode=verify-full",
+      tokenGraceMs: 60_000,
+      journal: { keepMs: 7_200_000, maxBytes: 10_485_760, onFull: "serve" },
+    },
+    retentionMs: 90 * 86_400_000,
+  });
   assert.deepEqual(config.drain, { leadMs: 0, runningMs: 1_000 });
   assert.equal(config.logLevel, "debug");
 });
@@ -187,10 +205,15 @@ Deno.test("loadConfigFromEnv() never shows a secret, in whatever variable it sta
   assert.ok(!problemsOf({ ANTHROPIC_API_KEY_FILE: KEY }).join().includes(KEY));
 });
 
-Deno.test("loadConfigFromEnv() says plainly that a shared database is not in this version, without its URL", () => {
-  const plain = ["Cannot use LLMPROXY_DATABASE_URL: this version stores in SQLite only; unset it"];
-  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: "postgres://u:p@h/d" }), plain);
-  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL_FILE: "/url" }), plain);
+Deno.test("loadConfigFromEnv() refuses a shared database's URL that it cannot read, without showing it", () => {
+  for (
+    const url of ["mysql://u:hush@h/d", "postgres://u:hush@h/d?sslmode=maybe", "postgres://u:hush@h/d?hush=1&x=2", "postgres://"]
+  ) {
+    const problems = problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: url });
+    assert.equal(problems.length, 1, url);
+    assert.match(problems[0]!, /LLMPROXY_DATABASE_URL/);
+    assert.ok(!problems[0]!.includes("u:hush"), problems[0]);
+  }
 });
 
 Deno.test("loadConfigFromEnv() lets the larger default for one sandbox shrink with the budget", () => {

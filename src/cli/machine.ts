@@ -1,5 +1,6 @@
 import { monotonicFactory } from "ulid";
-import { ConfigProblems, readSecrets } from "./config.ts";
+import { readPrices, readSecrets } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 import type { ConfigSource } from "./environment.ts";
 import type { Machine } from "./platform.ts";
 
@@ -12,15 +13,18 @@ export function machineOf(source: ConfigSource): Machine {
     newId: newIdFactory(),
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     writeLog: (line) => writeWhole(Deno.stdout, stdout.encode(line)),
-    rereadSecrets: () => {
-      try {
-        return readSecrets(source);
-      } catch (error) {
-        if (error instanceof ConfigProblems) return error;
-        throw error;
-      }
-    },
+    rereadSecrets: () => orProblems(() => readSecrets(source)),
+    rereadPrices: () => orProblems(() => readPrices(source)),
   };
+}
+
+function orProblems<T>(read: () => T): T | ConfigProblems {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ConfigProblems) return error;
+    throw error;
+  }
 }
 
 /** ULIDs that sort also within one millisecond, 0.7 us each (a plain `ulid()` takes 20 us). */

@@ -1,11 +1,17 @@
+import { connectPostgres } from "../stores/postgres/connect.ts";
+import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";
 import { openSqliteStore } from "../stores/sqlite/store.ts";
-import type { StorageConfig } from "./config.ts";
+import type { StorageConfig } from "./storage_config.ts";
 import type { Offline } from "./platform.ts";
 
-/** The store of a proxy that does not run. Rejects with `DataDirLocked` where it does. */
+/** The tokens of a proxy that does not run, wherever they are kept. Rejects with `DataDirLocked` where it does. */
 export async function openOffline(storage: StorageConfig): Promise<Offline> {
+  if (storage.database !== null) {
+    const shared = new SharedDatabase(connectPostgres, storage.database.url);
+    return { tokens: storeOver(shared), end: () => shared.close() };
+  }
   const dir = openDataDir(storage.dataDir);
   try {
     migrateSqlite(dir.databasePath);

@@ -1,6 +1,9 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Tokens } from "../domain/tokens.ts";
-import type { Config, ConfigProblems, Secrets, StorageConfig } from "./config.ts";
+import type { PriceList } from "../pricing/price_list.ts";
+import type { Config, Secrets } from "./config.ts";
+import type { StorageConfig } from "./storage_config.ts";
+import type { ConfigProblems } from "./config_problems.ts";
 import type { ConfigSource } from "./environment.ts";
 
 /** What the program runs on. main.ts hands it in; a test hands in another. */
@@ -22,8 +25,8 @@ export interface Platform {
   readonly runtime: string;
   /** Serves until told to stop; resolves to the exit code. */
   readonly serve: (config: Config) => Promise<number>;
-  /** Brings the database up to this program; gives the schema's versions before and after. Throws where it is newer. */
-  readonly migrate: (storage: StorageConfig) => { readonly from: number; readonly to: number };
+  /** Brings the databases up to this program; gives the schemas' versions before and after. Rejects where one is newer. */
+  readonly migrate: (storage: StorageConfig) => Promise<readonly MigratedDatabase[]>;
   /** The data directory of a proxy that does not run, locked until `end`. Rejects where one runs. */
   readonly openOffline: (storage: StorageConfig) => Promise<Offline>;
 }
@@ -41,6 +44,15 @@ export interface Machine {
   readonly writeLog: (line: string) => void;
   /** The secrets again, or what is wrong with them. */
   readonly rereadSecrets: () => Secrets | ConfigProblems;
+  /** The prices again, or what is wrong with them. */
+  readonly rereadPrices: () => PriceList | ConfigProblems;
+}
+
+export interface MigratedDatabase {
+  /** For an operator. */
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface Offline {

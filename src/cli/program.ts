@@ -1,8 +1,10 @@
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { ConfigProblems, loadConfigFromEnv } from "./config.ts";
+import { loadConfigFromEnv } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 import { healthCommand } from "./health.ts";
 import { migrateCommand } from "./migrate.ts";
 import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
+import { reshipCommand } from "./reship.ts";
 import { createTokenCommand, listTokensCommand, parseDuration, revokeTokenCommand, type TokenOptions } from "./token.ts";
 import { VERSION } from "./version.ts";
 
@@ -15,6 +17,7 @@ Examples:
   llmproxy token create --workspace acme --sandbox sb-1 --expires 30d --json
   llmproxy token list --workspace acme
   llmproxy token revoke lt-01JZ…
+  llmproxy reship --since 2h                                    after the shared database lost its last rows
   llmproxy health --ready                                       exit code 0 where calls can be served and recorded
 
 Settings are environment variables; the README names every one. Exit codes: 1 it failed, 2 it was asked wrongly.
@@ -58,10 +61,19 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
   program.command("serve").description("serve until SIGTERM or SIGINT").action(async () => {
     outcome.code = await platform.serve(loadConfigFromEnv(configSourceOf(platform)));
   });
-  program.command("migrate").description("bring the database up to this program, without serving").action(() =>
+  program.command("migrate").description("bring the databases up to this program, without serving").action(() =>
     migrateCommand(platform)
   );
   addTokenCommands(program, platform);
+  program.command("reship").description(
+    "ship what this replica recorded to the shared database once more; what is there counts once",
+  )
+    .requiredOption(
+      "--since <time>",
+      "a time by RFC 3339 such as 2026-01-31T12:00:00Z, or how long ago, such as 45m or 12h",
+      (text) => readSince(text, platform.now()),
+    )
+    .action(({ since }) => reshipCommand(platform, { since }));
   program.command("health").description("ask the proxy on this machine whether it lives")
     .option("--ready", "whether it can serve and record calls, too")
     .action((options) => healthCommand(platform, { ready: options.ready === true }));
@@ -102,6 +114,16 @@ function readDuration(text: string): number | null {
   const duration = parseDuration(text);
   if (duration === undefined) throw new InvalidArgumentError("Expected a duration such as 90s, 45m, 12h or 30d, or never.");
   return duration;
+}
+
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
+
+function readSince(text: string, now: number): number {
+  const time = RFC3339.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(time)) return time;
+  const ago = parseDuration(text);
+  if (typeof ago === "number") return now - ago;
+  throw new InvalidArgumentError("Expected a time such as 2026-01-31T12:00:00Z, or how long ago, such as 45m or 12h.");
 }
 
 function readId(text: string): string {

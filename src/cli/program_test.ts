@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { answering, type Call, run } from "../../tests/fake_platform.ts";
-import type { Config, StorageConfig } from "./config.ts";
+import type { Config } from "./config.ts";
+import type { StorageConfig } from "./storage_config.ts";
 import { VERSION } from "./version.ts";
 
 Deno.test("runProgram() serves with the config of the environment and gives what serve gives", async () => {
@@ -43,7 +44,9 @@ for (
 Deno.test("runProgram() lists the commands and examples for --help and gives 0", async () => {
   const { code, stdout } = await run(["--help"], {});
   assert.equal(code, 0);
-  for (const word of ["serve", "migrate", "token", "health", "version", "Examples:"]) assert.ok(stdout.includes(word), word);
+  for (const word of ["serve", "migrate", "token", "reship", "health", "version", "Examples:"]) {
+    assert.ok(stdout.includes(word), word);
+  }
   assert.equal((await run(["token", "create", "--help"], {})).code, 0);
 });
 
@@ -56,11 +59,14 @@ Deno.test("runProgram() migrate says from which version to which, and asks for n
   const seen: StorageConfig[] = [];
   const migrate = (storage: StorageConfig) => {
     seen.push(storage);
-    return seen.length === 1 ? { from: 0, to: 2 } : { from: 2, to: 2 };
+    return Promise.resolve([{ name: "embedded database", from: 0, to: 2 }, { name: "shared database", from: 2, to: 2 }]);
   };
   const { code, stdout } = await run(["migrate"], { env: { LLMPROXY_DATA_DIR: "/d" }, migrate });
-  assert.deepEqual([code, stdout, seen[0]?.dataDir], [0, "the schema went from version 0 to 2\n", "/d"]);
-  assert.equal((await run(["migrate"], { migrate })).stdout, "nothing to apply: the schema has version 2\n");
+  assert.deepEqual([code, seen[0]?.dataDir], [0, "/d"]);
+  assert.equal(
+    stdout,
+    "embedded database: the schema went from version 0 to 2\nshared database: nothing to apply: the schema has version 2\n",
+  );
 });
 
 Deno.test("runProgram() prints what a command failed of and gives 1", async () => {

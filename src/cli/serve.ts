@@ -1,9 +1,12 @@
 import { SchemaTooNew } from "../stores/migrations.ts";
+import { DatabaseDamaged } from "../stores/sqlite/damage.ts";
 import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
 import { assemble, type Assembly } from "./assemble.ts";
-import { type Config, ConfigProblems } from "./config.ts";
+import { type Config } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 import { type Machine, SettingsRefused } from "./platform.ts";
 import type { Address } from "./setting_kinds.ts";
+import type { SettingName } from "./settings.ts";
 
 /** A proxy that listens. */
 export interface Running {
@@ -22,15 +25,15 @@ export interface Running {
 
 /** What is answered on the proxy's listener where the admin one is mounted on it. */
 const ADMIN_PATH = /^https?:\/\/[^/]*\/(?:internal|metrics|dashboard)(?:[/?]|$)/;
+/** What starting again does not cure. */
+const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, SchemaTooNew];
 /** How long calls that were cut may take to write their rows, and answers of the admin listener to be taken. */
 const CUT_MS = 2_000;
 
 /** Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`. */
 export async function serve(config: Config, machine: Machine): Promise<number> {
   const running = await start(config, machine).catch((error) => {
-    throw error instanceof DataDirLocked || error instanceof DataDirUnusable || error instanceof SchemaTooNew
-      ? new SettingsRefused(error.message, { cause: error })
-      : error;
+    throw FOR_THE_OPERATOR.some((kind) => error instanceof kind) ? new SettingsRefused(error.message, { cause: error }) : error;
   });
   const stopped = Promise.withResolvers<void>();
   const onStop = () => void running.stop().then(stopped.resolve, stopped.reject);
@@ -52,11 +55,13 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
   const listeners: Deno.HttpServer<Deno.NetAddr>[] = [];
   try {
     const proxy = listen(
-      config.proxy.address,
+      { setting: "LLMPROXY_LISTEN_ADDR", address: config.proxy.address },
       (request, info) => isSame && ADMIN_PATH.test(request.url) ? assembly.admin(request) : assembly.proxy(request, info),
     );
     listeners.push(proxy);
-    const admin = config.admin.address === "same" ? proxy : listen(config.admin.address, assembly.admin);
+    const admin = config.admin.address === "same"
+      ? proxy
+      : listen({ setting: "LLMPROXY_ADMIN_ADDR", address: config.admin.address }, assembly.admin);
     listeners.push(admin);
     for (const warning of config.warnings) assembly.observe.note("warn", warning);
     assembly.observe.note("info", "listening", { proxy: proxy.addr, admin: admin.addr });
@@ -74,6 +79,7 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
   }
 }
 
+/** Secrets and prices are read again each for itself: what is broken in one must not keep the other from changing. */
 function reload(assembly: Assembly, machine: Machine): void {
   const fresh = machine.rereadSecrets();
   if (fresh instanceof ConfigProblems) {
@@ -82,15 +88,28 @@ function reload(assembly: Assembly, machine: Machine): void {
     assembly.rotate(fresh);
     assembly.observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
   }
+  const prices = machine.rereadPrices();
+  if (prices instanceof ConfigProblems) {
+    assembly.observe.note("error", "the prices could not be read again; the old ones stay", { problems: prices.problems });
+  } else if (assembly.reprice(prices)) {
+    assembly.observe.note("info", "the prices were read again", { priceVersion: prices.version });
+  }
 }
 
+/** Throws an error for the operator where the address cannot be had, which may pass: another process may be about to end. */
 function listen(
-  address: Address,
+  { setting, address }: { readonly setting: SettingName; readonly address: Address },
   handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>,
 ): Deno.HttpServer<Deno.NetAddr> {
   // What Deno reports here is a stream that broke: that is the journey's doing, and is logged there.
   const onError = () => new Response(null, { status: 500 });
-  return Deno.serve({ ...address, automaticCompression: false, onError, onListen: () => {} }, handler);
+  try {
+    return Deno.serve({ ...address, automaticCompression: false, onError, onListen: () => {} }, handler);
+  } catch (cause) {
+    const at = `${address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname}:${address.port}`;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`Cannot listen on ${at}: ${reason}. ${setting} must name a free address of this machine`, { cause });
+  }
 }
 
 /** Shuts down: refuse calls, then connections, wait for what runs, cut what is left, write, close; the admin listener last. */

@@ -95,6 +95,12 @@ export const SETTINGS = {
     isSecret: false,
     meaning: "further paths under `/v1/` that pass unmetered, as comma-separated prefixes; `*` for all",
   },
+  LLMPROXY_PRICES_FILE: {
+    kind: "pricesFile",
+    default: "",
+    isSecret: false,
+    meaning: "JSON of prices that are added to the built-in list or override it; read again on SIGHUP",
+  },
   LLMPROXY_CA_FILE: {
     kind: "caFile",
     default: "",
@@ -147,7 +153,37 @@ export const SETTINGS = {
     kind: "databaseUrl",
     default: "",
     isSecret: true,
-    meaning: "for a shared database; this version stores in SQLite only and does not start where it is set",
+    meaning: "`postgres://…`: the PostgreSQL that replicas share; where unset, all is in the data directory",
+  },
+  LLMPROXY_JOURNAL_KEEP_HOURS: {
+    kind: "hours",
+    default: "24",
+    isSecret: false,
+    meaning: "with a shared database: how long rows that it has are kept here too, for `llmproxy reship`",
+  },
+  LLMPROXY_JOURNAL_MAX_MB: {
+    kind: "journalMegabytes",
+    default: "4096",
+    isSecret: false,
+    meaning: "with a shared database: the most that is recorded here while it is away",
+  },
+  LLMPROXY_ON_JOURNAL_FULL: {
+    kind: "onJournalFull",
+    default: "refuse",
+    isSecret: false,
+    meaning: "at that bound `refuse` calls with 503, or `serve` them without a row, counted and logged",
+  },
+  LLMPROXY_TOKEN_GRACE_SECONDS: {
+    kind: "secondsOrNone",
+    default: "86400",
+    isSecret: false,
+    meaning: "with a shared database: how long a local token that was used here works on while it is away",
+  },
+  LLMPROXY_RETENTION_DAYS: {
+    kind: "days",
+    default: "",
+    isSecret: false,
+    meaning: "rows older than this are dropped, whole months at a time; totals stay; where unset, all are kept",
   },
   LLMPROXY_DEFAULT_MAX_RPD: {
     kind: "count",

@@ -1,4 +1,5 @@
 import type { Fault } from "./fault.ts";
+import type { Unpriced } from "./price.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
@@ -16,6 +17,8 @@ export interface Observe {
     closing: Closing,
     more: { readonly overheadMs: number; readonly isRecorded: boolean },
   ) => void;
+  /** A call has no price: its row says so, and an operator is told once a day and model. */
+  readonly unpriced: (requestId: string, cost: Unpriced) => void;
   /** We said no. `sandbox` is null where nobody knows who asked. */
   readonly refused: (requestId: string, fault: Fault, sandbox: Sandbox | null) => void;
   /** A call passed that has no row. `route` is one of the proxy's own route names, never a client's words. */

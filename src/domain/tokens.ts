@@ -24,3 +24,18 @@ export interface Tokens {
   /** The revoked token (its first `revokedAt` is kept), or null where the id is unknown. Resolves when committed. */
   readonly revokeToken: (id: string, at: number) => Promise<LocalToken | null>;
 }
+
+/** Copies of the shared database's tokens on this machine, for while that is away. Each method resolves when it is committed. */
+export interface TokenCopies {
+  /** `seenAt`: when the shared database last vouched for it, milliseconds since the epoch. A newer copy takes the place of an older. */
+  readonly keepTokenCopy: (token: LocalToken, sha256: string, seen: { readonly seenAt: number }) => Promise<void>;
+  readonly findTokenCopy: (sha256: string) => Promise<TokenCopy | null>;
+  /** The copy is revoked from now on, whatever is kept later. */
+  readonly revokeTokenCopy: (id: string, at: number) => Promise<void>;
+}
+
+export interface TokenCopy {
+  readonly token: LocalToken;
+  readonly sha256: string;
+  readonly seenAt: number;
+}

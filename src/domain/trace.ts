@@ -1,3 +1,5 @@
+import type { MoneySummary } from "./usage.ts";
+
 /** One agent session: the calls that belong together. Its key is (workspaceId, id). */
 export interface Trace {
   readonly id: string;
@@ -17,6 +19,7 @@ export interface TraceWithStats extends Trace {
   readonly requestCount: number;
   readonly totalInputTokens: number;
   readonly totalOutputTokens: number;
+  readonly money: MoneySummary;
 }
 
 /** The longest trace id that is accepted from a client, in visible ASCII characters. */

@@ -47,6 +47,10 @@ export interface Closing {
   /** Milliseconds from admission to the first content delta. */
   readonly ttft: number | null;
   readonly reading: Reading;
+  /** Whole nano-dollars; null where nobody can say: the row is unpriced, or its trust is `unknown`. */
+  readonly cost: number | null;
+  /** The price list that made the cost. */
+  readonly priceVersion: string | null;
 }
 
 /** A closed row of `usage`. `revision` grows with each later change of the same row. */
@@ -98,6 +102,9 @@ export interface TokenUsage {
   readonly requestClass?: string;
   readonly promptId?: string;
   readonly client?: string;
+  /** Nano-dollars; left out where the row is unpriced or nothing is known of it. */
+  readonly cost?: number;
+  readonly priceVersion?: string;
 }
 
 /** Totals of the ended calls of one provider and model. */
@@ -109,6 +116,19 @@ export interface UsageSummary {
   readonly cacheCreationInputTokens: number;
   readonly cacheReadInputTokens: number;
   readonly requestCount: number;
+  readonly money: MoneySummary;
+}
+
+/** What calls cost together, and how far that can be trusted. */
+export interface MoneySummary {
+  /** Nano-dollars of the calls that have a price. A sum may be more than a number holds exactly. */
+  readonly cost: bigint;
+  /** The part of it that rests on estimated counts. */
+  readonly estimatedCost: bigint;
+  /** Calls whose counts are estimated; of which nothing is known; and that have no price. The last two are not in `cost`. */
+  readonly estimatedCount: number;
+  readonly unknownCount: number;
+  readonly unpricedCount: number;
 }
 
 /** What a query is narrowed to; null stands for "all". */

@@ -3,8 +3,9 @@ import type { Observe } from "../domain/observe.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
-import { mountHealth } from "./health.ts";
+import { mountHealth, type Readiness } from "./health.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "./internal.ts";
+import { answerReship, type Reship } from "./reship.ts";
 import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
 
 export interface AdminDeps {
@@ -15,8 +16,8 @@ export interface AdminDeps {
   readonly adminToken: () => string;
   /** Host names under which the listener may be reached, besides addresses and localhost. */
   readonly adminHosts: () => readonly string[];
-  /** Null where calls can be served and recorded, else the reason why not. */
-  readonly readiness: () => string | null;
+  readonly readiness: () => Readiness;
+  readonly reship: Reship;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "note">;
@@ -52,6 +53,7 @@ export function adminApp(deps: AdminDeps): Hono {
     POST: (request) => createToken(request, tokens, { now }),
   });
   route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), { tokens }) });
+  route("/internal/reship", { POST: (request) => answerReship(request, deps.reship) });
   route("/metrics", { GET: () => answerMetrics(deps) });
   app.notFound((context) => {
     return adminRefusalResponse(new AdminRefusal("not_found_error", `There is nothing at ${shown(rawPath(context.req.raw))}`));

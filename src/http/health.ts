@@ -1,13 +1,19 @@
 import type { Env, Hono } from "hono";
 
+/** `degraded`: calls are served and recorded, but an operator should look. The reason is null where all is well. */
+export interface Readiness {
+  readonly status: "ok" | "degraded" | "unavailable";
+  readonly reason: string | null;
+}
+
 /**
- * Mounts `/healthz`, 200 while the process lives, and `/readyz`, 200 or 503 with the reason. No token is asked for.
- * `readiness`: null where calls can be served and recorded, else the reason why not.
+ * Mounts `/healthz`, 200 while the process lives, and `/readyz`, 503 where calls cannot be served and recorded, else 200;
+ * with the reason where there is one. No token is asked for.
  */
-export function mountHealth<E extends Env>(app: Hono<E>, readiness: () => string | null): void {
+export function mountHealth<E extends Env>(app: Hono<E>, readiness: () => Readiness): void {
   app.get("/healthz", (context) => context.json({ status: "ok" }));
   app.get("/readyz", (context) => {
-    const reason = readiness();
-    return reason === null ? context.json({ status: "ok" }) : context.json({ status: "unavailable", reason }, 503);
+    const { status, reason } = readiness();
+    return context.json({ status, ...(reason !== null && { reason }) }, status === "unavailable" ? 503 : 200);
   });
 }

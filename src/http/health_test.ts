@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
-import { mountHealth } from "./health.ts";
+import { mountHealth, type Readiness } from "./health.ts";
 
 Deno.test("mountHealth() answers /healthz while the process lives, ready or not", async () => {
-  const response = await appOf(() => "draining").request("/healthz");
+  const response = await appOf(() => ({ status: "unavailable", reason: "draining" })).request("/healthz");
   assert.deepEqual([response.status, await response.json()], [200, { status: "ok" }]);
 });
 
 Deno.test("mountHealth() answers /readyz with 503 and the reason as long as there is one", async () => {
   let reason: string | null = "the ledger cannot write: disk full";
-  const app = appOf(() => reason);
+  const app = appOf(() => ({ status: reason === null ? "ok" : "unavailable", reason }));
   const busy = await app.request("/readyz");
   assert.deepEqual([busy.status, await busy.json()], [503, { status: "unavailable", reason }]);
   reason = null;
@@ -18,7 +18,12 @@ Deno.test("mountHealth() answers /readyz with 503 and the reason as long as ther
   assert.deepEqual([head.status, await head.text()], [200, ""]);
 });
 
-function appOf(readiness: () => string | null): Hono {
+Deno.test("mountHealth() answers /readyz with 200 and the reason where calls go on and an operator should look", async () => {
+  const answer = await appOf(() => ({ status: "degraded", reason: "behind" })).request("/readyz");
+  assert.deepEqual([answer.status, await answer.json()], [200, { status: "degraded", reason: "behind" }]);
+});
+
+function appOf(readiness: () => Readiness): Hono {
   const app = new Hono();
   mountHealth(app, readiness);
   return app;

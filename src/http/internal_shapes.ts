@@ -1,7 +1,8 @@
 import type { RefusalCount } from "../domain/ledger.ts";
+import { costUsd } from "../domain/money.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { TokenUsage, UsageSummary } from "../domain/usage.ts";
+import type { MoneySummary, TokenUsage, UsageSummary } from "../domain/usage.ts";
 
 /** What the internal API answers, key by key: the Go package's names, then our additions. Times are RFC 3339, UTC. */
 
@@ -14,6 +15,18 @@ export function usageJson(summary: UsageSummary) {
     cacheCreationInputTokens: summary.cacheCreationInputTokens,
     cacheReadInputTokens: summary.cacheReadInputTokens,
     requestCount: summary.requestCount,
+    ...moneyJson(summary.money),
+  };
+}
+
+/** Costs as decimals of US dollars, exact; with how much of the total is estimated, unknown or unpriced. */
+function moneyJson(money: MoneySummary) {
+  return {
+    costUsd: costUsd(money.cost),
+    estimatedCostUsd: costUsd(money.estimatedCost),
+    estimatedCount: money.estimatedCount,
+    unknownCount: money.unknownCount,
+    unpricedCount: money.unpricedCount,
   };
 }
 
@@ -34,6 +47,7 @@ export function traceWithStatsJson(trace: TraceWithStats) {
     requestCount: trace.requestCount,
     totalInputTokens: trace.totalInputTokens,
     totalOutputTokens: trace.totalOutputTokens,
+    ...moneyJson(trace.money),
   };
 }
 
@@ -75,6 +89,8 @@ export function requestJson(row: TokenUsage) {
       requestClass: row.requestClass,
       promptId: row.promptId,
       client: row.client,
+      costUsd: row.cost === undefined ? undefined : costUsd(row.cost),
+      priceVersion: row.priceVersion,
     }),
   };
 }

@@ -17,6 +17,11 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       cacheCreationInputTokens: 3,
       cacheReadInputTokens: 4,
       requestCount: 2,
+      costUsd: "0.024691356",
+      estimatedCostUsd: "0.000000000",
+      estimatedCount: 0,
+      unknownCount: 0,
+      unpricedCount: 0,
     }],
     since: "2026-01-01T00:00:00.000Z",
   });
@@ -37,6 +42,11 @@ Deno.test("/internal/traces answers traces with their totals, newest activity fi
     requestCount: 1,
     totalInputTokens: 10,
     totalOutputTokens: 20,
+    costUsd: "0.012345678",
+    estimatedCostUsd: "0.000000000",
+    estimatedCount: 0,
+    unknownCount: 0,
+    unpricedCount: 0,
   });
   const page = (await admin.ask("/internal/traces?limit=1&offset=1")).json;
   assert.deepEqual([page.total, page.traces.length, page.traces[0].id], [3, 1, "at-2"]);
@@ -84,6 +94,8 @@ Deno.test("/internal/traces/:id answers the trace and its requests, and leaves o
       serverToolUse: { web_search_requests: 1 },
       iterations: [{ type: "message", input_tokens: 1 }],
       agentId: "agent-2",
+      costUsd: "0.012345678",
+      priceVersion: "2026-11-24",
     }],
   });
   const [bare] = (await admin.ask("/internal/traces/at-1?workspace_id=ws-1")).json.requests;

@@ -5,7 +5,7 @@ import { journey } from "../journey/journey.ts";
 import { assertAllowed, pass, type Passage } from "../journey/pass.ts";
 import { assertPlainMethod, plainTarget, rawPath, unknownPath } from "../journey/target.ts";
 import type { Arrival, World } from "../journey/world.ts";
-import { mountHealth } from "./health.ts";
+import { mountHealth, type Readiness } from "./health.ts";
 import { refusalResponse } from "./refusal.ts";
 
 const MB = 1024 * 1024;
@@ -29,8 +29,7 @@ export interface ProxyDeps {
   readonly world: World;
   /** Prefixes of `/v1/` paths that pass besides the known ones; `*` for all. */
   readonly allowedPaths: readonly string[];
-  /** Null where calls can be served and recorded, else the reason why not. */
-  readonly readiness: () => string | null;
+  readonly readiness: () => Readiness;
 }
 
 /** What sandboxes reach. Nothing administrative answers here. */

@@ -43,7 +43,7 @@ const MAX_ENTRIES = 10_000;
 
 /**
  * Local tokens over the store that keeps them. While the store cannot be asked, a token works for the rest of its
- * `CACHED_MS` and is `authority_unavailable` then: there is no grace, for a revocation must act within 5 s everywhere.
+ * `CACHED_MS` and is `authority_unavailable` then: there is no grace here, for a revocation must act within 5 s everywhere.
  */
 export function localTokens(options: LocalTokensOptions): LocalTokens {
   const { tokens } = options;
@@ -100,12 +100,15 @@ class CachedTokens {
 
   async revoke(id: string): Promise<LocalToken | null> {
     const { tokens, now } = this.#options;
-    const revoked = await tokens.revokeToken(id, now());
-    this.#revocations++;
-    for (const [hash, { token }] of this.#good.entries()) {
-      if (token.id === id) this.#good.delete(hash);
+    try {
+      return await tokens.revokeToken(id, now());
+    } finally {
+      // Also where the store failed: what it says when it is asked again holds.
+      this.#revocations++;
+      for (const [hash, { token }] of this.#good.entries()) {
+        if (token.id === id) this.#good.delete(hash);
+      }
     }
-    return revoked;
   }
 
   #cached(hash: string): LocalToken | null | undefined {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { faultOf, inScene, refuses } from "../../tests/agentserver_scene.ts";
 import { waitFor } from "../../tests/wait.ts";
 import { LookUps, NotAsked, TooSlow } from "./look_ups.ts";
 
@@ -48,3 +49,19 @@ Deno.test("LookUps.run() refuses at once when too many wait", async () => {
   resolve(1);
   assert.deepEqual(await Promise.all(taken), [1, 1, 1]);
 });
+
+Deno.test("sandboxOf() of agentserver asks about 64 tokens at once, lets 1,024 wait and refuses the next", () =>
+  inScene(async ({ control, sandboxOf, notes }) => {
+    control.answer({ kind: "status", status: 404 });
+    const release = control.hold();
+    const calls = Array.from({ length: 64 + 1024 }, (_, n) => faultOf(sandboxOf(`token-${n}`)));
+    await waitFor(() => control.lookUps.length >= 64, { what: "64 look-ups" });
+    await refuses(sandboxOf("one-too-many"), "authority_unavailable");
+    assert.equal(control.lookUps.length, 64);
+    assert.deepEqual(notes, [], "being too busy to ask is no outage of the control plane");
+    release();
+    const codes = new Set((await Promise.all(calls)).map((fault) => fault.code));
+    assert.deepEqual([...codes], ["unauthenticated"]);
+    assert.equal(control.lookUps.length, 64 + 1024);
+    await refuses(sandboxOf("one-too-many"), "unauthenticated");
+  }));

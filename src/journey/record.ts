@@ -64,6 +64,7 @@ export class Recorder {
     const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
     const trust = isRefusal ? "exact" : trustOf(known);
+    const kept = this.#toKeep(estimated(known, { trust, provider: world.provider }));
     const closing: Closing = {
       ending,
       trust,
@@ -71,7 +72,8 @@ export class Recorder {
       upstreamRequestId: this.#upstreamRequestId,
       duration: this.#sinceOpened(),
       ttft: this.#ttft,
-      reading: this.#toKeep(estimated(known, { trust, provider: world.provider })),
+      reading: kept,
+      ...this.#costOf(kept, trust),
     };
     const asked = world.elapsed();
     try {
@@ -85,6 +87,16 @@ export class Recorder {
 
   #toKeep(reading: Reading): Reading {
     return this.#hidesModel ? { ...reading, servedModel: null, iterations: [] } : reading;
+  }
+
+  /** What nothing is known of has no cost; it is not free. */
+  #costOf(reading: Reading, trust: Trust): Pick<Closing, "cost" | "priceVersion"> {
+    const { call, world } = { call: this.#call, world: this.#world };
+    if (trust === "unknown") return { cost: null, priceVersion: null };
+    const cost = world.priceOf({ ...reading, kind: call.kind }, call.createdAt);
+    if (cost.isPriced) return { cost: cost.nanoDollars, priceVersion: cost.version };
+    world.observe.unpriced(call.id, cost);
+    return { cost: null, priceVersion: null };
   }
 
   #sinceOpened(): number {

@@ -1,6 +1,7 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
+import type { PriceOf } from "../domain/price.ts";
 import type { Credential, Provider } from "../domain/provider.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
 import type { ByteBudget } from "../wire/budget.ts";
@@ -12,6 +13,8 @@ import type { Traffic } from "./traffic.ts";
 export interface World {
   readonly sandboxOf: SandboxOf;
   readonly provider: Provider;
+  /** Asked at each call's end, because prices can be read anew. */
+  readonly priceOf: PriceOf;
   readonly ledger: Ledger;
   readonly observe: Observe;
   readonly refusals: Refusals;

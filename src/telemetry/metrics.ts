@@ -13,6 +13,13 @@ export interface Gauges {
   readonly bufferedBytes: () => number;
   /** 1 where calls cannot be recorded, else 0. */
   readonly ledgerTrouble: () => number;
+  readonly ledgerBytes: () => number;
+  /** Of shipping to the shared database; zeros where there is none. */
+  readonly unshippedRows: () => number;
+  readonly oldestUnshippedSeconds: () => number;
+  readonly setAsideRows: () => number;
+  readonly shippedRows: () => number;
+  readonly shipErrors: () => number;
 }
 
 export interface MetricsOptions {
@@ -29,6 +36,7 @@ export interface Metrics {
     closing: Closing,
     more: { readonly streaming: boolean; readonly overheadMs: number; readonly isRecorded: boolean },
   ) => void;
+  readonly unpriced: (model: string | null) => void;
   readonly refused: (fault: FaultCode) => void;
   /** `route` is one of the proxy's own names. */
   readonly passed: (route: string, status: number) => void;
@@ -50,6 +58,8 @@ const TOKEN_KINDS: Readonly<Record<string, (reading: Reading) => number>> = {
 const AUTHORITIES = ["agentserver", "local"] as const;
 const OUTCOMES = ["cached", "known", "unknown", "grace", "unavailable"] as const satisfies readonly LookupOutcome[];
 
+const NANO = 1e9;
+
 /** Upper bounds in seconds. */
 const TTFT_BUCKETS = [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 8, 12, 20, 30, 60, 120];
 const DURATION_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200];
@@ -60,7 +70,7 @@ const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
 export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metrics {
   const registry = new Registry();
   const models = new ModelLabels();
-  const { calls, unrecorded, tokens, ttft, duration, overhead } = callMetrics(registry);
+  const { calls, unrecorded, cost, unpriced, tokens, ttft, duration, overhead } = callMetrics(registry);
   const { refusals, passed, lookups, unauthorized } = edgeMetrics(registry);
   processGauges(registry, { gauges, version, elapsed });
   const delay = histogram(registry, "event_loop_delay_seconds", {
@@ -69,7 +79,10 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metric
   });
   const endWatch = watchEventLoop(elapsed, (seconds) => delay.observe(seconds));
   return {
-    callEnded({ ending, status, reading, duration: durationMs, ttft: ttftMs }, { streaming, overheadMs, isRecorded }) {
+    callEnded(
+      { ending, status, reading, duration: durationMs, ttft: ttftMs, cost: nanoDollars },
+      { streaming, overheadMs, isRecorded },
+    ) {
       if (!isRecorded) unrecorded.inc();
       const model = models.labelOf(reading.servedModel);
       calls.inc({ ending, status: statusLabel(status), model });
@@ -77,10 +90,12 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metric
         const count = countOf(reading);
         if (count > 0) tokens.inc({ kind, model }, count);
       }
+      if (nanoDollars !== null && nanoDollars > 0) cost.inc({ model }, nanoDollars / NANO);
       if (ttftMs !== null) ttft.observe(ttftMs / 1000);
       if (durationMs !== null) duration.observe({ streaming: String(streaming) }, durationMs / 1000);
       overhead.observe(Math.max(overheadMs, 0) / 1000);
     },
+    unpriced: (model) => unpriced.inc({ model: models.labelOf(model) }),
     refused: (fault) => refusals.inc({ fault }),
     passed: (route, status) => passed.inc({ route, status: statusLabel(status) }),
     lookedUp: (authority, outcome) => lookups.inc({ authority, outcome }),
@@ -100,6 +115,11 @@ function callMetrics(registry: Registry) {
       help: "Calls served without a row, because the journal is full and LLMPROXY_ON_JOURNAL_FULL says so.",
       labelNames: [],
     }),
+    cost: counter(registry, "cost_usd_total", {
+      help: "US dollars of the calls that have a price, by served model. For bills ask /internal/usage, which is exact.",
+      labelNames: ["model"],
+    }),
+    unpriced: counter(registry, "unpriced_calls_total", { help: "Calls that have no price, by model.", labelNames: ["model"] }),
     tokens: counter(registry, "tokens_total", {
       help: "Tokens of ended calls, exact and estimated, by kind and served model.",
       labelNames: ["kind", "model"],
@@ -149,6 +169,14 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
     ["open_rows", "Usage rows that are open.", gauges.openRows],
     ["buffered_bytes", "Bytes of request bodies that are held in memory.", gauges.bufferedBytes],
     ["ledger_trouble", "1 where calls cannot be recorded, else 0.", gauges.ledgerTrouble],
+    ["ledger_bytes", "What the records of this machine take of its disk.", gauges.ledgerBytes],
+    ["unshipped_rows", "Closed rows that the shared database does not have yet.", gauges.unshippedRows],
+    [
+      "oldest_unshipped_seconds",
+      "Age of the oldest of them: how far the shared database is behind.",
+      gauges.oldestUnshippedSeconds,
+    ],
+    ["set_aside_rows", "Rows that the shared database refuses for their own sake.", gauges.setAsideRows],
     ["resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss],
     ["heap_used_bytes", "JavaScript heap in use.", () => Deno.memoryUsage().heapUsed],
     ["uptime_seconds", "Since the process began to serve.", () => (elapsed() - startedAt) / 1000],
@@ -160,6 +188,21 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
       registers: [registry],
       collect() {
         this.set(readSafely(read));
+      },
+    });
+  }
+  const totals: readonly (readonly [string, string, () => number])[] = [
+    ["shipped_rows_total", "Rows that have been shipped to the shared database, repeated ones too.", gauges.shippedRows],
+    ["ship_errors_total", "Tries to ship that failed for the state of the shared database.", gauges.shipErrors],
+  ];
+  for (const [name, help, read] of totals) {
+    new Counter({
+      name: `llmproxy_${name}`,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(readSafely(read) || 0);
       },
     });
   }

@@ -6,7 +6,18 @@ import type { Closing } from "../domain/usage.ts";
 import { type Gauges, type Metrics, newMetrics } from "./metrics.ts";
 import { MAX_MODEL_LABELS } from "./model_labels.ts";
 
-const GAUGES: Gauges = { inFlight: () => 3, openRows: () => 2, bufferedBytes: () => 1_024, ledgerTrouble: () => 1 };
+const GAUGES: Gauges = {
+  inFlight: () => 3,
+  openRows: () => 2,
+  bufferedBytes: () => 1_024,
+  ledgerTrouble: () => 1,
+  ledgerBytes: () => 8_192,
+  unshippedRows: () => 5,
+  oldestUnshippedSeconds: () => 1.5,
+  setAsideRows: () => 4,
+  shippedRows: () => 70,
+  shipErrors: () => 6,
+};
 
 const CLOSING: Closing = {
   ending: "completed",
@@ -15,6 +26,8 @@ const CLOSING: Closing = {
   upstreamRequestId: "req_1",
   duration: 1_500,
   ttft: 400,
+  cost: 12_345_678,
+  priceVersion: "2026-11-24",
   reading: {
     ...EMPTY_READING,
     servedModel: "claude-x",

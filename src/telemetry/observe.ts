@@ -1,7 +1,9 @@
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Closing, Ending, OpenCall } from "../domain/usage.ts";
+import { costUsd } from "../domain/money.ts";
 import { BoundedLines } from "./bounded_lines.ts";
+import { DailyLines } from "./daily_lines.ts";
 import type { Logger, LogLevel } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -27,6 +29,10 @@ const BAD_CREDENTIAL =
   "the upstream refuses the operator's own credential with 401: calls fail until ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN " +
   "(or the file it is read from) holds a good one; change it and send SIGHUP or restart";
 
+const UNPRICED =
+  "a call has no price and counts as unpriced, not as free: add the price to the file that LLMPROXY_PRICES_FILE names, send " +
+  "SIGHUP, and run llmproxy reprice (told once a day and model)";
+
 /**
  * Logs and metrics behind the seam. Lines that a sandbox can provoke at will are bounded by kind; the metrics count them all.
  * A call that passed without a row is a line at `debug` only.
@@ -35,6 +41,7 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
   const bounded = new BoundedLines(elapsed, (kind, suppressed) => {
     logger.log("warn", "log lines were left out", { kind, suppressed });
   });
+  const daily = new DailyLines(elapsed);
   return {
     callEnded(call, closing, { overheadMs, isRecorded }) {
       bounded.settle();
@@ -42,6 +49,11 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
       const level = isRecorded ? LEVEL_OF_ENDING[closing.ending] : "warn";
       const message = isRecorded ? "call ended" : "call ended and is not recorded: the journal is full";
       if (logger.isEnabled(level)) logger.log(level, message, callFields({ call, closing, overheadMs }));
+    },
+    unpriced(requestId, { why, model, serverTool }) {
+      metrics.unpriced(model);
+      if (!daily.admit(JSON.stringify([why, model, serverTool]))) return;
+      logger.log("warn", UNPRICED, { requestId, why, model: model ?? undefined, serverTool: serverTool ?? undefined });
     },
     refused(requestId, fault, sandbox) {
       metrics.refused(fault.code);
@@ -112,6 +124,7 @@ function callFields(
     outputTokens: reading.outputTokens,
     cacheCreationInputTokens: reading.cacheCreationInputTokens,
     cacheReadInputTokens: reading.cacheReadInputTokens,
+    costUsd: closing.cost === null ? undefined : costUsd(closing.cost),
     durationMs: rounded(closing.duration),
     ttftMs: rounded(closing.ttft),
     overheadMs: rounded(overheadMs),

@@ -38,6 +38,8 @@ const CLOSING: Closing = {
   upstreamRequestId: "req_1",
   duration: 1234.5678,
   ttft: 321.999,
+  cost: 12_345_678,
+  priceVersion: "2026-11-24",
   reading: {
     ...EMPTY_READING,
     messageId: "msg_1",
@@ -80,11 +82,36 @@ Deno.test("callEnded() writes one line with the call's ids, models, counts, endi
     outputTokens: 20,
     cacheCreationInputTokens: 30,
     cacheReadInputTokens: 40,
+    costUsd: "0.012345678",
     durationMs: 1234.57,
     ttftMs: 322,
     overheadMs: 1.24,
     msg: "call ended",
   }]);
+});
+
+Deno.test("callEnded() of a call without a row warns, and counts it", async () => {
+  using watched = watch();
+  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 0, isRecorded: false });
+  const [line] = watched.lines();
+  assert.deepEqual([line?.level, line?.msg, line?.outputTokens], [
+    "warn",
+    "call ended and is not recorded: the journal is full",
+    20,
+  ]);
+  assert.match((await watched.metrics.text()).text, /^llmproxy_unrecorded_calls_total 1$/m);
+});
+
+Deno.test("unpriced() tells an operator once a day and model, and counts each call", async () => {
+  using watched = watch();
+  const cost = { isPriced: false, why: "model", model: "claude-new", serverTool: null } as const;
+  for (let n = 0; n < 3; n++) watched.observe.unpriced("ar-1", cost);
+  watched.observe.unpriced("ar-2", { ...cost, model: "claude-newer" });
+  assert.deepEqual(watched.lines().map((line) => [line.level, line.model]), [["warn", "claude-new"], ["warn", "claude-newer"]]);
+  assert.match((await watched.metrics.text()).text, /^llmproxy_unpriced_calls_total\{model="claude-new"\} 3$/m);
+  watched.clock.at += 86_400_000;
+  watched.observe.unpriced("ar-3", cost);
+  assert.equal(watched.lines().length, 3);
 });
 
 Deno.test("callEnded() leaves out what is not known, and warns of what an operator should look at", () => {
@@ -207,7 +234,17 @@ function watch(level: LogLevel = "info") {
   const clock = { at: 0 };
   const written: string[] = [];
   const elapsed = () => clock.at;
-  const gauges = { inFlight: () => 0, openRows: () => 0, bufferedBytes: () => 0, ledgerTrouble: () => 0 };
+  const nothing = () => 0;
+  const gauges = {
+    ...{ inFlight: nothing, openRows: nothing, bufferedBytes: nothing, ledgerTrouble: nothing, ledgerBytes: nothing },
+    ...{
+      unshippedRows: nothing,
+      oldestUnshippedSeconds: nothing,
+      setAsideRows: nothing,
+      shippedRows: nothing,
+      shipErrors: nothing,
+    },
+  };
   const metrics = newMetrics({ gauges, version: "0", elapsed });
   const logger = newLogger(level, { write: (line) => written.push(line), now: () => 0, secrets: () => [] });
   return {

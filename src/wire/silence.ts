@@ -25,6 +25,7 @@ export class Silence {
     this.#since = null;
   }
 
+  /** Takes the timer away, which else keeps the process alive; `listen` begins anew. */
   end(): void {
     this.#since = null;
     clearTimeout(this.#timer);
@@ -33,7 +34,8 @@ export class Silence {
 
   #check(): void {
     this.#timer = undefined;
-    const left = this.#since === null ? this.#ms : this.#since + this.#ms - this.#elapsed();
+    if (this.#since === null) return;
+    const left = this.#since + this.#ms - this.#elapsed();
     if (left <= 0) this.#onSilence();
     else this.#timer = setTimeout(() => this.#check(), left);
   }

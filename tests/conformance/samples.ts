@@ -43,6 +43,8 @@ export function closingOf(reading: Partial<Reading> = {}, given: Partial<Omit<Cl
     upstreamRequestId: "req_1",
     duration: 1_000,
     ttft: 100,
+    cost: 1_000,
+    priceVersion: "2026-11-24",
     ...given,
     reading: { ...EMPTY_READING, servedModel: "claude-served", ...reading },
   };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { SchemaTooNew } from "../../src/stores/migrations.ts";
 import { type Embedded, openEmbedded } from "../../src/stores/sqlite/embedded.ts";
-import { MAX_DETAIL_ROWS } from "../../src/stores/sqlite/queries.ts";
+import { MAX_DETAIL_ROWS } from "../../src/stores/query_bounds.ts";
 import { callOf, closingOf, T0, traceOf } from "./samples.ts";
 
 const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
@@ -41,9 +41,9 @@ Deno.test("openEmbedded() that fails gives the directory free again", async () =
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("openEmbedded() records calls while the store writes, and loses none of either", async () => {
+Deno.test("openEmbedded() records calls while tokens are written, and loses none of either", async () => {
   const dir = Deno.makeTempDirSync();
-  const { ledger, store, end } = await openIn(dir, "run-1");
+  const { ledger, store, tokens, end } = await openIn(dir, "run-1");
   const token = { id: "", workspaceId: "w-1", sandboxId: "sb-1", createdAt: T0, expiresAt: null, revokedAt: null };
   await Promise.all([
     ...Array.from({ length: 300 }, async (_, n) => {
@@ -51,10 +51,10 @@ Deno.test("openEmbedded() records calls while the store writes, and loses none o
       await ledger.open(call, traceOf(call));
       await ledger.close(call, closingOf({ outputTokens: 1 }));
     }),
-    ...Array.from({ length: 300 }, (_, n) => store.createToken({ ...token, id: `tok-${n}` }, `hash-${n}`)),
+    ...Array.from({ length: 300 }, (_, n) => tokens.createToken({ ...token, id: `tok-${n}` }, `hash-${n}`)),
   ]);
   assert.equal((await store.queryUsage(ALL))[0]?.outputTokens, 300);
-  assert.equal((await store.listTokens(null)).length, 300);
+  assert.equal((await tokens.listTokens(null)).length, 300);
   assert.equal(ledger.trouble(), null);
   await end();
   Deno.removeSync(dir, { recursive: true });

@@ -210,6 +210,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
       cacheCreationInputTokens: 4,
       cacheReadInputTokens: 9,
       requestCount: 2,
+      money: { cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
     });
     assert.deepEqual(await store.queryUsage({ ...ALL, limit: 2, offset: 1 }), groups.slice(1, 3));
   },
@@ -227,6 +228,42 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
       const counted = (await store.queryUsage(opts)).reduce((sum, group) => sum + group.requestCount, 0);
       assert.equal(counted, kept.length, JSON.stringify(opts));
     }
+  },
+
+  "queryUsage() and queryTraces() say what is estimated, unknown and unpriced, by hours as by rows": async (store) => {
+    const closings = [
+      closingOf({}, { cost: 7 }),
+      closingOf({}, { trust: "estimated", cost: 11 }),
+      closingOf({}, { trust: "estimated", cost: null, priceVersion: null }),
+      closingOf({}, { trust: "unknown", ending: "unknown", cost: null, priceVersion: null }),
+      closingOf({}, { cost: null, priceVersion: null }),
+    ];
+    await store.recordUsage(closings.map((closing) => ({ call: callOf({ createdAt: T0 + 1 }), closing, revision: 2 })));
+    const money = { cost: 18n, estimatedCost: 11n, estimatedCount: 2, unknownCount: 1, unpricedCount: 2 };
+    for (const since of [null, T0 + 1]) assert.deepEqual((await store.queryUsage({ ...ALL, since }))[0]?.money, money);
+    assert.deepEqual((await store.queryTraces(ALL)).traces[0]?.money, money);
+  },
+
+  "queryUsage() sums costs exactly beyond 2^53": async (store) => {
+    const cost = Number.MAX_SAFE_INTEGER;
+    await store.recordUsage([1, 2, 3].map(() => ({ call: callOf(), closing: closingOf({}, { cost }), revision: 2 })));
+    assert.equal((await store.queryUsage(ALL))[0]?.money.cost, 3n * BigInt(cost));
+    assert.equal((await store.queryTraces(ALL)).traces[0]?.money.cost, 3n * BigInt(cost));
+  },
+
+  "recordUsage() of a higher revision moves costs by the difference": async (store) => {
+    const row = { call: callOf(), closing: closingOf({}, { cost: null, priceVersion: null }), revision: 2 };
+    await store.recordUsage([row]);
+    await store.recordUsage([{ ...row, revision: 3, closing: closingOf({}, { cost: 50 }) }]);
+    await store.recordUsage([{ ...row, revision: 4, closing: closingOf({}, { cost: 20, priceVersion: "2" }) }]);
+    assert.deepEqual((await store.queryUsage(ALL))[0]?.money, {
+      cost: 20n,
+      estimatedCost: 0n,
+      estimatedCount: 0,
+      unknownCount: 0,
+      unpricedCount: 0,
+    });
+    assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.priceVersion, "2");
   },
 
   "queryUsage() sums exactly beyond 32 bits and up to 2^53": async (store) => {
@@ -355,6 +392,8 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
       requestClass: "d",
       promptId: "e",
       client: "f",
+      cost: 1_000,
+      priceVersion: "2026-11-24",
     });
   },
 
@@ -424,6 +463,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
   },
 
   "close() answers what was asked before, then every question rejects": async (store) => {
+    await store.recordUsage([rowOf()]);
     const recorded = store.recordUsage([rowOf()]);
     const counted = store.queryUsage(ALL);
     await Promise.all([store.close(), store.close()]);

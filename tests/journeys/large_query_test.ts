@@ -9,37 +9,49 @@ import { settingsOf } from "../proxy_under_test.ts";
 
 const ROWS = 1_000_000;
 const MODELS = 7;
-/** Streams that pass while the query runs. */
-const STREAMS = 10;
+/** Within an hour, whose rows follow: no roll-up answers for a part of one. */
+const FIRST_ROW = "2023-11-14T22:13:20Z";
+/** Streams at once that pass, round after round, while the query runs. */
+const STREAMS = 5;
 /** Far longer than an event loop may stall: else there would be nothing to see. */
 const QUERY_TAKES_MS = 150;
 /** The machine is not ours alone: what stalls the loop by itself does so in each of them. */
-const ATTEMPTS = 5;
+const ATTEMPTS = 6;
 
 Deno.test(`the event loop's delay stays under 50 ms while a query runs over ${ROWS} rows, and streams pass all the while`, async () => {
   const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   await using upstream = await startFakeUpstream();
-  upstream.answer(streamed({ deltas: 20, paceMs: 10 }));
+  upstream.answer(streamed({ paceMs: 10 }));
   await fill(dataDir, settingsOf(upstream.url, dataDir));
   {
     await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
-    const token = await proxy.token();
     const stalls: number[] = [];
-    while (stalls.length < ATTEMPTS && stalls.at(-1) !== 0) stalls.push(await stallsWhileAsked(proxy, token));
+    while (stalls.length < ATTEMPTS && stalls.at(-1) !== 0) stalls.push(await stallsWhileAsked(proxy));
     assert.equal(stalls.at(-1), 0, `stalls over 50 ms in each attempt: ${stalls}`);
   }
   await Deno.remove(dataDir, { recursive: true });
 });
 
-/** How often the event loop was late by more than 50 ms while the query ran and streams passed. */
-async function stallsWhileAsked(proxy: ProxyProcess, token: string): Promise<number> {
+/** How often the event loop was late by more than 50 ms while the query ran and streams of unknown tokens passed. */
+async function stallsWhileAsked(proxy: ProxyProcess): Promise<number> {
   const before = await stallsOf(proxy);
   const startedAt = performance.now();
-  const streams = Promise.all(Array.from({ length: STREAMS }, (_, n) => callAndRead(proxy.url, { token, text: textOf(n) })));
-  const { usage } = await proxy.ask("/internal/usage") as { readonly usage: readonly UsageOfModel[] };
-  const tookMs = performance.now() - startedAt;
+  let answeredAt = Infinity;
+  const asked = proxy.ask(`/internal/usage?since=${FIRST_ROW}`).finally(() => answeredAt = performance.now());
+  let rounds = 0;
+  while (answeredAt === Infinity) {
+    const token = await proxy.token();
+    const streams = Array.from({ length: STREAMS }, (_, n) => callAndRead(proxy.url, { token, text: textOf(n) }));
+    for (const { status, isWhole, error } of await Promise.all(streams)) {
+      assert.deepEqual([status, isWhole, error], [200, true, null]);
+    }
+    if (answeredAt === Infinity) rounds++;
+  }
+  const { usage } = await asked as { readonly usage: readonly UsageOfModel[] };
+  const tookMs = answeredAt - startedAt;
   assert.ok(tookMs > QUERY_TAKES_MS, `the query took ${tookMs} ms only`);
-  for (const { isWhole, error } of await streams) assert.deepEqual([isWhole, error], [true, null]);
+  // The first round may have come before the query, none behind it may wait for it.
+  assert.ok(rounds >= 2, `${rounds} rounds of streams passed in the ${tookMs} ms of the query`);
   const stalls = await stallsOf(proxy) - before;
 
   const filled = usage.filter(({ model }) => /^m\d$/.test(model));
@@ -78,7 +90,7 @@ async function fill(dataDir: string, env: Readonly<Record<string, string>>): Pro
     )
     SELECT
       'ar-' || n, 2, 'earlier', 'w1', 's1', 'at-1', 'message', 'anthropic', 'asked', 'm' || (n % ${MODELS}),
-      'completed', 'exact', 200, 1, 1700000000000 + n, 1000, 100, n, 1, 100
+      'completed', 'exact', 200, 1, ${Date.parse(FIRST_ROW)} + n, 1000, 100, n, 1, 100
     FROM numbers;
   `);
   database.close();

@@ -1,14 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { RefusalCount } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
-import type { LocalToken } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { Queries } from "./queries.ts";
-import { localTokenOf } from "./readings.ts";
 import { Rows } from "./rows.ts";
+import { tokenAnswersOn } from "./token_answers.ts";
 import { Traces } from "./traces.ts";
 
 /** Rows that one transaction of `recordUsage` writes: about 10 ms, for which the ledger's commits wait. */
@@ -63,35 +62,8 @@ export function answersOn(db: DatabaseSync): Answers {
         .run(at, workspaceId, id, at);
     },
 
-    createToken(token: LocalToken, sha256: string) {
-      db.prepare(
-        `INSERT INTO tokens (id, sha256, workspace_id, sandbox_id, created_at, expires_at, revoked_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      ).run(token.id, sha256, token.workspaceId, token.sandboxId, token.createdAt, token.expiresAt, token.revokedAt);
-    },
-
-    findToken(sha256: string) {
-      const row = prepare("SELECT * FROM tokens WHERE sha256 = ?").get(sha256);
-      return row === undefined ? null : { token: localTokenOf(row), sha256: String(row.sha256) };
-    },
-
-    listTokens(workspaceId: string | null) {
-      const where = workspaceId === null ? "" : "WHERE workspace_id = ?";
-      return prepare(`SELECT * FROM tokens ${where} ORDER BY created_at DESC, id DESC`)
-        .all(...(workspaceId === null ? [] : [workspaceId])).map(localTokenOf);
-    },
-
-    revokeToken(id: string, at: number) {
-      const row = prepare("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING *").get(at, id);
-      return row === undefined ? null : localTokenOf(row);
-    },
+    ...tokenAnswersOn(db),
   };
-
-  function prepare(sql: string) {
-    const statement = db.prepare(sql);
-    statement.setReadBigInts(true);
-    return statement;
-  }
 }
 
 /** Runs several reads over one state of the database. */

@@ -1,14 +1,13 @@
-import type { JournalCare } from "../../domain/journal.ts";
 import type { Ledger } from "../../domain/ledger.ts";
-import type { Store } from "../../domain/store.ts";
-import type { Tokens } from "../../domain/tokens.ts";
 import type { Migrated } from "../migrations.ts";
 import type { Synchronous } from "./connection.ts";
+import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
+import { damageOf, DatabaseDamaged, isDamage, putAside } from "./damage.ts";
 import { openDataDir } from "./data_dir.ts";
 import type { JournalBound } from "./fullness.ts";
 import { LEDGER_DEFAULTS, openLedger } from "./ledger.ts";
 import { migrateSqlite } from "./migrate.ts";
-import { CHECKPOINT_MS, openSqliteStore } from "./store.ts";
+import { CHECKPOINT_MS, openSqliteStore, type SqliteStore } from "./store.ts";
 
 export interface EmbeddedOptions {
   /** The data directory. */
@@ -23,21 +22,25 @@ export interface EmbeddedOptions {
   readonly journal: JournalBound | null;
 }
 
-/** The embedded database, ready: the ledger on this thread, the store in a Worker, both on one file. */
+/** The embedded database, ready: the ledger on this thread, store and tokens in Workers, all on one file. */
 export interface Embedded {
   readonly ledger: Ledger;
-  readonly store: Store & Tokens & JournalCare;
+  readonly store: Omit<SqliteStore, keyof Tokens | keyof TokenCopies>;
+  /** On a Worker of their own, with the checkpoints: neither must wait for a query over a million rows. */
+  readonly tokens: Tokens & TokenCopies;
   readonly databasePath: string;
   readonly migrated: Migrated;
   /** Rows of earlier runs that were closed as `unknown`. */
   readonly swept: number;
+  /** A damaged journal, which was put aside: its new path, and what is wrong with it. Null where there was none. */
+  readonly putAside: { readonly path: string; readonly damage: string } | null;
   /** Commits what waits, closes both and gives the directory free; rejects as `Ledger.end` does, when all is closed. */
   readonly end: () => Promise<void>;
 }
 
 /**
  * Locks the directory, brings the schema up to date, opens the ledger, sweeps, and starts the store.
- * Rejects with `DataDirLocked`, `DataDirUnusable`, `SchemaTooNew`, `Fault` `ledger_unavailable` (the sweep), or
+ * Rejects with `DataDirLocked`, `DataDirUnusable`, `SchemaTooNew`, `DatabaseDamaged`, `Fault` `ledger_unavailable` (the sweep), or
  * SQLite's own error; then nothing is held.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
@@ -47,17 +50,26 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   const end = () => endAll(opened);
   try {
     const path = dir.databasePath;
+    const aside = journal === null ? null : putAsideDamaged(path, now());
     const migrated = migrateSqlite(path);
-    const store = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
+    const store = await openSqliteStore({ path, synchronous, checkpointMs: 0 });
     opened.unshift(() => store.close());
+    const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
+    opened.unshift(() => tokens.close());
     const ledger = openLedger({ ...LEDGER_DEFAULTS, path, synchronous, now, onTrouble, journal });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
-    return { ledger, store, databasePath: path, migrated, swept, end };
+    return { ledger, store, tokens, databasePath: path, migrated, swept, putAside: aside, end };
   } catch (error) {
     await end().catch(() => {});
-    throw error;
+    throw isDamage(error) ? new DatabaseDamaged(dir.databasePath, (error as Error).message) : error;
   }
+}
+
+/** A journal that is damaged must not stop the calls: most of it is in the shared database. The only database is not put aside. */
+function putAsideDamaged(path: string, now: number): Embedded["putAside"] {
+  const damage = damageOf(path);
+  return damage === null ? null : { path: putAside(path, now), damage };
 }
 
 /** Ends all in order, whatever becomes of each; then rejects with the first failure. */

@@ -143,4 +143,5 @@ const PRUNE = [
      ORDER BY minute
      LIMIT ?
    )`,
+  "DELETE FROM token_copies WHERE sha256 IN (SELECT sha256 FROM token_copies WHERE seen_at < ? LIMIT ?)",
 ];

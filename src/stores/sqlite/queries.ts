@@ -1,13 +1,10 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { hourStart, nextHourStart } from "../../domain/calendar.ts";
 import type { RefusalCount } from "../../domain/ledger.ts";
 import type { TraceDetail } from "../../domain/store.ts";
 import type { Trace, TraceWithStats } from "../../domain/trace.ts";
 import type { QueryOpts, UsageSummary } from "../../domain/usage.ts";
-import { refusalOf, summaryOf, tokenUsageOf, traceOf, traceWithStatsOf } from "./readings.ts";
-
-/** The most rows that one trace's detail shows, its newest: taking them over from the Worker holds the event loop for 15 ms. */
-export const MAX_DETAIL_ROWS = 5_000;
+import { MAX_DETAIL_ROWS, spanSince } from "../query_bounds.ts";
+import { refusalOf, summaryOf, tokenUsageOf, traceOf, traceWithStatsOf } from "../readings.ts";
 
 /**
  * What is asked of the store. Every method blocks its thread until it has the answer: 1,000,000 rows take about a second.
@@ -23,7 +20,7 @@ export class Queries {
 
   queryUsage(opts: QueryOpts): readonly UsageSummary[] {
     const { and, values } = narrow({ ...opts, since: null }, "hour");
-    const { fromHour, fromRow, toRow } = this.#spanSince(opts.since);
+    const { fromHour, fromRow, toRow } = spanSince(opts.since, this.droppedBefore());
     return this.#all(
       `SELECT
          provider,
@@ -32,16 +29,27 @@ export class Queries {
          sum(output_tokens)               AS output_tokens,
          sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
          sum(cache_read_input_tokens)     AS cache_read_input_tokens,
-         sum(request_count)               AS request_count
+         sum(request_count)               AS request_count,
+       sum(cost)                        AS cost,
+       sum(estimated_cost)              AS estimated_cost,
+       sum(estimated_count)             AS estimated_count,
+       sum(unknown_count)               AS unknown_count,
+       sum(unpriced_count)              AS unpriced_count
        FROM (
          SELECT
-           provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+           provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
+           cost, estimated_cost, estimated_count, unknown_count, unpriced_count
          FROM usage_hours
          WHERE hour >= ? ${and}
          UNION ALL
          SELECT
            provider, coalesce(served_model, requested_model), 1,
-           input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
+           input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
+           coalesce(cost, 0),
+           CASE WHEN trust = 'estimated' THEN coalesce(cost, 0) ELSE 0 END,
+           CASE WHEN trust = 'estimated' THEN 1 ELSE 0 END,
+           CASE WHEN trust = 'unknown' THEN 1 ELSE 0 END,
+           CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END
          FROM usage
          WHERE created_at >= ? AND created_at < ? AND revision > 0 ${and}
        )
@@ -60,13 +68,6 @@ export class Queries {
   droppedBefore(): number {
     const [dropped] = this.#all("SELECT before FROM dropped", []);
     return dropped === undefined ? Number.MIN_SAFE_INTEGER : Number(dropped.before);
-  }
-
-  /** Whole hours by their roll-ups, and the rest of the first hour by its rows, where they are still there. */
-  #spanSince(since: number | null): { readonly fromHour: number; readonly fromRow: number; readonly toRow: number } {
-    if (since === null) return { fromHour: Number.MIN_SAFE_INTEGER, fromRow: 0, toRow: 0 };
-    if (since < this.droppedBefore()) return { fromHour: hourStart(since), fromRow: 0, toRow: 0 };
-    return { fromHour: nextHourStart(since), fromRow: since, toRow: nextHourStart(since) };
   }
 
   queryTraces(opts: QueryOpts): { readonly traces: readonly TraceWithStats[]; readonly total: number } {

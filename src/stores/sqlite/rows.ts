@@ -1,8 +1,10 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
-import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
+import { EMPTY_READING } from "../../domain/reading.ts";
+import { type Closing, type OpenCall, REVISION, type Trust, type UsageRow } from "../../domain/usage.ts";
+import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import type { Outbox } from "./outbox.ts";
-import { type Counted, Totals } from "./totals.ts";
+import type { Counted } from "../counts.ts";
+import { Totals } from "./totals.ts";
 
 /**
  * Every write of usage rows, for the ledger and the store alike. Each method belongs into a transaction of the caller's:
@@ -65,9 +67,9 @@ export class Rows {
     const old = this.#find.get(call.workspaceId, call.createdAt, call.id);
     if (old !== undefined && Number(old.revision) >= revision) return 0;
     if (old === undefined) this.insertOpen(call);
-    else if (old.revision !== REVISION.open) this.#totals.uncount(call, countedOf(old));
+    else if (old.revision !== REVISION.open) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
     this.#closeRow(call, closing, revision);
-    this.#totals.count(call, { ...closing.reading, model: closing.reading.servedModel ?? call.requestedModel });
+    this.#totals.count({ ...call, model: closing.reading.servedModel ?? call.requestedModel }, closing);
     return old?.revision === REVISION.open ? -1 : 0;
   }
 
@@ -83,9 +85,10 @@ export class Rows {
         createdAt: Number(row.created_at),
         provider: String(row.provider),
         kind: String(row.kind),
+        model: String(row.requested_model),
       };
       this.#closeRow(key, SWEPT, REVISION.swept);
-      this.#totals.count(key, { ...EMPTY_READING, model: String(row.requested_model) });
+      this.#totals.count(key, SWEPT);
     }
     return leftOpen.length;
   }
@@ -106,8 +109,8 @@ export class Rows {
       closing.status,
       reading.errorType,
       reading.stopReason,
-      whole(closing.duration),
-      whole(closing.ttft),
+      wholeMs(closing.duration),
+      wholeMs(closing.ttft),
       reading.inputTokens,
       reading.outputTokens,
       reading.cacheCreationInputTokens,
@@ -115,11 +118,13 @@ export class Rows {
       reading.cacheCreation5mTokens,
       reading.cacheCreation1hTokens,
       reading.thinkingTokens,
-      serverToolUse(reading),
+      serverToolUseJson(reading),
       reading.serviceTier,
       reading.inferenceGeo,
       reading.speed,
-      reading.iterations.length === 0 ? null : JSON.stringify(reading.iterations),
+      iterationsJson(reading),
+      closing.cost,
+      closing.priceVersion,
       key.workspaceId,
       key.createdAt,
       key.id,
@@ -138,26 +143,22 @@ const SWEPT: Closing = {
   duration: null,
   ttft: null,
   reading: EMPTY_READING,
+  cost: null,
+  priceVersion: null,
 };
 
 /** What a row that is being replaced was counted as. */
 function countedOf(row: Record<string, unknown>): Counted {
   return {
-    model: String(row.model),
-    inputTokens: Number(row.input_tokens),
-    outputTokens: Number(row.output_tokens),
-    cacheCreationInputTokens: Number(row.cache_creation_input_tokens),
-    cacheReadInputTokens: Number(row.cache_read_input_tokens),
+    trust: row.trust as Trust,
+    cost: row.cost === null ? null : Number(row.cost),
+    reading: {
+      inputTokens: Number(row.input_tokens),
+      outputTokens: Number(row.output_tokens),
+      cacheCreationInputTokens: Number(row.cache_creation_input_tokens),
+      cacheReadInputTokens: Number(row.cache_read_input_tokens),
+    },
   };
-}
-
-function whole(milliseconds: number | null): number | null {
-  return milliseconds === null ? null : Math.round(milliseconds);
-}
-
-function serverToolUse(reading: Reading): string | null {
-  const counts = JSON.stringify(reading.serverToolUse);
-  return counts === "{}" ? null : counts;
 }
 
 const INSERT_OPEN = `
@@ -174,7 +175,9 @@ const FIND = `
     input_tokens,
     output_tokens,
     cache_creation_input_tokens,
-    cache_read_input_tokens
+    cache_read_input_tokens,
+    trust,
+    cost
   FROM usage
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
@@ -202,7 +205,9 @@ const CLOSE = `
     service_tier = ?,
     inference_geo = ?,
     speed = ?,
-    iterations = ?
+    iterations = ?,
+    cost = ?,
+    price_version = ?
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
 const LEFT_OPEN = `

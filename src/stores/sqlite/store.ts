@@ -1,7 +1,9 @@
-import type { JournalCare } from "../../domain/journal.ts";
-import type { Store } from "../../domain/store.ts";
-import type { Tokens } from "../../domain/tokens.ts";
 import type { AskMessage, OpenMessage, Reply, Verb, Verbs } from "./protocol.ts";
+
+/** Everything that the embedded database answers off the hot path. */
+export interface SqliteStore extends Verbs {
+  readonly close: () => Promise<void>;
+}
 
 /** The Worker looks at the write-ahead log so often: the shorter, the less there is to fsync at once (bench/ledger_bench.ts). */
 export const CHECKPOINT_MS = 250;
@@ -10,7 +12,7 @@ export const CHECKPOINT_MS = 250;
  * The store on a Worker with a connection of its own: however long a query takes, the event loop goes on. Questions are
  * answered one after the other. The schema must be up to date. Rejects with SQLite's error where the file cannot be used.
  */
-export async function openSqliteStore(options: OpenMessage): Promise<Store & Tokens & JournalCare> {
+export async function openSqliteStore(options: OpenMessage): Promise<SqliteStore> {
   const link = new WorkerLink(options);
   await link.start();
   const ask = <V extends Verb>(verb: V) => (...args: Parameters<Verbs[V]>) => link.ask(verb, args);
@@ -32,6 +34,9 @@ export async function openSqliteStore(options: OpenMessage): Promise<Store & Tok
     findToken: ask("findToken"),
     listTokens: ask("listTokens"),
     revokeToken: ask("revokeToken"),
+    keepTokenCopy: ask("keepTokenCopy"),
+    findTokenCopy: ask("findTokenCopy"),
+    revokeTokenCopy: ask("revokeTokenCopy"),
     close: () => link.close(),
   };
 }

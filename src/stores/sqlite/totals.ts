@@ -1,21 +1,14 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { hourStart } from "../../domain/calendar.ts";
 import type { OpenCall } from "../../domain/usage.ts";
-
-/** What of a closed row stands in the totals. */
-export interface Counted {
-  /** The served model, or the requested one where no answer named one. */
-  readonly model: string;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cacheCreationInputTokens: number;
-  readonly cacheReadInputTokens: number;
-}
+import { type Counted, type Counts, countsOf } from "../counts.ts";
 
 /** Of a call, what says in which totals it stands. */
-export type CountedCall = Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider"> & {
+export interface CountedCall extends Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider"> {
   readonly kind: string;
-};
+  /** The served model, or the requested one where no answer named one. */
+  readonly model: string;
+}
 
 /** The totals of traces and hours. Each method belongs into the transaction that writes the row. */
 export class Totals {
@@ -31,17 +24,18 @@ export class Totals {
 
   /** A row was closed. A missing trace is made. */
   count(call: CountedCall, counted: Counted): void {
-    this.#move(call, { counted, sign: 1 });
+    this.#move(call, countsOf(counted, 1));
   }
 
   /** A closed row is being replaced. */
   uncount(call: CountedCall, counted: Counted): void {
-    this.#move(call, { counted, sign: -1 });
+    this.#move(call, countsOf(counted, -1));
   }
 
-  #move(call: CountedCall, { counted, sign }: { readonly counted: Counted; readonly sign: 1 | -1 }): void {
-    const [input, output] = [sign * counted.inputTokens, sign * counted.outputTokens];
-    const isKnown = () => this.#addToTrace.run(sign, input, output, call.workspaceId, call.traceId).changes !== 0;
+  #move(call: CountedCall, counts: Counts): void {
+    // A number is bound as a float, with which SQLite would add in floats: inexact beyond 2^53.
+    const values = Object.values(counts).map(BigInt);
+    const isKnown = () => this.#addToTrace.run(...values, call.workspaceId, call.traceId).changes !== 0;
     if (!isKnown()) {
       this.#insertTrace.run(call.workspaceId, call.traceId, call.sandboxId, "auto", call.createdAt, call.createdAt);
       isKnown();
@@ -51,13 +45,9 @@ export class Totals {
       hourStart(call.createdAt),
       call.sandboxId,
       call.provider,
-      counted.model,
+      call.model,
       call.kind,
-      sign,
-      input,
-      output,
-      sign * counted.cacheCreationInputTokens,
-      sign * counted.cacheReadInputTokens,
+      ...values,
     );
   }
 }
@@ -66,7 +56,14 @@ const ADD_TO_TRACE = `
   UPDATE traces SET
     request_count = request_count + ?,
     total_input_tokens = total_input_tokens + ?,
-    total_output_tokens = total_output_tokens + ?
+    total_output_tokens = total_output_tokens + ?,
+    total_cache_creation_input_tokens = total_cache_creation_input_tokens + ?,
+    total_cache_read_input_tokens = total_cache_read_input_tokens + ?,
+    cost = cost + ?,
+    estimated_cost = estimated_cost + ?,
+    estimated_count = estimated_count + ?,
+    unknown_count = unknown_count + ?,
+    unpriced_count = unpriced_count + ?
   WHERE workspace_id = ? AND id = ?`;
 
 const INSERT_TRACE = `
@@ -77,11 +74,17 @@ const INSERT_TRACE = `
 const ADD_TO_HOUR = `
   INSERT INTO usage_hours (
     workspace_id, hour, sandbox_id, provider, model, kind,
-    request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens
-  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
+    cost, estimated_cost, estimated_count, unknown_count, unpriced_count
+  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
     request_count = request_count + excluded.request_count,
     input_tokens = input_tokens + excluded.input_tokens,
     output_tokens = output_tokens + excluded.output_tokens,
     cache_creation_input_tokens = cache_creation_input_tokens + excluded.cache_creation_input_tokens,
-    cache_read_input_tokens = cache_read_input_tokens + excluded.cache_read_input_tokens`;
+    cache_read_input_tokens = cache_read_input_tokens + excluded.cache_read_input_tokens,
+    cost = cost + excluded.cost,
+    estimated_cost = estimated_cost + excluded.estimated_cost,
+    estimated_count = estimated_count + excluded.estimated_count,
+    unknown_count = unknown_count + excluded.unknown_count,
+    unpriced_count = unpriced_count + excluded.unpriced_count`;

@@ -1,6 +1,6 @@
 import { EMPTY_READING } from "../../domain/reading.ts";
 import type { Ending, Trust, UsageRow } from "../../domain/usage.ts";
-import { integer, integerOrNull, type Row, text, textOrNull } from "./readings.ts";
+import { flag, integer, integerOrNull, type Row, text, textOrNull } from "../readings.ts";
 
 /** A closed row, whole. Of the reading, what says how far it had come is not kept: only what was found stands in a row. */
 export function usageRowOf(row: Row): UsageRow {
@@ -16,7 +16,7 @@ export function usageRowOf(row: Row): UsageRow {
       kind: text(row, "kind") as UsageRow["call"]["kind"],
       provider: text(row, "provider"),
       requestedModel: text(row, "requested_model"),
-      streaming: integer(row, "streaming") === 1,
+      streaming: flag(row, "streaming"),
       createdAt: integer(row, "created_at"),
       maxTokens: integerOrNull(row, "max_tokens"),
       requestBytes: integer(row, "request_bytes"),
@@ -37,6 +37,8 @@ export function usageRowOf(row: Row): UsageRow {
       upstreamRequestId: textOrNull(row, "upstream_request_id"),
       duration: integerOrNull(row, "duration_ms"),
       ttft: integerOrNull(row, "ttft_ms"),
+      cost: integerOrNull(row, "cost"),
+      priceVersion: textOrNull(row, "price_version"),
       reading: {
         ...EMPTY_READING,
         messageId: textOrNull(row, "message_id"),

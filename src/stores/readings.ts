@@ -1,12 +1,11 @@
-import type { SQLOutputValue } from "node:sqlite";
-import { type FaultCode, FAULTS } from "../../domain/fault.ts";
-import type { RefusalCount } from "../../domain/ledger.ts";
-import type { LocalToken } from "../../domain/tokens.ts";
-import type { Trace, TraceWithStats } from "../../domain/trace.ts";
-import type { Ending, TokenUsage, Trust, UsageSummary } from "../../domain/usage.ts";
+import { type FaultCode, FAULTS } from "../domain/fault.ts";
+import type { RefusalCount } from "../domain/ledger.ts";
+import type { LocalToken } from "../domain/tokens.ts";
+import type { Trace, TraceWithStats } from "../domain/trace.ts";
+import type { Ending, MoneySummary, TokenUsage, Trust, UsageSummary } from "../domain/usage.ts";
 
-/** One row as SQLite gives it, integers as bigint. */
-export type Row = Record<string, SQLOutputValue>;
+/** One row as a database gives it, integers as bigint; a flag is a boolean, or 1 or 0 where the database has none. */
+export type Row = Readonly<Record<string, unknown>>;
 
 export function summaryOf(row: Row): UsageSummary {
   return {
@@ -17,6 +16,7 @@ export function summaryOf(row: Row): UsageSummary {
     cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
     cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
     requestCount: integer(row, "request_count"),
+    money: moneyOf(row),
   };
 }
 
@@ -37,6 +37,17 @@ export function traceWithStatsOf(row: Row): TraceWithStats {
     requestCount: integer(row, "request_count"),
     totalInputTokens: integer(row, "total_input_tokens"),
     totalOutputTokens: integer(row, "total_output_tokens"),
+    money: moneyOf(row),
+  };
+}
+
+function moneyOf(row: Row): MoneySummary {
+  return {
+    cost: bigInteger(row, "cost"),
+    estimatedCost: bigInteger(row, "estimated_cost"),
+    estimatedCount: integer(row, "estimated_count"),
+    unknownCount: integer(row, "unknown_count"),
+    unpricedCount: integer(row, "unpriced_count"),
   };
 }
 
@@ -56,6 +67,7 @@ export function tokenUsageOf(row: Row): TokenUsage {
   const requestClass = textOrNull(row, "request_class");
   const promptId = textOrNull(row, "prompt_id");
   const client = textOrNull(row, "client");
+  const priceVersion = textOrNull(row, "price_version");
   return {
     id: text(row, "id"),
     traceId: text(row, "trace_id"),
@@ -68,7 +80,7 @@ export function tokenUsageOf(row: Row): TokenUsage {
     outputTokens: integer(row, "output_tokens"),
     cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
     cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
-    streaming: integer(row, "streaming") === 1,
+    streaming: flag(row, "streaming"),
     duration: integerOrNull(row, "duration_ms") ?? 0,
     ttft: integerOrNull(row, "ttft_ms") ?? 0,
     createdAt: integer(row, "created_at"),
@@ -94,6 +106,8 @@ export function tokenUsageOf(row: Row): TokenUsage {
     ...(requestClass && { requestClass }),
     ...(promptId && { promptId }),
     ...(client && { client }),
+    ...(row.cost !== null && { cost: integer(row, "cost") }),
+    ...(priceVersion && { priceVersion }),
   };
 }
 
@@ -142,6 +156,17 @@ export function integer(row: Row, column: string): number {
   return number;
 }
 
+export function bigInteger(row: Row, column: string): bigint {
+  const value = row[column];
+  if (typeof value !== "bigint") throw new TypeError(`Cannot read the column ${column}: it is not an integer`);
+  return value;
+}
+
 export function integerOrNull(row: Row, column: string): number | null {
   return row[column] === null ? null : integer(row, column);
+}
+
+export function flag(row: Row, column: string): boolean {
+  const value = row[column];
+  return typeof value === "boolean" ? value : integer(row, column) === 1;
 }

@@ -1,0 +1,11 @@
+import { adminClient } from "./admin_client.ts";
+import { loadClientConfig } from "./config.ts";
+import { configSourceOf, type Platform } from "./platform.ts";
+
+/** `llmproxy reship --since T`: has the running proxy ship what it recorded from then on once more. */
+export async function reshipCommand(platform: Platform, { since }: { readonly since: number }): Promise<void> {
+  const queued = await adminClient(loadClientConfig(configSourceOf(platform)), platform).reship(since);
+  platform.stdout(
+    `${queued} rows since ${new Date(since).toISOString()} are being shipped once more; those that have arrived count once\n`,
+  );
+}

@@ -1,0 +1,142 @@
+import type { Priced } from "../domain/price.ts";
+
+/** Tokens that one model is paid for at one size of prompt. */
+export interface Call {
+  /** Null where no answer named it. */
+  readonly model: string | null;
+  /** Input, cache writes and cache reads of the call: what chooses the tier. */
+  readonly prompt: bigint;
+  readonly input: bigint;
+  readonly write5m: bigint;
+  readonly write1h: bigint;
+  readonly read: bigint;
+  readonly output: bigint;
+}
+
+type Tokens = Omit<Call, "model" | "prompt">;
+type Iteration = Priced["iterations"][number];
+
+/** The iterations whose tokens the top-level counts leave out. */
+const OUTSIDE_THE_TOP_LEVEL = ["compaction", "advisor_message"];
+const NOTHING: Tokens = { input: 0n, write5m: 0n, write1h: 0n, read: 0n, output: 0n };
+
+/**
+ * The calls that a row is paid for: each of its iterations, at its own model (the served one where it names none) and with a
+ * prompt of its own, and what the top-level counts have beyond them, as one more call of the served model. So a row without
+ * iterations is one call, and no row is priced at less tokens than its top level has.
+ *
+ * What the top level holds of the iterations differs by their type, and is never more than their sum:
+ * - a loop of server tools: the sum of its `message` entries;
+ * - with an advisor: the sum of the outputs of the `message` entries, but the input of the first one only; nothing of the
+ *   `advisor_message` entries (https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool, "Usage and billing");
+ * - with a fallback: the attempt that answered; the `message` entries of those that declined come in addition
+ *   (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "How server-side fallback is billed");
+ * - nothing of a `compaction` (`BetaUsage.iterations` in SDK 1.12.0).
+ *
+ * The top level has more only where the list is not whole: it is cut at a hundred entries, and a stream may break before it.
+ */
+export function callsOf(priced: Priced): readonly Call[] {
+  const top = topLevelOf(priced);
+  if (priced.iterations.length === 0) return [{ ...top, model: priced.servedModel, prompt: promptOf(top) }];
+  const { calls, inside } = iterationsOf(priced, top);
+  const beyond = beyondOf(top, inside);
+  const rest = { ...beyond, model: priced.servedModel, prompt: promptOf(top) };
+  return promptOf(beyond) + beyond.output > 0n ? [...calls, rest] : calls;
+}
+
+function topLevelOf(priced: Priced): Tokens {
+  const fiveMinutes = countOf(priced.cacheCreation5mTokens);
+  const oneHour = countOf(priced.cacheCreation1hTokens);
+  const writes = countOf(priced.cacheCreationInputTokens) || fiveMinutes + oneHour;
+  return {
+    input: countOf(priced.inputTokens),
+    ...splitOf(writes, oneHour),
+    read: countOf(priced.cacheReadInputTokens),
+    output: countOf(priced.outputTokens),
+  };
+}
+
+/** `inside` is the sum of those that the top level holds as well. */
+function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly Call[]; readonly inside: Tokens } {
+  let inside = NOTHING;
+  // The split may stand at the top level only; entries that name none share out what no other entry has named of it.
+  let unnamed1h = top.write1h;
+  for (const entry of priced.iterations) if (isInside(entry)) unnamed1h -= splitNamedBy(entry)?.oneHour ?? 0n;
+  const calls = priced.iterations.map((entry) => {
+    const split = splitNamedBy(entry);
+    const writes = countOf(entry.cache_creation_input_tokens) || (split?.sum ?? 0n);
+    const shared1h = isInside(entry) ? smaller(writes, atLeastNothing(unnamed1h)) : 0n;
+    if (split === null) unnamed1h -= shared1h;
+    const tokens: Tokens = {
+      input: countOf(entry.input_tokens),
+      ...splitOf(writes, split?.oneHour ?? shared1h),
+      read: countOf(entry.cache_read_input_tokens),
+      output: countOf(entry.output_tokens),
+    };
+    if (isInside(entry)) inside = sumOf(inside, tokens);
+    return { ...tokens, model: modelOf(entry) ?? priced.servedModel, prompt: promptOf(tokens) };
+  });
+  return { calls, inside };
+}
+
+/** What the 1-hour part leaves of the writes is 5-minute, however little of it the wire's split names. */
+function splitOf(writes: bigint, oneHour: bigint): Pick<Tokens, "write5m" | "write1h"> {
+  const write1h = smaller(oneHour, writes);
+  return { write5m: writes - write1h, write1h };
+}
+
+/** Where the two split their writes differently, the iterations', the finer, stand; the top level adds only what is missing. */
+function beyondOf(top: Tokens, inside: Tokens): Tokens {
+  const writes = atLeastNothing(top.write5m + top.write1h - inside.write5m - inside.write1h);
+  return {
+    input: atLeastNothing(top.input - inside.input),
+    ...splitOf(writes, atLeastNothing(top.write1h - inside.write1h)),
+    read: atLeastNothing(top.read - inside.read),
+    output: atLeastNothing(top.output - inside.output),
+  };
+}
+
+function splitNamedBy(entry: Iteration): { readonly oneHour: bigint; readonly sum: bigint } | null {
+  const split = entry.cache_creation;
+  if (typeof split !== "object" || split === null) return null;
+  const named = split as Readonly<Record<string, unknown>>;
+  const oneHour = countOf(named.ephemeral_1h_input_tokens);
+  const sum = oneHour + countOf(named.ephemeral_5m_input_tokens);
+  return sum === 0n ? null : { oneHour, sum };
+}
+
+/** A type that nobody has heard of counts as inside: where the list is whole, nothing is beyond it then, and nothing paid twice. */
+function isInside(entry: Iteration): boolean {
+  return !OUTSIDE_THE_TOP_LEVEL.some((type) => type === entry.type);
+}
+
+function modelOf(entry: Iteration): string | null {
+  return typeof entry.model === "string" && entry.model !== "" ? entry.model : null;
+}
+
+function promptOf(tokens: Tokens): bigint {
+  return tokens.input + tokens.write5m + tokens.write1h + tokens.read;
+}
+
+function sumOf(a: Tokens, b: Tokens): Tokens {
+  return {
+    input: a.input + b.input,
+    write5m: a.write5m + b.write5m,
+    write1h: a.write1h + b.write1h,
+    read: a.read + b.read,
+    output: a.output + b.output,
+  };
+}
+
+/** The value where it is a count, else nothing: what the upstream wrote is not trusted. */
+export function countOf(value: unknown): bigint {
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? BigInt(value) : 0n;
+}
+
+function smaller(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}
+
+function atLeastNothing(count: bigint): bigint {
+  return count > 0n ? count : 0n;
+}

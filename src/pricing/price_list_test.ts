@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { CLAUDE_PRICES } from "./claude_prices.ts";
+import { baseModel, modelPeriodAt, type PriceList, type PricePeriod, withPrices } from "./price_list.ts";
+
+Deno.test("baseModel() takes a release's date and latest off, and nothing else", () => {
+  assert.equal(baseModel("claude-sonnet-4-5-20250929"), "claude-sonnet-4-5");
+  assert.equal(baseModel("claude-haiku-4-5-latest"), "claude-haiku-4-5");
+  for (const model of ["claude-opus-5", "claude-opus-5-20250929[1m]", "claude-opus-5-2025092", "m-99991231", "20250929", ""]) {
+    assert.equal(baseModel(model), model);
+  }
+});
+
+Deno.test("CLAUDE_PRICES has its periods and tiers in order, the first tier from 0 on, and no period after its own version", () => {
+  const { models, serverTools, version } = CLAUDE_PRICES;
+  for (const [name, periods] of [...Object.entries(models), ...Object.entries(serverTools)]) {
+    const days = periods.map(({ from }) => from);
+    assert.deepEqual(days, [...new Set(days)].sort(), name);
+    assert.ok(days.every((day) => day <= version && !Number.isNaN(Date.parse(day))), name);
+  }
+  for (const [name, periods] of Object.entries(models)) {
+    for (const { tiers } of periods) {
+      const starts = tiers.map(({ promptFrom }) => promptFrom);
+      assert.deepEqual(starts, [...new Set([0, ...starts])].sort((a, b) => a - b), name);
+    }
+  }
+});
+
+Deno.test("CLAUDE_PRICES asks 1.25 x and 2 x of the input price for writes", () => {
+  for (const [name, periods] of Object.entries(CLAUDE_PRICES.models)) {
+    for (const { input, write5m, write1h } of periods.flatMap(({ tiers }) => tiers)) {
+      assert.equal(Number(write5m), Number(input) * 1.25, name);
+      assert.equal(Number(write1h), Number(input) * 2, name);
+    }
+  }
+});
+
+Deno.test("withPrices() adds what is new, and lets the others' prices hold from their first day on", () => {
+  const ours = listOf("ours", { a: [period("2026-01-01", "1"), period("2026-03-01", "3")], b: [period("2026-01-01", "1")] });
+  const theirs = listOf("theirs", { a: [period("2026-02-01", "2")], constructor: [period("2026-01-01", "9")] });
+  const { version, models } = withPrices(ours, theirs);
+  assert.equal(version, "theirs");
+  assert.deepEqual(models, {
+    a: [period("2026-01-01", "1"), period("2026-02-01", "2")],
+    b: [period("2026-01-01", "1")],
+    constructor: [period("2026-01-01", "9")],
+  });
+});
+
+Deno.test("modelPeriodAt() changes at the start of a day in UTC", () => {
+  const models = new Map([["a", [period("2026-02-01", "1"), period("2026-03-01", "2")]]]);
+  const inputAt = (time: string) => modelPeriodAt(models, "a", { at: Date.parse(time) })?.tiers[0]?.input;
+  assert.equal(inputAt("2026-01-31T23:59:59.999Z"), undefined);
+  assert.equal(inputAt("2026-02-01T00:00:00Z"), "1");
+  assert.equal(inputAt("2026-03-01T00:59:59+01:00"), "1");
+  assert.equal(inputAt("2026-03-01T01:00:00+01:00"), "2");
+});
+
+function listOf(version: string, models: PriceList["models"]): PriceList {
+  return { version, models, serverTools: {} };
+}
+
+function period(from: string, input: string): PricePeriod {
+  const tier = { promptFrom: 0, input, write5m: "0", write1h: "0", read: "0", output: "0" };
+  return { from, fastPercent: null, tiers: [tier] };
+}

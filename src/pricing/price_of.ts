@@ -1,0 +1,110 @@
+import type { Cost, Priced, PriceOf, Unpriced } from "../domain/price.ts";
+import { type Call, callsOf, countOf } from "./calls.ts";
+import { modelPeriodAt, periodAt, type PriceList, type PriceTier } from "./price_list.ts";
+
+type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bigint };
+
+interface RatePeriod {
+  readonly from: string;
+  readonly fastPercent: bigint;
+  /** The greatest prompt first. Rates are pico-dollars a token: a dollar per million tokens is a million of them. */
+  readonly tiers: readonly { readonly promptFrom: bigint; readonly rates: Rates }[];
+}
+
+const STANDARD_PERCENT = 100n;
+/** Of every token, where the model runs in one place only. */
+const GEO_PERCENT: ReadonlyMap<string, bigint> = new Map([["us", 110n]]);
+const BATCH_PERCENT = 50n;
+/** Tokens x pico-dollars x three factors in percent; the only division there is undoes them all at once. */
+const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
+
+/**
+ * Prices rows by that list, in exact integers with one rounding a row, half up.
+ *
+ * Every token of a call is paid at the tier of that call's prompt, x 1.1 for `inference_geo: "us"`, x 0.5 for the batch
+ * tier, and x what the model takes for `speed: "fast"` where it offers that: factors multiply. The tier is batch where
+ * `service_tier` says so; for a line of a batch whose answer names no tier it is, too. `priority` is paid as standard: what a
+ * commitment costs is agreed elsewhere. The three hold for all iterations of a row, which the wire does not tell apart.
+ *
+ * Uses of server tools are paid a piece, with none of these factors: the multipliers are on tokens, and a batch's searches
+ * cost what others do (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, "Batch requests").
+ */
+export function priceOf(list: PriceList): PriceOf {
+  const models = ratesBy(list.models, ({ from, fastPercent, tiers }) => ({
+    from,
+    fastPercent: fastPercent === null ? STANDARD_PERCENT : BigInt(fastPercent),
+    tiers: tiers.map((tier) => ({ promptFrom: BigInt(tier.promptFrom), rates: ratesOf(tier) })).reverse(),
+  }));
+  const serverTools = ratesBy(list.serverTools, ({ from, usdPerUse }) => ({ from, nanoPerUse: scaled(usdPerUse, 9) }));
+
+  function rateOf(model: string | null, at: number): RatePeriod | null {
+    return model === null ? null : modelPeriodAt(models, model, { at });
+  }
+
+  return (priced, at) => {
+    if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version };
+    const calls = callsOf(priced);
+    const asked = priced.servedModel === null ? calls : [{ model: priced.servedModel }, ...calls];
+    const stranger = asked.find(({ model }) => rateOf(model, at) === null);
+    if (stranger !== undefined) return unpriced("model", stranger.model);
+    let units = 0n;
+    for (const call of calls) units += unitsOf(call, rateOf(call.model, at)!, priced);
+    for (const [tool, uses] of Object.entries(priced.serverToolUse)) {
+      if (countOf(uses) === 0n) continue;
+      const period = periodAt(serverTools.get(tool) ?? [], at);
+      if (period === null) return { ...unpriced("server_tool", priced.servedModel), serverTool: tool };
+      units += countOf(uses) * period.nanoPerUse * UNITS_PER_NANO;
+    }
+    return costOf(units, priced, list.version);
+  };
+}
+
+function isNothing(priced: Priced): boolean {
+  return priced.servedModel === null && priced.iterations.length === 0 &&
+    priced.inputTokens + priced.outputTokens + priced.cacheCreationInputTokens + priced.cacheReadInputTokens === 0 &&
+    Object.values(priced.serverToolUse).every((uses) => uses === 0);
+}
+
+function unitsOf(call: Call, period: RatePeriod, { kind, serviceTier, inferenceGeo, speed }: Priced): bigint {
+  const { rates } = period.tiers.find(({ promptFrom }) => call.prompt >= promptFrom)!;
+  const tokens = call.input * rates.input + call.write5m * rates.write5m + call.write1h * rates.write1h +
+    call.read * rates.read + call.output * rates.output;
+  const isBatch = serviceTier === null ? kind === "batch_line" : serviceTier === "batch";
+  return tokens * (GEO_PERCENT.get(inferenceGeo ?? "") ?? STANDARD_PERCENT) * (isBatch ? BATCH_PERCENT : STANDARD_PERCENT) *
+    (speed === "fast" ? period.fastPercent : STANDARD_PERCENT);
+}
+
+function costOf(units: bigint, priced: Priced, version: string): Cost {
+  const nanoDollars = Number((units + UNITS_PER_NANO / 2n) / UNITS_PER_NANO);
+  return Number.isSafeInteger(nanoDollars) ? { isPriced: true, nanoDollars, version } : unpriced("size", priced.servedModel);
+}
+
+function unpriced(why: Unpriced["why"], model: string | null): Unpriced {
+  return { isPriced: false, why, model, serverTool: null };
+}
+
+function ratesBy<P, R>(
+  periods: Readonly<Record<string, readonly P[]>>,
+  read: (period: P) => R,
+): ReadonlyMap<string, readonly R[]> {
+  return new Map(Object.entries(periods).map(([name, list]) => [name, list.map(read)]));
+}
+
+function ratesOf({ input, write5m, write1h, read, output }: PriceTier): Rates {
+  return {
+    input: scaled(input, 6),
+    write5m: scaled(write5m, 6),
+    write1h: scaled(write1h, 6),
+    read: scaled(read, 6),
+    output: scaled(output, 6),
+  };
+}
+
+/** A decimal times ten to the power of `places`, digit by digit. Throws a RangeError where it has more places or is none. */
+function scaled(decimal: string, places: number): bigint {
+  const [, whole, fraction = ""] = /^(\d+)(?:\.(\d+))?$/.exec(decimal) ?? [];
+  if (whole === undefined || fraction.length > places) {
+    throw new RangeError(`Cannot read a price as a decimal with at most ${places} places: it is "${decimal}"`);
+  }
+  return BigInt(whole + fraction.padEnd(places, "0"));
+}

@@ -1,0 +1,107 @@
+import postgres from "postgres";
+import type { Socket } from "node:net";
+import type { Row } from "../readings.ts";
+import { unlessAborted } from "./limit.ts";
+import { openSocket, type SocketTarget } from "./socket.ts";
+
+/** Who we are at the server. */
+export interface Login {
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+}
+
+/** One statement; `values` are its `$1`, `$2`, …: an array is sent as JSON. Several statements where there are no values. */
+export type Ask = (sql: string, values?: readonly Value[]) => Promise<readonly Row[]>;
+
+export type Value = string | number | boolean | null | readonly object[];
+
+/** How long the end of a connection may take before it is cut. */
+const PARTING_SECONDS = 1;
+
+const INTEGERS = { to: 20, from: [20, 1700], parse: BigInt, serialize: String };
+
+/**
+ * One connection, one life long: postgres.js would silently connect again, in the middle of a transaction too, and keeps a
+ * connection on which nothing comes back for ever. One question after the other. Whatever PgBouncer refuses in transaction
+ * mode is left out: named statements, parameters at start-up.
+ */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #sql: postgres.Sql;
+  #isOver = false;
+
+  private constructor(socket: Socket, login: Login) {
+    this.#socket = socket;
+    let sockets = [socket];
+    const options = {
+      ...login,
+      // Already open and encrypted; the second one that is asked for is not there.
+      socket: () => {
+        const [first] = sockets;
+        sockets = [];
+        if (first === undefined) throw new Error("The connection to the database has ended");
+        return first;
+      },
+      ssl: false,
+      max: 1,
+      prepare: false,
+      fetch_types: false,
+      connect_timeout: 0,
+      idle_timeout: 0,
+      max_lifetime: 0,
+      connection: { application_name: "llmproxy" },
+      types: { integer: INTEGERS },
+      onnotice: () => {},
+      onclose: () => this.#isOver = true,
+    };
+    this.#sql = postgres(options);
+  }
+
+  /** Rejects with the server's or the system's error, or with the signal's reason; then nothing is open. */
+  static async open(target: SocketTarget & Login, signal: AbortSignal): Promise<Connection> {
+    const socket = await openSocket(target, signal);
+    const connection = new Connection(socket, { user: target.user, password: target.password, database: target.database });
+    try {
+      await unlessAborted(signal, connection.ask("SELECT 1"));
+      return connection;
+    } catch (error) {
+      connection.cut();
+      throw error;
+    }
+  }
+
+  /** Nothing more can be asked. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  readonly ask: Ask = async (sql, values = []) => {
+    if (this.#isOver) throw new Error("The connection to the database has ended");
+    try {
+      return await this.#sql.unsafe(sql, values as postgres.ParameterOrJSON<never>[]);
+    } catch (error) {
+      // At once, not when the socket says so: what postgres.js is asked in between is never answered.
+      if (!isRefusal(error)) this.cut();
+      throw error;
+    }
+  };
+
+  /** Ends in order where the server answers. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.#sql.end({ timeout: PARTING_SECONDS });
+    this.#socket.destroy();
+  }
+
+  /** Ends at once: what is being asked rejects. */
+  cut(): void {
+    this.#isOver = true;
+    this.#socket.destroy(new Error("The connection to the database was cut"));
+  }
+}
+
+/** The server has said no to a statement, and goes on. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof postgres.PostgresError && error.severity === "ERROR";
+}

@@ -1,0 +1,68 @@
+import {
+  type AppliedMigration,
+  type Migrated,
+  type Migration,
+  missingMigrations,
+  readMigrations,
+  schemaVersion,
+} from "../migrations.ts";
+import type { Ask } from "./connection.ts";
+import { openPool } from "./pool.ts";
+
+/** Inside the executable this is the folder that was included when it was compiled. */
+const FOLDER = new URL("../../../migrations/postgres/", import.meta.url);
+
+/** Replicas that start at the same time take turns; any number that nobody else uses. */
+const MIGRATING = 7_242_013_000;
+
+export interface MigrateOptions {
+  readonly url: string;
+  readonly connectSeconds: number;
+  /** For one migration, and the wait for another replica's. */
+  readonly seconds: number;
+  readonly folder: URL;
+}
+
+export const MIGRATE_DEFAULTS = { connectSeconds: 5, seconds: 120, folder: FOLDER } as const;
+
+/**
+ * Brings the database up to this program's schema, each migration in a transaction of its own. Raced by many, each is run once.
+ * Rejects with `SchemaTooNew`, or the server's or the system's error; then the migrations before the one that failed stand.
+ */
+export async function migratePostgres(options: MigrateOptions): Promise<Migrated> {
+  const { url, connectSeconds, seconds, folder } = options;
+  const known = readMigrations(folder);
+  const pool = openPool(url, { max: 1, connectSeconds, idleSeconds: seconds });
+  try {
+    let from: number | null = null;
+    for (;;) {
+      const before = await pool.run({ access: "write", seconds, ask: (ask) => applyNext(ask, known) });
+      from ??= before.version;
+      if (before.isUpToDate) return { from, to: before.version };
+    }
+  } finally {
+    await pool.close();
+  }
+}
+
+/** What was found before. */
+async function applyNext(
+  ask: Ask,
+  known: readonly Migration[],
+): Promise<{ readonly version: number; readonly isUpToDate: boolean }> {
+  await ask("SELECT pg_advisory_xact_lock($1)", [MIGRATING]);
+  const applied = await appliedMigrations(ask);
+  const next = missingMigrations(known, applied)[0];
+  if (next !== undefined) {
+    await ask(next.sql);
+    await ask("INSERT INTO schema_migrations (version, name) VALUES ($1, $2)", [next.version, next.name]);
+  }
+  return { version: schemaVersion(applied), isUpToDate: next === undefined };
+}
+
+async function appliedMigrations(ask: Ask): Promise<readonly AppliedMigration[]> {
+  const [table] = await ask("SELECT to_regclass('schema_migrations') IS NOT NULL AS is_there");
+  if (table?.is_there !== true) return [];
+  return (await ask("SELECT version, name FROM schema_migrations"))
+    .map((row) => ({ version: Number(row.version), name: String(row.name) }));
+}

@@ -1,0 +1,58 @@
+import { connect as connectTcp, isIP, type Socket } from "node:net";
+import { connect as connectTls, type ConnectionOptions } from "node:tls";
+
+/** Where to connect to and how to encrypt it. */
+export interface SocketTarget {
+  readonly host: string;
+  readonly port: number;
+  /** Null: in plain text. `isNeeded` false: only where the server can. */
+  readonly tls: { readonly isNeeded: boolean; readonly options: ConnectionOptions } | null;
+}
+
+/** https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST */
+const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
+const YES = "S".charCodeAt(0);
+
+/** A socket on which the protocol can begin. Rejects with the system's error, or with the signal's reason; then nothing is open. */
+export async function openSocket(target: SocketTarget, signal: AbortSignal): Promise<Socket> {
+  signal.throwIfAborted();
+  const plain = connectTcp({ host: target.host, port: target.port, noDelay: true });
+  const abort = () => plain.destroy(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    await happened(plain, "connect");
+    if (target.tls === null) return plain;
+    plain.write(SSL_REQUEST);
+    const answer = await happened<Uint8Array>(plain, "data");
+    // More than the one byte was sent in plain text by somebody in between (CVE-2021-23222).
+    if (answer.length !== 1) throw new Error("The database's answer to the request for TLS is not one byte");
+    if (answer[0] === YES) return await encrypted(plain, target.host, target.tls.options);
+    if (target.tls.isNeeded) throw new Error("The database does not offer TLS, and sslmode asks for it");
+    return plain;
+  } catch (error) {
+    plain.destroy();
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function encrypted(plain: Socket, host: string, options: ConnectionOptions): Promise<Socket> {
+  const socket = connectTls({ socket: plain, ...(isIP(host) === 0 && { servername: host }), ...options });
+  await happened(socket, "secureConnect");
+  return socket;
+}
+
+/** The first event of that name; rejects where the socket fails or ends before. */
+function happened<T>(socket: Socket, event: string): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const closed = () => reject(new Error("The database has closed the connection"));
+  socket.once(event, resolve);
+  socket.once("error", reject);
+  socket.once("close", closed);
+  return promise.finally(() => {
+    socket.off(event, resolve);
+    socket.off("error", reject);
+    socket.off("close", closed);
+  });
+}

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import postgres from "postgres";
+import { callOf, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
+import { type PostgresServer, startPostgres } from "../../../tests/postgres_server.ts";
+import { certificates } from "../../../tests/tls_upstream.ts";
+import { waitFor } from "../../../tests/wait.ts";
+import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
+import { openPostgresStore, POSTGRES_DEFAULTS, type PostgresOptions } from "./store.ts";
+
+const PATIENT = { ...POSTGRES_DEFAULTS, max: 2, promptSeconds: 30 };
+/** So that a test need not be patient. */
+const HASTY = { ...PATIENT, connectSeconds: 3, promptSeconds: 3, patientSeconds: 3 };
+
+const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+
+/** Shared by the tests that do nothing to it. */
+const server = await startPostgres();
+Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
+
+const LATE = /^The database (did not answer|took no connection) within 3 s$/;
+
+Deno.test("a server that is silent costs every question its deadline and no more, and when it is back so are the answers", async () => {
+  await using server = await startPostgres({ own: true });
+  await using store = await storeOn(server, HASTY);
+  await store.createToken(TOKEN, "a");
+  await server.freeze();
+  // More than there are connections, on ones that were there and on new ones.
+  const asked = Array.from({ length: 6 }, () => store.findToken("a"));
+  for (const question of asked) await assert.rejects(question, { message: LATE });
+  await server.thaw();
+  // All connections at once: none is held by a question that has been given up.
+  const answers = Array.from({ length: 6 }, () => store.findToken("a"));
+  for (const answer of answers) assert.equal((await answer)?.token.id, TOKEN.id);
+});
+
+Deno.test("a server that is killed fails what it was asked, and when it is back so are the answers and all that was committed", async () => {
+  await using server = await startPostgres({ own: true });
+  await using store = await storeOn(server, PATIENT);
+  await store.recordUsage([rowOf()]);
+  await server.freeze();
+  const failed = assert.rejects(store.findToken("a"), /ECONNRESET|CONNECTION_CLOSED/);
+  await server.kill();
+  await failed;
+  await assert.rejects(store.findToken("a"), /refused/i);
+  await server.start();
+  assert.equal(await store.findToken("a"), null);
+  assert.equal((await store.queryUsage(ALL))[0]?.requestCount, 1);
+});
+
+Deno.test("connections that the server ended meanwhile cost nobody an answer", async () => {
+  await using store = await storeOn(server, PATIENT);
+  await Promise.all([store.findToken("a"), store.findToken("b")]);
+  await server.cutConnections();
+  await waitFor(() => server.psql(ours(store.url)).then((rows) => rows.length === 0), { what: "both connections to end" });
+  assert.deepEqual(await Promise.all([store.findToken("a"), store.findToken("b")]), [null, null]);
+});
+
+Deno.test("a statement that waits too long is cancelled by the server too, and its connection goes on", async () => {
+  await using store = await storeOn(server, HASTY);
+  await store.findToken("a");
+  const other = postgres(store.url, { max: 1 });
+  const holder = await other.reserve();
+  await holder.unsafe("BEGIN; LOCK TABLE tokens");
+  await assert.rejects(store.findToken("a"), { message: LATE });
+  await waitFor(async () => (await server.psql(`${ours(store.url)} AND state <> 'idle'`)).length === 0, {
+    what: "the server to work for nobody who has gone",
+  });
+  await holder.unsafe("ROLLBACK");
+  holder.release();
+  await other.end();
+  assert.equal(await store.findToken("a"), null);
+});
+
+Deno.test("the store holds no more connections than it may, however much it is asked", async () => {
+  await using store = await storeOn(server, PATIENT);
+  const asked = Array.from({ length: 200 }, (_, n) => store.getOrCreateTrace(traceOf(callOf({ traceId: `at-${n}` }))));
+  assert.equal((await server.psql(ours(store.url))).length <= PATIENT.max, true);
+  await Promise.all(asked);
+  assert.equal((await server.psql(ours(store.url))).length, PATIENT.max);
+});
+
+Deno.test("close() of a store whose server is silent ends", async () => {
+  await using server = await startPostgres({ own: true });
+  const store = await storeOn(server, HASTY);
+  await store.findToken("a");
+  await server.freeze();
+  const asked = store.findToken("a");
+  const [closed, answered] = await Promise.allSettled([store.close(), asked]);
+  assert.equal(closed.status, "fulfilled");
+  assert.equal(answered.status, "rejected");
+  await server.thaw();
+});
+
+Deno.test("a partition that was taken away by hand is made again for the next rows", async () => {
+  await using store = await storeOn(server, PATIENT);
+  await store.recordUsage([rowOf()]);
+  await server.psql("DROP TABLE usage_2026_01", store.url);
+  await assert.rejects(store.recordUsage([rowOf()]), /no partition/);
+  await store.recordUsage([rowOf()]);
+  assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests.length, 1);
+});
+
+Deno.test("makeReady() makes this month's and the next two partitions, and dropMonths() leaves no table behind", async () => {
+  await using store = await storeOn(server, PATIENT);
+  const partitions = async () =>
+    (await server.psql("SELECT relname FROM pg_class WHERE relname ~ '^usage_[0-9_]+$' ORDER BY 1", store.url))
+      .map((row) => row.relname);
+  await store.makeReady(Date.UTC(2026, 10, 30, 23, 59, 59, 999));
+  assert.deepEqual(await partitions(), ["usage_2026_11", "usage_2026_12", "usage_2027_01"]);
+  assert.equal(await store.dropMonths(Date.UTC(2027, 0)), false);
+  assert.deepEqual(await partitions(), ["usage_2027_01"]);
+});
+
+Deno.test("dropMonths() raced by recordings of the same month drops every row once it is counted, and counts none twice", async () => {
+  await using one = await storeOn(server, PATIENT);
+  const other = openPostgresStore({ ...PATIENT, url: one.url });
+  const rows = Array.from({ length: 300 }, (_, n) => rowOf({ createdAt: T0 + n }));
+  const pieces = Array.from({ length: 30 }, (_, n) => rows.slice(n * 10, n * 10 + 10));
+  const recorded = [one, other].map(async (store) => {
+    for (const piece of pieces) await store.recordUsage(piece);
+  });
+  await waitFor(() => one.queryUsage(ALL).then((groups) => groups.length > 0), { what: "a row to be counted" });
+  await Promise.all([...recorded, other.dropMonths(Date.UTC(2026, 1))]);
+  const counted = (await one.queryUsage(ALL))[0]!.requestCount;
+  assert.ok(counted <= rows.length, String(counted));
+  await one.recordUsage(rows);
+  await other.recordUsage(rows);
+  assert.equal((await one.queryUsage(ALL))[0]!.requestCount, counted);
+  const [found] = await one.getTraceDetail("at-1", null);
+  assert.deepEqual(found?.requests, []);
+  assert.equal((await one.queryTraces(ALL)).traces[0]?.requestCount, counted);
+  await other.close();
+});
+
+Deno.test("a wrong password and a server that is not there reject with words that hold no password", async () => {
+  await using server = await startPostgres({ own: true });
+  const wrong = new URL(server.url);
+  wrong.password = "s3cr3t";
+  const nowhere = new URL(server.url);
+  [nowhere.password, nowhere.port] = ["s3cr3t", "1"];
+  for (const [url, says] of [[wrong, /password authentication failed/], [nowhere, /refused/i]] as const) {
+    const store = openPostgresStore({ ...PATIENT, url: url.href });
+    await assert.rejects(store.findToken("a"), (error: Error) => {
+      assert.match(error.message, says);
+      assert.equal(Deno.inspect(error, { depth: 9, showHidden: true } as Deno.InspectOptions).includes("s3cr3t"), false);
+      return true;
+    });
+    await store.close();
+  }
+});
+
+Deno.test("sslmode says whether the connection is encrypted and who is trusted", async () => {
+  await using tls = await startPostgres({ ssl: true });
+  const dir = Deno.makeTempDirSync();
+  Deno.writeTextFileSync(`${dir}/ca.pem`, tls.caPem!);
+  Deno.writeTextFileSync(`${dir}/another.pem`, (await certificates()).caPem);
+  const named = tls.url.replace("127.0.0.1", "localhost");
+  const cases: readonly (readonly [url: string, says: RegExp | null])[] = [
+    [`${tls.url}?sslmode=disable`, /no pg_hba.conf entry/],
+    [`${tls.url}?sslmode=prefer`, null],
+    [`${tls.url}?sslmode=require`, null],
+    [`${tls.url}?sslmode=require&sslrootcert=${dir}/another.pem`, /certificate|issuer/i],
+    [`${tls.url}?sslmode=verify-ca&sslrootcert=${dir}/ca.pem`, null],
+    [`${tls.url}?sslmode=verify-ca&sslrootcert=${dir}/another.pem`, /certificate|issuer/i],
+    [`${named}?sslmode=verify-full&sslrootcert=${dir}/ca.pem`, null],
+    [`${named}?sslmode=verify-full&sslrootcert=${dir}/another.pem`, /certificate|issuer/i],
+    [`${named}?sslmode=verify-full`, /certificate|issuer/i],
+    [`${server.url}?sslmode=disable`, null],
+    [`${server.url}?sslmode=prefer`, null],
+    [`${server.url}?sslmode=require`, /does not offer TLS/],
+  ];
+  for (const [url, says] of cases) {
+    const migrated = migratePostgres({ ...MIGRATE_DEFAULTS, url });
+    if (says === null) assert.equal((await migrated).to >= 1, true, url);
+    else await assert.rejects(migrated, says, url);
+  }
+  assert.throws(
+    () => openPostgresStore({ ...PATIENT, url: `${named}?sslmode=verify-full&sslrootcert=${dir}/none.pem` }),
+    /none.pem/,
+  );
+  Deno.removeSync(dir, { recursive: true });
+});
+
+const TOKEN = { id: "tok-1", workspaceId: "w-1", sandboxId: "sb-1", createdAt: T0, expiresAt: null, revokedAt: null };
+
+async function storeOn(server: PostgresServer, options: Omit<PostgresOptions, "url">) {
+  const url = await server.newDatabase();
+  await migratePostgres({ ...MIGRATE_DEFAULTS, url });
+  const store = openPostgresStore({ ...options, url });
+  return { ...store, url, [Symbol.asyncDispose]: () => store.close() };
+}
+
+/** The connections of the store on that database. */
+function ours(url: string): string {
+  const database = new URL(url).pathname.slice(1);
+  return `SELECT pid FROM pg_stat_activity WHERE datname = '${database}' AND application_name = 'llmproxy'`;
+}

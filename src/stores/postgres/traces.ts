@@ -1,0 +1,71 @@
+import type { RefusalCount } from "../../domain/ledger.ts";
+import type { Trace } from "../../domain/trace.ts";
+import { traceOf } from "../readings.ts";
+import type { Ask } from "./connection.ts";
+
+/** Makes traces known, or moves the activity of those that are there on, never back. */
+export async function joinTraces(ask: Ask, traces: readonly Trace[]): Promise<void> {
+  await ask(JOIN, [traces]);
+}
+
+/** Sets the counters of one journal, never lower. */
+export async function setRefusals(ask: Ask, counts: readonly RefusalCount[], { journalId }: { readonly journalId: string }) {
+  await ask(SET_REFUSALS, [counts, journalId]);
+}
+
+/** The trace that is there, else this one, inserted. */
+export async function getOrCreateTrace(ask: Ask, trace: Trace): Promise<Trace> {
+  const { workspaceId, id, sandboxId, source, createdAt, updatedAt } = trace;
+  const key = [workspaceId, id];
+  const [found] = await ask(FIND, key);
+  if (found !== undefined) return traceOf(found);
+  await ask(INSERT, [workspaceId, id, sandboxId, source, createdAt, updatedAt]);
+  const [made] = await ask(FIND, key);
+  return made === undefined ? trace : traceOf(made);
+}
+
+export async function updateTraceActivity(
+  ask: Ask,
+  { workspaceId, id }: Pick<Trace, "workspaceId" | "id">,
+  { at }: { readonly at: number },
+) {
+  await ask(MOVE_ON, [at, workspaceId, id]);
+}
+
+/** The first of a key makes the trace, the latest activity counts. */
+const JOIN = `
+  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
+  SELECT
+    "workspaceId",
+    id,
+    (array_agg("sandboxId" ORDER BY ordinality))[1],
+    (array_agg(source ORDER BY ordinality))[1],
+    (array_agg("createdAt" ORDER BY ordinality))[1],
+    max("updatedAt")
+  FROM ROWS FROM (json_to_recordset($1) AS (
+    "workspaceId" TEXT COLLATE "C", id TEXT COLLATE "C", "sandboxId" TEXT, source TEXT, "createdAt" BIGINT, "updatedAt" BIGINT
+  )) WITH ORDINALITY
+  GROUP BY "workspaceId", id
+  ORDER BY "workspaceId", id
+  ON CONFLICT (workspace_id, id) DO UPDATE SET updated_at = excluded.updated_at
+  WHERE excluded.updated_at > traces.updated_at`;
+
+const SET_REFUSALS = `
+  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
+  SELECT "workspaceId", "sandboxId", fault, minute, $2, max(count)
+  FROM json_to_recordset($1) AS sent (
+    "workspaceId" TEXT COLLATE "C", "sandboxId" TEXT COLLATE "C", fault TEXT COLLATE "C", minute BIGINT, count BIGINT
+  )
+  GROUP BY "workspaceId", "sandboxId", minute, fault
+  ORDER BY "workspaceId", "sandboxId", minute, fault
+  ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = excluded.count
+  WHERE excluded.count > refusals.count`;
+
+const FIND = "SELECT * FROM traces WHERE workspace_id = $1 AND id = $2";
+
+const INSERT = `
+  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
+  VALUES ($1, $2, $3, $4, $5, $6)
+  ON CONFLICT DO NOTHING`;
+
+const MOVE_ON = "UPDATE traces SET updated_at = $1 WHERE workspace_id = $2 AND id = $3 AND updated_at < $1";

@@ -1,0 +1,92 @@
+import type { Store } from "../../domain/store.ts";
+import type { Tokens } from "../../domain/tokens.ts";
+import type { Migrated } from "../migrations.ts";
+import type { Sink } from "./shipper.ts";
+
+/** A connection to the shared database, of which nothing may be there yet. */
+export interface Connected {
+  readonly store: Store & Tokens & Sink;
+  /** Brings the schema up to this program. Rejects with `SchemaTooNew`, or the database's own error. */
+  readonly migrate: () => Promise<Migrated>;
+}
+
+/**
+ * The shared database, which may be away, also at the start, and whose URL can be rotated. It is migrated before it is first
+ * used, whoever comes first.
+ */
+export class SharedDatabase {
+  readonly #connect: (url: string) => Connected;
+  #url: string;
+  #connected: Connected | null = null;
+  #migrating: Promise<void> | null = null;
+  #isClosed = false;
+
+  constructor(connect: (url: string) => Connected, url: string) {
+    this.#connect = connect;
+    this.#url = url;
+  }
+
+  /** The store, its schema up to date. Rejects while the database cannot be used; the next question tries again. */
+  async ready(): Promise<Store & Tokens & Sink> {
+    if (this.#isClosed) throw new Error("The shared database is closed");
+    this.#connected ??= this.#connect(this.#url);
+    const connected = this.#connected;
+    this.#migrating ??= connected.migrate().then(() => {});
+    const migrating = this.#migrating;
+    try {
+      await migrating;
+    } catch (error) {
+      if (this.#migrating === migrating) this.#migrating = null;
+      throw error;
+    }
+    return connected.store;
+  }
+
+  /** From now on the database is asked under this URL; questions under way end under the old one. */
+  rotate(url: string): void {
+    if (url === this.#url) return;
+    this.#url = url;
+    void this.#drop();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#drop();
+  }
+
+  async #drop(): Promise<void> {
+    const old = this.#connected;
+    [this.#connected, this.#migrating] = [null, null];
+    await old?.store.close().catch(() => {});
+  }
+}
+
+/** A store that asks for its database at each question. */
+export function storeOver(database: SharedDatabase): Store & Tokens {
+  type Verbs = Store & Tokens;
+  const ask =
+    <V extends keyof Verbs>(verb: V) => async (...args: Parameters<Verbs[V]>): Promise<Awaited<ReturnType<Verbs[V]>>> => {
+      const store = await database.ready();
+      // The types tie the arguments to the verb; the compiler cannot follow them through the table.
+      const method = store[verb] as (...args: readonly unknown[]) => unknown;
+      return await method(...args) as Awaited<ReturnType<Verbs[V]>>;
+    };
+  return {
+    recordUsage: ask("recordUsage"),
+    recordTraces: ask("recordTraces"),
+    recordRefusals: ask("recordRefusals"),
+    getOrCreateTrace: ask("getOrCreateTrace"),
+    updateTraceActivity: ask("updateTraceActivity"),
+    queryUsage: ask("queryUsage"),
+    queryTraces: ask("queryTraces"),
+    getTraceDetail: ask("getTraceDetail"),
+    queryRefusals: ask("queryRefusals"),
+    dropMonths: ask("dropMonths"),
+    makeReady: ask("makeReady"),
+    createToken: ask("createToken"),
+    findToken: ask("findToken"),
+    listTokens: ask("listTokens"),
+    revokeToken: ask("revokeToken"),
+    close: () => database.close(),
+  };
+}

@@ -1,0 +1,143 @@
+import type { Journal, SetAside } from "../../domain/journal.ts";
+import type { Store } from "../../domain/store.ts";
+import type { UsageRow } from "../../domain/usage.ts";
+
+/** Where shipments go. Sending anything twice counts once. */
+export interface Sink extends Pick<Store, "recordUsage" | "recordTraces" | "recordRefusals"> {
+  /** Whether an error is about what was sent, so that sending it again never helps, and not about the database's state. */
+  readonly isOwnFault: (error: unknown) => boolean;
+}
+
+export interface ShipperOptions {
+  readonly journal: Journal;
+  /** Asked for each shipment, because it can be rotated. Rejects while the database cannot be used. */
+  readonly sink: () => Promise<Sink>;
+  readonly pace: Pace;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+  readonly onReport: (report: Report) => void;
+}
+
+export interface Pace {
+  /** Rows in one shipment: what is held in memory. */
+  readonly batch: number;
+  /** Between two looks where nothing waited: how far the shared database is behind in normal running. */
+  readonly idleMs: number;
+  /** After a first failure; it doubles up to `mostWaitMs`. */
+  readonly leastWaitMs: number;
+  readonly mostWaitMs: number;
+  /** Between two tries of what was set aside. */
+  readonly retryMs: number;
+}
+
+export const PACE: Pace = { batch: 500, idleMs: 100, leastWaitMs: 100, mostWaitMs: 5_000, retryMs: 60_000 };
+
+/** What happened in one round. */
+export interface Report {
+  /** Rows that have arrived. */
+  readonly shipped: number;
+  /** Rows newly set aside, with the database's words. */
+  readonly setAside: readonly SetAside[];
+  /** Why nothing could be shipped; null where all went well. */
+  readonly failure: string | null;
+}
+
+/** Ships what the journal holds until it is stopped, round by round, whatever becomes of the database. */
+export class Shipper {
+  readonly #options: ShipperOptions;
+  #failures = 0;
+  #isStopped = false;
+  #wake: () => void = () => {};
+  #sinceRetryMs = 0;
+
+  constructor(options: ShipperOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves after `stop`, when the round that is under way has ended. Never rejects. */
+  async run(): Promise<void> {
+    while (!this.#isStopped) {
+      const isMore = await this.round();
+      if (!isMore) await this.#pause(this.#failures === 0 ? this.#options.pace.idleMs : this.#waitMs());
+    }
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#wake();
+  }
+
+  /** Ends a wait after failures: there may be a better sink now. */
+  hurry(): void {
+    this.#wake();
+  }
+
+  /** Ships once. Resolves to whether more waits and can be shipped at once. Never rejects. */
+  async round(): Promise<boolean> {
+    const { journal, pace, onReport } = this.#options;
+    try {
+      const shipment = journal.unshipped(pace.batch);
+      const { rows, traces, refusals } = shipment;
+      const most = Math.max(rows.length, traces.length, refusals.length);
+      if (most === 0 && this.#failures === 0) return false;
+      const sink = await this.#options.sink();
+      // Traces first: a row would make one that is unknown, and name it no source.
+      if (traces.length > 0) await recordApart(traces, { sink, record: (some) => sink.recordTraces(some) });
+      const refused = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });
+      if (refusals.length > 0) await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some, journal.id) });
+      const setAside = refused.map(({ item, reason }): SetAside => ({ row: item as UsageRow, reason }));
+      if (most > 0) journal.shipped(shipment, setAside);
+      this.#failures = 0;
+      onReport({ shipped: rows.length - setAside.length, setAside, failure: null });
+      return most === pace.batch;
+    } catch (error) {
+      this.#failures++;
+      onReport({ shipped: 0, setAside: [], failure: error instanceof Error ? error.message : String(error) });
+      return false;
+    }
+  }
+
+  /** Full jitter, so that replicas do not come back all at once. */
+  #waitMs(): number {
+    const { leastWaitMs, mostWaitMs } = this.#options.pace;
+    const ceiling = Math.min(leastWaitMs * 2 ** Math.min(this.#failures, 20), mostWaitMs);
+    return leastWaitMs + this.#options.random() * (ceiling - leastWaitMs);
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (this.#isStopped) return;
+    const woken = Promise.withResolvers<void>();
+    const timer = setTimeout(woken.resolve, ms);
+    this.#wake = woken.resolve;
+    await woken.promise;
+    clearTimeout(timer);
+    this.#sinceRetryMs += ms;
+    if (this.#sinceRetryMs < this.#options.pace.retryMs) return;
+    this.#sinceRetryMs = 0;
+    this.#options.journal.retrySetAside();
+  }
+}
+
+interface Refused<T> {
+  readonly item: T;
+  readonly reason: string;
+}
+
+/** Records all that can be; what is refused for its own sake is found by halving, and given back. Rejects where the database fails. */
+async function recordApart<T>(
+  items: readonly T[],
+  options: { readonly sink: Sink; readonly record: (items: readonly T[]) => Promise<void> },
+): Promise<readonly Refused<T>[]> {
+  if (items.length === 0) return [];
+  try {
+    await options.record(items);
+    return [];
+  } catch (error) {
+    if (!options.sink.isOwnFault(error)) throw error;
+    const [first] = items;
+    if (items.length === 1) return [{ item: first!, reason: error instanceof Error ? error.message : String(error) }];
+    const half = items.length >> 1;
+    const refused = await recordApart(items.slice(0, half), options);
+    return [...refused, ...await recordApart(items.slice(half), options)];
+  }
+}

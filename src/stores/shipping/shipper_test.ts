@@ -1,0 +1,169 @@
+import assert from "node:assert/strict";
+import type { Journal, SetAside, Shipment } from "../../domain/journal.ts";
+import type { UsageRow } from "../../domain/usage.ts";
+import { callOf, rowOf, traceOf } from "../../../tests/conformance/samples.ts";
+import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
+
+Deno.test("round() ships the oldest first, a batch at a time, and says whether more waits", async () => {
+  const { shipper, sink, journal } = stand(7, { batch: 3 });
+  assert.deepEqual([await shipper.round(), await shipper.round(), await shipper.round(), await shipper.round()], [
+    true,
+    true,
+    false,
+    false,
+  ]);
+  assert.deepEqual(sink.batches.map((batch) => batch.length), [3, 3, 1]);
+  assert.deepEqual(sink.arrived, journal.all);
+});
+
+Deno.test("round() that fails takes nothing out of the journal, and the next one ships it", async () => {
+  const { shipper, sink, journal, reports } = stand(2);
+  sink.outage = new Error("the database is restarting");
+  assert.equal(await shipper.round(), false);
+  assert.equal(journal.waiting.length, 2);
+  assert.deepEqual(reports.map((report) => report.failure), ["the database is restarting"]);
+  sink.outage = null;
+  await shipper.round();
+  assert.deepEqual([sink.arrived.length, journal.waiting.length], [2, 0]);
+  assert.equal(reports.at(-1)?.failure, null);
+});
+
+Deno.test("round() sets aside exactly the rows that are refused for their own sake, and ships all others", async () => {
+  const { shipper, sink, journal, reports } = stand(100);
+  for (const n of [0, 41, 42, 99]) sink.poison.add(journal.all[n]!.call.id);
+  await shipper.round();
+  assert.deepEqual(journal.aside.map(({ row }) => row.call.id), [...sink.poison]);
+  assert.equal(journal.aside[0]?.reason, "the row is refused");
+  assert.equal(sink.arrived.length, 96);
+  assert.equal(journal.waiting.length, 0);
+  assert.deepEqual([reports[0]?.shipped, reports[0]?.setAside.length], [96, 4]);
+});
+
+Deno.test("round() that meets an outage while it looks for a refused row sets nothing aside", async () => {
+  const { shipper, sink, journal } = stand(10);
+  sink.poison.add(journal.all[3]!.call.id);
+  sink.outageAfter = 2;
+  await shipper.round();
+  assert.deepEqual([journal.aside.length, journal.waiting.length], [0, 10]);
+});
+
+Deno.test("round() ships what changed while it was being shipped once more", async () => {
+  const { shipper, sink, journal } = stand(1);
+  sink.meanwhile = () => journal.add({ ...journal.all[0]!, revision: 3 });
+  await shipper.round();
+  assert.equal(journal.waiting.length, 1);
+  sink.meanwhile = () => {};
+  await shipper.round();
+  assert.deepEqual(sink.arrived.map((row) => row.revision), [2, 3]);
+});
+
+Deno.test("run() waits longer after each failure up to a ceiling, ends a wait when it is hurried, and stops when it is told", async () => {
+  const { shipper, sink, reports } = stand(1, { leastWaitMs: 1, mostWaitMs: 3_600_000 });
+  sink.outage = new Error("away");
+  const running = shipper.run();
+  // With waits of 1, 2, 4 … 2^20 ms (none by chance shorter), the twelfth failure is minutes away.
+  while (reports.length < 9) await new Promise((resolve) => setTimeout(resolve, 5));
+  sink.outage = null;
+  shipper.hurry();
+  while (sink.arrived.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  shipper.stop();
+  await running;
+  assert.equal(sink.arrived.length, 1);
+});
+
+Deno.test("run() tries what was set aside again now and then", async () => {
+  const { shipper, sink, journal } = stand(2, { idleMs: 1, retryMs: 5 });
+  const [bad] = journal.all;
+  sink.poison.add(bad!.call.id);
+  const running = shipper.run();
+  while (journal.aside.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  sink.poison.clear();
+  while (sink.arrived.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  shipper.stop();
+  await running;
+  assert.deepEqual(journal.aside, []);
+});
+
+/** A shipper between a journal in memory, which numbers its changes, and a sink that can fail. */
+function stand(count: number, pace: Partial<typeof PACE> = {}) {
+  const journal = new JournalInMemory();
+  for (let n = 0; n < count; n++) journal.add(rowOf());
+  const sink = new FailingSink();
+  const reports: Report[] = [];
+  const shipper = new Shipper({
+    journal,
+    sink: () => Promise.resolve(sink),
+    pace: { ...PACE, ...pace },
+    random: () => 1,
+    onReport: (report) => void reports.push(report),
+  });
+  return { shipper, journal, sink, reports };
+}
+
+class JournalInMemory implements Journal {
+  readonly id = "journal-1";
+  readonly all: UsageRow[] = [];
+  waiting: { readonly number: number; readonly row: UsageRow }[] = [];
+  aside: SetAside[] = [];
+  #number = 0;
+
+  add(row: UsageRow): void {
+    this.all.push(row);
+    this.waiting.push({ number: ++this.#number, row });
+  }
+
+  unshipped(most: number): Shipment {
+    const some = this.waiting.slice(0, most);
+    return {
+      rows: some.map(({ row }) => row),
+      traces: some.length === 0 ? [] : [traceOf(callOf())],
+      refusals: [],
+      upTo: { rows: some.at(-1)?.number ?? 0, traces: 0, refusals: 0 },
+    };
+  }
+
+  shipped({ upTo, rows }: Shipment, setAside: readonly SetAside[]): void {
+    this.waiting = this.waiting.filter(({ number }) => number > upTo.rows);
+    this.aside = [...this.aside.filter(({ row }) => !rows.includes(row)), ...setAside];
+  }
+
+  retrySetAside(): number {
+    for (const { row } of this.aside) this.waiting.push({ number: ++this.#number, row });
+    return this.aside.length;
+  }
+
+  backlog() {
+    return { rows: this.waiting.length, oldestCreatedAt: null, setAside: this.aside.length };
+  }
+}
+
+class FailingSink implements Sink {
+  readonly arrived: UsageRow[] = [];
+  readonly batches: (readonly UsageRow[])[] = [];
+  readonly poison = new Set<string>();
+  outage: Error | null = null;
+  outageAfter = Number.POSITIVE_INFINITY;
+  meanwhile: () => void = () => {};
+
+  isOwnFault(error: unknown): boolean {
+    return error instanceof RangeError;
+  }
+
+  recordUsage(rows: readonly UsageRow[]): Promise<void> {
+    if (this.outage !== null) return Promise.reject(this.outage);
+    if (this.outageAfter-- <= 0) return Promise.reject(new Error("away"));
+    if (rows.some((row) => this.poison.has(row.call.id))) return Promise.reject(new RangeError("the row is refused"));
+    this.batches.push(rows);
+    this.arrived.push(...rows);
+    this.meanwhile();
+    return Promise.resolve();
+  }
+
+  recordTraces(): Promise<void> {
+    return this.outage === null ? Promise.resolve() : Promise.reject(this.outage);
+  }
+
+  recordRefusals(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,85 @@
+import type { LocalToken, TokenCopies, TokenCopy, Tokens } from "../../domain/tokens.ts";
+
+export interface TokensNearbyOptions {
+  /** In the shared database, which may be away. */
+  readonly shared: Tokens;
+  /** On this machine. */
+  readonly copies: TokenCopies;
+  /** How long a copy stands in for the shared database. */
+  readonly graceMs: number;
+  readonly now: () => number;
+}
+
+/** How long a token of which there is a copy waits for the shared database's own word. */
+const PATIENCE_MS = 300;
+/** After a failure the shared database is left alone for so long, where a copy will do. */
+const FAILURE_MS = 1_000;
+/** A copy that was vouched for within this is not written again. */
+const STALE_MS = 60_000;
+
+/**
+ * The shared database's tokens, which work on by their copies while it is away. A copy's expiry counts as ever, and a
+ * revocation that this machine knows of is never forgotten; one that was made elsewhere acts when the database is back.
+ */
+export function tokensNearby({ shared, copies, graceMs, now }: TokensNearbyOptions): Tokens {
+  let failedAt = Number.NEGATIVE_INFINITY;
+
+  async function findShared(sha256: string): ReturnType<Tokens["findToken"]> {
+    try {
+      const found = await shared.findToken(sha256);
+      failedAt = Number.NEGATIVE_INFINITY;
+      return found;
+    } catch (error) {
+      failedAt = now();
+      throw error;
+    }
+  }
+
+  /** What the shared database says now; the copy learns of it. */
+  async function findAndKeep(sha256: string, copy: TokenCopy | null): ReturnType<Tokens["findToken"]> {
+    const found = await findShared(sha256);
+    // A copy that cannot be kept must not cost a token that the shared database vouches for.
+    await keep(found?.token ?? null, { sha256, copy }).catch(() => {});
+    const revokedHere = copy?.token.revokedAt ?? null;
+    return found === null || revokedHere === null ? found : { ...found, token: { ...found.token, revokedAt: revokedHere } };
+  }
+
+  async function keep(
+    token: LocalToken | null,
+    { sha256, copy }: { readonly sha256: string; readonly copy: TokenCopy | null },
+  ): Promise<void> {
+    const seenAt = now();
+    if (token !== null) {
+      const isFresh = copy !== null && token.revokedAt === null && Math.abs(seenAt - copy.seenAt) < STALE_MS;
+      if (!isFresh) await copies.keepTokenCopy(token, sha256, { seenAt });
+    } else if (copy !== null) {
+      await copies.revokeTokenCopy(copy.token.id, seenAt);
+    }
+  }
+
+  return {
+    async findToken(sha256) {
+      const copy = await copies.findTokenCopy(sha256).catch(() => null);
+      if (copy === null || now() - copy.seenAt >= graceMs) return await findAndKeep(sha256, copy);
+      if (Math.abs(now() - failedAt) < FAILURE_MS) return copy;
+      return await within(PATIENCE_MS, findAndKeep(sha256, copy)).catch(() => copy);
+    },
+    async createToken(token, sha256) {
+      await shared.createToken(token, sha256);
+      await keep(token, { sha256, copy: null }).catch(() => {});
+    },
+    listTokens: (workspaceId) => shared.listTokens(workspaceId),
+    async revokeToken(id, at) {
+      await copies.revokeTokenCopy(id, at);
+      return await shared.revokeToken(id, at);
+    },
+  };
+}
+
+/** Rejects where the work takes longer; it goes on all the same. */
+function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("too late")), ms);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import { json, messageTo } from "../fake_answers.ts";
+import { startFakeUpstream } from "../fake_upstream.ts";
+import { startWatchedProxy } from "../watched_proxy.ts";
+
+/** The machine has other things to do: what it takes from us is not in every attempt. */
+const MOST_ATTEMPTS = 10;
+const TEXT = 'A longer text, "quoted" here and there,\n\twith escapes and cafés; '.repeat(40);
+
+const BODIES = [
+  {
+    what: "a conversation of 10 MB",
+    message: { role: "user", content: [{ type: "text", text: TEXT }] },
+    bytes: 10e6,
+    limitMs: 15,
+  },
+  { what: "32 MB of tiny objects", message: { a: 1 }, bytes: 32e6, limitMs: 60 },
+];
+for (const { what, message, bytes, limitMs } of BODIES) {
+  Deno.test(`a call of ${what} blocks the proxy's event loop for at most ${limitMs} ms at a time`, async () => {
+    await using upstream = await startFakeUpstream();
+    upstream.answer((call) => json(messageTo(call)));
+    await using proxy = await startWatchedProxy(upstream.url);
+    const one = `${JSON.stringify(message)},`;
+    const body = `{"model":"claude-haiku-4-5","max_tokens":9,"messages":[${one.repeat(bytes / one.length)}{}]}`;
+    const turns: number[] = [];
+    while (turns.length < MOST_ATTEMPTS && !turns.some((ms) => ms <= limitMs)) {
+      await proxy.longestTurn();
+      const answer = await fetch(`${proxy.url}/v1/messages`, { method: "POST", headers: { "x-api-key": proxy.token }, body });
+      assert.equal(answer.status, 200, await answer.text());
+      turns.push(await proxy.longestTurn());
+    }
+    assert.equal(upstream.calls[0]!.bodyBytes, new TextEncoder().encode(body).length);
+    assert.ok(Math.min(...turns) <= limitMs, `the longest turns of ${turns.length} attempts: ${turns.map(Math.round)} ms`);
+  });
+}
