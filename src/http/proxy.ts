@@ -58,7 +58,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   ): Promise<Response> {
     const { requestId, completed } = context.env;
     const request = context.req.raw;
-    world.traffic.follow(completed);
+    world.traffic.follow(completed, requestId);
     let arrival: Arrival | null = null;
     try {
       assertPlainMethod(request);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ByteBudget } from "./budget.ts";
+import type { Silence } from "./silence.ts";
 
 export type BodyProblem = "too_large" | "too_slow" | "cut" | "no_room";
 
@@ -98,10 +99,11 @@ export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>
 /**
  * The body passed on as it comes, in constant memory.
  * Fails with `BodyError` where it grows over its limit or stays silent for longer than `deadlineMs`.
+ * `silence`, which is that of whom it goes to, does not listen while the body itself is waited for.
  */
 export function limitBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  options: BodyLimits & { readonly onProblem: (error: BodyError) => void },
+  options: BodyLimits & { readonly onProblem: (error: BodyError) => void; readonly silence: Silence },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   let length = 0;
@@ -112,7 +114,9 @@ export function limitBody(
   };
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
+      options.silence.heard();
       const { value, done } = await readWithin(reader, options.deadlineMs).catch((error) => fail(asBodyError(error)));
+      options.silence.listen();
       if (done) return controller.close();
       length += value.length;
       if (length > options.maxBytes) fail(new BodyError("too_large"));

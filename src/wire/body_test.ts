@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { BodyError, declaredLength, hashRange, limitBody, readBody, streamOf } from "./body.ts";
 import { ByteBudget } from "./budget.ts";
+import { Silence } from "./silence.ts";
 
 const MB = 1024 * 1024;
 
@@ -67,7 +68,8 @@ Deno.test("readBody() tells a body that broke from one that ended", async () => 
 });
 
 Deno.test("limitBody() passes bytes on in order and fails where the body grows over its limit or falls silent", async () => {
-  const limits = { maxBytes: 10, deadlineMs: 10 };
+  const silence = new Silence({ ms: 60_000, elapsed: () => 0, onSilence: () => assert.fail() });
+  const limits = { maxBytes: 10, deadlineMs: 10, silence };
   const passed = limitBody(chunked(new Uint8Array([1, 2]), new Uint8Array([3])), { ...limits, onProblem: () => assert.fail() });
   assert.deepEqual([...await new Response(passed).bytes()], [1, 2, 3]);
   const problems: string[] = [];
@@ -75,6 +77,7 @@ Deno.test("limitBody() passes bytes on in order and fails where the body grows o
   await assert.rejects(new Response(limitBody(chunked(new Uint8Array(11)), { ...limits, onProblem })).bytes());
   await assert.rejects(new Response(limitBody(new ReadableStream(), { ...limits, onProblem })).bytes());
   assert.deepEqual(problems, ["too_large", "too_slow"]);
+  silence.end();
 });
 
 Deno.test("hashRange() hashes exactly the range, wherever the chunks are cut", async () => {
