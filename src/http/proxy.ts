@@ -94,6 +94,11 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   app.all("/v1/messages/batches/*", passing(BATCHES, false));
   app.all("/v1/files/*", passing(FILES, false));
   app.all("/v1/*", passing(OTHER, false));
+  app.onError((cause, context) => {
+    const fault = new Fault("internal_error", "The proxy failed on this call.", { cause });
+    world.observe.refused(context.env.requestId, fault, null);
+    return refusalResponse(fault, context.env.requestId);
+  });
   app.notFound((context) => answer(context, () => Promise.reject(unknownPath())));
   return app;
 }

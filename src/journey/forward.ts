@@ -94,12 +94,13 @@ export async function send(
     redirect: "manual",
     signal: options.signal,
   });
-  if (answer.status <= MAX_STATUS) return answer;
+  if (answer.status >= MIN_STATUS && answer.status <= MAX_STATUS) return answer;
   answer.body?.cancel().catch(() => {});
   throw new Error(`The upstream answered with status ${answer.status}, which is none`);
 }
 
-/** RFC 9110, section 15; a `Response` takes no greater one. */
+/** RFC 9110, section 15: of a final answer. A 101 would hand the connection over to nobody; a `Response` takes none above 599. */
+const MIN_STATUS = 200;
 const MAX_STATUS = 599;
 
 /** How the upstream's answer goes back: as it came, but never with the operator's credential in a header. */

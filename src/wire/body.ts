@@ -21,15 +21,18 @@ export interface BodyLimits {
   readonly deadlineMs: number;
 }
 
-/** A body that is held in memory. `release` gives its room back; calling it again does nothing. */
+/** A body that is held in memory. */
 export interface HeldBody {
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
   readonly length: number;
+  /** The bytes are on their way: their room is given back, but for what the answer takes. */
+  readonly sent: () => void;
+  /** The call is over: all its room is given back. Calling either again does nothing. */
   readonly release: () => void;
 }
 
-/** What the smallest body takes of the budget, so that the number of calls that wait is bounded too. */
-const LEAST_BYTES_A_CALL = 16 * 1024;
+/** What every call takes of the budget until it is over: so much of its answer is buffered, and calls without end cannot pile up. */
+export const LEAST_BYTES_A_CALL = 64 * 1024;
 
 /** The `content-length` of a request; null where it has none. One beyond the safe integers is rounded, and too large anyway. */
 export function declaredLength(headers: Headers): number | null {
@@ -73,12 +76,11 @@ export async function readBody(
     budget.give(holder, room);
     throw error;
   }
-  let isHeld = true;
-  const release = () => {
-    if (isHeld) budget.give(holder, room);
-    isHeld = false;
+  const keep = (bytes: number) => {
+    if (bytes < room) budget.give(holder, room - bytes);
+    room = Math.min(room, bytes);
   };
-  return { chunks, length, release };
+  return { chunks, length, sent: () => keep(LEAST_BYTES_A_CALL), release: () => keep(0) };
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { BodyError, declaredLength, hashRange, limitBody, readBody, streamOf } from "./body.ts";
+import { BodyError, declaredLength, hashRange, LEAST_BYTES_A_CALL, limitBody, readBody, streamOf } from "./body.ts";
 import { ByteBudget } from "./budget.ts";
 import { Silence } from "./silence.ts";
 
@@ -80,13 +80,25 @@ Deno.test("limitBody() passes bytes on in order and fails where the body grows o
   silence.end();
 });
 
+Deno.test("readBody() keeps the room of an answer when the body is sent, and gives all back when the call is over", async () => {
+  const budget = new ByteBudget({ totalBytes: 4 * MB, perHolderBytes: 2 * MB });
+  const body = await readBody(chunked(new Uint8Array(MB)), options({ budget }));
+  assert.ok(budget.heldBytes >= MB);
+  body.sent();
+  body.sent();
+  assert.equal(budget.heldBytes, LEAST_BYTES_A_CALL);
+  body.release();
+  body.sent();
+  assert.equal(budget.heldBytes, 0);
+});
+
 Deno.test("hashRange() hashes exactly the range, wherever the chunks are cut", async () => {
   const bytes = crypto.getRandomValues(new Uint8Array(5_000));
   const expected = createHash("sha256").update(bytes.subarray(123, 4_321)).digest("hex");
   for (const size of [1, 7, 123, 4_096, 5_000]) {
     const chunks = [];
     for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.slice(at, at + size));
-    const held = { chunks, length: bytes.length, release: () => {} };
+    const held = { chunks, length: bytes.length, sent: () => {}, release: () => {} };
     assert.equal(await hashRange(held, { start: 123, end: 4_321 }), expected);
   }
 });
