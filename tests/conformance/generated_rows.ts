@@ -92,6 +92,8 @@ function newClosing(random: Random): Closing {
       upstreamRequestId: null,
       duration: null,
       ttft: null,
+      cost: null,
+      priceVersion: null,
     });
   }
   const reading: Partial<Reading> = {
@@ -116,6 +118,7 @@ function newClosing(random: Random): Closing {
     trust: isWell ? "exact" : "estimated",
     duration: random() * 100_000,
     ttft: random() * 1_000,
+    cost: random() < 0.1 ? null : Math.floor(random() * 3e9),
   });
 }
 

@@ -151,7 +151,8 @@ type Totals = readonly (readonly [key: string, ...numbers: readonly number[]])[]
 
 function totalsOf(rows: readonly UsageRow[]): Totals {
   const totals = new Map<string, number[]>();
-  for (const { call, closing: { reading } } of rows) {
+  for (const { call, closing: { reading, trust, cost } } of rows) {
+    const [isEstimated, isUnknown] = [trust === "estimated", trust === "unknown"];
     const key = JSON.stringify([call.provider, reading.servedModel ?? call.requestedModel]);
     const numbers = [
       1,
@@ -159,6 +160,11 @@ function totalsOf(rows: readonly UsageRow[]): Totals {
       reading.outputTokens,
       reading.cacheCreationInputTokens,
       reading.cacheReadInputTokens,
+      cost ?? 0,
+      isEstimated ? cost ?? 0 : 0,
+      isEstimated ? 1 : 0,
+      isUnknown ? 1 : 0,
+      cost === null && !isUnknown ? 1 : 0,
     ];
     totals.set(key, numbers.map((number, n) => number + (totals.get(key)?.[n] ?? 0)));
   }
@@ -175,6 +181,11 @@ async function usageTotals(store: InternalStore, since: number | null): Promise<
       summary.outputTokens,
       summary.cacheCreationInputTokens,
       summary.cacheReadInputTokens,
+      Number(summary.money.cost),
+      Number(summary.money.estimatedCost),
+      summary.money.estimatedCount,
+      summary.money.unknownCount,
+      summary.money.unpricedCount,
     ] as const
   ).sort();
 }
