@@ -1,8 +1,13 @@
 /**
- * `deno task chaos`: two minutes of faults; exits with 1 where a promise was broken. `deno task chaos --seed 7 --seconds 30` repeats
+ * `deno task chaos`: two minutes of faults, then what an outage costs 5,000 calls; exits with 1 where a promise was broken. `deno task chaos --seed 7 --seconds 30` repeats
  * another run's faults, or makes a shorter one.
  */
 import { isKept, runChaos, tableOf } from "./chaos.ts";
+import { measureOutage, wordsOfOutage } from "./outage.ts";
+
+const OUTAGE_CALLS = 5_000;
+const OUTAGE_TURNS = 5;
+const MOST_SLOWER = 1.2;
 
 const seed = numberAfter("--seed", Date.now() % 1_000_000);
 const seconds = numberAfter("--seconds", 120);
@@ -17,7 +22,14 @@ const result = await runChaos({
   say: (line) => console.log(line),
 });
 console.log(`\n${tableOf(result)}`);
-Deno.exit(isKept(result) ? 0 : 1);
+let isWell = isKept(result);
+for (const how of ["stop", "freeze"] as const) {
+  const outage = await measureOutage({ how, calls: OUTAGE_CALLS, turns: OUTAGE_TURNS });
+  console.log(`\nPostgreSQL away (${how}): ${wordsOfOutage(outage)}`);
+  for (const words of outage.broken.slice(0, 10)) console.log(`  ${words}`);
+  isWell &&= outage.broken.length === 0 && outage.ratios.every((ratio) => ratio <= MOST_SLOWER);
+}
+Deno.exit(isWell ? 0 : 1);
 
 function numberAfter(flag: string, otherwise: number): number {
   const at = Deno.args.indexOf(flag);
