@@ -12,11 +12,11 @@ export interface Planned {
 }
 
 type DatabaseFault = keyof typeof DATABASE_FAULTS;
-type ReplicaFault = "kill -9" | "SIGTERM";
+type ReplicaFault = keyof typeof REPLICA_FAULTS;
 
-interface Befalling {
-  readonly begin: (postgres: PostgresServer) => Promise<unknown>;
-  readonly end: (postgres: PostgresServer) => Promise<unknown>;
+interface Befalling<T> {
+  readonly begin: (one: T) => Promise<unknown>;
+  readonly end: (one: T) => Promise<unknown>;
 }
 
 /** A new fault is one row. */
@@ -32,9 +32,16 @@ const DATABASE_FAULTS = {
     },
     end: () => Promise.resolve(),
   },
-} as const satisfies Record<string, Befalling>;
+} as const satisfies Record<string, Befalling<PostgresServer>>;
 
-const REPLICA_FAULTS: readonly ReplicaFault[] = ["kill -9", "kill -9", "SIGTERM"];
+const REPLICA_FAULTS = {
+  "kill -9": { begin: (replica) => replica.kill(), end: (replica) => replica.start() },
+  "SIGTERM": { begin: (replica) => replica.stop(), end: (replica) => replica.start() },
+  "reship": { begin: (replica) => replica.reship(), end: () => Promise.resolve() },
+} as const satisfies Record<string, Befalling<Replica>>;
+
+/** What is named twice occurs twice as often. */
+const REPLICA_BAG: readonly ReplicaFault[] = ["kill -9", "kill -9", "SIGTERM", "reship"];
 
 export interface PlanOptions {
   readonly durationMs: number;
@@ -47,7 +54,7 @@ export interface PlanOptions {
 /** Two plans beside each other: the database's, in which every fault occurs before one occurs again, and the replicas'. */
 export function planOf(options: PlanOptions): readonly Planned[] {
   const database = spread(Object.keys(DATABASE_FAULTS) as DatabaseFault[], options).map((one) => ({ ...one, replica: null }));
-  const replicas = spread(REPLICA_FAULTS, options).map((one, n) => ({ ...one, replica: n % options.replicas }));
+  const replicas = spread(REPLICA_BAG, options).map((one, n) => ({ ...one, replica: n % options.replicas }));
   return [...database, ...replicas].sort((a, b) => a.atMs - b.atMs);
 }
 
@@ -83,17 +90,12 @@ export async function befall(
   async function track(planned: readonly Planned[]): Promise<number> {
     for (const { atMs, lastsMs, fault, replica: index } of planned) {
       await until(atMs);
-      if (index === null) {
-        const { begin, end }: Befalling = DATABASE_FAULTS[fault as DatabaseFault];
-        await begin(postgres);
-        await until(atMs + lastsMs);
-        await end(postgres);
-      } else {
-        const replica = replicas[index]!;
-        await (fault === "kill -9" ? replica.kill() : replica.stop());
-        await until(atMs + lastsMs);
-        await replica.start();
-      }
+      const { begin, end } = index === null
+        ? on(postgres, DATABASE_FAULTS[fault as DatabaseFault])
+        : on(replicas[index]!, REPLICA_FAULTS[fault as ReplicaFault]);
+      await begin();
+      await until(atMs + lastsMs);
+      await end();
     }
     return planned.length;
   }
@@ -102,4 +104,11 @@ export async function befall(
     track(plan.filter(({ replica }) => replica !== null)),
   ]);
   return counts.reduce((sum, count) => sum + count, 0);
+}
+
+function on<T>(
+  one: T,
+  { begin, end }: Befalling<T>,
+): { readonly begin: () => Promise<unknown>; readonly end: () => Promise<unknown> } {
+  return { begin: () => begin(one), end: () => end(one) };
 }

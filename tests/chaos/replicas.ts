@@ -20,6 +20,8 @@ export interface Replica {
   kill(): Promise<void>;
   /** SIGTERM: it drains, and ends by itself. */
   stop(): Promise<void>;
+  /** Ships everything that it keeps once more. */
+  reship(): Promise<void>;
 }
 
 export interface ReplicasOptions {
@@ -88,9 +90,21 @@ class ReplicaProcess implements Replica {
     await this.#end("SIGTERM");
   }
 
+  async reship(): Promise<void> {
+    const { adminUrl, env } = this.#alive();
+    const headers = { authorization: `Bearer ${env.LLMPROXY_ADMIN_TOKEN}` };
+    const answer = await fetch(`${adminUrl}/internal/reship?since=2020-01-01T00:00:00Z`, { method: "POST", headers });
+    if (!answer.ok) throw new Error(`${this.name} does not ship once more: ${answer.status} ${await answer.text()}`);
+    await answer.body?.cancel();
+  }
+
+  #alive(): ProxyProcess {
+    if (this.proxy === null) throw new Error(`${this.name} is not running`);
+    return this.proxy;
+  }
+
   async #end(signal: End["signal"]): Promise<void> {
-    const { proxy } = this;
-    if (proxy === null) throw new Error(`${this.name} is not running`);
+    const proxy = this.#alive();
     this.proxy = null;
     this.ends.push({ at: performance.now(), signal });
     proxy.kill(signal);

@@ -170,23 +170,23 @@ function same(
 
 function traceOf(row: Row): Total {
   const { input, output } = countsOfRow(row);
-  return [JSON.stringify([row.workspace_id, row.trace_id]), [1, input, output]];
+  return [JSON.stringify([row.workspace_id, row.trace_id]), [1, input, output, Number(row.cost ?? 0)]];
 }
 
 function traceTotal(trace: Row): Total {
-  const numbers = [trace.request_count, trace.total_input_tokens, trace.total_output_tokens].map(Number);
+  const numbers = [trace.request_count, trace.total_input_tokens, trace.total_output_tokens, trace.cost].map(Number);
   return [JSON.stringify([trace.workspace_id, trace.id]), numbers];
 }
 
 function hourOf(row: Row): Total {
   const model = row.served_model ?? row.requested_model;
   const key = [row.workspace_id, hourStart(Number(row.created_at)), row.sandbox_id, row.provider, model, row.kind];
-  return [JSON.stringify(key), [1, ...Object.values(countsOfRow(row))]];
+  return [JSON.stringify(key), [1, ...Object.values(countsOfRow(row)), Number(row.cost ?? 0)]];
 }
 
 function hourTotal(hour: Row): Total {
   const key = [hour.workspace_id, Number(hour.hour), hour.sandbox_id, hour.provider, hour.model, hour.kind];
-  return [JSON.stringify(key), [Number(hour.request_count), ...Object.values(countsOfRow(hour))]];
+  return [JSON.stringify(key), [Number(hour.request_count), ...Object.values(countsOfRow(hour)), Number(hour.cost)]];
 }
 
 function modelTotal(row: Row): Total {
