@@ -20,8 +20,10 @@ import { type CacheDeps, traceCacheJson } from "./trace_cache.ts";
 const MAX_NAMED_WORKSPACES = 10;
 
 /** The questions that the internal API answers; each throws `AdminRefusal` or the store's own error. */
+export type InternalStore = Pick<Store, "queryUsage" | "queryTraces" | "getTraceDetail" | "getCachedCalls" | "queryRefusals">;
+
 export interface InternalDeps extends CacheDeps {
-  readonly store: Pick<Store, "queryUsage" | "queryTraces" | "getTraceDetail" | "getCachedCalls" | "queryRefusals">;
+  readonly store: InternalStore;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
 }

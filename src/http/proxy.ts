@@ -58,7 +58,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   ): Promise<Response> {
     const { requestId, completed } = context.env;
     const request = context.req.raw;
-    world.traffic.follow(completed);
+    world.traffic.follow(completed, requestId);
     let arrival: Arrival | null = null;
     try {
       assertPlainMethod(request);
@@ -94,6 +94,11 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   app.all("/v1/messages/batches/*", passing(BATCHES, false));
   app.all("/v1/files/*", passing(FILES, false));
   app.all("/v1/*", passing(OTHER, false));
+  app.onError((cause, context) => {
+    const fault = new Fault("internal_error", "The proxy failed on this call.", { cause });
+    world.observe.refused(context.env.requestId, fault, null);
+    return refusalResponse(fault, context.env.requestId);
+  });
   app.notFound((context) => answer(context, () => Promise.reject(unknownPath())));
   return app;
 }

@@ -1,10 +1,12 @@
 import { Fault } from "../domain/fault.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
+import { Silence } from "../wire/silence.ts";
+import { tap, type Watch } from "../wire/tap.ts";
 import { authenticate } from "./authenticate.ts";
 import { failureOf, refusedCredential, returned, send } from "./forward.ts";
 import { bodyFault } from "./read.ts";
 import { traceClueOf, traceOf } from "./trace.ts";
-import { CLIENT_LEFT } from "./traffic.ts";
+import { CLIENT_LEFT, SILENT } from "./traffic.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** A route whose calls are not billed. */
@@ -33,22 +35,40 @@ export async function pass(
   }
   if ((declaredLength(request.headers) ?? 0) > passage.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
 
-  const controller = world.traffic.controllerUntil(options.over);
+  const controller = world.traffic.controllerUntil(options.over, arrival.requestId);
+  const silence = new Silence({
+    ms: world.upstream.idleMs,
+    elapsed: world.elapsed,
+    onSilence: () => controller.abort(SILENT),
+  });
+  const over = () => silence.end();
+  options.over.then(over, over);
+  silence.listen();
   request.signal.addEventListener("abort", () => controller.abort(CLIENT_LEFT));
   let problem: BodyError | null = null;
-  const body = request.body === null ? null : limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
+  const asked = request.body === null ? null : limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
     maxBytes: passage.maxBodyBytes,
     deadlineMs: world.limits.bodyDeadlineMs,
     onProblem: (error) => problem = error,
+    silence,
   });
   const credential = world.upstream.credential();
-  const answer = await send(arrival, { body, credential, signal: controller.signal, world }).catch((error) => {
+  const answer = await send(arrival, { body: asked, credential, signal: controller.signal, world }).catch((error) => {
     throw problem !== null ? bodyFault(problem) : failureOf(controller.signal, error).fault;
   });
   if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
   world.observe.passed(arrival.requestId, passage.name, answer.status);
-  return new Response(answer.body, returned(answer, credential));
+  silence.heard();
+  const body = answer.body === null ? null : tap(answer.body, UNWATCHED, { holdsLast: false, isSized: false, silence });
+  return new Response(body, returned(answer, credential));
 }
+
+const UNWATCHED: Watch = {
+  look: () => {},
+  ended: () => Promise.resolve("tidy"),
+  broke: () => Promise.resolve(),
+  left: () => "cancel",
+};
 
 /** Whether an operator's `LLMPROXY_ALLOW_PATHS` names the path: whole segments, or `*` for all. */
 export function assertAllowed(path: string, allowed: readonly string[]): void {

@@ -50,6 +50,7 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
     const messagesHash = messages === undefined ? null : await hashRange(body, messages);
     return { body, arrivalMs, messagesHash, ...keysOf(scan, tokenOf(request.headers)) };
   } catch (error) {
+    decoder?.close();
     throw bodyFault(error);
   }
 }
