@@ -3,9 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { SchemaTooNew } from "../../src/stores/migrations.ts";
 import { type Embedded, openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { MAX_DETAIL_ROWS } from "../../src/stores/query_bounds.ts";
-import { callOf, closingOf, T0, traceOf } from "./samples.ts";
-
-const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+import { ALL, callOf, closingOf, T0, traceOf } from "./samples.ts";
 
 Deno.test("openEmbedded() shows in the store what the ledger has committed, and sweeps what an earlier run left", async () => {
   const dir = Deno.makeTempDirSync();
@@ -14,7 +12,7 @@ Deno.test("openEmbedded() shows in the store what the ledger has committed, and 
   const [ended, left] = [callOf(), callOf()];
   for (const call of [ended, left]) await first.ledger.open(call, traceOf(call));
   await first.ledger.close(ended, closingOf({ inputTokens: 5 }));
-  const groups = await first.store.queryUsage(ALL);
+  const { usage: groups } = await first.store.queryUsage(ALL);
   assert.deepEqual(groups.map((group) => [group.requestCount, group.inputTokens]), [[1, 5]]);
   assert.deepEqual(await endingsIn(first), ["completed", "open"]);
   await first.end();
@@ -53,7 +51,7 @@ Deno.test("openEmbedded() records calls while tokens are written, and loses none
     }),
     ...Array.from({ length: 300 }, (_, n) => tokens.createToken({ ...token, id: `tok-${n}` }, `hash-${n}`)),
   ]);
-  assert.equal((await store.queryUsage(ALL))[0]?.outputTokens, 300);
+  assert.equal((await store.queryUsage(ALL)).usage[0]?.outputTokens, 300);
   assert.equal((await tokens.listTokens(null)).length, 300);
   assert.equal(ledger.trouble(), null);
   await end();
@@ -78,7 +76,7 @@ Deno.test("queryUsage() over 1,000,000 rows leaves the event loop free, and call
       await breath();
       await opening;
     }
-    const [group] = await answer;
+    const [group] = (await answer).usage;
     assert.equal(group?.requestCount, 999_999);
     assert.equal(group?.inputTokens, 2_999_997);
   });

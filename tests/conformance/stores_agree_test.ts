@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
 import { hourStart, monthStart } from "../../src/domain/calendar.ts";
 import type { UsageRow } from "../../src/domain/usage.ts";
-import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "../../src/http/internal.ts";
+import {
+  answerRefusals,
+  answerTrace,
+  answerTraces,
+  answerUsage,
+  type InternalDeps,
+  type InternalStore,
+} from "../../src/http/internal.ts";
+import { cacheValueOf } from "../../src/pricing/cache_value.ts";
+import { CLAUDE_PRICES } from "../../src/pricing/claude_prices.ts";
 import { connectPostgres } from "../../src/stores/postgres/connect.ts";
 import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { startPostgres } from "../postgres_server.ts";
 import { generatedRefusals, generatedRows, generatedTraces, LONG_TRACE, SANDBOXES, T_END, WORKSPACES } from "./generated_rows.ts";
-import { seededRandom, T0 } from "./samples.ts";
+import { ALL, seededRandom, T0 } from "./samples.ts";
 
 const ROWS = 100_000;
 const SEED = 20_260_301;
@@ -111,22 +120,48 @@ function* questions(): Generator<readonly [question: string, ask: (store: Intern
           );
           for (const [list, answer] of lists) {
             const path = `/internal/${list}?${query}`;
-            yield [path, (store) => answer(new Request(`http://localhost${path}`), store)];
+            yield [path, (store) => answer(new Request(`http://localhost${path}`), depsOf(store))];
           }
         }
       }
     }
+  }
+  for (const path of FURTHER) {
+    const answer = path.startsWith("/internal/usage") ? answerUsage : answerTraces;
+    yield [path, (store) => answerOrRefusal(() => answer(new Request(`http://localhost${path}`), depsOf(store)))];
   }
   const random = seededRandom(SEED);
   const traces = [LONG_TRACE, ...Array.from({ length: 20 }, () => `at-${Math.floor(random() * 1_500)}`)];
   for (const trace of traces) {
     for (const workspace of WORKSPACES) {
       const path = `/internal/traces/${trace}?workspace_id=${encodeURIComponent(workspace)}`;
-      yield [path, (store) => answerOrRefusal(() => answerTrace(new Request(`http://localhost${path}`), trace, { store }))];
+      yield [path, (store) => answerOrRefusal(() => answerTrace(new Request(`http://localhost${path}`), trace, depsOf(store)))];
     }
     const path = `/internal/traces/${trace}`;
-    yield [path, (store) => answerOrRefusal(() => answerTrace(new Request(`http://localhost${path}`), trace, { store }))];
+    yield [path, (store) => answerOrRefusal(() => answerTrace(new Request(`http://localhost${path}`), trace, depsOf(store)))];
   }
+}
+
+/** Ways to group, order and narrow; after retention some of them are refused. */
+const FURTHER = [
+  ...["workspace", "sandbox,day", "agent", "client,model", "trace&limit=1000", "trace,agent,hour&limit=50", "provider,day,hour"]
+    .flatMap(
+      (groupBy) =>
+        ["tokens", "cost.asc", "requests"].flatMap((order) => [
+          `/internal/usage?group_by=${groupBy}&order=${order}`,
+          `/internal/usage?group_by=${groupBy}&order=${order}&since=2026-03-01T00:00:00Z&until=2026-03-20T06:30:00Z`,
+          `/internal/usage?group_by=${groupBy}&order=${order}&trust=estimated&model=claude-haiku-4-5&since=2026-03-01T00:00:00Z`,
+        ]),
+    ),
+  ...["activity.asc", "created", "cost", "tokens.asc", "requests"].flatMap((order) => [
+    `/internal/traces?order=${order}`,
+    `/internal/traces?order=${order}&ending=client_left&since=2026-03-01T00:00:00Z`,
+    `/internal/traces?order=${order}&model=claude-opus-4-8&trust=exact&offset=20`,
+  ]),
+];
+
+function depsOf(store: InternalStore): InternalDeps {
+  return { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES), now: () => T_END };
 }
 
 async function answerOrRefusal(ask: () => Promise<Response>): Promise<Response> {
@@ -172,7 +207,7 @@ function totalsOf(rows: readonly UsageRow[]): Totals {
 }
 
 async function usageTotals(store: InternalStore, since: number | null): Promise<Totals> {
-  const usage = await store.queryUsage({ workspaceId: null, sandboxId: null, since, limit: 1_000, offset: 0 });
+  const { usage } = await store.queryUsage({ ...ALL, since, limit: 1_000 });
   return usage.map((summary) =>
     [
       JSON.stringify([summary.provider, summary.model]),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
+import { ALL } from "../../../tests/conformance/samples.ts";
 import { startPostgres } from "../../../tests/postgres_server.ts";
 import { rowOf } from "../../../tests/conformance/samples.ts";
 import { DatabaseSync } from "node:sqlite";
@@ -22,7 +23,7 @@ Deno.test("migratePostgres() asked by three replicas at once on an empty databas
     return store;
   }));
   for (const store of stores) {
-    const [group] = await store.queryUsage({ workspaceId: null, sandboxId: null, since: null, limit: 9, offset: 0 });
+    const [group] = (await store.queryUsage(ALL)).usage;
     assert.equal(group?.inputTokens, 1);
     await store.close();
   }
