@@ -4,9 +4,10 @@ import { ALL, ALL_TRACES, T0 } from "../../../tests/conformance/samples.ts";
 import type { Ask } from "./connection.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { openPool } from "./pool.ts";
-import { getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
+import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
 
 const MONTH_3 = Date.UTC(2026, 2, 10, 12, 30);
+const MONTH_3_END = Date.UTC(2026, 2, 20, 6, 30);
 /** Few rows are newer. */
 const LATELY = Date.UTC(2026, 3, 24);
 
@@ -35,6 +36,28 @@ const PLANS: readonly Plan[] = [
     ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, null) }),
     takes: [/usage_hours_pkey.*workspace_id = 'w-7'/],
     leaves: /usage_2026/,
+  },
+  {
+    name: "queryUsage() of a workspace in a stretch of time by what only rows tell",
+    ask: (ask) =>
+      queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, MONTH_3), until: MONTH_3_END, groupBy: ["trace", "agent"] }),
+    takes: [/usage_2026_03_pkey.*workspace_id = 'w-7'.*created_at/],
+    leaves: /usage_2026_0[124]|usage_hours/,
+  },
+  {
+    name: "queryUsage() of a workspace in a stretch of time",
+    ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, MONTH_3), until: MONTH_3_END }),
+    takes: [
+      /usage_hours_pkey.*workspace_id = 'w-7'.*hour < /,
+      /usage_2026_03_pkey.*workspace_id = 'w-7'.*created_at.*usage_2026_03_pkey/,
+    ],
+    leaves: /usage_2026_0[124]/,
+  },
+  {
+    name: "getCachedCalls()",
+    ask: (ask) => getCachedCalls(ask, { workspaceId: "w-7", traceId: "at-7", after: { createdAt: MONTH_3, id: "ar-1" } }),
+    takes: [/usage_2026_03_trace_id_workspace_id_created_at_id_idx/],
+    leaves: /usage_2026_0[12]|Seq Scan/,
   },
   {
     name: "queryTraces() of a workspace",
