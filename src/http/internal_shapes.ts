@@ -2,7 +2,7 @@ import type { RefusalCount } from "../domain/ledger.ts";
 import { costUsd } from "../domain/money.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { MoneySummary, TokenUsage, UsageSummary } from "../domain/usage.ts";
+import type { MoneySummary, RetrySummary, TokenUsage, UsageSummary } from "../domain/usage.ts";
 
 /** What the internal API answers, key by key: the Go package's names, then our additions. Times are RFC 3339, UTC. */
 
@@ -16,6 +16,7 @@ export function usageJson(summary: UsageSummary) {
     cacheReadInputTokens: summary.cacheReadInputTokens,
     requestCount: summary.requestCount,
     ...moneyJson(summary.money),
+    ...retriesJson(summary.retries),
   };
 }
 
@@ -28,6 +29,11 @@ function moneyJson(money: MoneySummary) {
     unknownCount: money.unknownCount,
     unpricedCount: money.unpricedCount,
   };
+}
+
+/** How many calls asked again what another had asked, and what was paid for attempts that were asked again: a part of `costUsd`. */
+function retriesJson({ count, cost }: RetrySummary) {
+  return { retryCount: count, retriedCostUsd: costUsd(cost) };
 }
 
 export function traceJson(trace: Trace) {
@@ -48,6 +54,7 @@ export function traceWithStatsJson(trace: TraceWithStats) {
     totalInputTokens: trace.totalInputTokens,
     totalOutputTokens: trace.totalOutputTokens,
     ...moneyJson(trace.money),
+    ...retriesJson(trace.retries),
   };
 }
 
@@ -91,6 +98,8 @@ export function requestJson(row: TokenUsage) {
       client: row.client,
       costUsd: row.cost === undefined ? undefined : costUsd(row.cost),
       priceVersion: row.priceVersion,
+      retryOf: row.retryOf,
+      askedAgain: row.askedAgain,
     }),
   };
 }

@@ -59,11 +59,13 @@ const USAGE = `
        sum(estimated_cost)              AS estimated_cost,
        sum(estimated_count)             AS estimated_count,
        sum(unknown_count)               AS unknown_count,
-       sum(unpriced_count)              AS unpriced_count
+       sum(unpriced_count)              AS unpriced_count,
+       sum(retry_count)                 AS retry_count,
+       sum(retried_cost)                AS retried_cost
   FROM (
     SELECT
       provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-           cost, estimated_cost, estimated_count, unknown_count, unpriced_count
+           cost, estimated_cost, estimated_count, unknown_count, unpriced_count, retry_count, retried_cost
     FROM usage_hours
     WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2) AND hour >= $3
     UNION ALL
@@ -74,7 +76,9 @@ const USAGE = `
       CASE WHEN trust = 'estimated' THEN coalesce(cost, 0) ELSE 0 END,
       CASE WHEN trust = 'estimated' THEN 1 ELSE 0 END,
       CASE WHEN trust = 'unknown' THEN 1 ELSE 0 END,
-      CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END
+      CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END,
+      CASE WHEN retry_of IS NOT NULL THEN 1 ELSE 0 END,
+      CASE WHEN asked_again THEN coalesce(cost, 0) ELSE 0 END
     FROM usage
     WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2)
       AND created_at >= $4 AND created_at < $5
