@@ -19,6 +19,7 @@ import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "./config.ts";
 import type { Machine } from "./platform.ts";
+import { Repricer } from "./repricing.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import { VERSION } from "./version.ts";
 
@@ -96,7 +97,8 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
   });
   const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-  let pricing = { version: config.prices.version, priceOf: priceOf(config.prices) };
+  let pricing = { list: config.prices, priceOf: priceOf(config.prices) };
+  const repricer = new Repricer();
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
   const world: World = {
@@ -135,6 +137,10 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     adminHosts: () => config.admin.hosts,
     readiness,
     reship: storage.reship,
+    reprice: ({ isDryRun, ...span }) => {
+      const steps = repricer.start({ database: storage.rowsDatabase(), prices: pricing.list, span, isDryRun });
+      return steps === null ? null : { priceVersion: pricing.list.version, steps };
+    },
     now,
     observe,
   });
@@ -151,12 +157,13 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       storage.rotate(fresh.databaseUrl);
     },
     reprice: (prices) => {
-      if (prices.version === pricing.version) return false;
-      pricing = { version: prices.version, priceOf: priceOf(prices) };
+      if (prices.version === pricing.list.version) return false;
+      pricing = { list: prices, priceOf: priceOf(prices) };
       return true;
     },
     end: async () => {
       clearInterval(flushing);
+      await repricer.end();
       await world.refusals.flush(ledger);
       await storage.end();
       metrics.end();

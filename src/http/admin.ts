@@ -5,6 +5,7 @@ import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
 import { mountHealth, type Readiness } from "./health.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "./internal.ts";
+import { answerReprice, type Reprice } from "./reprice.ts";
 import { answerReship, type Reship } from "./reship.ts";
 import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
 
@@ -18,6 +19,7 @@ export interface AdminDeps {
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;
   readonly reship: Reship;
+  readonly reprice: Reprice;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "note">;
@@ -54,6 +56,7 @@ export function adminApp(deps: AdminDeps): Hono {
   });
   route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), { tokens }) });
   route("/internal/reship", { POST: (request) => answerReship(request, deps.reship) });
+  route("/internal/reprice", { POST: (request) => answerReprice(request, deps.reprice, { now }) });
   route("/metrics", { GET: () => answerMetrics(deps) });
   app.notFound((context) => {
     return adminRefusalResponse(new AdminRefusal("not_found_error", `There is nothing at ${shown(rawPath(context.req.raw))}`));

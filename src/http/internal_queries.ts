@@ -19,11 +19,16 @@ export const rfc3339 = z.iso.datetime({ offset: true }).regex(/T\d\d:\d\d:\d\d/)
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
 const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
+const YES_FILTER = { expects: "true or false", schema: z.enum(["true", "false"]).transform((text) => text === "true") };
+
 /** A new filter is one row. */
 const FILTERS = {
   workspace_id: ID_FILTER,
   sandbox_id: ID_FILTER,
   since: { expects: "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)", schema: rfc3339 },
+  until: { expects: "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)", schema: rfc3339 },
+  dry_run: YES_FILTER,
+  rows: YES_FILTER,
   limit: {
     expects: `a whole number from 1 to ${MAX_LIMIT}`,
     schema: z.string().regex(/^\d{1,4}$/).transform(Number).refine((limit) => limit >= 1 && limit <= MAX_LIMIT),
@@ -32,7 +37,7 @@ const FILTERS = {
     expects: "a whole number from 0",
     schema: z.string().regex(/^\d{1,16}$/).transform(Number).refine(Number.isSafeInteger),
   },
-} satisfies Record<string, Filter<string | number>>;
+} satisfies Record<string, Filter<string | number | boolean>>;
 
 export type FilterName = keyof typeof FILTERS;
 type FilterValues<N extends FilterName> = { readonly [K in N]: z.output<(typeof FILTERS)[K]["schema"]> | null };

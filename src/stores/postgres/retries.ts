@@ -2,7 +2,7 @@ import { changedLinks, type Link, RETRY_BOUNDS } from "../../domain/retry.ts";
 import type { OpenCall } from "../../domain/usage.ts";
 import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../attempts.ts";
 import { countsOfLinks } from "../counts.ts";
-import { type Row } from "../readings.ts";
+import type { Row } from "../readings.ts";
 import type { Ask } from "./connection.ts";
 import { type Move, moveOf } from "./totals.ts";
 
