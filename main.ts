@@ -20,6 +20,7 @@ const code = await runProgram(Deno.args, {
   readFile: source.readFile,
   stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
   stderr: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+  stderrIsTerminal: Deno.stderr.isTerminal(),
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve(config, machine),

@@ -55,6 +55,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     adminHosts: () => world.hosts,
     readiness: () => ({ status: world.reason === null ? "ok" : "unavailable", reason: world.reason }),
     reship: null,
+    reprice: () => null,
     now,
     observe: { note: (...note) => notes.push(note) },
   });

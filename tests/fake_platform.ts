@@ -36,6 +36,7 @@ export async function run(
     },
     stdout: (text) => void (out.stdout += text),
     stderr: (text) => void (out.stderr += text),
+    stderrIsTerminal: false,
     fetch: () => assert.fail("nobody was to be asked"),
     now: () => NOW,
     newId: () => "ID",

@@ -22,11 +22,16 @@ export interface TokenDesk {
 export interface AdminClient extends TokenDesk {
   /** Resolves to how many rows are queued to be shipped once more. */
   readonly reship: (since: number) => Promise<number>;
+  /** What is answered line by line (NDJSON), each as soon as it comes. */
+  readonly lines: (method: string, path: string) => AsyncGenerator<unknown, void>;
 }
 
 const TIMEOUT_MS = 10_000;
 /** A journal of millions of rows is queued in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
+/** What tells of its progress may take as long as there is some. */
+const LINES_TIMEOUT_MS = 86_400_000;
+const NDJSON = "application/x-ndjson";
 
 const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const tokenShape = z.object({
@@ -50,11 +55,16 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
   async function ask(
     method: string,
     path: string,
-    { body, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly timeoutMs?: number } = {},
+    { body, accept, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly accept?: string; readonly timeoutMs?: number } =
+      {},
   ): Promise<Response> {
     const answer = await platform.fetch(`${base}${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(accept === undefined ? {} : { accept }),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
       body: body === undefined ? null : JSON.stringify(body),
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
@@ -94,6 +104,11 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
       const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;
       return (await readAnswer(await ask("POST", path, { timeoutMs: RESHIP_TIMEOUT_MS }), queuedShape)).queued;
     },
+    async *lines(method, path) {
+      const answer = await ask(method, path, { accept: NDJSON, timeoutMs: LINES_TIMEOUT_MS });
+      if (!answer.ok || answer.body === null) await readAnswer(answer, z.never());
+      yield* linesOf(answer.body!);
+    },
   };
 }
 
@@ -123,6 +138,15 @@ function adminTokenOf(
         `Set it, or LLMPROXY_DATA_DIR to the proxy's data directory, and run as a user who may read that`,
       { cause },
     );
+  }
+}
+
+async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<unknown, void> {
+  let rest = "";
+  for await (const text of body.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line);
   }
 }
 

@@ -20,6 +20,7 @@ import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "./config.ts";
 import type { Machine } from "./platform.ts";
+import { Repricer } from "./repricing.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import { VERSION } from "./version.ts";
 
@@ -98,6 +99,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   });
   const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
   let pricing = pricingBy(config.prices);
+  const repricer = new Repricer();
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
   const world: World = {
@@ -137,6 +139,10 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     adminHosts: () => config.admin.hosts,
     readiness,
     reship: storage.reship,
+    reprice: ({ isDryRun, ...span }) => {
+      const steps = repricer.start({ database: storage.rowsDatabase(), prices: pricing.list, span, isDryRun });
+      return steps === null ? null : { priceVersion: pricing.list.version, steps };
+    },
     now,
     observe,
   });
@@ -153,12 +159,13 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       storage.rotate(fresh.databaseUrl);
     },
     reprice: (prices) => {
-      if (prices.version === pricing.version) return false;
+      if (prices.version === pricing.list.version) return false;
       pricing = pricingBy(prices);
       return true;
     },
     end: async () => {
       clearInterval(flushing);
+      await repricer.end();
       await world.refusals.flush(ledger);
       await storage.end();
       metrics.end();
@@ -168,5 +175,5 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
 }
 
 function pricingBy(prices: PriceList) {
-  return { version: prices.version, priceOf: priceOf(prices), cacheValueOf: cacheValueOf(prices) };
+  return { list: prices, priceOf: priceOf(prices), cacheValueOf: cacheValueOf(prices) };
 }

@@ -14,6 +14,8 @@ export interface Platform {
   readonly readFile: ConfigSource["readFile"];
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /** Somebody watches stderr: progress is shown there. */
+  readonly stderrIsTerminal: boolean;
   /** Reaches the proxy itself and carries the admin token, so it should go through no HTTP proxy. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch, UTC. */

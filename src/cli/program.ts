@@ -4,6 +4,8 @@ import { ConfigProblems } from "./config_problems.ts";
 import { healthCommand } from "./health.ts";
 import { migrateCommand } from "./migrate.ts";
 import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
+import { pricesCommand } from "./prices.ts";
+import { repriceCommand } from "./reprice.ts";
 import { reshipCommand } from "./reship.ts";
 import { createTokenCommand, listTokensCommand, parseDuration, revokeTokenCommand, type TokenOptions } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -18,6 +20,8 @@ Examples:
   llmproxy token list --workspace acme
   llmproxy token revoke lt-01JZ…
   llmproxy reship --since 2h                                    after the shared database lost its last rows
+  llmproxy prices claude-haiku-5-5                              what a model costs, or how to add its price
+  llmproxy reprice --since 30d --dry-run                        what other prices would change; without --dry-run, does it
   llmproxy health --ready                                       exit code 0 where calls can be served and recorded
 
 Settings are environment variables; the README names every one. Exit codes: 1 it failed, 2 it was asked wrongly.
@@ -74,6 +78,11 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
       (text) => readSince(text, platform.now()),
     )
     .action(({ since }) => reshipCommand(platform, { since }));
+  program.command("prices").description("print the prices that the settings put in force, the operators' own included")
+    .argument("[model]", "only those of that model, as an answer names it")
+    .option("--json", "print JSON")
+    .action((model: string | undefined, { json }) => pricesCommand(platform, { model: model ?? null, json: json === true }));
+  addRepriceCommand(program, platform);
   program.command("health").description("ask the proxy on this machine whether it lives")
     .option("--ready", "whether it can serve and record calls, too")
     .action((options) => healthCommand(platform, { ready: options.ready === true }));
@@ -81,6 +90,18 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
     platform.stdout(`llmproxy ${VERSION} (${platform.runtime})\n`)
   );
   return program;
+}
+
+function addRepriceCommand(program: Command, platform: Platform): void {
+  program.command("reprice").description("price recorded rows anew by the running proxy's prices, and show the difference")
+    .requiredOption("--since <time>", "rows from then on: RFC 3339, or how long ago", (text) => readSince(text, platform.now()))
+    .option("--until <time>", "rows before then; without it, up to now", (text) => readSince(text, platform.now()))
+    .option("--dry-run", "change nothing: show what would change")
+    .option("--rows", "print each row that changes, as a line of JSON")
+    .option("--json", "print JSON, as the admin API writes it")
+    .action(({ since, until = null, dryRun, rows, json }) =>
+      repriceCommand(platform, { since, until, isDryRun: dryRun === true, rows: rows === true, json: json === true })
+    );
 }
 
 function addTokenCommands(program: Command, platform: Platform): void {

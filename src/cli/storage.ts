@@ -13,6 +13,7 @@ import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
 import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import type { Machine } from "./platform.ts";
+import type { RowsDatabase } from "./repricing.ts";
 
 /** Where calls are recorded and what answers for them: the embedded database alone, or with a shared one behind it. */
 export interface Storage {
@@ -24,6 +25,8 @@ export interface Storage {
   readonly shipping: () => ShippingState | null;
   /** Queues what was recorded here from that time on for the shared database once more; null where there is none. */
   readonly reship: ((since: number) => Promise<number>) | null;
+  /** Where the rows are that totals are asked of. */
+  readonly rowsDatabase: () => RowsDatabase;
   /** The shared database's URL was read again. */
   readonly rotate: (databaseUrl: string | null) => void;
   /** Commits what waits, ships what it can in a few seconds, and closes. */
@@ -93,6 +96,7 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     readiness: () => readinessOf(ledger.trouble(), null),
     shipping: () => null,
     reship: null,
+    rowsDatabase: () => ({ kind: "embedded", path: embedded.databasePath, synchronous: options.config.sync }),
     rotate: () => {},
     end: async () => {
       await housekeeping.end();
@@ -107,6 +111,7 @@ async function sharedStorage(
 ): Promise<Storage> {
   const { ledger } = embedded;
   const { database, config, observe, now, randomBytes } = options;
+  let databaseUrl = database.url;
   const shared = new SharedDatabase((url) => connectPostgres(url, CONNECTING), database.url);
   const store = storeOver(shared);
   await firstContact(shared, observe);
@@ -126,8 +131,10 @@ async function sharedStorage(
     readiness: () => readinessOf(ledger.trouble(), shippingTrouble(shipping, now())),
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
+    rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
     rotate: (url) => {
       if (url === null) return;
+      databaseUrl = url;
       shared.rotate(url);
       shipping.rotate(url);
     },

@@ -5,6 +5,7 @@ import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
 import { mountHealth, type Readiness } from "./health.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./internal.ts";
+import { answerReprice, type Reprice } from "./reprice.ts";
 import { answerReship, type Reship } from "./reship.ts";
 import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
 
@@ -17,6 +18,7 @@ export interface AdminDeps extends InternalDeps {
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;
   readonly reship: Reship;
+  readonly reprice: Reprice;
   readonly observe: Pick<Observe, "note">;
 }
 
@@ -51,6 +53,7 @@ export function adminApp(deps: AdminDeps): Hono {
   });
   route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), { tokens }) });
   route("/internal/reship", { POST: (request) => answerReship(request, deps.reship) });
+  route("/internal/reprice", { POST: (request) => answerReprice(request, deps.reprice, { now }) });
   route("/metrics", { GET: () => answerMetrics(deps) });
   app.notFound((context) => {
     return adminRefusalResponse(new AdminRefusal("not_found_error", `There is nothing at ${shown(rawPath(context.req.raw))}`));

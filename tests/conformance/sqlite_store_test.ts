@@ -1,10 +1,21 @@
 import { migrateSqlite } from "../../src/stores/sqlite/migrate.ts";
+import { openSqliteRepricing } from "../../src/stores/sqlite/repricing.ts";
 import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
+import { repricingLaws } from "./repricing_laws.ts";
+import { retryLaws } from "./retry_laws.ts";
 import { storeLaws } from "./store_laws.ts";
 
-storeLaws("SQLite store", async () => {
-  const dir = Deno.makeTempDirSync();
-  migrateSqlite(`${dir}/llmproxy.db`);
-  const store = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal", checkpointMs: 0 });
-  return { store, dispose: () => store.close().then(() => Deno.removeSync(dir, { recursive: true })) };
+storeLaws("SQLite store", make);
+retryLaws("SQLite store", make);
+repricingLaws("SQLite repricing", async () => {
+  const { store, path, dispose } = await make();
+  return { store, repricing: openSqliteRepricing(path, { synchronous: "normal" }), dispose };
 });
+
+async function make() {
+  const dir = Deno.makeTempDirSync();
+  const path = `${dir}/llmproxy.db`;
+  migrateSqlite(path);
+  const store = await openSqliteStore({ path, synchronous: "normal", checkpointMs: 0 });
+  return { store, path, dispose: () => store.close().then(() => Deno.removeSync(dir, { recursive: true })) };
+}

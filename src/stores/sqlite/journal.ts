@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Backlog, Journal, SetAside, Shipment } from "../../domain/journal.ts";
 import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
 import { refusalOf, type Row, traceOf } from "../readings.ts";
-import { usageRowOf } from "./usage_row.ts";
+import { usageRowOf } from "../usage_row.ts";
 
 /** How long a write waits for the ledger's transactions, which take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
