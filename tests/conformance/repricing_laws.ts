@@ -81,6 +81,7 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     const row = priced({}, 5);
     await store.recordUsage([row]);
     await run(repricing, { version: 4, isDryRun: false });
+    assert.deepEqual((await repricing.read(SPAN, { after: null, most: 10 })).map(({ revision }) => revision), [3]);
     await store.recordUsage([row, { ...row, revision: 1 }]);
     assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 20n);
     const waiting = priced({}, 1);
