@@ -26,5 +26,5 @@ const code = await runProgram(Deno.args, {
   migrate: migrateAll,
   openOffline,
 });
-// A connection that lingers must not keep alive a program that has done its work.
+// All is recorded and closed. A client that reads no more must not keep the process by its connection, which nothing closes.
 Deno.exit(code);

@@ -3,6 +3,8 @@
  * installed (the peer), and llmproxy with everything on: SQLite ledger, local token, metering, a log line a call.
  *
  *     deno task bench [--quick] [--only=minimal-relay,nginx,llmproxy]
+ *     deno task bench --suite=taps        the ways to see a stream go by, for src/wire/tap.ts
+ *     deno task bench --suite=recording   llmproxy without its ledger (the floor), embedded, and with a PostgreSQL of its own
  *
  * Method. One run, all peers alive at once, each relay its own process; the upstream (`upstream.ts`) is a further one, and the
  * load generator (`load.ts`) is this one. All share the machine's cores, so calls a second depend on what else the machine
@@ -41,6 +43,8 @@ type Samples = ReadonlyMap<Load, ReadonlyMap<Peer, readonly Sample[]>>;
 
 const RSS_POLL_MS = 250;
 const SETTLE_MS = 150;
+/** How long the last rows may take to come to a shared database. */
+const RECORDED_MS = 30_000;
 
 const isQuick = Deno.args.includes("--quick");
 const rounds = isQuick ? 2 : 3;
@@ -48,14 +52,16 @@ const loads = loadsFor(isQuick ? { short: 0.3, long: 0.8, pacedEvents: 50 } : { 
 
 const dir = await Deno.makeTempDir({ prefix: "llmproxy_bench_" });
 const peers: Peer[] = [];
+const after: (() => Promise<void>)[] = [];
 const callsMade = new Map<Peer, number>();
 try {
   const upstream = await startUpstream(dir);
-  await startPeers({ upstreamPort: upstream.port, dir });
+  await startPeers({ upstreamPort: upstream.port, dir, after });
   const samples = await measure(upstream.process.pid);
   await report(samples);
 } finally {
   await stopAll();
+  for (const end of after) await end();
   await Deno.remove(dir, { recursive: true });
 }
 
@@ -73,13 +79,18 @@ function loadsFor(seconds: { readonly short: number; readonly long: number; read
 }
 
 async function startPeers(site: Site): Promise<void> {
-  const only = Deno.args.find((arg) => arg.startsWith("--only="))?.slice("--only=".length).split(",");
-  for (const { name, start } of PEERS) {
-    if (only !== undefined && !only.includes(name) && name !== "direct") continue;
+  const only = argument("only")?.split(",");
+  const chosen = argument("suite") ?? "peers";
+  for (const { name, start, suite } of PEERS) {
+    if (name !== "direct" && !(only?.includes(name) ?? suite === chosen)) continue;
     const peer = await start(site);
     if (peer === null) console.log(`${name} is not installed here and is left out.`);
     else peers.push(peer);
   }
+}
+
+function argument(name: string): string | undefined {
+  return Deno.args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
 }
 
 async function measure(upstreamPid: number): Promise<Samples> {
@@ -128,7 +139,10 @@ async function report(samples: Samples): Promise<void> {
   }
   const ledgers = await Promise.all(
     peers.filter((peer) => peer.recordedCalls !== null).map(async (peer) => {
-      const [made, recorded] = [callsMade.get(peer)!, await peer.recordedCalls!()];
+      const made = callsMade.get(peer)!;
+      const deadline = performance.now() + RECORDED_MS;
+      let recorded = await peer.recordedCalls!();
+      while (recorded !== made && performance.now() < deadline) recorded = await peer.recordedCalls!();
       console.log(`\n${peer.name}: ${made} calls made, ${recorded} on record${made === recorded ? "" : ": NOT THE SAME"}`);
       return { peer: peer.name, made, recorded };
     }),
@@ -147,7 +161,7 @@ async function report(samples: Samples): Promise<void> {
 function summariesOf(byPeer: ReadonlyMap<Peer, readonly Sample[]>) {
   const of = (name: string) => [...byPeer].find(([peer]) => peer.name === name)?.[1] ?? null;
   const direct = of("direct")!;
-  const floor = of("minimal-relay");
+  const floor = of("minimal-relay") ?? of("relay-untouched") ?? of("unrecorded");
   return [...byPeer].map(([peer, rows]) => {
     const median = (value: (row: Sample) => number | null) => medianOf(rows.map(value));
     const ratio = (value: (row: Sample) => number | null, to: readonly Sample[] | null) =>

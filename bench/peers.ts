@@ -1,5 +1,7 @@
 import { answering, freePorts, type Running, startDeno, startProcess } from "./processes.ts";
 import type { Target } from "./load.ts";
+import { type TapName, TAPS } from "./taps.ts";
+import { startPostgres } from "../tests/postgres_server.ts";
 
 /** One way from the load generator to the upstream. */
 export interface Peer extends Target {
@@ -14,15 +16,35 @@ export interface Site {
   readonly upstreamPort: number;
   /** An empty folder for logs, settings and data. */
   readonly dir: string;
+  /** What is to be ended after the bench, besides its processes. */
+  readonly after: (() => Promise<void>)[];
 }
 
-/** In the order of the report. What cannot be had on this machine starts as null. */
-export const PEERS: readonly { readonly name: string; readonly start: (site: Site) => Promise<Peer | null> }[] = [
-  { name: "direct", start: direct },
-  { name: "minimal-relay", start: minimalRelay },
-  { name: "nginx", start: nginx },
-  { name: "llmproxy", start: llmproxy },
+interface PeerRow {
+  readonly name: string;
+  /** Null where it cannot be had on this machine. */
+  readonly start: (site: Site) => Promise<Peer | null>;
+  /** Which report it belongs to. */
+  readonly suite: "peers" | "taps" | "recording";
+}
+
+/** In the order of the report. `direct` belongs to every one. */
+export const PEERS: readonly PeerRow[] = [
+  { name: "direct", start: direct, suite: "peers" },
+  { name: "minimal-relay", start: (site) => relay("minimal-relay", { tap: "untouched", site }), suite: "peers" },
+  { name: "nginx", start: nginx, suite: "peers" },
+  { name: "llmproxy", start: (site) => llmproxy("llmproxy", { program: SERVE, site }), suite: "peers" },
+  ...(Object.keys(TAPS) as TapName[]).map((tap): PeerRow => ({
+    name: `relay-${tap}`,
+    start: (site) => relay(`relay-${tap}`, { tap, site }),
+    suite: "taps",
+  })),
+  { name: "unrecorded", start: (site) => llmproxy("unrecorded", { program: ["bench/unrecorded.ts"], site }), suite: "recording" },
+  { name: "embedded", start: (site) => llmproxy("embedded", { program: SERVE, site }), suite: "recording" },
+  { name: "shared", start: shared, suite: "recording" },
 ];
+
+const SERVE = ["main.ts", "serve"];
 
 export async function startUpstream(dir: string): Promise<{ readonly port: number; readonly process: Running }> {
   const [port] = freePorts(1);
@@ -35,12 +57,19 @@ function direct(site: Site): Promise<Peer> {
   return Promise.resolve({ name: "direct", port: site.upstreamPort, token: "none", process: null, recordedCalls: null });
 }
 
-async function minimalRelay(site: Site): Promise<Peer> {
+async function relay(name: string, { tap, site }: { readonly tap: TapName; readonly site: Site }): Promise<Peer> {
   const [port] = freePorts(1);
-  const args = ["bench/relay.ts", String(port), String(site.upstreamPort)];
-  const process = startDeno(args, { log: `${site.dir}/relay.log`, env: {} });
+  const args = ["bench/relay.ts", String(port), String(site.upstreamPort), tap];
+  const process = startDeno(args, { log: `${site.dir}/${name}.log`, env: {} });
   await answering(port!, null);
-  return { name: "minimal-relay", port: port!, token: "none", process, recordedCalls: null };
+  return { name, port: port!, token: "none", process, recordedCalls: null };
+}
+
+/** With a PostgreSQL of its own behind it. */
+async function shared(site: Site): Promise<Peer> {
+  const postgres = await startPostgres();
+  site.after.push(async () => await postgres[Symbol.asyncDispose]());
+  return await llmproxy("shared", { program: SERVE, env: { LLMPROXY_DATABASE_URL: postgres.url }, site });
 }
 
 async function nginx(site: Site): Promise<Peer | null> {
@@ -56,25 +85,34 @@ async function nginx(site: Site): Promise<Peer | null> {
 }
 
 /** The whole product: ledger on disk, a local token, metering, one log line a call to a file. */
-async function llmproxy(site: Site): Promise<Peer> {
+async function llmproxy(
+  name: string,
+  { program, env = {}, site }: {
+    readonly program: readonly string[];
+    readonly env?: Readonly<Record<string, string>>;
+    readonly site: Site;
+  },
+): Promise<Peer> {
   const [port, adminPort] = freePorts(2);
   const adminToken = crypto.randomUUID();
-  const process = startDeno(["main.ts", "serve"], {
-    log: `${site.dir}/llmproxy.log`,
+  const log = `${site.dir}/${name}.log`;
+  const process = startDeno(program, {
+    log,
     env: {
+      ...env,
       ANTHROPIC_API_KEY: "bench-key-of-nobody",
       ANTHROPIC_BASE_URL: `http://127.0.0.1:${site.upstreamPort}`,
       LLMPROXY_LISTEN_ADDR: `127.0.0.1:${port}`,
       LLMPROXY_ADMIN_ADDR: `127.0.0.1:${adminPort}`,
       LLMPROXY_ADMIN_TOKEN: adminToken,
-      LLMPROXY_DATA_DIR: `${site.dir}/data`,
+      LLMPROXY_DATA_DIR: `${site.dir}/${name}`,
       LLMPROXY_LOG_LEVEL: "info",
       LLMPROXY_DRAIN_LEAD_SECONDS: "0",
     },
   });
   await answering(port!, "/readyz").catch(async (error) => {
     await process.stop();
-    throw new Error(`${error.message}\n${await Deno.readTextFile(`${site.dir}/llmproxy.log`)}`);
+    throw new Error(`${error.message}\n${await Deno.readTextFile(log)}`);
   });
   const ask = async (path: string, init: RequestInit) => {
     const headers = { authorization: `Bearer ${adminToken}`, "content-type": "application/json" };
@@ -88,7 +126,8 @@ async function llmproxy(site: Site): Promise<Peer> {
     const { usage } = await ask("/internal/usage?workspace_id=bench", {});
     return usage.reduce((sum: number, row: { readonly requestCount: number }) => sum + row.requestCount, 0);
   };
-  return { name: "llmproxy", port: port!, token, process, recordedCalls };
+  // What is shipped is on record a moment later; the one without a ledger has no record.
+  return { name, port: port!, token, process, recordedCalls: name === "unrecorded" ? null : recordedCalls };
 }
 
 function findProgram(name: string): string | null {

@@ -1,5 +1,7 @@
 /** The admin listener in this process, without sockets, over the embedded database. */
 import { adminApp } from "../src/http/admin.ts";
+import { cacheValueOf } from "../src/pricing/cache_value.ts";
+import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { localTokens } from "../src/identity/local_tokens.ts";
 import { type Embedded, openEmbedded } from "../src/stores/sqlite/embedded.ts";
 import type { OpenCall, UsageRow } from "../src/domain/usage.ts";
@@ -46,6 +48,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const notes: (readonly unknown[])[] = [];
   const app = adminApp({
     store: embedded.store,
+    cacheValueOf: cacheValueOf(CLAUDE_PRICES),
     tokens,
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => world.adminToken,

@@ -38,6 +38,8 @@ export interface PostgresDatabases extends AsyncDisposable {
  * a test that calls them asks for `own`.
  */
 export interface PostgresServer extends PostgresDatabases {
+  /** Null where the server is not ours. */
+  readonly folder: PostgresFolder | null;
   /** PEM; null without `ssl`. */
   readonly caPem: string | null;
   readonly port: number;
@@ -65,6 +67,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const databases = await databasesOn(shared, null);
   return {
     ...databases,
+    folder: null,
     caPem: null,
     port: Number(new URL(shared).port || 5432),
     stop: refuse,
@@ -108,7 +111,8 @@ async function writeTls(folder: PostgresFolder): Promise<string> {
   return caPem;
 }
 
-async function startOnFreePort(
+/** Starts the server whose data are in the folder. */
+export async function startOnFreePort(
   folder: PostgresFolder,
   settings: Readonly<Record<string, string>>,
 ): Promise<{ readonly port: number; readonly process: PostgresProcess }> {
@@ -156,6 +160,7 @@ async function serverIn(folder: PostgresFolder, { port, process: first, caPem, s
     const { [Symbol.asyncDispose]: _, ...databases } = await databasesOn(maintenance, caPem);
     return {
       ...databases,
+      folder,
       caPem,
       port,
       stop: async () => await ended((process) => process.stop()),

@@ -1,11 +1,22 @@
-/** What a proxy that is a process of its own exports of itself. */
+/** What a proxy exports of itself. */
 import type { ProxyProcess } from "./proxy_process.ts";
+import type { ProxyUnderTest } from "./proxy_under_test.ts";
 
 /** The value of one time series, named as in the text exposition format, its labels included. Throws where there is none. */
-export async function metricOf(proxy: ProxyProcess, series: string): Promise<number> {
-  const authorization = `Bearer ${proxy.env.LLMPROXY_ADMIN_TOKEN}`;
-  const text = await (await fetch(`${proxy.adminUrl}/metrics`, { headers: { authorization } })).text();
+export async function metricOf(proxy: ProxyProcess | ProxyUnderTest, series: string): Promise<number> {
+  const token = "env" in proxy ? proxy.env.LLMPROXY_ADMIN_TOKEN : proxy.adminToken;
+  const answer = await fetch(`${proxy.adminUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } });
+  const text = await answer.text();
   const line = text.split("\n").find((line) => line.startsWith(`${series} `));
   if (line === undefined) throw new Error(`No ${series} in: ${text}`);
   return Number(line.slice(series.length));
+}
+
+/** What `/readyz` answers. */
+export async function readinessOf(
+  proxy: { readonly url: string },
+): Promise<{ readonly code: number; readonly status: string; readonly reason: string }> {
+  const answer = await fetch(`${proxy.url}/readyz`);
+  const { status, reason = "" } = await answer.json();
+  return { code: answer.status, status, reason };
 }

@@ -46,12 +46,12 @@ CREATE TABLE usage (
   request_bytes               BIGINT NOT NULL,           -- length of the request's body
   messages_hash               TEXT,                      -- SHA-256 of the bytes of "messages", hex
   retry_of                    TEXT,                      -- id of the call that this one repeats
-  agent_id                    TEXT,                      -- the client's agent within the session
+  agent_id                    TEXT COLLATE "C",          -- the client's agent within the session
   parent_agent_id             TEXT,                      -- the agent that started it
   agent_type                  TEXT,
   request_class               TEXT,                      -- what the client says the call is for
   prompt_id                   TEXT,                      -- the user's prompt that the call belongs to
-  client                      TEXT,                      -- the client's name and version
+  client                      TEXT COLLATE "C",          -- the client's name and version
   token_id                    TEXT,                      -- the local token that was used; NULL: the control plane vouched
   credential_id               TEXT,                      -- the operator's credential that paid
   reserved                    BIGINT,                    -- nano-dollars held while the call runs

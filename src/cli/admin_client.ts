@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { ClientConfig } from "./config.ts";
+import { ADMIN_TOKEN_FILE } from "./admin_token.ts";
 import { CommandFailure, type Platform } from "./platform.ts";
 import type { Address } from "./setting_kinds.ts";
 
@@ -26,8 +27,6 @@ export interface AdminClient extends TokenDesk {
 const TIMEOUT_MS = 10_000;
 /** A journal of millions of rows is queued in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
-/** Where the proxy keeps the admin token that it made itself. */
-const ADMIN_TOKEN_FILE = "admin-token";
 
 const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const tokenShape = z.object({

@@ -9,6 +9,7 @@ import { BatchAccounts } from "../journey/batch_accounts.ts";
 import { Refusals } from "../journey/refusals.ts";
 import { Traffic } from "../journey/traffic.ts";
 import type { World } from "../journey/world.ts";
+import { cacheValueOf } from "../pricing/cache_value.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { anthropic } from "../providers/anthropic.ts";
@@ -101,7 +102,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
   });
   const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
-  let pricing = { version: config.prices.version, priceOf: priceOf(config.prices) };
+  let pricing = pricingBy(config.prices);
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
   const upstream: World["upstream"] = {
@@ -151,6 +152,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   const readiness = (): Readiness => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness();
   const admin = adminApp({
     store,
+    cacheValueOf: (call, missed) => pricing.cacheValueOf(call, missed),
     tokens,
     metrics: metrics.text,
     adminToken,
@@ -175,7 +177,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     },
     reprice: (prices) => {
       if (prices.version === pricing.version) return false;
-      pricing = { version: prices.version, priceOf: priceOf(prices) };
+      pricing = pricingBy(prices);
       return true;
     },
     end: async () => {
@@ -187,4 +189,8 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       client.close();
     },
   };
+}
+
+function pricingBy(prices: PriceList) {
+  return { version: prices.version, priceOf: priceOf(prices), cacheValueOf: cacheValueOf(prices) };
 }

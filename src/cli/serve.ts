@@ -16,7 +16,10 @@ export interface Running {
   readonly adminToken: () => string;
   /** Reads the secrets' files again; where something is wrong with them, the old secrets stay and the log says why. */
   readonly reload: () => void;
-  /** Drains and ends; resolves when everything is recorded and closed. A second call cuts what is still under way. */
+  /**
+   * Drains and ends; resolves when everything is recorded and closed but for connections whose clients take no more bytes:
+   * they end with the process. A second call cuts what is still under way.
+   */
   readonly stop: () => Promise<void>;
 }
 
@@ -24,7 +27,7 @@ export interface Running {
 const ADMIN_PATH = /^https?:\/\/[^/]*\/(?:internal|metrics|dashboard)(?:[/?]|$)/;
 /** What starting again does not cure. */
 const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, SchemaTooNew];
-/** How long calls that were cut may take to write their rows. */
+/** How long calls that were cut may take to write their rows, and answers of the admin listener to be taken. */
 const CUT_MS = 2_000;
 
 /** Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`. */
@@ -132,7 +135,7 @@ function stopOnce(
     traffic.cut();
     await within(CUT_MS, over);
     await assembly.end();
-    if (options.admin !== options.proxy) await options.admin.shutdown();
+    if (options.admin !== options.proxy) await within(CUT_MS, options.admin.shutdown());
   }
 
   return () => {

@@ -1,11 +1,15 @@
 import type { RefusalCount } from "./ledger.ts";
-import type { Trace, TraceWithStats } from "./trace.ts";
-import type { QueryOpts, TokenUsage, UsageRow, UsageSummary } from "./usage.ts";
+import type { AgentCalls } from "./agents.ts";
+import type { CachedCall } from "./cache.ts";
+import type { CallPlace, TracePage, TraceQuery, UsagePage, UsageQuery } from "./query.ts";
+import type { Trace } from "./trace.ts";
+import type { QueryOpts, TokenUsage, UsageRow } from "./usage.ts";
 
-/** A trace with its rows, newest last. */
+/** A trace with its newest rows, newest last, and all of its ended calls by agent, the first to begin first. */
 export interface TraceDetail {
   readonly trace: Trace;
   readonly requests: readonly TokenUsage[];
+  readonly agents: readonly AgentCalls[];
 }
 
 /**
@@ -29,15 +33,18 @@ export interface Store {
   /** Moves a trace's `updatedAt` on, never back. An unknown trace is left unknown. */
   readonly updateTraceActivity: (workspaceId: string, id: string, at: number) => Promise<void>;
   /**
-   * Totals of ended calls by provider and model, the largest sum of tokens first. `limit` and `offset` page the groups.
-   * Whole hours come from the roll-ups, so that a year is not read row by row; the hour in which `since` lies comes from
-   * its rows, or, where they have been dropped, counts whole.
+   * Totals of ended calls in groups, with those of all groups together. Whole hours come from the roll-ups, so that a year is
+   * not read row by row; the hours in which `since` and `until` lie come from their rows, or, where they have been dropped,
+   * count whole. Groups and filters that the roll-ups do not know come from rows alone: rejects with `RowsDropped` where some
+   * of the time that is asked about have been dropped.
    */
-  readonly queryUsage: (opts: QueryOpts) => Promise<readonly UsageSummary[]>;
-  /** Traces by newest activity, and how many there are in all. `since` narrows by `updatedAt`. */
-  readonly queryTraces: (opts: QueryOpts) => Promise<{ readonly traces: readonly TraceWithStats[]; readonly total: number }>;
+  readonly queryUsage: (query: UsageQuery) => Promise<UsagePage>;
+  /** Rejects with `RowsDropped` like `queryUsage`, where traces are narrowed by what only rows tell. */
+  readonly queryTraces: (query: TraceQuery) => Promise<TracePage>;
   /** Every trace of that id, in whatever workspaces (or only in the one named), with their rows: usually one or none. */
   readonly getTraceDetail: (id: string, workspaceId: string | null) => Promise<readonly TraceDetail[]>;
+  /** The ended calls of a trace that read or wrote the prompt cache, oldest first: a thousand at most, and none behind the last. */
+  readonly getCachedCalls: (place: CallPlace) => Promise<readonly CachedCall[]>;
   /** Refusals by sandbox, fault and minute, newest first. */
   readonly queryRefusals: (opts: QueryOpts) => Promise<readonly RefusalCount[]>;
   /**

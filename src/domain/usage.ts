@@ -1,10 +1,12 @@
 import type { Reading } from "./reading.ts";
 
 /** How a billed call stopped. `unknown`: the proxy died with it, and nobody saw. `proxy_cut`: we cut it, at the end of a drain. */
-export type Ending = "completed" | "client_left" | "upstream_error" | "upstream_broke" | "proxy_cut" | "unknown";
+export const ENDINGS = ["completed", "client_left", "upstream_error", "upstream_broke", "proxy_cut", "unknown"] as const;
+export type Ending = (typeof ENDINGS)[number];
 
 /** How far a row's counts can be trusted. */
-export type Trust = "exact" | "estimated" | "unknown";
+export const TRUSTS = ["exact", "estimated", "unknown"] as const;
+export type Trust = (typeof TRUSTS)[number];
 
 /** What is known of a billed call when it is admitted; committed before its first byte goes upstream. */
 export interface OpenCall {
@@ -110,16 +112,28 @@ export interface TokenUsage {
   readonly priceVersion?: string;
 }
 
-/** Totals of the ended calls of one provider and model. */
-export interface UsageSummary {
-  readonly provider: string;
-  readonly model: string;
+/** Totals of calls that have ended. */
+export interface UsageTotals {
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly cacheCreationInputTokens: number;
   readonly cacheReadInputTokens: number;
   readonly requestCount: number;
   readonly money: MoneySummary;
+}
+
+/** Totals of one group of calls; what it was grouped by is there, and empty where the calls name none. */
+export interface UsageSummary extends UsageTotals {
+  readonly provider?: string;
+  readonly model?: string;
+  readonly workspaceId?: string;
+  readonly sandboxId?: string;
+  readonly traceId?: string;
+  readonly agentId?: string;
+  readonly client?: string;
+  /** Start of the day and of the hour, UTC, milliseconds since the epoch. */
+  readonly day?: number;
+  readonly hour?: number;
 }
 
 /** What calls cost together, and how far that can be trusted. */
@@ -140,6 +154,8 @@ export interface QueryOpts {
   readonly sandboxId: string | null;
   /** Milliseconds since the epoch; rows from then on. */
   readonly since: number | null;
+  /** Milliseconds since the epoch; rows before then. */
+  readonly until: number | null;
   readonly limit: number;
   readonly offset: number;
 }

@@ -4,12 +4,11 @@ import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
 import { mountHealth, type Readiness } from "./health.ts";
-import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "./internal.ts";
+import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./internal.ts";
 import { answerReship, type Reship } from "./reship.ts";
 import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
 
-export interface AdminDeps {
-  readonly store: InternalStore;
+export interface AdminDeps extends InternalDeps {
   readonly tokens: TokenAdministration;
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
   /** Asked at each request, because it can be rotated. Where it is empty nobody is let in. */
@@ -18,8 +17,6 @@ export interface AdminDeps {
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;
   readonly reship: Reship;
-  /** Milliseconds since the epoch, UTC. */
-  readonly now: () => number;
   readonly observe: Pick<Observe, "note">;
 }
 
@@ -27,7 +24,7 @@ type Route = (request: Request, context: Context) => Promise<Response>;
 
 /** The admin listener. Nothing but `/healthz` and `/readyz` answers without the admin token, not even that a path is unknown. */
 export function adminApp(deps: AdminDeps): Hono {
-  const { store, tokens, now } = deps;
+  const { tokens, now } = deps;
   const app = new Hono({ getPath: rawPath });
 
   /** A path with its methods; any other method is a 405 that names them. */
@@ -44,10 +41,10 @@ export function adminApp(deps: AdminDeps): Hono {
   mountHealth(app, deps.readiness);
   app.use(neverCached);
   app.use(guardAdmin({ token: deps.adminToken, hosts: deps.adminHosts }));
-  route("/internal/usage", { GET: (request) => answerUsage(request, store) });
-  route("/internal/traces", { GET: (request) => answerTraces(request, store) });
-  route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), { store }) });
-  route("/internal/refusals", { GET: (request) => answerRefusals(request, store) });
+  route("/internal/usage", { GET: (request) => answerUsage(request, deps) });
+  route("/internal/traces", { GET: (request) => answerTraces(request, deps) });
+  route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), deps) });
+  route("/internal/refusals", { GET: (request) => answerRefusals(request, deps) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),

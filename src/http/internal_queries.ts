@@ -1,10 +1,12 @@
 import { z } from "zod";
-import type { QueryOpts } from "../domain/usage.ts";
+import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
+import { ENDINGS, type QueryOpts, TRUSTS } from "../domain/usage.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 const MAX_ID_LENGTH = 256;
+const MAX_CURSOR_LENGTH = 16_384;
 
 /** One way to read a filter's text. */
 interface Filter<T> {
@@ -19,11 +21,27 @@ export const rfc3339 = z.iso.datetime({ offset: true }).regex(/T\d\d:\d\d:\d\d/)
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
 const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
+const TIME_FILTER = {
+  expects: "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)",
+  schema: rfc3339,
+};
+
 /** A new filter is one row. */
 const FILTERS = {
   workspace_id: ID_FILTER,
   sandbox_id: ID_FILTER,
-  since: { expects: "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)", schema: rfc3339 },
+  since: TIME_FILTER,
+  until: TIME_FILTER,
+  model: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a model") },
+  ending: { expects: `one of ${ENDINGS.join(", ")}`, schema: z.enum(ENDINGS) },
+  trust: { expects: `one of ${TRUSTS.join(", ")}`, schema: z.enum(TRUSTS) },
+  group_by: {
+    expects: `one or more of ${GROUPINGS.join(", ")}, each once, with commas between them`,
+    schema: z.string().transform((text) => text.split(",")).pipe(z.array(z.enum(GROUPINGS))).refine(areDistinct),
+  },
+  // Which there are depends on the list.
+  order: { expects: "an order", schema: z.string() },
+  cursor: { expects: `a cursor of at most ${MAX_CURSOR_LENGTH} characters`, schema: z.string().max(MAX_CURSOR_LENGTH) },
   limit: {
     expects: `a whole number from 1 to ${MAX_LIMIT}`,
     schema: z.string().regex(/^\d{1,4}$/).transform(Number).refine((limit) => limit >= 1 && limit <= MAX_LIMIT),
@@ -32,17 +50,49 @@ const FILTERS = {
     expects: "a whole number from 0",
     schema: z.string().regex(/^\d{1,16}$/).transform(Number).refine(Number.isSafeInteger),
   },
-} satisfies Record<string, Filter<string | number>>;
+} satisfies Record<string, Filter<string | number | readonly Grouping[]>>;
 
 export type FilterName = keyof typeof FILTERS;
-type FilterValues<N extends FilterName> = { readonly [K in N]: z.output<(typeof FILTERS)[K]["schema"]> | null };
+export type FilterValues<N extends FilterName> = { readonly [K in N]: z.output<(typeof FILTERS)[K]["schema"]> | null };
 
-const QUERY_FILTERS = ["workspace_id", "sandbox_id", "since", "limit", "offset"] as const;
+/** What narrows calls, in every list of them. */
+export const CALL_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "model", "ending", "trust"] as const;
+const LIST_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "limit", "offset"] as const;
 
-/** The filters of a list. Throws `AdminRefusal` 400 that names what cannot be read. */
+/** The filters of a plain list. Throws `AdminRefusal` 400 that names what cannot be read. */
 export function queryOptsOf(url: string): QueryOpts {
-  const { workspace_id, sandbox_id, since, limit, offset } = filtersOf(url, QUERY_FILTERS);
-  return { workspaceId: workspace_id, sandboxId: sandbox_id, since, limit: limit ?? DEFAULT_LIMIT, offset: offset ?? 0 };
+  const { workspace_id, sandbox_id, since, until, ...page } = filtersOf(url, LIST_FILTERS);
+  refuseEmptyTime(since, until);
+  return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, ...pageOf(page) };
+}
+
+/** The filters of calls among those that were read. Throws `AdminRefusal` 400 where they leave no time. */
+export function callFiltersOf(read: FilterValues<(typeof CALL_FILTERS)[number]>): CallFilters {
+  const { workspace_id, sandbox_id, since, until, model, ending, trust } = read;
+  refuseEmptyTime(since, until);
+  return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, model, ending, trust };
+}
+
+export function pageOf({ limit, offset }: FilterValues<"limit" | "offset">): Pick<QueryOpts, "limit" | "offset"> {
+  return { limit: limit ?? DEFAULT_LIMIT, offset: offset ?? 0 };
+}
+
+/** The refusal of a filter's value. */
+export function unreadable(
+  name: FilterName,
+  { expects, value }: { readonly expects: string; readonly value: string },
+): AdminRefusal {
+  const message = `Cannot read the filter ${name} as ${expects}: current value is ${shown(value)}`;
+  return new AdminRefusal("invalid_request_error", message);
+}
+
+function refuseEmptyTime(since: number | null, until: number | null): void {
+  if (since === null || until === null || since < until) return;
+  throw unreadable("until", { expects: "a time after since", value: new Date(until).toISOString() });
+}
+
+function areDistinct(values: readonly string[]): boolean {
+  return new Set(values).size === values.length;
 }
 
 /**
@@ -57,8 +107,7 @@ export function filtersOf<const N extends FilterName>(url: string, names: readon
     if (values.has(name!)) throw new AdminRefusal("invalid_request_error", `Cannot read the filter ${name}: it is given twice`);
     const read = filter.schema.safeParse(value);
     if (!read.success) {
-      const current = `current value is ${shown(value ?? raw)}`;
-      throw new AdminRefusal("invalid_request_error", `Cannot read the filter ${name} as ${filter.expects}: ${current}`);
+      throw unreadable(name as N, { expects: filter.expects, value: value ?? raw });
     }
     values.set(name!, read.data);
   }

@@ -5,7 +5,7 @@ import { filtersOf, queryOptsOf } from "./internal_queries.ts";
 const URL = "http://localhost/internal/usage";
 
 Deno.test("queryOptsOf() gives all rows, a hundred at a time, where nothing is asked", () => {
-  const all = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+  const all = { workspaceId: null, sandboxId: null, since: null, until: null, limit: 100, offset: 0 };
   for (const query of ["", "?", "?&&"]) assert.deepEqual(queryOptsOf(URL + query), all);
 });
 
@@ -15,6 +15,7 @@ Deno.test("queryOptsOf() reads every filter, decoded as forms are", () => {
     workspaceId: "a&b c+ü",
     sandboxId: "s/1",
     since: Date.UTC(2026, 0, 31, 10, 0, 0, 500),
+    until: null,
     limit: 1000,
     offset: 20,
   });

@@ -1,21 +1,45 @@
+import type { AgentNode } from "../domain/agents.ts";
 import type { RefusalCount } from "../domain/ledger.ts";
 import { costUsd } from "../domain/money.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { MoneySummary, TokenUsage, UsageSummary } from "../domain/usage.ts";
+import type { MoneySummary, TokenUsage, UsageSummary, UsageTotals } from "../domain/usage.ts";
 
 /** What the internal API answers, key by key: the Go package's names, then our additions. Times are RFC 3339, UTC. */
 
+/** What calls were grouped by, left out where they name none, and their totals. */
 export function usageJson(summary: UsageSummary) {
+  const { provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = summary;
   return {
-    provider: summary.provider,
-    model: summary.model,
-    inputTokens: summary.inputTokens,
-    outputTokens: summary.outputTokens,
-    cacheCreationInputTokens: summary.cacheCreationInputTokens,
-    cacheReadInputTokens: summary.cacheReadInputTokens,
-    requestCount: summary.requestCount,
-    ...moneyJson(summary.money),
+    ...(provider === undefined ? {} : { provider }),
+    ...(model === undefined ? {} : { model }),
+    ...present({ workspaceId, sandboxId, traceId, agentId, client }),
+    ...(day === undefined ? {} : { day: timeJson(day).slice(0, "2026-01-31".length) }),
+    ...(hour === undefined ? {} : { hour: timeJson(hour) }),
+    ...totalsJson(summary),
+  };
+}
+
+export function totalsJson(totals: UsageTotals) {
+  return {
+    inputTokens: totals.inputTokens,
+    outputTokens: totals.outputTokens,
+    cacheCreationInputTokens: totals.cacheCreationInputTokens,
+    cacheReadInputTokens: totals.cacheReadInputTokens,
+    requestCount: totals.requestCount,
+    ...moneyJson(totals.money),
+  };
+}
+
+/** One agent and those below it; each with its own calls only. */
+export function agentJson(node: AgentNode): Readonly<Record<string, unknown>> {
+  return {
+    kind: node.kind,
+    ...present({ agentId: node.agentId, parentAgentId: node.parentAgentId, agentType: node.agentType }),
+    ...totalsJson(node.totals),
+    ...(node.firstAt === null ? {} : { firstAt: timeJson(node.firstAt) }),
+    ...(node.lastAt === null ? {} : { lastAt: timeJson(node.lastAt) }),
+    children: node.children.map(agentJson),
   };
 }
 

@@ -23,9 +23,21 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       unknownCount: 0,
       unpricedCount: 0,
     }],
+    totals: {
+      inputTokens: 20,
+      outputTokens: 40,
+      cacheCreationInputTokens: 3,
+      cacheReadInputTokens: 4,
+      requestCount: 2,
+      costUsd: "0.024691356",
+      estimatedCostUsd: "0.000000000",
+      estimatedCount: 0,
+      unknownCount: 0,
+      unpricedCount: 0,
+    },
     since: "2026-01-01T00:00:00.000Z",
   });
-  assert.deepEqual(Object.keys((await admin.ask("/internal/usage")).json), ["usage"]);
+  assert.deepEqual(Object.keys((await admin.ask("/internal/usage")).json), ["usage", "totals"]);
 });
 
 Deno.test("/internal/traces answers traces with their totals, newest activity first, and how many there are", async () => {
@@ -58,7 +70,8 @@ Deno.test("/internal/traces/:id answers the trace and its requests, and leaves o
   await using admin = await seeded();
   const { status, json } = await admin.ask("/internal/traces/at-2");
   assert.equal(status, 200);
-  assert.deepEqual(json, {
+  assert.deepEqual(Object.keys(json), ["trace", "requests", "agents", "cache"]);
+  assert.deepEqual({ trace: json.trace, requests: json.requests }, {
     trace: {
       id: "at-2",
       sandboxId: "sb-2",
@@ -153,7 +166,18 @@ Deno.test("/internal/refusals answers the counters, newest first, without the id
 Deno.test("the internal API refuses every filter that it cannot read with a 400 that names it, on every list", async () => {
   await using admin = await openAdmin();
   for (const path of LISTS) {
-    for (const query of ["since=today", "limit=0", "limit=x", "offset=-1", "workspace_id=", "sandbox_id=%00", "user=1"]) {
+    for (
+      const query of [
+        "since=today",
+        "limit=0",
+        "limit=x",
+        "offset=-1",
+        "workspace_id=",
+        "sandbox_id=%00",
+        "until=today",
+        "user=1",
+      ]
+    ) {
       const { status, json } = await admin.ask(`${path}?${query}`);
       assert.equal(status, 400, `${path}?${query}`);
       assert.equal(json.error.type, "invalid_request_error");
@@ -170,8 +194,8 @@ Deno.test("the internal API finds nothing by SQL in a filter, and loses nothing"
   for (const sql of SQL) {
     const value = encodeURIComponent(sql);
     for (const name of ["workspace_id", "sandbox_id"]) {
-      assert.deepEqual((await admin.ask(`/internal/usage?${name}=${value}`)).json, { usage: [] });
-      assert.deepEqual((await admin.ask(`/internal/traces?${name}=${value}`)).json, { traces: [], total: 0 });
+      assert.deepEqual((await admin.ask(`/internal/usage?${name}=${value}`)).json.usage, []);
+      assert.deepEqual((await admin.ask(`/internal/traces?${name}=${value}`)).json.total, 0);
       assert.deepEqual((await admin.ask(`/internal/refusals?${name}=${value}`)).json, { refusals: [] });
     }
     assert.equal((await admin.ask(`/internal/traces/at-1?workspace_id=${value}`)).status, 404);

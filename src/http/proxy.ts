@@ -60,7 +60,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   ): Promise<Response> {
     const { requestId, completed } = context.env;
     const request = context.req.raw;
-    world.traffic.follow(completed);
+    world.traffic.follow(completed, requestId);
     let arrival: Arrival | null = null;
     try {
       assertPlainMethod(request);
@@ -108,6 +108,11 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   mountOwned("/v1/messages/batches", BATCHES, { kind: "batch" });
   mountOwned("/v1/files", FILES, { kind: "file" });
   app.all("/v1/*", passing(OTHER, { isOpen: false }));
+  app.onError((cause, context) => {
+    const fault = new Fault("internal_error", "The proxy failed on this call.", { cause });
+    world.observe.refused(context.env.requestId, fault, null);
+    return refusalResponse(fault, context.env.requestId);
+  });
   app.notFound((context) => answer(context, () => Promise.reject(unknownPath())));
   return app;
 }

@@ -4,11 +4,11 @@ import type { Credential } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { TopLevelScanner } from "../wire/json_scan.ts";
-import { Silence } from "../wire/silence.ts";
+import type { Silence } from "../wire/silence.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { calledBy } from "./admit.ts";
 import { traceOf } from "./trace.ts";
-import { CLIENT_LEFT, SILENT } from "./traffic.ts";
+import { CLIENT_LEFT } from "./traffic.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** The longest `id` of an answer that is read, and the most that is decoded of a compressed one. */
@@ -81,18 +81,12 @@ export class Creation {
 export function claimed(
   answer: Response,
   init: ResponseInit,
-  { creation, controller }: { readonly creation: Creation; readonly controller: AbortController },
+  { creation, silence }: { readonly creation: Creation; readonly silence: Silence },
 ): Response {
   if (!answer.ok || answer.body === null) {
     creation.end();
     return new Response(answer.body, init);
   }
-  const { world } = creation;
-  const silence = new Silence({
-    ms: world.upstream.idleMs,
-    elapsed: world.elapsed,
-    onSilence: () => controller.abort(SILENT),
-  });
   const watch = watchOf(answer, creation);
   return new Response(tap(answer.body, watch, { holdsLast: true, isSized: answer.headers.has("content-length"), silence }), init);
 }

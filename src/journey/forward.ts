@@ -33,7 +33,7 @@ export async function forward(
   options: { readonly asked: Asked; readonly credential: Credential; readonly recorder: Recorder; readonly world: World },
 ): Promise<Exchange> {
   const { asked, credential, recorder, world } = options;
-  const controller = world.traffic.controllerUntil(recorder.settled);
+  const controller = world.traffic.controllerUntil(recorder.settled, arrival.requestId);
   const silence = new Silence({
     ms: world.upstream.idleMs,
     elapsed: world.elapsed,
@@ -68,7 +68,7 @@ export async function forward(
 }
 
 /** The request as it goes on: every end-to-end header and byte of the sandbox's, with the operator's credential for its token. */
-export function send(
+export async function send(
   arrival: Arrival,
   options: {
     readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
@@ -87,14 +87,21 @@ export function send(
   for (const [name, value] of [...provider.defaultHeaders, ["user-agent", upstream.userAgent] as const]) {
     if (!headers.has(name)) headers.set(name, value);
   }
-  return fetch(upstream.baseUrl + target, {
+  const answer = await fetch(upstream.baseUrl + target, {
     method: request.method,
     headers,
     body: options.body,
     redirect: "manual",
     signal: options.signal,
   });
+  if (answer.status >= MIN_STATUS && answer.status <= MAX_STATUS) return answer;
+  answer.body?.cancel().catch(() => {});
+  throw new Error(`The upstream answered with status ${answer.status}, which is none`);
 }
+
+/** RFC 9110, section 15: of a final answer. A 101 would hand the connection over to nobody; a `Response` takes none above 599. */
+const MIN_STATUS = 200;
+const MAX_STATUS = 599;
 
 /** How the upstream's answer goes back: as it came, but never with the operator's credential in a header. */
 export function returned(answer: Response, credential: Credential): ResponseInit {

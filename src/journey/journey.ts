@@ -21,9 +21,13 @@ export async function journey(arrival: Arrival, world: World): Promise<Response>
     const credential = world.upstream.credential();
     const admitted = await admit(arrival, { sandbox, asked, trace, credential, world });
     const recorder = new Recorder(admitted, { arrival, asked, world });
+    recorder.settled.then(asked.body.release);
     const exchange = await forward(arrival, { asked, credential, recorder, world });
     return await meter(exchange, { recorder, world });
-  } finally {
+  } catch (error) {
     asked.body.release();
+    throw error;
+  } finally {
+    asked.body.sent();
   }
 }

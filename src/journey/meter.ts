@@ -46,9 +46,12 @@ export async function meter(
 
 /** Reads one answer: told its bytes, it knows the reading so far and whether the answer is at its end. */
 interface AnswerReader {
-  readonly push: (chunk: Uint8Array) => void;
+  /** A promise where the bytes are decoded first; it never rejects. */
+  readonly push: (chunk: Uint8Array) => void | Promise<void>;
   /** No more bytes come: what is still being decoded is finished. */
   readonly end: () => Promise<void>;
+  /** Nobody asks any more, wherever the answer is: what is held for it is freed. */
+  readonly close: () => void;
   readonly reading: () => Reading;
   /** Files that the upstream's tools made: they are the caller's. */
   readonly filesMade: () => readonly string[];
@@ -72,15 +75,29 @@ function watchOf(
     const files = reader.filesMade();
     return files.length === 0 ? ended : Promise.all([ended, recorder.claimFiles(files)]).then(() => {});
   };
+  const looked = () => {
+    if (reader.reading().hasContent) recorder.contentCame();
+    const ending = reader.ending();
+    return ending === null ? undefined : endAs(ending);
+  };
+  let isCutOff = false;
+  onAbort(exchange.controller.signal, (reason) => {
+    // Not left to the break of the source, which is met only by whoever reads on: a client may have stopped reading.
+    if (recorder.hasEnded) return;
+    isCutOff = true;
+    endAs(failureOf(exchange.controller.signal, reason).ending).catch(() => {});
+  });
+  recorder.settled.then(reader.close);
   return {
     look: (chunk) => {
+      // What came just before is in no row any more, and may be the answer's end.
+      if (isCutOff) throw new Error("the call has been cut off");
       if (recorder.hasEnded) return;
-      reader.push(chunk);
-      if (reader.reading().hasContent) recorder.contentCame();
-      const ending = reader.holdsLast ? null : reader.ending();
-      return ending === null ? undefined : endAs(ending);
+      const pushed = reader.push(chunk);
+      return pushed === undefined ? looked() : pushed.then(looked);
     },
     ended: async () => {
+      if (isCutOff) return "broken";
       if (recorder.hasEnded) return "tidy";
       await reader.end();
       const ending = reader.ending() ?? reader.endingAtEnd();
@@ -95,6 +112,11 @@ function watchOf(
       return exchange.controller.signal.reason === CLIENT_LEFT || recorder.hasEnded ? cancel(endAs) : "drain";
     },
   };
+}
+
+function onAbort(signal: AbortSignal, then: (reason: unknown) => void): void {
+  if (signal.aborted) then(signal.reason);
+  else signal.addEventListener("abort", () => then(signal.reason), { once: true });
 }
 
 function cancel(endAs: (ending: Ending) => Promise<void>): "cancel" {
@@ -119,6 +141,7 @@ function readerOf(answer: Response, options: { readonly recorder: Recorder; read
       await decoder?.end();
       await plain.end();
     },
+    close: () => decoder?.close(),
     endingAtEnd: () => decoder === null || decoder.isBlind ? finished(answer) : plain.endingAtEnd(),
   };
 }
@@ -140,6 +163,7 @@ function eventReader(answer: Response, world: World): AnswerReader {
   return {
     push: (chunk) => sse.push(chunk),
     end: () => Promise.resolve(sse.end()),
+    close: () => {},
     reading: () => reading,
     filesMade: () => filesMade,
     ending,
@@ -162,6 +186,7 @@ function bodyReader(answer: Response, options: { readonly world: World; readonly
       if (isValid) reading = provider.parseNonStreamingResponse(JSON.stringify(kept));
       return Promise.resolve();
     },
+    close: () => {},
     reading: () => reading,
     filesMade: () => filesMade,
     ending: () => null,

@@ -2,6 +2,8 @@ import { Fault } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
+import { Silence } from "../wire/silence.ts";
+import { tap, type Watch } from "../wire/tap.ts";
 import { authenticate } from "./authenticate.ts";
 import { claimed, Creation } from "./creation.ts";
 import { failureOf, refusedCredential, returned, send } from "./forward.ts";
@@ -9,7 +11,7 @@ import { NamedFiles } from "./named_files.ts";
 import { assertOwner, assertOwnFiles } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
 import { traceClueOf, traceOf } from "./trace.ts";
-import { CLIENT_LEFT } from "./traffic.ts";
+import { CLIENT_LEFT, SILENT } from "./traffic.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** A route whose calls are not billed. */
@@ -50,18 +52,30 @@ export async function pass(arrival: Arrival, options: PassOptions): Promise<Resp
   if (makes !== null) assertRecordable(world);
   const credential = world.upstream.credential();
   const creation = makes === null ? null : new Creation(arrival, { kind: makes, sandbox, credential, world });
-  const controller = world.traffic.controllerUntil(creation?.over ?? options.over);
+  const over = creation?.over ?? options.over;
+  const controller = world.traffic.controllerUntil(over, arrival.requestId);
+  const silence = new Silence({
+    ms: world.upstream.idleMs,
+    elapsed: world.elapsed,
+    onSilence: () => controller.abort(SILENT),
+  });
+  const ended = () => silence.end();
+  over.then(ended, ended);
+  silence.listen();
   request.signal.addEventListener("abort", () => creation === null ? controller.abort(CLIENT_LEFT) : creation.leave(controller));
   const problem: { fault: unknown } = { fault: null };
-  const body = bodyOf(arrival, { passage, sandbox, world, onProblem: (fault) => problem.fault ??= fault });
+  const body = bodyOf(arrival, { passage, sandbox, world, silence, onProblem: (fault) => problem.fault ??= fault });
   try {
     const answer = await send(arrival, { body, credential, signal: controller.signal, world }).catch((error) => {
       throw problem.fault ?? failureOf(controller.signal, error).fault;
     });
     if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
     world.observe.passed(arrival.requestId, passage.name, answer.status);
+    silence.heard();
     const init = returned(answer, credential);
-    return creation === null ? new Response(answer.body, init) : claimed(answer, init, { creation, controller });
+    if (creation !== null) return claimed(answer, init, { creation, silence });
+    const passing = answer.body === null ? null : tap(answer.body, UNWATCHED, { holdsLast: false, isSized: false, silence });
+    return new Response(passing, init);
   } catch (error) {
     creation?.end();
     throw error;
@@ -78,10 +92,11 @@ function assertRecordable({ ledger }: World): void {
 /** The request's body as it goes on: within its limit, and not to its end where it names what is not the caller's. */
 function bodyOf(
   { request }: Arrival,
-  { passage, sandbox, world, onProblem }: {
+  { passage, sandbox, world, silence, onProblem }: {
     readonly passage: Passage;
     readonly sandbox: Sandbox;
     readonly world: World;
+    readonly silence: Silence;
     readonly onProblem: (fault: unknown) => void;
   },
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
@@ -90,6 +105,7 @@ function bodyOf(
     maxBytes: passage.maxBodyBytes,
     deadlineMs: world.limits.bodyDeadlineMs,
     onProblem: (error) => onProblem(bodyFault(error)),
+    silence,
   });
   if (!passage.namesFiles) return limited;
   const files = new NamedFiles(request.headers.get("content-encoding") ?? "", { maxDecodedBytes: passage.maxBodyBytes });
@@ -115,6 +131,13 @@ function bodyOf(
     },
   }, { highWaterMark: 0 });
 }
+
+const UNWATCHED: Watch = {
+  look: () => {},
+  ended: () => Promise.resolve("tidy"),
+  broke: () => Promise.resolve(),
+  left: () => "cancel",
+};
 
 /** Whether an operator's `LLMPROXY_ALLOW_PATHS` names the path: whole segments, or `*` for all. */
 export function assertAllowed(path: string, allowed: readonly string[]): void {

@@ -72,6 +72,7 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
     return { body, arrivalMs, messagesHash, fileIds: [...named], ...keysOf(scan, tokenOf(request.headers)) };
   } catch (error) {
     body?.release();
+    decoder?.close();
     throw bodyFault(error);
   }
 }

@@ -6,13 +6,14 @@ import { Fault } from "../domain/fault.ts";
  * `Request.url` holds the raw target behind the Host header, and both `new URL` and fetch would tidy it up: `/v1/./messages`
  * would miss its route here and still reach the upstream as `/v1/messages`. Throws `Fault` `path_unknown` for dot segments
  * (also percent-encoded), `//`, backslashes, encoded slashes, encoded letters, digits, `-`, `.`, `_` or `~`, path parameters,
- * fragments, the absolute form of another host, a trailing slash, and a known route in other letters.
+ * fragments, quotes and angle brackets in a query, the absolute form of another host, a trailing slash, and a known route in
+ * other letters.
  */
 export function plainTarget(request: Pick<Request, "url" | "headers">): string {
   const target = rawTarget(request);
   const end = target.indexOf("?");
   const path = end < 0 ? target : target.slice(0, end);
-  if (!PLAIN_PATH.test(path) || !isPlainlySpelled(path) || target.includes("#")) throw unknownPath();
+  if (!PLAIN_PATH.test(path) || !isPlainlySpelled(path) || RESPELLED.test(target.slice(path.length))) throw unknownPath();
   return target;
 }
 
@@ -46,6 +47,9 @@ const PLAIN_PATH = /^\/$|^(?:\/(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+
 /** What must not be hidden behind a percent sign: `. - _ ~`, letters, digits, `/ \ ; ? # %` and controls. */
 const HIDDEN =
   /%(?:2[deDE]|5[fF]|7[eE]|4[1-9a-fA-F]|5[0-9aA]|6[1-9a-fA-F]|7[0-9aA]|3[0-9]|2[fF]|5[cC]|3[bBfF]|23|25|[01][0-9a-fA-F]|7[fF])/;
+
+/** What fetch percent-encodes in a query (URL standard, "special-query percent-encode set"), and the fragment, which it cuts off. */
+const RESPELLED = /["'<>#]/;
 
 /** A server that ignores case would take another spelling of these for a route of ours. */
 const KNOWN_ROUTE = /^\/v1(?:\/(?:messages(?:\/(?:count_tokens|batches))?|models|files))?(?=\/|$)/i;

@@ -3,7 +3,8 @@ import { Fault } from "../domain/fault.ts";
 /** The calls that are under way, so that a shutdown can wait for them, and cut them where they take too long. */
 export class Traffic {
   readonly #calls = new Set<AbortController>();
-  readonly #work = new Set<Promise<unknown>>();
+  /** What is still to settle, each with the id of the request that it belongs to. */
+  readonly #work = new Map<Promise<unknown>, string>();
   #isDraining = false;
 
   get isDraining(): boolean {
@@ -12,7 +13,7 @@ export class Traffic {
 
   /** Calls that have been admitted to the proxy and whose last byte or row is still to come. */
   get inFlight(): number {
-    return this.#work.size;
+    return new Set(this.#work.values()).size;
   }
 
   /** From now on `enter` refuses. */
@@ -26,26 +27,25 @@ export class Traffic {
   }
 
   /** A controller by which this call's upstream request is aborted; it is also aborted by `cut`, with `CUT` as its reason. */
-  controllerUntil(done: Promise<unknown>): AbortController {
+  controllerUntil(done: Promise<unknown>, requestId: string): AbortController {
     const controller = new AbortController();
     this.#calls.add(controller);
-    this.follow(done, () => this.#calls.delete(controller));
+    const settle = () => void this.#calls.delete(controller);
+    done.then(settle, settle);
+    this.follow(done, requestId);
     return controller;
   }
 
-  /** Counts the work as under way until it settles, however it does. */
-  follow(work: Promise<unknown>, then?: () => void): void {
-    this.#work.add(work);
-    const settle = () => {
-      this.#work.delete(work);
-      then?.();
-    };
+  /** Counts the request as under way until the work settles, however it does; one of several works is one call. */
+  follow(work: Promise<unknown>, requestId: string): void {
+    this.#work.set(work, requestId);
+    const settle = () => void this.#work.delete(work);
     work.then(settle, settle);
   }
 
   /** Resolves when nothing is under way any more. */
   async idle(): Promise<void> {
-    while (this.#work.size > 0) await Promise.allSettled(this.#work);
+    while (this.#work.size > 0) await Promise.allSettled(this.#work.keys());
   }
 
   /** Breaks every call that is under way. */

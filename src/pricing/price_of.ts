@@ -2,9 +2,9 @@ import type { Cost, Priced, PriceOf, Unpriced } from "../domain/price.ts";
 import { type Call, callsOf, countOf } from "./calls.ts";
 import { modelPeriodAt, periodAt, type PriceList, type PriceTier } from "./price_list.ts";
 
-type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bigint };
+export type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bigint };
 
-interface RatePeriod {
+export interface RatePeriod {
   readonly from: string;
   readonly fastPercent: bigint;
   /** The greatest prompt first. Rates are pico-dollars a token: a dollar per million tokens is a million of them. */
@@ -16,7 +16,7 @@ const STANDARD_PERCENT = 100n;
 const GEO_PERCENT: ReadonlyMap<string, bigint> = new Map([["us", 110n]]);
 const BATCH_PERCENT = 50n;
 /** Tokens x pico-dollars x three factors in percent; the only division there is undoes them all at once. */
-const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
+export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
 
 /**
  * Prices rows by that list, in exact integers with one rounding a row, half up.
@@ -30,16 +30,8 @@ const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
  * cost what others do (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, "Batch requests").
  */
 export function priceOf(list: PriceList): PriceOf {
-  const models = ratesBy(list.models, ({ from, fastPercent, tiers }) => ({
-    from,
-    fastPercent: fastPercent === null ? STANDARD_PERCENT : BigInt(fastPercent),
-    tiers: tiers.map((tier) => ({ promptFrom: BigInt(tier.promptFrom), rates: ratesOf(tier) })).reverse(),
-  }));
+  const rateOf = modelRatesOf(list);
   const serverTools = ratesBy(list.serverTools, ({ from, usdPerUse }) => ({ from, nanoPerUse: scaled(usdPerUse, 9) }));
-
-  function rateOf(model: string | null, at: number): RatePeriod | null {
-    return model === null ? null : modelPeriodAt(models, model, { at });
-  }
 
   return (priced, at) => {
     if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version };
@@ -59,18 +51,41 @@ export function priceOf(list: PriceList): PriceOf {
   };
 }
 
+/** The rates of a model at a time (ms since the epoch); null where it has none. */
+export function modelRatesOf(list: PriceList): (model: string | null, at: number) => RatePeriod | null {
+  const models = ratesBy(list.models, ({ from, fastPercent, tiers }) => ({
+    from,
+    fastPercent: fastPercent === null ? STANDARD_PERCENT : BigInt(fastPercent),
+    tiers: tiers.map((tier) => ({ promptFrom: BigInt(tier.promptFrom), rates: ratesOf(tier) })).reverse(),
+  }));
+  return (model, at) => model === null ? null : modelPeriodAt(models, model, { at });
+}
+
 function isNothing(priced: Priced): boolean {
   return priced.servedModel === null && priced.iterations.length === 0 &&
     priced.inputTokens + priced.outputTokens + priced.cacheCreationInputTokens + priced.cacheReadInputTokens === 0 &&
     Object.values(priced.serverToolUse).every((uses) => uses === 0);
 }
 
-function unitsOf(call: Call, period: RatePeriod, { kind, serviceTier, inferenceGeo, speed }: Priced): bigint {
-  const { rates } = period.tiers.find(({ promptFrom }) => call.prompt >= promptFrom)!;
+function unitsOf(call: Call, period: RatePeriod, priced: Priced): bigint {
+  const rates = ratesFor(call, period);
   const tokens = call.input * rates.input + call.write5m * rates.write5m + call.write1h * rates.write1h +
     call.read * rates.read + call.output * rates.output;
+  return tokens * factorsOf(priced, period);
+}
+
+/** Of the tier in which the call's prompt lies. */
+export function ratesFor(call: Pick<Call, "prompt">, period: RatePeriod): Rates {
+  return period.tiers.find(({ promptFrom }) => call.prompt >= promptFrom)!.rates;
+}
+
+/** What every token of the row is multiplied by, in percent to the third power. */
+export function factorsOf(
+  { kind, serviceTier, inferenceGeo, speed }: Pick<Priced, "kind" | "serviceTier" | "inferenceGeo" | "speed">,
+  period: RatePeriod,
+): bigint {
   const isBatch = serviceTier === null ? kind === "batch_line" : serviceTier === "batch";
-  return tokens * (GEO_PERCENT.get(inferenceGeo ?? "") ?? STANDARD_PERCENT) * (isBatch ? BATCH_PERCENT : STANDARD_PERCENT) *
+  return (GEO_PERCENT.get(inferenceGeo ?? "") ?? STANDARD_PERCENT) * (isBatch ? BATCH_PERCENT : STANDARD_PERCENT) *
     (speed === "fast" ? period.fastPercent : STANDARD_PERCENT);
 }
 

@@ -2,15 +2,30 @@ import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { RefusalCount } from "../domain/ledger.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { Ending, MoneySummary, TokenUsage, Trust, UsageSummary } from "../domain/usage.ts";
+import type { Ending, MoneySummary, TokenUsage, Trust, UsageSummary, UsageTotals } from "../domain/usage.ts";
 
 /** One row as a database gives it, integers as bigint; a flag is a boolean, or 1 or 0 where the database has none. */
 export type Row = Readonly<Record<string, unknown>>;
 
-export function summaryOf(row: Row): UsageSummary {
+/** `keys`: the columns that the totals are grouped by. */
+export function summaryOf(row: Row, keys: readonly string[]): UsageSummary {
+  return { ...Object.fromEntries(keys.map((key) => [KEYS[key]!.name, KEYS[key]!.read(row, key)])), ...totalsOf(row) };
+}
+
+const KEYS: Readonly<Record<string, { readonly name: keyof UsageSummary; readonly read: (row: Row, key: string) => unknown }>> = {
+  provider: { name: "provider", read: text },
+  model: { name: "model", read: text },
+  workspace_id: { name: "workspaceId", read: text },
+  sandbox_id: { name: "sandboxId", read: text },
+  trace_id: { name: "traceId", read: text },
+  agent_id: { name: "agentId", read: text },
+  client: { name: "client", read: text },
+  day: { name: "day", read: integer },
+  hour: { name: "hour", read: integer },
+};
+
+export function totalsOf(row: Row): UsageTotals {
   return {
-    provider: text(row, "provider"),
-    model: text(row, "model"),
     inputTokens: integer(row, "input_tokens"),
     outputTokens: integer(row, "output_tokens"),
     cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),

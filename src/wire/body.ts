@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ByteBudget } from "./budget.ts";
+import type { Silence } from "./silence.ts";
 
 export type BodyProblem = "too_large" | "too_slow" | "cut" | "no_room";
 
@@ -20,15 +21,18 @@ export interface BodyLimits {
   readonly deadlineMs: number;
 }
 
-/** A body that is held in memory. `release` gives its room back; calling it again does nothing. */
+/** A body that is held in memory. */
 export interface HeldBody {
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
   readonly length: number;
+  /** The bytes are on their way: their room is given back, but for what the answer takes. */
+  readonly sent: () => void;
+  /** The call is over: all its room is given back. Calling either again does nothing. */
   readonly release: () => void;
 }
 
-/** What the smallest body takes of the budget, so that the number of calls that wait is bounded too. */
-const LEAST_BYTES_A_CALL = 16 * 1024;
+/** What every call takes of the budget until it is over: so much of its answer is buffered, and calls without end cannot pile up. */
+export const LEAST_BYTES_A_CALL = 64 * 1024;
 
 /** The `content-length` of a request; null where it has none. One beyond the safe integers is rounded, and too large anyway. */
 export function declaredLength(headers: Headers): number | null {
@@ -72,12 +76,11 @@ export async function readBody(
     budget.give(holder, room);
     throw error;
   }
-  let isHeld = true;
-  const release = () => {
-    if (isHeld) budget.give(holder, room);
-    isHeld = false;
+  const keep = (bytes: number) => {
+    if (bytes < room) budget.give(holder, room - bytes);
+    room = Math.min(room, bytes);
   };
-  return { chunks, length, release };
+  return { chunks, length, sent: () => keep(LEAST_BYTES_A_CALL), release: () => keep(0) };
 }
 
 /**
@@ -98,10 +101,11 @@ export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>
 /**
  * The body passed on as it comes, in constant memory.
  * Fails with `BodyError` where it grows over its limit or stays silent for longer than `deadlineMs`.
+ * `silence`, which is that of whom it goes to, does not listen while the body itself is waited for.
  */
 export function limitBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  options: BodyLimits & { readonly onProblem: (error: BodyError) => void },
+  options: BodyLimits & { readonly onProblem: (error: BodyError) => void; readonly silence: Silence },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   let length = 0;
@@ -112,7 +116,9 @@ export function limitBody(
   };
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
+      options.silence.heard();
       const { value, done } = await readWithin(reader, options.deadlineMs).catch((error) => fail(asBodyError(error)));
+      options.silence.listen();
       if (done) return controller.close();
       length += value.length;
       if (length > options.maxBytes) fail(new BodyError("too_large"));

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { BodyError, declaredLength, hashRange, limitBody, readBody, streamOf } from "./body.ts";
+import { BodyError, declaredLength, hashRange, LEAST_BYTES_A_CALL, limitBody, readBody, streamOf } from "./body.ts";
 import { ByteBudget } from "./budget.ts";
+import { Silence } from "./silence.ts";
 
 const MB = 1024 * 1024;
 
@@ -67,7 +68,8 @@ Deno.test("readBody() tells a body that broke from one that ended", async () => 
 });
 
 Deno.test("limitBody() passes bytes on in order and fails where the body grows over its limit or falls silent", async () => {
-  const limits = { maxBytes: 10, deadlineMs: 10 };
+  const silence = new Silence({ ms: 60_000, elapsed: () => 0, onSilence: () => assert.fail() });
+  const limits = { maxBytes: 10, deadlineMs: 10, silence };
   const passed = limitBody(chunked(new Uint8Array([1, 2]), new Uint8Array([3])), { ...limits, onProblem: () => assert.fail() });
   assert.deepEqual([...await new Response(passed).bytes()], [1, 2, 3]);
   const problems: string[] = [];
@@ -75,6 +77,19 @@ Deno.test("limitBody() passes bytes on in order and fails where the body grows o
   await assert.rejects(new Response(limitBody(chunked(new Uint8Array(11)), { ...limits, onProblem })).bytes());
   await assert.rejects(new Response(limitBody(new ReadableStream(), { ...limits, onProblem })).bytes());
   assert.deepEqual(problems, ["too_large", "too_slow"]);
+  silence.end();
+});
+
+Deno.test("readBody() keeps the room of an answer when the body is sent, and gives all back when the call is over", async () => {
+  const budget = new ByteBudget({ totalBytes: 4 * MB, perHolderBytes: 2 * MB });
+  const body = await readBody(chunked(new Uint8Array(MB)), options({ budget }));
+  assert.ok(budget.heldBytes >= MB);
+  body.sent();
+  body.sent();
+  assert.equal(budget.heldBytes, LEAST_BYTES_A_CALL);
+  body.release();
+  body.sent();
+  assert.equal(budget.heldBytes, 0);
 });
 
 Deno.test("hashRange() hashes exactly the range, wherever the chunks are cut", async () => {
@@ -83,7 +98,7 @@ Deno.test("hashRange() hashes exactly the range, wherever the chunks are cut", a
   for (const size of [1, 7, 123, 4_096, 5_000]) {
     const chunks = [];
     for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.slice(at, at + size));
-    const held = { chunks, length: bytes.length, release: () => {} };
+    const held = { chunks, length: bytes.length, sent: () => {}, release: () => {} };
     assert.equal(await hashRange(held, { start: 123, end: 4_321 }), expected);
   }
 });

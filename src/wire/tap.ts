@@ -22,7 +22,7 @@ const BUFFER_BYTES = 64 * 1024;
  * With `holdsLast` one chunk is always held back, so that nobody can have the whole before `ended` has resolved; without it
  * `look` has to know the end. Where it `isSized`, the reader has been told the length and takes its last byte for the end, so
  * that byte is kept back where the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader, because that is the cheapest tap there is in JavaScript
- * (`bench/tap_bench.ts`). What had arrived is delivered before a break: `error()` is called only when the reader asks for
+ * (`deno task bench --suite=taps`). What had arrived is delivered before a break: `error()` is called only when the reader asks for
  * more, because an error straight after an `enqueue` drops the bytes.
  */
 export function tap(

@@ -1,9 +1,28 @@
+import { DEFAULT_GROUPING, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
 import { EMPTY_READING, type Reading } from "../../src/domain/reading.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../src/domain/usage.ts";
 
 /** 2026-01-01T00:00:00Z */
 export const T0 = 1_767_225_600_000;
+
+/** Everything, in the usual order of usage and of refusals. */
+export const ALL: UsageQuery = {
+  workspaceId: null,
+  sandboxId: null,
+  model: null,
+  ending: null,
+  trust: null,
+  since: null,
+  until: null,
+  limit: 100,
+  offset: 0,
+  groupBy: DEFAULT_GROUPING,
+  order: { by: "tokens", isAscending: false },
+  after: null,
+};
+
+export const ALL_TRACES: TraceQuery = { ...ALL, order: { by: "activity", isAscending: false } };
 
 let lastSample = 0;
 

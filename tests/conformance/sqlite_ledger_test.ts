@@ -137,7 +137,7 @@ law("countRefusals() adds to the counter of a sandbox, fault and minute", async 
   await ledger.countRefusals([count, { ...count, minute: T0 + 60_000 }, { ...count, fault: "draining" }]);
   await ledger.countRefusals([{ ...count, count: 5 }, { ...count, workspaceId: "", sandboxId: "", fault: "unauthenticated" }]);
   const store = await openSqliteStore({ path, synchronous: "normal", checkpointMs: 0 });
-  const opts = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
+  const opts = { workspaceId: null, sandboxId: null, since: null, until: null, limit: 100, offset: 0 };
   assert.deepEqual(await store.queryRefusals(opts), [
     { ...count, minute: T0 + 60_000 },
     { ...count, workspaceId: "", sandboxId: "", fault: "unauthenticated" },

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import type { RefusalCount } from "../../src/domain/ledger.ts";
+import type { CallFilters, UsageQuery } from "../../src/domain/query.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { LocalToken, Tokens } from "../../src/domain/tokens.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import type { OpenCall, QueryOpts, UsageRow } from "../../src/domain/usage.ts";
-import { callOf, closingOf, rowOf, seededRandom, T0, traceOf } from "./samples.ts";
+import { QUESTION_LAWS } from "./question_laws.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, rowOf, seededRandom, T0, traceOf } from "./samples.ts";
 
 /** A store of nobody else's, empty. */
 export interface StoreUnderTest {
@@ -13,14 +15,12 @@ export interface StoreUnderTest {
   readonly dispose: () => Promise<void>;
 }
 
-const ALL: QueryOpts = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
-
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
 /** Registers what every store must hold, as tests. */
 export function storeLaws(name: string, make: () => Promise<StoreUnderTest>): void {
-  for (const [law, holds] of Object.entries(LAWS)) {
+  for (const [law, holds] of Object.entries({ ...LAWS, ...QUESTION_LAWS })) {
     Deno.test(`${name}: ${law}`, async () => {
       const { store, dispose } = await make();
       try {
@@ -32,7 +32,10 @@ export function storeLaws(name: string, make: () => Promise<StoreUnderTest>): vo
   }
 }
 
-const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> = {
+/** What must hold, by its name. */
+export type Laws = Readonly<Record<string, (store: Store & Tokens) => Promise<void>>>;
+
+const LAWS: Laws = {
   "recordUsage() of the same row twice counts it once": async (store) => {
     const row = rowOf({}, { inputTokens: 10, outputTokens: 20 });
     await store.recordUsage([row, row]);
@@ -76,7 +79,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     await store.recordTraces([trace, { ...trace, updatedAt: T0 + 50 }, traceOf(callOf({ traceId: "at-2" }))]);
     await store.recordUsage([rowOf({}, { inputTokens: 3 })]);
     await store.recordTraces([{ ...trace, updatedAt: T0 + 20, source: "auto" }]);
-    const { traces } = await store.queryTraces(ALL);
+    const { traces } = await store.queryTraces(ALL_TRACES);
     assert.deepEqual(traces.map(({ id, source, updatedAt, totalInputTokens }) => [id, source, updatedAt, totalInputTokens]), [
       ["at-1", "header", T0 + 50, 3],
       ["at-2", "header", T0, 0],
@@ -153,7 +156,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     const asked = Array.from({ length: 100 }, (_, n) => ({ ...traceOf(callOf()), sandboxId: `sb-${n}` }));
     const given = await Promise.all(asked.map((trace) => store.getOrCreateTrace(trace)));
     assert.equal(new Set(given.map((trace) => trace.sandboxId)).size, 1);
-    assert.equal((await store.queryTraces(ALL)).total, 1);
+    assert.equal((await store.queryTraces(ALL_TRACES)).total, 1);
   },
 
   "getOrCreateTrace() gives the trace that is there": async (store) => {
@@ -180,7 +183,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     await store.updateTraceActivity("w-1", "at-1", T0 + 20);
     await store.updateTraceActivity("w-1", "at-unknown", T0 + 20);
     await store.updateTraceActivity("w-2", "at-1", T0 + 90);
-    const { traces, total } = await store.queryTraces(ALL);
+    const { traces, total } = await store.queryTraces(ALL_TRACES);
     assert.equal(total, 1);
     assert.equal(traces[0]?.updatedAt, T0 + 50);
   },
@@ -195,7 +198,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
       rowOf({ requestedModel: "asked" }, { servedModel: null }),
       rowOf({ provider: "another" }, { servedModel: "small", inputTokens: 2 }),
     ]);
-    const groups = await store.queryUsage(ALL);
+    const { usage: groups } = await store.queryUsage(ALL);
     assert.deepEqual(groups.map((group) => `${group.provider} ${group.model}`), [
       "anthropic large",
       "another small",
@@ -212,7 +215,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
       requestCount: 2,
       money: { cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
     });
-    assert.deepEqual(await store.queryUsage({ ...ALL, limit: 2, offset: 1 }), groups.slice(1, 3));
+    assert.deepEqual((await store.queryUsage({ ...ALL, limit: 2, offset: 1 })).usage, groups.slice(1, 3));
   },
 
   "queryUsage() counts the rows that every filter keeps": async (store) => {
@@ -225,7 +228,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
         (opts.sandboxId ?? call.sandboxId) === call.sandboxId &&
         call.createdAt >= (opts.since ?? 0)
       );
-      const counted = (await store.queryUsage(opts)).reduce((sum, group) => sum + group.requestCount, 0);
+      const counted = (await store.queryUsage({ ...ALL, ...opts })).usage.reduce((sum, group) => sum + group.requestCount, 0);
       assert.equal(counted, kept.length, JSON.stringify(opts));
     }
   },
@@ -240,15 +243,15 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     ];
     await store.recordUsage(closings.map((closing) => ({ call: callOf({ createdAt: T0 + 1 }), closing, revision: 2 })));
     const money = { cost: 18n, estimatedCost: 11n, estimatedCount: 2, unknownCount: 1, unpricedCount: 2 };
-    for (const since of [null, T0 + 1]) assert.deepEqual((await store.queryUsage({ ...ALL, since }))[0]?.money, money);
-    assert.deepEqual((await store.queryTraces(ALL)).traces[0]?.money, money);
+    for (const since of [null, T0 + 1]) assert.deepEqual((await store.queryUsage({ ...ALL, since })).usage[0]?.money, money);
+    assert.deepEqual((await store.queryTraces(ALL_TRACES)).traces[0]?.money, money);
   },
 
   "queryUsage() sums costs exactly beyond 2^53": async (store) => {
     const cost = Number.MAX_SAFE_INTEGER;
     await store.recordUsage([1, 2, 3].map(() => ({ call: callOf(), closing: closingOf({}, { cost }), revision: 2 })));
-    assert.equal((await store.queryUsage(ALL))[0]?.money.cost, 3n * BigInt(cost));
-    assert.equal((await store.queryTraces(ALL)).traces[0]?.money.cost, 3n * BigInt(cost));
+    assert.equal((await store.queryUsage(ALL)).usage[0]?.money.cost, 3n * BigInt(cost));
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 3n * BigInt(cost));
   },
 
   "recordUsage() of a higher revision moves costs by the difference": async (store) => {
@@ -256,7 +259,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     await store.recordUsage([row]);
     await store.recordUsage([{ ...row, revision: 3, closing: closingOf({}, { cost: 50 }) }]);
     await store.recordUsage([{ ...row, revision: 4, closing: closingOf({}, { cost: 20, priceVersion: "2" }) }]);
-    assert.deepEqual((await store.queryUsage(ALL))[0]?.money, {
+    assert.deepEqual((await store.queryUsage(ALL)).usage[0]?.money, {
       cost: 20n,
       estimatedCost: 0n,
       estimatedCount: 0,
@@ -283,8 +286,8 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
       await store.getOrCreateTrace(traceOf(callOf({ traceId: `at-${n}`, createdAt: T0 + n })));
     }
     await store.updateTraceActivity("w-1", "at-0", T0 + 9);
-    const ids = async (opts: Partial<QueryOpts>) => {
-      const { traces, total } = await store.queryTraces({ ...ALL, ...opts });
+    const ids = async (opts: Partial<CallFilters & QueryOpts>) => {
+      const { traces, total } = await store.queryTraces({ ...ALL_TRACES, ...opts });
       return [...traces.map((trace) => trace.id), total];
     };
     assert.deepEqual(await ids({}), ["at-0", "at-4", "at-3", "at-2", "at-1", 5]);
@@ -298,7 +301,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     for (const trace of traces) await store.getOrCreateTrace(trace);
     const seen = new Set<string>();
     for (let offset = 0; offset < 12; offset += 5) {
-      const page = await store.queryTraces({ ...ALL, limit: 5, offset });
+      const page = await store.queryTraces({ ...ALL_TRACES, limit: 5, offset });
       for (const trace of page.traces) seen.add(`${trace.workspaceId} ${trace.id}`);
     }
     assert.equal(seen.size, 12);
@@ -317,7 +320,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
         (opts.sandboxId ?? trace.sandboxId) === trace.sandboxId &&
         trace.updatedAt >= (opts.since ?? 0)
       );
-      const found = await store.queryTraces(opts);
+      const found = await store.queryTraces({ ...opts, order: ALL_TRACES.order });
       assert.equal(found.total, kept.length, JSON.stringify(opts));
       assert.equal(found.traces.length, kept.length, JSON.stringify(opts));
     }
@@ -421,12 +424,12 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
       assert.equal(found?.trace.sandboxId, text);
       assert.equal(found?.requests[0]?.client, text);
       assert.deepEqual(found?.requests[0]?.iterations, [{ model: text }]);
-      const [group] = await store.queryUsage({ ...ALL, workspaceId, sandboxId: text });
+      const [group] = (await store.queryUsage({ ...ALL, workspaceId, sandboxId: text })).usage;
       assert.equal(group?.model, text);
       await store.createToken({ ...TOKEN, id: text, workspaceId, sandboxId: text }, `hash ${text}`);
       assert.equal((await store.findToken(`hash ${text}`))?.token.id, text);
     }
-    assert.equal((await store.queryTraces(ALL)).total, HOSTILE.length);
+    assert.equal((await store.queryTraces(ALL_TRACES)).total, HOSTILE.length);
   },
 
   "findToken() gives the token kept under that hash, and null where none is": async (store) => {
@@ -468,7 +471,7 @@ const LAWS: Readonly<Record<string, (store: Store & Tokens) => Promise<void>>> =
     const counted = store.queryUsage(ALL);
     await Promise.all([store.close(), store.close()]);
     await recorded;
-    assert.equal((await counted).length, 1);
+    assert.equal((await counted).usage.length, 1);
     await assert.rejects(store.queryUsage(ALL));
     await assert.rejects(store.findToken("a"));
   },
@@ -498,8 +501,8 @@ const HOSTILE = [
   "x".repeat(256),
 ];
 
-async function usage(store: Store, opts: Partial<QueryOpts> = {}): Promise<unknown[][]> {
-  const groups = await store.queryUsage({ ...ALL, ...opts });
+async function usage(store: Store, opts: Partial<CallFilters & QueryOpts> = {}): Promise<unknown[][]> {
+  const { usage: groups } = await store.queryUsage({ ...ALL, ...opts });
   return groups.map((group) => [group.model, group.requestCount, group.inputTokens, group.outputTokens]);
 }
 
@@ -507,13 +510,13 @@ async function dropped(store: Store, before: number): Promise<void> {
   while (await store.dropMonths(before)) continue;
 }
 
-async function totals(store: Store, opts: Partial<QueryOpts> = {}): Promise<unknown[][]> {
-  const { traces } = await store.queryTraces({ ...ALL, ...opts });
+async function totals(store: Store, opts: Partial<CallFilters & QueryOpts> = {}): Promise<unknown[][]> {
+  const { traces } = await store.queryTraces({ ...ALL_TRACES, ...opts });
   return traces.map((trace) => [trace.id, trace.requestCount, trace.totalInputTokens, trace.totalOutputTokens]);
 }
 
 /** Every combination of filters, each given or not. */
-function everyFilter(): QueryOpts[] {
+function everyFilter(): UsageQuery[] {
   return ["w-1", "w-none", null].flatMap((workspaceId) =>
     ["sb-2", null].flatMap((sandboxId) => [T0 + 1, null].map((since) => ({ ...ALL, workspaceId, sandboxId, since })))
   );
@@ -542,9 +545,13 @@ async function compareWithModel(store: Store, { random, workspaceId }: Case): Pr
     const rows = history.filter((row) => row.call === call).sort((a, b) => b.revision - a.revision);
     return rows.slice(0, 1);
   });
-  const opts = { ...ALL, workspaceId };
+  const opts = { workspaceId };
   assert.deepEqual(
-    new Set((await store.queryUsage(opts)).map((g) => `${g.model} ${g.requestCount} ${g.inputTokens} ${g.outputTokens}`)),
+    new Set(
+      (await store.queryUsage({ ...ALL, ...opts })).usage.map((g) =>
+        `${g.model} ${g.requestCount} ${g.inputTokens} ${g.outputTokens}`
+      ),
+    ),
     new Set(sums(strongest, (row) => row.closing.reading.servedModel ?? row.call.requestedModel)),
     workspaceId,
   );

@@ -12,6 +12,7 @@ const ODD_SPELLINGS = [
   ...["/v1%2fmessages", "/v1/messages%2Fbatches", "/v1/x%2f..%2fmessages", "/v1/%2e%2e%2fmessages", "/v1/messages%5cx"],
   ...["/v1/%6dessages", "/v1/%4Dessages", "/%761/messages", "/v1/messages%5f", "/v1/m%65ssages", "/v1/messages%2dx"],
   ...["/v1/messages#x", "/v1/messages?beta=true#x", "/#/v1/messages"],
+  ...["/v1/messages?x='y'", '/v1/messages?x="y"', "/v1/messages?x=<y>"],
   ...["/v1/messages/", "/v1/messages/?beta=true", "/v1/models/", "/v1/messages/count_tokens/", "/v1/files/", "/v1/"],
   ...["/v1/Messages", "/V1/messages", "/v1/MESSAGES?beta=true", "/v1/messages/Batches", "/v1/Files/x"],
   ...["/v1/messages%00", "/v1/messages%0a", "/v1/messages%0d%0aX-Evil:1", "/v1/messages%3fbeta=true", "/v1/messages%23"],
@@ -45,6 +46,7 @@ Deno.test("the proxy lets no other spelling of a path reach the upstream, and se
       "/v1/messages",
       "/v1/messages?",
       "/v1/messages?beta=true&x=%2F..%2e/../;a=b",
+      "/v1/messages?x=|^`{y}\\%zz?",
       `/v1/messages?${"q".repeat(4000)}`,
     ]
   ) {

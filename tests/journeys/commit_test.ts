@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { type Answer, defaultAnswer, eventStream, gzipped, messageTo, type SeenCall } from "../fake_answers.ts";
+import { type Answer, bytesOf, defaultAnswer, eventStream, gzipped, messageTo, type SeenCall } from "../fake_answers.ts";
 import { firstUserText, messageEvents } from "../fake_messages.ts";
 import { assertExactRows, callAndRead, isWholeMessage, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { messageCall, type ProxyUnderTest, startProxy } from "../proxy_under_test.ts";
@@ -15,9 +15,17 @@ interface Way {
 const WAYS: readonly Way[] = [
   { stream: true, answer: defaultAnswer },
   { stream: true, answer: (call) => gzipped(eventStream(messageEvents(messageTo(call))), { chunkBytes: 50 }) },
+  { stream: true, answer: gzippedToItsTrailer },
   { stream: false, answer: defaultAnswer },
   { stream: false, answer: (call) => ({ ...defaultAnswer(call), framing: "chunked" }) },
 ];
+
+/** The trailer comes by itself, and in two chunks: what is before them unpacks to the whole stream. */
+function gzippedToItsTrailer(call: SeenCall): Answer {
+  const gzip = gzipped(eventStream(messageEvents(messageTo(call))), { chunkBytes: 1 });
+  const whole = bytesOf([...gzip.body as Uint8Array[]]);
+  return { ...gzip, body: [whole.subarray(0, -8), whole.subarray(-8, -4), whole.subarray(-4)] };
+}
 
 /** A probe comes every second. */
 const PROBED_WITHIN_MS = 15_000;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { eventStream, failing, messageTo, type SeenCall, streamed } from "../fake_answers.ts";
+import { defaultAnswer, eventStream, failing, heldBefore, json, messageTo, type SeenCall, streamed } from "../fake_answers.ts";
 import { firstUserText, messageEvents, sse, usageOf } from "../fake_messages.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { messageCall, type ProxyUnderTest, received, type Row, startProxy } from "../proxy_under_test.ts";
@@ -115,6 +115,46 @@ Deno.test("the proxy breaks a call whose upstream is silent for longer than LLMP
   });
 });
 
+Deno.test("the proxy breaks a call without a row, too, whose upstream is silent for longer than LLMPROXY_UPSTREAM_IDLE_SECONDS", async () => {
+  await using proxy = await startProxy({ env: { LLMPROXY_UPSTREAM_IDLE_SECONDS: "1" } });
+  const token = await proxy.token();
+  const url = `${proxy.url}/v1/messages/count_tokens`;
+  proxy.upstream.answer("stall");
+  await assertRefusal(await fetch(url, messageCall(token)), 504, { retryAfter: true });
+  const never = gate();
+  proxy.upstream.answer({ ...json(null), body: heldBefore(['{"input_', 'tokens":1}'], { number: 1, until: never.passed }) });
+  const got = await received(await fetch(url, messageCall(token)));
+  assert.equal(got.text, '{"input_');
+  assert.ok(got.error instanceof Error);
+  never.open();
+});
+
+Deno.test("the proxy answers 502, closes the row and counts no call in flight where the upstream's status is none", async () => {
+  await using proxy = await startProxy();
+  const token = await proxy.token();
+  proxy.upstream.answer({ status: 600, body: "{}" });
+  for (const path of ["/v1/messages", "/v1/messages/count_tokens"]) {
+    await assertRefusal(await fetch(proxy.url + path, messageCall(token)), 502, { retryAfter: true });
+  }
+  const [row] = await proxy.closedRows(1);
+  assert.deepEqual(JSON.parse(summary(row!)), ["upstream_broke", null, "unknown", "upstream_unreachable"]);
+  await inFlight(proxy, 0);
+});
+
+Deno.test("the proxy counts a call that is under way as one in flight, its row and its answer together", async () => {
+  await using proxy = await startProxy();
+  const held = gate();
+  proxy.upstream.answer((call) => held.passed.then(() => defaultAnswer(call)));
+  const answers = Promise.all(["/v1/messages", "/v1/messages", "/v1/messages/count_tokens"].map(async (path) => {
+    await received(await fetch(proxy.url + path, messageCall(await proxy.token())));
+  }));
+  await proxy.upstream.waitForCalls(3);
+  await inFlight(proxy, 3);
+  held.open();
+  await answers;
+  await inFlight(proxy, 0);
+});
+
 Deno.test("the proxy answers 502 with retry-after, and says nothing of hosts, where nobody listens upstream", async () => {
   await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: `http://127.0.0.1:${PORT_OF_NOBODY}` } });
   for (const stream of [false, true]) {
@@ -203,6 +243,12 @@ async function assertRefusal(
 
 function summary(row: Row): string {
   return JSON.stringify([row.ending, row.status, row.trust, row.error_type]);
+}
+
+async function inFlight(proxy: ProxyUnderTest, count: number): Promise<void> {
+  await waitFor(async () => (await metricsOf(proxy)).includes(`\nllmproxy_calls_in_flight ${count}\n`), {
+    what: `${count} calls in flight`,
+  });
 }
 
 async function metricsOf(proxy: ProxyUnderTest): Promise<string> {

@@ -26,11 +26,15 @@ export interface Question<T> {
 const BEGIN: Readonly<Record<Access, string>> = {
   "read": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
   "read latest": "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
-  "write": "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE",
+  // Where an operator has made the database read-only, that holds for us too.
+  "write": "BEGIN ISOLATION LEVEL READ COMMITTED",
 };
 
 /** SQLSTATE of a statement that took longer than `statement_timeout`, or was cancelled. */
 const QUERY_CANCELED = "57014";
+
+/** SQLSTATE of a write where there are none: the server is a standby, or was told so when the connection was made. */
+const READ_ONLY = "25006";
 
 /** Throws where the URL, or the root certificate that it names, cannot be read. Connects when it is first asked. */
 export function openPool(url: string, options: PoolOptions): Pool {
@@ -63,7 +67,9 @@ export class Pool {
         return await unlessAborted(limit.signal, inTransaction(connection, question));
       } catch (error) {
         if (limit.signal.aborted) this.#distrust(connection);
-        throw isCanceled(error) ? new Error(late.message, { cause: error }) : error;
+        // The next one may lead to a server that has been promoted meanwhile, or may write again.
+        if (codeOf(error) === READ_ONLY) connection.cut();
+        throw codeOf(error) === QUERY_CANCELED ? new Error(late.message, { cause: error }) : error;
       } finally {
         if (!connection.isOver) this.#keep(connection);
       }
@@ -153,6 +159,6 @@ async function inTransaction<T>(connection: Connection, { access, seconds, ask }
   }
 }
 
-function isCanceled(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === QUERY_CANCELED;
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : null;
 }

@@ -1,28 +1,26 @@
+import type { CachedCall } from "../../domain/cache.ts";
 import type { RefusalCount } from "../../domain/ledger.ts";
+import type { CallPlace, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
 import type { TraceDetail } from "../../domain/store.ts";
-import type { TraceWithStats } from "../../domain/trace.ts";
-import type { QueryOpts, UsageSummary } from "../../domain/usage.ts";
-import { MAX_DETAIL_ROWS, spanSince } from "../query_bounds.ts";
-import { refusalOf, summaryOf, tokenUsageOf, traceOf, traceWithStatsOf } from "../readings.ts";
+import type { QueryOpts } from "../../domain/usage.ts";
+import { agentCallsOf, agentsStatement, cachedCallOf, cachedCallsStatement } from "../detail_sql.ts";
+import { MAX_DETAIL_ROWS } from "../query_bounds.ts";
+import { refusalOf, type Row, tokenUsageOf, traceOf } from "../readings.ts";
+import { tracePageOf, traceStatements } from "../traces_sql.ts";
+import { type Statement, usagePageOf, usageStatement } from "../usage_sql.ts";
 import type { Ask } from "./connection.ts";
 import { droppedBefore } from "./months.ts";
 
 /** What is not narrowed is null. Statements are planned with their values, so that every combination uses its own index. */
 
-export async function queryUsage(ask: Ask, opts: QueryOpts): Promise<readonly UsageSummary[]> {
-  const { fromHour, fromRow, toRow } = spanSince(opts.since, await droppedBefore(ask));
-  const values = [opts.workspaceId, opts.sandboxId, fromHour, fromRow, toRow, opts.limit, opts.offset];
-  return (await ask(USAGE, values)).map(summaryOf);
+export async function queryUsage(ask: Ask, query: UsageQuery): Promise<UsagePage> {
+  return usagePageOf(await put(ask, usageStatement(query, await droppedBefore(ask))), query);
 }
 
 /** In one state of the database. */
-export async function queryTraces(
-  ask: Ask,
-  { workspaceId, sandboxId, since, limit, offset }: QueryOpts,
-): Promise<{ readonly traces: readonly TraceWithStats[]; readonly total: number }> {
-  const traces = await ask(TRACES, [workspaceId, sandboxId, since, limit, offset]);
-  const [counted] = await ask(COUNT_TRACES, [workspaceId, sandboxId, since]);
-  return { traces: traces.map(traceWithStatsOf), total: Number(counted?.total) };
+export async function queryTraces(ask: Ask, query: TraceQuery): Promise<TracePage> {
+  const { page, totals } = traceStatements(query, await droppedBefore(ask));
+  return tracePageOf({ page: await put(ask, page), totals: await put(ask, totals) }, query);
 }
 
 /** In one state of the database. */
@@ -34,70 +32,31 @@ export async function getTraceDetail(
   const found: TraceDetail[] = [];
   for (const trace of (await ask(TRACES_OF_ID, [id, workspaceId])).map(traceOf)) {
     const rows = await ask(NEWEST_ROWS, [trace.id, trace.workspaceId, MAX_DETAIL_ROWS]);
-    found.push({ trace, requests: rows.map(tokenUsageOf).reverse() });
+    const agents = await put(ask, agentsStatement({ workspaceId: trace.workspaceId, traceId: trace.id }));
+    found.push({ trace, requests: rows.map(tokenUsageOf).reverse(), agents: agents.map(agentCallsOf) });
   }
   return found;
 }
 
-export async function queryRefusals(
-  ask: Ask,
-  { workspaceId, sandboxId, since, limit, offset }: QueryOpts,
-): Promise<readonly RefusalCount[]> {
-  return (await ask(REFUSALS, [workspaceId, sandboxId, since, limit, offset])).map(refusalOf);
+export async function getCachedCalls(ask: Ask, place: CallPlace): Promise<readonly CachedCall[]> {
+  return (await put(ask, cachedCallsStatement(place))).map(cachedCallOf);
 }
 
-const USAGE = `
-  SELECT
-    provider,
-    model,
-    sum(input_tokens)                AS input_tokens,
-    sum(output_tokens)               AS output_tokens,
-    sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
-    sum(cache_read_input_tokens)     AS cache_read_input_tokens,
-    sum(request_count)               AS request_count,
-       sum(cost)                        AS cost,
-       sum(estimated_cost)              AS estimated_cost,
-       sum(estimated_count)             AS estimated_count,
-       sum(unknown_count)               AS unknown_count,
-       sum(unpriced_count)              AS unpriced_count
-  FROM (
-    SELECT
-      provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-           cost, estimated_cost, estimated_count, unknown_count, unpriced_count
-    FROM usage_hours
-    WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2) AND hour >= $3
-    UNION ALL
-    SELECT
-      provider, coalesce(served_model, requested_model), 1,
-      input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-      coalesce(cost, 0),
-      CASE WHEN trust = 'estimated' THEN coalesce(cost, 0) ELSE 0 END,
-      CASE WHEN trust = 'estimated' THEN 1 ELSE 0 END,
-      CASE WHEN trust = 'unknown' THEN 1 ELSE 0 END,
-      CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END
-    FROM usage
-    WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2)
-      AND created_at >= $4 AND created_at < $5
-  ) AS counted
-  GROUP BY provider, model
-  HAVING sum(request_count) > 0
-  ORDER BY
-    sum(input_tokens) + sum(output_tokens) + sum(cache_creation_input_tokens) + sum(cache_read_input_tokens) DESC,
-    provider,
-    model
-  LIMIT $6 OFFSET $7`;
+export async function queryRefusals(
+  ask: Ask,
+  { workspaceId, sandboxId, since, until, limit, offset }: QueryOpts,
+): Promise<readonly RefusalCount[]> {
+  return (await ask(REFUSALS, [workspaceId, sandboxId, since, until, limit, offset])).map(refusalOf);
+}
 
-const NARROWED_TRACES = `
-  FROM traces
-  WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2)
-    AND ($3::bigint IS NULL OR updated_at >= $3)`;
-
-const TRACES = `
-  SELECT * ${NARROWED_TRACES}
-  ORDER BY updated_at DESC, id DESC, workspace_id DESC
-  LIMIT $4 OFFSET $5`;
-
-const COUNT_TRACES = `SELECT count(*) AS total ${NARROWED_TRACES}`;
+/** Asks with `$1`, `$2`, … for the marks. */
+function put(ask: Ask, { sql, values }: Statement): Promise<readonly Row[]> {
+  let count = 0;
+  return ask(
+    sql.replaceAll("?", () => `$${++count}`),
+    values.map((value) => typeof value === "bigint" ? String(value) : value),
+  );
+}
 
 const TRACES_OF_ID = `
   SELECT *
@@ -115,7 +74,8 @@ const NEWEST_ROWS = `
 const REFUSALS = `
   SELECT workspace_id, sandbox_id, fault, minute, sum(count) AS count
   FROM refusals
-  WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2) AND ($3::bigint IS NULL OR minute >= $3)
+  WHERE ($1::text IS NULL OR workspace_id = $1) AND ($2::text IS NULL OR sandbox_id = $2)
+    AND ($3::bigint IS NULL OR minute >= $3) AND ($4::bigint IS NULL OR minute < $4)
   GROUP BY minute, workspace_id, sandbox_id, fault
   ORDER BY minute DESC, workspace_id, sandbox_id, fault
-  LIMIT $4 OFFSET $5`;
+  LIMIT $5 OFFSET $6`;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { startPostgres } from "../../../tests/postgres_server.ts";
-import { T0 } from "../../../tests/conformance/samples.ts";
+import { ALL, ALL_TRACES, T0 } from "../../../tests/conformance/samples.ts";
 import type { Ask } from "./connection.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { openPool } from "./pool.ts";
@@ -14,43 +14,43 @@ const LATELY = Date.UTC(2026, 3, 24);
 const PLANS: readonly Plan[] = [
   {
     name: "queryUsage() of a workspace since a time",
-    ask: (ask) => queryUsage(ask, narrowedTo("w-7", null, MONTH_3)),
+    ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, MONTH_3) }),
     takes: [/usage_hours_pkey.*workspace_id = 'w-7'/, /usage_2026_03_pkey.*workspace_id = 'w-7'.*created_at/],
     leaves: /usage_2026_0[124]/,
   },
   {
     name: "queryUsage() of a sandbox since a time",
-    ask: (ask) => queryUsage(ask, narrowedTo(null, "s-7", MONTH_3)),
+    ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo(null, "s-7", MONTH_3) }),
     takes: [/usage_hours_by_sandbox.*sandbox_id = 's-7'/, /usage_2026_03_sandbox_id_created_at_idx/],
     leaves: /usage_2026_0[124]/,
   },
   {
     name: "queryUsage() since a time",
-    ask: (ask) => queryUsage(ask, narrowedTo(null, null, MONTH_3)),
+    ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo(null, null, MONTH_3) }),
     takes: [/usage_hours_by_hour/, /usage_2026_03_created_at_idx/],
     leaves: /usage_2026_0[124]/,
   },
   {
     name: "queryUsage() of a workspace in all",
-    ask: (ask) => queryUsage(ask, narrowedTo("w-7", null, null)),
+    ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, null) }),
     takes: [/usage_hours_pkey.*workspace_id = 'w-7'/],
     leaves: /usage_2026/,
   },
   {
     name: "queryTraces() of a workspace",
-    ask: (ask) => queryTraces(ask, narrowedTo("w-7", null, MONTH_3)),
+    ask: (ask) => queryTraces(ask, { ...ALL_TRACES, ...narrowedTo("w-7", null, MONTH_3) }),
     takes: [/(traces_in_workspace|traces_pkey).*workspace_id = 'w-7'/],
     leaves: /Seq Scan/,
   },
   {
     name: "queryTraces() since a time",
-    ask: (ask) => queryTraces(ask, narrowedTo(null, null, LATELY)),
+    ask: (ask) => queryTraces(ask, { ...ALL_TRACES, ...narrowedTo(null, null, LATELY) }),
     takes: [/traces_by_activity.*updated_at >=/],
     leaves: /Seq Scan/,
   },
   {
     name: "queryTraces() of a sandbox",
-    ask: (ask) => queryTraces(ask, narrowedTo(null, "s-7", null)),
+    ask: (ask) => queryTraces(ask, { ...ALL_TRACES, ...narrowedTo(null, "s-7", null) }),
     takes: [/traces_of_sandbox.*sandbox_id = 's-7'/],
     leaves: /Seq Scan/,
   },
@@ -62,7 +62,7 @@ const PLANS: readonly Plan[] = [
   },
   {
     name: "queryRefusals() since a time",
-    ask: (ask) => queryRefusals(ask, narrowedTo(null, null, LATELY)),
+    ask: (ask) => queryRefusals(ask, { ...ALL, ...narrowedTo(null, null, LATELY) }),
     takes: [/refusals_by_minute.*minute >=/],
     leaves: /Seq Scan/,
   },
@@ -122,7 +122,7 @@ function samples(): string {
       ${T0} + n * 500000::bigint, 1
     FROM generate_series(1, 20000) AS n;
     INSERT INTO usage_hours
-    SELECT workspace_id, created_at / 3600000 * 3600000, sandbox_id, provider, requested_model, kind, count(*), 0, 0, 0, 0
+    SELECT workspace_id, created_at / 3600000 * 3600000, sandbox_id, provider, requested_model, kind, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM usage GROUP BY 1, 2, 3, 4, 5, 6;
     INSERT INTO traces
     SELECT 'w-' || n % 50, 'at-' || n, 's-' || n % 200, 'auto', ${T0}, ${T0} + n * 1000000::bigint FROM generate_series(1, 10000) AS n;
@@ -132,5 +132,5 @@ function samples(): string {
 }
 
 function narrowedTo(workspaceId: string | null, sandboxId: string | null, since: number | null) {
-  return { workspaceId, sandboxId, since, limit: 10, offset: 0 };
+  return { workspaceId, sandboxId, since, limit: 10 };
 }

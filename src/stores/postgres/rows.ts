@@ -14,11 +14,14 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
   if (rows.size === 0) return;
   const sent = [...rows.values()].map(sentOf);
   const inserted = new Set((await ask(INSERT, [sent])).map(keyOf));
-  const moves = [...inserted].map((key) => moveOf(rows.get(key)!));
+  // In the order in which they were given: the first row of an unknown trace makes it.
+  const moves = [...rows].filter(([key]) => inserted.has(key)).map(([, row]) => moveOf(row));
   if (inserted.size < rows.size) {
     // What was there already: mostly the same again.
     const met = sent.filter((row) => !inserted.has(keyOf(row)));
-    const weaker = await ask(LOCK_WEAKER, [met]);
+    const weaker = await ask(LOCK_WEAKER, [
+      met.map(({ workspace_id, created_at, id, revision }) => ({ workspace_id, created_at, id, revision })),
+    ]);
     const keys = new Set(weaker.map(keyOf));
     if (keys.size > 0) await ask(REPLACE, [met.filter((row) => keys.has(keyOf(row)))]);
     for (const old of weaker) {

@@ -8,7 +8,7 @@ import { Door } from "./door.ts";
 import { dropMonths, droppedBefore, Months } from "./months.ts";
 import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
-import { getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
+import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
 import { writeRows } from "./rows.ts";
 import { createToken, findToken, listTokens, revokeToken } from "./tokens.ts";
 import { getOrCreateTrace, joinTraces, setRefusals, updateTraceActivity } from "./traces.ts";
@@ -83,9 +83,10 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
     getOrCreateTrace: (trace) => ask("write", promptSeconds, (ask) => getOrCreateTrace(ask, trace)),
     updateTraceActivity: (workspaceId, id, at) =>
       ask("write", promptSeconds, (ask) => updateTraceActivity(ask, { workspaceId, id }, { at })),
-    queryUsage: (opts) => ask("read latest", patientSeconds, (ask) => queryUsage(ask, opts)),
-    queryTraces: (opts) => ask("read", patientSeconds, (ask) => queryTraces(ask, opts)),
+    queryUsage: (query) => ask("read latest", patientSeconds, (ask) => queryUsage(ask, query)),
+    queryTraces: (query) => ask("read", patientSeconds, (ask) => queryTraces(ask, query)),
     getTraceDetail: (id, workspaceId) => ask("read", patientSeconds, (ask) => getTraceDetail(ask, id, { workspaceId })),
+    getCachedCalls: (place) => ask("read", patientSeconds, (ask) => getCachedCalls(ask, place)),
     queryRefusals: (opts) => ask("read", patientSeconds, (ask) => queryRefusals(ask, opts)),
     dropMonths: async (before) => {
       await ask("write", patientSeconds, (ask) => dropMonths(ask, before));

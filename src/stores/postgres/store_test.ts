@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { callOf, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
+import { ALL, ALL_TRACES, callOf, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
 import { type PostgresServer, startPostgres } from "../../../tests/postgres_server.ts";
 import { certificates } from "../../../tests/tls_upstream.ts";
 import { waitFor } from "../../../tests/wait.ts";
@@ -10,8 +10,6 @@ import { openPostgresStore, POSTGRES_DEFAULTS, type PostgresOptions } from "./st
 const PATIENT = { ...POSTGRES_DEFAULTS, max: 2, promptSeconds: 30 };
 /** So that a test need not be patient. */
 const HASTY = { ...PATIENT, connectSeconds: 3, promptSeconds: 3, patientSeconds: 3 };
-
-const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
 
 /** Shared by the tests that do nothing to it. */
 const server = await startPostgres();
@@ -44,7 +42,7 @@ Deno.test("a server that is killed fails what it was asked, and when it is back 
   await assert.rejects(store.findToken("a"), /refused/i);
   await server.start();
   assert.equal(await store.findToken("a"), null);
-  assert.equal((await store.queryUsage(ALL))[0]?.requestCount, 1);
+  assert.equal((await store.queryUsage(ALL)).usage[0]?.requestCount, 1);
 });
 
 Deno.test("connections that the server ended meanwhile cost nobody an answer", async () => {
@@ -119,16 +117,16 @@ Deno.test("dropMonths() raced by recordings of the same month drops every row on
   const recorded = [one, other].map(async (store) => {
     for (const piece of pieces) await store.recordUsage(piece);
   });
-  await waitFor(() => one.queryUsage(ALL).then((groups) => groups.length > 0), { what: "a row to be counted" });
+  await waitFor(() => one.queryUsage(ALL).then(({ usage }) => usage.length > 0), { what: "a row to be counted" });
   await Promise.all([...recorded, other.dropMonths(Date.UTC(2026, 1))]);
-  const counted = (await one.queryUsage(ALL))[0]!.requestCount;
+  const counted = (await one.queryUsage(ALL)).usage[0]!.requestCount;
   assert.ok(counted <= rows.length, String(counted));
   await one.recordUsage(rows);
   await other.recordUsage(rows);
-  assert.equal((await one.queryUsage(ALL))[0]!.requestCount, counted);
+  assert.equal((await one.queryUsage(ALL)).usage[0]!.requestCount, counted);
   const [found] = await one.getTraceDetail("at-1", null);
   assert.deepEqual(found?.requests, []);
-  assert.equal((await one.queryTraces(ALL)).traces[0]?.requestCount, counted);
+  assert.equal((await one.queryTraces(ALL_TRACES)).traces[0]?.requestCount, counted);
   await other.close();
 });
 

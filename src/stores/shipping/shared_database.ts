@@ -81,6 +81,7 @@ export function storeOver(database: SharedDatabase): Store & Tokens & OwnedRecor
     queryUsage: ask("queryUsage"),
     queryTraces: ask("queryTraces"),
     getTraceDetail: ask("getTraceDetail"),
+    getCachedCalls: ask("getCachedCalls"),
     queryRefusals: ask("queryRefusals"),
     dropMonths: ask("dropMonths"),
     makeReady: ask("makeReady"),

@@ -13,8 +13,8 @@ export interface TokensNearbyOptions {
 
 /** How long a token of which there is a copy waits for the shared database's own word. */
 const PATIENCE_MS = 300;
-/** After a failure the shared database is left alone for so long, where a copy will do. */
-const FAILURE_MS = 1_000;
+/** Between two looks whether a shared database that failed is back. Nobody waits for them for whom a copy will do. */
+const LOOK_MS = 1_000;
 /** A copy that was vouched for within this is not written again. */
 const STALE_MS = 60_000;
 
@@ -23,17 +23,25 @@ const STALE_MS = 60_000;
  * revocation that this machine knows of is never forgotten; one that was made elsewhere acts when the database is back.
  */
 export function tokensNearby({ shared, copies, graceMs, now }: TokensNearbyOptions): Tokens {
-  let failedAt = Number.NEGATIVE_INFINITY;
+  /** When the shared database failed last, or was too late; null where its last word came in time. */
+  let failedAt: number | null = null;
+  let isLooking = false;
 
   async function findShared(sha256: string): ReturnType<Tokens["findToken"]> {
     try {
       const found = await shared.findToken(sha256);
-      failedAt = Number.NEGATIVE_INFINITY;
+      failedAt = null;
       return found;
     } catch (error) {
       failedAt = now();
       throw error;
     }
+  }
+
+  function lookWhetherBack(sha256: string, copy: TokenCopy): void {
+    if (isLooking || failedAt === null || Math.abs(now() - failedAt) < LOOK_MS) return;
+    isLooking = true;
+    findAndKeep(sha256, copy).catch(() => {}).finally(() => isLooking = false);
   }
 
   /** What the shared database says now; the copy learns of it. */
@@ -62,8 +70,14 @@ export function tokensNearby({ shared, copies, graceMs, now }: TokensNearbyOptio
     async findToken(sha256) {
       const copy = await copies.findTokenCopy(sha256).catch(() => null);
       if (copy === null || now() - copy.seenAt >= graceMs) return await findAndKeep(sha256, copy);
-      if (Math.abs(now() - failedAt) < FAILURE_MS) return copy;
-      return await within(PATIENCE_MS, findAndKeep(sha256, copy)).catch(() => copy);
+      if (failedAt !== null) {
+        lookWhetherBack(sha256, copy);
+        return copy;
+      }
+      return await within(PATIENCE_MS, findAndKeep(sha256, copy)).catch(() => {
+        failedAt = now();
+        return copy;
+      });
     },
     async createToken(token, sha256) {
       await shared.createToken(token, sha256);

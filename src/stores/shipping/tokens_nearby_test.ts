@@ -46,6 +46,34 @@ Deno.test("findToken() waits a moment only for a shared database that does not a
   assert.equal(shared.asked, asked + 1);
 });
 
+Deno.test("findToken() lets nobody wait for a shared database that was silent before, and asks it again when it is back", async () => {
+  const { tokens, shared, clock } = stand();
+  await tokens.findToken("a");
+  shared.state = "silent";
+  await tokens.findToken("a");
+  const started = performance.now();
+  for (let n = 0; n < 20; n++) {
+    clock.now += 2_000;
+    await tokens.findToken("a");
+  }
+  assert.ok(performance.now() - started < 20 * 300, "each look took the patience");
+  // The one look that is still under way.
+  assert.equal(shared.asked, 3);
+});
+
+Deno.test("findToken() goes by the shared database again after one look that found it back", async () => {
+  const { tokens, shared, clock } = stand();
+  await tokens.findToken("a");
+  shared.state = "away";
+  await tokens.findToken("a");
+  shared.state = "there";
+  shared.kept = { ...TOKEN, revokedAt: 9 };
+  clock.now += 2_000;
+  assert.equal((await tokens.findToken("a"))?.token.revokedAt, null);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal((await tokens.findToken("a"))?.token.revokedAt, 9);
+});
+
 Deno.test("findToken() takes no copy that was vouched for longer ago than the grace", async () => {
   const { tokens, shared, clock } = stand();
   await tokens.findToken("a");

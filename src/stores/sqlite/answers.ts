@@ -23,9 +23,10 @@ export function answersOn(db: DatabaseSync): Answers {
   const housekeeping = new Housekeeping(db);
 
   return {
-    queryUsage: (opts) => queries.queryUsage(opts),
-    queryTraces: (opts) => inSnapshot(db, () => queries.queryTraces(opts)),
+    queryUsage: (query) => inSnapshot(db, () => queries.queryUsage(query)),
+    queryTraces: (query) => inSnapshot(db, () => queries.queryTraces(query)),
     getTraceDetail: (id, workspaceId) => inSnapshot(db, () => queries.getTraceDetail(id, workspaceId)),
+    getCachedCalls: (place) => queries.getCachedCalls(place),
     queryRefusals: (opts) => queries.queryRefusals(opts),
 
     recordUsage(closed: readonly UsageRow[]) {

@@ -25,8 +25,10 @@ export function damageOf(path: string): string | null {
   try {
     const db = openConnection(path, { synchronous: "normal", busyTimeoutMs: 5_000, autoCheckpointPages: 0, cacheKib: 2_000 });
     try {
-      const check = bytes > MAX_CHECKED_BYTES ? "SELECT 'ok' AS found FROM (SELECT count(*) FROM sqlite_schema)" : QUICK_CHECK;
-      const found = String(db.prepare(check).get()?.found);
+      const check = bytes > MAX_CHECKED_BYTES
+        ? "SELECT 'ok' AS quick_check FROM (SELECT count(*) FROM sqlite_schema)"
+        : QUICK_CHECK;
+      const found = String(db.prepare(check).get()?.quick_check);
       return found === "ok" ? null : found;
     } finally {
       db.close();
@@ -56,7 +58,8 @@ export function putAside(path: string, now: number): string {
   return aside;
 }
 
-const QUICK_CHECK = "SELECT quick_check AS found FROM pragma_quick_check(1)";
+/** As a table-valued function it would take the 1 for a table's name. */
+const QUICK_CHECK = "PRAGMA quick_check(1)";
 
 function bytesOf(path: string): number {
   try {

@@ -1,10 +1,15 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { CachedCall } from "../../domain/cache.ts";
 import type { RefusalCount } from "../../domain/ledger.ts";
+import type { CallPlace, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
 import type { TraceDetail } from "../../domain/store.ts";
-import type { Trace, TraceWithStats } from "../../domain/trace.ts";
-import type { QueryOpts, UsageSummary } from "../../domain/usage.ts";
-import { MAX_DETAIL_ROWS, spanSince } from "../query_bounds.ts";
-import { refusalOf, summaryOf, tokenUsageOf, traceOf, traceWithStatsOf } from "../readings.ts";
+import type { Trace } from "../../domain/trace.ts";
+import type { QueryOpts } from "../../domain/usage.ts";
+import { agentCallsOf, agentsStatement, cachedCallOf, cachedCallsStatement } from "../detail_sql.ts";
+import { MAX_DETAIL_ROWS } from "../query_bounds.ts";
+import { refusalOf, tokenUsageOf, traceOf } from "../readings.ts";
+import { tracePageOf, traceStatements } from "../traces_sql.ts";
+import { narrowed, type Statement, usagePageOf, usageStatement } from "../usage_sql.ts";
 
 /**
  * What is asked of the store. Every method blocks its thread until it has the answer: 1,000,000 rows take about a second.
@@ -18,50 +23,8 @@ export class Queries {
     this.#db = db;
   }
 
-  queryUsage(opts: QueryOpts): readonly UsageSummary[] {
-    const { and, values } = narrow({ ...opts, since: null }, "hour");
-    const { fromHour, fromRow, toRow } = spanSince(opts.since, this.droppedBefore());
-    return this.#all(
-      `SELECT
-         provider,
-         model,
-         sum(input_tokens)                AS input_tokens,
-         sum(output_tokens)               AS output_tokens,
-         sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
-         sum(cache_read_input_tokens)     AS cache_read_input_tokens,
-         sum(request_count)               AS request_count,
-       sum(cost)                        AS cost,
-       sum(estimated_cost)              AS estimated_cost,
-       sum(estimated_count)             AS estimated_count,
-       sum(unknown_count)               AS unknown_count,
-       sum(unpriced_count)              AS unpriced_count
-       FROM (
-         SELECT
-           provider, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-           cost, estimated_cost, estimated_count, unknown_count, unpriced_count
-         FROM usage_hours
-         WHERE hour >= ? ${and}
-         UNION ALL
-         SELECT
-           provider, coalesce(served_model, requested_model), 1,
-           input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-           coalesce(cost, 0),
-           CASE WHEN trust = 'estimated' THEN coalesce(cost, 0) ELSE 0 END,
-           CASE WHEN trust = 'estimated' THEN 1 ELSE 0 END,
-           CASE WHEN trust = 'unknown' THEN 1 ELSE 0 END,
-           CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END
-         FROM usage
-         WHERE created_at >= ? AND created_at < ? AND revision > 0 ${and}
-       )
-       GROUP BY 1, 2
-       HAVING sum(request_count) > 0
-       ORDER BY
-         sum(input_tokens + output_tokens + cache_creation_input_tokens + cache_read_input_tokens) DESC,
-         provider,
-         model
-       LIMIT ? OFFSET ?`,
-      [fromHour, ...values, fromRow, toRow, ...values, opts.limit, opts.offset],
-    ).map(summaryOf);
+  queryUsage(query: UsageQuery): UsagePage {
+    return usagePageOf(this.#ask(usageStatement(query, this.droppedBefore())), query);
   }
 
   /** Rows admitted before this have been dropped; of some from then on too, where dropping has not ended. */
@@ -70,18 +33,9 @@ export class Queries {
     return dropped === undefined ? Number.MIN_SAFE_INTEGER : Number(dropped.before);
   }
 
-  queryTraces(opts: QueryOpts): { readonly traces: readonly TraceWithStats[]; readonly total: number } {
-    const narrowed = narrow(opts, "updated_at");
-    const traces = this.#all(
-      `SELECT *
-       FROM traces
-       WHERE true ${narrowed.and}
-       ORDER BY updated_at DESC, id DESC, workspace_id DESC
-       LIMIT ? OFFSET ?`,
-      [...narrowed.values, opts.limit, opts.offset],
-    );
-    const counted = this.#all(`SELECT count(*) AS total FROM traces WHERE true ${narrowed.and}`, narrowed.values);
-    return { traces: traces.map(traceWithStatsOf), total: Number(counted[0]?.total) };
+  queryTraces(query: TraceQuery): TracePage {
+    const { page, totals } = traceStatements(query, this.droppedBefore());
+    return tracePageOf({ page: this.#ask(page), totals: this.#ask(totals) }, query);
   }
 
   getTraceDetail(id: string, workspaceId: string | null): readonly TraceDetail[] {
@@ -92,19 +46,32 @@ export class Queries {
        ORDER BY workspace_id`,
       workspaceId === null ? [id] : [id, workspaceId],
     ).map(traceOf);
-    return traces.map((trace) => ({ trace, requests: this.#newestRows(trace).reverse() }));
+    return traces.map((trace) => ({
+      trace,
+      requests: this.#newestRows(trace).reverse(),
+      agents: this.#ask(agentsStatement({ workspaceId: trace.workspaceId, traceId: trace.id })).map(agentCallsOf),
+    }));
+  }
+
+  getCachedCalls(place: CallPlace): readonly CachedCall[] {
+    return this.#ask(cachedCallsStatement(place)).map(cachedCallOf);
   }
 
   queryRefusals(opts: QueryOpts): readonly RefusalCount[] {
-    const narrowed = narrow(opts, "minute");
+    const { sql, values } = narrowed([
+      { sql: "AND workspace_id = ?", value: opts.workspaceId },
+      { sql: "AND sandbox_id = ?", value: opts.sandboxId },
+      { sql: "AND minute >= ?", value: opts.since },
+      { sql: "AND minute < ?", value: opts.until },
+    ]);
     return this.#all(
       `SELECT workspace_id, sandbox_id, fault, minute, sum(count) AS count
        FROM refusals
-       WHERE true ${narrowed.and}
+       WHERE true ${sql}
        GROUP BY minute, workspace_id, sandbox_id, fault
        ORDER BY minute DESC, workspace_id, sandbox_id, fault
        LIMIT ? OFFSET ?`,
-      [...narrowed.values, opts.limit, opts.offset],
+      [...values, opts.limit, opts.offset],
     ).map(refusalOf);
   }
 
@@ -125,26 +92,14 @@ export class Queries {
     ).map(tokenUsageOf);
   }
 
-  #all(sql: string, values: readonly (string | number | null)[]) {
+  #ask({ sql, values }: Statement) {
+    return this.#all(sql, values);
+  }
+
+  #all(sql: string, values: readonly (string | number | bigint)[]) {
     const statement = this.#prepared.get(sql) ?? this.#db.prepare(sql);
     this.#prepared.set(sql, statement);
     statement.setReadBigInts(true);
     return statement.all(...values);
   }
-}
-
-/** The filters of a query: each is there or not, so that every combination can use its own index. */
-function narrow(opts: QueryOpts, time: "hour" | "updated_at" | "minute") {
-  const filters: readonly Filter[] = [
-    { sql: "AND workspace_id = ?", value: opts.workspaceId },
-    { sql: "AND sandbox_id = ?", value: opts.sandboxId },
-    { sql: `AND ${time} >= ?`, value: opts.since },
-  ];
-  const given = filters.filter((filter) => filter.value !== null);
-  return { and: given.map((filter) => filter.sql).join(" "), values: given.map((filter) => filter.value) };
-}
-
-interface Filter {
-  readonly sql: string;
-  readonly value: string | number | null;
 }

@@ -25,6 +25,7 @@ export async function openSqliteStore(options: OpenMessage): Promise<SqliteStore
     queryUsage: ask("queryUsage"),
     queryTraces: ask("queryTraces"),
     getTraceDetail: ask("getTraceDetail"),
+    getCachedCalls: ask("getCachedCalls"),
     queryRefusals: ask("queryRefusals"),
     dropMonths: ask("dropMonths"),
     makeReady: ask("makeReady"),

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
+import { ALL } from "../../../tests/conformance/samples.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { openSqliteStore } from "./store.ts";
-
-const ALL = { workspaceId: null, sandboxId: null, since: null, limit: 100, offset: 0 };
 
 Deno.test("openSqliteStore() rejects where the database cannot be opened or has no schema", async () => {
   const dir = Deno.makeTempDirSync();
@@ -27,7 +26,8 @@ Deno.test("a store whose worker dies fails what was asked and answers what is as
     const asked = store.queryUsage(ALL);
     workers[0]!.dispatchEvent(new ErrorEvent("error", { message: "out of memory", cancelable: true }));
     await assert.rejects(asked, /worker has died: out of memory/);
-    assert.deepEqual(await Promise.all([store.queryUsage(ALL), store.listTokens(null)]), [[], []]);
+    const [page, tokens] = await Promise.all([store.queryUsage(ALL), store.listTokens(null)]);
+    assert.deepEqual([page.usage, tokens], [[], []]);
     assert.equal(workers.length, 2);
     await store.close();
   } finally {

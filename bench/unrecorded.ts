@@ -1,0 +1,27 @@
+/** llmproxy with everything on but its ledger, which forgets what it is told: what is left is the price of recording. */
+import { assemble } from "../src/cli/assemble.ts";
+import { loadConfigFromEnv } from "../src/cli/config.ts";
+import { machineOf } from "../src/cli/machine.ts";
+import type { Ledger } from "../src/domain/ledger.ts";
+import { proxyHandler } from "../src/http/proxy.ts";
+
+const source = {
+  env: (name: string) => Deno.env.get(name),
+  names: Object.keys(Deno.env.toObject()),
+  readFile: (path: string) => Deno.readTextFileSync(path),
+};
+const config = loadConfigFromEnv(source);
+const assembly = await assemble(config, machineOf(source));
+const forgetful: Ledger = {
+  ...assembly.world.ledger,
+  open: () => Promise.resolve("opened"),
+  close: () => Promise.resolve(),
+  join: () => Promise.resolve(),
+  countRefusals: () => Promise.resolve(),
+  trouble: () => null,
+};
+const readiness = () => ({ status: "ok", reason: null } as const);
+const proxy = proxyHandler({ world: { ...assembly.world, ledger: forgetful }, allowedPaths: [], readiness });
+const quietly = { automaticCompression: false, onListen: () => {} };
+Deno.serve({ ...config.proxy.address, ...quietly }, proxy);
+if (config.admin.address !== "same") Deno.serve({ ...config.admin.address, ...quietly }, assembly.admin);

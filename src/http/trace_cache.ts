@@ -1,0 +1,65 @@
+import type { CachedCall, CacheValueOf } from "../domain/cache.ts";
+import { costUsd } from "../domain/money.ts";
+import type { CallPlace } from "../domain/query.ts";
+import type { Store } from "../domain/store.ts";
+import type { Trace } from "../domain/trace.ts";
+
+/** The most calls of one trace that are looked at, its oldest: a bound on what one question can cost. */
+const MAX_CALLS = 100_000;
+
+export interface CacheDeps {
+  readonly store: Pick<Store, "getCachedCalls">;
+  readonly cacheValueOf: CacheValueOf;
+}
+
+/** What the prompt cache was worth to a trace, with the prices of today's list for the time of each call. */
+export async function traceCacheJson(trace: Trace, { store, cacheValueOf }: CacheDeps) {
+  const misses = new Misses();
+  const tokens = { read: 0, written: 0, missed: 0 };
+  const money = { saved: 0n, writePremium: 0n, missCost: 0n };
+  let [seen, unpricedCount] = [0, 0];
+  let after: CallPlace["after"] = null;
+  do {
+    const calls: readonly CachedCall[] = await store.getCachedCalls({ workspaceId: trace.workspaceId, traceId: trace.id, after });
+    for (const call of calls) {
+      const missedTokens = misses.of(call);
+      tokens.read += call.cacheReadInputTokens;
+      tokens.written += call.cacheCreationInputTokens;
+      tokens.missed += missedTokens;
+      const value = cacheValueOf(call, { missedTokens });
+      if (value === null) unpricedCount++;
+      money.saved += BigInt(value?.saved ?? 0);
+      money.writePremium += BigInt(value?.writePremium ?? 0);
+      money.missCost += BigInt(value?.missCost ?? 0);
+    }
+    seen += calls.length;
+    after = calls.at(-1) ?? null;
+  } while (after !== null && seen < MAX_CALLS);
+  return {
+    readTokens: tokens.read,
+    writeTokens: tokens.written,
+    savedUsd: costUsd(money.saved),
+    writePremiumUsd: costUsd(money.writePremium),
+    missedTokens: tokens.missed,
+    missCostUsd: costUsd(money.missCost),
+    unpricedCount,
+    isWhole: after === null,
+  };
+}
+
+/**
+ * A miss: tokens that a call wrote to the cache although the call before it, of the same agent, class and model, had as many
+ * more there (read or written) than this one read. Whether they had expired, or the prompt had changed, the rows do not tell;
+ * so it is the most that was written twice.
+ */
+class Misses {
+  readonly #held = new Map<string, number>();
+
+  of(call: CachedCall): number {
+    const key = JSON.stringify([call.agentId, call.requestClass, call.servedModel]);
+    const { cacheReadInputTokens: read, cacheCreationInputTokens: written } = call;
+    const lost = Math.max((this.#held.get(key) ?? 0) - read, 0);
+    this.#held.set(key, read + written);
+    return Math.min(lost, written);
+  }
+}

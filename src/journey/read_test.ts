@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { brotliCompressSync } from "node:zlib";
+import { ByteBudget } from "../wire/budget.ts";
+import { read } from "./read.ts";
+import type { Arrival, World } from "./world.ts";
+
+const MB = 1024 * 1024;
+/** What brotli takes for one decoder is megabytes. */
+const BODIES = 200;
+
+Deno.test("read() frees what decodes a body that breaks off, so that nobody can fill the memory with such bodies", async () => {
+  const budget = new ByteBudget({ totalBytes: MB, perHolderBytes: MB });
+  const world = { budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as World;
+  const round = async () => {
+    for (let n = 0; n < BODIES; n++) await assert.rejects(read(brokenOff(), sandbox, world));
+    return Deno.memoryUsage().rss;
+  };
+  const before = await round();
+  assert.ok(await round() - before < 100 * MB);
+  assert.equal(budget.heldBytes, 0);
+});
+
+const sandbox = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
+const BROTLI = new Uint8Array(brotliCompressSync(JSON.stringify({ model: "m", messages: [] })));
+
+function brokenOff(): Arrival {
+  const body = ReadableStream.from(function* () {
+    yield BROTLI.slice(0, -4);
+    throw new Error("cut");
+  }());
+  const headers = { "x-api-key": "t", "content-encoding": "br" };
+  const request = new Request("http://proxy/v1/messages", { method: "POST", headers, body });
+  return { requestId: "ar-1", request, target: "/v1/messages", arrivedAt: 0, sandbox };
+}

@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import { MAX_AGENT_GROUPS } from "../../src/domain/agents.ts";
+import { type Grouping, GROUPINGS, TRACE_ORDERS, USAGE_ORDERS, type UsageQuery } from "../../src/domain/query.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, T0 } from "./samples.ts";
+import type { Laws } from "./store_laws.ts";
+import { asText, isKept, keyOf, keyOfGroup, recorded, rowAt, sumOf, totalsOf, valueOf } from "./usage_model.ts";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** What only rows tell. */
+const OF_ROWS: readonly Grouping[] = ["trace", "agent", "client"];
+
+export const QUESTION_LAWS: Laws = {
+  "queryUsage() gives the same totals by hours and by rows, for every stretch of time and every filter": async (store) => {
+    const rows = await recorded(store);
+    const times = [null, T0, T0 + 1, T0 + HOUR_MS, T0 + 1.5 * HOUR_MS, T0 + 1.75 * HOUR_MS, T0 + 3 * HOUR_MS, T0 + DAY_MS + 1];
+    for (const since of times) {
+      for (const until of times) {
+        for (const narrowing of [{}, { workspaceId: "w-1" }, { sandboxId: "sb-2", model: "m-1" }]) {
+          const query = { ...ALL, since, until, ...narrowing };
+          const expected = sumOf(rows.filter((row) => isKept(row, query)));
+          const named = `${since && since - T0} ${until && until - T0} ${JSON.stringify(narrowing)}`;
+          assert.deepEqual((await store.queryUsage(query)).totals, expected, named);
+          assert.deepEqual((await store.queryUsage({ ...query, groupBy: ["trace"] })).totals, expected, named);
+        }
+      }
+    }
+  },
+
+  "queryUsage() groups by whatever is named, one or several at once, and its groups add up to its totals": async (store) => {
+    const rows = await recorded(store);
+    const several: readonly (readonly Grouping[])[] = [
+      ["workspace", "trace"],
+      ["day", "model"],
+      ["agent", "client", "hour"],
+      GROUPINGS,
+    ];
+    for (const groupBy of [...GROUPINGS.map((grouping) => [grouping]), ...several]) {
+      const { usage, totals } = await store.queryUsage({ ...ALL, groupBy, limit: 1_000 });
+      const expected = Map.groupBy(rows, (row) => JSON.stringify(keyOf(row, groupBy)));
+      assert.deepEqual(
+        usage.map((group) => JSON.stringify([keyOfGroup(group), totalsOf(group)], asText)).sort(),
+        [...expected].map(([key, group]) => JSON.stringify([JSON.parse(key), sumOf(group)], asText)).sort(),
+        String(groupBy),
+      );
+      assert.deepEqual(totals, sumOf(rows));
+    }
+  },
+
+  "queryUsage() keeps the calls of an ending and of a trust": async (store) => {
+    const rows = await recorded(store);
+    for (
+      const narrowing of [{ ending: "client_left" }, { trust: "estimated" }, { ending: "completed", trust: "exact" }] as const
+    ) {
+      const query = { ...ALL, ...narrowing, model: "m-1", since: T0 + 1, until: T0 + 1.5 * HOUR_MS };
+      const kept = rows.filter((row) => isKept(row, query));
+      assert.ok(kept.length > 0);
+      assert.deepEqual((await store.queryUsage(query)).totals, sumOf(kept));
+    }
+  },
+
+  "queryUsage() gives everything once, page by page, in every order": async (store) => {
+    await recorded(store);
+    for (const by of USAGE_ORDERS) {
+      for (const isAscending of [true, false]) {
+        const query: UsageQuery = {
+          ...ALL,
+          groupBy: ["sandbox", "hour", "client", "model"],
+          order: { by, isAscending },
+          limit: 1_000,
+        };
+        const whole = await store.queryUsage(query);
+        assert.equal(whole.next, null);
+        const values = whole.usage.map((group) => valueOf(group, by));
+        assert.deepEqual(values, values.toSorted((a, b) => (isAscending ? 1 : -1) * (a < b ? -1 : a > b ? 1 : 0)), by);
+        const paged = [];
+        let after: UsageQuery["after"] = null;
+        do {
+          const page = await store.queryUsage({ ...query, limit: 7, after });
+          assert.deepEqual(page.totals, whole.totals);
+          paged.push(...page.usage);
+          after = page.next;
+        } while (after !== null);
+        assert.deepEqual(paged, whole.usage);
+      }
+    }
+  },
+
+  "queryUsage() goes on behind a page without repeating or losing a group, whatever has been recorded meanwhile": async (
+    store,
+  ) => {
+    const rows = await recorded(store);
+    const query: UsageQuery = { ...ALL, groupBy: ["trace", "agent"], order: { by: "cost", isAscending: false }, limit: 5 };
+    const whole = await store.queryUsage({ ...query, limit: 1_000 });
+    const first = await store.queryUsage(query);
+    const now = T0 + 10 * DAY_MS;
+    await store.recordUsage(rows.map((row) => ({ ...row, call: { ...row.call, id: `${row.call.id}-new`, createdAt: now } })));
+    const second = await store.queryUsage({ ...query, limit: 1_000, until: now, after: first.next });
+    assert.deepEqual([...first.usage, ...second.usage], whole.usage);
+    assert.deepEqual(second.totals, whole.totals);
+  },
+
+  "queryUsage() and queryTraces() refuse what only rows tell where rows have been dropped, and answer from then on": async (
+    store,
+  ) => {
+    const dropped = T0 + 31 * DAY_MS;
+    const rows = [T0, dropped - HOUR_MS / 2, dropped + 1].map((createdAt, n) => rowAt(createdAt, { traceId: `at-${n}` }));
+    await store.recordUsage(rows);
+    while (await store.dropMonths(dropped)) continue;
+    for (const narrowing of [{ groupBy: OF_ROWS }, { ending: "completed" }, { trust: "exact", since: dropped - 1 }] as const) {
+      await assert.rejects(store.queryUsage({ ...ALL, ...narrowing }), {
+        name: "RowsDropped",
+        message: /2026-02-01T00:00:00\.000Z/,
+      });
+      const { totals } = await store.queryUsage({ ...ALL, ...narrowing, since: dropped });
+      assert.deepEqual(totals, sumOf(rows.slice(2)));
+    }
+    await assert.rejects(store.queryTraces({ ...ALL_TRACES, model: "m-1" }), { name: "RowsDropped" });
+    assert.equal((await store.queryTraces({ ...ALL_TRACES, model: "m-1", since: dropped })).total, 1);
+    // The broken hour whose rows are there no more counts whole.
+    assert.equal((await store.queryUsage({ ...ALL, until: dropped - HOUR_MS + 1 })).totals.requestCount, 2);
+    assert.equal((await store.queryUsage({ ...ALL, until: dropped - HOUR_MS })).totals.requestCount, 1);
+  },
+
+  "queryTraces() gives everything once, page by page, in every order, with the totals of all": async (store) => {
+    const rows = await recorded(store);
+    for (const by of TRACE_ORDERS) {
+      for (const isAscending of [true, false]) {
+        const query = { ...ALL_TRACES, order: { by, isAscending } };
+        const whole = await store.queryTraces(query);
+        assert.equal(whole.traces.length, 9);
+        assert.deepEqual(whole.totals, sumOf(rows));
+        const paged = [];
+        let after: UsageQuery["after"] = null;
+        do {
+          const page = await store.queryTraces({ ...query, limit: 2, after });
+          assert.deepEqual([page.total, page.totals], [9, whole.totals]);
+          paged.push(...page.traces);
+          after = page.next;
+        } while (after !== null);
+        assert.deepEqual(paged, whole.traces);
+        assert.notDeepEqual(
+          whole.traces,
+          (await store.queryTraces({ ...query, order: { by, isAscending: !isAscending } })).traces,
+        );
+      }
+    }
+    const byCost = (await store.queryTraces({ ...ALL_TRACES, order: { by: "cost", isAscending: false } })).traces;
+    const costs = byCost.map(({ money }) => money.cost);
+    assert.deepEqual(costs, costs.toSorted((a, b) => (a > b ? -1 : 1)));
+  },
+
+  "queryTraces() keeps the traces that have a call of that model, ending and trust, and those active before a time": async (
+    store,
+  ) => {
+    const row = (traceId: string, model: string, ending: "completed" | "client_left", createdAt = T0) => ({
+      call: callOf({ traceId, createdAt }),
+      closing: closingOf({ servedModel: model }, { ending, trust: ending === "completed" ? "exact" : "estimated" }),
+      revision: 2,
+    });
+    await store.recordUsage([
+      row("at-1", "m-1", "completed"),
+      row("at-1", "m-2", "client_left"),
+      row("at-2", "m-1", "client_left", T0 + 5),
+    ]);
+    const ids = async (narrowing: Partial<UsageQuery>) =>
+      (await store.queryTraces({ ...ALL_TRACES, ...narrowing, order: ALL_TRACES.order })).traces.map(({ id }) => id).sort();
+    assert.deepEqual(await ids({ model: "m-1" }), ["at-1", "at-2"]);
+    assert.deepEqual(await ids({ model: "m-1", ending: "client_left" }), ["at-2"]);
+    assert.deepEqual(await ids({ model: "m-2", trust: "estimated" }), ["at-1"]);
+    assert.deepEqual(await ids({ model: "m-2", trust: "exact" }), []);
+    assert.deepEqual(await ids({ until: T0 + 5 }), ["at-1"]);
+    assert.deepEqual(await ids({ until: T0 }), []);
+  },
+
+  "queryRefusals() keeps the minutes before a time": async (store) => {
+    const counts = [0, 1, 2].map((
+      n,
+    ) => ({ workspaceId: "w", sandboxId: "s", fault: "overloaded", minute: T0 + n, count: 1 } as const));
+    await store.recordRefusals(counts, "journal-1");
+    const found = await store.queryRefusals({ ...ALL, since: T0 + 1, until: T0 + 2 });
+    assert.deepEqual(found.map(({ minute }) => minute), [T0 + 1]);
+  },
+
+  "getTraceDetail() tells all calls of a trace by agent, however many rows it shows": async (store) => {
+    const rows = await recorded(store);
+    const [detail] = await store.getTraceDetail("at-1", "w-1");
+    const own = rows.filter(({ call }) => call.traceId === "at-1" && call.workspaceId === "w-1");
+    const groups = Map.groupBy(
+      own,
+      ({ call }) => [call.agentId, call.parentAgentId, call.agentType, call.requestClass].join("|"),
+    );
+    assert.equal(detail!.agents.length, groups.size);
+    for (const agent of detail!.agents) {
+      const calls = groups.get([agent.agentId, agent.parentAgentId, agent.agentType, agent.requestClass].join("|"))!;
+      assert.deepEqual(totalsOf(agent), sumOf(calls));
+      assert.equal(agent.firstAt, Math.min(...calls.map(({ call }) => call.createdAt)));
+      assert.equal(agent.lastAt, Math.max(...calls.map(({ call, closing }) => call.createdAt + closing.duration!)));
+    }
+    const begins = detail!.agents.map(({ firstAt }) => firstAt);
+    assert.deepEqual(begins, begins.toSorted((a, b) => a - b));
+  },
+
+  "getTraceDetail() tells a bounded number of agents apart, and loses no call of the others": async (store) => {
+    const count = MAX_AGENT_GROUPS + 50;
+    await store.recordUsage(Array.from({ length: count }, (_, n) => rowAt(T0 + n, { agentId: `agent-${n}` })));
+    const { agents } = (await store.getTraceDetail("at-1", "w-1"))[0]!;
+    assert.deepEqual([agents.length, agents.filter(({ isRest }) => isRest).length], [MAX_AGENT_GROUPS + 1, 1]);
+    assert.deepEqual([agents.at(-1)!.isRest, agents.at(-1)!.requestCount], [true, 50]);
+    assert.equal(agents[7]!.agentId, "agent-7");
+  },
+
+  "getCachedCalls() gives the calls that read or wrote the cache, the oldest first, until there are no more": async (store) => {
+    const cached = Array.from(
+      { length: 1_100 },
+      (_, n) => rowAt(T0 + Math.floor(n / 2), { agentId: "a" }, { cacheReadInputTokens: 1 }),
+    );
+    await store.recordUsage([...cached, rowAt(T0), rowAt(T0, { traceId: "at-2" }, { cacheReadInputTokens: 1 })]);
+    const place = { workspaceId: "w-1", traceId: "at-1" };
+    const first = await store.getCachedCalls({ ...place, after: null });
+    const second = await store.getCachedCalls({ ...place, after: first.at(-1)! });
+    assert.deepEqual([...first, ...second].map(({ id }) => id), cached.map(({ call }) => call.id));
+    assert.deepEqual(await store.getCachedCalls({ ...place, after: second.at(-1)! }), []);
+    assert.equal(first[0]!.agentId, "a");
+  },
+};

@@ -1,0 +1,132 @@
+/** Calls of every kind, and what their totals are by the plain meaning of the words. */
+import type { Grouping, UsageOrder, UsageQuery } from "../../src/domain/query.ts";
+import type { Store } from "../../src/domain/store.ts";
+import type { UsageRow, UsageSummary, UsageTotals } from "../../src/domain/usage.ts";
+import { callOf, closingOf, seededRandom, T0 } from "./samples.ts";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const BIG_COST = 2 ** 52 + 1;
+
+/** Some hundred calls of two days: three workspaces, their sandboxes, traces, agents and clients, of every trust. */
+export async function recorded(store: Store): Promise<readonly UsageRow[]> {
+  const random = seededRandom(41);
+  const upTo = (most: number) => Math.floor(random() * most);
+  const rows = Array.from({ length: 300 }, (_, n): UsageRow => {
+    const trust = (["exact", "exact", "estimated", "unknown"] as const)[upTo(4)]!;
+    const isPriced = trust !== "unknown" && upTo(5) > 0;
+    const call = callOf({
+      createdAt: T0 + (n % 10 === 0 ? upTo(30) * HOUR_MS : upTo(4 * HOUR_MS)),
+      workspaceId: `w-${upTo(3)}`,
+      sandboxId: `sb-${upTo(3)}`,
+      traceId: `at-${upTo(3)}`,
+      agentId: [null, "a-1", "a-2"][upTo(3)]!,
+      parentAgentId: [null, "a-1"][upTo(2)]!,
+      agentType: [null, "Explore"][upTo(2)]!,
+      requestClass: [null, "main", "subagent"][upTo(3)]!,
+      client: [null, "opencode"][upTo(2)]!,
+      requestedModel: "m-asked",
+    });
+    const closing = closingOf({
+      servedModel: [null, "m-1", "m-2"][upTo(3)]!,
+      inputTokens: upTo(1_000),
+      outputTokens: upTo(1_000),
+      cacheCreationInputTokens: upTo(50),
+      cacheReadInputTokens: upTo(50),
+    }, {
+      trust,
+      ending: (["completed", "client_left"] as const)[upTo(2)]!,
+      duration: upTo(9_000),
+      cost: isPriced ? [upTo(100), BIG_COST][upTo(2)]! : null,
+    });
+    return { call, closing, revision: 2 };
+  });
+  await store.recordUsage(rows);
+  return rows;
+}
+
+export function rowAt(
+  createdAt: number,
+  call: Parameters<typeof callOf>[0] = {},
+  reading: Parameters<typeof closingOf>[0] = {},
+): UsageRow {
+  return { call: callOf({ createdAt, ...call }), closing: closingOf({ servedModel: "m-1", ...reading }), revision: 2 };
+}
+
+export function isKept({ call, closing }: UsageRow, query: UsageQuery): boolean {
+  return (query.workspaceId ?? call.workspaceId) === call.workspaceId && (query.sandboxId ?? call.sandboxId) === call.sandboxId &&
+    (query.model ?? modelOf(call, closing)) === modelOf(call, closing) && (query.ending ?? closing.ending) === closing.ending &&
+    (query.trust ?? closing.trust) === closing.trust && call.createdAt >= (query.since ?? 0) &&
+    call.createdAt < (query.until ?? Infinity);
+}
+
+function modelOf(call: UsageRow["call"], { reading }: UsageRow["closing"]): string {
+  return reading.servedModel ?? call.requestedModel;
+}
+
+/** The plain meaning of the sums. */
+export function sumOf(rows: readonly UsageRow[]): UsageTotals {
+  const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + value(row), 0);
+  const cost = (some: readonly UsageRow[]) => some.reduce((total, { closing }) => total + BigInt(closing.cost ?? 0), 0n);
+  const trusted = (trust: string) => rows.filter(({ closing }) => closing.trust === trust);
+  return {
+    inputTokens: sum(({ closing }) => closing.reading.inputTokens),
+    outputTokens: sum(({ closing }) => closing.reading.outputTokens),
+    cacheCreationInputTokens: sum(({ closing }) => closing.reading.cacheCreationInputTokens),
+    cacheReadInputTokens: sum(({ closing }) => closing.reading.cacheReadInputTokens),
+    requestCount: rows.length,
+    money: {
+      cost: cost(rows),
+      estimatedCost: cost(trusted("estimated")),
+      estimatedCount: trusted("estimated").length,
+      unknownCount: trusted("unknown").length,
+      unpricedCount: rows.filter(({ closing }) => closing.cost === null && closing.trust !== "unknown").length,
+    },
+  };
+}
+
+export function totalsOf(group: UsageTotals): UsageTotals {
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money } = group;
+  return { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money };
+}
+
+type Key = Readonly<Record<string, string | number | undefined>>;
+
+export function keyOf({ call, closing }: UsageRow, groupBy: readonly Grouping[]): Key {
+  const all: Readonly<Record<Grouping, Key>> = {
+    provider: { provider: call.provider },
+    model: { model: modelOf(call, closing) },
+    workspace: { workspaceId: call.workspaceId },
+    sandbox: { sandboxId: call.sandboxId },
+    trace: { workspaceId: call.workspaceId, traceId: call.traceId },
+    agent: { agentId: call.agentId ?? "" },
+    client: { client: call.client ?? "" },
+    day: { day: call.createdAt - call.createdAt % DAY_MS },
+    hour: { hour: call.createdAt - call.createdAt % HOUR_MS },
+  };
+  return ordered(Object.assign({}, ...groupBy.map((grouping) => all[grouping])));
+}
+
+export function keyOfGroup(group: UsageSummary): Key {
+  const { provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = group;
+  return ordered({ provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour });
+}
+
+function ordered(key: Key): Key {
+  return Object.fromEntries(Object.entries(key).filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+export function valueOf(group: UsageSummary, by: UsageOrder): bigint {
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = group;
+  const values = {
+    tokens: inputTokens + outputTokens + cacheCreationInputTokens + cacheReadInputTokens,
+    cost: group.money.cost,
+    requests: group.requestCount,
+    time: group.hour!,
+  };
+  return BigInt(values[by]);
+}
+
+export function asText(_: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
+}
