@@ -162,5 +162,7 @@ function callOf(id: string, lane: number): OpenCall {
     client: "claude-cli/2.1.0",
     tokenId: null,
     credentialId: "0a1b2c3d",
+    batchId: null,
+    customId: null,
   };
 }

@@ -99,6 +99,8 @@ export function usageRow(given: Partial<OpenCall>, reading: Partial<typeof EMPTY
       client: null,
       tokenId: null,
       credentialId: null,
+      batchId: null,
+      customId: null,
       ...given,
     },
     closing: {

@@ -31,12 +31,16 @@ export interface ProcessOptions {
   readonly dataDir: string;
   /** Settings over those of `settingsOf`; an empty value unsets one. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Another program than main.ts, by its path from the root. */
+  readonly program?: string;
 }
 
 /** Starts `llmproxy serve` and resolves when it listens. Disposing kills it; the data directory is the caller's. */
-export async function startProxyProcess({ upstreamUrl, dataDir, env = {} }: ProcessOptions): Promise<ProxyProcess> {
+export async function startProxyProcess(
+  { upstreamUrl, dataDir, env = {}, program = MAIN }: ProcessOptions,
+): Promise<ProxyProcess> {
   const settings = settingsOf(upstreamUrl, dataDir, env);
-  const child = command(["serve"], settings).spawn();
+  const child = command(["serve"], settings, program).spawn();
   const output = { stdout: "", stderr: "" };
   const heard = Promise.all([
     gather(child.stdout, (text) => output.stdout += text),
@@ -88,9 +92,9 @@ export function inheritedEnv(): Record<string, string> {
   return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => !NOT_OURS.test(name)));
 }
 
-function command(args: readonly string[], env: Readonly<Record<string, string>>): Deno.Command {
+function command(args: readonly string[], env: Readonly<Record<string, string>>, program = MAIN): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", MAIN, ...args],
+    args: ["run", "-A", program, ...args],
     cwd: ROOT,
     clearEnv: true,
     env: { ...inheritedEnv(), ...env },

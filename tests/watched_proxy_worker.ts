@@ -3,6 +3,7 @@
 import { loadConfigFromEnv } from "../src/cli/config.ts";
 import { machineOf } from "../src/cli/machine.ts";
 import { start } from "../src/cli/serve.ts";
+import { HURRIED } from "./hurried_pace.ts";
 import { adminOf } from "./proxy_under_test.ts";
 import type { Ask, Reply } from "./watched_proxy.ts";
 
@@ -12,7 +13,7 @@ self.onmessage = async ({ data }: MessageEvent<Readonly<Record<string, string>>>
     names: Object.keys(data),
     readFile: (path: string) => Deno.readTextFileSync(path),
   };
-  const running = await start(loadConfigFromEnv(source), { ...machineOf(source), writeLog: () => {} });
+  const running = await start(loadConfigFromEnv(source), { ...machineOf(source), batchPace: HURRIED, writeLog: () => {} });
   const admin = adminOf(`http://127.0.0.1:${running.adminAddress.port}`, running.adminToken());
   const token = await admin.token();
   let [longest, turnedAt, keptOffMs] = [0, performance.now(), keptOff()];

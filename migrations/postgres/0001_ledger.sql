@@ -154,3 +154,17 @@ CREATE TABLE tokens (
 );
 
 CREATE INDEX tokens_in_workspace ON tokens (workspace_id); -- the tokens of a workspace
+
+-- Files and message batches that were made through the proxy, and whose they are.
+CREATE TABLE owned (
+  id           TEXT COLLATE "C" NOT NULL PRIMARY KEY, -- the upstream's
+  kind         TEXT COLLATE "C" NOT NULL,             -- file, batch
+  workspace_id TEXT COLLATE "C" NOT NULL,
+  sandbox_id   TEXT COLLATE "C" NOT NULL,
+  created_at   BIGINT NOT NULL,                       -- of a batch: admission of the call that made it
+  call         TEXT,                                  -- of a batch: JSON of what its lines' rows have of that call
+  due_at       BIGINT,                                -- of a batch without outcome: when it is looked at next
+  outcome      TEXT COLLATE "C"                       -- of a batch: counted, gone; NULL: still to come
+);
+
+CREATE INDEX owned_due ON owned (due_at) WHERE due_at IS NOT NULL; -- the batches that are due

@@ -156,6 +156,20 @@ CREATE TABLE tokens (
 
 CREATE INDEX tokens_in_workspace ON tokens (workspace_id); -- the tokens of a workspace
 
+-- Files and message batches that were made through the proxy, and whose they are.
+CREATE TABLE owned (
+  id           TEXT    NOT NULL PRIMARY KEY, -- the upstream's
+  kind         TEXT    NOT NULL,             -- file, batch
+  workspace_id TEXT    NOT NULL,
+  sandbox_id   TEXT    NOT NULL,
+  created_at   INTEGER NOT NULL,             -- of a batch: admission of the call that made it
+  call         TEXT,                         -- of a batch: JSON of what its lines' rows have of that call
+  due_at       INTEGER,                      -- of a batch without outcome: when it is looked at next
+  outcome      TEXT                          -- of a batch: counted, gone; NULL: still to come
+) STRICT;
+
+CREATE INDEX owned_due ON owned (due_at) WHERE due_at IS NOT NULL; -- the batches that are due
+
 -- The write that finds out whether writing works again after a commit failed; empty otherwise.
 CREATE TABLE ledger_probe (
   padding BLOB NOT NULL
@@ -193,6 +207,11 @@ CREATE TABLE unshipped_refusals (
   fault        TEXT    NOT NULL,
   minute       INTEGER NOT NULL,
   UNIQUE (workspace_id, sandbox_id, minute, fault)
+) STRICT;
+
+CREATE TABLE unshipped_owned (
+  number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  id     TEXT    NOT NULL UNIQUE
 ) STRICT;
 
 -- Rows that the shared database refuses for their own sake: they are tried again now and then, and hold up no others.

@@ -5,6 +5,7 @@ import { type Delivery, proxyHandler } from "../http/proxy.ts";
 import { agentserverSandboxOf } from "../identity/agentserver.ts";
 import { localTokens } from "../identity/local_tokens.ts";
 import { sandboxOf } from "../identity/sandbox_of.ts";
+import { BatchAccounts } from "../journey/batch_accounts.ts";
 import { Refusals } from "../journey/refusals.ts";
 import { Traffic } from "../journey/traffic.ts";
 import type { World } from "../journey/world.ts";
@@ -66,7 +67,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     totalBytes: config.proxy.bodyBudgetBytes,
     perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
   });
-  const held: { storage: Storage | null } = { storage: null };
+  const held: { storage: Storage | null; batches: BatchAccounts | null } = { storage: null, batches: null };
   const metrics = newMetrics({
     gauges: {
       inFlight: () => traffic.inFlight,
@@ -79,6 +80,10 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       setAsideRows: () => held.storage?.shipping()?.setAside ?? 0,
       shippedRows: () => held.storage?.shipping()?.shipped ?? 0,
       shipErrors: () => held.storage?.shipping()?.errors ?? 0,
+      batchesWaiting: () => held.batches?.state.waiting ?? 0,
+      batchLines: () => held.batches?.state.lines ?? 0,
+      batchErrors: () => held.batches?.state.errors ?? 0,
+      batchesLost: () => held.batches?.state.lost ?? 0,
     },
     version: VERSION,
     elapsed,
@@ -102,29 +107,46 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   const repricer = new Repricer();
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
+  const upstream: World["upstream"] = {
+    baseUrl: config.upstream.baseUrl,
+    credential: () => secrets.credential,
+    idleMs: config.upstream.idleMs,
+    drainAfterLeftMs: DRAIN_AFTER_LEFT_MS,
+    userAgent: `llmproxy/${VERSION}`,
+  };
+  const priceOfCall: World["priceOf"] = (priced, at) => pricing.priceOf(priced, at);
+  const upstreamFetch = plainFetch(pooledFetch);
+  const batches = new BatchAccounts({
+    records: storage.batches,
+    provider: anthropic,
+    priceOf: priceOfCall,
+    fetch: upstreamFetch,
+    pace: machine.batchPace,
+    upstream,
+    observe,
+    now,
+    elapsed,
+  });
+  held.batches = batches;
   const world: World = {
     sandboxOf: sandboxOf({
       local: tokens.sandboxOf,
       agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: pooledFetch, now, observe }),
     }),
     provider: anthropic,
-    priceOf: (priced, at) => pricing.priceOf(priced, at),
+    priceOf: priceOfCall,
     ledger,
+    owners: storage.owners,
+    batches,
     observe,
     refusals: new Refusals(),
     traffic,
-    fetch: plainFetch(pooledFetch),
+    fetch: upstreamFetch,
     now,
     elapsed,
     newId,
     instanceId,
-    upstream: {
-      baseUrl: config.upstream.baseUrl,
-      credential: () => secrets.credential,
-      idleMs: config.upstream.idleMs,
-      drainAfterLeftMs: DRAIN_AFTER_LEFT_MS,
-      userAgent: `llmproxy/${VERSION}`,
-    },
+    upstream,
     budget,
     limits: { bodyDeadlineMs: config.proxy.bodyMs },
     traceHeader: config.proxy.traceHeader.toLowerCase(),
@@ -148,6 +170,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   });
   const flushing = setInterval(() => world.refusals.flush(ledger), FLUSH_REFUSALS_MS);
   Deno.unrefTimer(flushing);
+  void batches.run();
   return {
     world,
     proxy: proxyHandler({ world, allowedPaths: config.proxy.allowPaths, readiness }),
@@ -166,6 +189,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     end: async () => {
       clearInterval(flushing);
       await repricer.end();
+      await batches.end();
       await world.refusals.flush(ledger);
       await storage.end();
       metrics.end();

@@ -1,4 +1,5 @@
 import { monotonicFactory } from "ulid";
+import { BATCH_PACE } from "../journey/batch_accounts.ts";
 import { readPrices, readSecrets } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
 import type { ConfigSource } from "./environment.ts";
@@ -15,6 +16,7 @@ export function machineOf(source: ConfigSource): Machine {
     writeLog: (line) => writeWhole(Deno.stdout, stdout.encode(line)),
     rereadSecrets: () => orProblems(() => readSecrets(source)),
     rereadPrices: () => orProblems(() => readPrices(source)),
+    batchPace: BATCH_PACE,
   };
 }
 

@@ -1,5 +1,6 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Tokens } from "../domain/tokens.ts";
+import type { BatchPace } from "../journey/batch_accounts.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import type { Config, Secrets } from "./config.ts";
 import type { StorageConfig } from "./storage_config.ts";
@@ -48,6 +49,7 @@ export interface Machine {
   readonly rereadSecrets: () => Secrets | ConfigProblems;
   /** The prices again, or what is wrong with them. */
   readonly rereadPrices: () => PriceList | ConfigProblems;
+  readonly batchPace: BatchPace;
 }
 
 export interface MigratedDatabase {

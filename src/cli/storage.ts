@@ -1,9 +1,11 @@
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
+import type { OwnedRecords, Owners } from "../domain/owned.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
+import { ownersNearby } from "../stores/owners_nearby.ts";
 import { connectPostgres } from "../stores/postgres/connect.ts";
 import { type Shipping, startShipping } from "../stores/shipping/link.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
@@ -20,6 +22,9 @@ export interface Storage {
   readonly ledger: Ledger;
   readonly store: Store;
   readonly tokens: Tokens;
+  readonly owners: Owners;
+  /** Where batches are kept and their lines recorded. */
+  readonly batches: OwnedRecords & Pick<Store, "recordUsage">;
   readonly readiness: () => Readiness;
   /** How shipping goes; null where there is no shared database. */
   readonly shipping: () => ShippingState | null;
@@ -93,6 +98,8 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     ledger,
     store,
     tokens,
+    owners: ownersNearby({ ledger, local: embedded.owned, shared: null }),
+    batches: store,
     readiness: () => readinessOf(ledger.trouble(), null),
     shipping: () => null,
     reship: null,
@@ -128,6 +135,8 @@ async function sharedStorage(
     ledger,
     store,
     tokens: tokensNearby({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
+    owners: ownersNearby({ ledger, local: embedded.owned, shared: store }),
+    batches: store,
     readiness: () => readinessOf(ledger.trouble(), shippingTrouble(shipping, now())),
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),

@@ -14,9 +14,12 @@ export const FAULTS = {
   sandbox_inactive: { status: 403, type: "permission_error", retryAfterSeconds: "never" },
   authority_unavailable: { status: 503, type: "api_error", retryAfterSeconds: 5 },
   path_not_allowed: { status: 403, type: "permission_error", retryAfterSeconds: "never" },
+  /** A file or batch of another workspace, or one that nobody has. */
+  not_owned: { status: 404, type: "not_found_error", retryAfterSeconds: "never" },
   path_unknown: { status: 404, type: "not_found_error", retryAfterSeconds: "never" },
   body_too_large: { status: 413, type: "request_too_large", retryAfterSeconds: "never" },
   body_timeout: { status: 408, type: "timeout_error", retryAfterSeconds: 1 },
+  body_opaque: { status: 415, type: "invalid_request_error", retryAfterSeconds: "never" },
   body_cut: { status: 400, type: "invalid_request_error", retryAfterSeconds: "never" },
   overloaded: { status: 503, type: "api_error", retryAfterSeconds: 1 },
   draining: { status: 503, type: "api_error", retryAfterSeconds: 5 },

@@ -1,4 +1,5 @@
 import type { RefusalCount } from "./ledger.ts";
+import type { Owned } from "./owned.ts";
 import type { Trace } from "./trace.ts";
 import type { UsageRow } from "./usage.ts";
 
@@ -7,6 +8,7 @@ export interface Shipment {
   readonly rows: readonly UsageRow[];
   readonly traces: readonly Trace[];
   readonly refusals: readonly RefusalCount[];
+  readonly owned: readonly Owned[];
   readonly upTo: ShipmentMarks;
 }
 
@@ -15,6 +17,7 @@ export interface ShipmentMarks {
   readonly rows: number;
   readonly traces: number;
   readonly refusals: number;
+  readonly owned: number;
 }
 
 /** How far the shared database is behind. */
@@ -34,7 +37,7 @@ export interface Backlog {
 export interface Journal {
   /** Tells this journal's counters from those of others; lives and dies with its file. */
   readonly id: string;
-  /** The oldest of what is to be shipped: at most `most` rows, and as many traces and counters. */
+  /** The oldest of what is to be shipped: at most `most` rows, and as many traces, counters and owned things. */
   readonly unshipped: (most: number) => Shipment;
   /** The shipment has arrived; rows of it that are `setAside` have not. */
   readonly shipped: (shipment: Shipment, setAside: readonly SetAside[]) => void;

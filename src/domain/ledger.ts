@@ -1,5 +1,6 @@
 import type { FaultCode } from "./fault.ts";
 import type { Trace } from "./trace.ts";
+import type { Owned } from "./owned.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
 /** How often a fault was answered to a sandbox in one minute. An unknown caller has empty ids. */
@@ -33,6 +34,8 @@ export interface Ledger {
   readonly close: (call: OpenCall, closing: Closing) => Promise<void>;
   /** Makes the trace known, or moves its activity on, for a call that has no row. Rejects like `open`. */
   readonly join: (trace: Trace) => Promise<void>;
+  /** Keeps who owns what was made; what has an owner keeps that one. Rejects like `open`. */
+  readonly claim: (owned: readonly Owned[]) => Promise<void>;
   /** Adds refusals to their counters. Rejects like `open`. */
   readonly countRefusals: (counts: readonly RefusalCount[]) => Promise<void>;
   /** Closes the rows that other runs than `instanceId` left open, as `unknown`; resolves to how many. */

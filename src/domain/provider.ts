@@ -1,5 +1,22 @@
 import type { Reading } from "./reading.ts";
 
+/** Where the accounting of a message batch stands at the upstream. */
+export interface BatchStatus {
+  readonly hasEnded: boolean;
+  /** Its results can be fetched. */
+  readonly hasResults: boolean;
+  /** How many lines they have; null where it does not say. */
+  readonly lines: number | null;
+}
+
+/** One line of a batch's results. */
+export interface BatchLine {
+  readonly customId: string;
+  readonly hasSucceeded: boolean;
+  /** Of one that has not succeeded, `errorType` says why. */
+  readonly reading: Reading;
+}
+
 /** One event of a streamed answer: its `event:` name (may be empty) and its `data:` text. */
 export interface Part {
   readonly event: string;
@@ -27,6 +44,16 @@ export interface Provider {
   readonly parseNonStreamingResponse: (body: string) => Reading;
   /** The top-level keys of a JSON answer that `parseNonStreamingResponse` reads; the others need not be handed to it. */
   readonly answerKeys: readonly string[];
+  /** The ids of files that the upstream's own tools have made, in content blocks of an answer. */
+  readonly filesMadeIn: (content: unknown) => readonly string[];
+  readonly batches: {
+    /** Path of that batch; its results are below it at `/results`. */
+    readonly pathOf: (id: string) => string;
+    /** Null where the text says nothing of a batch. */
+    readonly parseStatus: (body: string) => BatchStatus | null;
+    /** Null where the line is none. */
+    readonly parseLine: (line: string) => BatchLine | null;
+  };
   /** Folds one event into the reading. */
   readonly parseStreamEvent: (reading: Reading, part: Part) => Reading;
   /** The reading with its output estimated from the text that passed, where the upstream did not name it. */

@@ -35,6 +35,9 @@ export interface OpenCall {
   readonly client: string | null;
   readonly tokenId: string | null;
   readonly credentialId: string | null;
+  /** The message batch that a line belongs to, and the client's own id of that line; null for a message. */
+  readonly batchId: string | null;
+  readonly customId: string | null;
 }
 
 /** How a call ended and what it used. */

@@ -1,8 +1,10 @@
 import { Hono } from "hono";
 import { Fault } from "../domain/fault.ts";
+import type { OwnedKind } from "../domain/owned.ts";
 import { generateRequestId } from "../domain/ids.ts";
 import { journey } from "../journey/journey.ts";
-import { assertAllowed, pass, type Passage } from "../journey/pass.ts";
+import { closed } from "../journey/ownership.ts";
+import { assertAllowed, pass, type Passage, type PassOptions } from "../journey/pass.ts";
 import { assertPlainMethod, plainTarget, rawPath, unknownPath } from "../journey/target.ts";
 import type { Arrival, World } from "../journey/world.ts";
 import { mountHealth, type Readiness } from "./health.ts";
@@ -11,11 +13,11 @@ import { refusalResponse } from "./refusal.ts";
 const MB = 1024 * 1024;
 
 /** The API's own limits; what is not named here may be as large as a message. */
-const COUNT_TOKENS: Passage = { name: "count_tokens", maxBodyBytes: 32 * MB, joinsTrace: true };
-const MODELS: Passage = { name: "models", maxBodyBytes: 32 * MB, joinsTrace: false };
-const BATCHES: Passage = { name: "batches", maxBodyBytes: 256 * MB, joinsTrace: false };
-const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: false };
-const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false };
+const COUNT_TOKENS: Passage = { name: "count_tokens", maxBodyBytes: 32 * MB, joinsTrace: true, namesFiles: true };
+const MODELS: Passage = { name: "models", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: false };
+const BATCHES: Passage = { name: "batches", maxBodyBytes: 256 * MB, joinsTrace: false, namesFiles: true };
+const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: false, namesFiles: false };
+const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: true };
 
 /** On every answer that the proxy makes or passes. */
 const REQUEST_ID_HEADER = "x-llmproxy-request-id";
@@ -78,22 +80,34 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
     }
   }
 
-  const passing = (passage: Passage, isOpen: boolean) => (context: { req: { raw: Request }; env: Call }) =>
-    answer(context, (arrival) => {
-      if (!isOpen) assertAllowed(rawPath(arrival.request), deps.allowedPaths);
-      return pass(arrival, { passage, over: context.env.completed, world });
+  const passing =
+    (passage: Passage, special: Partial<Pick<PassOptions, "about" | "makes">> & { readonly isOpen?: boolean } = {}) =>
+    (context: { req: { raw: Request }; env: Call }) =>
+      answer(context, (arrival) => {
+        if (special.isOpen === false) assertAllowed(rawPath(arrival.request), deps.allowedPaths);
+        return pass(arrival, { about: null, makes: null, ...special, passage, over: context.env.completed, world });
+      });
+
+  /** What is made here, and then open to its owner alone; `LLMPROXY_ALLOW_PATHS` opens no more of it. */
+  function mountOwned(path: string, passage: Passage, { kind }: { readonly kind: OwnedKind }): void {
+    app.post(path, passing(passage, { makes: kind }));
+    app.all(path, (context) => answer(context, (arrival) => closed(arrival, world)));
+    app.all(`${path}/:id/*`, (context) => {
+      const id = rawPath(context.req.raw).slice(path.length + 1).split("/")[0]!;
+      return passing(passage, { about: { kind, id } })(context);
     });
+  }
 
   mountHealth(app, deps.readiness);
   // Hono routes HEAD as GET; the request's own method is what tells them apart.
   app.get("/", (context) => context.req.raw.method === "HEAD" ? context.body(null, 200) : context.notFound());
   app.get("/api/hello", (context) => context.json({ status: "ok" }));
   app.post("/v1/messages", (context) => answer(context, (arrival) => journey(arrival, world)));
-  app.post("/v1/messages/count_tokens", passing(COUNT_TOKENS, true));
-  app.on("GET", ["/v1/models", "/v1/models/:id"], passing(MODELS, true));
-  app.all("/v1/messages/batches/*", passing(BATCHES, false));
-  app.all("/v1/files/*", passing(FILES, false));
-  app.all("/v1/*", passing(OTHER, false));
+  app.post("/v1/messages/count_tokens", passing(COUNT_TOKENS));
+  app.on("GET", ["/v1/models", "/v1/models/:id"], passing(MODELS));
+  mountOwned("/v1/messages/batches", BATCHES, { kind: "batch" });
+  mountOwned("/v1/files", FILES, { kind: "file" });
+  app.all("/v1/*", passing(OTHER, { isOpen: false }));
   app.onError((cause, context) => {
     const fault = new Fault("internal_error", "The proxy failed on this call.", { cause });
     world.observe.refused(context.env.requestId, fault, null);

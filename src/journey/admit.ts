@@ -28,22 +28,44 @@ export async function admit(
     readonly world: World;
   },
 ): Promise<Admitted> {
-  const { sandbox, asked, trace, world } = options;
-  const headers = headersToKeep(arrival.request.headers);
+  const { asked, trace, world } = options;
   const call: OpenCall = {
+    ...calledBy(arrival, options),
+    kind: "message",
+    requestedModel: cutClientString(asked.requestedModel),
+    streaming: asked.isStreamed,
+    maxTokens: asked.maxTokens,
+    requestBytes: asked.body.length,
+    messagesHash: asked.messagesHash,
+  };
+  return { call, isRecorded: await world.ledger.open(call, trace) === "opened" };
+}
+
+/** What a row has of who called and when; the rest is for a caller that has read the body, or makes the rows of a batch's lines. */
+export function calledBy(
+  arrival: Arrival,
+  { sandbox, trace, credential, world }: {
+    readonly sandbox: Sandbox;
+    readonly trace: Trace;
+    readonly credential: Credential;
+    readonly world: World;
+  },
+): OpenCall {
+  const headers = headersToKeep(arrival.request.headers);
+  return {
     id: arrival.requestId,
     instanceId: world.instanceId,
     workspaceId: sandbox.workspaceId,
     sandboxId: sandbox.sandboxId,
     traceId: trace.id,
-    kind: "message",
+    kind: "batch_line",
     provider: world.provider.name,
-    requestedModel: cutClientString(asked.requestedModel),
-    streaming: asked.isStreamed,
+    requestedModel: "",
+    streaming: false,
     createdAt: trace.updatedAt,
-    maxTokens: asked.maxTokens,
-    requestBytes: asked.body.length,
-    messagesHash: asked.messagesHash,
+    maxTokens: null,
+    requestBytes: 0,
+    messagesHash: null,
     agentId: named(headers, "x-claude-code-agent-id"),
     parentAgentId: named(headers, "x-claude-code-parent-agent-id"),
     agentType: named(headers, "x-claude-code-agent-type"),
@@ -51,9 +73,10 @@ export async function admit(
     promptId: named(headers, "x-claude-code-prompt-id"),
     client: clientOf(headers.get("user-agent")),
     tokenId: sandbox.tokenId,
-    credentialId: options.credential.id,
+    credentialId: credential.id,
+    batchId: null,
+    customId: null,
   };
-  return { call, isRecorded: await world.ledger.open(call, trace) === "opened" };
 }
 
 /** The client's name, by the product that its user agent begins with: a new client is one row. */

@@ -2,6 +2,7 @@ import { admit } from "./admit.ts";
 import { authenticate } from "./authenticate.ts";
 import { forward } from "./forward.ts";
 import { meter } from "./meter.ts";
+import { assertOwnFiles } from "./ownership.ts";
 import { read } from "./read.ts";
 import { Recorder } from "./record.ts";
 import { traceOf } from "./trace.ts";
@@ -15,6 +16,7 @@ export async function journey(arrival: Arrival, world: World): Promise<Response>
   const sandbox = await authenticate(arrival, world);
   const asked = await read(arrival, sandbox, world);
   try {
+    await assertOwnFiles(asked.fileIds, { sandbox, world });
     const trace = traceOf(arrival.request.headers, { userId: asked.userId, sandbox, world });
     const credential = world.upstream.credential();
     const admitted = await admit(arrival, { sandbox, asked, trace, credential, world });

@@ -9,6 +9,11 @@ import type { Recorder } from "./record.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
 import type { World } from "./world.ts";
 
+/** What the scanner of a JSON answer looks for besides the provider's keys. */
+const CONTENT_KEY = "content";
+/** What an event with the result of a server tool has in it. */
+const TOOL_RESULT = "execution_tool_result";
+
 /** The most of one event, or of one wanted key of a JSON answer, that is looked at. The bytes pass all the same. */
 const MAX_EVENT_BYTES = 32 * 1024 * 1024;
 const MAX_VALUE_BYTES = 4 * 1024 * 1024;
@@ -48,6 +53,8 @@ interface AnswerReader {
   /** Nobody asks any more, wherever the answer is: what is held for it is freed. */
   readonly close: () => void;
   readonly reading: () => Reading;
+  /** Files that the upstream's tools made: they are the caller's. */
+  readonly filesMade: () => readonly string[];
   /** How the answer ended, as soon as that is known; null before. */
   readonly ending: () => Ending | null;
   /** How it ended where the bytes end now without another word. */
@@ -64,7 +71,9 @@ function watchOf(
   const endAs = (ending: Ending) => {
     // Of a JSON body, and of the last bytes of a compressed one, the content is known only now.
     if (reader.reading().hasContent) recorder.contentCame();
-    return recorder.end(exchange.hasLeft() && ending === "completed" ? "client_left" : ending, reader.reading());
+    const ended = recorder.end(exchange.hasLeft() && ending === "completed" ? "client_left" : ending, reader.reading());
+    const files = reader.filesMade();
+    return files.length === 0 ? ended : Promise.all([ended, recorder.claimFiles(files)]).then(() => {});
   };
   const looked = () => {
     if (reader.reading().hasContent) recorder.contentCame();
@@ -139,9 +148,13 @@ function readerOf(answer: Response, options: { readonly recorder: Recorder; read
 
 function eventReader(answer: Response, world: World): AnswerReader {
   let reading = EMPTY_READING;
+  const filesMade: string[] = [];
   const sse = new SseReader({
     maxEventBytes: MAX_EVENT_BYTES,
-    onEvent: (event) => reading = world.provider.parseStreamEvent(reading, event),
+    onEvent: (event) => {
+      reading = world.provider.parseStreamEvent(reading, event);
+      if (event.data.includes(TOOL_RESULT)) filesMade.push(...world.provider.filesMadeIn(blockIn(event.data)));
+    },
   });
   const ending = (): Ending | null => {
     if (reading.isWhole) return finished(answer);
@@ -152,6 +165,7 @@ function eventReader(answer: Response, world: World): AnswerReader {
     end: () => Promise.resolve(sse.end()),
     close: () => {},
     reading: () => reading,
+    filesMade: () => filesMade,
     ending,
     endingAtEnd: () => answer.ok && !sse.isBlind ? "upstream_broke" : finished(answer),
     holdsLast: false,
@@ -160,22 +174,34 @@ function eventReader(answer: Response, world: World): AnswerReader {
 
 function bodyReader(answer: Response, options: { readonly world: World; readonly isJson: boolean }): AnswerReader {
   const { provider } = options.world;
-  const scanner = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
+  const scanner = new TopLevelScanner([...provider.answerKeys, CONTENT_KEY], { maxValueBytes: MAX_VALUE_BYTES });
   let reading = EMPTY_READING;
+  let filesMade: readonly string[] = [];
   return {
     push: (chunk) => scanner.push(chunk),
     end: () => {
       const { isValid, found } = scanner.end();
-      const kept = Object.fromEntries([...found].map(([key, { value }]) => [key, value]));
+      filesMade = provider.filesMadeIn(found.get(CONTENT_KEY)?.value);
+      const kept = Object.fromEntries(provider.answerKeys.map((key) => [key, found.get(key)?.value]));
       if (isValid) reading = provider.parseNonStreamingResponse(JSON.stringify(kept));
       return Promise.resolve();
     },
     close: () => {},
     reading: () => reading,
+    filesMade: () => filesMade,
     ending: () => null,
     endingAtEnd: () => answer.ok && options.isJson && !reading.isWhole ? "upstream_broke" : finished(answer),
     holdsLast: true,
   };
+}
+
+/** The content block that an event begins, where it does. */
+function blockIn(data: string): unknown {
+  try {
+    return (JSON.parse(data) as { readonly content_block?: unknown } | null)?.content_block;
+  } catch {
+    return null;
+  }
 }
 
 function finished(answer: Response): Ending {

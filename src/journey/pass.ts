@@ -1,9 +1,14 @@
 import { Fault } from "../domain/fault.ts";
+import type { OwnedKind } from "../domain/owned.ts";
+import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
 import { Silence } from "../wire/silence.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { authenticate } from "./authenticate.ts";
+import { claimed, Creation } from "./creation.ts";
 import { failureOf, refusedCredential, returned, send } from "./forward.ts";
+import { NamedFiles } from "./named_files.ts";
+import { assertOwner, assertOwnFiles } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
 import { traceClueOf, traceOf } from "./trace.ts";
 import { CLIENT_LEFT, SILENT } from "./traffic.ts";
@@ -16,51 +21,115 @@ export interface Passage {
   readonly maxBodyBytes: number;
   /** The call belongs to its session, though it has no row. */
   readonly joinsTrace: boolean;
+  /** The body may name files, which then have to be the caller's. */
+  readonly namesFiles: boolean;
 }
 
-/**
- * A call without a row: authenticated, then passed on with streaming bodies in both directions.
- * `over` settles when the answer's last byte has been delivered or the client has gone.
- */
-export async function pass(
-  arrival: Arrival,
-  options: { readonly passage: Passage; readonly over: Promise<unknown>; readonly world: World },
-): Promise<Response> {
-  const { passage, world } = options;
+export interface PassOptions {
+  readonly passage: Passage;
+  /** What the call is about: it passes only for its owner. */
+  readonly about: { readonly kind: OwnedKind; readonly id: string } | null;
+  /** What a good answer has made, which then is the caller's. */
+  readonly makes: OwnedKind | null;
+  /** Settles when the answer's last byte has been delivered or the client has gone. */
+  readonly over: Promise<unknown>;
+  readonly world: World;
+}
+
+/** A call without a row: authenticated, then passed on with streaming bodies in both directions. */
+export async function pass(arrival: Arrival, options: PassOptions): Promise<Response> {
+  const { passage, about, makes, world } = options;
   const { request } = arrival;
   const sandbox = await authenticate(arrival, world);
   if (passage.joinsTrace && traceClueOf(request.headers, { userId: null, world }) !== null) {
     world.ledger.join(traceOf(request.headers, { userId: null, sandbox, world }))
       .catch((cause) => world.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
+  if (about !== null) await assertOwner(about, { sandbox, world });
   if ((declaredLength(request.headers) ?? 0) > passage.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
+  if (about?.kind === "batch" && request.method === "DELETE") await world.batches.accountFor(about.id);
 
-  const controller = world.traffic.controllerUntil(options.over, arrival.requestId);
+  if (makes !== null) assertRecordable(world);
+  const credential = world.upstream.credential();
+  const creation = makes === null ? null : new Creation(arrival, { kind: makes, sandbox, credential, world });
+  const over = creation?.over ?? options.over;
+  const controller = world.traffic.controllerUntil(over, arrival.requestId);
   const silence = new Silence({
     ms: world.upstream.idleMs,
     elapsed: world.elapsed,
     onSilence: () => controller.abort(SILENT),
   });
-  const over = () => silence.end();
-  options.over.then(over, over);
+  const ended = () => silence.end();
+  over.then(ended, ended);
   silence.listen();
-  request.signal.addEventListener("abort", () => controller.abort(CLIENT_LEFT));
-  let problem: BodyError | null = null;
-  const asked = request.body === null ? null : limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
+  request.signal.addEventListener("abort", () => creation === null ? controller.abort(CLIENT_LEFT) : creation.leave(controller));
+  const problem: { fault: unknown } = { fault: null };
+  const body = bodyOf(arrival, { passage, sandbox, world, silence, onProblem: (fault) => problem.fault ??= fault });
+  try {
+    const answer = await send(arrival, { body, credential, signal: controller.signal, world }).catch((error) => {
+      throw problem.fault ?? failureOf(controller.signal, error).fault;
+    });
+    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
+    world.observe.passed(arrival.requestId, passage.name, answer.status);
+    silence.heard();
+    const init = returned(answer, credential);
+    if (creation !== null) return claimed(answer, init, { creation, silence });
+    const passing = answer.body === null ? null : tap(answer.body, UNWATCHED, { holdsLast: false, isSized: false, silence });
+    return new Response(passing, init);
+  } catch (error) {
+    creation?.end();
+    throw error;
+  }
+}
+
+/** What nobody could claim must not be made. Throws `Fault` `ledger_unavailable`. */
+function assertRecordable({ ledger }: World): void {
+  const trouble = ledger.trouble();
+  if (trouble === null) return;
+  throw new Fault("ledger_unavailable", "Nothing can be recorded at the moment, so nothing is made", { cause: trouble });
+}
+
+/** The request's body as it goes on: within its limit, and not to its end where it names what is not the caller's. */
+function bodyOf(
+  { request }: Arrival,
+  { passage, sandbox, world, silence, onProblem }: {
+    readonly passage: Passage;
+    readonly sandbox: Sandbox;
+    readonly world: World;
+    readonly silence: Silence;
+    readonly onProblem: (fault: unknown) => void;
+  },
+): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+  if (request.body === null) return null;
+  const limited = limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
     maxBytes: passage.maxBodyBytes,
     deadlineMs: world.limits.bodyDeadlineMs,
-    onProblem: (error) => problem = error,
+    onProblem: (error) => onProblem(bodyFault(error)),
     silence,
   });
-  const credential = world.upstream.credential();
-  const answer = await send(arrival, { body: asked, credential, signal: controller.signal, world }).catch((error) => {
-    throw problem !== null ? bodyFault(problem) : failureOf(controller.signal, error).fault;
-  });
-  if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
-  world.observe.passed(arrival.requestId, passage.name, answer.status);
-  silence.heard();
-  const body = answer.body === null ? null : tap(answer.body, UNWATCHED, { holdsLast: false, isSized: false, silence });
-  return new Response(body, returned(answer, credential));
+  if (!passage.namesFiles) return limited;
+  const files = new NamedFiles(request.headers.get("content-encoding") ?? "", { maxDecodedBytes: passage.maxBodyBytes });
+  const reader = limited.getReader();
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      try {
+        const { value, done } = await reader.read();
+        await assertOwnFiles(await (done ? files.end() : files.push(value)), { sandbox, world });
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        // The upstream has seen no end, and a body without one is no request.
+        onProblem(error);
+        files.close();
+        reader.cancel(error).catch(() => {});
+        throw error;
+      }
+    },
+    cancel(reason) {
+      files.close();
+      return reader.cancel(reason);
+    },
+  }, { highWaterMark: 0 });
 }
 
 const UNWATCHED: Watch = {

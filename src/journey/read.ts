@@ -5,6 +5,8 @@ import { decoderOf } from "../wire/decode.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
 import { tokenOf } from "./authenticate.ts";
 import { unlessToken } from "./discretion.ts";
+import { assertSeen, fileIdScanner, isEncoded } from "./named_files.ts";
+import { MAX_NAMED } from "./ownership.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** The API's own limit for messages and count_tokens, bytes. */
@@ -25,6 +27,8 @@ export interface Asked {
   readonly userId: string | null;
   /** SHA-256 of the bytes of `messages`, hex; null where there are none or the body is compressed. */
   readonly messagesHash: string | null;
+  /** What the body names as files, the same ones once. */
+  readonly fileIds: readonly string[];
 }
 
 /** Reads the request's body within its limits and finds the few keys that are needed. A body that is not JSON is no fault of ours to tell. */
@@ -32,10 +36,20 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
   const { request } = arrival;
   const scanner = new TopLevelScanner(WANTED, { maxValueBytes: MAX_VALUE_BYTES });
   const encoding = request.headers.get("content-encoding") ?? "";
-  const decoder = decoderOf(encoding, { maxBytes: MAX_MESSAGE_BYTES, onChunk: (chunk) => scanner.push(chunk) });
+  const fileIds = fileIdScanner();
+  const named = new Set<string>();
+  const decoder = decoderOf(encoding, {
+    maxBytes: MAX_MESSAGE_BYTES,
+    onChunk: (chunk) => {
+      scanner.push(chunk);
+      fileIds.push(chunk);
+      for (const id of fileIds.take()) if (named.size <= MAX_NAMED) named.add(id);
+    },
+  });
   const startedAt = world.elapsed();
+  let body: HeldBody | null = null;
   try {
-    const body = await readBody(request.body, {
+    body = await readBody(request.body, {
       declared: declaredLength(request.headers),
       maxBytes: MAX_MESSAGE_BYTES,
       deadlineMs: world.limits.bodyDeadlineMs,
@@ -46,10 +60,18 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
     const arrivalMs = world.elapsed() - startedAt;
     await decoder?.end();
     const scan = scanner.end();
-    const messages = encoding === "" || encoding === "identity" ? scan.found.get("messages") : undefined;
+    const isCoded = isEncoded(encoding);
+    assertSeen({
+      isEncoded: isCoded,
+      isBlind: decoder?.isBlind ?? true,
+      isValid: scan.isValid,
+      isHidden: fileIds.isHidden,
+    });
+    const messages = !isCoded ? scan.found.get("messages") : undefined;
     const messagesHash = messages === undefined ? null : await hashRange(body, messages);
-    return { body, arrivalMs, messagesHash, ...keysOf(scan, tokenOf(request.headers)) };
+    return { body, arrivalMs, messagesHash, fileIds: [...named], ...keysOf(scan, tokenOf(request.headers)) };
   } catch (error) {
+    body?.release();
     decoder?.close();
     throw bodyFault(error);
   }

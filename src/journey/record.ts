@@ -1,4 +1,5 @@
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
+import { OWNED_ID } from "../domain/owned.ts";
 import type { Closing, Ending, OpenCall, Trust } from "../domain/usage.ts";
 import type { Provider } from "../domain/provider.ts";
 import type { Admitted } from "./admit.ts";
@@ -59,6 +60,16 @@ export class Recorder {
     return this.#committed;
   }
 
+  /** Commits that the files are the caller's. Rejects like `end`. */
+  claimFiles(ids: readonly string[]): Promise<void> {
+    const { workspaceId, sandboxId } = this.#call;
+    const { owners, now } = this.#world;
+    const kept = ids.filter((id) => OWNED_ID.test(id));
+    return owners.claim(
+      kept.map((id) => ({ id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: null, dueAt: null })),
+    );
+  }
+
   async #commit(ending: Ending, reading: Reading): Promise<void> {
     const { world, call } = { world: this.#world, call: this.#call };
     const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
@@ -73,7 +84,7 @@ export class Recorder {
       duration: this.#sinceOpened(),
       ttft: this.#ttft,
       reading: kept,
-      ...this.#costOf(kept, trust),
+      ...closingCost(kept, { trust, call, world }),
     };
     const asked = world.elapsed();
     try {
@@ -89,23 +100,29 @@ export class Recorder {
     return this.#hidesModel ? { ...reading, servedModel: null, iterations: [] } : reading;
   }
 
-  /** What nothing is known of has no cost; it is not free. */
-  #costOf(reading: Reading, trust: Trust): Pick<Closing, "cost" | "priceVersion"> {
-    const { call, world } = { call: this.#call, world: this.#world };
-    if (trust === "unknown") return { cost: null, priceVersion: null };
-    const cost = world.priceOf({ ...reading, kind: call.kind }, call.createdAt);
-    if (cost.isPriced) return { cost: cost.nanoDollars, priceVersion: cost.version };
-    world.observe.unpriced(call.id, cost);
-    return { cost: null, priceVersion: null };
-  }
-
   #sinceOpened(): number {
     return Math.round(this.#world.elapsed() - this.#openedAt);
   }
 }
 
+/** What nothing is known of has no cost; it is not free. */
+export function closingCost(
+  reading: Reading,
+  { trust, call, world }: {
+    readonly trust: Trust;
+    readonly call: OpenCall;
+    readonly world: Pick<World, "priceOf" | "observe">;
+  },
+): Pick<Closing, "cost" | "priceVersion"> {
+  if (trust === "unknown") return { cost: null, priceVersion: null };
+  const cost = world.priceOf({ ...reading, kind: call.kind }, call.createdAt);
+  if (cost.isPriced) return { cost: cost.nanoDollars, priceVersion: cost.version };
+  world.observe.unpriced(call.id, cost);
+  return { cost: null, priceVersion: null };
+}
+
 /** Exact where the upstream named input and final output, estimated where at least the input, else unknown. */
-function trustOf(reading: Reading): Trust {
+export function trustOf(reading: Reading): Trust {
   if (!reading.hasInput) return "unknown";
   return reading.hasFinalOutput ? "exact" : "estimated";
 }

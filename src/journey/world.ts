@@ -1,6 +1,7 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
+import type { Owners } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
 import type { Credential, Provider } from "../domain/provider.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
@@ -16,6 +17,8 @@ export interface World {
   /** Asked at each call's end, because prices can be read anew. */
   readonly priceOf: PriceOf;
   readonly ledger: Ledger;
+  readonly owners: Owners;
+  readonly batches: Batches;
   readonly observe: Observe;
   readonly refusals: Refusals;
   readonly traffic: Traffic;
@@ -33,6 +36,16 @@ export interface World {
   readonly limits: Limits;
   /** The header in which a client may name its trace, lower case. */
   readonly traceHeader: string;
+}
+
+export interface Batches {
+  /** How long after its admission a batch is looked at first, milliseconds. */
+  readonly firstLookMs: number;
+  /**
+   * Resolves when all that can be known of the batch's usage is recorded, as far as it has ended. Rejects with `Fault`
+   * `ledger_unavailable` where that takes too long or fails: what is deleted before cannot be known any more.
+   */
+  readonly accountFor: (id: string) => Promise<void>;
 }
 
 export interface Upstream {

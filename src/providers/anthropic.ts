@@ -1,5 +1,6 @@
 import type { Part, Provider } from "../domain/provider.ts";
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
+import { filesMadeIn, parseLine, parseStatus, pathOf } from "./anthropic_batches.ts";
 import { countOf, foldUsage, isRecord, textOf } from "./anthropic_usage.ts";
 
 /** The Messages API (https://docs.anthropic.com/en/api/messages), streamed and not. */
@@ -8,6 +9,8 @@ export const anthropic: Provider = {
   parseNonStreamingResponse,
   answerKeys: ["type", "id", "model", "stop_reason", "usage", "error"],
   parseStreamEvent,
+  filesMadeIn,
+  batches: { pathOf, parseStatus, parseLine: (line) => parseLine(line, (message) => foldWholeMessage(WHOLE, message)) },
   estimate,
   credentialHeaders: ["x-api-key", "authorization"],
   defaultHeaders: [["anthropic-version", "2023-06-01"]],
@@ -21,9 +24,10 @@ export const anthropic: Provider = {
 export function parseNonStreamingResponse(body: string): Reading {
   const answer = parsed(body);
   if (answer === null) return EMPTY_READING;
-  const whole = { ...EMPTY_READING, isWhole: true };
-  return answer.type === "error" || isRecord(answer.error) ? foldError(whole, answer) : foldWholeMessage(whole, answer);
+  return answer.type === "error" || isRecord(answer.error) ? foldError(WHOLE, answer) : foldWholeMessage(WHOLE, answer);
 }
+
+const WHOLE: Reading = { ...EMPTY_READING, isWhole: true };
 
 /**
  * Folds one event of a stream. The data's `type` says what the event is, as in Anthropic's SDKs; the `event:` name only

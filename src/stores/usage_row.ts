@@ -29,6 +29,8 @@ export function usageRowOf(row: Row): UsageRow {
       client: textOrNull(row, "client"),
       tokenId: textOrNull(row, "token_id"),
       credentialId: textOrNull(row, "credential_id"),
+      batchId: textOrNull(row, "batch_id"),
+      customId: textOrNull(row, "custom_id"),
     },
     closing: {
       ending: text(row, "ending") as Ending,

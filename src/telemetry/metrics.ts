@@ -20,6 +20,11 @@ export interface Gauges {
   readonly setAsideRows: () => number;
   readonly shippedRows: () => number;
   readonly shipErrors: () => number;
+  /** Of the accounting of message batches. */
+  readonly batchesWaiting: () => number;
+  readonly batchLines: () => number;
+  readonly batchErrors: () => number;
+  readonly batchesLost: () => number;
 }
 
 export interface MetricsOptions {
@@ -177,6 +182,7 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
       gauges.oldestUnshippedSeconds,
     ],
     ["set_aside_rows", "Rows that the shared database refuses for their own sake.", gauges.setAsideRows],
+    ["batches_waiting", "Message batches whose lines are still to be recorded, of all replicas.", gauges.batchesWaiting],
     ["resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss],
     ["heap_used_bytes", "JavaScript heap in use.", () => Deno.memoryUsage().heapUsed],
     ["uptime_seconds", "Since the process began to serve.", () => (elapsed() - startedAt) / 1000],
@@ -194,6 +200,9 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
   const totals: readonly (readonly [string, string, () => number])[] = [
     ["shipped_rows_total", "Rows that have been shipped to the shared database, repeated ones too.", gauges.shippedRows],
     ["ship_errors_total", "Tries to ship that failed for the state of the shared database.", gauges.shipErrors],
+    ["batch_lines_total", "Lines of message batches that were recorded, repeated ones too.", gauges.batchLines],
+    ["batch_errors_total", "Tries to read a message batch that failed.", gauges.batchErrors],
+    ["batches_lost_total", "Message batches that were gone before their usage could be read.", gauges.batchesLost],
   ];
   for (const [name, help, read] of totals) {
     new Counter({

@@ -17,6 +17,10 @@ const GAUGES: Gauges = {
   setAsideRows: () => 4,
   shippedRows: () => 70,
   shipErrors: () => 6,
+  batchesWaiting: () => 8,
+  batchLines: () => 900,
+  batchErrors: () => 11,
+  batchesLost: () => 12,
 };
 
 const CLOSING: Closing = {

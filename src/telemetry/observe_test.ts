@@ -29,6 +29,8 @@ const CALL: OpenCall = {
   client: "claude-cli/2",
   tokenId: "lt-1",
   credentialId: "key-1",
+  batchId: null,
+  customId: null,
 };
 
 const CLOSING: Closing = {
@@ -243,6 +245,10 @@ function watch(level: LogLevel = "info") {
       setAsideRows: nothing,
       shippedRows: nothing,
       shipErrors: nothing,
+      batchesWaiting: nothing,
+      batchLines: nothing,
+      batchErrors: nothing,
+      batchesLost: nothing,
     },
   };
   const metrics = newMetrics({ gauges, version: "0", elapsed });

@@ -2,6 +2,7 @@ import { MIGRATE_DEFAULTS, migratePostgres } from "../../src/stores/postgres/mig
 import { openPostgresRepricing } from "../../src/stores/postgres/repricing.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../../src/stores/postgres/store.ts";
 import { startPostgres } from "../postgres_server.ts";
+import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
 import { storeLaws } from "./store_laws.ts";
@@ -11,6 +12,7 @@ Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 
 storeLaws("PostgreSQL store", make);
 retryLaws("PostgreSQL store", make);
+ownedLaws("PostgreSQL store", make);
 repricingLaws("PostgreSQL repricing", async () => {
   const { store, url, dispose } = await make();
   return { store, repricing: openPostgresRepricing(url), dispose };

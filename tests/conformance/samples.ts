@@ -50,6 +50,8 @@ export function callOf(given: Partial<OpenCall> = {}): OpenCall {
     client: null,
     tokenId: null,
     credentialId: null,
+    batchId: null,
+    customId: null,
     ...given,
   };
 }

@@ -1,12 +1,14 @@
 import { migrateSqlite } from "../../src/stores/sqlite/migrate.ts";
 import { openSqliteRepricing } from "../../src/stores/sqlite/repricing.ts";
 import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
+import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
 import { storeLaws } from "./store_laws.ts";
 
 storeLaws("SQLite store", make);
 retryLaws("SQLite store", make);
+ownedLaws("SQLite store", make);
 repricingLaws("SQLite repricing", async () => {
   const { store, path, dispose } = await make();
   return { store, repricing: openSqliteRepricing(path, { synchronous: "normal" }), dispose };

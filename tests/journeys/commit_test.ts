@@ -40,6 +40,24 @@ Deno.test("a commit that is delayed delays the client's last bytes, in each way 
   assertExactRows(await proxy.closedRows(WAYS.length), await calls.answers);
 });
 
+Deno.test("a commit of an owner that is delayed delays the last bytes of the answer that names what was made", async () => {
+  await using proxy = await startProxy();
+  const token = await proxy.token();
+  using lock = new LedgerLock(proxy);
+  const seen = { isWhole: false };
+  const making = fetch(`${proxy.url}/v1/files`, { method: "POST", headers: { "x-api-key": token }, body: "a file" });
+  const id = making.then((answer) => answer.json()).then(({ id }) => {
+    seen.isWhole = true;
+    return String(id);
+  });
+  await proxy.upstream.waitForCalls(1);
+  await severalTurns(proxy);
+  assert.equal(seen.isWhole, false, "an answer was whole before its owner was committed");
+  lock.release();
+  const read = await fetch(`${proxy.url}/v1/files/${await id}`, { headers: { "x-api-key": token } });
+  assert.equal(read.status, 200, await read.text());
+});
+
 Deno.test("a commit that is delayed delays the call's way upstream", async () => {
   await using proxy = await startProxy();
   const token = await proxy.token();
@@ -70,6 +88,8 @@ Deno.test("a commit that fails gives no tidy end and refuses new calls, until a 
     assert.deepEqual([refusal.status, body.type, body.error.type], [503, "error", "api_error"]);
     assert.match(refusal.headers.get("retry-after") ?? "", /^[1-9]\d*$/);
   }
+  const making = await fetch(`${proxy.url}/v1/files`, { method: "POST", headers: { "x-api-key": token }, body: "a file" });
+  assert.deepEqual([making.status, (await making.json()).error.type], [503, "api_error"]);
   assert.equal(proxy.upstream.calls.length, WAYS.length, "a call that cannot be recorded went upstream");
   const counting = await fetch(`${proxy.url}/v1/messages/count_tokens`, messageCall(token));
   assert.deepEqual([counting.status, await counting.json()], [200, { input_tokens: "hello".length }]);

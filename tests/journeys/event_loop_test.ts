@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { json, messageTo } from "../fake_answers.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
+import { fakeThings } from "../fake_things.ts";
 import { startWatchedProxy } from "../watched_proxy.ts";
 
 /** The machine has other things to do: what it takes from us is not in every attempt. */
 const MOST_ATTEMPTS = 10;
 const TEXT = 'A longer text, "quoted" here and there,\n\twith escapes and cafés; '.repeat(40);
+
+const LINES = 10_000;
+const ACCOUNTING_MS = 20;
 
 const BODIES = [
   {
@@ -15,6 +19,7 @@ const BODIES = [
     limitMs: 15,
   },
   { what: "32 MB of tiny objects", message: { a: 1 }, bytes: 32e6, limitMs: 60 },
+  { what: "32 MB of names of files", message: { file_id: "f" }, bytes: 32e6, limitMs: 60 },
 ];
 for (const { what, message, bytes, limitMs } of BODIES) {
   Deno.test(`a call of ${what} blocks the proxy's event loop for at most ${limitMs} ms at a time`, async () => {
@@ -34,3 +39,23 @@ for (const { what, message, bytes, limitMs } of BODIES) {
     assert.ok(Math.min(...turns) <= limitMs, `the longest turns of ${turns.length} attempts: ${turns.map(Math.round)} ms`);
   });
 }
+
+Deno.test("accounting for a batch of 10,000 lines blocks the proxy's event loop for at most 20 ms at a time", async () => {
+  await using upstream = await startFakeUpstream();
+  const things = fakeThings();
+  upstream.answer(things.answer);
+  await using proxy = await startWatchedProxy(upstream.url);
+  const headers = { "x-api-key": proxy.token };
+  const turns: number[] = [];
+  while (turns.length < MOST_ATTEMPTS && !turns.some((ms) => ms <= ACCOUNTING_MS)) {
+    const made = await fetch(`${proxy.url}/v1/messages/batches`, { method: "POST", headers, body: "{}" });
+    const { id } = await made.json();
+    await proxy.longestTurn();
+    things.finish(id, LINES);
+    // A deletion waits until all is recorded.
+    const deleted = await fetch(`${proxy.url}/v1/messages/batches/${id}`, { method: "DELETE", headers });
+    assert.equal(deleted.status, 200, await deleted.text());
+    turns.push(await proxy.longestTurn());
+  }
+  assert.ok(Math.min(...turns) <= ACCOUNTING_MS, `the longest turns of ${turns.length} attempts: ${turns.map(Math.round)} ms`);
+});

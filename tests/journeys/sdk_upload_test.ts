@@ -9,7 +9,7 @@ const FILE_BYTES = 60 * MB;
 
 Deno.test("the proxy passes the SDKs' upload of a 60 MB file byte for byte, and without a row", async (t) => {
   await using upstream = await startFakeUpstream({ keepBodyBytes: FILE_BYTES + MB });
-  await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: upstream.url, LLMPROXY_ALLOW_PATHS: "/v1/files" } });
+  await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: upstream.url } });
   const token = await proxy.token();
   const bytes = bytesOf(FILE_BYTES);
   for (const { name, Sdk } of SDKS) {

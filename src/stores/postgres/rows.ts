@@ -129,6 +129,8 @@ function sentOf(row: UsageRow) {
     client: call.client,
     token_id: call.tokenId,
     credential_id: call.credentialId,
+    batch_id: call.batchId,
+    custom_id: call.customId,
     cost: closing.cost,
     price_version: closing.priceVersion,
   };
@@ -143,7 +145,7 @@ const COLUMNS = `
   input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens, cache_creation_5m_tokens,
   cache_creation_1h_tokens, thinking_tokens, server_tool_use, service_tier, inference_geo, speed, iterations, max_tokens,
   request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, token_id, credential_id,
-  cost, price_version`;
+  batch_id, custom_id, cost, price_version`;
 
 const INSERT = `
   INSERT INTO usage (${COLUMNS})

@@ -1,10 +1,12 @@
 import { monthStart } from "../../domain/calendar.ts";
+import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { Ask } from "./connection.ts";
 import { Door } from "./door.ts";
 import { dropMonths, droppedBefore, Months } from "./months.ts";
+import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
 import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
 import { writeRows } from "./rows.ts";
@@ -40,7 +42,7 @@ const MONTHS_AHEAD = [0, 1, 2];
  * asked, and again whenever it must; the schema must be up to date (`migratePostgres`). A question that is not answered in time
  * rejects with an error that says so. Throws where the URL or the root certificate that it names cannot be read.
  */
-export function openPostgresStore(options: PostgresOptions): Store & Tokens {
+export function openPostgresStore(options: PostgresOptions): Store & Tokens & OwnedRecords {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
   const months = new Months(pool, { seconds: patientSeconds });
@@ -95,6 +97,12 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens {
     findToken: (sha256) => ask("read", promptSeconds, (ask) => findToken(ask, sha256)),
     listTokens: (workspaceId) => ask("read", patientSeconds, (ask) => listTokens(ask, workspaceId)),
     revokeToken: (id, at) => ask("write", promptSeconds, (ask) => revokeToken(ask, id, { at })),
+    recordOwned: (owned) => inPieces(owned, (some) => write((ask) => recordOwned(ask, some))),
+    findOwned: (ids) => ask("read", promptSeconds, (ask) => findOwned(ask, ids)),
+    takeBatches: (asked) => ask("write", promptSeconds, (ask) => takeBatches(ask, asked)),
+    findBatch: (id) => ask("read", promptSeconds, (ask) => findBatch(ask, id)),
+    postponeBatch: (id, dueAt) => ask("write", promptSeconds, (ask) => postponeBatch(ask, id, { dueAt })),
+    settleBatch: (id, outcome) => ask("write", promptSeconds, (ask) => settleBatch(ask, id, { outcome })),
     close: async () => {
       await door.shut();
       await pool.close();

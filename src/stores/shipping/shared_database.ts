@@ -1,3 +1,4 @@
+import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { Migrated } from "../migrations.ts";
@@ -5,7 +6,7 @@ import type { Sink } from "./shipper.ts";
 
 /** A connection to the shared database, of which nothing may be there yet. */
 export interface Connected {
-  readonly store: Store & Tokens & Sink;
+  readonly store: Store & Tokens & OwnedRecords & Sink;
   /** Brings the schema up to this program. Rejects with `SchemaTooNew`, or the database's own error. */
   readonly migrate: () => Promise<Migrated>;
 }
@@ -27,7 +28,7 @@ export class SharedDatabase {
   }
 
   /** The store, its schema up to date. Rejects while the database cannot be used; the next question tries again. */
-  async ready(): Promise<Store & Tokens & Sink> {
+  async ready(): Promise<Connected["store"]> {
     if (this.#isClosed) throw new Error("The shared database is closed");
     this.#connected ??= this.#connect(this.#url);
     const connected = this.#connected;
@@ -62,8 +63,8 @@ export class SharedDatabase {
 }
 
 /** A store that asks for its database at each question. */
-export function storeOver(database: SharedDatabase): Store & Tokens {
-  type Verbs = Store & Tokens;
+export function storeOver(database: SharedDatabase): Store & Tokens & OwnedRecords {
+  type Verbs = Store & Tokens & OwnedRecords;
   const ask =
     <V extends keyof Verbs>(verb: V) => async (...args: Parameters<Verbs[V]>): Promise<Awaited<ReturnType<Verbs[V]>>> => {
       const store = await database.ready();
@@ -88,6 +89,12 @@ export function storeOver(database: SharedDatabase): Store & Tokens {
     findToken: ask("findToken"),
     listTokens: ask("listTokens"),
     revokeToken: ask("revokeToken"),
+    recordOwned: ask("recordOwned"),
+    findOwned: ask("findOwned"),
+    takeBatches: ask("takeBatches"),
+    findBatch: ask("findBatch"),
+    postponeBatch: ask("postponeBatch"),
+    settleBatch: ask("settleBatch"),
     close: () => database.close(),
   };
 }

@@ -1,9 +1,10 @@
 import type { Journal, SetAside } from "../../domain/journal.ts";
+import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 
 /** Where shipments go. Sending anything twice counts once. */
-export interface Sink extends Pick<Store, "recordUsage" | "recordTraces" | "recordRefusals"> {
+export interface Sink extends Pick<Store, "recordUsage" | "recordTraces" | "recordRefusals">, Pick<OwnedRecords, "recordOwned"> {
   /** Whether an error is about what was sent, so that sending it again never helps, and not about the database's state. */
   readonly isOwnFault: (error: unknown) => boolean;
 }
@@ -77,10 +78,12 @@ export class Shipper {
     const { journal, pace, onReport } = this.#options;
     try {
       const shipment = journal.unshipped(pace.batch);
-      const { rows, traces, refusals } = shipment;
-      const most = Math.max(rows.length, traces.length, refusals.length);
+      const { rows, traces, refusals, owned } = shipment;
+      const most = Math.max(rows.length, traces.length, refusals.length, owned.length);
       if (most === 0 && this.#failures === 0) return false;
       const sink = await this.#options.sink();
+      // A client may ask another replica for what it has just made.
+      if (owned.length > 0) await recordApart(owned, { sink, record: (some) => sink.recordOwned(some) });
       // Traces first: a row would make one that is unknown, and name it no source.
       if (traces.length > 0) await recordApart(traces, { sink, record: (some) => sink.recordTraces(some) });
       const refused = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });

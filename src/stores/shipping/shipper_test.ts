@@ -118,7 +118,8 @@ class JournalInMemory implements Journal {
       rows: some.map(({ row }) => row),
       traces: some.length === 0 ? [] : [traceOf(callOf())],
       refusals: [],
-      upTo: { rows: some.at(-1)?.number ?? 0, traces: 0, refusals: 0 },
+      owned: [],
+      upTo: { rows: some.at(-1)?.number ?? 0, traces: 0, refusals: 0, owned: 0 },
     };
   }
 
@@ -164,6 +165,10 @@ class FailingSink implements Sink {
   }
 
   recordRefusals(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  recordOwned(): Promise<void> {
     return Promise.resolve();
   }
 }

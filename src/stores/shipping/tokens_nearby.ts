@@ -1,4 +1,5 @@
 import type { LocalToken, TokenCopies, TokenCopy, Tokens } from "../../domain/tokens.ts";
+import { within } from "../within.ts";
 
 export interface TokensNearbyOptions {
   /** In the shared database, which may be away. */
@@ -88,12 +89,4 @@ export function tokensNearby({ shared, copies, graceMs, now }: TokensNearbyOptio
       return await shared.revokeToken(id, at);
     },
   };
-}
-
-/** Rejects where the work takes longer; it goes on all the same. */
-function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("too late")), ms);
-    work.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }

@@ -5,6 +5,7 @@ import type { UsageRow } from "../../domain/usage.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import { ownedAnswersOn } from "./owned.ts";
 import { Queries } from "./queries.ts";
 import { Rows } from "./rows.ts";
 import { tokenAnswersOn } from "./token_answers.ts";
@@ -64,6 +65,7 @@ export function answersOn(db: DatabaseSync): Answers {
     },
 
     ...tokenAnswersOn(db),
+    ...ownedAnswersOn(db),
   };
 }
 

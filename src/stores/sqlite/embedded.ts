@@ -1,4 +1,5 @@
 import type { Ledger } from "../../domain/ledger.ts";
+import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Migrated } from "../migrations.ts";
 import type { Synchronous } from "./connection.ts";
 import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
@@ -28,6 +29,8 @@ export interface Embedded {
   readonly store: Omit<SqliteStore, keyof Tokens | keyof TokenCopies>;
   /** On a Worker of their own, with the checkpoints: neither must wait for a query over a million rows. */
   readonly tokens: Tokens & TokenCopies;
+  /** On the Worker of the tokens. */
+  readonly owned: Pick<OwnedRecords, "findOwned">;
   readonly databasePath: string;
   readonly migrated: Migrated;
   /** Rows of earlier runs that were closed as `unknown`. */
@@ -59,7 +62,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     const ledger = openLedger({ ...LEDGER_DEFAULTS, path, synchronous, now, onTrouble, journal });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
-    return { ledger, store, tokens, databasePath: path, migrated, swept, putAside: aside, end };
+    return { ledger, store, tokens, owned: tokens, databasePath: path, migrated, swept, putAside: aside, end };
   } catch (error) {
     await end().catch(() => {});
     throw isDamage(error) ? new DatabaseDamaged(dir.databasePath, (error as Error).message) : error;

@@ -94,6 +94,11 @@ const QUEUEINGS: readonly Queueing[] = [
     queue: "INSERT OR IGNORE INTO unshipped_refusals (workspace_id, sandbox_id, minute, fault) VALUES (?, ?, ?, ?)",
     first: ["", "", Number.MIN_SAFE_INTEGER, ""],
   },
+  {
+    find: "SELECT id FROM owned WHERE id > ? AND created_at >= ? ORDER BY id LIMIT ?",
+    queue: "INSERT OR IGNORE INTO unshipped_owned (id) VALUES (?)",
+    first: [""],
+  },
 ];
 
 const DROP = `
@@ -141,6 +146,12 @@ const PRUNE = [
          WHERE o.workspace_id = r.workspace_id AND o.sandbox_id = r.sandbox_id AND o.minute = r.minute AND o.fault = r.fault
        )
      ORDER BY minute
+     LIMIT ?
+   )`,
+  `DELETE FROM owned WHERE id IN (
+     SELECT id
+     FROM owned AS w
+     WHERE created_at < ? AND NOT EXISTS (SELECT 1 FROM unshipped_owned AS o WHERE o.id = w.id)
      LIMIT ?
    )`,
   "DELETE FROM token_copies WHERE sha256 IN (SELECT sha256 FROM token_copies WHERE seen_at < ? LIMIT ?)",

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Backlog, Journal, SetAside, Shipment } from "../../domain/journal.ts";
+import type { Backlog, Journal, SetAside, Shipment, ShipmentMarks } from "../../domain/journal.ts";
 import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
+import { ownedOf } from "../owned_reading.ts";
 import { refusalOf, type Row, traceOf } from "../readings.ts";
 import { usageRowOf } from "../usage_row.ts";
 
@@ -29,7 +30,8 @@ class SqliteJournal implements OpenJournal {
   readonly #rows: StatementSync;
   readonly #traces: StatementSync;
   readonly #refusals: StatementSync;
-  readonly #clear: Readonly<Record<"rows" | "traces" | "refusals", StatementSync>>;
+  readonly #owned: StatementSync;
+  readonly #clear: Readonly<Record<keyof ShipmentMarks, StatementSync>>;
   readonly #setAside: StatementSync;
   readonly #unsetAside: StatementSync;
   readonly #retry: StatementSync;
@@ -40,15 +42,15 @@ class SqliteJournal implements OpenJournal {
   constructor(db: DatabaseSync) {
     this.#db = db;
     this.id = String(db.prepare("SELECT id FROM journal").get()?.id);
-    [this.#rows, this.#traces, this.#refusals] = [ROWS, TRACES, REFUSALS].map((sql) => readingBigInts(db, sql)) as [
-      StatementSync,
-      StatementSync,
-      StatementSync,
-    ];
+    this.#rows = readingBigInts(db, ROWS);
+    this.#traces = readingBigInts(db, TRACES);
+    this.#refusals = readingBigInts(db, REFUSALS);
+    this.#owned = readingBigInts(db, OWNED);
     this.#clear = {
       rows: db.prepare("DELETE FROM unshipped_usage WHERE number <= ?"),
       traces: db.prepare("DELETE FROM unshipped_traces WHERE number <= ?"),
       refusals: db.prepare("DELETE FROM unshipped_refusals WHERE number <= ?"),
+      owned: db.prepare("DELETE FROM unshipped_owned WHERE number <= ?"),
     };
     this.#setAside = db.prepare("INSERT OR REPLACE INTO set_aside (workspace_id, created_at, id, reason) VALUES (?, ?, ?, ?)");
     this.#unsetAside = db.prepare("DELETE FROM set_aside WHERE workspace_id = ? AND created_at = ? AND id = ?");
@@ -58,12 +60,19 @@ class SqliteJournal implements OpenJournal {
   }
 
   unshipped(most: number): Shipment {
-    const [rows, traces, refusals] = [this.#rows.all(most), this.#traces.all(most), this.#refusals.all(most)];
+    const [rows, traces] = [this.#rows.all(most), this.#traces.all(most)];
+    const [refusals, owned] = [this.#refusals.all(most), this.#owned.all(most)];
     return {
       rows: rows.map(usageRowOf),
       traces: traces.map(traceOf),
       refusals: refusals.map(refusalOf),
-      upTo: { rows: lastNumber(rows), traces: lastNumber(traces), refusals: lastNumber(refusals) },
+      owned: owned.map(ownedOf),
+      upTo: {
+        rows: lastNumber(rows),
+        traces: lastNumber(traces),
+        refusals: lastNumber(refusals),
+        owned: lastNumber(owned),
+      },
     };
   }
 
@@ -72,6 +81,7 @@ class SqliteJournal implements OpenJournal {
       this.#clear.rows.run(upTo.rows);
       this.#clear.traces.run(upTo.traces);
       this.#clear.refusals.run(upTo.refusals);
+      this.#clear.owned.run(upTo.owned);
       if (this.#hasSetAside) { for (const { call } of rows) this.#unsetAside.run(call.workspaceId, call.createdAt, call.id); }
       for (const { row: { call }, reason } of setAside) {
         this.#setAside.run(call.workspaceId, call.createdAt, call.id, reason);
@@ -126,6 +136,13 @@ const REFUSALS = `
   JOIN refusals AS r
     ON r.workspace_id = o.workspace_id AND r.sandbox_id = o.sandbox_id AND r.minute = o.minute AND r.fault = o.fault
     AND r.journal_id = (SELECT id FROM journal)
+  ORDER BY o.number
+  LIMIT ?`;
+
+const OWNED = `
+  SELECT w.*, o.number
+  FROM unshipped_owned AS o
+  JOIN owned AS w ON w.id = o.id
   ORDER BY o.number
   LIMIT ?`;
 

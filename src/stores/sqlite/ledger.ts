@@ -1,12 +1,14 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../domain/fault.ts";
 import type { Ledger, RefusalCount } from "../../domain/ledger.ts";
+import type { Owned } from "../../domain/owned.ts";
 import type { Trace } from "../../domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { Commits, GROUP_LIMITS, type GroupLimits, WriteRefused } from "./commits.ts";
 import { openConnection, type Synchronous } from "./connection.ts";
 import { Fullness, type JournalBound } from "./fullness.ts";
 import { Outbox } from "./outbox.ts";
+import { Claims } from "./owned.ts";
 import { Probe } from "./probe.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
@@ -62,6 +64,7 @@ class SqliteLedger implements Ledger {
   readonly #options: LedgerOptions;
   readonly #rows: Rows;
   readonly #traces: Traces;
+  readonly #claims: Claims;
   readonly #probeWrite: Probe;
   readonly #commits: Commits;
   readonly #fullness: Fullness;
@@ -79,6 +82,7 @@ class SqliteLedger implements Ledger {
     const outbox = options.journal === null ? null : new Outbox(db);
     this.#rows = new Rows(db, outbox);
     this.#traces = new Traces(db, outbox);
+    this.#claims = new Claims(db, outbox);
     this.#probeWrite = new Probe(db);
     this.#commits = new Commits(db, options);
     this.#fullness = new Fullness(db, options);
@@ -104,6 +108,10 @@ class SqliteLedger implements Ledger {
 
   async join(trace: Trace): Promise<void> {
     await this.#write(() => this.#traces.join(trace));
+  }
+
+  async claim(owned: readonly Owned[]): Promise<void> {
+    await this.#write(() => this.#claims.add(owned));
   }
 
   async countRefusals(counts: readonly RefusalCount[]): Promise<void> {

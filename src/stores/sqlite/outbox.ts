@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { RefusalCount } from "../../domain/ledger.ts";
+import type { Owned } from "../../domain/owned.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { OpenCall } from "../../domain/usage.ts";
 
@@ -11,6 +12,7 @@ export class Outbox {
   readonly #addRow: StatementSync;
   readonly #addTrace: StatementSync;
   readonly #addRefusal: StatementSync;
+  readonly #addOwned: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#addRow = db.prepare("INSERT OR REPLACE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)");
@@ -18,6 +20,7 @@ export class Outbox {
     this.#addRefusal = db.prepare(
       "INSERT OR REPLACE INTO unshipped_refusals (workspace_id, sandbox_id, fault, minute) VALUES (?, ?, ?, ?)",
     );
+    this.#addOwned = db.prepare("INSERT OR REPLACE INTO unshipped_owned (id) VALUES (?)");
   }
 
   addRow({ workspaceId, createdAt, id }: Pick<OpenCall, "workspaceId" | "createdAt" | "id">): void {
@@ -30,5 +33,9 @@ export class Outbox {
 
   addRefusal({ workspaceId, sandboxId, fault, minute }: RefusalCount): void {
     this.#addRefusal.run(workspaceId, sandboxId, fault, minute);
+  }
+
+  addOwned({ id }: Pick<Owned, "id">): void {
+    this.#addOwned.run(id);
   }
 }

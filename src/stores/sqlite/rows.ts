@@ -61,6 +61,8 @@ export class Rows {
       call.client,
       call.tokenId,
       call.credentialId,
+      call.batchId,
+      call.customId,
     );
   }
 
@@ -189,8 +191,8 @@ const INSERT_OPEN = `
   INSERT INTO usage (
     id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, trust, streaming,
     created_at, max_tokens, request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class,
-    prompt_id, client, token_id, credential_id
-  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
+    prompt_id, client, token_id, credential_id, batch_id, custom_id
+  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
 /** One column: each costs some microseconds, and most rows are found open. */
 const FIND = "SELECT revision FROM usage WHERE workspace_id = ? AND created_at = ? AND id = ?";

@@ -38,6 +38,12 @@ export async function openSqliteStore(options: OpenMessage): Promise<SqliteStore
     keepTokenCopy: ask("keepTokenCopy"),
     findTokenCopy: ask("findTokenCopy"),
     revokeTokenCopy: ask("revokeTokenCopy"),
+    recordOwned: ask("recordOwned"),
+    findOwned: ask("findOwned"),
+    takeBatches: ask("takeBatches"),
+    findBatch: ask("findBatch"),
+    postponeBatch: ask("postponeBatch"),
+    settleBatch: ask("settleBatch"),
     close: () => link.close(),
   };
 }

@@ -1,0 +1,50 @@
+import { createHash } from "node:crypto";
+import type { BatchLine } from "../domain/provider.ts";
+import { EMPTY_READING } from "../domain/reading.ts";
+import { type Closing, type OpenCall, REVISION, type UsageRow } from "../domain/usage.ts";
+import { closingCost, trustOf } from "./record.ts";
+import type { World } from "./world.ts";
+
+/** Crockford's base32, as ULIDs have it. */
+const DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const ID_DIGITS = 26;
+
+/**
+ * The row of one line of a batch's results; of one that cannot be read (null), that there was one. Its key is made from the batch
+ * and the line's own id, so that however often a batch is read, and by whom, each of its lines is one row.
+ */
+export function rowOfLine(
+  line: BatchLine | null,
+  options: { readonly number: number; readonly call: OpenCall; readonly world: Pick<World, "priceOf" | "observe" | "provider"> },
+): UsageRow {
+  const { number, world } = options;
+  const customId = line?.customId ?? null;
+  const batchId = options.call.batchId ?? "";
+  const call: OpenCall = { ...options.call, id: lineId(batchId, customId ?? { number }), customId };
+  const trust = line === null ? "unknown" : line.hasSucceeded ? trustOf(line.reading) : "exact";
+  const read = line?.reading ?? EMPTY_READING;
+  const reading = trust === "estimated" ? world.provider.estimate(read) : read;
+  const closing: Closing = {
+    ending: line === null ? "unknown" : line.hasSucceeded ? "completed" : "upstream_error",
+    trust,
+    status: null,
+    upstreamRequestId: null,
+    duration: null,
+    ttft: null,
+    reading,
+    ...closingCost(reading, { trust, call, world }),
+  };
+  return { call, closing, revision: REVISION.closed };
+}
+
+/** `ar-` and the first 130 bits of a SHA-256; a line without an id of its own goes by its number. */
+function lineId(batchId: string, name: string | { readonly number: number }): string {
+  const hash = createHash("sha256").update(JSON.stringify([batchId, name])).digest("hex");
+  let bits = BigInt(`0x${hash}`) >> BigInt(256 - 5 * ID_DIGITS);
+  let id = "";
+  for (let i = 0; i < ID_DIGITS; i++) {
+    id = DIGITS[Number(bits & 31n)] + id;
+    bits >>= 5n;
+  }
+  return `ar-${id}`;
+}

@@ -1,0 +1,126 @@
+import { setImmediate } from "node:timers";
+import type { BatchStatus, Credential } from "../domain/provider.ts";
+import { decoderOf } from "../wire/decode.ts";
+import { Lines } from "../wire/lines.ts";
+import { Silence } from "../wire/silence.ts";
+import { SILENT } from "./traffic.ts";
+import type { World } from "./world.ts";
+
+/** What reading a batch takes of the world. */
+export type BatchSource = Pick<World, "provider" | "fetch" | "elapsed" | "upstream" | "observe">;
+
+/** Silence of the upstream after which it is left alone until the next time. */
+const SILENCE_MS = 60_000;
+/** A line holds one whole answer. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024;
+const MAX_STATUS_BYTES = 1024 * 1024;
+
+/** The upstream answered that there is no such batch, or no results of it. */
+export class BatchMissing extends Error {}
+
+export interface BatchAsked {
+  readonly id: string;
+  readonly signal: AbortSignal;
+}
+
+/** Rejects with `BatchMissing`, or an error that says what went wrong. */
+export async function fetchStatus(asked: BatchAsked, source: BatchSource): Promise<BatchStatus> {
+  let text = "";
+  await read(asked, { path: source.provider.batches.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source }, (line) => {
+    text += line ?? "";
+    return Promise.resolve();
+  });
+  const status = source.provider.batches.parseStatus(text);
+  if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer is none");
+  return status;
+}
+
+/**
+ * Hands each line of the results to `onLine`, in their order, one chunk after the other; null for one that is too long. In constant
+ * memory: nothing is read on while it waits. Asks the configured upstream, never the address that the batch names.
+ * Rejects as `fetchStatus` does.
+ */
+export async function fetchResults(
+  { onLine, ...asked }: BatchAsked & { readonly onLine: (line: string | null) => Promise<void> },
+  source: BatchSource,
+): Promise<void> {
+  const path = `${source.provider.batches.pathOf(asked.id)}/results`;
+  await read(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source }, onLine);
+}
+
+async function read(
+  { id, signal }: BatchAsked,
+  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
+  onLine: (line: string | null) => Promise<void>,
+): Promise<void> {
+  const controller = new AbortController();
+  const silence = new Silence({ ms: SILENCE_MS, elapsed: source.elapsed, onSilence: () => controller.abort(SILENT) });
+  silence.listen();
+  try {
+    const credential = source.upstream.credential();
+    const answer = await source.fetch(source.upstream.baseUrl + path, {
+      headers: headersOf(credential, source),
+      redirect: "manual",
+      signal: AbortSignal.any([signal, controller.signal]),
+    });
+    if (!answer.ok || answer.body === null) {
+      await answer.body?.cancel();
+      if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
+      if (answer.status === 404) throw new BatchMissing(`The upstream knows no ${path}`);
+      throw new Error(`The upstream answers ${answer.status} for ${path}`);
+    }
+    await eachLine(answer as Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> }, {
+      maxBytes,
+      silence,
+      onLine,
+    });
+  } finally {
+    silence.end();
+  }
+}
+
+async function eachLine(
+  answer: Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> },
+  { maxBytes, silence, onLine }: {
+    readonly maxBytes: number;
+    readonly silence: Silence;
+    readonly onLine: (line: string | null) => Promise<void>;
+  },
+): Promise<void> {
+  let waiting: (string | null)[] = [];
+  const lines = new Lines({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
+  const decoder = decoderOf(answer.headers.get("content-encoding") ?? "", { maxBytes, onChunk: (chunk) => lines.push(chunk) });
+  if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
+
+  async function handOn(): Promise<void> {
+    const [some, none]: [typeof waiting, typeof waiting] = [waiting, []];
+    waiting = none;
+    silence.heard();
+    for (const line of some) await onLine(line);
+    // One chunk a turn of the event loop: calls come in between.
+    await new Promise((resolve) => setImmediate(resolve));
+    silence.listen();
+  }
+
+  try {
+    for await (const chunk of answer.body) {
+      await decoder.push(chunk);
+      await handOn();
+    }
+    await decoder.end();
+    if (decoder.isBlind) throw new Error("Cannot read the upstream's answer: it is damaged or too long");
+    lines.end();
+    await handOn();
+  } finally {
+    decoder.close();
+  }
+}
+
+function headersOf(credential: Credential, { provider, upstream }: BatchSource): Headers {
+  const headers = new Headers(provider.defaultHeaders.map(([name, value]): [string, string] => [name, value]));
+  headers.set(credential.header, credential.value);
+  headers.set("accept", "*/*");
+  headers.set("accept-encoding", "identity");
+  headers.set("user-agent", upstream.userAgent);
+  return headers;
+}

@@ -1,0 +1,12 @@
+/** `llmproxy serve` as a process, with a pace at which a test can wait for a batch. */
+import { loadConfigFromEnv } from "../src/cli/config.ts";
+import { machineOf } from "../src/cli/machine.ts";
+import { serve } from "../src/cli/serve.ts";
+import { HURRIED } from "./hurried_pace.ts";
+
+const source = {
+  env: (name: string) => Deno.env.get(name),
+  names: Object.keys(Deno.env.toObject()),
+  readFile: (path: string) => Deno.readTextFileSync(path),
+};
+Deno.exit(await serve(loadConfigFromEnv(source), { ...machineOf(source), batchPace: HURRIED }));
