@@ -21,11 +21,15 @@ export interface TokenDesk {
 export interface AdminClient extends TokenDesk {
   /** Resolves to how many rows are queued to be shipped once more. */
   readonly reship: (since: number) => Promise<number>;
+  /** Resolves to an answer whose body is still to come. */
+  readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
 
 const TIMEOUT_MS = 10_000;
 /** A journal of millions of rows is queued in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
+/** For the first bytes of an export or a backup: rows are counted, the whole database is copied. */
+const DOWNLOAD_TIMEOUT_MS = 3_600_000;
 /** Where the proxy keeps the admin token that it made itself. */
 const ADMIN_TOKEN_FILE = "admin-token";
 
@@ -90,6 +94,10 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
       if (answer.status !== 404) return await readAnswer(answer, tokenShape);
       await answer.body?.cancel();
       return null;
+    },
+    async download(method, path) {
+      const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
+      return answer.ok ? answer : await readAnswer(answer, z.never());
     },
     async reship(since) {
       const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;

@@ -135,6 +135,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     adminHosts: () => config.admin.hosts,
     readiness,
     reship: storage.reship,
+    exportUsage: storage.exportUsage,
     now,
     observe,
   });

@@ -1,6 +1,7 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { loadConfigFromEnv } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
+import { exportCommand } from "./export.ts";
 import { healthCommand } from "./health.ts";
 import { migrateCommand } from "./migrate.ts";
 import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
@@ -17,6 +18,7 @@ Examples:
   llmproxy token create --workspace acme --sandbox sb-1 --expires 30d --json
   llmproxy token list --workspace acme
   llmproxy token revoke lt-01JZ…
+  llmproxy export --format csv --since 30d --output usage.csv   every call of the last 30 days
   llmproxy reship --since 2h                                    after the shared database lost its last rows
   llmproxy health --ready                                       exit code 0 where calls can be served and recorded
 
@@ -74,6 +76,7 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
       (text) => readSince(text, platform.now()),
     )
     .action(({ since }) => reshipCommand(platform, { since }));
+  addTakingOut(program, platform);
   program.command("health").description("ask the proxy on this machine whether it lives")
     .option("--ready", "whether it can serve and record calls, too")
     .action((options) => healthCommand(platform, { ready: options.ready === true }));
@@ -98,6 +101,20 @@ function addTokenCommands(program: Command, platform: Platform): void {
   withCommonOptions(token.command("revoke").description("revoke a token by its id"))
     .argument("<id>", "as create and list show it")
     .action((id: string, flags) => revokeTokenCommand(platform, id, commonOptionsOf(flags)));
+}
+
+function addTakingOut(program: Command, platform: Platform): void {
+  const time = (text: string) => readSince(text, platform.now());
+  program.command("export").description("write every closed row of a time, for whoever pays, to stdout or into a file")
+    .addOption(new Option("--format <format>", "of the file").choices(["csv", "ndjson", "parquet"]).makeOptionMandatory())
+    .option("--since <time>", "rows admitted from then on, such as 2026-01-31T12:00:00Z or 30d; without it, from the first", time)
+    .option("--until <time>", "rows admitted before then; without it, up to now", time)
+    .option("--workspace <id>", "only those of that workspace", readId)
+    .option("--sandbox <id>", "only those of that sandbox", readId)
+    .option("--output <file>", "a file, which is there whole or not at all; without it, stdout")
+    .action(({ format, since = null, until = null, workspace = null, sandbox = null, output = null }) =>
+      exportCommand(platform, { format, since, until, workspace, sandbox, output })
+    );
 }
 
 function withCommonOptions(command: Command): Command {

@@ -2,6 +2,7 @@ import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
+import type { ExportUsage } from "../http/export.ts";
 import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { connectPostgres } from "../stores/postgres/connect.ts";
@@ -10,6 +11,8 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { tokensNearby } from "../stores/shipping/tokens_nearby.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
+import { startExports } from "./exports.ts";
+import { TakeoutLink } from "./takeout_link.ts";
 import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import type { Machine } from "./platform.ts";
@@ -24,6 +27,7 @@ export interface Storage {
   readonly shipping: () => ShippingState | null;
   /** Queues what was recorded here from that time on for the shared database once more; null where there is none. */
   readonly reship: ((since: number) => Promise<number>) | null;
+  readonly exportUsage: ExportUsage;
   /** The shared database's URL was read again. */
   readonly rotate: (databaseUrl: string | null) => void;
   /** Commits what waits, ships what it can in a few seconds, and closes. */
@@ -86,6 +90,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
   const { ledger, store, tokens } = embedded;
   const housekeeping = startHousekeeping({ ...options, ledger, store, care: store, database: null });
+  const takeout = new TakeoutLink();
+  const exports = startExports(takeout, () => ({ path: embedded.databasePath }));
   return {
     ledger,
     store,
@@ -93,8 +99,11 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     readiness: () => readinessOf(ledger.trouble(), null),
     shipping: () => null,
     reship: null,
+    exportUsage: exports.start,
     rotate: () => {},
     end: async () => {
+      exports.end();
+      await takeout.end();
       await housekeeping.end();
       await embedded.end();
     },
@@ -119,6 +128,9 @@ async function sharedStorage(
     observe,
   });
   const housekeeping = startHousekeeping({ ...options, ledger, store, care: embedded.store, database });
+  let databaseUrl = database.url;
+  const takeout = new TakeoutLink();
+  const exports = startExports(takeout, () => ({ url: databaseUrl }));
   return {
     ledger,
     store,
@@ -126,12 +138,16 @@ async function sharedStorage(
     readiness: () => readinessOf(ledger.trouble(), shippingTrouble(shipping, now())),
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
+    exportUsage: exports.start,
     rotate: (url) => {
       if (url === null) return;
+      databaseUrl = url;
       shared.rotate(url);
       shipping.rotate(url);
     },
     end: async () => {
+      exports.end();
+      await takeout.end();
       await housekeeping.end();
       // What is still being recorded has to be committed before the last shipment, whatever becomes of that.
       const ended = ledger.end();

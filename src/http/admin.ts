@@ -3,6 +3,7 @@ import type { Observe } from "../domain/observe.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
+import { answerExport, type ExportUsage } from "./export.ts";
 import { mountHealth, type Readiness } from "./health.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "./internal.ts";
 import { answerReship, type Reship } from "./reship.ts";
@@ -18,6 +19,7 @@ export interface AdminDeps {
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;
   readonly reship: Reship;
+  readonly exportUsage: ExportUsage;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "note">;
@@ -48,6 +50,7 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/traces", { GET: (request) => answerTraces(request, store) });
   route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), { store }) });
   route("/internal/refusals", { GET: (request) => answerRefusals(request, store) });
+  route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),

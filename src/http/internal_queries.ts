@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ExportFormat } from "../domain/usage_record.ts";
 import type { QueryOpts } from "../domain/usage.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 
@@ -17,13 +18,17 @@ interface Filter<T> {
 export const rfc3339 = z.iso.datetime({ offset: true }).regex(/T\d\d:\d\d:\d\d/).transform((text) => Date.parse(text));
 
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
+const EXPORT_FORMATS = ["csv", "ndjson", "parquet"] as const satisfies readonly ExportFormat[];
+const TIME_EXPECTED = "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)";
 const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
 /** A new filter is one row. */
 const FILTERS = {
   workspace_id: ID_FILTER,
   sandbox_id: ID_FILTER,
-  since: { expects: "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)", schema: rfc3339 },
+  since: { expects: TIME_EXPECTED, schema: rfc3339 },
+  until: { expects: TIME_EXPECTED, schema: rfc3339 },
+  format: { expects: `one of ${EXPORT_FORMATS.join(", ")}`, schema: z.enum(EXPORT_FORMATS) },
   limit: {
     expects: `a whole number from 1 to ${MAX_LIMIT}`,
     schema: z.string().regex(/^\d{1,4}$/).transform(Number).refine((limit) => limit >= 1 && limit <= MAX_LIMIT),
