@@ -136,6 +136,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     readiness,
     reship: storage.reship,
     exportUsage: storage.exportUsage,
+    backUp: storage.backUp,
     now,
     observe,
   });

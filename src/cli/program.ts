@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { backupCommand } from "./backup.ts";
 import { loadConfigFromEnv } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
 import { exportCommand } from "./export.ts";
@@ -19,6 +20,7 @@ Examples:
   llmproxy token list --workspace acme
   llmproxy token revoke lt-01JZ…
   llmproxy export --format csv --since 30d --output usage.csv   every call of the last 30 days
+  llmproxy backup /backup/llmproxy.db                           while the proxy runs
   llmproxy reship --since 2h                                    after the shared database lost its last rows
   llmproxy health --ready                                       exit code 0 where calls can be served and recorded
 
@@ -115,6 +117,9 @@ function addTakingOut(program: Command, platform: Platform): void {
     .action(({ format, since = null, until = null, workspace = null, sandbox = null, output = null }) =>
       exportCommand(platform, { format, since, until, workspace, sandbox, output })
     );
+  program.command("backup").description("copy the embedded database of the running proxy into one file, and check it")
+    .argument("<file>", "where to; replaced where it is there, once the new one is whole and sound")
+    .action((file: string) => backupCommand(platform, file));
 }
 
 function withCommonOptions(command: Command): Command {

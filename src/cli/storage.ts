@@ -2,6 +2,7 @@ import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
+import type { BackUp } from "../http/backup.ts";
 import type { ExportUsage } from "../http/export.ts";
 import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
@@ -11,6 +12,7 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { tokensNearby } from "../stores/shipping/tokens_nearby.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
+import { backups } from "./backups.ts";
 import { startExports } from "./exports.ts";
 import { TakeoutLink } from "./takeout_link.ts";
 import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
@@ -28,6 +30,7 @@ export interface Storage {
   /** Queues what was recorded here from that time on for the shared database once more; null where there is none. */
   readonly reship: ((since: number) => Promise<number>) | null;
   readonly exportUsage: ExportUsage;
+  readonly backUp: BackUp;
   /** The shared database's URL was read again. */
   readonly rotate: (databaseUrl: string | null) => void;
   /** Commits what waits, ships what it can in a few seconds, and closes. */
@@ -100,10 +103,11 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     shipping: () => null,
     reship: null,
     exportUsage: exports.start,
+    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: options.config.dataDir, of: "database" }),
     rotate: () => {},
     end: async () => {
       exports.end();
-      await takeout.end();
+      takeout.end();
       await housekeeping.end();
       await embedded.end();
     },
@@ -139,6 +143,7 @@ async function sharedStorage(
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
     exportUsage: exports.start,
+    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: config.dataDir, of: "journal" }),
     rotate: (url) => {
       if (url === null) return;
       databaseUrl = url;
@@ -147,7 +152,7 @@ async function sharedStorage(
     },
     end: async () => {
       exports.end();
-      await takeout.end();
+      takeout.end();
       await housekeeping.end();
       // What is still being recorded has to be committed before the last shipment, whatever becomes of that.
       const ended = ledger.end();

@@ -3,6 +3,7 @@ import type { Observe } from "../domain/observe.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
+import { answerBackup, type BackUp } from "./backup.ts";
 import { answerExport, type ExportUsage } from "./export.ts";
 import { mountHealth, type Readiness } from "./health.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "./internal.ts";
@@ -20,6 +21,7 @@ export interface AdminDeps {
   readonly readiness: () => Readiness;
   readonly reship: Reship;
   readonly exportUsage: ExportUsage;
+  readonly backUp: BackUp;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "note">;
@@ -51,6 +53,7 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), { store }) });
   route("/internal/refusals", { GET: (request) => answerRefusals(request, store) });
   route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
+  route("/internal/backup", { POST: (request) => answerBackup(request, deps.backUp) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),
