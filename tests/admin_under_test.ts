@@ -56,6 +56,8 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     readiness: () => ({ status: world.reason === null ? "ok" : "unavailable", reason: world.reason }),
     reship: null,
     reprice: () => null,
+    backUp: () => Promise.reject(new Error("no backup was to be made")),
+    exportUsage: () => Promise.reject(new Error("no export was to be made")),
     now,
     observe: { note: (...note) => notes.push(note) },
   });

@@ -24,6 +24,8 @@ export interface AdminClient extends TokenDesk {
   readonly reship: (since: number) => Promise<number>;
   /** What is answered line by line (NDJSON), each as soon as it comes. */
   readonly lines: (method: string, path: string) => AsyncGenerator<unknown, void>;
+  /** Resolves to an answer whose body is still to come. */
+  readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -32,6 +34,8 @@ const RESHIP_TIMEOUT_MS = 600_000;
 /** What tells of its progress may take as long as there is some. */
 const LINES_TIMEOUT_MS = 86_400_000;
 const NDJSON = "application/x-ndjson";
+/** For the first bytes of an export or a backup: rows are counted, the whole database is copied. */
+const DOWNLOAD_TIMEOUT_MS = 3_600_000;
 
 const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const tokenShape = z.object({
@@ -99,6 +103,10 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
       if (answer.status !== 404) return await readAnswer(answer, tokenShape);
       await answer.body?.cancel();
       return null;
+    },
+    async download(method, path) {
+      const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
+      return answer.ok ? answer : await readAnswer(answer, z.never());
     },
     async reship(since) {
       const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;

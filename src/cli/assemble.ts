@@ -165,6 +165,8 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       const steps = repricer.start({ database: storage.rowsDatabase(), prices: pricing.list, span, isDryRun });
       return steps === null ? null : { priceVersion: pricing.list.version, steps };
     },
+    exportUsage: storage.exportUsage,
+    backUp: storage.backUp,
     now,
     observe,
   });

@@ -15,8 +15,10 @@ export interface Platform {
   readonly readFile: ConfigSource["readFile"];
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
-  /** Somebody watches stderr: progress is shown there. */
-  readonly stderrIsTerminal: boolean;
+  /** Writes all of it to stdout, no faster than it is taken. */
+  readonly writeOut: (bytes: Uint8Array) => Promise<void>;
+  /** Whether somebody watches stderr. */
+  readonly isTerminal: () => boolean;
   /** Reaches the proxy itself and carries the admin token, so it should go through no HTTP proxy. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch, UTC. */

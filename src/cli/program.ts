@@ -1,6 +1,8 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { backupCommand } from "./backup.ts";
 import { loadConfigFromEnv } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
+import { exportCommand } from "./export.ts";
 import { healthCommand } from "./health.ts";
 import { migrateCommand } from "./migrate.ts";
 import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
@@ -19,6 +21,8 @@ Examples:
   llmproxy token create --workspace acme --sandbox sb-1 --expires 30d --json
   llmproxy token list --workspace acme
   llmproxy token revoke lt-01JZ…
+  llmproxy export --format csv --since 30d --output usage.csv   every call of the last 30 days
+  llmproxy backup /backup/llmproxy.db                           while the proxy runs
   llmproxy reship --since 2h                                    after the shared database lost its last rows
   llmproxy prices claude-haiku-5-5                              what a model costs, or how to add its price
   llmproxy reprice --since 30d --dry-run                        what other prices would change; without --dry-run, does it
@@ -83,6 +87,7 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
     .option("--json", "print JSON")
     .action((model: string | undefined, { json }) => pricesCommand(platform, { model: model ?? null, json: json === true }));
   addRepriceCommand(program, platform);
+  addTakingOut(program, platform);
   program.command("health").description("ask the proxy on this machine whether it lives")
     .option("--ready", "whether it can serve and record calls, too")
     .action((options) => healthCommand(platform, { ready: options.ready === true }));
@@ -119,6 +124,23 @@ function addTokenCommands(program: Command, platform: Platform): void {
   withCommonOptions(token.command("revoke").description("revoke a token by its id"))
     .argument("<id>", "as create and list show it")
     .action((id: string, flags) => revokeTokenCommand(platform, id, commonOptionsOf(flags)));
+}
+
+function addTakingOut(program: Command, platform: Platform): void {
+  const time = (text: string) => readSince(text, platform.now());
+  program.command("export").description("write every closed row of a time, for whoever pays, to stdout or into a file")
+    .addOption(new Option("--format <format>", "of the file").choices(["csv", "ndjson", "parquet"]).makeOptionMandatory())
+    .option("--since <time>", "rows admitted from then on, such as 2026-01-31T12:00:00Z or 30d; without it, from the first", time)
+    .option("--until <time>", "rows admitted before then; without it, up to now", time)
+    .option("--workspace <id>", "only those of that workspace", readId)
+    .option("--sandbox <id>", "only those of that sandbox", readId)
+    .option("--output <file>", "a file, which is there whole or not at all; without it, stdout")
+    .action(({ format, since = null, until = null, workspace = null, sandbox = null, output = null }) =>
+      exportCommand(platform, { format, since, until, workspace, sandbox, output })
+    );
+  program.command("backup").description("copy the embedded database of the running proxy into one file, and check it")
+    .argument("<file>", "where to; replaced where it is there, once the new one is whole and sound")
+    .action((file: string) => backupCommand(platform, file));
 }
 
 function withCommonOptions(command: Command): Command {

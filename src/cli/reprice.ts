@@ -69,8 +69,8 @@ export async function repriceCommand(platform: Platform, options: RepriceOptions
   platform.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
 }
 
-function progressOn(platform: Pick<Platform, "stderr" | "stderrIsTerminal">) {
-  const write = (text: string) => platform.stderrIsTerminal && platform.stderr(`\r\u001b[K${text}`);
+function progressOn(platform: Pick<Platform, "stderr" | "isTerminal">) {
+  const write = (text: string) => platform.isTerminal() && platform.stderr(`\r\u001b[K${text}`);
   return {
     show: ({ read, at }: { readonly read: number; readonly at?: string | undefined }) =>
       void write(`${read} rows read${at === undefined ? "" : `, up to ${at}`}`),

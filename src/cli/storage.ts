@@ -3,6 +3,8 @@ import type { Observe } from "../domain/observe.ts";
 import type { OwnedRecords, Owners } from "../domain/owned.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
+import type { BackUp } from "../http/backup.ts";
+import type { ExportUsage } from "../http/export.ts";
 import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { ownersNearby } from "../stores/owners_nearby.ts";
@@ -12,6 +14,9 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { tokensNearby } from "../stores/shipping/tokens_nearby.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
+import { backups } from "./backups.ts";
+import { startExports } from "./exports.ts";
+import { TakeoutLink } from "./takeout_link.ts";
 import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import type { Machine } from "./platform.ts";
@@ -32,6 +37,8 @@ export interface Storage {
   readonly reship: ((since: number) => Promise<number>) | null;
   /** Where the rows are that totals are asked of. */
   readonly rowsDatabase: () => RowsDatabase;
+  readonly exportUsage: ExportUsage;
+  readonly backUp: BackUp;
   /** The shared database's URL was read again. */
   readonly rotate: (databaseUrl: string | null) => void;
   /** Commits what waits, ships what it can in a few seconds, and closes. */
@@ -94,6 +101,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
   const { ledger, store, tokens } = embedded;
   const housekeeping = startHousekeeping({ ...options, ledger, store, care: store, database: null });
+  const takeout = new TakeoutLink();
+  const exports = startExports(takeout, () => ({ path: embedded.databasePath }));
   return {
     ledger,
     store,
@@ -104,8 +113,12 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     shipping: () => null,
     reship: null,
     rowsDatabase: () => ({ kind: "embedded", path: embedded.databasePath, synchronous: options.config.sync }),
+    exportUsage: exports.start,
+    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: options.config.dataDir, of: "database" }),
     rotate: () => {},
     end: async () => {
+      exports.end();
+      takeout.end();
       await housekeeping.end();
       await embedded.end();
     },
@@ -131,6 +144,8 @@ async function sharedStorage(
     observe,
   });
   const housekeeping = startHousekeeping({ ...options, ledger, store, care: embedded.store, database });
+  const takeout = new TakeoutLink();
+  const exports = startExports(takeout, () => ({ url: databaseUrl }));
   return {
     ledger,
     store,
@@ -141,6 +156,8 @@ async function sharedStorage(
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
     rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
+    exportUsage: exports.start,
+    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: config.dataDir, of: "journal" }),
     rotate: (url) => {
       if (url === null) return;
       databaseUrl = url;
@@ -148,6 +165,8 @@ async function sharedStorage(
       shipping.rotate(url);
     },
     end: async () => {
+      exports.end();
+      takeout.end();
       await housekeeping.end();
       // What is still being recorded has to be committed before the last shipment, whatever becomes of that.
       const ended = ledger.end();

@@ -3,6 +3,8 @@ import type { Observe } from "../domain/observe.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
+import { answerBackup, type BackUp } from "./backup.ts";
+import { answerExport, type ExportUsage } from "./export.ts";
 import { mountHealth, type Readiness } from "./health.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./internal.ts";
 import { answerReprice, type Reprice } from "./reprice.ts";
@@ -19,6 +21,8 @@ export interface AdminDeps extends InternalDeps {
   readonly readiness: () => Readiness;
   readonly reship: Reship;
   readonly reprice: Reprice;
+  readonly exportUsage: ExportUsage;
+  readonly backUp: BackUp;
   readonly observe: Pick<Observe, "note">;
 }
 
@@ -47,6 +51,8 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/traces", { GET: (request) => answerTraces(request, deps) });
   route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), deps) });
   route("/internal/refusals", { GET: (request) => answerRefusals(request, deps) });
+  route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
+  route("/internal/backup", { POST: (request) => answerBackup(request, deps.backUp) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),

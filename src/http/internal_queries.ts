@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
 import { ENDINGS, type QueryOpts, TRUSTS } from "../domain/usage.ts";
+import type { ExportFormat } from "../domain/usage_record.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -19,6 +20,7 @@ interface Filter<T> {
 export const rfc3339 = z.iso.datetime({ offset: true }).regex(/T\d\d:\d\d:\d\d/).transform((text) => Date.parse(text));
 
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
+const EXPORT_FORMATS = ["csv", "ndjson", "parquet"] as const satisfies readonly ExportFormat[];
 const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
 const TIME_FILTER = {
@@ -45,6 +47,7 @@ const FILTERS = {
   cursor: { expects: `a cursor of at most ${MAX_CURSOR_LENGTH} characters`, schema: z.string().max(MAX_CURSOR_LENGTH) },
   dry_run: YES_FILTER,
   rows: YES_FILTER,
+  format: { expects: `one of ${EXPORT_FORMATS.join(", ")}`, schema: z.enum(EXPORT_FORMATS) },
   limit: {
     expects: `a whole number from 1 to ${MAX_LIMIT}`,
     schema: z.string().regex(/^\d{1,4}$/).transform(Number).refine((limit) => limit >= 1 && limit <= MAX_LIMIT),

@@ -56,7 +56,7 @@ Deno.test("llmproxy reprice shows a table, and its progress on a terminal only",
   const piped = await command(proxy, ["--dry-run"]);
   assert.match(piped.stdout, /^0 of 1 rows would change by the prices \d{4}-\d\d-\d\d /);
   assert.equal(piped.stderr, "");
-  assert.match((await command(proxy, [], { stderrIsTerminal: true })).stderr, /1 rows read/);
+  assert.match((await command(proxy, [], { isTerminal: () => true })).stderr, /1 rows read/);
 });
 
 Deno.test("POST /internal/reprice answers one JSON, and refuses what it cannot read", async () => {
@@ -80,7 +80,7 @@ async function reprice(proxy: ProxyUnderTest, args: readonly string[]) {
   return { rows: lines.slice(0, -1) as Record<string, unknown>[], result: lines.at(-1) as Record<string, unknown> };
 }
 
-async function command(proxy: ProxyUnderTest, args: readonly string[], given: { readonly stderrIsTerminal?: boolean } = {}) {
+async function command(proxy: ProxyUnderTest, args: readonly string[], given: { readonly isTerminal?: () => boolean } = {}) {
   const { host } = new URL(proxy.adminUrl);
   const done = await run(["reprice", "--since", "2020-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z", ...args], {
     env: { LLMPROXY_ADMIN_ADDR: host, LLMPROXY_ADMIN_TOKEN: proxy.adminToken },
