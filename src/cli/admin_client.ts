@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { TakeIn } from "../domain/imported.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { ClientConfig } from "./config.ts";
 import { CommandFailure, type Platform } from "./platform.ts";
@@ -21,6 +22,7 @@ export interface TokenDesk {
 export interface AdminClient extends TokenDesk {
   /** Resolves to how many rows are queued to be shipped once more. */
   readonly reship: (since: number) => Promise<number>;
+  readonly takeIn: TakeIn;
   /** Resolves to an answer whose body is still to come. */
   readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
@@ -28,6 +30,8 @@ export interface AdminClient extends TokenDesk {
 const TIMEOUT_MS = 10_000;
 /** A journal of millions of rows is queued in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
+/** A batch waits for its turn behind queries. */
+const IMPORT_TIMEOUT_MS = 60_000;
 /** For the first bytes of an export or a backup: rows are counted, the whole database is copied. */
 const DOWNLOAD_TIMEOUT_MS = 3_600_000;
 /** Where the proxy keeps the admin token that it made itself. */
@@ -45,6 +49,7 @@ const tokenShape = z.object({
 const createdShape = tokenShape.extend({ token: z.string() });
 const listShape = z.object({ tokens: z.array(tokenShape) });
 const queuedShape = z.object({ queued: z.number() });
+const takenInShape = z.object({ unpriced: z.number() });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
 /** The running proxy's admin API. */
@@ -98,6 +103,14 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
     async download(method, path) {
       const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
       return answer.ok ? answer : await readAnswer(answer, z.never());
+    },
+    async takeIn({ traces, usage }) {
+      const iso = (at: number) => new Date(at).toISOString();
+      const body = {
+        traces: traces.map((trace) => ({ ...trace, createdAt: iso(trace.createdAt), updatedAt: iso(trace.updatedAt) })),
+        usage: usage.map((row) => ({ ...row, createdAt: iso(row.createdAt) })),
+      };
+      return await readAnswer(await ask("POST", "/internal/import", { body, timeoutMs: IMPORT_TIMEOUT_MS }), takenInShape);
     },
     async reship(since) {
       const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;

@@ -19,6 +19,7 @@ import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "./config.ts";
 import type { Machine } from "./platform.ts";
+import { takeInto } from "./take_in.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import { VERSION } from "./version.ts";
 
@@ -137,6 +138,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     reship: storage.reship,
     exportUsage: storage.exportUsage,
     backUp: storage.backUp,
+    takeIn: takeInto(store, (priced, at) => pricing.priceOf(priced, at)),
     now,
     observe,
   });

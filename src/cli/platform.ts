@@ -1,4 +1,5 @@
 import type { NewId } from "../domain/ids.ts";
+import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import type { Config, Secrets } from "./config.ts";
@@ -61,6 +62,7 @@ export interface MigratedDatabase {
 
 export interface Offline {
   readonly tokens: Tokens;
+  readonly records: Pick<Store, "recordUsage" | "recordTraces">;
   readonly end: () => Promise<void>;
 }
 

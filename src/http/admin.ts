@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import type { TakeIn } from "../domain/imported.ts";
 import type { Observe } from "../domain/observe.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
@@ -6,6 +7,7 @@ import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
 import { answerBackup, type BackUp } from "./backup.ts";
 import { answerExport, type ExportUsage } from "./export.ts";
 import { mountHealth, type Readiness } from "./health.ts";
+import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalStore } from "./internal.ts";
 import { answerReship, type Reship } from "./reship.ts";
 import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
@@ -22,6 +24,7 @@ export interface AdminDeps {
   readonly reship: Reship;
   readonly exportUsage: ExportUsage;
   readonly backUp: BackUp;
+  readonly takeIn: TakeIn;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "note">;
@@ -54,6 +57,7 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/refusals", { GET: (request) => answerRefusals(request, store) });
   route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
   route("/internal/backup", { POST: (request) => answerBackup(request, deps.backUp) });
+  route("/internal/import", { POST: (request) => answerImport(request, deps.takeIn) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),
