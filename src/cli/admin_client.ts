@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { TakeIn } from "../domain/imported.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { ClientConfig } from "./config.ts";
 import { ADMIN_TOKEN_FILE } from "./admin_token.ts";
@@ -24,6 +25,7 @@ export interface AdminClient extends TokenDesk {
   readonly reship: (since: number) => Promise<number>;
   /** What is answered line by line (NDJSON), each as soon as it comes. */
   readonly lines: (method: string, path: string) => AsyncGenerator<unknown, void>;
+  readonly takeIn: TakeIn;
   /** Resolves to an answer whose body is still to come. */
   readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
@@ -34,6 +36,8 @@ const RESHIP_TIMEOUT_MS = 600_000;
 /** What tells of its progress may take as long as there is some. */
 const LINES_TIMEOUT_MS = 86_400_000;
 const NDJSON = "application/x-ndjson";
+/** A batch waits for its turn behind queries. */
+const IMPORT_TIMEOUT_MS = 60_000;
 /** For the first bytes of an export or a backup: rows are counted, the whole database is copied. */
 const DOWNLOAD_TIMEOUT_MS = 3_600_000;
 
@@ -49,6 +53,7 @@ const tokenShape = z.object({
 const createdShape = tokenShape.extend({ token: z.string() });
 const listShape = z.object({ tokens: z.array(tokenShape) });
 const queuedShape = z.object({ queued: z.number() });
+const takenInShape = z.object({ unpriced: z.number() });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
 /** The running proxy's admin API. */
@@ -107,6 +112,14 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
     async download(method, path) {
       const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
       return answer.ok ? answer : await readAnswer(answer, z.never());
+    },
+    async takeIn({ traces, usage }) {
+      const iso = (at: number) => new Date(at).toISOString();
+      const body = {
+        traces: traces.map((trace) => ({ ...trace, createdAt: iso(trace.createdAt), updatedAt: iso(trace.updatedAt) })),
+        usage: usage.map((row) => ({ ...row, createdAt: iso(row.createdAt) })),
+      };
+      return await readAnswer(await ask("POST", "/internal/import", { body, timeoutMs: IMPORT_TIMEOUT_MS }), takenInShape);
     },
     async reship(since) {
       const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;

@@ -22,6 +22,7 @@ import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "./config.ts";
 import type { Machine } from "./platform.ts";
 import { Repricer } from "./repricing.ts";
+import { takeInto } from "./take_in.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import { VERSION } from "./version.ts";
 
@@ -167,6 +168,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     },
     exportUsage: storage.exportUsage,
     backUp: storage.backUp,
+    takeIn: takeInto(store, (priced, at) => pricing.priceOf(priced, at)),
     now,
     observe,
   });

@@ -1,4 +1,5 @@
 import type { NewId } from "../domain/ids.ts";
+import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { BatchPace } from "../journey/batch_accounts.ts";
 import type { PriceList } from "../pricing/price_list.ts";
@@ -63,6 +64,7 @@ export interface MigratedDatabase {
 
 export interface Offline {
   readonly tokens: Tokens;
+  readonly records: Pick<Store, "recordUsage" | "recordTraces">;
   readonly end: () => Promise<void>;
 }
 

@@ -4,6 +4,7 @@ import { loadConfigFromEnv } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
 import { exportCommand } from "./export.ts";
 import { healthCommand } from "./health.ts";
+import { importCommand } from "./import.ts";
 import { migrateCommand } from "./migrate.ts";
 import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
 import { pricesCommand } from "./prices.ts";
@@ -23,6 +24,7 @@ Examples:
   llmproxy token revoke lt-01JZ…
   llmproxy export --format csv --since 30d --output usage.csv   every call of the last 30 days
   llmproxy backup /backup/llmproxy.db                           while the proxy runs
+  llmproxy import --from postgres://user@host/agentserver       once, or again for what has come since
   llmproxy reship --since 2h                                    after the shared database lost its last rows
   llmproxy prices claude-haiku-5-5                              what a model costs, or how to add its price
   llmproxy reprice --since 30d --dry-run                        what other prices would change; without --dry-run, does it
@@ -141,6 +143,10 @@ function addTakingOut(program: Command, platform: Platform): void {
   program.command("backup").description("copy the embedded database of the running proxy into one file, and check it")
     .argument("<file>", "where to; replaced where it is there, once the new one is whole and sound")
     .action((file: string) => backupCommand(platform, file));
+  program.command("import").description("take over what the Go program recorded; what is there already counts once")
+    .requiredOption("--from <url>", "its database, postgres://…, or a file that holds that URL")
+    .option("--offline", "work on the data directory of a proxy that does not run")
+    .action(({ from, offline }) => importCommand(platform, { from, offline: offline === true }));
 }
 
 function withCommonOptions(command: Command): Command {

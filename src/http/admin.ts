@@ -1,4 +1,5 @@
 import { type Context, Hono } from "hono";
+import type { TakeIn } from "../domain/imported.ts";
 import type { Observe } from "../domain/observe.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
@@ -6,6 +7,7 @@ import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
 import { answerBackup, type BackUp } from "./backup.ts";
 import { answerExport, type ExportUsage } from "./export.ts";
 import { mountHealth, type Readiness } from "./health.ts";
+import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./internal.ts";
 import { answerReprice, type Reprice } from "./reprice.ts";
 import { answerReship, type Reship } from "./reship.ts";
@@ -23,6 +25,7 @@ export interface AdminDeps extends InternalDeps {
   readonly reprice: Reprice;
   readonly exportUsage: ExportUsage;
   readonly backUp: BackUp;
+  readonly takeIn: TakeIn;
   readonly observe: Pick<Observe, "note">;
 }
 
@@ -53,6 +56,7 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/refusals", { GET: (request) => answerRefusals(request, deps) });
   route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
   route("/internal/backup", { POST: (request) => answerBackup(request, deps.backUp) });
+  route("/internal/import", { POST: (request) => answerImport(request, deps.takeIn) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),
