@@ -20,6 +20,10 @@ const code = await runProgram(Deno.args, {
   readFile: source.readFile,
   stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
   stderr: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+  writeOut: async (bytes) => {
+    for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+  },
+  isTerminal: () => Deno.stderr.isTerminal(),
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve(config, machine),

@@ -55,6 +55,10 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     adminHosts: () => world.hosts,
     readiness: () => ({ status: world.reason === null ? "ok" : "unavailable", reason: world.reason }),
     reship: null,
+    reprice: () => null,
+    takeIn: () => Promise.reject(new Error("nothing was to be taken in")),
+    backUp: () => Promise.reject(new Error("no backup was to be made")),
+    exportUsage: () => Promise.reject(new Error("no export was to be made")),
     now,
     observe: { note: (...note) => notes.push(note) },
   });

@@ -36,6 +36,8 @@ export async function run(
     },
     stdout: (text) => void (out.stdout += text),
     stderr: (text) => void (out.stderr += text),
+    writeOut: (bytes) => Promise.resolve(void (out.stdout += new TextDecoder().decode(bytes))),
+    isTerminal: () => false,
     fetch: () => assert.fail("nobody was to be asked"),
     now: () => NOW,
     newId: () => "ID",

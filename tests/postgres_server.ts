@@ -84,6 +84,9 @@ function refuse(): Promise<void> {
   return Promise.reject(new Error("Cannot do this to the server of TEST_POSTGRES_URL: ask for startPostgres({ own: true })"));
 }
 
+/** A test kills processes and never the machine: what was committed survives that without a flush. */
+const HASTE = { fsync: "off", full_page_writes: "off" };
+
 async function startOwn(ssl: boolean, settings: Readonly<Record<string, string>>): Promise<PostgresServer> {
   const folder = await makeFolder(await postgresPrograms());
   try {
@@ -130,7 +133,8 @@ function argsOf(
   folder: PostgresFolder,
   { port, settings }: { readonly port: number; readonly settings: Readonly<Record<string, string>> },
 ): string[] {
-  const all = { listen_addresses: "127.0.0.1", port: String(port), unix_socket_directories: folder.path, ...settings };
+  const place = { listen_addresses: "127.0.0.1", port: String(port), unix_socket_directories: folder.path };
+  const all = { ...place, ...HASTE, ...settings };
   return ["-D", "data", ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`])];
 }
 

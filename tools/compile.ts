@@ -6,7 +6,13 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
 /** Read at run time: the migrations, and the modules that Workers run. */
-const INCLUDED = ["migrations", "src/stores/sqlite/worker.ts", "src/stores/shipping/worker.ts"];
+const INCLUDED = [
+  "migrations",
+  "src/stores/sqlite/worker.ts",
+  "src/stores/shipping/worker.ts",
+  "src/cli/reprice_worker.ts",
+  "src/cli/takeout_worker.ts",
+];
 
 const ROOT = join(import.meta.dirname!, "..");
 const OUTPUT = "llmproxy";

@@ -10,11 +10,12 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
   providers: ["domain"],
   pricing: ["domain"],
   telemetry: ["domain"],
+  export: ["domain"],
   stores: ["domain"],
   identity: ["domain"],
   journey: ["wire", "domain"],
   http: ["journey", "domain"],
-  cli: ["http", "journey", "wire", "providers", "pricing", "stores", "identity", "telemetry", "domain"],
+  cli: ["http", "journey", "wire", "providers", "pricing", "stores", "identity", "telemetry", "export", "domain"],
 };
 
 /** Modules that live behind one door: only files whose path starts so may import them. Tests may too. */
@@ -22,6 +23,7 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^hono(\/|$)/, doors: ["src/http/"] },
   { module: /^postgres(\/|$)/, doors: ["src/stores/postgres"] },
   { module: /^node:sqlite$/, doors: ["src/stores/sqlite"] },
+  { module: /^hyparquet-writer$/, doors: ["src/export/"] },
   { module: /^(pino|prom-client)$/, doors: ["src/telemetry/"] },
   { module: /^(commander|ulid)$/, doors: ["src/cli/"] },
   { module: /^(node:)?process$/, doors: ["src/cli/"] },

@@ -45,7 +45,8 @@ CREATE TABLE usage (
   max_tokens                  BIGINT,                    -- as the client asked
   request_bytes               BIGINT NOT NULL,           -- length of the request's body
   messages_hash               TEXT,                      -- SHA-256 of the bytes of "messages", hex
-  retry_of                    TEXT,                      -- id of the call that this one repeats
+  retry_of                    TEXT,                      -- id of the first attempt at what this call asks again
+  asked_again                 BOOLEAN NOT NULL DEFAULT FALSE, -- it did not complete, and a later call asks the same
   agent_id                    TEXT COLLATE "C",          -- the client's agent within the session
   parent_agent_id             TEXT,                      -- the agent that started it
   agent_type                  TEXT,
@@ -65,6 +66,7 @@ CREATE TABLE usage (
 CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);                 -- totals of a sandbox
 CREATE INDEX usage_by_time    ON usage (created_at);                             -- totals of everybody since a time
 CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at, id); -- a trace's detail, in one workspace or in all
+CREATE INDEX usage_by_messages ON usage (workspace_id, trace_id, messages_hash, created_at, id); -- attempts at one question
 
 -- One agent session. Totals hold the ended calls and move only in the transaction that writes those.
 CREATE TABLE traces (
@@ -84,6 +86,8 @@ CREATE TABLE traces (
   estimated_count     BIGINT NOT NULL DEFAULT 0, -- calls whose counts are estimated
   unknown_count       BIGINT NOT NULL DEFAULT 0, -- calls of which nothing is known
   unpriced_count      BIGINT NOT NULL DEFAULT 0, -- calls that have no price
+  retry_count         BIGINT NOT NULL DEFAULT 0, -- calls that ask again what another had asked
+  retried_cost        BIGINT NOT NULL DEFAULT 0, -- of the calls that were asked again
   PRIMARY KEY (workspace_id, id)
 );
 
@@ -111,6 +115,8 @@ CREATE TABLE usage_hours (
   estimated_count             BIGINT NOT NULL,           -- calls whose counts are estimated
   unknown_count               BIGINT NOT NULL,           -- calls of which nothing is known
   unpriced_count              BIGINT NOT NULL,           -- calls that have no price
+  retry_count                 BIGINT NOT NULL,           -- calls that ask again what another had asked
+  retried_cost                BIGINT NOT NULL,           -- of the calls that were asked again
   PRIMARY KEY (workspace_id, hour, sandbox_id, provider, model, kind)
 );
 

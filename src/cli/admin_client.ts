@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { TakeIn } from "../domain/imported.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { ClientConfig } from "./config.ts";
 import { ADMIN_TOKEN_FILE } from "./admin_token.ts";
@@ -22,11 +23,23 @@ export interface TokenDesk {
 export interface AdminClient extends TokenDesk {
   /** Resolves to how many rows are queued to be shipped once more. */
   readonly reship: (since: number) => Promise<number>;
+  /** What is answered line by line (NDJSON), each as soon as it comes. */
+  readonly lines: (method: string, path: string) => AsyncGenerator<unknown, void>;
+  readonly takeIn: TakeIn;
+  /** Resolves to an answer whose body is still to come. */
+  readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
 
 const TIMEOUT_MS = 10_000;
 /** A journal of millions of rows is queued in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
+/** What tells of its progress may take as long as there is some. */
+const LINES_TIMEOUT_MS = 86_400_000;
+const NDJSON = "application/x-ndjson";
+/** A batch waits for its turn behind queries. */
+const IMPORT_TIMEOUT_MS = 60_000;
+/** For the first bytes of an export or a backup: rows are counted, the whole database is copied. */
+const DOWNLOAD_TIMEOUT_MS = 3_600_000;
 
 const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
 const tokenShape = z.object({
@@ -40,6 +53,7 @@ const tokenShape = z.object({
 const createdShape = tokenShape.extend({ token: z.string() });
 const listShape = z.object({ tokens: z.array(tokenShape) });
 const queuedShape = z.object({ queued: z.number() });
+const takenInShape = z.object({ unpriced: z.number() });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
 /** The running proxy's admin API. */
@@ -50,11 +64,16 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
   async function ask(
     method: string,
     path: string,
-    { body, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly timeoutMs?: number } = {},
+    { body, accept, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly accept?: string; readonly timeoutMs?: number } =
+      {},
   ): Promise<Response> {
     const answer = await platform.fetch(`${base}${path}`, {
       method,
-      headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(accept === undefined ? {} : { accept }),
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
       body: body === undefined ? null : JSON.stringify(body),
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
@@ -90,9 +109,26 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
       await answer.body?.cancel();
       return null;
     },
+    async download(method, path) {
+      const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
+      return answer.ok ? answer : await readAnswer(answer, z.never());
+    },
+    async takeIn({ traces, usage }) {
+      const iso = (at: number) => new Date(at).toISOString();
+      const body = {
+        traces: traces.map((trace) => ({ ...trace, createdAt: iso(trace.createdAt), updatedAt: iso(trace.updatedAt) })),
+        usage: usage.map((row) => ({ ...row, createdAt: iso(row.createdAt) })),
+      };
+      return await readAnswer(await ask("POST", "/internal/import", { body, timeoutMs: IMPORT_TIMEOUT_MS }), takenInShape);
+    },
     async reship(since) {
       const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;
       return (await readAnswer(await ask("POST", path, { timeoutMs: RESHIP_TIMEOUT_MS }), queuedShape)).queued;
+    },
+    async *lines(method, path) {
+      const answer = await ask(method, path, { accept: NDJSON, timeoutMs: LINES_TIMEOUT_MS });
+      if (!answer.ok || answer.body === null) await readAnswer(answer, z.never());
+      yield* linesOf(answer.body!);
     },
   };
 }
@@ -123,6 +159,15 @@ function adminTokenOf(
         `Set it, or LLMPROXY_DATA_DIR to the proxy's data directory, and run as a user who may read that`,
       { cause },
     );
+  }
+}
+
+async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<unknown, void> {
+  let rest = "";
+  for await (const text of body.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield JSON.parse(line);
   }
 }
 

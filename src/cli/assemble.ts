@@ -21,6 +21,8 @@ import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "./config.ts";
 import type { Machine } from "./platform.ts";
+import { Repricer } from "./repricing.ts";
+import { takeInto } from "./take_in.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import { VERSION } from "./version.ts";
 
@@ -103,6 +105,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   });
   const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
   let pricing = pricingBy(config.prices);
+  const repricer = new Repricer();
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
   const upstream: World["upstream"] = {
@@ -159,6 +162,13 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     adminHosts: () => config.admin.hosts,
     readiness,
     reship: storage.reship,
+    reprice: ({ isDryRun, ...span }) => {
+      const steps = repricer.start({ database: storage.rowsDatabase(), prices: pricing.list, span, isDryRun });
+      return steps === null ? null : { priceVersion: pricing.list.version, steps };
+    },
+    exportUsage: storage.exportUsage,
+    backUp: storage.backUp,
+    takeIn: takeInto(store, (priced, at) => pricing.priceOf(priced, at)),
     now,
     observe,
   });
@@ -176,12 +186,13 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       storage.rotate(fresh.databaseUrl);
     },
     reprice: (prices) => {
-      if (prices.version === pricing.version) return false;
+      if (prices.version === pricing.list.version) return false;
       pricing = pricingBy(prices);
       return true;
     },
     end: async () => {
       clearInterval(flushing);
+      await repricer.end();
       await batches.end();
       await world.refusals.flush(ledger);
       await storage.end();
@@ -192,5 +203,5 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
 }
 
 function pricingBy(prices: PriceList) {
-  return { version: prices.version, priceOf: priceOf(prices), cacheValueOf: cacheValueOf(prices) };
+  return { list: prices, priceOf: priceOf(prices), cacheValueOf: cacheValueOf(prices) };
 }

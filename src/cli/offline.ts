@@ -6,17 +6,18 @@ import { openSqliteStore } from "../stores/sqlite/store.ts";
 import type { StorageConfig } from "./storage_config.ts";
 import type { Offline } from "./platform.ts";
 
-/** The tokens of a proxy that does not run, wherever they are kept. Rejects with `DataDirLocked` where it does. */
+/** The tokens and records of a proxy that does not run, wherever they are kept. Rejects with `DataDirLocked` where it does. */
 export async function openOffline(storage: StorageConfig): Promise<Offline> {
   if (storage.database !== null) {
     const shared = new SharedDatabase(connectPostgres, storage.database.url);
-    return { tokens: storeOver(shared), end: () => shared.close() };
+    const store = storeOver(shared);
+    return { tokens: store, records: store, end: () => shared.close() };
   }
   const dir = openDataDir(storage.dataDir);
   try {
     migrateSqlite(dir.databasePath);
     const store = await openSqliteStore({ path: dir.databasePath, synchronous: "full", checkpointMs: 0 });
-    return { tokens: store, end: () => store.close().finally(() => dir.release()) };
+    return { tokens: store, records: store, end: () => store.close().finally(() => dir.release()) };
   } catch (error) {
     dir.release();
     throw error;

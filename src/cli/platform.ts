@@ -1,4 +1,5 @@
 import type { NewId } from "../domain/ids.ts";
+import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { BatchPace } from "../journey/batch_accounts.ts";
 import type { PriceList } from "../pricing/price_list.ts";
@@ -15,6 +16,10 @@ export interface Platform {
   readonly readFile: ConfigSource["readFile"];
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
+  /** Writes all of it to stdout, no faster than it is taken. */
+  readonly writeOut: (bytes: Uint8Array) => Promise<void>;
+  /** Whether somebody watches stderr. */
+  readonly isTerminal: () => boolean;
   /** Reaches the proxy itself and carries the admin token, so it should go through no HTTP proxy. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch, UTC. */
@@ -59,6 +64,7 @@ export interface MigratedDatabase {
 
 export interface Offline {
   readonly tokens: Tokens;
+  readonly records: Pick<Store, "recordUsage" | "recordTraces">;
   readonly end: () => Promise<void>;
 }
 

@@ -1,9 +1,14 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { backupCommand } from "./backup.ts";
 import { loadConfigFromEnv } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
+import { exportCommand } from "./export.ts";
 import { healthCommand } from "./health.ts";
+import { importCommand } from "./import.ts";
 import { migrateCommand } from "./migrate.ts";
 import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
+import { pricesCommand } from "./prices.ts";
+import { repriceCommand } from "./reprice.ts";
 import { reshipCommand } from "./reship.ts";
 import { createTokenCommand, listTokensCommand, parseDuration, revokeTokenCommand, type TokenOptions } from "./token.ts";
 import { VERSION } from "./version.ts";
@@ -17,7 +22,12 @@ Examples:
   llmproxy token create --workspace acme --sandbox sb-1 --expires 30d --json
   llmproxy token list --workspace acme
   llmproxy token revoke lt-01JZ…
+  llmproxy export --format csv --since 30d --output usage.csv   every call of the last 30 days
+  llmproxy backup /backup/llmproxy.db                           while the proxy runs
+  llmproxy import --from postgres://user@host/agentserver       once, or again for what has come since
   llmproxy reship --since 2h                                    after the shared database lost its last rows
+  llmproxy prices claude-haiku-5-5                              what a model costs, or how to add its price
+  llmproxy reprice --since 30d --dry-run                        what other prices would change; without --dry-run, does it
   llmproxy health --ready                                       exit code 0 where calls can be served and recorded
 
 Settings are environment variables; the README names every one. Exit codes: 1 it failed, 2 it was asked wrongly.
@@ -74,6 +84,12 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
       (text) => readSince(text, platform.now()),
     )
     .action(({ since }) => reshipCommand(platform, { since }));
+  program.command("prices").description("print the prices that the settings put in force, the operators' own included")
+    .argument("[model]", "only those of that model, as an answer names it")
+    .option("--json", "print JSON")
+    .action((model: string | undefined, { json }) => pricesCommand(platform, { model: model ?? null, json: json === true }));
+  addRepriceCommand(program, platform);
+  addTakingOut(program, platform);
   program.command("health").description("ask the proxy on this machine whether it lives")
     .option("--ready", "whether it can serve and record calls, too")
     .action((options) => healthCommand(platform, { ready: options.ready === true }));
@@ -81,6 +97,18 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
     platform.stdout(`llmproxy ${VERSION} (${platform.runtime})\n`)
   );
   return program;
+}
+
+function addRepriceCommand(program: Command, platform: Platform): void {
+  program.command("reprice").description("price recorded rows anew by the running proxy's prices, and show the difference")
+    .requiredOption("--since <time>", "rows from then on: RFC 3339, or how long ago", (text) => readSince(text, platform.now()))
+    .option("--until <time>", "rows before then; without it, up to now", (text) => readSince(text, platform.now()))
+    .option("--dry-run", "change nothing: show what would change")
+    .option("--rows", "print each row that changes, as a line of JSON")
+    .option("--json", "print JSON, as the admin API writes it")
+    .action(({ since, until = null, dryRun, rows, json }) =>
+      repriceCommand(platform, { since, until, isDryRun: dryRun === true, rows: rows === true, json: json === true })
+    );
 }
 
 function addTokenCommands(program: Command, platform: Platform): void {
@@ -98,6 +126,27 @@ function addTokenCommands(program: Command, platform: Platform): void {
   withCommonOptions(token.command("revoke").description("revoke a token by its id"))
     .argument("<id>", "as create and list show it")
     .action((id: string, flags) => revokeTokenCommand(platform, id, commonOptionsOf(flags)));
+}
+
+function addTakingOut(program: Command, platform: Platform): void {
+  const time = (text: string) => readSince(text, platform.now());
+  program.command("export").description("write every closed row of a time, for whoever pays, to stdout or into a file")
+    .addOption(new Option("--format <format>", "of the file").choices(["csv", "ndjson", "parquet"]).makeOptionMandatory())
+    .option("--since <time>", "rows admitted from then on, such as 2026-01-31T12:00:00Z or 30d; without it, from the first", time)
+    .option("--until <time>", "rows admitted before then; without it, up to now", time)
+    .option("--workspace <id>", "only those of that workspace", readId)
+    .option("--sandbox <id>", "only those of that sandbox", readId)
+    .option("--output <file>", "a file, which is there whole or not at all; without it, stdout")
+    .action(({ format, since = null, until = null, workspace = null, sandbox = null, output = null }) =>
+      exportCommand(platform, { format, since, until, workspace, sandbox, output })
+    );
+  program.command("backup").description("copy the embedded database of the running proxy into one file, and check it")
+    .argument("<file>", "where to; replaced where it is there, once the new one is whole and sound")
+    .action((file: string) => backupCommand(platform, file));
+  program.command("import").description("take over what the Go program recorded; what is there already counts once")
+    .requiredOption("--from <url>", "its database, postgres://…, or a file that holds that URL")
+    .option("--offline", "work on the data directory of a proxy that does not run")
+    .action(({ from, offline }) => importCommand(platform, { from, offline: offline === true }));
 }
 
 function withCommonOptions(command: Command): Command {

@@ -3,6 +3,8 @@ import type { Observe } from "../domain/observe.ts";
 import type { OwnedRecords, Owners } from "../domain/owned.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
+import type { BackUp } from "../http/backup.ts";
+import type { ExportUsage } from "../http/export.ts";
 import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { ownersNearby } from "../stores/owners_nearby.ts";
@@ -12,9 +14,13 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { tokensNearby } from "../stores/shipping/tokens_nearby.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
+import { backups } from "./backups.ts";
+import { startExports } from "./exports.ts";
+import { TakeoutLink } from "./takeout_link.ts";
 import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
 import { startHousekeeping } from "./housekeeping.ts";
 import type { Machine } from "./platform.ts";
+import type { RowsDatabase } from "./repricing.ts";
 
 /** Where calls are recorded and what answers for them: the embedded database alone, or with a shared one behind it. */
 export interface Storage {
@@ -29,6 +35,10 @@ export interface Storage {
   readonly shipping: () => ShippingState | null;
   /** Queues what was recorded here from that time on for the shared database once more; null where there is none. */
   readonly reship: ((since: number) => Promise<number>) | null;
+  /** Where the rows are that totals are asked of. */
+  readonly rowsDatabase: () => RowsDatabase;
+  readonly exportUsage: ExportUsage;
+  readonly backUp: BackUp;
   /** The shared database's URL was read again. */
   readonly rotate: (databaseUrl: string | null) => void;
   /** Commits what waits, ships what it can in a few seconds, and closes. */
@@ -91,6 +101,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
   const { ledger, store, tokens } = embedded;
   const housekeeping = startHousekeeping({ ...options, ledger, store, care: store, database: null });
+  const takeout = new TakeoutLink();
+  const exports = startExports(takeout, () => ({ path: embedded.databasePath }));
   return {
     ledger,
     store,
@@ -100,8 +112,13 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     readiness: () => readinessOf(ledger.trouble(), null),
     shipping: () => null,
     reship: null,
+    rowsDatabase: () => ({ kind: "embedded", path: embedded.databasePath, synchronous: options.config.sync }),
+    exportUsage: exports.start,
+    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: options.config.dataDir, of: "database" }),
     rotate: () => {},
     end: async () => {
+      exports.end();
+      takeout.end();
       await housekeeping.end();
       await embedded.end();
     },
@@ -114,6 +131,7 @@ async function sharedStorage(
 ): Promise<Storage> {
   const { ledger } = embedded;
   const { database, config, observe, now, randomBytes } = options;
+  let databaseUrl = database.url;
   const shared = new SharedDatabase((url) => connectPostgres(url, CONNECTING), database.url);
   const store = storeOver(shared);
   await firstContact(shared, observe);
@@ -126,21 +144,29 @@ async function sharedStorage(
     observe,
   });
   const housekeeping = startHousekeeping({ ...options, ledger, store, care: embedded.store, database });
+  const takeout = new TakeoutLink();
+  const exports = startExports(takeout, () => ({ url: databaseUrl }));
   return {
     ledger,
     store,
     tokens: tokensNearby({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
     owners: ownersNearby({ ledger, local: embedded.owned, shared: store }),
     batches: store,
-    readiness: () => readinessOf(ledger.trouble(), shippingTrouble(shipping, now())),
+    readiness: () => readinessOf(ledger.trouble(), unrecordedTrouble(ledger, database) ?? shippingTrouble(shipping, now())),
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
+    rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
+    exportUsage: exports.start,
+    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: config.dataDir, of: "journal" }),
     rotate: (url) => {
       if (url === null) return;
+      databaseUrl = url;
       shared.rotate(url);
       shipping.rotate(url);
     },
     end: async () => {
+      exports.end();
+      takeout.end();
       await housekeeping.end();
       // What is still being recorded has to be committed before the last shipment, whatever becomes of that.
       const ended = ledger.end();
@@ -168,6 +194,11 @@ async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A full journal either refuses calls, which the ledger calls its trouble, or lets them pass without a row. */
+function unrecordedTrouble(ledger: Ledger, { journal }: DatabaseConfig): string | null {
+  return ledger.usedBytes() < journal.maxBytes ? null : "The journal is full: calls are served without a row";
 }
 
 function shippingTrouble(shipping: Shipping, now: number): string | null {

@@ -1,6 +1,7 @@
 import type { LocalToken } from "../domain/tokens.ts";
 import { createLocalToken } from "../identity/local_tokens.ts";
 import { adminClient, type TokenDesk } from "./admin_client.ts";
+import { columns } from "./columns.ts";
 import { loadClientConfig, loadStorageConfig } from "./config.ts";
 import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
 
@@ -109,9 +110,4 @@ function stateOf({ expiresAt, revokedAt }: LocalToken, now: number): string {
 
 function isoOf(at: number): string {
   return new Date(at).toISOString();
-}
-
-function columns(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd() + "\n").join("");
 }

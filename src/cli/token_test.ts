@@ -124,7 +124,11 @@ Deno.test("token --offline works on the data directory without the network and l
   const openOffline = (storage: StorageConfig) => {
     assert.equal(storage.dataDir, "./data");
     opened++;
-    return Promise.resolve({ tokens: tokensIn(kept), end: () => Promise.resolve(void opened--) });
+    const records = {
+      recordUsage: () => assert.fail("no row was to be written"),
+      recordTraces: () => assert.fail("nor a trace"),
+    };
+    return Promise.resolve({ tokens: tokensIn(kept), records, end: () => Promise.resolve(void opened--) });
   };
   const created = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--offline"], { openOffline });
   assert.match(created.stdout, /^llmp_[\w-]{43}\n$/);

@@ -42,6 +42,7 @@ const NO_CALLS: UsageTotals = {
   cacheReadInputTokens: 0,
   requestCount: 0,
   money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
+  retries: { count: 0, cost: 0n },
 };
 
 /** What calls of a class are, by the class; calls without one are their agent's own. */
@@ -148,5 +149,6 @@ function sumOf(a: UsageTotals, b: UsageTotals): UsageTotals {
       unknownCount: a.money.unknownCount + b.money.unknownCount,
       unpricedCount: a.money.unpricedCount + b.money.unpricedCount,
     },
+    retries: { count: a.retries.count + b.retries.count, cost: a.retries.cost + b.retries.cost },
   };
 }

@@ -85,6 +85,7 @@ function calls(given: Partial<AgentCalls>): AgentCalls {
     cacheReadInputTokens: 0,
     requestCount: 1,
     money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
+    retries: { count: 0, cost: 0n },
     ...given,
   };
 }

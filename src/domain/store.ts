@@ -20,7 +20,9 @@ export interface TraceDetail {
 export interface Store {
   /**
    * Writes closed rows. A row that is already there with the same or a higher revision changes nothing; a higher
-   * revision replaces it. Traces' totals and the hours' roll-ups move in the same transaction, by exactly the difference.
+   * revision replaces it. The links between attempts at one question (`domain/retry.ts`) are set in the same transaction, on
+   * the other attempts too, which get no higher revision by that. Traces' totals and the hours' roll-ups move in the same
+   * transaction, by exactly the difference.
    * A row of a month that `dropMonths` has dropped changes nothing: its totals stand already.
    */
   readonly recordUsage: (rows: readonly UsageRow[]) => Promise<void>;

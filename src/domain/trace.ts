@@ -1,4 +1,4 @@
-import type { MoneySummary } from "./usage.ts";
+import type { MoneySummary, RetrySummary } from "./usage.ts";
 
 /** One agent session: the calls that belong together. Its key is (workspaceId, id). */
 export interface Trace {
@@ -20,6 +20,7 @@ export interface TraceWithStats extends Trace {
   readonly totalInputTokens: number;
   readonly totalOutputTokens: number;
   readonly money: MoneySummary;
+  readonly retries: RetrySummary;
 }
 
 /** The longest trace id that is accepted from a client, in visible ASCII characters. */

@@ -110,6 +110,10 @@ export interface TokenUsage {
   /** Nano-dollars; left out where the row is unpriced or nothing is known of it. */
   readonly cost?: number;
   readonly priceVersion?: string;
+  /** The first attempt at what this call asks again. */
+  readonly retryOf?: string;
+  /** It did not complete, and a later call asks the same. */
+  readonly askedAgain?: true;
 }
 
 /** Totals of calls that have ended. */
@@ -120,6 +124,7 @@ export interface UsageTotals {
   readonly cacheReadInputTokens: number;
   readonly requestCount: number;
   readonly money: MoneySummary;
+  readonly retries: RetrySummary;
 }
 
 /** Totals of one group of calls; what it was grouped by is there, and empty where the calls name none. */
@@ -146,6 +151,13 @@ export interface MoneySummary {
   readonly estimatedCount: number;
   readonly unknownCount: number;
   readonly unpricedCount: number;
+}
+
+/** How often clients asked again what had not been answered, and what those attempts cost that were asked again (`domain/retry.ts`). */
+export interface RetrySummary {
+  readonly count: number;
+  /** Nano-dollars: what was paid beside the attempt that came last. A part of all costs. */
+  readonly cost: bigint;
 }
 
 /** What a query is narrowed to; null stands for "all". */

@@ -1,10 +1,15 @@
 import { type Context, Hono } from "hono";
+import type { TakeIn } from "../domain/imported.ts";
 import type { Observe } from "../domain/observe.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
+import { answerBackup, type BackUp } from "./backup.ts";
+import { answerExport, type ExportUsage } from "./export.ts";
 import { mountHealth, type Readiness } from "./health.ts";
+import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./internal.ts";
+import { answerReprice, type Reprice } from "./reprice.ts";
 import { answerReship, type Reship } from "./reship.ts";
 import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
 
@@ -17,6 +22,10 @@ export interface AdminDeps extends InternalDeps {
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;
   readonly reship: Reship;
+  readonly reprice: Reprice;
+  readonly exportUsage: ExportUsage;
+  readonly backUp: BackUp;
+  readonly takeIn: TakeIn;
   readonly observe: Pick<Observe, "note">;
 }
 
@@ -45,12 +54,16 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/traces", { GET: (request) => answerTraces(request, deps) });
   route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), deps) });
   route("/internal/refusals", { GET: (request) => answerRefusals(request, deps) });
+  route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
+  route("/internal/backup", { POST: (request) => answerBackup(request, deps.backUp) });
+  route("/internal/import", { POST: (request) => answerImport(request, deps.takeIn) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),
   });
   route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), { tokens }) });
   route("/internal/reship", { POST: (request) => answerReship(request, deps.reship) });
+  route("/internal/reprice", { POST: (request) => answerReprice(request, deps.reprice, { now }) });
   route("/metrics", { GET: () => answerMetrics(deps) });
   app.notFound((context) => {
     return adminRefusalResponse(new AdminRefusal("not_found_error", `There is nothing at ${shown(rawPath(context.req.raw))}`));

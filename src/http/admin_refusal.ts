@@ -8,6 +8,7 @@ const ADMIN_REFUSALS = {
   conflict_error: 409,
   request_too_large: 413,
   api_error: 500,
+  overloaded_error: 503,
 } as const satisfies Record<string, number>;
 
 export type AdminRefusalType = keyof typeof ADMIN_REFUSALS;

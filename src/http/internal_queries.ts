@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
 import { ENDINGS, type QueryOpts, TRUSTS } from "../domain/usage.ts";
+import type { ExportFormat } from "../domain/usage_record.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -19,12 +20,14 @@ interface Filter<T> {
 export const rfc3339 = z.iso.datetime({ offset: true }).regex(/T\d\d:\d\d:\d\d/).transform((text) => Date.parse(text));
 
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
+const EXPORT_FORMATS = ["csv", "ndjson", "parquet"] as const satisfies readonly ExportFormat[];
 const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
 const TIME_FILTER = {
   expects: "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)",
   schema: rfc3339,
 };
+const YES_FILTER = { expects: "true or false", schema: z.enum(["true", "false"]).transform((text) => text === "true") };
 
 /** A new filter is one row. */
 const FILTERS = {
@@ -42,6 +45,9 @@ const FILTERS = {
   // Which there are depends on the list.
   order: { expects: "an order", schema: z.string() },
   cursor: { expects: `a cursor of at most ${MAX_CURSOR_LENGTH} characters`, schema: z.string().max(MAX_CURSOR_LENGTH) },
+  dry_run: YES_FILTER,
+  rows: YES_FILTER,
+  format: { expects: `one of ${EXPORT_FORMATS.join(", ")}`, schema: z.enum(EXPORT_FORMATS) },
   limit: {
     expects: `a whole number from 1 to ${MAX_LIMIT}`,
     schema: z.string().regex(/^\d{1,4}$/).transform(Number).refine((limit) => limit >= 1 && limit <= MAX_LIMIT),
@@ -50,7 +56,7 @@ const FILTERS = {
     expects: "a whole number from 0",
     schema: z.string().regex(/^\d{1,16}$/).transform(Number).refine(Number.isSafeInteger),
   },
-} satisfies Record<string, Filter<string | number | readonly Grouping[]>>;
+} satisfies Record<string, Filter<string | number | boolean | readonly Grouping[]>>;
 
 export type FilterName = keyof typeof FILTERS;
 export type FilterValues<N extends FilterName> = { readonly [K in N]: z.output<(typeof FILTERS)[K]["schema"]> | null };

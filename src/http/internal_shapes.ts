@@ -3,7 +3,7 @@ import type { RefusalCount } from "../domain/ledger.ts";
 import { costUsd } from "../domain/money.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { MoneySummary, TokenUsage, UsageSummary, UsageTotals } from "../domain/usage.ts";
+import type { MoneySummary, RetrySummary, TokenUsage, UsageSummary, UsageTotals } from "../domain/usage.ts";
 
 /** What the internal API answers, key by key: the Go package's names, then our additions. Times are RFC 3339, UTC. */
 
@@ -28,6 +28,7 @@ export function totalsJson(totals: UsageTotals) {
     cacheReadInputTokens: totals.cacheReadInputTokens,
     requestCount: totals.requestCount,
     ...moneyJson(totals.money),
+    ...retriesJson(totals.retries),
   };
 }
 
@@ -54,6 +55,11 @@ function moneyJson(money: MoneySummary) {
   };
 }
 
+/** How many calls asked again what another had asked, and what was paid for attempts that were asked again: a part of `costUsd`. */
+function retriesJson({ count, cost }: RetrySummary) {
+  return { retryCount: count, retriedCostUsd: costUsd(cost) };
+}
+
 export function traceJson(trace: Trace) {
   return {
     id: trace.id,
@@ -72,6 +78,7 @@ export function traceWithStatsJson(trace: TraceWithStats) {
     totalInputTokens: trace.totalInputTokens,
     totalOutputTokens: trace.totalOutputTokens,
     ...moneyJson(trace.money),
+    ...retriesJson(trace.retries),
   };
 }
 
@@ -115,6 +122,8 @@ export function requestJson(row: TokenUsage) {
       client: row.client,
       costUsd: row.cost === undefined ? undefined : costUsd(row.cost),
       priceVersion: row.priceVersion,
+      retryOf: row.retryOf,
+      askedAgain: row.askedAgain,
     }),
   };
 }

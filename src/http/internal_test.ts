@@ -22,6 +22,8 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       estimatedCount: 0,
       unknownCount: 0,
       unpricedCount: 0,
+      retryCount: 0,
+      retriedCostUsd: "0.000000000",
     }],
     totals: {
       inputTokens: 20,
@@ -34,6 +36,8 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       estimatedCount: 0,
       unknownCount: 0,
       unpricedCount: 0,
+      retryCount: 0,
+      retriedCostUsd: "0.000000000",
     },
     since: "2026-01-01T00:00:00.000Z",
   });
@@ -59,6 +63,8 @@ Deno.test("/internal/traces answers traces with their totals, newest activity fi
     estimatedCount: 0,
     unknownCount: 0,
     unpricedCount: 0,
+    retryCount: 0,
+    retriedCostUsd: "0.000000000",
   });
   const page = (await admin.ask("/internal/traces?limit=1&offset=1")).json;
   assert.deepEqual([page.total, page.traces.length, page.traces[0].id], [3, 1, "at-2"]);

@@ -3,6 +3,7 @@ import type { LocalToken } from "../domain/tokens.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 import { filtersOf, rfc3339 } from "./internal_queries.ts";
 import { tokenJson } from "./internal_shapes.ts";
+import { readJsonBody } from "./json_body.ts";
 
 /** What administers the local tokens. It must act at once on whoever checks them. */
 export interface TokenAdministration {
@@ -35,7 +36,7 @@ export async function createToken(
   { now }: { readonly now: () => number },
 ): Promise<Response> {
   filtersOf(request.url, []);
-  const wish = readWish(await readBody(request));
+  const wish = readWish(await readJsonBody(request, MAX_BODY_BYTES));
   if (wish.expiresAt !== null && wish.expiresAt <= now()) {
     throw new AdminRefusal("invalid_request_error", "Cannot take expiresAt: it is not in the future");
   }
@@ -79,21 +80,4 @@ function whyNotAWish(body: unknown, issue: z.core.$ZodIssue): string {
 
 function shownJson(value: unknown): string {
   return typeof value === "string" ? shown(value) : shown(JSON.stringify(value));
-}
-
-async function readBody(request: Request): Promise<unknown> {
-  const bytes = new Uint8Array(MAX_BODY_BYTES);
-  let length = 0;
-  for await (const chunk of request.body ?? []) {
-    if (length + chunk.length > MAX_BODY_BYTES) {
-      throw new AdminRefusal("request_too_large", `Cannot read a body of more than ${MAX_BODY_BYTES} bytes`);
-    }
-    bytes.set(chunk, length);
-    length += chunk.length;
-  }
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length)));
-  } catch {
-    throw new AdminRefusal("invalid_request_error", "Cannot read the body as JSON");
-  }
 }

@@ -11,10 +11,14 @@ export interface RatePeriod {
   readonly tiers: readonly { readonly promptFrom: bigint; readonly rates: Rates }[];
 }
 
+/** What every token's price is multiplied with, in percent: where the model runs in one place only, and in a batch. */
+export const PRICE_FACTORS = { geoPercent: { us: 110 }, batchPercent: 50 } as const;
+
 const STANDARD_PERCENT = 100n;
-/** Of every token, where the model runs in one place only. */
-const GEO_PERCENT: ReadonlyMap<string, bigint> = new Map([["us", 110n]]);
-const BATCH_PERCENT = 50n;
+const GEO_PERCENT: ReadonlyMap<string, bigint> = new Map(
+  Object.entries(PRICE_FACTORS.geoPercent).map(([geo, percent]) => [geo, BigInt(percent)]),
+);
+const BATCH_PERCENT = BigInt(PRICE_FACTORS.batchPercent);
 /** Tokens x pico-dollars x three factors in percent; the only division there is undoes them all at once. */
 export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
 

@@ -1,3 +1,4 @@
+import type { Link } from "../domain/retry.ts";
 import type { Closing, Trust } from "../domain/usage.ts";
 
 /** What of closed rows stands in totals, by its column: of one row, or with a minus of one that is replaced. */
@@ -12,20 +13,48 @@ export interface Counts {
   readonly estimated_count: number;
   readonly unknown_count: number;
   readonly unpriced_count: number;
+  readonly retry_count: number;
+  readonly retried_cost: number;
 }
 
 /** Of a row that is already there, what it was counted as. */
 export interface Counted {
   readonly trust: Trust;
   readonly cost: number | null;
+  readonly link: Link;
   readonly reading: Pick<
     Closing["reading"],
     "inputTokens" | "outputTokens" | "cacheCreationInputTokens" | "cacheReadInputTokens"
   >;
 }
 
+/** What another link of a row that stays as it is moves: never anything but what stands in totals of links. */
+export function countsOfLinks(cost: number | null, links: { readonly from: Link; readonly to: Link }): Counts {
+  const { from, to } = links;
+  return {
+    ...NO_COUNTS,
+    retry_count: Number(to.retryOf !== null) - Number(from.retryOf !== null),
+    retried_cost: (Number(to.isAskedAgain) - Number(from.isAskedAgain)) * (cost ?? 0),
+  };
+}
+
+const NO_COUNTS: Counts = {
+  request_count: 0,
+  input_tokens: 0,
+  output_tokens: 0,
+  cache_creation_input_tokens: 0,
+  cache_read_input_tokens: 0,
+  cost: 0,
+  estimated_cost: 0,
+  estimated_count: 0,
+  unknown_count: 0,
+  unpriced_count: 0,
+  retry_count: 0,
+  retried_cost: 0,
+};
+
 /** What a row adds to the totals; with `sign` -1 what it takes from them when it is replaced. */
-export function countsOf({ trust, cost, reading }: Counted, sign: 1 | -1): Counts {
+export function countsOf({ trust, cost, reading, link }: Counted, sign: 1 | -1): Counts {
   const isUnknown = trust === "unknown";
   const isEstimated = trust === "estimated";
   return {
@@ -39,5 +68,7 @@ export function countsOf({ trust, cost, reading }: Counted, sign: 1 | -1): Count
     estimated_count: isEstimated ? sign : 0,
     unknown_count: isUnknown ? sign : 0,
     unpriced_count: cost === null && !isUnknown ? sign : 0,
+    retry_count: link.retryOf === null ? 0 : sign,
+    retried_cost: link.isAskedAgain ? sign * (cost ?? 0) : 0,
   };
 }

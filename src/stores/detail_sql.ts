@@ -33,10 +33,10 @@ export function cachedCallsStatement({ workspaceId, traceId, after }: CallPlace)
         cache_creation_5m_tokens, cache_creation_1h_tokens, cache_read_input_tokens, service_tier, inference_geo, speed, iterations
       FROM usage
       WHERE trace_id = ? AND workspace_id = ? AND revision > 0 AND cache_creation_input_tokens + cache_read_input_tokens > 0
-        ${after === null ? "" : "AND (created_at, id) > (?, ?)"}
+        ${after === null ? "" : "AND created_at >= ? AND (created_at > ? OR id > ?)"}
       ORDER BY created_at, id
       LIMIT ${MAX_CACHED_CALLS}`,
-    values: after === null ? [traceId, workspaceId] : [traceId, workspaceId, after.createdAt, after.id],
+    values: after === null ? [traceId, workspaceId] : [traceId, workspaceId, after.createdAt, after.createdAt, after.id],
   };
 }
 

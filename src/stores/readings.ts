@@ -2,7 +2,7 @@ import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { RefusalCount } from "../domain/ledger.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { Ending, MoneySummary, TokenUsage, Trust, UsageSummary, UsageTotals } from "../domain/usage.ts";
+import type { Ending, MoneySummary, RetrySummary, TokenUsage, Trust, UsageSummary, UsageTotals } from "../domain/usage.ts";
 
 /** One row as a database gives it, integers as bigint; a flag is a boolean, or 1 or 0 where the database has none. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -32,6 +32,7 @@ export function totalsOf(row: Row): UsageTotals {
     cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
     requestCount: integer(row, "request_count"),
     money: moneyOf(row),
+    retries: retriesOf(row),
   };
 }
 
@@ -53,6 +54,7 @@ export function traceWithStatsOf(row: Row): TraceWithStats {
     totalInputTokens: integer(row, "total_input_tokens"),
     totalOutputTokens: integer(row, "total_output_tokens"),
     money: moneyOf(row),
+    retries: retriesOf(row),
   };
 }
 
@@ -64,6 +66,10 @@ function moneyOf(row: Row): MoneySummary {
     unknownCount: integer(row, "unknown_count"),
     unpricedCount: integer(row, "unpriced_count"),
   };
+}
+
+function retriesOf(row: Row): RetrySummary {
+  return { count: integer(row, "retry_count"), cost: bigInteger(row, "retried_cost") };
 }
 
 export function tokenUsageOf(row: Row): TokenUsage {
@@ -83,6 +89,7 @@ export function tokenUsageOf(row: Row): TokenUsage {
   const promptId = textOrNull(row, "prompt_id");
   const client = textOrNull(row, "client");
   const priceVersion = textOrNull(row, "price_version");
+  const retryOf = textOrNull(row, "retry_of");
   return {
     id: text(row, "id"),
     traceId: text(row, "trace_id"),
@@ -123,6 +130,8 @@ export function tokenUsageOf(row: Row): TokenUsage {
     ...(client && { client }),
     ...(row.cost !== null && { cost: integer(row, "cost") }),
     ...(priceVersion && { priceVersion }),
+    ...(retryOf && { retryOf }),
+    ...(flag(row, "asked_again") && { askedAgain: true as const }),
   };
 }
 

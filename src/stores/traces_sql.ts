@@ -57,7 +57,9 @@ const TOTALS = `
   coalesce(sum(estimated_cost), 0)                    AS estimated_cost,
   coalesce(sum(estimated_count), 0)                   AS estimated_count,
   coalesce(sum(unknown_count), 0)                     AS unknown_count,
-  coalesce(sum(unpriced_count), 0)                    AS unpriced_count`;
+  coalesce(sum(unpriced_count), 0)                    AS unpriced_count,
+  coalesce(sum(retry_count), 0)                       AS retry_count,
+  coalesce(sum(retried_cost), 0)                      AS retried_cost`;
 
 /** Which calls a trace has only its rows tell. */
 function keptOf(query: TraceQuery, droppedBefore: number): Statement {

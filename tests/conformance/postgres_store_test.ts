@@ -1,18 +1,26 @@
 import { MIGRATE_DEFAULTS, migratePostgres } from "../../src/stores/postgres/migrate.ts";
+import { openPostgresRepricing } from "../../src/stores/postgres/repricing.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../../src/stores/postgres/store.ts";
 import { startPostgres } from "../postgres_server.ts";
 import { ownedLaws } from "./owned_laws.ts";
+import { repricingLaws } from "./repricing_laws.ts";
+import { retryLaws } from "./retry_laws.ts";
 import { storeLaws } from "./store_laws.ts";
 
 const server = await startPostgres();
 Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 
-storeLaws("PostgreSQL store", open);
-ownedLaws("PostgreSQL store", open);
+storeLaws("PostgreSQL store", make);
+retryLaws("PostgreSQL store", make);
+ownedLaws("PostgreSQL store", make);
+repricingLaws("PostgreSQL repricing", async () => {
+  const { store, url, dispose } = await make();
+  return { store, repricing: openPostgresRepricing(url), dispose };
+});
 
-async function open() {
+async function make() {
   const url = await server.newDatabase();
   await migratePostgres({ ...MIGRATE_DEFAULTS, url });
   const store = openPostgresStore({ ...POSTGRES_DEFAULTS, url });
-  return { store, dispose: () => store.close() };
+  return { store, url, dispose: () => store.close() };
 }

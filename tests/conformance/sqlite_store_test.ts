@@ -1,14 +1,23 @@
 import { migrateSqlite } from "../../src/stores/sqlite/migrate.ts";
+import { openSqliteRepricing } from "../../src/stores/sqlite/repricing.ts";
 import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
 import { ownedLaws } from "./owned_laws.ts";
+import { repricingLaws } from "./repricing_laws.ts";
+import { retryLaws } from "./retry_laws.ts";
 import { storeLaws } from "./store_laws.ts";
 
-storeLaws("SQLite store", open);
-ownedLaws("SQLite store", open);
+storeLaws("SQLite store", make);
+retryLaws("SQLite store", make);
+ownedLaws("SQLite store", make);
+repricingLaws("SQLite repricing", async () => {
+  const { store, path, dispose } = await make();
+  return { store, repricing: openSqliteRepricing(path, { synchronous: "normal" }), dispose };
+});
 
-async function open() {
+async function make() {
   const dir = Deno.makeTempDirSync();
-  migrateSqlite(`${dir}/llmproxy.db`);
-  const store = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal", checkpointMs: 0 });
-  return { store, dispose: () => store.close().then(() => Deno.removeSync(dir, { recursive: true })) };
+  const path = `${dir}/llmproxy.db`;
+  migrateSqlite(path);
+  const store = await openSqliteStore({ path, synchronous: "normal", checkpointMs: 0 });
+  return { store, path, dispose: () => store.close().then(() => Deno.removeSync(dir, { recursive: true })) };
 }

@@ -214,6 +214,7 @@ const LAWS: Laws = {
       cacheReadInputTokens: 9,
       requestCount: 2,
       money: { cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
+      retries: { count: 0, cost: 0n },
     });
     assert.deepEqual((await store.queryUsage({ ...ALL, limit: 2, offset: 1 })).usage, groups.slice(1, 3));
   },

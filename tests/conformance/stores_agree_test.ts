@@ -144,20 +144,22 @@ function* questions(): Generator<readonly [question: string, ask: (store: Intern
 
 /** Ways to group, order and narrow; after retention some of them are refused. */
 const FURTHER = [
-  ...["workspace", "sandbox,day", "agent", "client,model", "trace&limit=1000", "trace,agent,hour&limit=50", "provider,day,hour"]
-    .flatMap(
-      (groupBy) =>
-        ["tokens", "cost.asc", "requests"].flatMap((order) => [
-          `/internal/usage?group_by=${groupBy}&order=${order}`,
-          `/internal/usage?group_by=${groupBy}&order=${order}&since=2026-03-01T00:00:00Z&until=2026-03-20T06:30:00Z`,
-          `/internal/usage?group_by=${groupBy}&order=${order}&trust=estimated&model=claude-haiku-4-5&since=2026-03-01T00:00:00Z`,
-        ]),
-    ),
-  ...["activity.asc", "created", "cost", "tokens.asc", "requests"].flatMap((order) => [
-    `/internal/traces?order=${order}`,
-    `/internal/traces?order=${order}&ending=client_left&since=2026-03-01T00:00:00Z`,
-    `/internal/traces?order=${order}&model=claude-opus-4-8&trust=exact&offset=20`,
+  ...[
+    "group_by=workspace",
+    "group_by=sandbox,day&order=cost.asc",
+    "group_by=agent&order=requests",
+    "group_by=client,model",
+    "group_by=trace&order=cost&limit=1000",
+    "group_by=trace,agent,hour&order=time",
+    "group_by=provider,day,hour&order=time.asc&limit=1000",
+  ].flatMap((asked) => [
+    `/internal/usage?${asked}`,
+    `/internal/usage?${asked}&since=2026-03-01T00:00:00Z&until=2026-03-20T06:30:00Z`,
+    `/internal/usage?${asked}&trust=estimated&model=claude-haiku-4-5&since=2026-03-01T00:00:00Z`,
   ]),
+  ...["activity.asc", "created", "cost", "tokens.asc", "requests"].map((order) => `/internal/traces?order=${order}`),
+  "/internal/traces?ending=client_left&since=2026-03-01T00:00:00Z",
+  "/internal/traces?model=claude-opus-4-8&trust=exact&offset=20",
 ];
 
 function depsOf(store: InternalStore): InternalDeps {

@@ -82,12 +82,14 @@ export function sumOf(rows: readonly UsageRow[]): UsageTotals {
       unknownCount: trusted("unknown").length,
       unpricedCount: rows.filter(({ closing }) => closing.cost === null && closing.trust !== "unknown").length,
     },
+    // No two of these rows ask the same: retry_laws.ts is about those that do.
+    retries: { count: 0, cost: 0n },
   };
 }
 
 export function totalsOf(group: UsageTotals): UsageTotals {
-  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money } = group;
-  return { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money };
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money, retries } = group;
+  return { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money, retries };
 }
 
 type Key = Readonly<Record<string, string | number | undefined>>;

@@ -4,9 +4,10 @@ import { ALL, ALL_TRACES, T0 } from "../../../tests/conformance/samples.ts";
 import type { Ask } from "./connection.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { openPool } from "./pool.ts";
-import { getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
+import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
 
 const MONTH_3 = Date.UTC(2026, 2, 10, 12, 30);
+const MONTH_3_END = Date.UTC(2026, 2, 20, 6, 30);
 /** Few rows are newer. */
 const LATELY = Date.UTC(2026, 3, 24);
 
@@ -37,6 +38,28 @@ const PLANS: readonly Plan[] = [
     leaves: /usage_2026/,
   },
   {
+    name: "queryUsage() of a workspace in a stretch of time by what only rows tell",
+    ask: (ask) =>
+      queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, MONTH_3), until: MONTH_3_END, groupBy: ["trace", "agent"] }),
+    takes: [/usage_2026_03_pkey.*workspace_id = 'w-7'.*created_at/],
+    leaves: /usage_2026_0[124]|usage_hours/,
+  },
+  {
+    name: "queryUsage() of a workspace in a stretch of time",
+    ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, MONTH_3), until: MONTH_3_END }),
+    takes: [
+      /usage_hours_pkey.*workspace_id = 'w-7'.*hour < /,
+      /usage_2026_03_pkey.*workspace_id = 'w-7'.*created_at.*usage_2026_03_pkey/,
+    ],
+    leaves: /usage_2026_0[124]/,
+  },
+  {
+    name: "getCachedCalls()",
+    ask: (ask) => getCachedCalls(ask, { workspaceId: "w-7", traceId: "at-7", after: { createdAt: MONTH_3, id: "ar-1" } }),
+    takes: [/usage_2026_03_trace_id_workspace_id_created_at_id_idx/],
+    leaves: /usage_2026_0[12]|Seq Scan/,
+  },
+  {
     name: "queryTraces() of a workspace",
     ask: (ask) => queryTraces(ask, { ...ALL_TRACES, ...narrowedTo("w-7", null, MONTH_3) }),
     takes: [/(traces_in_workspace|traces_pkey).*workspace_id = 'w-7'/],
@@ -57,7 +80,7 @@ const PLANS: readonly Plan[] = [
   {
     name: "getTraceDetail() in a workspace",
     ask: (ask) => getTraceDetail(ask, "at-7", { workspaceId: "w-7" }),
-    takes: [/traces_pkey|traces_by_id|usage_2026_01_trace_id_workspace_id_created_at_id_idx/],
+    takes: [/traces_pkey|traces_by_id|usage_2026_01_\w*trace_id\w*_idx/],
     leaves: /Seq Scan/,
   },
   {
@@ -122,7 +145,7 @@ function samples(): string {
       ${T0} + n * 500000::bigint, 1
     FROM generate_series(1, 20000) AS n;
     INSERT INTO usage_hours
-    SELECT workspace_id, created_at / 3600000 * 3600000, sandbox_id, provider, requested_model, kind, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0
+    SELECT workspace_id, created_at / 3600000 * 3600000, sandbox_id, provider, requested_model, kind, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM usage GROUP BY 1, 2, 3, 4, 5, 6;
     INSERT INTO traces
     SELECT 'w-' || n % 50, 'at-' || n, 's-' || n % 200, 'auto', ${T0}, ${T0} + n * 1000000::bigint FROM generate_series(1, 10000) AS n;

@@ -1,21 +1,27 @@
-import { hourStart } from "../../domain/calendar.ts";
+import { NO_LINK } from "../../domain/retry.ts";
 import type { Trust, UsageRow } from "../../domain/usage.ts";
 import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import { countsOf } from "../counts.ts";
 import { integer, integerOrNull, type Row, text } from "../readings.ts";
+import { linkOf } from "../attempts.ts";
 import type { Ask } from "./connection.ts";
+import { relink } from "./retries.ts";
+import { lockTraces, type Move, moveOf, moveTotals } from "./totals.ts";
 
 /**
  * Writes closed rows and moves the totals by what was really inserted or changed. Belongs into a transaction of the caller's.
- * Whoever else writes them does so in the same order of tables, and of keys within each: so two that meet never wait for each other.
+ * Whoever else writes them does so in the same order of tables (traces, usage, hours), and of keys within each: so two that meet
+ * never wait for each other.
  */
 export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<void> {
   const rows = strongest(given);
   if (rows.size === 0) return;
+  await lockTraces(ask, [...rows.values()].map(({ call }) => call));
   const sent = [...rows.values()].map(sentOf);
   const inserted = new Set((await ask(INSERT, [sent])).map(keyOf));
   // In the order in which they were given: the first row of an unknown trace makes it.
-  const moves = [...rows].filter(([key]) => inserted.has(key)).map(([, row]) => moveOf(row));
+  const moves = [...rows].filter(([key]) => inserted.has(key)).map(([, row]) => moveIn(row));
+  const ended = [...inserted];
   if (inserted.size < rows.size) {
     // What was there already: mostly the same again.
     const met = sent.filter((row) => !inserted.has(keyOf(row)));
@@ -26,12 +32,16 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
     if (keys.size > 0) await ask(REPLACE, [met.filter((row) => keys.has(keyOf(row)))]);
     for (const old of weaker) {
       const row = rows.get(keyOf(old))!;
-      moves.push(moveBack(row, old), moveOf(row));
+      moves.push(moveBack(row, old), moveIn(row, linkOf(old)));
+      if (endedOtherwise(row, old)) ended.push(keyOf(old));
     }
   }
-  if (moves.length === 0) return;
-  await ask(MOVE_TRACES, [moves]);
-  await ask(MOVE_HOURS, [moves]);
+  moves.push(...await relink(ask, ended.map((key) => rows.get(key)!.call)));
+  await moveTotals(ask, moves);
+}
+
+function endedOtherwise({ closing }: UsageRow, old: Row): boolean {
+  return text(old, "ending") !== closing.ending || integerOrNull(old, "duration_ms") !== wholeMs(closing.duration);
 }
 
 /** Of the rows with one key, the first with the highest revision. */
@@ -53,44 +63,24 @@ function keyColumns({ call }: UsageRow) {
   return { workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id };
 }
 
-/** What a row adds to the totals, or takes from them. */
-function moveOf(row: UsageRow) {
-  const { call, closing } = row;
-  return {
-    ...placeOf(row),
-    model: closing.reading.servedModel ?? call.requestedModel,
-    ...countsOf(closing, 1),
-  };
+function moveIn({ call, closing }: UsageRow, link = NO_LINK): Move {
+  return moveOf({ ...call, model: closing.reading.servedModel ?? call.requestedModel }, countsOf({ ...closing, link }, 1));
 }
 
 /** `old`: what the row was counted as. */
-function moveBack(row: UsageRow, old: Row): ReturnType<typeof moveOf> {
-  return {
-    ...placeOf(row),
-    model: text(old, "model"),
-    ...countsOf({
-      trust: text(old, "trust") as Trust,
-      cost: integerOrNull(old, "cost"),
-      reading: {
-        inputTokens: integer(old, "input_tokens"),
-        outputTokens: integer(old, "output_tokens"),
-        cacheCreationInputTokens: integer(old, "cache_creation_input_tokens"),
-        cacheReadInputTokens: integer(old, "cache_read_input_tokens"),
-      },
-    }, -1),
-  };
-}
-
-function placeOf({ call }: UsageRow) {
-  return {
-    workspace_id: call.workspaceId,
-    trace_id: call.traceId,
-    sandbox_id: call.sandboxId,
-    created_at: call.createdAt,
-    hour: hourStart(call.createdAt),
-    provider: call.provider,
-    kind: call.kind,
-  };
+function moveBack({ call }: UsageRow, old: Row): Move {
+  const counts = countsOf({
+    trust: text(old, "trust") as Trust,
+    cost: integerOrNull(old, "cost"),
+    link: linkOf(old),
+    reading: {
+      inputTokens: integer(old, "input_tokens"),
+      outputTokens: integer(old, "output_tokens"),
+      cacheCreationInputTokens: integer(old, "cache_creation_input_tokens"),
+      cacheReadInputTokens: integer(old, "cache_read_input_tokens"),
+    },
+  }, -1);
+  return moveOf({ ...call, model: text(old, "model") }, counts);
 }
 
 function sentOf(row: UsageRow) {
@@ -176,7 +166,11 @@ const LOCK_WEAKER = `
     usage.cache_creation_input_tokens,
     usage.cache_read_input_tokens,
     usage.trust,
-    usage.cost
+    usage.cost,
+    usage.ending,
+    usage.duration_ms,
+    usage.retry_of,
+    usage.asked_again
   FROM ${SENT}
   JOIN usage USING (workspace_id, created_at, id)
   WHERE usage.revision < sent.revision
@@ -212,88 +206,3 @@ const REPLACE = `
     price_version = sent.price_version
   FROM ${SENT}
   WHERE usage.workspace_id = sent.workspace_id AND usage.created_at = sent.created_at AND usage.id = sent.id`;
-
-const MOVES = `
-  ROWS FROM (json_to_recordset($1) AS (
-    workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT COLLATE "C", created_at BIGINT, hour BIGINT,
-    provider TEXT COLLATE "C", model TEXT COLLATE "C", kind TEXT COLLATE "C", request_count BIGINT, input_tokens BIGINT,
-    output_tokens BIGINT, cache_creation_input_tokens BIGINT, cache_read_input_tokens BIGINT, cost BIGINT, estimated_cost BIGINT,
-    estimated_count BIGINT, unknown_count BIGINT, unpriced_count BIGINT
-  )) WITH ORDINALITY`;
-
-/** Makes a trace that is not there; of one that is, only the totals move. */
-const MOVE_TRACES = `
-  INSERT INTO traces (
-    workspace_id, id, sandbox_id, source, created_at, updated_at, request_count, total_input_tokens, total_output_tokens,
-    total_cache_creation_input_tokens, total_cache_read_input_tokens, cost, estimated_cost, estimated_count, unknown_count,
-    unpriced_count
-  )
-  SELECT
-    workspace_id,
-    trace_id,
-    (array_agg(sandbox_id ORDER BY ordinality))[1],
-    'auto',
-    (array_agg(created_at ORDER BY ordinality))[1],
-    (array_agg(created_at ORDER BY ordinality))[1],
-    sum(request_count),
-    sum(input_tokens),
-    sum(output_tokens),
-    sum(cache_creation_input_tokens),
-    sum(cache_read_input_tokens),
-    sum(cost),
-    sum(estimated_cost),
-    sum(estimated_count),
-    sum(unknown_count),
-    sum(unpriced_count)
-  FROM ${MOVES}
-  GROUP BY workspace_id, trace_id
-  ORDER BY workspace_id, trace_id
-  ON CONFLICT (workspace_id, id) DO UPDATE SET
-    request_count = traces.request_count + excluded.request_count,
-    total_input_tokens = traces.total_input_tokens + excluded.total_input_tokens,
-    total_output_tokens = traces.total_output_tokens + excluded.total_output_tokens,
-    total_cache_creation_input_tokens = traces.total_cache_creation_input_tokens + excluded.total_cache_creation_input_tokens,
-    total_cache_read_input_tokens = traces.total_cache_read_input_tokens + excluded.total_cache_read_input_tokens,
-    cost = traces.cost + excluded.cost,
-    estimated_cost = traces.estimated_cost + excluded.estimated_cost,
-    estimated_count = traces.estimated_count + excluded.estimated_count,
-    unknown_count = traces.unknown_count + excluded.unknown_count,
-    unpriced_count = traces.unpriced_count + excluded.unpriced_count`;
-
-const MOVE_HOURS = `
-  INSERT INTO usage_hours (
-    workspace_id, hour, sandbox_id, provider, model, kind,
-    request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-    cost, estimated_cost, estimated_count, unknown_count, unpriced_count
-  )
-  SELECT
-    workspace_id,
-    hour,
-    sandbox_id,
-    provider,
-    model,
-    kind,
-    sum(request_count),
-    sum(input_tokens),
-    sum(output_tokens),
-    sum(cache_creation_input_tokens),
-    sum(cache_read_input_tokens),
-    sum(cost),
-    sum(estimated_cost),
-    sum(estimated_count),
-    sum(unknown_count),
-    sum(unpriced_count)
-  FROM ${MOVES}
-  GROUP BY workspace_id, hour, sandbox_id, provider, model, kind
-  ORDER BY workspace_id, hour, sandbox_id, provider, model, kind
-  ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
-    request_count = usage_hours.request_count + excluded.request_count,
-    input_tokens = usage_hours.input_tokens + excluded.input_tokens,
-    output_tokens = usage_hours.output_tokens + excluded.output_tokens,
-    cache_creation_input_tokens = usage_hours.cache_creation_input_tokens + excluded.cache_creation_input_tokens,
-    cache_read_input_tokens = usage_hours.cache_read_input_tokens + excluded.cache_read_input_tokens,
-    cost = usage_hours.cost + excluded.cost,
-    estimated_cost = usage_hours.estimated_cost + excluded.estimated_cost,
-    estimated_count = usage_hours.estimated_count + excluded.estimated_count,
-    unknown_count = usage_hours.unknown_count + excluded.unknown_count,
-    unpriced_count = usage_hours.unpriced_count + excluded.unpriced_count`;

@@ -3,7 +3,7 @@ import type { Backlog, Journal, SetAside, Shipment, ShipmentMarks } from "../../
 import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
 import { ownedOf } from "../owned_reading.ts";
 import { refusalOf, type Row, traceOf } from "../readings.ts";
-import { usageRowOf } from "./usage_row.ts";
+import { usageRowOf } from "../usage_row.ts";
 
 /** How long a write waits for the ledger's transactions, which take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;

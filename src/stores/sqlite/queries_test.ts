@@ -52,6 +52,26 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
     /SEARCH (traces .*id=\?|.* usage_by_trace \(trace_id=\? AND w)/,
   ],
   [
+    "queryUsage() of a workspace up to a time",
+    (q) => q.queryUsage({ ...ALL, ...narrowedTo("w", null, 5), until: 9_999_999 }),
+    /SEARCH usage_hours .*\(workspace_id=\? AND hour>\? AND hour<\?\)(.* SEARCH usage .*\(workspace_id=\? AND created_at>\? AND created_at<\?\)){2}/,
+  ],
+  [
+    "queryUsage() of a workspace by what only rows tell",
+    (q) => q.queryUsage({ ...ALL, ...narrowedTo("w", null, 5), groupBy: ["trace", "agent"], trust: "exact", model: "m" }),
+    /SEARCH usage USING .*\(workspace_id=\? AND created_at>\?\)/,
+  ],
+  [
+    "queryTraces() of a workspace that have a call of a model",
+    (q) => q.queryTraces({ ...ALL_TRACES, ...narrowedTo("w", null, 5), model: "m" }),
+    /SEARCH .* traces_in_workspace \(workspace_id=\? AND .* SEARCH usage .* usage_by_trace \(trace_id=\? AND workspace_id=\?\)/,
+  ],
+  [
+    "getCachedCalls()",
+    (q) => q.getCachedCalls({ workspaceId: "w", traceId: "at-1", after: { createdAt: 5, id: "ar-1" } }),
+    /SEARCH usage USING INDEX usage_by_trace \(trace_id=\? AND workspace_id=\? AND created_at>\?\)$/,
+  ],
+  [
     "queryRefusals() since a time",
     (q) => q.queryRefusals({ ...ALL, ...narrowedTo(null, null, 5) }),
     /SEARCH .* refusals_by_minute/,

@@ -1,10 +1,12 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { EMPTY_READING } from "../../domain/reading.ts";
+import { type Link, NO_LINK } from "../../domain/retry.ts";
 import { type Closing, type OpenCall, REVISION, type Trust, type UsageRow } from "../../domain/usage.ts";
 import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Counted } from "../counts.ts";
-import { Totals } from "./totals.ts";
+import { Retries } from "./retries.ts";
+import { type CountedCall, Totals } from "./totals.ts";
 
 /**
  * Every write of usage rows, for the ledger and the store alike. Each method belongs into a transaction of the caller's:
@@ -12,9 +14,11 @@ import { Totals } from "./totals.ts";
  */
 export class Rows {
   readonly #totals: Totals;
+  readonly #retries: Retries;
   readonly #outbox: Outbox | null;
   readonly #insertOpen: StatementSync;
   readonly #find: StatementSync;
+  readonly #counted: StatementSync;
   readonly #close: StatementSync;
   readonly #leftOpen: StatementSync;
   readonly #countOpen: StatementSync;
@@ -22,9 +26,11 @@ export class Rows {
   /** `outbox`: where what changes is noted for shipping; null where nothing is shipped. */
   constructor(db: DatabaseSync, outbox: Outbox | null) {
     this.#totals = new Totals(db);
+    this.#retries = new Retries(db, this.#totals);
     this.#outbox = outbox;
     this.#insertOpen = db.prepare(INSERT_OPEN);
     this.#find = db.prepare(FIND);
+    this.#counted = db.prepare(COUNTED);
     this.#close = db.prepare(CLOSE);
     this.#leftOpen = db.prepare(LEFT_OPEN);
     this.#countOpen = db.prepare("SELECT count(*) AS open FROM usage WHERE revision = 0");
@@ -66,13 +72,18 @@ export class Rows {
    */
   applyClosed(row: UsageRow): number {
     const { call, closing, revision } = row;
-    const old = this.#find.get(call.workspaceId, call.createdAt, call.id);
-    if (old !== undefined && Number(old.revision) >= revision) return 0;
-    if (old === undefined) this.insertOpen(call);
-    else if (old.revision !== REVISION.open) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
+    const key = [call.workspaceId, call.createdAt, call.id] as const;
+    const there = this.#find.get(...key)?.revision;
+    if (there !== undefined && Number(there) >= revision) return 0;
+    if (there === undefined) this.insertOpen(call);
+    const old = there === undefined || there === REVISION.open ? undefined : this.#counted.get(...key);
+    if (old !== undefined) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
     this.#closeRow(call, closing, revision);
-    this.#totals.count({ ...call, model: closing.reading.servedModel ?? call.requestedModel }, closing);
-    return old?.revision === REVISION.open ? -1 : 0;
+    const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
+    const link = old === undefined ? NO_LINK : linkIn(old);
+    this.#totals.count(counted, { ...closing, link });
+    if (old?.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) this.#relink(counted, closing, link);
+    return there === REVISION.open ? -1 : 0;
   }
 
   /** Closes as `unknown` at most `most` rows that other runs than `instanceId` left open. Gives back how many. */
@@ -88,15 +99,22 @@ export class Rows {
         provider: String(row.provider),
         kind: String(row.kind),
         model: String(row.requested_model),
+        messagesHash: row.messages_hash === null ? null : String(row.messages_hash),
       };
       this.#closeRow(key, SWEPT, REVISION.swept);
-      this.#totals.count(key, SWEPT);
+      this.#totals.count(key, { ...SWEPT, link: NO_LINK });
+      this.#relink(key, SWEPT, NO_LINK);
     }
     return leftOpen.length;
   }
 
   countOpen(): number {
     return Number(this.#countOpen.get()?.open);
+  }
+
+  #relink(call: LinkedCall, { ending, duration, cost }: Closing, link: Link): void {
+    if (call.messagesHash === null) return;
+    this.#retries.relink({ ...call, ending, duration: wholeMs(duration), cost, link }, call.messagesHash);
   }
 
   #closeRow(key: RowKey, closing: Closing, revision: number): void {
@@ -136,6 +154,7 @@ export class Rows {
 }
 
 type RowKey = Pick<OpenCall, "id" | "workspaceId" | "createdAt">;
+type LinkedCall = CountedCall & Pick<OpenCall, "id" | "messagesHash">;
 
 const SWEPT: Closing = {
   ending: "unknown",
@@ -154,6 +173,7 @@ function countedOf(row: Record<string, unknown>): Counted {
   return {
     trust: row.trust as Trust,
     cost: row.cost === null ? null : Number(row.cost),
+    link: linkIn(row),
     reading: {
       inputTokens: Number(row.input_tokens),
       outputTokens: Number(row.output_tokens),
@@ -163,6 +183,10 @@ function countedOf(row: Record<string, unknown>): Counted {
   };
 }
 
+function linkIn(row: Record<string, unknown>): Link {
+  return { retryOf: row.retry_of === null ? null : String(row.retry_of), isAskedAgain: row.asked_again === 1 };
+}
+
 const INSERT_OPEN = `
   INSERT INTO usage (
     id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, trust, streaming,
@@ -170,16 +194,22 @@ const INSERT_OPEN = `
     prompt_id, client, token_id, credential_id, batch_id, custom_id
   ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
-const FIND = `
+/** One column: each costs some microseconds, and most rows are found open. */
+const FIND = "SELECT revision FROM usage WHERE workspace_id = ? AND created_at = ? AND id = ?";
+
+const COUNTED = `
   SELECT
-    revision,
     coalesce(served_model, requested_model) AS model,
     input_tokens,
     output_tokens,
     cache_creation_input_tokens,
     cache_read_input_tokens,
     trust,
-    cost
+    cost,
+    ending,
+    duration_ms,
+    retry_of,
+    asked_again
   FROM usage
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
@@ -213,7 +243,7 @@ const CLOSE = `
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
 const LEFT_OPEN = `
-  SELECT id, workspace_id, sandbox_id, trace_id, created_at, provider, kind, requested_model
+  SELECT id, workspace_id, sandbox_id, trace_id, created_at, provider, kind, requested_model, messages_hash
   FROM usage
   WHERE revision = 0 AND instance_id <> ?
   LIMIT ?`;

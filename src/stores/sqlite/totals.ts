@@ -1,7 +1,8 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { hourStart } from "../../domain/calendar.ts";
+import type { Link } from "../../domain/retry.ts";
 import type { OpenCall } from "../../domain/usage.ts";
-import { type Counted, type Counts, countsOf } from "../counts.ts";
+import { type Counted, type Counts, countsOf, countsOfLinks } from "../counts.ts";
 
 /** Of a call, what says in which totals it stands. */
 export interface CountedCall extends Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider"> {
@@ -30,6 +31,11 @@ export class Totals {
   /** A closed row is being replaced. */
   uncount(call: CountedCall, counted: Counted): void {
     this.#move(call, countsOf(counted, -1));
+  }
+
+  /** A row that stays as it is got other links. */
+  relink(call: CountedCall & { readonly cost: number | null }, links: { readonly from: Link; readonly to: Link }): void {
+    this.#move(call, countsOfLinks(call.cost, links));
   }
 
   #move(call: CountedCall, counts: Counts): void {
@@ -63,7 +69,9 @@ const ADD_TO_TRACE = `
     estimated_cost = estimated_cost + ?,
     estimated_count = estimated_count + ?,
     unknown_count = unknown_count + ?,
-    unpriced_count = unpriced_count + ?
+    unpriced_count = unpriced_count + ?,
+    retry_count = retry_count + ?,
+    retried_cost = retried_cost + ?
   WHERE workspace_id = ? AND id = ?`;
 
 const INSERT_TRACE = `
@@ -75,8 +83,8 @@ const ADD_TO_HOUR = `
   INSERT INTO usage_hours (
     workspace_id, hour, sandbox_id, provider, model, kind,
     request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-    cost, estimated_cost, estimated_count, unknown_count, unpriced_count
-  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, retry_count, retried_cost
+  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
     request_count = request_count + excluded.request_count,
     input_tokens = input_tokens + excluded.input_tokens,
@@ -87,4 +95,6 @@ const ADD_TO_HOUR = `
     estimated_cost = estimated_cost + excluded.estimated_cost,
     estimated_count = estimated_count + excluded.estimated_count,
     unknown_count = unknown_count + excluded.unknown_count,
-    unpriced_count = unpriced_count + excluded.unpriced_count`;
+    unpriced_count = unpriced_count + excluded.unpriced_count,
+    retry_count = retry_count + excluded.retry_count,
+    retried_cost = retried_cost + excluded.retried_cost`;

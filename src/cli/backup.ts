@@ -1,0 +1,24 @@
+import { whyNotSound } from "../stores/sqlite/backup.ts";
+import { adminClient } from "./admin_client.ts";
+import { loadClientConfig } from "./config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { megabytes } from "./progress.ts";
+import { saveBody } from "./save_body.ts";
+
+const NOT_OF_POSTGRES = "This is the journal of one replica. The records of all are in PostgreSQL (LLMPROXY_DATABASE_URL): " +
+  "back that up by its own tools, such as pg_dump.\n";
+
+/** `llmproxy backup FILE`: the embedded database of the running proxy as one file, checked before it gets its name. */
+export async function backupCommand(platform: Platform, output: string): Promise<void> {
+  const answer = await adminClient(loadClientConfig(configSourceOf(platform)), platform).download("POST", "/internal/backup");
+  const bytes = Number(answer.headers.get("content-length"));
+  const file = (await saveBody(platform, answer, { output, what: "backup", expectedBytes: bytes }))!;
+  const damage = whyNotSound(file.partialPath);
+  if (damage !== null) {
+    await file.discard();
+    throw new CommandFailure(`The backup is not sound: ${damage}. No file was left`);
+  }
+  await file.rename();
+  platform.stdout(`${output}: ${megabytes(bytes)}, checked and sound\n`);
+  if (answer.headers.get("x-llmproxy-backup") === "journal") platform.stderr(NOT_OF_POSTGRES);
+}

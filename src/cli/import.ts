@@ -1,0 +1,82 @@
+import type { TakeIn } from "../domain/imported.ts";
+import { priceOf } from "../pricing/price_of.ts";
+import { MAX_IMPORTED } from "../http/import.ts";
+import { openGoProgram } from "../stores/postgres/go_program.ts";
+import { adminClient } from "./admin_client.ts";
+import { loadClientConfig, loadStorageConfig, readPrices } from "./config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { takeInto } from "./take_in.ts";
+
+export interface ImportOptions {
+  /** `postgres://…`, or the path of a file that holds it. */
+  readonly from: string;
+  /** Work on the data directory of a proxy that does not run. */
+  readonly offline: boolean;
+}
+
+/**
+ * `llmproxy import`: takes over what the Go program recorded, page by page. With a shared database it is written there at
+ * once, else by the running proxy. Run again, it takes what has come since; what is there counts once.
+ */
+export async function importCommand(platform: Platform, { from, offline }: ImportOptions): Promise<void> {
+  const source = openGoProgram(urlOf(platform, from));
+  try {
+    await source.check();
+    const { takeIn, end } = await openTarget(platform, offline);
+    try {
+      const traces = await eachPage(source.traces, (page) => takeIn({ traces: page, usage: [] }));
+      let unpriced = 0;
+      const calls = await eachPage(source.usage, async (page) => {
+        unpriced += (await takeIn({ traces: [], usage: page })).unpriced;
+        if (platform.isTerminal()) platform.stderr(`\r\x1b[K… ${page.at(-1)?.id}`);
+      });
+      if (platform.isTerminal()) platform.stderr("\r\x1b[K");
+      platform.stdout(`${calls} calls and ${traces} traces are in; those that were there already count once\n`);
+      if (unpriced > 0) {
+        platform.stderr(`${unpriced} of the calls have no price: LLMPROXY_PRICES_FILE can name those of their models\n`);
+      }
+    } finally {
+      await end();
+    }
+  } finally {
+    await source.close();
+  }
+}
+
+async function eachPage<T extends { readonly id: string }>(
+  read: (after: string | null, limit: number) => Promise<readonly T[]>,
+  take: (page: readonly T[]) => Promise<unknown>,
+): Promise<number> {
+  let count = 0;
+  let after: string | null = null;
+  for (;;) {
+    const page: readonly T[] = await read(after, MAX_IMPORTED);
+    if (page.length > 0) await take(page);
+    count += page.length;
+    after = page.at(-1)?.id ?? null;
+    if (page.length < MAX_IMPORTED) return count;
+  }
+}
+
+async function openTarget(
+  platform: Platform,
+  offline: boolean,
+): Promise<{ readonly takeIn: TakeIn; readonly end: () => Promise<void> }> {
+  const source = configSourceOf(platform);
+  const storage = loadStorageConfig(source);
+  if (!offline && storage.database === null) {
+    return { takeIn: adminClient(loadClientConfig(source), platform).takeIn, end: () => Promise.resolve() };
+  }
+  const prices = readPrices(source);
+  const { records, end } = await platform.openOffline(storage);
+  return { takeIn: takeInto(records, priceOf(prices)), end };
+}
+
+function urlOf({ readFile }: Platform, from: string): string {
+  if (/^postgres(ql)?:/.test(from)) return from;
+  try {
+    return readFile(from).trim();
+  } catch (cause) {
+    throw new CommandFailure(`Cannot import: --from is neither a postgres:// URL nor a file that can be read`, { cause });
+  }
+}

@@ -1,0 +1,101 @@
+import { z } from "zod";
+import { adminClient } from "./admin_client.ts";
+import { loadClientConfig } from "./config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { columns } from "./columns.ts";
+
+export interface RepriceOptions {
+  readonly since: number;
+  /** Null: now. */
+  readonly until: number | null;
+  readonly isDryRun: boolean;
+  /** Print each row that changes. */
+  readonly rows: boolean;
+  readonly json: boolean;
+}
+
+const changeShape = z.object({
+  repricedCount: z.number(),
+  oldCostUsd: z.string(),
+  newCostUsd: z.string(),
+  differenceUsd: z.string(),
+  newlyPricedCount: z.number(),
+  newlyUnpricedCount: z.number(),
+});
+const resultShape = changeShape.extend({
+  dryRun: z.boolean(),
+  since: z.string(),
+  until: z.string(),
+  priceVersion: z.string(),
+  readCount: z.number(),
+  changes: z.array(changeShape.extend({
+    model: z.string().optional(),
+    oldPriceVersion: z.string().optional(),
+    newPriceVersion: z.string().optional(),
+  })),
+});
+const lineShape = z.union([
+  z.object({ progress: z.object({ read: z.number(), at: z.string().optional() }) }),
+  z.object({ row: z.record(z.string(), z.unknown()) }),
+  z.object({ result: resultShape }),
+  z.object({ error: z.object({ message: z.string() }) }),
+]);
+type Result = z.output<typeof resultShape>;
+
+/** `llmproxy reprice`: has the running proxy price rows anew by its list in force, and shows the difference. */
+export async function repriceCommand(platform: Platform, options: RepriceOptions): Promise<void> {
+  const { since, until, isDryRun, rows, json } = options;
+  const query = new URLSearchParams({
+    since: new Date(since).toISOString(),
+    ...(until === null ? {} : { until: new Date(until).toISOString() }),
+    dry_run: String(isDryRun),
+    rows: String(rows),
+  });
+  const lines = adminClient(loadClientConfig(configSourceOf(platform)), platform).lines("POST", `/internal/reprice?${query}`);
+  let result: Result | null = null;
+  const progress = progressOn(platform);
+  for await (const line of lines) {
+    const read = lineShape.safeParse(line);
+    if (!read.success) {
+      throw new CommandFailure("Cannot understand the answer: is it llmproxy's admin listener that answers there?");
+    }
+    if ("error" in read.data) throw new CommandFailure(`Cannot reprice: ${read.data.error.message}`);
+    if ("progress" in read.data) progress.show(read.data.progress);
+    if ("row" in read.data) platform.stdout(`${JSON.stringify(read.data.row)}\n`);
+    if ("result" in read.data) result = read.data.result;
+  }
+  progress.clear();
+  if (result === null) throw new CommandFailure("The answer broke off: what was repriced so far stands, the rest is as it was");
+  platform.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
+}
+
+function progressOn(platform: Pick<Platform, "stderr" | "isTerminal">) {
+  const write = (text: string) => platform.isTerminal() && platform.stderr(`\r\u001b[K${text}`);
+  return {
+    show: ({ read, at }: { readonly read: number; readonly at?: string | undefined }) =>
+      void write(`${read} rows read${at === undefined ? "" : `, up to ${at}`}`),
+    clear: () => void write(""),
+  };
+}
+
+function summaryOf(result: Result): string {
+  const { readCount, repricedCount, priceVersion, since, until, changes } = result;
+  const did = result.dryRun ? "would change" : "were changed";
+  const head = `${repricedCount} of ${readCount} rows ${did} by the prices ${priceVersion} (${since} to ${until})\n`;
+  if (changes.length === 0) return head;
+  const table = columns([
+    ["MODEL", "FROM PRICES", "TO PRICES", "ROWS", "OLD USD", "NEW USD", "DIFFERENCE"],
+    ...changes.map((change) => [
+      change.model ?? "(none named)",
+      change.oldPriceVersion ?? "unpriced",
+      change.newPriceVersion ?? "unpriced",
+      ...sumsOf(change),
+    ]),
+    ["total", "", "", ...sumsOf(result)],
+  ]);
+  return head + table;
+}
+
+function sumsOf({ repricedCount, oldCostUsd, newCostUsd, differenceUsd }: z.output<typeof changeShape>): string[] {
+  return [String(repricedCount), oldCostUsd, newCostUsd, differenceUsd];
+}

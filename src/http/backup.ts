@@ -1,0 +1,39 @@
+import { AdminRefusal } from "./admin_refusal.ts";
+import { filtersOf } from "./internal_queries.ts";
+
+export interface Backup {
+  /** `journal`: the records of a shared database are not in it. */
+  readonly of: "database" | "journal";
+  readonly bytes: number;
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+}
+
+/** Rejects with `BackupUnderWay`, or with why no copy can be made, in words for an operator. */
+export type BackUp = () => Promise<Backup>;
+
+export class BackupUnderWay extends Error {
+  override readonly name = "BackupUnderWay";
+
+  constructor() {
+    super("Cannot make a backup at the moment: another one is under way");
+  }
+}
+
+const RETRY_AFTER_SECONDS = "30";
+
+/** `POST /internal/backup`: the embedded database as it stands at one moment, as one SQLite file. `x-llmproxy-backup` says of what. */
+export async function answerBackup(request: Request, backUp: BackUp): Promise<Response> {
+  filtersOf(request.url, []);
+  const { of, bytes, body } = await backUp().catch((error) => {
+    throw error instanceof BackupUnderWay
+      ? new AdminRefusal("overloaded_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } })
+      : new AdminRefusal("api_error", `Cannot make a backup: ${error instanceof Error ? error.message : error}`);
+  });
+  const headers = {
+    "content-type": "application/vnd.sqlite3",
+    "content-length": String(bytes),
+    "content-disposition": 'attachment; filename="llmproxy.db"',
+    "x-llmproxy-backup": of,
+  };
+  return new Response(body, { headers });
+}

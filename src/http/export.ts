@@ -1,0 +1,68 @@
+import type { ExportFormat, UsageFilter } from "../domain/usage_record.ts";
+import { AdminRefusal } from "./admin_refusal.ts";
+import { filtersOf } from "./internal_queries.ts";
+
+export interface UsageExport {
+  /** Null where they could not be counted. */
+  readonly rows: number | null;
+  /** By the first rows; null where nobody can say. */
+  readonly estimatedBytes: number | null;
+  /** Errors where the rows cannot be read to their end. */
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+}
+
+/** Rejects with `TooManyExports`, or where not even the first rows can be read. */
+export type ExportUsage = (format: ExportFormat, filter: UsageFilter) => Promise<UsageExport>;
+
+export class TooManyExports extends Error {
+  override readonly name = "TooManyExports";
+
+  constructor(most: number) {
+    super(`Cannot export at the moment: ${most} exports are under way`);
+  }
+}
+
+const RETRY_AFTER_SECONDS = "30";
+
+const CONTENT_TYPES: Readonly<Record<ExportFormat, string>> = {
+  csv: "text/csv; charset=utf-8; header=present",
+  ndjson: "application/x-ndjson",
+  parquet: "application/vnd.apache.parquet",
+};
+
+/**
+ * `GET /internal/export?format=`: all closed rows in order of (createdAt, id). A body that ends tidily is whole.
+ * `x-llmproxy-rows` says how many there are, `x-llmproxy-estimated-bytes` about how long they will be.
+ */
+export async function answerExport(
+  request: Request,
+  exportUsage: ExportUsage,
+  { now }: { readonly now: () => number },
+): Promise<Response> {
+  const { format, since, until, workspace_id, sandbox_id } = filtersOf(request.url, [
+    "format",
+    "since",
+    "until",
+    "workspace_id",
+    "sandbox_id",
+  ]);
+  if (format === null) throw new AdminRefusal("invalid_request_error", "Cannot export without the filter format");
+  const headers = {
+    "content-type": CONTENT_TYPES[format],
+    "content-disposition": `attachment; filename="llmproxy-usage.${format}"`,
+  };
+  if (request.method === "HEAD") return new Response(null, { headers });
+  const filter = { since, until: until ?? now(), workspaceId: workspace_id, sandboxId: sandbox_id };
+  const { rows, estimatedBytes, body } = await exportUsage(format, filter).catch((error) => {
+    throw error instanceof TooManyExports
+      ? new AdminRefusal("overloaded_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } })
+      : error;
+  });
+  return new Response(body, {
+    headers: {
+      ...headers,
+      ...(rows === null ? {} : { "x-llmproxy-rows": String(rows) }),
+      ...(estimatedBytes === null ? {} : { "x-llmproxy-estimated-bytes": String(estimatedBytes) }),
+    },
+  });
+}

@@ -1,0 +1,59 @@
+import { z } from "zod";
+import type { ImportBatch, TakeIn } from "../domain/imported.ts";
+import { AdminRefusal, shown } from "./admin_refusal.ts";
+import { filtersOf, rfc3339 } from "./internal_queries.ts";
+import { readJsonBody } from "./json_body.ts";
+
+/** Reading, pricing and handing on so many holds the event loop for some 10 ms. */
+export const MAX_IMPORTED = 200;
+const MAX_BODY_BYTES = 2 * 1_024 * 1_024;
+const MAX_TEXT = 4_096;
+
+const text = z.string().max(MAX_TEXT);
+const id = text.min(1);
+const count = z.int().min(0);
+const trace = z.strictObject({
+  id,
+  sandboxId: text,
+  workspaceId: text,
+  source: text,
+  createdAt: rfc3339,
+  updatedAt: rfc3339,
+});
+const usage = z.strictObject({
+  id,
+  traceId: id.nullable().default(null),
+  sandboxId: text,
+  workspaceId: text,
+  provider: text,
+  model: text,
+  messageId: text.nullable().default(null),
+  inputTokens: count,
+  outputTokens: count,
+  cacheCreationInputTokens: count,
+  cacheReadInputTokens: count,
+  streaming: z.boolean(),
+  duration: count,
+  ttft: count,
+  createdAt: rfc3339,
+});
+const batch = z.strictObject({
+  traces: z.array(trace).max(MAX_IMPORTED).default([]),
+  usage: z.array(usage).max(MAX_IMPORTED).default([]),
+});
+
+/**
+ * `POST /internal/import` `{"traces": Trace[], "usage": TokenUsage[]}`, at most 200 of each, as the Go program's API has them:
+ * `{"unpriced": n}` of these rows. What is there already counts once.
+ */
+export async function answerImport(request: Request, takeIn: TakeIn): Promise<Response> {
+  filtersOf(request.url, []);
+  const read = batch.safeParse(await readJsonBody(request, MAX_BODY_BYTES));
+  if (!read.success) throw unreadable(read.error.issues[0]!);
+  return Response.json(await takeIn(read.data satisfies ImportBatch));
+}
+
+function unreadable({ path, message }: z.core.$ZodIssue): AdminRefusal {
+  const place = path.length === 0 ? "the body" : shown(path.map(String).join("."));
+  return new AdminRefusal("invalid_request_error", `Cannot read ${place} as what an import holds: ${message}`);
+}

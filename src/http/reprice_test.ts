@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import type { RepriceSteps } from "../domain/repricing.ts";
+import { AdminRefusal } from "./admin_refusal.ts";
+import { answerReprice, type Reprice } from "./reprice.ts";
+
+const URL_SINCE = "http://localhost/internal/reprice?since=2026-11-01T00:00:00Z";
+const AT = Date.UTC(2026, 10, 2);
+
+/** Two steps, each a row that cost 2^53 - 1 nano-dollars and costs nothing now; `ended` says how it was left. */
+async function* steps({ end, ended }: { readonly end: "complete" | undefined; readonly ended: string[] }): RepriceSteps {
+  try {
+    for (const n of [1, 2]) {
+      const from = { cost: Number.MAX_SAFE_INTEGER, priceVersion: "v1" };
+      const change = { id: `ar-${n}`, workspaceId: "w", traceId: "t", createdAt: AT, model: "m", from };
+      yield { read: 200, at: AT, changes: [{ ...change, to: { cost: 0, priceVersion: "v2" } }] };
+    }
+    return await Promise.resolve(end);
+  } finally {
+    ended.push("ended");
+  }
+}
+
+function ask(headers: Record<string, string>, { end = "complete", ended = [] }: { end?: "complete" | null; ended?: string[] }) {
+  const reprice: Reprice = () => ({ priceVersion: "v2", steps: steps({ end: end ?? undefined, ended }) });
+  return answerReprice(new Request(URL_SINCE, { method: "POST", headers }), reprice, { now: () => AT });
+}
+
+const LINES = { accept: "application/x-ndjson" };
+
+Deno.test("answerReprice() sums up exactly, beyond what a number holds", async () => {
+  const { oldCostUsd, newCostUsd, differenceUsd, repricedCount, readCount, until, changes } = await (await ask({}, {})).json();
+  assert.deepEqual([oldCostUsd, newCostUsd, differenceUsd], ["18014398.509481982", "0.000000000", "-18014398.509481982"]);
+  assert.deepEqual([repricedCount, readCount, until], [2, 400, "2026-11-02T00:00:00.000Z"]);
+  assert.deepEqual(
+    changes.map((change: Record<string, unknown>) => [change.model, change.oldPriceVersion, change.newPriceVersion]),
+    [
+      ["m", "v1", "v2"],
+    ],
+  );
+});
+
+Deno.test("answerReprice() never gives a result where the work was stopped", async () => {
+  await assert.rejects(ask({}, { end: null }), AdminRefusal);
+  const lines = (await (await ask(LINES, { end: null })).text()).trimEnd().split("\n").map((line) =>
+    Object.keys(JSON.parse(line))[0]
+  );
+  assert.deepEqual(lines, ["progress", "progress", "error"]);
+});
+
+Deno.test("answerReprice() stops the work where nobody takes its lines any more", async () => {
+  const ended: string[] = [];
+  const answer = await ask(LINES, { ended });
+  assert.deepEqual(ended, []);
+  await answer.body?.cancel();
+  assert.deepEqual(ended, ["ended"]);
+});
+
+Deno.test("answerReprice() refuses a second repricing while one runs", async () => {
+  const asked = answerReprice(new Request(URL_SINCE, { method: "POST" }), () => null, { now: () => AT });
+  await assert.rejects(asked, { type: "conflict_error" });
+});

@@ -1,0 +1,90 @@
+import type { NewPrice, Repricing } from "../../domain/repricing.ts";
+import { linkOf } from "../attempts.ts";
+import { countsOf } from "../counts.ts";
+import type { Row } from "../readings.ts";
+import { usageRowOf } from "../usage_row.ts";
+import type { Ask } from "./connection.ts";
+import { droppedBefore } from "./months.ts";
+import { openPool } from "./pool.ts";
+import { POSTGRES_DEFAULTS } from "./store.ts";
+import { lockTraces, moveOf, moveTotals } from "./totals.ts";
+
+/** One page or one transaction after the other. */
+const CONNECTION = { max: 1, connectSeconds: POSTGRES_DEFAULTS.connectSeconds, idleSeconds: 60 };
+
+/** On a connection of its own, made when it is first asked. The schema must be up to date. Throws where the URL cannot be read. */
+export function openPostgresRepricing(url: string): Repricing {
+  const pool = openPool(url, CONNECTION);
+  const seconds = POSTGRES_DEFAULTS.patientSeconds;
+  return {
+    read: ({ since, until }, { after, most }) =>
+      pool.run({
+        access: "read latest",
+        seconds,
+        ask: async (ask) => {
+          const from = Math.max(since, await droppedBefore(ask), after?.call.createdAt ?? since);
+          const key = after === null ? [from, "", ""] : [after.call.createdAt, after.call.workspaceId, after.call.id];
+          return (await ask(READ, [from, until, ...key, most])).map(usageRowOf);
+        },
+      }),
+    write: (prices) => pool.run({ access: "write", seconds, ask: (ask) => write(ask, prices) }),
+    close: () => pool.close(),
+  };
+}
+
+/** In the order of tables in which `writeRows` works. */
+async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly NewPrice[]> {
+  const dropped = await droppedBefore(ask);
+  const prices = given.filter(({ row }) => row.call.createdAt >= dropped);
+  if (prices.length === 0) return [];
+  await lockTraces(ask, prices.map(({ row }) => row.call));
+  const set = await ask(SET, [
+    prices.map(({ row: { call, revision }, to }) => ({
+      workspace_id: call.workspaceId,
+      created_at: call.createdAt,
+      id: call.id,
+      revision,
+      cost: to.cost,
+      price_version: to.priceVersion,
+    })),
+  ]);
+  const links = new Map(set.map((row) => [keyOf(row), linkOf(row)]));
+  const done = prices.filter(({ row: { call } }) =>
+    links.has(keyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))
+  );
+  await moveTotals(
+    ask,
+    done.flatMap(({ row: { call, closing }, to }) => {
+      const place = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
+      const link = links.get(keyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))!;
+      return [
+        moveOf(place, countsOf({ ...closing, link }, -1)),
+        moveOf(place, countsOf({ ...closing, ...to, link }, 1)),
+      ];
+    }),
+  );
+  return done;
+}
+
+function keyOf(row: Row): string {
+  return JSON.stringify([row.workspace_id, Number(row.created_at), row.id]);
+}
+
+const READ = `
+  SELECT *
+  FROM usage
+  WHERE created_at >= $1 AND created_at < $2 AND (created_at, workspace_id, id) > ($3, $4, $5) AND trust <> 'unknown'
+  ORDER BY created_at, workspace_id, id
+  LIMIT $6`;
+
+const SET = `
+  UPDATE usage SET
+    revision = usage.revision + 1,
+    cost = sent.cost,
+    price_version = sent.price_version
+  FROM json_to_recordset($1) AS sent (
+    workspace_id TEXT COLLATE "C", created_at BIGINT, id TEXT COLLATE "C", revision BIGINT, cost BIGINT, price_version TEXT
+  )
+  WHERE usage.workspace_id = sent.workspace_id AND usage.created_at = sent.created_at AND usage.id = sent.id
+    AND usage.revision = sent.revision
+  RETURNING usage.workspace_id, usage.created_at, usage.id, usage.retry_of, usage.asked_again`;

@@ -1,0 +1,60 @@
+import type { StatementSync } from "node:sqlite";
+import type { NewPrice, Repricing } from "../../domain/repricing.ts";
+import { linkOf } from "../attempts.ts";
+import { usageRowOf } from "../usage_row.ts";
+import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
+import { Totals } from "./totals.ts";
+
+/** How long a write waits for the ledger's transactions, which take milliseconds. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** On a connection of its own, which blocks its thread. The schema must be up to date. Throws SQLite's own error. */
+export function openSqliteRepricing(path: string, { synchronous }: { readonly synchronous: Synchronous }): Repricing {
+  const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 16_000 });
+  const [read, set] = [READ, SET].map((sql) => {
+    const statement = db.prepare(sql);
+    statement.setReadBigInts(true);
+    return statement;
+  }) as [StatementSync, StatementSync];
+  const totals = new Totals(db);
+  return {
+    read: ({ since, until }, { after, most }) => {
+      const key = after === null
+        ? [since, "", ""] as const
+        : [after.call.createdAt, after.call.workspaceId, after.call.id] as const;
+      return Promise.resolve(read.all(Math.max(since, key[0]), until, ...key, most).map(usageRowOf));
+    },
+    write: (prices) => Promise.resolve(inTransaction(db, () => prices.filter((price) => write(price, { set, totals })))),
+    close: () => Promise.resolve(db.close()),
+  };
+}
+
+/** Whether the row was still as it was read. */
+function write({ row, to }: NewPrice, { set, totals }: { readonly set: StatementSync; readonly totals: Totals }): boolean {
+  const { call, closing, revision } = row;
+  const found = set.get(to.cost, to.priceVersion, call.workspaceId, call.createdAt, call.id, revision);
+  if (found === undefined) return false;
+  const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
+  const link = linkOf(found);
+  totals.uncount(counted, { ...closing, link });
+  totals.count(counted, { ...closing, ...to, link });
+  return true;
+}
+
+const READ = `
+  SELECT *
+  FROM usage
+  WHERE created_at >= ? AND created_at < ? AND (created_at, workspace_id, id) > (?, ?, ?)
+    AND created_at >= coalesce((SELECT before FROM dropped), -9007199254740991)
+    AND revision > 0 AND trust <> 'unknown'
+  ORDER BY created_at, workspace_id, id
+  LIMIT ?`;
+
+const SET = `
+  UPDATE usage SET
+    revision = revision + 1,
+    cost = ?,
+    price_version = ?
+  WHERE workspace_id = ? AND created_at = ? AND id = ? AND revision = ?
+    AND created_at >= coalesce((SELECT before FROM dropped), -9007199254740991)
+  RETURNING retry_of, asked_again`;

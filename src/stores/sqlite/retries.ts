@@ -1,0 +1,78 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { changedLinks, RETRY_BOUNDS } from "../../domain/retry.ts";
+import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../attempts.ts";
+import type { Totals } from "./totals.ts";
+
+/** Links the attempts at one question (`domain/retry.ts`). Belongs into the transaction that writes the row. */
+export class Retries {
+  readonly #totals: Totals;
+  readonly #isAlone: StatementSync;
+  readonly #before: StatementSync;
+  readonly #behind: StatementSync;
+  readonly #set: StatementSync;
+
+  constructor(db: DatabaseSync, totals: Totals) {
+    this.#totals = totals;
+    this.#isAlone = db.prepare(IS_ALONE);
+    [this.#before, this.#behind] = [BEFORE, BEHIND].map((sql) => {
+      const statement = db.prepare(sql);
+      statement.setReadBigInts(true);
+      return statement;
+    }) as [StatementSync, StatementSync];
+    this.#set = db.prepare(SET);
+  }
+
+  /** The row is new, or ended otherwise than it had: sets what changes of its own links and of others', and moves the totals. */
+  relink(row: CountedAttempt, messagesHash: string): void {
+    const key = [row.workspaceId, row.traceId, messagesHash, row.createdAt, row.id] as const;
+    const [from, to] = [row.createdAt - RETRY_BOUNDS.spanMs, row.createdAt + RETRY_BOUNDS.spanMs];
+    if (this.#isAlone.get(...key, from, to)?.is_alone === 1) return;
+    const earlier = this.#before.all(...key, from, RETRY_BOUNDS.attempts).map(attemptOf).reverse();
+    const later = this.#behind.all(...key, to, RETRY_BOUNDS.attempts).map(attemptOf);
+    for (const changed of changedLinks([...earlier, row, ...later], earlier.length)) {
+      const { row: { workspaceId, createdAt, id, link: from }, link: to } = changed;
+      this.#set.run(to.retryOf, to.isAskedAgain ? 1 : 0, workspaceId, createdAt, id);
+      this.#totals.relink(changed.row, { from, to });
+    }
+  }
+}
+
+/**
+ * Whether nothing is to be linked, as nearly always: no attempt is behind the row, and the one before it completed, if there is
+ * one. One column, because each costs some microseconds however few rows there are.
+ */
+const IS_ALONE = `
+  SELECT
+    NOT EXISTS (
+      SELECT 1
+      FROM usage
+      WHERE workspace_id = ?1 AND trace_id = ?2 AND messages_hash = ?3 AND revision > 0
+        AND (created_at, id) > (?4, ?5) AND created_at <= ?7
+    ) AND coalesce((
+      SELECT ending = 'completed'
+      FROM usage
+      WHERE workspace_id = ?1 AND trace_id = ?2 AND messages_hash = ?3 AND revision > 0
+        AND (created_at, id) < (?4, ?5) AND created_at >= ?6
+      ORDER BY created_at DESC, id DESC
+      LIMIT 1
+    ), 1) AS is_alone`;
+
+const BEFORE = `
+  SELECT ${ATTEMPT_COLUMNS}
+  FROM usage
+  WHERE workspace_id = ? AND trace_id = ? AND messages_hash = ? AND revision > 0
+    AND (created_at, id) < (?, ?) AND created_at >= ?
+  ORDER BY created_at DESC, id DESC
+  LIMIT ?`;
+
+const BEHIND = `
+  SELECT ${ATTEMPT_COLUMNS}
+  FROM usage
+  WHERE workspace_id = ? AND trace_id = ? AND messages_hash = ? AND revision > 0
+    AND (created_at, id) > (?, ?) AND created_at <= ?
+  ORDER BY created_at, id
+  LIMIT ?`;
+
+const SET = `
+  UPDATE usage SET retry_of = ?, asked_again = ?
+  WHERE workspace_id = ? AND created_at = ? AND id = ?`;

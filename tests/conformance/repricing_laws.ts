@@ -1,0 +1,153 @@
+import assert from "node:assert/strict";
+import type { PriceOf } from "../../src/domain/price.ts";
+import type { Repriced, Repricing } from "../../src/domain/repricing.ts";
+import type { Store } from "../../src/domain/store.ts";
+import type { UsageRow } from "../../src/domain/usage.ts";
+import { reprice } from "../../src/pricing/reprice.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, rowOf, T0 } from "./samples.ts";
+
+/** A database of nobody else's: its store, and what reprices it. */
+export interface RepricingUnderTest {
+  readonly store: Store;
+  readonly repricing: Repricing;
+  readonly dispose: () => Promise<void>;
+}
+
+const SPAN = { since: T0, until: T0 + 10_000 };
+
+/** A token of input costs as many nano-dollars as the version says; "m-unpriced" has no price. */
+function pricesOf(version: number): PriceOf {
+  return ({ servedModel, inputTokens }) =>
+    servedModel === "m-unpriced"
+      ? { isPriced: false, why: "model", model: servedModel, serverTool: null }
+      : { isPriced: true, nanoDollars: inputTokens * version, version: `v${version}` };
+}
+
+/** Registers what whatever reprices a store must hold, as tests. */
+export function repricingLaws(name: string, make: () => Promise<RepricingUnderTest>): void {
+  for (const [law, holds] of Object.entries(LAWS)) {
+    Deno.test(`${name}: ${law}`, async () => {
+      const made = await make();
+      try {
+        await holds(made);
+      } finally {
+        await made.repricing.close();
+        await made.dispose();
+      }
+    });
+  }
+}
+
+const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>> = {
+  "reprice() dry shows exactly the rows and prices that the real run then sets, and a second run changes none": async (
+    { store, repricing },
+  ) => {
+    // More than a page at a time, and pages that end within one millisecond.
+    const rows = Array.from({ length: 23 }, (_, n) => priced({ createdAt: T0 + Math.floor(n / 4) }, n + 1));
+    await store.recordUsage([
+      ...rows,
+      priced({ createdAt: T0 - 1 }, 1),
+      priced({ createdAt: SPAN.until }, 1),
+      { ...priced({}, 1), closing: closingOf({ inputTokens: 1, servedModel: "m-unpriced" }, { cost: null, priceVersion: null }) },
+    ]);
+    const before = await shown(store);
+    const dry = await run(repricing, { version: 3, isDryRun: true });
+    assert.deepEqual(await shown(store), before);
+    assert.deepEqual(dry.map((change) => change.id).sort(), rows.map((row) => row.call.id).sort());
+    assert.deepEqual(await run(repricing, { version: 3, isDryRun: false }), dry);
+    assert.deepEqual(await run(repricing, { version: 3, isDryRun: false }), []);
+    const tokens = rows.reduce((sum, row) => sum + row.closing.reading.inputTokens, 0);
+    const cost = 2n + BigInt(3 * tokens);
+    for (const since of [null, T0 - 1]) {
+      const { usage: groups } = await store.queryUsage({ ...ALL, since });
+      assert.equal(groups.reduce((sum, group) => sum + group.money.cost, 0n), cost);
+    }
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, cost);
+  },
+
+  "reprice() gives a price to what had none and takes away one that no list has, and totals say so": async (
+    { store, repricing },
+  ) => {
+    await store.recordUsage([
+      { ...priced({}, 5), closing: closingOf({ inputTokens: 5 }, { cost: null, priceVersion: null }) },
+      { ...priced({}, 7), closing: closingOf({ inputTokens: 7, servedModel: "m-unpriced" }, { cost: 70, priceVersion: "v1" }) },
+    ]);
+    await run(repricing, { version: 2, isDryRun: false });
+    const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
+    assert.deepEqual([trace?.money.cost, trace?.money.unpricedCount], [10n, 1]);
+  },
+
+  "reprice() is undone neither by a shipment that comes late nor by a reshipment": async ({ store, repricing }) => {
+    const row = priced({}, 5);
+    await store.recordUsage([row]);
+    await run(repricing, { version: 4, isDryRun: false });
+    assert.deepEqual((await repricing.read(SPAN, { after: null, most: 10 })).map(({ revision }) => revision), [3]);
+    await store.recordUsage([row, { ...row, revision: 1 }]);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 20n);
+    const waiting = priced({}, 1);
+    await store.recordUsage([waiting]);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 21n);
+  },
+
+  "reprice() leaves a swept row as it is, so that its real close still wins": async ({ store, repricing }) => {
+    const call = callOf();
+    const swept = closingOf({ servedModel: null }, { ending: "unknown", trust: "unknown", cost: null, priceVersion: null });
+    await store.recordUsage([{ call, closing: swept, revision: 1 }]);
+    assert.deepEqual(await run(repricing, { version: 4, isDryRun: false }), []);
+    await store.recordUsage([{ call, closing: closingOf({ inputTokens: 6 }, { cost: 6, priceVersion: "v1" }), revision: 2 }]);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 6n);
+    await run(repricing, { version: 4, isDryRun: false });
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 24n);
+  },
+
+  "reprice() moves what was paid for attempts that were asked again, and keeps their links": async ({ store, repricing }) => {
+    const first = callOf({ messagesHash: "asked" });
+    const broken = closingOf({ inputTokens: 3 }, { ending: "upstream_broke", cost: 3, priceVersion: "v1" });
+    await store.recordUsage([
+      { call: first, closing: broken, revision: 2 },
+      priced({ messagesHash: "asked", createdAt: T0 + 1 }, 1),
+    ]);
+    await run(repricing, { version: 10, isDryRun: false });
+    assert.deepEqual((await store.queryTraces(ALL_TRACES)).traces[0]?.retries, { count: 1, cost: 30n });
+    const [found] = await store.getTraceDetail("at-1", null);
+    assert.deepEqual(found?.requests.map((row) => row.retryOf), [undefined, first.id]);
+  },
+
+  "write() leaves a row that has changed since it was read": async ({ store, repricing }) => {
+    const [row, other] = [priced({}, 5), priced({}, 5)];
+    await store.recordUsage([row, other]);
+    const read = await repricing.read(SPAN, { after: null, most: 10 });
+    await store.recordUsage([{ ...row, revision: 3 }]);
+    const written = await repricing.write(read.map((row) => ({ row, to: { cost: 9, priceVersion: "v9" } })));
+    assert.deepEqual(written.map(({ row }) => row.call.id), [other.call.id]);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 14n);
+  },
+
+  "read() and write() leave rows alone whose month has been dropped": async ({ store, repricing }) => {
+    await store.recordUsage([priced({}, 5)]);
+    const read = await repricing.read(SPAN, { after: null, most: 10 });
+    while (await store.dropMonths(T0 + 32 * 86_400_000)) continue;
+    assert.deepEqual(await repricing.write(read.map((row) => ({ row, to: { cost: 9, priceVersion: "v9" } }))), []);
+    assert.deepEqual(await repricing.read(SPAN, { after: null, most: 10 }), []);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 5n);
+  },
+};
+
+function priced(call: Parameters<typeof rowOf>[0], inputTokens: number): UsageRow {
+  return { ...rowOf(call), closing: closingOf({ inputTokens }, { cost: inputTokens, priceVersion: "v1" }) };
+}
+
+async function run(
+  repricing: Repricing,
+  { version, isDryRun }: { readonly version: number; readonly isDryRun: boolean },
+): Promise<readonly Repriced[]> {
+  const changes: Repriced[] = [];
+  for await (const step of reprice(repricing, { span: SPAN, priceOf: pricesOf(version), isDryRun, most: 5 })) {
+    changes.push(...step.changes);
+  }
+  return changes;
+}
+
+async function shown(store: Store): Promise<unknown> {
+  return [await store.queryUsage(ALL), await store.queryTraces(ALL_TRACES), await store.getTraceDetail("at-1", null)];
+}
