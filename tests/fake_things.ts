@@ -1,5 +1,5 @@
 /** Files and message batches of the fake upstream, which knows one key and shows everything to whoever has it. */
-import { type Answer, defaultAnswer, failing, json, type Pieces, type SeenCall } from "./fake_answers.ts";
+import { type Answer, defaultAnswer, failing, json, type SeenCall } from "./fake_answers.ts";
 
 export interface FakeBatch {
   readonly id: string;
@@ -107,8 +107,6 @@ export async function* piecesHeld(
     yield text.slice(at, at + chunk);
   }
 }
-
-export type { Pieces };
 
 function fileBody(id: string) {
   const rest = { mime_type: "text/plain", created_at: "2026-01-01T00:00:00Z", downloadable: true };
