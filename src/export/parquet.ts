@@ -4,7 +4,7 @@ import { type Column, COLUMNS, type Kind } from "./columns.ts";
 import type { UsageEncoder } from "./encoder.ts";
 
 /** What one group has at most: it is held until it is whole. Each leaves some 5 KB for the file's footer behind. */
-const GROUP_ROWS = 5_000;
+const GROUP_ROWS = 4_000;
 const GROUP_CHARACTERS = 5_000_000;
 
 const TYPES = {
