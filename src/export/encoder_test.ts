@@ -93,13 +93,13 @@ Deno.test("parquetEncoder() writes a file that another family's reader reads, in
   const encoder = encoderOf("parquet");
   const parts = [];
   for (let at = 0; at < rows.length; at += 1_000) parts.push(encoder.add(rows.slice(at, at + 1_000)));
-  assert.equal(parts.filter((part) => part.length > 1_000).length, 4, "groups that went out before the end");
+  assert.equal(parts.filter((part) => part.length > 1_000).length, 8, "groups that went out before the end");
   const table = readParquet(bytesOf([...parts, encoder.end()]));
   assert.equal(table.numRows, rows.length);
   assert.deepEqual(table.schema.fields.map(({ name }) => name), COLUMNS.map(({ name }) => name));
   assert.equal(String(table.getChild("costUsd")!.type), "Decimal[18e+9]");
   assert.equal(String(table.getChild("createdAt")!.type), "Timestamp<MILLISECOND, UTC>");
-  for (const n of [0, 1, 4_999, 5_000, 19_999]) {
+  for (const n of [0, 1, 3_999, 4_000, 19_999]) {
     const row = table.get(n)!.toJSON() as Record<string, unknown>;
     assert.equal(row.id, `ar-${n}`);
     assert.equal(row.inputTokens, BigInt(n));

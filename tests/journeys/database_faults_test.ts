@@ -79,7 +79,7 @@ Deno.test("a row that the database refuses for its own sake is set aside and tol
 
   assertExactRows(await arrivedRows(postgres, { count: 5, url }), answers);
   await waitFor(async () => await metricOf(proxy, "llmproxy_set_aside_rows") === 1, { what: "the row to be counted" });
-  assert.equal(await metricOf(proxy, "llmproxy_unshipped_rows"), 0);
+  await waitFor(async () => await metricOf(proxy, "llmproxy_unshipped_rows") === 0, { what: "no row to wait any more" });
   const said = await waitFor(
     () => recordOf(proxy, "the shared database refuses a row: it is set aside and tried again now and then"),
     { what: "the log to tell of it" },
