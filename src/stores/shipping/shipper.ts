@@ -31,7 +31,7 @@ export interface Pace {
   readonly retryMs: number;
 }
 
-export const PACE: Pace = { batch: 500, idleMs: 100, leastWaitMs: 100, mostWaitMs: 5_000, retryMs: 60_000 };
+export const PACE: Pace = { batch: 500, idleMs: 250, leastWaitMs: 100, mostWaitMs: 5_000, retryMs: 60_000 };
 
 /** What happened in one round. */
 export interface Report {
