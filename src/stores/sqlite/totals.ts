@@ -3,6 +3,7 @@ import { hourStart } from "../../domain/calendar.ts";
 import type { Link } from "../../domain/retry.ts";
 import type { OpenCall } from "../../domain/usage.ts";
 import { type Counted, type Counts, countsOf, countsOfLinks } from "../counts.ts";
+import { INSERT_TRACE } from "./traces.ts";
 
 /** Of a call, what says in which totals it stands. */
 export interface CountedCall extends Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider"> {
@@ -73,11 +74,6 @@ const ADD_TO_TRACE = `
     retry_count = retry_count + ?,
     retried_cost = retried_cost + ?
   WHERE workspace_id = ? AND id = ?`;
-
-const INSERT_TRACE = `
-  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
-  VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT DO NOTHING`;
 
 const ADD_TO_HOUR = `
   INSERT INTO usage_hours (

@@ -14,7 +14,7 @@ export class Traces {
   /** `outbox` as in `Rows`. */
   constructor(db: DatabaseSync, outbox: Outbox | null) {
     this.#outbox = outbox;
-    this.#insert = db.prepare(INSERT);
+    this.#insert = db.prepare(INSERT_TRACE);
     this.#join = db.prepare(JOIN);
     this.#addRefusals = db.prepare(ADD_REFUSALS);
     this.#setRefusals = db.prepare(SET_REFUSALS);
@@ -52,7 +52,8 @@ function valuesOf({ workspaceId, id, sandboxId, source, createdAt, updatedAt }: 
   return [workspaceId, id, sandboxId, source, createdAt, updatedAt] as const;
 }
 
-const INSERT = `
+/** One that is there stays as it is. */
+export const INSERT_TRACE = `
   INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
   VALUES (?, ?, ?, ?, ?, ?)
   ON CONFLICT DO NOTHING`;
