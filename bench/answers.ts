@@ -51,15 +51,21 @@ export function scriptOf(ask: Ask): Script {
   return { body: Buffer.from(texts.join("")), events };
 }
 
-export function requestBodyOf(ask: Ask): Buffer<ArrayBuffer> {
-  return Buffer.from(JSON.stringify({
+/** Digits of the turn's number in a request. */
+export const TURN_DIGITS = 12;
+
+/** `turnAt`: where in the body the turn's number stands. Each call asks something else, as an agent's turns do. */
+export function requestBodyOf(ask: Ask): { readonly body: Buffer<ArrayBuffer>; readonly turnAt: number } {
+  const turn = "0".repeat(TURN_DIGITS);
+  const body = Buffer.from(JSON.stringify({
     model: MODEL,
     max_tokens: 1024,
     stream: ask.kind !== "unary",
     system: "You are a coding agent. Answer briefly, and say what you did.",
-    messages: [{ role: "user", content: "Rename the function and run the tests. ".repeat(20) }],
+    messages: [{ role: "user", content: `${turn} ${"Rename the function and run the tests. ".repeat(20)}` }],
     metadata: { user_id: "user_bench" },
   }));
+  return { body, turnAt: body.indexOf(turn) };
 }
 
 const MODEL = "claude-opus-4-5-20251101";

@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import { type Ask, askText, LOAD_HEADER, requestBodyOf, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
+import { type Ask, askText, LOAD_HEADER, requestBodyOf, type Script, scriptOf, STAMP_DIGITS, TURN_DIGITS } from "./answers.ts";
 
 /** Where calls go. */
 export interface Target {
@@ -80,6 +80,8 @@ export function quantilesOf(values: readonly number[]): Quantiles {
 }
 
 const READ_BYTES = 64 * 1024;
+/** Of the whole run: no two calls of a bench are attempts at one question. */
+let nextTurn = 1;
 const CR_LF = 2;
 const LF = 0x0a;
 
@@ -90,6 +92,8 @@ class Lane {
   readonly #script: Script;
   readonly #isStamped: boolean;
   readonly #request: Buffer<ArrayBuffer>;
+  /** Where the turn's number stands in the request. */
+  readonly #turnAt: number;
   readonly #buffer = Buffer.alloc(READ_BYTES);
   readonly #body: Buffer<ArrayBuffer>;
   #connection: Deno.TcpConn;
@@ -104,7 +108,7 @@ class Lane {
     this.#isStamped = options.ask.kind === "paced";
     this.#connection = options.connection;
     this.#body = Buffer.alloc(options.script.body.length);
-    const body = requestBodyOf(options.ask);
+    const { body, turnAt } = requestBodyOf(options.ask);
     const head = [
       "POST /v1/messages?beta=true HTTP/1.1",
       `host: 127.0.0.1:${target.port}`,
@@ -119,10 +123,12 @@ class Lane {
       "\r\n",
     ].join("\r\n");
     this.#request = Buffer.concat([Buffer.from(head), body]);
+    this.#turnAt = this.#request.length - body.length + turnAt;
   }
 
   /** Makes one call, pushes the latencies of its events and resolves to the number of HTTP chunks. Rejects where the answer is wrong. */
   async call(eventTimes: number[]): Promise<number> {
+    this.#request.write(String(nextTurn++).padStart(TURN_DIGITS, "0"), this.#turnAt, "latin1");
     for (let at = 0; at < this.#request.length;) at += await this.#connection.write(this.#request.subarray(at));
     const framing = new Framing(this.#body);
     let seen = 0;

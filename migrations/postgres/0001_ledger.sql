@@ -66,7 +66,10 @@ CREATE TABLE usage (
 CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);                 -- totals of a sandbox
 CREATE INDEX usage_by_time    ON usage (created_at);                             -- totals of everybody since a time
 CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at, id); -- a trace's detail, in one workspace or in all
-CREATE INDEX usage_by_messages ON usage (workspace_id, trace_id, messages_hash, created_at, id); -- attempts at one question
+-- Attempts at one question. A hash, so that no index that is broader looks as good to the planner; nothing else in it would do.
+CREATE INDEX usage_by_question ON usage (
+  hashtextextended(workspace_id || ' ' || trace_id || ' ' || messages_hash, 0), created_at, id
+);
 
 -- One agent session. Totals hold the ended calls and move only in the transaction that writes those.
 CREATE TABLE traces (

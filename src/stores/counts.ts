@@ -53,6 +53,8 @@ const NO_COUNTS: Counts = {
   retried_cost: 0,
 };
 
+export const COUNT_COLUMNS = Object.keys(NO_COUNTS) as readonly (keyof Counts)[];
+
 /** What a row adds to the totals; with `sign` -1 what it takes from them when it is replaced. */
 export function countsOf({ trust, cost, reading, link }: Counted, sign: 1 | -1): Counts {
   const isUnknown = trust === "unknown";

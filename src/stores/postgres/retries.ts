@@ -63,9 +63,19 @@ const ASKED = `
     n BIGINT, workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", messages_hash TEXT, created_at BIGINT, id TEXT COLLATE "C"
   )`;
 
+/**
+ * Only the index `usage_by_question` can serve it, on purpose: with plain equality, as long as a new month's partition has not
+ * been analyzed, the planner takes any index that begins with one of these columns, and reads all that it finds there.
+ */
 const SAME_QUESTION = `
-  usage.workspace_id = asked.workspace_id AND usage.trace_id = asked.trace_id AND usage.messages_hash = asked.messages_hash
-  AND usage.created_at BETWEEN $2 AND $3`;
+  ${questionOf("usage")} = ${questionOf("asked")} AND usage.created_at BETWEEN $2 AND $3
+  AND (usage.workspace_id, usage.trace_id, usage.messages_hash) IS NOT DISTINCT FROM
+    (asked.workspace_id, asked.trace_id, asked.messages_hash)`;
+
+/** As the index has it. */
+function questionOf(table: string): string {
+  return `hashtextextended(${table}.workspace_id || ' ' || ${table}.trace_id || ' ' || ${table}.messages_hash, 0)`;
+}
 
 /** The limit keeps the planner from reading the whole table for it. */
 const ACCOMPANIED = `

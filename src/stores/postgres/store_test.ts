@@ -77,6 +77,28 @@ Deno.test("the store holds no more connections than it may, however much it is a
   assert.equal((await server.psql(ours(store.url))).length, PATIENT.max);
 });
 
+Deno.test("a row that is written into a month that was never analyzed costs the same however many are there", async () => {
+  const { url } = await storeOn(server, PATIENT);
+  const most = 3_000;
+  const rows = Array.from({ length: 2 * most }, (_, n) => {
+    const traceId = `at-7f9c24e8-3b12-4fef-91e0-${String(n % 16).padStart(12, "0")}`;
+    return rowOf({ workspaceId: "w", traceId, createdAt: T0 + n, messagesHash: String(n).padStart(64, "0") });
+  });
+  const read = [];
+  for (const some of [rows.slice(0, most), rows.slice(most)]) {
+    const store = openPostgresStore({ ...PATIENT, url });
+    await store.recordUsage(some);
+    // What its connections have counted is told when they end.
+    await store.close();
+    const told = async () => (await server.psql(READ_OF_INDEXES, url))[0]!;
+    await waitFor(async () => Number((await told()).scans) >= most * (read.length + 1), { what: "what was read of the indexes" });
+    read.push(Number((await told()).entries));
+  }
+  // While a month has some hundred rows, one index is as good as another to the planner.
+  const [few, all] = read;
+  assert.ok(all! - few! < 5 * most, `${few} entries of indexes for the first ${most} rows, ${all! - few!} for as many more`);
+});
+
 Deno.test("close() of a store whose server is silent ends", async () => {
   await using server = await startPostgres({ own: true });
   const store = await storeOn(server, HASTY);
@@ -187,6 +209,11 @@ async function storeOn(server: PostgresServer, options: Omit<PostgresOptions, "u
   const store = openPostgresStore({ ...options, url });
   return { ...store, url, [Symbol.asyncDispose]: () => store.close() };
 }
+
+const READ_OF_INDEXES = `
+  SELECT sum(idx_scan) AS scans, sum(idx_tup_read) AS entries
+  FROM pg_stat_user_indexes
+  WHERE relname LIKE 'usage_2%'`;
 
 /** The connections of the store on that database. */
 function ours(url: string): string {

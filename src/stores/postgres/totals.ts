@@ -1,6 +1,6 @@
 import { hourStart } from "../../domain/calendar.ts";
 import type { OpenCall } from "../../domain/usage.ts";
-import type { Counts } from "../counts.ts";
+import { COUNT_COLUMNS, type Counts } from "../counts.ts";
 import type { Ask } from "./connection.ts";
 
 /** What a row adds to the totals, or takes from them. */
@@ -8,7 +8,6 @@ export interface Move extends Counts {
   readonly workspace_id: string;
   readonly trace_id: string;
   readonly sandbox_id: string;
-  readonly created_at: number;
   readonly hour: number;
   readonly provider: string;
   readonly model: string;
@@ -27,7 +26,6 @@ export function moveOf(place: Place, counts: Counts): Move {
     workspace_id: place.workspaceId,
     trace_id: place.traceId,
     sandbox_id: place.sandboxId,
-    created_at: place.createdAt,
     hour: hourStart(place.createdAt),
     provider: place.provider,
     kind: place.kind,
@@ -38,48 +36,55 @@ export function moveOf(place: Place, counts: Counts): Move {
 
 /**
  * Takes the traces of rows that are to be written, before anything is: until the transaction ends, nobody else writes rows of
- * them, so that what is read of their other rows stays true. A trace that is not there is made.
+ * them, so that what is read of their other rows stays true. A trace that is not there is made, by the first of its calls.
  */
 export async function lockTraces(ask: Ask, calls: readonly Pick<Place, "workspaceId" | "traceId" | "sandboxId" | "createdAt">[]) {
-  await ask(LOCK_TRACES, [calls.map((call) => ({
-    workspace_id: call.workspaceId,
-    trace_id: call.traceId,
-    sandbox_id: call.sandboxId,
-    created_at: call.createdAt,
-  }))]);
+  const first = new Map<string, object>();
+  for (const { workspaceId, traceId, sandboxId, createdAt } of calls) {
+    const key = JSON.stringify([workspaceId, traceId]);
+    if (first.has(key)) continue;
+    first.set(key, { workspace_id: workspaceId, trace_id: traceId, sandbox_id: sandboxId, created_at: createdAt });
+  }
+  await ask(LOCK_TRACES, [[...first.values()]]);
 }
 
 /** Belongs into the transaction that writes the rows, which has taken their traces. */
 export async function moveTotals(ask: Ask, moves: readonly Move[]): Promise<void> {
   if (moves.length === 0) return;
-  await ask(MOVE_TRACES, [moves]);
-  await ask(MOVE_HOURS, [moves]);
+  await ask(MOVE_TRACES, [summedBy(["workspace_id", "trace_id"], moves)]);
+  await ask(MOVE_HOURS, [summedBy(["workspace_id", "hour", "sandbox_id", "provider", "model", "kind"], moves)]);
+}
+
+/** One for each key. Here and not in the database, which takes as long to read a move as to write a row. */
+function summedBy(key: readonly (keyof Move)[], moves: readonly Move[]): readonly object[] {
+  const sums = new Map<string, { readonly first: Move; readonly counts: bigint[] }>();
+  for (const move of moves) {
+    const text = JSON.stringify(key.map((column) => move[column]));
+    const sum = sums.get(text) ?? { first: move, counts: COUNT_COLUMNS.map(() => 0n) };
+    for (const [n, column] of COUNT_COLUMNS.entries()) sum.counts[n]! += BigInt(move[column]);
+    sums.set(text, sum);
+  }
+  return [...sums.values()].map(({ first, counts }) => // As text: sums go beyond what a JSON number keeps.
+  ({ ...first, ...Object.fromEntries(COUNT_COLUMNS.map((column, n) => [column, String(counts[n])])) }));
 }
 
 /** Locks also those that it leaves as they are (https://www.postgresql.org/docs/14/sql-insert.html, "ON CONFLICT Clause"). */
 const LOCK_TRACES = `
   INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
-  SELECT
-    workspace_id,
-    trace_id,
-    (array_agg(sandbox_id ORDER BY ordinality))[1],
-    'auto',
-    (array_agg(created_at ORDER BY ordinality))[1],
-    (array_agg(created_at ORDER BY ordinality))[1]
-  FROM ROWS FROM (json_to_recordset($1) AS (
+  SELECT workspace_id, trace_id, sandbox_id, 'auto', created_at, created_at
+  FROM json_to_recordset($1) AS sent (
     workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT, created_at BIGINT
-  )) WITH ORDINALITY
-  GROUP BY workspace_id, trace_id
+  )
   ORDER BY workspace_id, trace_id
   ON CONFLICT (workspace_id, id) DO UPDATE SET updated_at = traces.updated_at WHERE false`;
 
-const MOVES = `
-  ROWS FROM (json_to_recordset($1) AS (
-    workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT COLLATE "C", created_at BIGINT, hour BIGINT,
+const MOVED = `
+  json_to_recordset($1) AS moved (
+    workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT COLLATE "C", hour BIGINT,
     provider TEXT COLLATE "C", model TEXT COLLATE "C", kind TEXT COLLATE "C", request_count BIGINT, input_tokens BIGINT,
     output_tokens BIGINT, cache_creation_input_tokens BIGINT, cache_read_input_tokens BIGINT, cost BIGINT, estimated_cost BIGINT,
     estimated_count BIGINT, unknown_count BIGINT, unpriced_count BIGINT, retry_count BIGINT, retried_cost BIGINT
-  )) WITH ORDINALITY`;
+  )`;
 
 const MOVE_TRACES = `
   UPDATE traces SET
@@ -95,25 +100,7 @@ const MOVE_TRACES = `
     unpriced_count = traces.unpriced_count + moved.unpriced_count,
     retry_count = traces.retry_count + moved.retry_count,
     retried_cost = traces.retried_cost + moved.retried_cost
-  FROM (
-    SELECT
-      workspace_id,
-      trace_id,
-      sum(request_count) AS request_count,
-      sum(input_tokens) AS input_tokens,
-      sum(output_tokens) AS output_tokens,
-      sum(cache_creation_input_tokens) AS cache_creation_input_tokens,
-      sum(cache_read_input_tokens) AS cache_read_input_tokens,
-      sum(cost) AS cost,
-      sum(estimated_cost) AS estimated_cost,
-      sum(estimated_count) AS estimated_count,
-      sum(unknown_count) AS unknown_count,
-      sum(unpriced_count) AS unpriced_count,
-      sum(retry_count) AS retry_count,
-      sum(retried_cost) AS retried_cost
-    FROM ${MOVES}
-    GROUP BY workspace_id, trace_id
-  ) AS moved
+  FROM ${MOVED}
   WHERE traces.workspace_id = moved.workspace_id AND traces.id = moved.trace_id`;
 
 const MOVE_HOURS = `
@@ -123,26 +110,10 @@ const MOVE_HOURS = `
     cost, estimated_cost, estimated_count, unknown_count, unpriced_count, retry_count, retried_cost
   )
   SELECT
-    workspace_id,
-    hour,
-    sandbox_id,
-    provider,
-    model,
-    kind,
-    sum(request_count),
-    sum(input_tokens),
-    sum(output_tokens),
-    sum(cache_creation_input_tokens),
-    sum(cache_read_input_tokens),
-    sum(cost),
-    sum(estimated_cost),
-    sum(estimated_count),
-    sum(unknown_count),
-    sum(unpriced_count),
-    sum(retry_count),
-    sum(retried_cost)
-  FROM ${MOVES}
-  GROUP BY workspace_id, hour, sandbox_id, provider, model, kind
+    workspace_id, hour, sandbox_id, provider, model, kind,
+    request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
+    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, retry_count, retried_cost
+  FROM ${MOVED}
   ORDER BY workspace_id, hour, sandbox_id, provider, model, kind
   ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
     request_count = usage_hours.request_count + excluded.request_count,
