@@ -37,7 +37,10 @@ export interface Backlog {
 export interface Journal {
   /** Tells this journal's counters from those of others; lives and dies with its file. */
   readonly id: string;
-  /** The oldest of what is to be shipped: at most `most` rows, and as many traces, counters and owned things. */
+  /**
+   * The oldest of what is to be shipped: at most `most` rows with the traces that they belong to, and as many traces that come
+   * alone, counters and owned things.
+   */
   readonly unshipped: (most: number) => Shipment;
   /** The shipment has arrived; rows of it that are `setAside` have not. */
   readonly shipped: (shipment: Shipment, setAside: readonly SetAside[]) => void;

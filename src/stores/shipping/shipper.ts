@@ -115,7 +115,8 @@ export class Shipper {
     await woken.promise;
     clearTimeout(timer);
     this.#sinceRetryMs += ms;
-    if (this.#sinceRetryMs < this.#options.pace.retryMs) return;
+    // While nothing arrives they would only be queued once more.
+    if (this.#sinceRetryMs < this.#options.pace.retryMs || this.#failures > 0) return;
     this.#sinceRetryMs = 0;
     this.#options.journal.retrySetAside();
   }

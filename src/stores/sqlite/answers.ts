@@ -60,8 +60,7 @@ export function answersOn(db: DatabaseSync): Answers {
     },
 
     updateTraceActivity(workspaceId: string, id: string, at: number) {
-      db.prepare("UPDATE traces SET updated_at = ? WHERE workspace_id = ? AND id = ? AND updated_at < ?")
-        .run(at, workspaceId, id, at);
+      traces.moveOn({ workspaceId, id, updatedAt: at });
     },
 
     ...tokenAnswersOn(db),

@@ -71,7 +71,7 @@ const QUEUEINGS: readonly Queueing[] = [
       WHERE (workspace_id, created_at, id) > (?, ?, ?) AND created_at >= ? AND revision > 0
       ORDER BY workspace_id, created_at, id
       LIMIT ?`,
-    queue: "INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)",
+    queue: "INSERT INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)",
     first: ["", Number.MIN_SAFE_INTEGER, ""],
   },
   {
@@ -110,15 +110,12 @@ const NOTE_DROPPED = `
   INSERT INTO dropped (only_row, before) VALUES (1, ?)
   ON CONFLICT (only_row) DO UPDATE SET before = max(before, excluded.before)`;
 
-/** A journal's traces, roll-ups and counters stand in the shared database too. */
+/** Nothing that is still to be shipped is so old. A journal's traces, roll-ups and counters stand in the shared database too. */
 const PRUNE = [
   `DELETE FROM usage WHERE rowid IN (
      SELECT rowid
      FROM usage AS u
      WHERE created_at < ? AND revision > 0
-       AND NOT EXISTS (
-         SELECT 1 FROM unshipped_usage AS o WHERE o.workspace_id = u.workspace_id AND o.created_at = u.created_at AND o.id = u.id
-       )
        AND NOT EXISTS (
          SELECT 1 FROM set_aside AS a WHERE a.workspace_id = u.workspace_id AND a.created_at = u.created_at AND a.id = u.id
        )

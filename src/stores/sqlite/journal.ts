@@ -29,6 +29,7 @@ class SqliteJournal implements OpenJournal {
   readonly #db: DatabaseSync;
   readonly #rows: StatementSync;
   readonly #traces: StatementSync;
+  readonly #tracesOfRows: StatementSync;
   readonly #refusals: StatementSync;
   readonly #owned: StatementSync;
   readonly #clear: Readonly<Record<keyof ShipmentMarks, StatementSync>>;
@@ -44,6 +45,7 @@ class SqliteJournal implements OpenJournal {
     this.id = String(db.prepare("SELECT id FROM journal").get()?.id);
     this.#rows = readingBigInts(db, ROWS);
     this.#traces = readingBigInts(db, TRACES);
+    this.#tracesOfRows = readingBigInts(db, TRACES_OF_ROWS);
     this.#refusals = readingBigInts(db, REFUSALS);
     this.#owned = readingBigInts(db, OWNED);
     this.#clear = {
@@ -60,11 +62,12 @@ class SqliteJournal implements OpenJournal {
   }
 
   unshipped(most: number): Shipment {
-    const [rows, traces] = [this.#rows.all(most), this.#traces.all(most)];
+    const rows = this.#rows.all(most);
+    const [traces, tracesOfRows] = [this.#traces.all(most), this.#tracesOfRows.all(lastNumber(rows))];
     const [refusals, owned] = [this.#refusals.all(most), this.#owned.all(most)];
     return {
       rows: rows.map(usageRowOf),
-      traces: traces.map(traceOf),
+      traces: [...traces, ...tracesOfRows].map(traceOf),
       refusals: refusals.map(refusalOf),
       owned: owned.map(ownedOf),
       upTo: {
@@ -130,6 +133,16 @@ const TRACES = `
   ORDER BY o.number
   LIMIT ?`;
 
+const TRACES_OF_ROWS = `
+  SELECT *
+  FROM traces
+  WHERE (workspace_id, id) IN (
+    SELECT u.workspace_id, u.trace_id
+    FROM unshipped_usage AS o
+    JOIN usage AS u ON u.workspace_id = o.workspace_id AND u.created_at = o.created_at AND u.id = o.id
+    WHERE o.number <= ?
+  )`;
+
 const REFUSALS = `
   SELECT r.*, o.number
   FROM unshipped_refusals AS o
@@ -147,7 +160,7 @@ const OWNED = `
   LIMIT ?`;
 
 const RETRY = `
-  INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id)
+  INSERT INTO unshipped_usage (workspace_id, created_at, id)
   SELECT workspace_id, created_at, id FROM set_aside`;
 
 const BACKLOG = `

@@ -95,7 +95,7 @@ class SqliteLedger implements Ledger {
       throw unavailable(this.#fullness.words());
     }
     await this.#write(() => {
-      this.#traces.join(trace);
+      this.#traces.joinByRow(trace);
       this.#rows.insertOpen(call);
     });
     this.#openRows++;

@@ -29,7 +29,7 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
   [
     "queryTraces() of a workspace",
     (q) => q.queryTraces({ ...ALL_TRACES, ...narrowedTo("w", null, 5) }),
-    /SEARCH .* traces_in_workspace \(workspace_id=\?/,
+    /^SEARCH traces USING PRIMARY KEY \(workspace_id=\?/,
   ],
   [
     "queryTraces() of a sandbox",
@@ -64,7 +64,7 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
   [
     "queryTraces() of a workspace that have a call of a model",
     (q) => q.queryTraces({ ...ALL_TRACES, ...narrowedTo("w", null, 5), model: "m" }),
-    /SEARCH .* traces_in_workspace \(workspace_id=\? AND .* SEARCH usage .* usage_by_trace \(trace_id=\? AND workspace_id=\?\)/,
+    /SEARCH traces USING PRIMARY KEY \(workspace_id=\?.* SEARCH usage .* usage_by_trace \(trace_id=\? AND workspace_id=\?\)/,
   ],
   [
     "getCachedCalls()",

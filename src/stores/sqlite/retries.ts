@@ -6,14 +6,14 @@ import type { Totals } from "./totals.ts";
 /** Links the attempts at one question (`domain/retry.ts`). Belongs into the transaction that writes the row. */
 export class Retries {
   readonly #totals: Totals;
-  readonly #isAlone: StatementSync;
+  readonly #follows: StatementSync;
   readonly #before: StatementSync;
   readonly #behind: StatementSync;
   readonly #set: StatementSync;
 
   constructor(db: DatabaseSync, totals: Totals) {
     this.#totals = totals;
-    this.#isAlone = db.prepare(IS_ALONE);
+    this.#follows = db.prepare(FOLLOWS);
     [this.#before, this.#behind] = [BEFORE, BEHIND].map((sql) => {
       const statement = db.prepare(sql);
       statement.setReadBigInts(true);
@@ -23,10 +23,11 @@ export class Retries {
   }
 
   /** The row is new, or ended otherwise than it had: sets what changes of its own links and of others', and moves the totals. */
-  relink(row: CountedAttempt, messagesHash: string): void {
-    const key = [row.workspaceId, row.traceId, messagesHash, row.createdAt, row.id] as const;
+  relink(row: CountedAttempt, options: { readonly messagesHash: string; readonly isNew: boolean }): void {
+    const key = [row.workspaceId, row.traceId, options.messagesHash, row.createdAt, row.id] as const;
     const [from, to] = [row.createdAt - RETRY_BOUNDS.spanMs, row.createdAt + RETRY_BOUNDS.spanMs];
-    if (this.#isAlone.get(...key, from, to)?.is_alone === 1) return;
+    // As nearly always: what completes and had no attempt before it repeats nothing, is not repeated, and parts no others.
+    if (options.isNew && row.ending === "completed" && this.#follows.get(...key, from)?.follows === 0) return;
     const earlier = this.#before.all(...key, from, RETRY_BOUNDS.attempts).map(attemptOf).reverse();
     const later = this.#behind.all(...key, to, RETRY_BOUNDS.attempts).map(attemptOf);
     for (const changed of changedLinks([...earlier, row, ...later], earlier.length)) {
@@ -38,33 +39,23 @@ export class Retries {
 }
 
 /**
- * Whether nothing is to be linked, as nearly always: no attempt is behind the row, and the one before it completed, if there is
- * one. One column, because each costs some microseconds however few rows there are.
+ * Of the attempts before a row those that can matter: each that did not complete, and what repeats one. Any other completed by
+ * itself: it repeats none, being too late for that, and so is whatever comes behind it. The index `usage_in_vain` has these only,
+ * so that most calls cost it nothing.
  */
-const IS_ALONE = `
-  SELECT
-    NOT EXISTS (
-      SELECT 1
-      FROM usage
-      WHERE workspace_id = ?1 AND trace_id = ?2 AND messages_hash = ?3 AND revision > 0
-        AND (created_at, id) > (?4, ?5) AND created_at <= ?7
-    ) AND coalesce((
-      SELECT ending = 'completed'
-      FROM usage
-      WHERE workspace_id = ?1 AND trace_id = ?2 AND messages_hash = ?3 AND revision > 0
-        AND (created_at, id) < (?4, ?5) AND created_at >= ?6
-      ORDER BY created_at DESC, id DESC
-      LIMIT 1
-    ), 1) AS is_alone`;
+const IN_VAIN = `
+  FROM usage
+  WHERE workspace_id = ? AND trace_id = ? AND messages_hash = ? AND (created_at, id) < (?, ?) AND created_at >= ?
+    AND revision > 0 AND messages_hash IS NOT NULL AND (ending <> 'completed' OR retry_of IS NOT NULL)`;
+
+const FOLLOWS = `SELECT EXISTS (SELECT 1 ${IN_VAIN}) AS follows`;
 
 const BEFORE = `
-  SELECT ${ATTEMPT_COLUMNS}
-  FROM usage
-  WHERE workspace_id = ? AND trace_id = ? AND messages_hash = ? AND revision > 0
-    AND (created_at, id) < (?, ?) AND created_at >= ?
+  SELECT ${ATTEMPT_COLUMNS} ${IN_VAIN}
   ORDER BY created_at DESC, id DESC
   LIMIT ?`;
 
+/** By the trace's calls since: mostly there are none. */
 const BEHIND = `
   SELECT ${ATTEMPT_COLUMNS}
   FROM usage

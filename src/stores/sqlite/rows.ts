@@ -17,7 +17,6 @@ export class Rows {
   readonly #retries: Retries;
   readonly #outbox: Outbox | null;
   readonly #insertOpen: StatementSync;
-  readonly #find: StatementSync;
   readonly #counted: StatementSync;
   readonly #close: StatementSync;
   readonly #leftOpen: StatementSync;
@@ -29,7 +28,6 @@ export class Rows {
     this.#retries = new Retries(db, this.#totals);
     this.#outbox = outbox;
     this.#insertOpen = db.prepare(INSERT_OPEN);
-    this.#find = db.prepare(FIND);
     this.#counted = db.prepare(COUNTED);
     this.#close = db.prepare(CLOSE);
     this.#leftOpen = db.prepare(LEFT_OPEN);
@@ -72,18 +70,28 @@ export class Rows {
    */
   applyClosed(row: UsageRow): number {
     const { call, closing, revision } = row;
-    const key = [call.workspaceId, call.createdAt, call.id] as const;
-    const there = this.#find.get(...key)?.revision;
-    if (there !== undefined && Number(there) >= revision) return 0;
-    if (there === undefined) this.insertOpen(call);
-    const old = there === undefined || there === REVISION.open ? undefined : this.#counted.get(...key);
-    if (old !== undefined) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
-    this.#closeRow(call, closing, revision);
     const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
-    const link = old === undefined ? NO_LINK : linkIn(old);
+    // Nearly always it is open.
+    if (this.#closeRow(call, closing, { from: REVISION.open, to: revision })) {
+      this.#count(counted, closing);
+      return -1;
+    }
+    const old = this.#counted.get(call.workspaceId, call.createdAt, call.id);
+    if (old === undefined) {
+      this.insertOpen(call);
+      this.#closeRow(call, closing, { from: REVISION.open, to: revision });
+      this.#count(counted, closing);
+      return 0;
+    }
+    if (Number(old.revision) >= revision) return 0;
+    const link = linkIn(old);
+    this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
+    this.#closeRow(call, closing, { from: Number(old.revision), to: revision });
     this.#totals.count(counted, { ...closing, link });
-    if (old?.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) this.#relink(counted, closing, link);
-    return there === REVISION.open ? -1 : 0;
+    if (old.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) {
+      this.#relink(counted, closing, { link, isNew: false });
+    }
+    return 0;
   }
 
   /** Closes as `unknown` at most `most` rows that other runs than `instanceId` left open. Gives back how many. */
@@ -101,9 +109,8 @@ export class Rows {
         model: String(row.requested_model),
         messagesHash: row.messages_hash === null ? null : String(row.messages_hash),
       };
-      this.#closeRow(key, SWEPT, REVISION.swept);
-      this.#totals.count(key, { ...SWEPT, link: NO_LINK });
-      this.#relink(key, SWEPT, NO_LINK);
+      this.#closeRow(key, SWEPT, { from: REVISION.open, to: REVISION.swept });
+      this.#count(key, SWEPT);
     }
     return leftOpen.length;
   }
@@ -112,15 +119,23 @@ export class Rows {
     return Number(this.#countOpen.get()?.open);
   }
 
-  #relink(call: LinkedCall, { ending, duration, cost }: Closing, link: Link): void {
-    if (call.messagesHash === null) return;
-    this.#retries.relink({ ...call, ending, duration: wholeMs(duration), cost, link }, call.messagesHash);
+  /** The row is new in the totals. */
+  #count(call: LinkedCall, closing: Closing): void {
+    this.#totals.count(call, { ...closing, link: NO_LINK });
+    this.#relink(call, closing, { link: NO_LINK, isNew: true });
   }
 
-  #closeRow(key: RowKey, closing: Closing, revision: number): void {
+  #relink(call: LinkedCall, { ending, duration, cost }: Closing, was: { readonly link: Link; readonly isNew: boolean }): void {
+    if (call.messagesHash === null) return;
+    const row = { ...call, ending, duration: wholeMs(duration), cost, link: was.link };
+    this.#retries.relink(row, { messagesHash: call.messagesHash, isNew: was.isNew });
+  }
+
+  /** False where there is no row at the revision `from`; then nothing was written. */
+  #closeRow(key: RowKey, closing: Closing, { from, to }: { readonly from: number; readonly to: number }): boolean {
     const reading = closing.reading;
-    this.#close.run(
-      revision,
+    const { changes } = this.#close.run(
+      to,
       reading.servedModel,
       reading.messageId,
       closing.upstreamRequestId,
@@ -148,8 +163,11 @@ export class Rows {
       key.workspaceId,
       key.createdAt,
       key.id,
+      from,
     );
+    if (changes === 0) return false;
     this.#outbox?.addRow(key);
+    return true;
   }
 }
 
@@ -194,11 +212,9 @@ const INSERT_OPEN = `
     prompt_id, client, token_id, credential_id, batch_id, custom_id
   ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
 
-/** One column: each costs some microseconds, and most rows are found open. */
-const FIND = "SELECT revision FROM usage WHERE workspace_id = ? AND created_at = ? AND id = ?";
-
 const COUNTED = `
   SELECT
+    revision,
     coalesce(served_model, requested_model) AS model,
     input_tokens,
     output_tokens,
@@ -240,7 +256,7 @@ const CLOSE = `
     iterations = ?,
     cost = ?,
     price_version = ?
-  WHERE workspace_id = ? AND created_at = ? AND id = ?`;
+  WHERE workspace_id = ? AND created_at = ? AND id = ? AND revision = ?`;
 
 const LEFT_OPEN = `
   SELECT id, workspace_id, sandbox_id, trace_id, created_at, provider, kind, requested_model, messages_hash

@@ -7,7 +7,7 @@ import type { Outbox } from "./outbox.ts";
 export class Traces {
   readonly #outbox: Outbox | null;
   readonly #insert: StatementSync;
-  readonly #join: StatementSync;
+  readonly #moveOn: StatementSync;
   readonly #addRefusals: StatementSync;
   readonly #setRefusals: StatementSync;
 
@@ -15,20 +15,31 @@ export class Traces {
   constructor(db: DatabaseSync, outbox: Outbox | null) {
     this.#outbox = outbox;
     this.#insert = db.prepare(INSERT_TRACE);
-    this.#join = db.prepare(JOIN);
+    this.#moveOn = db.prepare(MOVE_ON);
     this.#addRefusals = db.prepare(ADD_REFUSALS);
     this.#setRefusals = db.prepare(SET_REFUSALS);
   }
 
   /** Inserts the trace, or moves the one that is there on to `updatedAt`, never back. */
   join(trace: Trace): void {
-    const { changes } = this.#join.run(...valuesOf(trace));
-    if (changes !== 0) this.#outbox?.addTrace(trace);
+    if (this.moveOn(trace)) this.#outbox?.addTrace(trace);
+    else this.insert(trace);
+  }
+
+  /** The same for a call that has a row: when that is shipped, its trace is shipped with it. */
+  joinByRow(trace: Trace): void {
+    if (!this.moveOn(trace)) this.insert(trace);
+  }
+
+  /** False where the trace is not there, or as far already. */
+  moveOn({ workspaceId, id, updatedAt }: Pick<Trace, "workspaceId" | "id" | "updatedAt">): boolean {
+    return this.#moveOn.run(updatedAt, workspaceId, id, updatedAt).changes !== 0;
   }
 
   /** Inserts the trace; one that is there stays as it is. */
-  insert(trace: Trace): void {
-    this.#insert.run(...valuesOf(trace));
+  insert({ workspaceId, id, sandboxId, source, createdAt, updatedAt }: Trace): void {
+    const { changes } = this.#insert.run(workspaceId, id, sandboxId, source, createdAt, updatedAt);
+    if (changes !== 0) this.#outbox?.addTrace({ workspaceId, id });
   }
 
   /** Adds to this journal's own counters. */
@@ -48,21 +59,13 @@ export class Traces {
   }
 }
 
-function valuesOf({ workspaceId, id, sandboxId, source, createdAt, updatedAt }: Trace) {
-  return [workspaceId, id, sandboxId, source, createdAt, updatedAt] as const;
-}
-
 /** One that is there stays as it is. */
 export const INSERT_TRACE = `
   INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
   VALUES (?, ?, ?, ?, ?, ?)
   ON CONFLICT DO NOTHING`;
 
-const JOIN = `
-  INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
-  VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT (workspace_id, id) DO UPDATE SET updated_at = excluded.updated_at
-  WHERE excluded.updated_at > updated_at`;
+const MOVE_ON = "UPDATE traces SET updated_at = ? WHERE workspace_id = ? AND id = ? AND updated_at < ?";
 
 const ADD_REFUSALS = `
   INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
