@@ -47,8 +47,9 @@ const SETTLE_MS = 150;
 const RECORDED_MS = 30_000;
 
 const isQuick = Deno.args.includes("--quick");
-const rounds = isQuick ? 2 : 3;
-const loads = loadsFor(isQuick ? { short: 0.3, long: 0.8, pacedEvents: 50 } : { short: 0.7, long: 2.5, pacedEvents: 160 });
+// Many short rounds: a machine that others share changes its pace within seconds, and all of a round goes by at one pace.
+const rounds = isQuick ? 3 : 11;
+const loads = loadsFor(isQuick ? { short: 0.2, long: 0.6, pacedEvents: 30 } : { short: 0.3, long: 0.9, pacedEvents: 40 });
 
 const dir = await Deno.makeTempDir({ prefix: "llmproxy_bench_" });
 const peers: Peer[] = [];
