@@ -7,8 +7,11 @@ const ROOT = new URL("../", import.meta.url);
 /** Many times what an answer takes. */
 const SILENCE_MS = 200;
 
+/** For one test after the other: each leaves it running. */
+const server = await startPostgres({ own: true, settings: { max_connections: "17" } });
+Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
+
 Deno.test("startPostgres() gives an empty database, and newDatabase() others beside it, in UTF-8 and ordered by code point", async () => {
-  await using server = await startPostgres();
   const other = await server.newDatabase();
   await server.psql("CREATE TABLE t (word text)");
   await server.psql("INSERT INTO t VALUES ('b'), ('é'), ('A'), ('a')");
@@ -17,21 +20,20 @@ Deno.test("startPostgres() gives an empty database, and newDatabase() others bes
   assert.deepEqual({ ...empty }, { t: null, encoding: "UTF8" });
 });
 
-Deno.test("stop() and start() keep port and rows", async () => {
-  await using server = await startPostgres({ own: true });
+Deno.test("stop() and start() keep port, rows and settings", async () => {
   await using held = connectTo(server);
-  await held.sql`CREATE TABLE t AS SELECT 1 AS n`;
+  await held.sql`CREATE TABLE stopped AS SELECT 1 AS n`;
   await server.stop();
   assert.equal(await portAnswers(server.port), false);
   await assert.rejects(server.freeze(), /not running/);
   await server.start();
-  assert.equal((await held.sql`SELECT n FROM t`)[0]!.n, 1);
+  assert.equal((await held.sql`SELECT n FROM stopped`)[0]!.n, 1);
+  assert.deepEqual({ ...(await server.psql("SHOW max_connections"))[0] }, { max_connections: "17" });
 });
 
 Deno.test("kill() ends every process at once, and start() recovers what was committed", async () => {
-  await using server = await startPostgres({ own: true });
   await using held = connectTo(server);
-  await held.sql`CREATE TABLE t AS SELECT 1 AS n`;
+  await held.sql`CREATE TABLE killed AS SELECT 1 AS n`;
   const sleep = failureOf(held.sql`SELECT pg_sleep(600)`);
   await waitFor(() => isSleeping(server), { what: "the statement to run" });
   await server.kill();
@@ -39,11 +41,10 @@ Deno.test("kill() ends every process at once, and start() recovers what was comm
   assert.equal(await portAnswers(server.port), false);
   await server.start();
   assert.match(server.log(), /was not properly shut down/);
-  assert.equal((await server.psql("SELECT n FROM t"))[0]!.n, 1);
+  assert.equal((await server.psql("SELECT n FROM killed"))[0]!.n, 1);
 });
 
 Deno.test("freeze() holds back every answer until thaw(), while the port still takes connections", async () => {
-  await using server = await startPostgres({ own: true });
   await using held = connectTo(server);
   await held.sql`SELECT 1`;
   await server.freeze();
@@ -57,7 +58,6 @@ Deno.test("freeze() holds back every answer until thaw(), while the port still t
 });
 
 Deno.test("cutConnections() ends the connections of others and says how many", async () => {
-  await using server = await startPostgres();
   await using held = connectTo(server);
   await held.sql`SELECT 1`;
   const sleep = failureOf(held.sql`SELECT pg_sleep(600)`);
@@ -75,15 +75,7 @@ Deno.test("startPostgres() with ssl takes TLS connections only, with a certifica
   await assert.rejects(strange.sql`SELECT 1`.execute(), /certificate/i);
 });
 
-Deno.test("startPostgres() starts with the settings that it is given, each time", async () => {
-  await using server = await startPostgres({ settings: { max_connections: "17" } });
-  await server.stop();
-  await server.start();
-  assert.deepEqual({ ...(await server.psql("SHOW max_connections"))[0] }, { max_connections: "17" });
-});
-
 Deno.test("startPostgres() takes the server of TEST_POSTGRES_URL, spares its life and leaves no database behind", async () => {
-  await using server = await startPostgres({ own: true });
   const databases = () => server.psql("SELECT datname FROM pg_database ORDER BY 1");
   const before = await databases();
   const setting = Deno.env.get("TEST_POSTGRES_URL");

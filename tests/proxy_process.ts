@@ -10,7 +10,7 @@ const EXIT_MS = 15_000;
 /** What the tests' own environment must not tell the proxy. */
 const NOT_OURS = /^(LLMPROXY_.*|ANTHROPIC_.*|STATE_DIRECTORY|(all|http|https|no)_proxy)$/i;
 
-export interface ProxyProcess extends AsyncDisposable, Pick<ProxyUnderTest, "token" | "ask" | "rows" | "closedRows"> {
+export interface ProxyProcess extends AsyncDisposable, Pick<ProxyUnderTest, "token" | "ask" | "text" | "rows" | "closedRows"> {
   /** The proxy listener's base URL. */
   readonly url: string;
   readonly adminUrl: string;

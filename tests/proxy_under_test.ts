@@ -28,6 +28,8 @@ export interface ProxyUnderTest extends AsyncDisposable {
   readonly token: (workspaceId?: string, sandboxId?: string) => Promise<string>;
   /** JSON of the admin API; throws where it is not a 2xx. */
   readonly ask: (path: string) => Promise<Record<string, unknown>>;
+  /** The same as it is written. */
+  readonly text: (path: string) => Promise<string>;
   /** All rows of `usage`, oldest first, open ones too. */
   readonly rows: () => readonly Row[];
   /** The rows, as soon as there are that many and all are closed. */
@@ -96,19 +98,20 @@ export function settingsOf(
   };
 }
 
-export function adminOf(adminUrl: string, adminToken: string): Pick<ProxyUnderTest, "token" | "ask"> {
+export function adminOf(adminUrl: string, adminToken: string): Pick<ProxyUnderTest, "token" | "ask" | "text"> {
   const authorization = `Bearer ${adminToken}`;
-  const ask = async (path: string, init: RequestInit = {}) => {
+  const textOf = async (path: string, init: RequestInit = {}) => {
     const answer = await fetch(adminUrl + path, { ...init, headers: { authorization, "content-type": "application/json" } });
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${path} answers ${answer.status}: ${text}`);
-    return JSON.parse(text) as Record<string, unknown>;
+    return text;
   };
   return {
-    ask: (path) => ask(path),
+    text: (path) => textOf(path),
+    ask: async (path) => JSON.parse(await textOf(path)),
     token: async (workspaceId = "w1", sandboxId = "s1") => {
-      const made = await ask("/internal/tokens", { method: "POST", body: JSON.stringify({ workspaceId, sandboxId }) });
-      return String(made.token);
+      const made = await textOf("/internal/tokens", { method: "POST", body: JSON.stringify({ workspaceId, sandboxId }) });
+      return String(JSON.parse(made).token);
     },
   };
 }

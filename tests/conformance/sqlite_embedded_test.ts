@@ -61,10 +61,10 @@ Deno.test("openEmbedded() records calls while tokens are written, and loses none
 /** The machine is not ours alone: what stalls the loop by itself does so in each of them. */
 const ATTEMPTS = 5;
 
-Deno.test("queryUsage() over 1,000,000 rows leaves the event loop free, and calls are recorded meanwhile", async () => {
+Deno.test("queryUsage() over 200,000 rows leaves the event loop free, and calls are recorded meanwhile", async () => {
   const dir = Deno.makeTempDirSync();
   const { ledger, store, end } = await openIn(dir, "run-1");
-  insertRows(`${dir}/llmproxy.db`, 1_000_000);
+  insertRows(`${dir}/llmproxy.db`, 200_000);
   let recorded = 0;
   const longestMs = await shortestStall(async (breath) => {
     let isAnswered = false;
@@ -77,8 +77,8 @@ Deno.test("queryUsage() over 1,000,000 rows leaves the event loop free, and call
       await opening;
     }
     const [group] = (await answer).usage;
-    assert.equal(group?.requestCount, 999_999);
-    assert.equal(group?.inputTokens, 2_999_997);
+    assert.equal(group?.requestCount, 199_999);
+    assert.equal(group?.inputTokens, 599_997);
   });
   assert.ok(recorded > 10, `${recorded} calls recorded`);
   assert.ok(longestMs < 50, `the event loop stood still for ${longestMs} ms at best`);

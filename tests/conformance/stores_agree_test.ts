@@ -100,7 +100,7 @@ async function assertAgree({ sqlite, postgres }: BothStores): Promise<void> {
   }
 }
 
-/** Every question with every combination of filters, and pages of several sizes. */
+/** Every question with every combination of filters, each for a page of another size. */
 function* questions(): Generator<readonly [question: string, ask: (store: InternalStore) => Promise<Response>]> {
   const workspaces = ["", WORKSPACES[0], WORKSPACES[2], "nobody"];
   const sandboxes = ["", SANDBOXES[3]!, "nobody"];
@@ -108,22 +108,16 @@ function* questions(): Generator<readonly [question: string, ask: (store: Intern
   const sinces = ["", ...times.map((time) => new Date(time).toISOString())];
   const pages = ["", "limit=7&offset=7", "limit=1000&offset=3"];
   const lists = [["usage", answerUsage], ["traces", answerTraces], ["refusals", answerRefusals]] as const;
-  for (const workspace of workspaces) {
-    for (const sandbox of sandboxes) {
-      for (const since of sinces) {
-        for (const page of pages) {
-          const filters = [["workspace_id", workspace], ["sandbox_id", sandbox], ["since", since]].filter(([, value]) =>
-            value !== ""
-          );
-          const query = [...filters.map(([name, value]) => `${name}=${encodeURIComponent(value!)}`), page].filter(Boolean).join(
-            "&",
-          );
-          for (const [list, answer] of lists) {
-            const path = `/internal/${list}?${query}`;
-            yield [path, (store) => answer(new Request(`http://localhost${path}`), depsOf(store))];
-          }
-        }
-      }
+  const filters = workspaces.flatMap((workspace) =>
+    sandboxes.flatMap((sandbox) => sinces.map((since) => [workspace, sandbox, since]))
+  );
+  for (const [n, values] of filters.entries()) {
+    for (const [m, [list, answer]] of lists.entries()) {
+      const narrowed = ["workspace_id", "sandbox_id", "since"].map((name, at) =>
+        values[at] && `${name}=${encodeURIComponent(values[at])}`
+      );
+      const path = `/internal/${list}?${[...narrowed, pages[(n + m) % pages.length]].filter(Boolean).join("&")}`;
+      yield [path, (store) => answer(new Request(`http://localhost${path}`), depsOf(store))];
     }
   }
   for (const path of FURTHER) {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { streamed } from "../fake_answers.ts";
+import { T0 } from "../conformance/samples.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { callAndRead, textOf } from "../metered_calls.ts";
+import { assertExact, millionRows, ROWS } from "../million_rows.ts";
 import { metricOf } from "../process_metrics.ts";
 import { type ProxyProcess, runCommandLine, startProxyProcess } from "../proxy_process.ts";
 import { settingsOf } from "../proxy_under_test.ts";
 
-const ROWS = 1_000_000;
-const MODELS = 7;
-/** Within an hour, whose rows follow: no roll-up answers for a part of one. */
-const FIRST_ROW = "2023-11-14T22:13:20Z";
+/** Within an hour, behind its first row: no roll-up answers for a part of one. */
+const SINCE = new Date(T0 + 1).toISOString();
 /** Streams at once that pass, round after round, while the query runs. */
 const STREAMS = 5;
 /** Far longer than an event loop may stall: else there would be nothing to see. */
@@ -18,13 +18,14 @@ const QUERY_TAKES_MS = 150;
 /** The machine is not ours alone: what stalls the loop by itself does so in each of them. */
 const ATTEMPTS = 6;
 
-Deno.test(`the event loop's delay stays under 50 ms while a query runs over ${ROWS} rows, and streams pass all the while`, async () => {
+Deno.test(`sums of ${ROWS} rows are exact, and while they are queried streams pass and the event loop's delay is under 50 ms`, async () => {
   const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   await using upstream = await startFakeUpstream();
   upstream.answer(streamed({ paceMs: 10 }));
   await fill(dataDir, settingsOf(upstream.url, dataDir));
   {
     await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
+    await assertExact(proxy.text);
     const stalls: number[] = [];
     while (stalls.length < ATTEMPTS && stalls.at(-1) !== 0) stalls.push(await stallsWhileAsked(proxy));
     assert.equal(stalls.at(-1), 0, `stalls over 50 ms in each attempt: ${stalls}`);
@@ -37,7 +38,7 @@ async function stallsWhileAsked(proxy: ProxyProcess): Promise<number> {
   const before = await stallsOf(proxy);
   const startedAt = performance.now();
   let answeredAt = Infinity;
-  const asked = proxy.ask(`/internal/usage?since=${FIRST_ROW}`).finally(() => answeredAt = performance.now());
+  const asked = proxy.ask(`/internal/usage?since=${SINCE}`).finally(() => answeredAt = performance.now());
   let rounds = 0;
   while (answeredAt === Infinity) {
     const token = await proxy.token();
@@ -54,18 +55,14 @@ async function stallsWhileAsked(proxy: ProxyProcess): Promise<number> {
   assert.ok(rounds >= 2, `${rounds} rounds of streams passed in the ${tookMs} ms of the query`);
   const stalls = await stallsOf(proxy) - before;
 
-  const filled = usage.filter(({ model }) => /^m\d$/.test(model));
-  const sum = (key: "inputTokens" | "outputTokens" | "requestCount") =>
-    filled.reduce((total, summary) => total + summary[key], 0);
-  assert.deepEqual([filled.length, sum("requestCount"), sum("outputTokens")], [MODELS, ROWS, ROWS]);
-  assert.equal(sum("inputTokens"), ROWS * (ROWS - 1) / 2);
+  const queried = usage.find(({ model }) => model === "m");
+  assert.deepEqual([queried?.requestCount, queried?.inputTokens], [ROWS - 1, ROWS * (ROWS - 1) / 2]);
   return stalls;
 }
 
 interface UsageOfModel {
   readonly model: string;
   readonly inputTokens: number;
-  readonly outputTokens: number;
   readonly requestCount: number;
 }
 
@@ -74,24 +71,18 @@ async function stallsOf(proxy: ProxyProcess): Promise<number> {
   return await metricOf(proxy, `${delay}_count`) - await metricOf(proxy, `${delay}_bucket{le="0.05"}`);
 }
 
-/** A million closed rows, of which row n has n input tokens and 1 output token. */
 async function fill(dataDir: string, env: Readonly<Record<string, string>>): Promise<void> {
   const migrated = await runCommandLine(["migrate"], env);
   assert.equal(migrated.code, 0, migrated.stderr);
+  const numbers = `(
+    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${ROWS - 1}) SELECT n FROM numbers
+  )`;
   const database = new DatabaseSync(`${dataDir}/llmproxy.db`);
   database.exec(`
     PRAGMA journal_mode = MEMORY;
     PRAGMA synchronous = OFF;
     PRAGMA cache_size = -400000;
-    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${ROWS - 1})
-    INSERT INTO usage (
-      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, ending,
-      trust, status, streaming, created_at, duration_ms, ttft_ms, input_tokens, output_tokens, request_bytes
-    )
-    SELECT
-      'ar-' || n, 2, 'earlier', 'w1', 's1', 'at-1', 'message', 'anthropic', 'asked', 'm' || (n % ${MODELS}),
-      'completed', 'exact', 200, 1, ${Date.parse(FIRST_ROW)} + n, 1000, 100, n, 1, 100
-    FROM numbers;
+    ${millionRows({ numbers, isStreaming: "1" })};
   `);
   database.close();
 }

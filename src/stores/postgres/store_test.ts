@@ -9,13 +9,13 @@ import { openPostgresStore, POSTGRES_DEFAULTS, type PostgresOptions } from "./st
 
 const PATIENT = { ...POSTGRES_DEFAULTS, max: 2, promptSeconds: 30 };
 /** So that a test need not be patient. */
-const HASTY = { ...PATIENT, connectSeconds: 3, promptSeconds: 3, patientSeconds: 3 };
+const HASTY = { ...PATIENT, connectSeconds: 2, promptSeconds: 2, patientSeconds: 2 };
 
 /** Shared by the tests that do nothing to it. */
 const server = await startPostgres();
 Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 
-const LATE = /^The database (did not answer|took no connection) within 3 s$/;
+const LATE = /^The database (did not answer|took no connection) within 2 s$/;
 
 Deno.test("a server that is silent costs every question its deadline and no more, and when it is back so are the answers", async () => {
   await using server = await startPostgres({ own: true });
