@@ -33,8 +33,8 @@ export function* generatedRows(count: number, seed: number): Generator<UsageRow>
   for (let n = 0; n < count; n++) {
     const again = random() < 0.05 ? earlier[Math.floor(random() * earlier.length)] : undefined;
     const row = again === undefined
-      ? newRow(random)
-      : { ...newRow(random), call: again.call, revision: 1 + Math.floor(random() * 4) };
+      ? newRow(random, n / count)
+      : { ...newRow(random, n / count), call: again.call, revision: 1 + Math.floor(random() * 4) };
     if (n % 50 === 0) earlier.push(row);
     yield row;
   }
@@ -62,8 +62,9 @@ export function generatedRefusals(count: number, seed: number): readonly Refusal
   });
 }
 
-function newRow(random: Random): UsageRow {
-  const hour = Math.floor(random() * BUSY_HOURS) * BUSY_HOUR_APART_MS;
+/** `progress` from 0 up to 1: rows come mostly in the order of their hours. */
+function newRow(random: Random, progress: number): UsageRow {
+  const hour = Math.floor((random() < 0.95 ? progress : random()) * BUSY_HOURS) * BUSY_HOUR_APART_MS;
   const workspace = Math.floor(random() * WORKSPACES.length);
   const call = callOf({
     workspaceId: WORKSPACES[workspace]!,
