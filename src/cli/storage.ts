@@ -14,6 +14,7 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { tokensNearby } from "../stores/shipping/tokens_nearby.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
+import { within } from "../stores/within.ts";
 import { backups } from "./backups.ts";
 import { startExports } from "./exports.ts";
 import { TakeoutLink } from "./takeout_link.ts";
@@ -181,18 +182,14 @@ async function sharedStorage(
 
 /** Migrates where the database answers. Rejects only where it is newer than the program: that no waiting cures. */
 async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note">): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`it did not answer within ${START_MS / 1000} s`)), START_MS);
   try {
-    await Promise.race([shared.ready(), late.promise]);
+    await within(START_MS, shared.ready());
   } catch (error) {
     if (error instanceof SchemaTooNew) {
       await shared.close();
       throw error;
     }
     observe.note("error", "the shared database cannot be used yet: calls are recorded here until it can", { error });
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,7 +1,7 @@
-/** Rejects where the work takes longer; it goes on all the same. */
+/** Rejects where the work takes longer, which then goes on all the same. */
 export function within<T>(ms: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error("too late")), ms);
+    const timer = setTimeout(() => reject(new Error(`it did not answer within ${ms / 1000} s`)), ms);
     work.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

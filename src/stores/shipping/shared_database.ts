@@ -2,6 +2,7 @@ import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { Migrated } from "../migrations.ts";
+import { type StoreVerbs, storeVerbs } from "../verbs.ts";
 import type { Sink } from "./shipper.ts";
 
 /** A connection to the shared database, of which nothing may be there yet. */
@@ -63,38 +64,10 @@ export class SharedDatabase {
 }
 
 /** A store that asks for its database at each question. */
-export function storeOver(database: SharedDatabase): Store & Tokens & OwnedRecords {
-  type Verbs = Store & Tokens & OwnedRecords;
-  const ask =
-    <V extends keyof Verbs>(verb: V) => async (...args: Parameters<Verbs[V]>): Promise<Awaited<ReturnType<Verbs[V]>>> => {
-      const store = await database.ready();
-      // The types tie the arguments to the verb; the compiler cannot follow them through the table.
-      const method = store[verb] as (...args: readonly unknown[]) => unknown;
-      return await method(...args) as Awaited<ReturnType<Verbs[V]>>;
-    };
-  return {
-    recordUsage: ask("recordUsage"),
-    recordTraces: ask("recordTraces"),
-    recordRefusals: ask("recordRefusals"),
-    getOrCreateTrace: ask("getOrCreateTrace"),
-    updateTraceActivity: ask("updateTraceActivity"),
-    queryUsage: ask("queryUsage"),
-    queryTraces: ask("queryTraces"),
-    getTraceDetail: ask("getTraceDetail"),
-    getCachedCalls: ask("getCachedCalls"),
-    queryRefusals: ask("queryRefusals"),
-    dropMonths: ask("dropMonths"),
-    makeReady: ask("makeReady"),
-    createToken: ask("createToken"),
-    findToken: ask("findToken"),
-    listTokens: ask("listTokens"),
-    revokeToken: ask("revokeToken"),
-    recordOwned: ask("recordOwned"),
-    findOwned: ask("findOwned"),
-    takeBatches: ask("takeBatches"),
-    findBatch: ask("findBatch"),
-    postponeBatch: ask("postponeBatch"),
-    settleBatch: ask("settleBatch"),
-    close: () => database.close(),
-  };
+export function storeOver(database: SharedDatabase): StoreVerbs & Pick<Store, "close"> {
+  const verbs = storeVerbs(async (verb, args) => {
+    const store = await database.ready();
+    return await (store[verb] as (...args: readonly unknown[]) => unknown)(...args);
+  });
+  return { ...verbs, close: () => database.close() };
 }

@@ -1,11 +1,10 @@
 import type { JournalCare } from "../../domain/journal.ts";
-import type { OwnedRecords } from "../../domain/owned.ts";
-import type { Store } from "../../domain/store.ts";
-import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
+import type { TokenCopies } from "../../domain/tokens.ts";
+import type { StoreVerbs } from "../verbs.ts";
 import type { Synchronous } from "./connection.ts";
 
 /** What the Worker is asked for, one verb a method of the seams. */
-export type Verbs = Omit<Store, "close"> & Tokens & JournalCare & TokenCopies & OwnedRecords;
+export type Verbs = StoreVerbs & JournalCare & TokenCopies;
 export type Verb = keyof Verbs;
 
 /** The same methods, answered at once by the thread that holds the connection. */

@@ -1,3 +1,4 @@
+import { storeVerbs } from "../verbs.ts";
 import type { AskMessage, OpenMessage, Reply, Verb, Verbs } from "./protocol.ts";
 
 /** Everything that the embedded database answers off the hot path. */
@@ -17,33 +18,12 @@ export async function openSqliteStore(options: OpenMessage): Promise<SqliteStore
   await link.start();
   const ask = <V extends Verb>(verb: V) => (...args: Parameters<Verbs[V]>) => link.ask(verb, args);
   return {
-    recordUsage: ask("recordUsage"),
-    recordTraces: ask("recordTraces"),
-    recordRefusals: ask("recordRefusals"),
-    getOrCreateTrace: ask("getOrCreateTrace"),
-    updateTraceActivity: ask("updateTraceActivity"),
-    queryUsage: ask("queryUsage"),
-    queryTraces: ask("queryTraces"),
-    getTraceDetail: ask("getTraceDetail"),
-    getCachedCalls: ask("getCachedCalls"),
-    queryRefusals: ask("queryRefusals"),
-    dropMonths: ask("dropMonths"),
-    makeReady: ask("makeReady"),
+    ...storeVerbs((verb, args) => link.ask(verb, args as Parameters<Verbs[typeof verb]>)),
     prune: ask("prune"),
     reship: ask("reship"),
-    createToken: ask("createToken"),
-    findToken: ask("findToken"),
-    listTokens: ask("listTokens"),
-    revokeToken: ask("revokeToken"),
     keepTokenCopy: ask("keepTokenCopy"),
     findTokenCopy: ask("findTokenCopy"),
     revokeTokenCopy: ask("revokeTokenCopy"),
-    recordOwned: ask("recordOwned"),
-    findOwned: ask("findOwned"),
-    takeBatches: ask("takeBatches"),
-    findBatch: ask("findBatch"),
-    postponeBatch: ask("postponeBatch"),
-    settleBatch: ask("settleBatch"),
     close: () => link.close(),
   };
 }
