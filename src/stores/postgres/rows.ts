@@ -18,7 +18,7 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
   if (rows.size === 0) return;
   await lockTraces(ask, [...rows.values()].map(({ call }) => call));
   const sent = [...rows.values()].map(sentOf);
-  const inserted = new Set((await ask(INSERT, [sent])).map(keyOf));
+  const inserted = insertedOf(rows, await ask(INSERT, [sent, sent.length]));
   // In the order in which they were given: the first row of an unknown trace makes it.
   const moves = [...rows].filter(([key]) => inserted.has(key)).map(([, row]) => moveIn(row));
   const ended = [...inserted];
@@ -38,6 +38,12 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
   }
   moves.push(...await relink(ask, ended.map((key) => rows.get(key)!.call)));
   await moveTotals(ask, moves);
+}
+
+/** Mostly all: then the answer does not name them. */
+function insertedOf(rows: ReadonlyMap<string, UsageRow>, [answer]: readonly Row[]): ReadonlySet<string> {
+  const keys = answer?.keys as readonly (readonly [workspaceId: string, createdAt: number, id: string])[] | null;
+  return new Set(keys === null ? rows.keys() : keys.map((key) => JSON.stringify(key)));
 }
 
 function endedOtherwise({ closing }: UsageRow, old: Row): boolean {
@@ -147,13 +153,19 @@ const COLUMNS = `
   request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, token_id, credential_id,
   batch_id, custom_id, cost, price_version`;
 
+/** Names what it inserted only where that is not all of the `$2` rows: reading the names takes as long as sending the rows. */
 const INSERT = `
-  INSERT INTO usage (${COLUMNS})
-  SELECT ${COLUMNS}
-  FROM ${SENT}
-  ORDER BY workspace_id, created_at, id
-  ON CONFLICT DO NOTHING
-  RETURNING workspace_id, created_at, id`;
+  WITH inserted AS (
+    INSERT INTO usage (${COLUMNS})
+    SELECT ${COLUMNS}
+    FROM ${SENT}
+    ORDER BY workspace_id, created_at, id
+    ON CONFLICT DO NOTHING
+    RETURNING workspace_id, created_at, id
+  )
+  SELECT
+    CASE WHEN count(*) < $2 THEN coalesce(json_agg(json_build_array(workspace_id, created_at, id)), '[]') END AS keys
+  FROM inserted`;
 
 const LOCK_WEAKER = `
   SELECT

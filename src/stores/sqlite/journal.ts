@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Backlog, Journal, SetAside, Shipment, ShipmentMarks } from "../../domain/journal.ts";
 import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
 import { ownedOf } from "../owned_reading.ts";
-import { refusalOf, type Row, traceOf } from "../readings.ts";
+import { refusalOf, type Row, text, traceOf } from "../readings.ts";
 import { usageRowOf } from "../usage_row.ts";
 
 /** How long a write waits for the ledger's transactions, which take milliseconds. */
@@ -29,7 +29,7 @@ class SqliteJournal implements OpenJournal {
   readonly #db: DatabaseSync;
   readonly #rows: StatementSync;
   readonly #traces: StatementSync;
-  readonly #tracesOfRows: StatementSync;
+  readonly #trace: StatementSync;
   readonly #refusals: StatementSync;
   readonly #owned: StatementSync;
   readonly #clear: Readonly<Record<keyof ShipmentMarks, StatementSync>>;
@@ -45,7 +45,7 @@ class SqliteJournal implements OpenJournal {
     this.id = String(db.prepare("SELECT id FROM journal").get()?.id);
     this.#rows = readingBigInts(db, ROWS);
     this.#traces = readingBigInts(db, TRACES);
-    this.#tracesOfRows = readingBigInts(db, TRACES_OF_ROWS);
+    this.#trace = readingBigInts(db, "SELECT * FROM traces WHERE workspace_id = ? AND id = ?");
     this.#refusals = readingBigInts(db, REFUSALS);
     this.#owned = readingBigInts(db, OWNED);
     this.#clear = {
@@ -62,12 +62,11 @@ class SqliteJournal implements OpenJournal {
   }
 
   unshipped(most: number): Shipment {
-    const rows = this.#rows.all(most);
-    const [traces, tracesOfRows] = [this.#traces.all(most), this.#tracesOfRows.all(lastNumber(rows))];
+    const [rows, traces] = [this.#rows.all(most), this.#traces.all(most)];
     const [refusals, owned] = [this.#refusals.all(most), this.#owned.all(most)];
     return {
       rows: rows.map(usageRowOf),
-      traces: [...traces, ...tracesOfRows].map(traceOf),
+      traces: [...traces, ...this.#tracesOf(rows)].map(traceOf),
       refusals: refusals.map(refusalOf),
       owned: owned.map(ownedOf),
       upTo: {
@@ -106,6 +105,14 @@ class SqliteJournal implements OpenJournal {
   close(): void {
     this.#db.close();
   }
+
+  #tracesOf(rows: readonly Row[]): readonly Row[] {
+    const keys = new Map(rows.map((row) => {
+      const [workspaceId, id] = [text(row, "workspace_id"), text(row, "trace_id")];
+      return [JSON.stringify([workspaceId, id]), [workspaceId, id] as const];
+    }));
+    return [...keys.values()].flatMap(([workspaceId, id]) => this.#trace.all(workspaceId, id));
+  }
 }
 
 function readingBigInts(db: DatabaseSync, sql: string): StatementSync {
@@ -132,16 +139,6 @@ const TRACES = `
   JOIN traces AS t ON t.workspace_id = o.workspace_id AND t.id = o.id
   ORDER BY o.number
   LIMIT ?`;
-
-const TRACES_OF_ROWS = `
-  SELECT *
-  FROM traces
-  WHERE (workspace_id, id) IN (
-    SELECT u.workspace_id, u.trace_id
-    FROM unshipped_usage AS o
-    JOIN usage AS u ON u.workspace_id = o.workspace_id AND u.created_at = o.created_at AND u.id = o.id
-    WHERE o.number <= ?
-  )`;
 
 const REFUSALS = `
   SELECT r.*, o.number
