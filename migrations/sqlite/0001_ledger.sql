@@ -65,9 +65,9 @@ CREATE TABLE usage (
 CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);                 -- totals of a sandbox
 CREATE INDEX usage_by_time    ON usage (created_at);                             -- totals of everybody since a time
 CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at, id); -- a trace's detail, in one workspace or in all
+CREATE INDEX usage_by_question ON usage (trace_id, substr(messages_hash, 1, 16), created_at) -- attempts at one question
+  WHERE revision > 0 AND messages_hash IS NOT NULL;
 CREATE INDEX usage_open       ON usage (instance_id) WHERE revision = 0;         -- the sweep, and the count of open rows
-CREATE INDEX usage_in_vain    ON usage (workspace_id, trace_id, messages_hash, created_at, id) -- earlier attempts at one question
-  WHERE revision > 0 AND messages_hash IS NOT NULL AND (ending <> 'completed' OR retry_of IS NOT NULL);
 
 -- One agent session. Totals hold the ended calls and move only in the transaction that writes those.
 CREATE TABLE traces (
@@ -93,7 +93,7 @@ CREATE TABLE traces (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX traces_by_id        ON traces (id);                           -- a trace's detail where no workspace is named
-CREATE INDEX traces_by_activity  ON traces (updated_at, id);               -- newest activity; of a workspace all are read anyway, for totals
+CREATE INDEX traces_by_activity  ON traces (updated_at, id);               -- newest activity of everybody; the traces of a workspace are read by their key
 CREATE INDEX traces_of_sandbox   ON traces (sandbox_id);                   -- traces of a sandbox
 
 -- Totals of the ended calls that were admitted within one hour. They move only in the transaction that writes the rows, and
@@ -182,16 +182,18 @@ CREATE TABLE journal (
 
 INSERT INTO journal (only_row, id) VALUES (1, lower(hex(randomblob(16))));
 
--- What is to be shipped to a shared database: written with each change, taken out when it has arrived. Numbers only grow while
--- anything waits, so that what changes while it is being shipped is shipped again. Empty where there is no shared database.
+-- What is to be shipped to a shared database: written with each change, taken out when it has arrived, by the shipper alone. So
+-- numbers only grow while anything waits, and what changes while it is being shipped is shipped again. Empty where there is no
+-- shared database.
 CREATE TABLE unshipped_usage (
   number       INTEGER NOT NULL PRIMARY KEY,
   workspace_id TEXT    NOT NULL,
   created_at   INTEGER NOT NULL,
-  id           TEXT    NOT NULL              -- twice where it changed twice: nothing is looked up here, and sent twice counts once
+  id           TEXT    NOT NULL,
+  UNIQUE (workspace_id, created_at, id)
 ) STRICT;
 
--- Those that no row brings along: a row is shipped with its trace.
+-- A row is shipped with its trace; these come besides, where no row brings them soon.
 CREATE TABLE unshipped_traces (
   number       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   workspace_id TEXT    NOT NULL,

@@ -10,6 +10,8 @@ export interface Shipment {
   readonly refusals: readonly RefusalCount[];
   readonly owned: readonly Owned[];
   readonly upTo: ShipmentMarks;
+  /** There may be more than what was asked for. */
+  readonly isFull: boolean;
 }
 
 /** Changes of the journal are numbered; everything in the shipment has a number up to these. */

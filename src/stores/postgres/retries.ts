@@ -64,8 +64,8 @@ const ASKED = `
   )`;
 
 /**
- * Only the index `usage_by_question` can serve it, on purpose: with plain equality, as long as a new month's partition has not
- * been analyzed, the planner takes any index that begins with one of these columns, and reads all that it finds there.
+ * Of the indexes only `usage_by_question` fits it, and the one by time: with plain equality, as long as a new month's partition has
+ * not been analyzed, the planner takes any that begins with one of these columns, and reads all that it finds there.
  */
 const SAME_QUESTION = `
   ${questionOf("usage")} = ${questionOf("asked")} AND usage.created_at BETWEEN $2 AND $3

@@ -78,9 +78,9 @@ export class Shipper {
     const { journal, pace, onReport } = this.#options;
     try {
       const shipment = journal.unshipped(pace.batch);
-      const { rows, traces, refusals, owned } = shipment;
-      const most = Math.max(rows.length, traces.length, refusals.length, owned.length);
-      if (most === 0 && this.#failures === 0) return false;
+      const { rows, traces, refusals, owned, isFull } = shipment;
+      const isEmpty = [rows, traces, refusals, owned].every((list) => list.length === 0);
+      if (isEmpty && this.#failures === 0) return false;
       const sink = await this.#options.sink();
       // A client may ask another replica for what it has just made.
       if (owned.length > 0) await recordApart(owned, { sink, record: (some) => sink.recordOwned(some) });
@@ -89,10 +89,10 @@ export class Shipper {
       const refused = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });
       if (refusals.length > 0) await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some, journal.id) });
       const setAside = refused.map(({ item, reason }): SetAside => ({ row: item as UsageRow, reason }));
-      if (most > 0) journal.shipped(shipment, setAside);
+      if (!isEmpty) journal.shipped(shipment, setAside);
       this.#failures = 0;
       onReport({ shipped: rows.length - setAside.length, setAside, failure: null });
-      return most === pace.batch;
+      return isFull;
     } catch (error) {
       this.#failures++;
       onReport({ shipped: 0, setAside: [], failure: error instanceof Error ? error.message : String(error) });

@@ -84,6 +84,21 @@ Deno.test("run() tries what was set aside again now and then", async () => {
   assert.deepEqual(journal.aside, []);
 });
 
+Deno.test("run() leaves what was set aside alone while nothing arrives", async () => {
+  const { shipper, sink, journal, reports } = stand(2, { idleMs: 1, leastWaitMs: 1, mostWaitMs: 1, retryMs: 2 });
+  sink.poison.add(journal.all[0]!.call.id);
+  await shipper.round();
+  assert.equal(journal.aside.length, 1);
+  journal.add(rowOf());
+  sink.outage = new Error("away");
+  const running = shipper.run();
+  const failures = () => reports.filter(({ failure }) => failure !== null).length;
+  while (failures() < 20) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(journal.waiting.length, 1);
+  shipper.stop();
+  await running;
+});
+
 /** A shipper between a journal in memory, which numbers its changes, and a sink that can fail. */
 function stand(count: number, pace: Partial<typeof PACE> = {}) {
   const journal = new JournalInMemory();
@@ -120,6 +135,7 @@ class JournalInMemory implements Journal {
       refusals: [],
       owned: [],
       upTo: { rows: some.at(-1)?.number ?? 0, traces: 0, refusals: 0, owned: 0 },
+      isFull: some.length === most,
     };
   }
 

@@ -71,7 +71,7 @@ const QUEUEINGS: readonly Queueing[] = [
       WHERE (workspace_id, created_at, id) > (?, ?, ?) AND created_at >= ? AND revision > 0
       ORDER BY workspace_id, created_at, id
       LIMIT ?`,
-    queue: "INSERT INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)",
+    queue: "INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)",
     first: ["", Number.MIN_SAFE_INTEGER, ""],
   },
   {

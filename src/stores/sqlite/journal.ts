@@ -66,7 +66,7 @@ class SqliteJournal implements OpenJournal {
     const [refusals, owned] = [this.#refusals.all(most), this.#owned.all(most)];
     return {
       rows: rows.map(usageRowOf),
-      traces: [...traces, ...this.#tracesOf(rows)].map(traceOf),
+      traces: this.#withTracesOf(rows, traces).map(traceOf),
       refusals: refusals.map(refusalOf),
       owned: owned.map(ownedOf),
       upTo: {
@@ -75,6 +75,7 @@ class SqliteJournal implements OpenJournal {
         refusals: lastNumber(refusals),
         owned: lastNumber(owned),
       },
+      isFull: [rows, traces, refusals, owned].some((found) => found.length === most),
     };
   }
 
@@ -106,12 +107,15 @@ class SqliteJournal implements OpenJournal {
     this.#db.close();
   }
 
-  #tracesOf(rows: readonly Row[]): readonly Row[] {
-    const keys = new Map(rows.map((row) => {
+  #withTracesOf(rows: readonly Row[], traces: readonly Row[]): readonly Row[] {
+    const found = new Map(traces.map((trace) => [JSON.stringify([trace.workspace_id, trace.id]), trace]));
+    for (const row of rows) {
       const [workspaceId, id] = [text(row, "workspace_id"), text(row, "trace_id")];
-      return [JSON.stringify([workspaceId, id]), [workspaceId, id] as const];
-    }));
-    return [...keys.values()].flatMap(([workspaceId, id]) => this.#trace.all(workspaceId, id));
+      const key = JSON.stringify([workspaceId, id]);
+      const trace = found.has(key) ? undefined : this.#trace.get(workspaceId, id);
+      if (trace !== undefined) found.set(key, trace);
+    }
+    return [...found.values()];
   }
 }
 
@@ -157,7 +161,7 @@ const OWNED = `
   LIMIT ?`;
 
 const RETRY = `
-  INSERT INTO unshipped_usage (workspace_id, created_at, id)
+  INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id)
   SELECT workspace_id, created_at, id FROM set_aside`;
 
 const BACKLOG = `

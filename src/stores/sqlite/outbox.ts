@@ -6,7 +6,7 @@ import type { OpenCall } from "../../domain/usage.ts";
 
 /**
  * Notes what is to be shipped. Each method belongs into the transaction that makes the change: what is committed is shipped,
- * what is not is not. A further change gets a further number.
+ * what is not is not. A change of what is noted already gets a new number.
  */
 export class Outbox {
   readonly #addRow: StatementSync;
@@ -15,7 +15,7 @@ export class Outbox {
   readonly #addOwned: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#addRow = db.prepare("INSERT INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)");
+    this.#addRow = db.prepare("INSERT OR REPLACE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)");
     this.#addTrace = db.prepare("INSERT OR REPLACE INTO unshipped_traces (workspace_id, id) VALUES (?, ?)");
     this.#addRefusal = db.prepare(
       "INSERT OR REPLACE INTO unshipped_refusals (workspace_id, sandbox_id, fault, minute) VALUES (?, ?, ?, ?)",

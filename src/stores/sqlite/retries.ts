@@ -6,14 +6,14 @@ import type { Totals } from "./totals.ts";
 /** Links the attempts at one question (`domain/retry.ts`). Belongs into the transaction that writes the row. */
 export class Retries {
   readonly #totals: Totals;
-  readonly #follows: StatementSync;
+  readonly #isAlone: StatementSync;
   readonly #before: StatementSync;
   readonly #behind: StatementSync;
   readonly #set: StatementSync;
 
   constructor(db: DatabaseSync, totals: Totals) {
     this.#totals = totals;
-    this.#follows = db.prepare(FOLLOWS);
+    this.#isAlone = db.prepare(IS_ALONE);
     [this.#before, this.#behind] = [BEFORE, BEHIND].map((sql) => {
       const statement = db.prepare(sql);
       statement.setReadBigInts(true);
@@ -23,11 +23,10 @@ export class Retries {
   }
 
   /** The row is new, or ended otherwise than it had: sets what changes of its own links and of others', and moves the totals. */
-  relink(row: CountedAttempt, options: { readonly messagesHash: string; readonly isNew: boolean }): void {
-    const key = [row.workspaceId, row.traceId, options.messagesHash, row.createdAt, row.id] as const;
+  relink(row: CountedAttempt, messagesHash: string): void {
+    const key = [row.workspaceId, row.traceId, messagesHash, row.createdAt, row.id] as const;
     const [from, to] = [row.createdAt - RETRY_BOUNDS.spanMs, row.createdAt + RETRY_BOUNDS.spanMs];
-    // As nearly always: what completes and had no attempt before it repeats nothing, is not repeated, and parts no others.
-    if (options.isNew && row.ending === "completed" && this.#follows.get(...key, from)?.follows === 0) return;
+    if (this.#isAlone.get(...key, from, to)?.is_alone === 1) return;
     const earlier = this.#before.all(...key, from, RETRY_BOUNDS.attempts).map(attemptOf).reverse();
     const later = this.#behind.all(...key, to, RETRY_BOUNDS.attempts).map(attemptOf);
     for (const changed of changedLinks([...earlier, row, ...later], earlier.length)) {
@@ -38,31 +37,34 @@ export class Retries {
   }
 }
 
-/**
- * Of the attempts before a row those that can matter: each that did not complete, and what repeats one. Any other completed by
- * itself: it repeats none, being too late for that, and so is whatever comes behind it. The index `usage_in_vain` has these only,
- * so that most calls cost it nothing.
- */
-const IN_VAIN = `
-  FROM usage
-  WHERE workspace_id = ? AND trace_id = ? AND messages_hash = ? AND (created_at, id) < (?, ?) AND created_at >= ?
-    AND revision > 0 AND messages_hash IS NOT NULL AND (ending <> 'completed' OR retry_of IS NOT NULL)`;
+/** The index is named because without statistics the planner would read a workspace's calls instead, on the event loop. */
+const SAME_QUESTION = `
+  FROM usage INDEXED BY usage_by_question
+  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND revision > 0 AND messages_hash IS NOT NULL
+    AND workspace_id = ?1 AND messages_hash = ?3`;
 
-const FOLLOWS = `SELECT EXISTS (SELECT 1 ${IN_VAIN}) AS follows`;
+/**
+ * Whether nothing is to be linked, as nearly always: no attempt is behind the row, and the one before it completed, if there is
+ * one. One column, because each costs some microseconds however few rows there are.
+ */
+const IS_ALONE = `
+  SELECT
+    NOT EXISTS (SELECT 1 ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
+    AND coalesce((
+      SELECT ending = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
+      ORDER BY created_at DESC, id DESC
+      LIMIT 1
+    ), 1) AS is_alone`;
 
 const BEFORE = `
-  SELECT ${ATTEMPT_COLUMNS} ${IN_VAIN}
+  SELECT ${ATTEMPT_COLUMNS} ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
   ORDER BY created_at DESC, id DESC
-  LIMIT ?`;
+  LIMIT ?7`;
 
-/** By the trace's calls since: mostly there are none. */
 const BEHIND = `
-  SELECT ${ATTEMPT_COLUMNS}
-  FROM usage
-  WHERE workspace_id = ? AND trace_id = ? AND messages_hash = ? AND revision > 0
-    AND (created_at, id) > (?, ?) AND created_at <= ?
+  SELECT ${ATTEMPT_COLUMNS} ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?6
   ORDER BY created_at, id
-  LIMIT ?`;
+  LIMIT ?7`;
 
 const SET = `
   UPDATE usage SET retry_of = ?, asked_again = ?

@@ -88,9 +88,7 @@ export class Rows {
     this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
     this.#closeRow(call, closing, { from: Number(old.revision), to: revision });
     this.#totals.count(counted, { ...closing, link });
-    if (old.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) {
-      this.#relink(counted, closing, { link, isNew: false });
-    }
+    if (old.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) this.#relink(counted, closing, link);
     return 0;
   }
 
@@ -122,13 +120,12 @@ export class Rows {
   /** The row is new in the totals. */
   #count(call: LinkedCall, closing: Closing): void {
     this.#totals.count(call, { ...closing, link: NO_LINK });
-    this.#relink(call, closing, { link: NO_LINK, isNew: true });
+    this.#relink(call, closing, NO_LINK);
   }
 
-  #relink(call: LinkedCall, { ending, duration, cost }: Closing, was: { readonly link: Link; readonly isNew: boolean }): void {
+  #relink(call: LinkedCall, { ending, duration, cost }: Closing, link: Link): void {
     if (call.messagesHash === null) return;
-    const row = { ...call, ending, duration: wholeMs(duration), cost, link: was.link };
-    this.#retries.relink(row, { messagesHash: call.messagesHash, isNew: was.isNew });
+    this.#retries.relink({ ...call, ending, duration: wholeMs(duration), cost, link }, call.messagesHash);
   }
 
   /** False where there is no row at the revision `from`; then nothing was written. */

@@ -1,7 +1,12 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { LRUCache } from "lru-cache";
 import type { RefusalCount } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { Outbox } from "./outbox.ts";
+
+/** By so much the activity of a session may be behind in a shared database while its call is under way. */
+const STALE_MS = 60_000;
+const NOTED_TRACES = 10_000;
 
 /** Every write of traces and refusals besides their totals. Each method belongs into a transaction of the caller's. */
 export class Traces {
@@ -10,6 +15,8 @@ export class Traces {
   readonly #moveOn: StatementSync;
   readonly #addRefusals: StatementSync;
   readonly #setRefusals: StatementSync;
+  /** When a trace was last queued for its own sake. */
+  readonly #notedAt = new LRUCache<string, number>({ max: NOTED_TRACES });
 
   /** `outbox` as in `Rows`. */
   constructor(db: DatabaseSync, outbox: Outbox | null) {
@@ -26,9 +33,13 @@ export class Traces {
     else this.insert(trace);
   }
 
-  /** The same for a call that has a row: when that is shipped, its trace is shipped with it. */
+  /** The same for a call that has a row. When that ends and is shipped, its trace is shipped with it, and meanwhile now and then. */
   joinByRow(trace: Trace): void {
-    if (!this.moveOn(trace)) this.insert(trace);
+    if (!this.moveOn(trace)) return this.insert(trace);
+    const key = JSON.stringify([trace.workspaceId, trace.id]);
+    if (this.#outbox === null || trace.updatedAt - (this.#notedAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_MS) return;
+    this.#notedAt.set(key, trace.updatedAt);
+    this.#outbox.addTrace(trace);
   }
 
   /** False where the trace is not there, or as far already. */
