@@ -13,6 +13,7 @@ Deno.test(`sums of ${ROWS} rows are exact in the JSON of PostgreSQL, by hours an
   const { store, migrate } = connectPostgres(server.url);
   await migrate();
   await store.makeReady(T0);
+  await server.psql("DROP INDEX usage_by_question");
   await server.psql(millionRows({ numbers: `generate_series(0, ${ROWS - 1}) AS numbers (n)`, isStreaming: "true" }));
   const deps = { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES), now: () => T0 };
   await assertExact(async (path) => {

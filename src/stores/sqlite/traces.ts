@@ -16,11 +16,12 @@ export class Traces {
   readonly #addRefusals: StatementSync;
   readonly #setRefusals: StatementSync;
   /** When a trace was last queued for its own sake. */
-  readonly #notedAt = new LRUCache<string, number>({ max: NOTED_TRACES });
+  readonly #notedAt: LRUCache<string, number> | null;
 
   /** `outbox` as in `Rows`. */
   constructor(db: DatabaseSync, outbox: Outbox | null) {
     this.#outbox = outbox;
+    this.#notedAt = outbox === null ? null : new LRUCache({ max: NOTED_TRACES });
     this.#insert = db.prepare(INSERT_TRACE);
     this.#moveOn = db.prepare(MOVE_ON);
     this.#addRefusals = db.prepare(ADD_REFUSALS);
@@ -36,10 +37,11 @@ export class Traces {
   /** The same for a call that has a row. When that ends and is shipped, its trace is shipped with it, and meanwhile now and then. */
   joinByRow(trace: Trace): void {
     if (!this.moveOn(trace)) return this.insert(trace);
+    if (this.#notedAt === null) return;
     const key = JSON.stringify([trace.workspaceId, trace.id]);
-    if (this.#outbox === null || trace.updatedAt - (this.#notedAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_MS) return;
+    if (trace.updatedAt - (this.#notedAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_MS) return;
     this.#notedAt.set(key, trace.updatedAt);
-    this.#outbox.addTrace(trace);
+    this.#outbox?.addTrace(trace);
   }
 
   /** False where the trace is not there, or as far already. */
