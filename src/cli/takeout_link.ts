@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import type { TakeoutMessage, TakeoutReply, TakeoutVerbs } from "./takeout_protocol.ts";
 
 /** Without them a Worker's garbage grows to 100 MB and more before it is collected. One that needs more dies alone. */
-const HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 28 };
+const HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 40 };
 
 interface Asked {
   readonly resolve: (value: unknown) => void;

@@ -20,7 +20,11 @@ const FEWER_ROWS = 10_000;
 const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
 const upstream = await startFakeUpstream();
 await fill();
-const proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
+let proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
+async function restart(): Promise<void> {
+  await proxy[Symbol.asyncDispose]();
+  proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
+}
 Deno.test.afterAll(async () => {
   await proxy[Symbol.asyncDispose]();
   await upstream[Symbol.asyncDispose]();
@@ -29,6 +33,8 @@ Deno.test.afterAll(async () => {
 
 for (const format of ["csv", "ndjson", "parquet"] as const) {
   Deno.test(`llmproxy export --format ${format} of ${ROWS} rows takes under ${MOST_RSS_MB} MB, and the event loop under 50 ms`, async () => {
+    // Of its own: what an export leaves to be collected is not the next one's.
+    await restart();
     const output = `${dataDir}/usage.${format}`;
     const stalls: number[] = [];
     while (stalls.length < ATTEMPTS && stalls.at(-1) !== 0) {
