@@ -4,7 +4,7 @@ import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { localTokens } from "../src/identity/local_tokens.ts";
 import { type Embedded, openEmbedded } from "../src/stores/sqlite/embedded.ts";
-import type { OpenCall, UsageRow } from "../src/domain/usage.ts";
+import { type OpenCall, UNSAID, type UsageRow } from "../src/domain/usage.ts";
 import { EMPTY_READING } from "../src/domain/reading.ts";
 
 export const ADMIN_TOKEN = "an-admin-token-of-32-characters!";
@@ -93,17 +93,7 @@ export function usageRow(given: Partial<OpenCall>, reading: Partial<typeof EMPTY
       createdAt: Date.UTC(2026, 0, 31, 11),
       maxTokens: 100,
       requestBytes: 1_000,
-      messagesHash: null,
-      agentId: null,
-      parentAgentId: null,
-      agentType: null,
-      requestClass: null,
-      promptId: null,
-      client: null,
-      tokenId: null,
-      credentialId: null,
-      batchId: null,
-      customId: null,
+      ...UNSAID,
       ...given,
     },
     closing: {

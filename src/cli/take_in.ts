@@ -5,7 +5,7 @@ import { EMPTY_READING } from "../domain/reading.ts";
 import type { Store } from "../domain/store.ts";
 import { cutClientString } from "../domain/text.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
-import { REVISION, type UsageRow } from "../domain/usage.ts";
+import { REVISION, UNSAID, type UsageRow } from "../domain/usage.ts";
 
 /** The run of the proxy that imported rows are said to be of. */
 const INSTANCE_ID = "imported";
@@ -50,17 +50,7 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
       createdAt: row.createdAt,
       maxTokens: null,
       requestBytes: 0,
-      messagesHash: null,
-      agentId: null,
-      parentAgentId: null,
-      agentType: null,
-      requestClass: null,
-      promptId: null,
-      client: null,
-      tokenId: null,
-      credentialId: null,
-      batchId: null,
-      customId: null,
+      ...UNSAID,
     },
     closing: {
       ending: "completed",

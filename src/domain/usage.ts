@@ -40,6 +40,21 @@ export interface OpenCall {
   readonly customId: string | null;
 }
 
+/** What a call has not where nobody said it. */
+export const UNSAID = {
+  messagesHash: null,
+  agentId: null,
+  parentAgentId: null,
+  agentType: null,
+  requestClass: null,
+  promptId: null,
+  client: null,
+  tokenId: null,
+  credentialId: null,
+  batchId: null,
+  customId: null,
+} as const satisfies Partial<OpenCall>;
+
 /** How a call ended and what it used. */
 export interface Closing {
   readonly ending: Ending;

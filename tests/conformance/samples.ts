@@ -1,7 +1,7 @@
 import { DEFAULT_GROUPING, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
 import { EMPTY_READING, type Reading } from "../../src/domain/reading.ts";
 import type { Trace } from "../../src/domain/trace.ts";
-import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../src/domain/usage.ts";
+import { type Closing, type OpenCall, REVISION, UNSAID, type UsageRow } from "../../src/domain/usage.ts";
 
 /** 2026-01-01T00:00:00Z */
 export const T0 = 1_767_225_600_000;
@@ -41,17 +41,7 @@ export function callOf(given: Partial<OpenCall> = {}): OpenCall {
     createdAt: T0,
     maxTokens: 1_024,
     requestBytes: 2_000,
-    messagesHash: null,
-    agentId: null,
-    parentAgentId: null,
-    agentType: null,
-    requestClass: null,
-    promptId: null,
-    client: null,
-    tokenId: null,
-    credentialId: null,
-    batchId: null,
-    customId: null,
+    ...UNSAID,
     ...given,
   };
 }

@@ -1,13 +1,13 @@
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
 import { linkOf } from "../attempts.ts";
 import { countsOf } from "../counts.ts";
-import type { Row } from "../readings.ts";
 import { usageRowOf } from "../usage_row.ts";
 import type { Ask } from "./connection.ts";
 import { droppedBefore } from "./months.ts";
 import { openPool } from "./pool.ts";
 import { POSTGRES_DEFAULTS } from "./store.ts";
 import { lockTraces, moveOf, moveTotals } from "./totals.ts";
+import { rowKeyOf } from "./row_key.ts";
 
 /** One page or one transaction after the other. */
 const CONNECTION = { max: 1, connectSeconds: POSTGRES_DEFAULTS.connectSeconds, idleSeconds: 60 };
@@ -48,15 +48,15 @@ async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly New
       price_version: to.priceVersion,
     })),
   ]);
-  const links = new Map(set.map((row) => [keyOf(row), linkOf(row)]));
+  const links = new Map(set.map((row) => [rowKeyOf(row), linkOf(row)]));
   const done = prices.filter(({ row: { call } }) =>
-    links.has(keyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))
+    links.has(rowKeyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))
   );
   await moveTotals(
     ask,
     done.flatMap(({ row: { call, closing }, to }) => {
       const place = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
-      const link = links.get(keyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))!;
+      const link = links.get(rowKeyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))!;
       return [
         moveOf(place, countsOf({ ...closing, link }, -1)),
         moveOf(place, countsOf({ ...closing, ...to, link }, 1)),
@@ -64,10 +64,6 @@ async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly New
     }),
   );
   return done;
-}
-
-function keyOf(row: Row): string {
-  return JSON.stringify([row.workspace_id, Number(row.created_at), row.id]);
 }
 
 const READ = `

@@ -5,6 +5,7 @@ import { countsOfLinks } from "../counts.ts";
 import type { Row } from "../readings.ts";
 import type { Ask } from "./connection.ts";
 import { type Move, moveOf } from "./totals.ts";
+import { rowKeyOf } from "./row_key.ts";
 
 /**
  * Links the attempts at one question (`domain/retry.ts`) after rows were written that are new, or ended otherwise than they had.
@@ -24,11 +25,11 @@ export async function relink(ask: Ask, calls: readonly OpenCall[]): Promise<read
   const times = asked.map((call) => call.created_at);
   // Constants, by which the partitions are chosen once and not for each row.
   const span = [Math.min(...times) - RETRY_BOUNDS.spanMs, Math.max(...times) + RETRY_BOUNDS.spanMs];
-  const accompanied = new Set((await ask(ACCOMPANIED, [asked, ...span])).map(keyOf));
+  const accompanied = new Set((await ask(ACCOMPANIED, [asked, ...span])).map(rowKeyOf));
   if (accompanied.size === 0) return [];
-  const changed = asked.filter((call) => accompanied.has(keyOf(call))).map((call, n) => ({ ...call, n }));
+  const changed = asked.filter((call) => accompanied.has(rowKeyOf(call))).map((call, n) => ({ ...call, n }));
   const found = await ask(AROUND, [changed, ...span, RETRY_BOUNDS.spanMs, RETRY_BOUNDS.attempts]);
-  const links = linksOf(changed.map((call) => keyOf(call)), Map.groupBy(found, (row) => Number(row.n)));
+  const links = linksOf(changed.map((call) => rowKeyOf(call)), Map.groupBy(found, (row) => Number(row.n)));
   if (links.length === 0) return [];
   await ask(SET, [
     links.map(({ row, to }) => ({
@@ -46,16 +47,12 @@ export async function relink(ask: Ask, calls: readonly OpenCall[]): Promise<read
 function linksOf(keys: readonly string[], found: ReadonlyMap<number, readonly Row[]>) {
   const now = new Map<string, { readonly row: CountedAttempt; readonly to: Link }>();
   for (const [n, key] of keys.entries()) {
-    const rows = (found.get(n) ?? []).map((row) => ({ key: keyOf(row), row: attemptOf(row) }));
+    const rows = (found.get(n) ?? []).map((row) => ({ key: rowKeyOf(row), row: attemptOf(row) }));
     const chain = rows.map(({ key, row }) => ({ ...row, key, stored: row, link: now.get(key)?.to ?? row.link }));
     const at = chain.findIndex((attempt) => attempt.key === key);
     for (const { row, link } of changedLinks(chain, at)) now.set(row.key, { row: row.stored, to: link });
   }
   return [...now.values()].filter(({ row, to }) => row.link.retryOf !== to.retryOf || row.link.isAskedAgain !== to.isAskedAgain);
-}
-
-function keyOf(row: Row): string {
-  return JSON.stringify([row.workspace_id, Number(row.created_at), row.id]);
 }
 
 const ASKED = `

@@ -7,6 +7,7 @@ import { linkOf } from "../attempts.ts";
 import type { Ask } from "./connection.ts";
 import { relink } from "./retries.ts";
 import { lockTraces, type Move, moveOf, moveTotals } from "./totals.ts";
+import { rowKeyOf } from "./row_key.ts";
 
 /**
  * Writes closed rows and moves the totals by what was really inserted or changed. Belongs into a transaction of the caller's.
@@ -24,16 +25,16 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
   const ended = [...inserted];
   if (inserted.size < rows.size) {
     // What was there already: mostly the same again.
-    const met = sent.filter((row) => !inserted.has(keyOf(row)));
+    const met = sent.filter((row) => !inserted.has(rowKeyOf(row)));
     const weaker = await ask(LOCK_WEAKER, [
       met.map(({ workspace_id, created_at, id, revision }) => ({ workspace_id, created_at, id, revision })),
     ]);
-    const keys = new Set(weaker.map(keyOf));
-    if (keys.size > 0) await ask(REPLACE, [met.filter((row) => keys.has(keyOf(row)))]);
+    const keys = new Set(weaker.map(rowKeyOf));
+    if (keys.size > 0) await ask(REPLACE, [met.filter((row) => keys.has(rowKeyOf(row)))]);
     for (const old of weaker) {
-      const row = rows.get(keyOf(old))!;
+      const row = rows.get(rowKeyOf(old))!;
       moves.push(moveBack(row, old), moveIn(row, linkOf(old)));
-      if (endedOtherwise(row, old)) ended.push(keyOf(old));
+      if (endedOtherwise(row, old)) ended.push(rowKeyOf(old));
     }
   }
   moves.push(...await relink(ask, ended.map((key) => rows.get(key)!.call)));
@@ -54,15 +55,11 @@ function endedOtherwise({ closing }: UsageRow, old: Row): boolean {
 function strongest(rows: readonly UsageRow[]): ReadonlyMap<string, UsageRow> {
   const found = new Map<string, UsageRow>();
   for (const row of rows) {
-    const key = keyOf(keyColumns(row));
+    const key = rowKeyOf(keyColumns(row));
     const other = found.get(key);
     if (other === undefined || other.revision < row.revision) found.set(key, row);
   }
   return found;
-}
-
-function keyOf(row: Row): string {
-  return JSON.stringify([row.workspace_id, Number(row.created_at), row.id]);
 }
 
 function keyColumns({ call }: UsageRow) {
