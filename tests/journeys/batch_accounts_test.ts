@@ -177,7 +177,7 @@ Deno.test("a batch that is gone before it could be read is a log line and a coun
   await waitFor(async () => await metric(proxy, "batches_lost_total") === 1, { what: "the loss to be counted" });
   const line = proxy.logs.find((line) => line.includes("it is in no total"));
   assert.match(line ?? "", new RegExp(`"batchId":"${id}".*"workspaceId":"w1"`));
-  assert.equal(await metric(proxy, "batches_waiting"), 0);
+  await waitFor(async () => await metric(proxy, "batches_waiting") === 0, { what: "the next look to find none waiting" });
 });
 
 Deno.test("a batch whose client leaves before the answer has an owner all the same, and is accounted for", async () => {
