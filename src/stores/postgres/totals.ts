@@ -12,6 +12,8 @@ export interface Move extends Counts {
   readonly provider: string;
   readonly model: string;
   readonly kind: string;
+  /** Of the call: then its trace was active. */
+  readonly created_at: number;
 }
 
 /** Of a call, what says in which totals it stands. */
@@ -30,6 +32,7 @@ export function moveOf(place: Place, counts: Counts): Move {
     provider: place.provider,
     kind: place.kind,
     model: place.model,
+    created_at: place.createdAt,
     ...counts,
   };
 }
@@ -57,15 +60,16 @@ export async function moveTotals(ask: Ask, moves: readonly Move[]): Promise<void
 
 /** One for each key. Here and not in the database, which takes as long to read a move as to write a row. */
 function summedBy(key: readonly (keyof Move)[], moves: readonly Move[]): readonly object[] {
-  const sums = new Map<string, { readonly first: Move; readonly counts: bigint[] }>();
+  const sums = new Map<string, { latest: Move; readonly counts: bigint[] }>();
   for (const move of moves) {
     const text = JSON.stringify(key.map((column) => move[column]));
-    const sum = sums.get(text) ?? { first: move, counts: COUNT_COLUMNS.map(() => 0n) };
+    const sum = sums.get(text) ?? { latest: move, counts: COUNT_COLUMNS.map(() => 0n) };
     for (const [n, column] of COUNT_COLUMNS.entries()) sum.counts[n]! += BigInt(move[column]);
+    if (move.created_at > sum.latest.created_at) sum.latest = move;
     sums.set(text, sum);
   }
-  return [...sums.values()].map(({ first, counts }) => // As text: sums go beyond what a JSON number keeps.
-  ({ ...first, ...Object.fromEntries(COUNT_COLUMNS.map((column, n) => [column, String(counts[n])])) }));
+  return [...sums.values()].map(({ latest, counts }) => // As text: sums go beyond what a JSON number keeps.
+  ({ ...latest, ...Object.fromEntries(COUNT_COLUMNS.map((column, n) => [column, String(counts[n])])) }));
 }
 
 /** Locks also those that it leaves as they are (https://www.postgresql.org/docs/14/sql-insert.html, "ON CONFLICT Clause"). */
@@ -81,7 +85,7 @@ const LOCK_TRACES = `
 const MOVED = `
   json_to_recordset($1) AS moved (
     workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT COLLATE "C", hour BIGINT,
-    provider TEXT COLLATE "C", model TEXT COLLATE "C", kind TEXT COLLATE "C", request_count BIGINT, input_tokens BIGINT,
+    provider TEXT COLLATE "C", model TEXT COLLATE "C", kind TEXT COLLATE "C", created_at BIGINT, request_count BIGINT, input_tokens BIGINT,
     output_tokens BIGINT, cache_creation_input_tokens BIGINT, cache_read_input_tokens BIGINT, cost BIGINT, estimated_cost BIGINT,
     estimated_count BIGINT, unknown_count BIGINT, unpriced_count BIGINT, retry_count BIGINT, retried_cost BIGINT
   )`;
@@ -99,7 +103,8 @@ const MOVE_TRACES = `
     unknown_count = traces.unknown_count + moved.unknown_count,
     unpriced_count = traces.unpriced_count + moved.unpriced_count,
     retry_count = traces.retry_count + moved.retry_count,
-    retried_cost = traces.retried_cost + moved.retried_cost
+    retried_cost = traces.retried_cost + moved.retried_cost,
+    updated_at = greatest(traces.updated_at, moved.created_at)
   FROM ${MOVED}
   WHERE traces.workspace_id = moved.workspace_id AND traces.id = moved.trace_id`;
 

@@ -6,6 +6,7 @@ import type { Trace } from "../../domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { Commits, GROUP_LIMITS, type GroupLimits, WriteRefused } from "./commits.ts";
 import { openConnection, type Synchronous } from "./connection.ts";
+import { Activity } from "./activity.ts";
 import { Fullness, type JournalBound } from "./fullness.ts";
 import { Outbox } from "./outbox.ts";
 import { Claims } from "./owned.ts";
@@ -68,6 +69,7 @@ class SqliteLedger implements Ledger {
   readonly #probeWrite: Probe;
   readonly #commits: Commits;
   readonly #fullness: Fullness;
+  readonly #activity = new Activity();
   #openRows: number;
   #trouble: string | null = null;
   /** Closings whose commit failed, by id of their row: at most one for each open row. */
@@ -94,10 +96,12 @@ class SqliteLedger implements Ledger {
       if (this.#options.journal?.onFull === "serve") return "unrecorded";
       throw unavailable(this.#fullness.words());
     }
+    const isFresh = this.#activity.isFresh(trace);
     await this.#write(() => {
-      this.#traces.joinByRow(trace);
+      if (!isFresh) this.#traces.join(trace);
       this.#rows.insertOpen(call);
     });
+    if (!isFresh) this.#activity.written(trace);
     this.#openRows++;
     return "opened";
   }

@@ -38,23 +38,26 @@ export class Retries {
 }
 
 /** The index is named because without statistics the planner would read a workspace's calls instead, on the event loop. */
-const SAME_QUESTION = `
+const SAME_ENTRY = `
   FROM usage INDEXED BY usage_by_question
-  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND revision > 0 AND messages_hash IS NOT NULL
-    AND workspace_id = ?1 AND messages_hash = ?3`;
+  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND revision > 0 AND messages_hash IS NOT NULL`;
+const SAME_QUESTION = `${SAME_ENTRY} AND workspace_id = ?1 AND messages_hash = ?3`;
 
 /**
  * Whether nothing is to be linked, as nearly always: no attempt is behind the row, and the one before it completed, if there is
  * one. One column, because each costs some microseconds however few rows there are.
  */
 const IS_ALONE = `
-  SELECT
-    NOT EXISTS (SELECT 1 ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
-    AND coalesce((
-      SELECT ending = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
-      ORDER BY created_at DESC, id DESC
-      LIMIT 1
-    ), 1) AS is_alone`;
+  SELECT CASE
+    WHEN (SELECT count(*) FROM (SELECT 1 ${SAME_ENTRY} LIMIT 2)) = 1 THEN 1
+    ELSE
+      NOT EXISTS (SELECT 1 ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
+      AND coalesce((
+        SELECT ending = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
+        ORDER BY created_at DESC, id DESC
+        LIMIT 1
+      ), 1)
+    END AS is_alone`;
 
 const BEFORE = `
   SELECT ${ATTEMPT_COLUMNS} ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6

@@ -42,7 +42,7 @@ export class Totals {
   #move(call: CountedCall, counts: Counts): void {
     // A number is bound as a float, with which SQLite would add in floats: inexact beyond 2^53.
     const values = Object.values(counts).map(BigInt);
-    const isKnown = () => this.#addToTrace.run(...values, call.workspaceId, call.traceId).changes !== 0;
+    const isKnown = () => this.#addToTrace.run(...values, call.createdAt, call.workspaceId, call.traceId).changes !== 0;
     if (!isKnown()) {
       this.#insertTrace.run(call.workspaceId, call.traceId, call.sandboxId, "auto", call.createdAt, call.createdAt);
       isKnown();
@@ -72,7 +72,8 @@ const ADD_TO_TRACE = `
     unknown_count = unknown_count + ?,
     unpriced_count = unpriced_count + ?,
     retry_count = retry_count + ?,
-    retried_cost = retried_cost + ?
+    retried_cost = retried_cost + ?,
+    updated_at = max(updated_at, CAST(? AS INTEGER))
   WHERE workspace_id = ? AND id = ?`;
 
 const ADD_TO_HOUR = `

@@ -1,12 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { LRUCache } from "lru-cache";
 import type { RefusalCount } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { Outbox } from "./outbox.ts";
-
-/** By so much the activity of a session may be behind in a shared database while its call is under way. */
-const STALE_MS = 60_000;
-const NOTED_TRACES = 10_000;
 
 /** Every write of traces and refusals besides their totals. Each method belongs into a transaction of the caller's. */
 export class Traces {
@@ -15,13 +10,10 @@ export class Traces {
   readonly #moveOn: StatementSync;
   readonly #addRefusals: StatementSync;
   readonly #setRefusals: StatementSync;
-  /** When a trace was last queued for its own sake. */
-  readonly #notedAt: LRUCache<string, number> | null;
 
   /** `outbox` as in `Rows`. */
   constructor(db: DatabaseSync, outbox: Outbox | null) {
     this.#outbox = outbox;
-    this.#notedAt = outbox === null ? null : new LRUCache({ max: NOTED_TRACES });
     this.#insert = db.prepare(INSERT_TRACE);
     this.#moveOn = db.prepare(MOVE_ON);
     this.#addRefusals = db.prepare(ADD_REFUSALS);
@@ -32,16 +24,6 @@ export class Traces {
   join(trace: Trace): void {
     if (this.moveOn(trace)) this.#outbox?.addTrace(trace);
     else this.insert(trace);
-  }
-
-  /** The same for a call that has a row. When that ends and is shipped, its trace is shipped with it, and meanwhile now and then. */
-  joinByRow(trace: Trace): void {
-    if (!this.moveOn(trace)) return this.insert(trace);
-    if (this.#notedAt === null) return;
-    const key = JSON.stringify([trace.workspaceId, trace.id]);
-    if (trace.updatedAt - (this.#notedAt.get(key) ?? Number.NEGATIVE_INFINITY) < STALE_MS) return;
-    this.#notedAt.set(key, trace.updatedAt);
-    this.#outbox?.addTrace(trace);
   }
 
   /** False where the trace is not there, or as far already. */
