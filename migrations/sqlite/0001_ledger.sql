@@ -59,6 +59,7 @@ CREATE TABLE usage (
   price_version                TEXT,                       -- the price list that made the cost
   batch_id                     TEXT,                       -- message batch that the line belongs to
   custom_id                    TEXT,                       -- the client's own id of that line
+  counted                      INTEGER NOT NULL DEFAULT 1, -- 0: the totals and links are kept in a shared database, and the row stands in none here
   PRIMARY KEY (workspace_id, created_at, id)
 ) STRICT;
 
@@ -66,7 +67,7 @@ CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);                
 CREATE INDEX usage_by_time    ON usage (created_at);                             -- totals of everybody since a time
 CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at, id); -- a trace's detail, in one workspace or in all
 CREATE INDEX usage_by_question ON usage (trace_id, substr(messages_hash, 1, 16), created_at) -- attempts at one question
-  WHERE revision > 0 AND messages_hash IS NOT NULL;
+  WHERE revision > 0 AND messages_hash IS NOT NULL AND counted = 1;
 CREATE INDEX usage_open       ON usage (instance_id) WHERE revision = 0;         -- the sweep, and the count of open rows
 
 -- One agent session. Totals hold the ended calls and move only in the transaction that writes those.
@@ -174,10 +175,18 @@ CREATE TABLE ledger_probe (
   padding BLOB NOT NULL
 ) STRICT;
 
--- The identity of this file's counters in a shared database.
+-- What this file is to a shared database.
 CREATE TABLE journal (
-  only_row INTEGER NOT NULL PRIMARY KEY CHECK (only_row = 1),
-  id       TEXT    NOT NULL
+  only_row       INTEGER NOT NULL PRIMARY KEY CHECK (only_row = 1),
+  id             TEXT    NOT NULL,           -- the identity of this file's counters there
+  role           TEXT    NOT NULL DEFAULT 'database', -- database: the only one; journal: what is recorded is shipped, and counted there
+  is_handed_over INTEGER NOT NULL DEFAULT 0  -- 1: what a journal held from when it was the only database has been queued
+) STRICT;
+
+-- Indexes that a journal does without, to be made again when it becomes the only database.
+CREATE TABLE absent_indexes (
+  name TEXT NOT NULL PRIMARY KEY,
+  sql  TEXT NOT NULL
 ) STRICT;
 
 INSERT INTO journal (only_row, id) VALUES (1, lower(hex(randomblob(16))));

@@ -50,6 +50,7 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
   async function careForJournal({ journal }: DatabaseConfig): Promise<void> {
     const { care, ledger, now } = options;
     const fill = () => ledger.usedBytes() / journal.maxBytes;
+    await whole(() => care.handOver());
     await whole(() => care.prune(now() - journal.keepMs));
     if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER) && fill() >= PRUNE_FROM);
     const passed = WARN_FROM.filter((from) => fill() >= from);

@@ -60,6 +60,11 @@ export interface SetAside {
 /** What is done to a journal now and then, off the hot path. */
 export interface JournalCare {
   /**
+   * Queues some of what the file held before it became a journal, once in its life as one. Resolves to whether more is left;
+   * until nothing is, `prune` must not be called: it would delete what has never been shipped.
+   */
+  readonly handOver: () => Promise<boolean>;
+  /**
    * Deletes some of what was recorded before `before` and has been shipped, the oldest first. Resolves to whether more is left.
    * What is still to be shipped, or set aside, stays whatever its age.
    */

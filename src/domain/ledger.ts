@@ -27,7 +27,7 @@ export interface Ledger {
    */
   readonly open: (call: OpenCall, trace: Trace) => Promise<"opened" | "unrecorded">;
   /**
-   * Commits the call's end and moves its trace's totals, in one transaction.
+   * Commits the call's end and, where totals are kept here, moves them in the same transaction.
    * Rejects with `Fault` `ledger_unavailable` where the commit failed; the closing is then kept and tried again until it
    * is written, so nothing is lost while the process lives. Closing twice counts once.
    */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { startReplicas } from "../chaos/replicas.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
-import { assertExactRows, callAndRead, type SeenAnswer, textOf } from "../metered_calls.ts";
+import { assertExactRows, callAndRead, countsOf, countsOfText, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { startPostgres } from "../postgres_server.ts";
 import { metricOf, readinessOf } from "../process_metrics.ts";
 import { type ProxyUnderTest, startProxy } from "../proxy_under_test.ts";
@@ -112,6 +112,33 @@ Deno.test("a clock that is set back by a day and forward by 40 loses no row, whe
   assert.deepEqual(days, [-1, -1, 0, 0, 0, 40, 40]);
   const { traces } = await proxy.ask("/internal/traces") as { readonly traces: readonly { readonly requestCount: number }[] };
   assert.equal(traces.reduce((sum, { requestCount }) => sum + requestCount, 0), 7);
+});
+
+Deno.test("what was recorded before there was a shared database arrives there however old it is, and is counted here again when that is gone", async () => {
+  const url = await postgres.newDatabase();
+  const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const answers: SeenAnswer[] = [];
+  const spent = async (proxy: ProxyUnderTest) => (await proxy.ask("/internal/usage")).totals;
+  {
+    await using proxy = await startProxy({ dataDir, machine: { now: () => Date.now() - 40 * DAY_MS } });
+    answers.push(...await callsOf(proxy, { token: await proxy.token(), from: 0, count: 3 }));
+  }
+  let shared: unknown;
+  {
+    await using proxy = await startProxy({ dataDir, env: { LLMPROXY_DATABASE_URL: url } });
+    const token = await proxy.token();
+    answers.push(...await callsOf(proxy, { token, from: 3, count: 2 }));
+    const rows = await arrivedRows(postgres, { count: 5, url });
+    assert.deepEqual(
+      rows.map((row) => String(countsOf(row))).sort(),
+      answers.map(({ text }) => String(countsOfText(text))).sort(),
+    );
+    shared = await spent(proxy);
+  }
+  await using proxy = await startProxy({ dataDir });
+  assert.deepEqual(await spent(proxy), shared);
+  await callsOf(proxy, { token: await proxy.token(), from: 5, count: 1 });
+  assert.equal((await spent(proxy) as { readonly requestCount: number }).requestCount, 6);
 });
 
 /** Calls one after the other; each text is charged as no other is. */

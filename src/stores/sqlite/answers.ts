@@ -50,6 +50,7 @@ export function answersOn(db: DatabaseSync): Answers {
     dropMonths: (before) => inTransaction(db, () => housekeeping.dropSome(before)),
     makeReady: () => {},
     prune: (before) => inTransaction(db, () => housekeeping.pruneSome(before)),
+    handOver: () => housekeeping.handOverSome(),
     reship: (since) => housekeeping.reship(since),
 
     getOrCreateTrace(trace: Trace) {

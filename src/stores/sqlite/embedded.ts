@@ -8,6 +8,7 @@ import { openDataDir } from "./data_dir.ts";
 import type { JournalBound } from "./fullness.ts";
 import { LEDGER_DEFAULTS, openLedger } from "./ledger.ts";
 import { migrateSqlite } from "./migrate.ts";
+import { takeRole } from "./role.ts";
 import { CHECKPOINT_MS, openSqliteStore, type SqliteStore } from "./store.ts";
 
 export interface EmbeddedOptions {
@@ -42,7 +43,7 @@ export interface Embedded {
 }
 
 /**
- * Locks the directory, brings the schema up to date, opens the ledger, sweeps, and starts the store.
+ * Locks the directory, brings the schema up to date, makes the file database or journal, opens the ledger, sweeps, and starts the store.
  * Rejects with `DataDirLocked`, `DataDirUnusable`, `SchemaTooNew`, `DatabaseDamaged`, `Fault` `ledger_unavailable` (the sweep), or
  * SQLite's own error; then nothing is held.
  */
@@ -55,6 +56,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     const path = dir.databasePath;
     const aside = journal === null ? null : putAsideDamaged(path, now());
     const migrated = migrateSqlite(path);
+    takeRole(path, journal === null ? "database" : "journal");
     const store = await openSqliteStore({ path, synchronous, checkpointMs: 0 });
     opened.unshift(() => store.close());
     const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });

@@ -13,6 +13,9 @@ export class Housekeeping {
   readonly #forget: StatementSync;
   readonly #oldestUnshipped: StatementSync;
   readonly #prunes: readonly StatementSync[];
+  readonly #isHandedOver: StatementSync;
+  readonly #setHandedOver: StatementSync;
+  #handingOver: Iterator<number, void> | null = null;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -21,6 +24,8 @@ export class Housekeeping {
     this.#forget = db.prepare("DELETE FROM unshipped_usage WHERE created_at < ?");
     this.#oldestUnshipped = db.prepare("SELECT min(created_at) AS oldest FROM unshipped_usage");
     this.#prunes = PRUNE.map((sql) => db.prepare(sql));
+    this.#isHandedOver = db.prepare("SELECT is_handed_over FROM journal");
+    this.#setHandedOver = db.prepare("UPDATE journal SET is_handed_over = 1");
   }
 
   dropSome(before: number): boolean {
@@ -39,19 +44,32 @@ export class Housekeeping {
 
   /** Queues in transactions of its own, so that the ledger gets its turns. Gives back how many rows of usage. */
   reship(since: number): number {
-    const [rows = 0] = QUEUEINGS.map((queueing) => this.#queue(queueing, since));
+    let rows = 0;
+    for (const queued of this.#queue(since)) rows += queued;
     return rows;
   }
 
-  #queue({ find, queue, first }: Queueing, since: number): number {
-    const statements = { find: this.#db.prepare(find), queue: this.#db.prepare(queue) };
-    let queued = 0;
-    for (let after = first;;) {
-      const found = statements.find.all(...after, since, AT_ONCE).map((row) => Object.values(row));
-      inTransaction(this.#db, () => found.forEach((key) => void statements.queue.run(...key)));
-      queued += found.length;
-      if (found.length < AT_ONCE) return queued;
-      after = found.at(-1)!;
+  /** Queues some of what the file held before it became a journal, likewise. Gives back whether more is left. */
+  handOverSome(): boolean {
+    if (this.#isHandedOver.get()?.is_handed_over === 1) return false;
+    this.#handingOver ??= this.#queue(Number.MIN_SAFE_INTEGER);
+    if (!this.#handingOver.next().done) return true;
+    this.#handingOver = null;
+    this.#setHandedOver.run();
+    return false;
+  }
+
+  /** One transaction after the other; each gives how many rows of usage it queued. */
+  *#queue(since: number): Generator<number, void> {
+    for (const { find, queue, first } of QUEUEINGS) {
+      const statements = { find: this.#db.prepare(find), queue: this.#db.prepare(queue) };
+      for (let after = first;;) {
+        const found = statements.find.all(...after, since, AT_ONCE).map((row) => Object.values(row));
+        inTransaction(this.#db, () => found.forEach((key) => void statements.queue.run(...key)));
+        yield find === FIND_ROWS ? found.length : 0;
+        if (found.length < AT_ONCE) break;
+        after = found.at(-1)!;
+      }
     }
   }
 }
@@ -63,14 +81,16 @@ interface Queueing {
   readonly first: readonly SQLInputValue[];
 }
 
+const FIND_ROWS = `
+  SELECT workspace_id, created_at, id
+  FROM usage
+  WHERE (workspace_id, created_at, id) > (?, ?, ?) AND created_at >= ? AND revision > 0
+  ORDER BY workspace_id, created_at, id
+  LIMIT ?`;
+
 const QUEUEINGS: readonly Queueing[] = [
   {
-    find: `
-      SELECT workspace_id, created_at, id
-      FROM usage
-      WHERE (workspace_id, created_at, id) > (?, ?, ?) AND created_at >= ? AND revision > 0
-      ORDER BY workspace_id, created_at, id
-      LIMIT ?`,
+    find: FIND_ROWS,
     queue: "INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)",
     first: ["", Number.MIN_SAFE_INTEGER, ""],
   },
@@ -110,7 +130,10 @@ const NOTE_DROPPED = `
   INSERT INTO dropped (only_row, before) VALUES (1, ?)
   ON CONFLICT (only_row) DO UPDATE SET before = max(before, excluded.before)`;
 
-/** Nothing that is still to be shipped is so old. A journal's traces, roll-ups and counters stand in the shared database too. */
+/**
+ * Nothing that is still to be shipped is so old, and what a journal has shipped stands in the shared database too. Totals of hours
+ * that it has from when it was the only database stay: of what retention has dropped nothing else is left.
+ */
 const PRUNE = [
   `DELETE FROM usage WHERE rowid IN (
      SELECT rowid
@@ -127,12 +150,8 @@ const PRUNE = [
      FROM traces AS t
      WHERE updated_at < ?
        AND NOT EXISTS (SELECT 1 FROM unshipped_traces AS o WHERE o.workspace_id = t.workspace_id AND o.id = t.id)
-       AND NOT EXISTS (SELECT 1 FROM usage AS u WHERE u.trace_id = t.id AND u.workspace_id = t.workspace_id)
      ORDER BY updated_at
      LIMIT ?
-   )`,
-  `DELETE FROM usage_hours WHERE (workspace_id, hour, sandbox_id, provider, model, kind) IN (
-     SELECT workspace_id, hour, sandbox_id, provider, model, kind FROM usage_hours WHERE hour + 3600000 <= ? ORDER BY hour LIMIT ?
    )`,
   `DELETE FROM refusals WHERE (workspace_id, sandbox_id, minute, fault, journal_id) IN (
      SELECT workspace_id, sandbox_id, minute, fault, journal_id

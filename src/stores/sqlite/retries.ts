@@ -40,7 +40,8 @@ export class Retries {
 /** The index is named because without statistics the planner would read a workspace's calls instead, on the event loop. */
 const SAME_ENTRY = `
   FROM usage INDEXED BY usage_by_question
-  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND revision > 0 AND messages_hash IS NOT NULL`;
+  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND revision > 0 AND messages_hash IS NOT NULL
+    AND counted = 1`;
 const SAME_QUESTION = `${SAME_ENTRY} AND workspace_id = ?1 AND messages_hash = ?3`;
 
 /**

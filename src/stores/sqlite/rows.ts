@@ -10,11 +10,12 @@ import { type CountedCall, Totals } from "./totals.ts";
 
 /**
  * Every write of usage rows, for the ledger and the store alike. Each method belongs into a transaction of the caller's:
- * totals and the outbox move with the rows or not at all.
+ * totals, or the outbox, move with the rows or not at all. What is shipped is counted and linked where it arrives.
  */
 export class Rows {
   readonly #totals: Totals;
-  readonly #retries: Retries;
+  /** Null where another database counts and links. */
+  readonly #retries: Retries | null;
   readonly #outbox: Outbox | null;
   readonly #insertOpen: StatementSync;
   readonly #counted: StatementSync;
@@ -25,7 +26,7 @@ export class Rows {
   /** `outbox`: where what changes is noted for shipping; null where nothing is shipped. */
   constructor(db: DatabaseSync, outbox: Outbox | null) {
     this.#totals = new Totals(db);
-    this.#retries = new Retries(db, this.#totals);
+    this.#retries = outbox === null ? new Retries(db, this.#totals) : null;
     this.#outbox = outbox;
     this.#insertOpen = db.prepare(INSERT_OPEN);
     this.#counted = db.prepare(COUNTED);
@@ -85,8 +86,9 @@ export class Rows {
     }
     if (Number(old.revision) >= revision) return 0;
     const link = linkIn(old);
-    this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
+    if (old.counted === 1) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
     this.#closeRow(call, closing, { from: Number(old.revision), to: revision });
+    if (this.#retries === null) return 0;
     this.#totals.count(counted, { ...closing, link });
     if (old.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) this.#relink(counted, closing, link);
     return 0;
@@ -119,13 +121,14 @@ export class Rows {
 
   /** The row is new in the totals. */
   #count(call: LinkedCall, closing: Closing): void {
+    if (this.#retries === null) return;
     this.#totals.count(call, { ...closing, link: NO_LINK });
     this.#relink(call, closing, NO_LINK);
   }
 
   #relink(call: LinkedCall, { ending, duration, cost }: Closing, link: Link): void {
     if (call.messagesHash === null) return;
-    this.#retries.relink({ ...call, ending, duration: wholeMs(duration), cost, link }, call.messagesHash);
+    this.#retries?.relink({ ...call, ending, duration: wholeMs(duration), cost, link }, call.messagesHash);
   }
 
   /** False where there is no row at the revision `from`; then nothing was written. */
@@ -133,6 +136,7 @@ export class Rows {
     const reading = closing.reading;
     const { changes } = this.#close.run(
       to,
+      this.#retries === null ? 0 : 1,
       reading.servedModel,
       reading.messageId,
       closing.upstreamRequestId,
@@ -212,6 +216,7 @@ const INSERT_OPEN = `
 const COUNTED = `
   SELECT
     revision,
+    counted,
     coalesce(served_model, requested_model) AS model,
     input_tokens,
     output_tokens,
@@ -229,6 +234,7 @@ const COUNTED = `
 const CLOSE = `
   UPDATE usage SET
     revision = ?,
+    counted = ?,
     served_model = ?,
     message_id = ?,
     upstream_request_id = ?,

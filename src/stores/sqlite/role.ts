@@ -1,0 +1,83 @@
+import type { DatabaseSync } from "node:sqlite";
+import { linkOf } from "../attempts.ts";
+import { wholeMs } from "../column_values.ts";
+import { integer, type Row } from "../readings.ts";
+import { usageRowOf } from "../usage_row.ts";
+import { inTransaction, openConnection } from "./connection.ts";
+import { Retries } from "./retries.ts";
+import { Totals } from "./totals.ts";
+
+/** What the file is: the only database, which is asked for totals, or the journal of a shared one, which is not. */
+export type Role = "database" | "journal";
+
+/** Indexes of `usage` that only questions need. They are a third of what recording costs, so a journal does without. */
+const ASKED_BY = ["usage_by_sandbox", "usage_by_trace"];
+
+/** Rows that one transaction counts: some 10 ms. */
+const COUNTED_AT_ONCE = 200;
+
+/**
+ * Makes the file what it is to be from now on, before anybody else works on it. A journal becomes the only database by counting
+ * what it has not counted. The schema must be up to date. Throws SQLite's own error; then the next start goes on.
+ */
+export function takeRole(path: string, role: Role): void {
+  const db = openConnection(path, { synchronous: "full", busyTimeoutMs: 5_000, autoCheckpointPages: 1_000, cacheKib: 8_000 });
+  try {
+    if (db.prepare("SELECT role FROM journal").get()?.role === role) return;
+    if (role === "journal") inTransaction(db, () => becomeJournal(db));
+    else becomeDatabase(db);
+  } finally {
+    db.close();
+  }
+}
+
+function becomeJournal(db: DatabaseSync): void {
+  for (const name of ASKED_BY) {
+    db.prepare("INSERT OR REPLACE INTO absent_indexes (name, sql) SELECT name, sql FROM sqlite_schema WHERE name = ?").run(name);
+    db.exec(`DROP INDEX IF EXISTS ${name}`);
+  }
+  db.exec("UPDATE journal SET role = 'journal', is_handed_over = 0");
+}
+
+function becomeDatabase(db: DatabaseSync): void {
+  const count = counterOn(db);
+  while (inTransaction(db, count)) continue;
+  inTransaction(db, () => {
+    for (const { sql } of db.prepare("SELECT sql FROM absent_indexes").all()) db.exec(String(sql));
+    db.exec("DELETE FROM absent_indexes; UPDATE journal SET role = 'database'");
+  });
+}
+
+/** Counts the next rows that stand in no total, with their links. Gives back whether there may be more. */
+function counterOn(db: DatabaseSync): () => boolean {
+  const uncounted = db.prepare(UNCOUNTED);
+  uncounted.setReadBigInts(true);
+  const setCounted = db.prepare("UPDATE usage SET counted = 1 WHERE rowid = ?");
+  const totals = new Totals(db);
+  const retries = new Retries(db, totals);
+
+  function count(row: Row): void {
+    const { call, closing } = usageRowOf(row);
+    const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
+    const link = linkOf(row);
+    setCounted.run(row.number as bigint);
+    totals.count(counted, { ...closing, link });
+    if (call.messagesHash === null) return;
+    retries.relink({ ...counted, ...closing, duration: wholeMs(closing.duration), link }, call.messagesHash);
+  }
+
+  let after = 0;
+  return () => {
+    const rows = uncounted.all(after, COUNTED_AT_ONCE);
+    rows.forEach(count);
+    after = rows.length === 0 ? after : integer(rows.at(-1)!, "number");
+    return rows.length === COUNTED_AT_ONCE;
+  };
+}
+
+const UNCOUNTED = `
+  SELECT *, rowid AS number
+  FROM usage
+  WHERE rowid > ? AND counted = 0
+  ORDER BY rowid
+  LIMIT ?`;

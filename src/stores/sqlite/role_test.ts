@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import type { UsageRow } from "../../domain/usage.ts";
+import { generatedRows } from "../../../tests/conformance/generated_rows.ts";
+import { ALL, ALL_TRACES, T0, traceOf } from "../../../tests/conformance/samples.ts";
+import { type Embedded, openEmbedded } from "./embedded.ts";
+import { openJournal } from "./journal.ts";
+import type { Role } from "./role.ts";
+
+/** Each call once, because the ledger opens none twice; a few questions are asked again and again in a few sessions. */
+const ROWS = [...new Map([...generatedRows(900, 7)].map((row) => [row.call.id, row])).values()].map((row, n): UsageRow => ({
+  ...row,
+  call: {
+    ...row.call,
+    workspaceId: "w-1",
+    traceId: `at-${n % 5}`,
+    messagesHash: String(n % 3).repeat(64),
+    createdAt: T0 + n * 20_000,
+  },
+}));
+const [FIRST, SECOND, THIRD] = [ROWS.slice(0, 300), ROWS.slice(300, 600), ROWS.slice(600)];
+
+Deno.test("takeRole() has a journal that becomes the only database count what it had not counted, and answer like one that always was", async () => {
+  await using always = standUp();
+  await always.as("database", async (embedded) => await record(embedded, ROWS));
+  await using moved = standUp();
+  await moved.as("database", async (embedded) => await record(embedded, FIRST));
+  await moved.as("journal", async (embedded) => {
+    const before = await answersOf(embedded);
+    await record(embedded, SECOND);
+    assert.deepEqual((await embedded.store.queryUsage(ALL)).totals, before.usage[0]!.totals);
+  });
+  // Another start as a journal changes nothing.
+  await moved.as("journal", () => Promise.resolve());
+  await moved.as("database", async (embedded) => await record(embedded, THIRD));
+  const [answers, expected] = [await moved.as("database", answersOf), await always.as("database", answersOf)];
+  assert.deepEqual(answers, expected);
+  assert.ok(answers.usage[0]!.totals.retries.count > 0);
+  assert.deepEqual(schemaIn(moved.dir), schemaIn(always.dir));
+});
+
+Deno.test("handOver() queues what the only database held, which is then pruned only when it has been shipped", async () => {
+  await using stand = standUp();
+  await stand.as("database", async (embedded) => await record(embedded, FIRST));
+  await stand.as("journal", async ({ store, databasePath }) => {
+    while (await store.handOver()) continue;
+    const journal = openJournal(databasePath, { synchronous: "normal" });
+    assert.equal(journal.backlog().rows, FIRST.length);
+    while (await store.prune(Number.MAX_SAFE_INTEGER)) continue;
+    const shipment = journal.unshipped(1_000);
+    assert.deepEqual(idsOf(shipment.rows), idsOf(FIRST));
+    journal.shipped(shipment, []);
+    while (await store.prune(Number.MAX_SAFE_INTEGER)) continue;
+    journal.close();
+    assert.equal(countIn(databasePath, "usage"), 0);
+    assert.ok(countIn(databasePath, "usage_hours") > 0);
+  });
+  await stand.as("journal", async ({ store }) => assert.equal(await store.handOver(), false));
+});
+
+function standUp() {
+  const dir = Deno.makeTempDirSync();
+  return {
+    dir,
+    as: async <T>(role: Role, work: (embedded: Embedded) => Promise<T>): Promise<T> => {
+      const options = { dir, instanceId: "run-1", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
+      const embedded = await openEmbedded({
+        ...options,
+        journal: role === "journal" ? { maxBytes: 1e9, onFull: "refuse" } : null,
+      });
+      try {
+        return await work(embedded);
+      } finally {
+        await embedded.end();
+      }
+    },
+    [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }),
+  };
+}
+
+async function record({ ledger }: Embedded, rows: readonly UsageRow[]): Promise<void> {
+  await Promise.all(rows.map(async ({ call, closing }) => {
+    await ledger.open(call, traceOf(call));
+    await ledger.close(call, closing);
+  }));
+}
+
+async function answersOf({ store }: Embedded) {
+  const query = { ...ALL, limit: 1_000 };
+  const traces = await store.queryTraces({ ...ALL_TRACES, limit: 1_000 });
+  return {
+    usage: [
+      await store.queryUsage(query),
+      await store.queryUsage({ ...query, groupBy: ["workspace", "sandbox", "hour"] }),
+      await store.queryUsage({ ...query, groupBy: ["trace", "agent"] }),
+    ],
+    traces,
+    details: await Promise.all(traces.traces.map(({ id, workspaceId }) => store.getTraceDetail(id, workspaceId))),
+  };
+}
+
+function schemaIn(dir: string): unknown {
+  return using(`${dir}/llmproxy.db`, (db) => db.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").all());
+}
+
+function countIn(path: string, table: string): number {
+  return using(path, (db) => Number(db.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.count));
+}
+
+function using<T>(path: string, read: (db: DatabaseSync) => T): T {
+  const db = new DatabaseSync(path, { readOnly: true });
+  try {
+    return read(db);
+  } finally {
+    db.close();
+  }
+}
+
+function idsOf(rows: readonly UsageRow[]): readonly string[] {
+  return rows.map(({ call }) => call.id).sort();
+}
