@@ -47,15 +47,24 @@ law("open() commits the row and its trace before it resolves", async ({ ledger, 
   assert.equal(ledger.openCount(), 1);
 });
 
-law("open() moves the activity of a trace that is there on, never back", async ({ ledger, other }) => {
-  for (const updatedAt of [T0 + 5, T0 + 9, T0 + 7]) {
-    const call = callOf();
-    await ledger.open(call, { ...traceOf(call), updatedAt });
-  }
-  assert.deepEqual(all(other, "SELECT updated_at FROM traces"), [[T0 + 9]]);
-  await ledger.join({ ...traceOf(callOf()), source: "auto", updatedAt: T0 + 11 });
-  assert.deepEqual(all(other, "SELECT source, created_at, updated_at FROM traces"), [["header", T0, T0 + 11]]);
-});
+law(
+  "open() moves the activity of a trace that is there on at most once a minute, close() always, and none of them back",
+  async ({ ledger, other }) => {
+    const activity = () => all(other, "SELECT updated_at FROM traces").flat().map((at) => Number(at) - T0);
+    const [first, soon, later, earlier] = [0, 59_000, 60_000, 7_000].map((after) => callOf({ createdAt: T0 + after }));
+    for (const call of [first!, soon!]) await ledger.open(call, traceOf(call));
+    assert.deepEqual(activity(), [0]);
+    await ledger.close(soon!, closingOf());
+    assert.deepEqual(activity(), [59_000]);
+    await ledger.open(later!, traceOf(later!));
+    assert.deepEqual(activity(), [60_000]);
+    await ledger.open(earlier!, traceOf(earlier!));
+    for (const call of [first!, earlier!]) await ledger.close(call, closingOf());
+    assert.deepEqual(activity(), [60_000]);
+    await ledger.join({ ...traceOf(callOf()), source: "auto", updatedAt: T0 + 60_001 });
+    assert.deepEqual(all(other, "SELECT source, created_at, updated_at FROM traces"), [["header", T0, T0 + 60_001]]);
+  },
+);
 
 law("open() stores every column that is known at admission", async ({ ledger, other }) => {
   const call: OpenCall = callOf({
