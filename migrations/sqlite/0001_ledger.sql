@@ -59,6 +59,7 @@ CREATE TABLE usage (
   price_version                TEXT,                       -- the price list that made the cost
   batch_id                     TEXT,                       -- message batch that the line belongs to
   custom_id                    TEXT,                       -- the client's own id of that line
+  attempt                      INTEGER NOT NULL DEFAULT 0, -- 1: it may be linked with others; 0: no attempt at its question has failed before
   counted                      INTEGER NOT NULL DEFAULT 1, -- 0: the totals and links are kept in a shared database, and the row stands in none here
   PRIMARY KEY (workspace_id, created_at, id)
 ) STRICT;
@@ -66,8 +67,7 @@ CREATE TABLE usage (
 CREATE INDEX usage_by_sandbox ON usage (sandbox_id, created_at);                 -- totals of a sandbox
 CREATE INDEX usage_by_time    ON usage (created_at);                             -- totals of everybody since a time
 CREATE INDEX usage_by_trace   ON usage (trace_id, workspace_id, created_at, id); -- a trace's detail, in one workspace or in all
-CREATE INDEX usage_by_question ON usage (trace_id, substr(messages_hash, 1, 16), created_at) -- attempts at one question
-  WHERE revision > 0 AND messages_hash IS NOT NULL AND counted = 1;
+CREATE INDEX usage_by_question ON usage (trace_id, substr(messages_hash, 1, 16), created_at) WHERE attempt = 1; -- attempts at one question
 CREATE INDEX usage_open       ON usage (instance_id) WHERE revision = 0;         -- the sweep, and the count of open rows
 
 -- One agent session. Totals hold the ended calls and move only in the transaction that writes those.

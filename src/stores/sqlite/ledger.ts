@@ -11,6 +11,7 @@ import { Fullness, type JournalBound } from "./fullness.ts";
 import { Outbox } from "./outbox.ts";
 import { Claims } from "./owned.ts";
 import { Probe } from "./probe.ts";
+import { Questions } from "./questions.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
 
@@ -70,6 +71,8 @@ class SqliteLedger implements Ledger {
   readonly #commits: Commits;
   readonly #fullness: Fullness;
   readonly #activity = new Activity();
+  /** Null where another database links the attempts at a question. */
+  readonly #questions: Questions | null;
   #openRows: number;
   #trouble: string | null = null;
   /** Closings whose commit failed, by id of their row: at most one for each open row. */
@@ -82,7 +85,8 @@ class SqliteLedger implements Ledger {
     this.#db = db;
     this.#options = options;
     const outbox = options.journal === null ? null : new Outbox(db);
-    this.#rows = new Rows(db, outbox);
+    this.#questions = outbox === null ? new Questions() : null;
+    this.#rows = new Rows(db, { outbox, underWay: this.#questions });
     this.#traces = new Traces(db, outbox);
     this.#claims = new Claims(db, outbox);
     this.#probeWrite = new Probe(db);
@@ -97,10 +101,16 @@ class SqliteLedger implements Ledger {
       throw unavailable(this.#fullness.words());
     }
     const isFresh = this.#activity.isFresh(trace);
-    await this.#write(() => {
-      if (!isFresh) this.#traces.join(trace);
-      this.#rows.insertOpen(call);
-    });
+    this.#questions?.begins(call);
+    try {
+      await this.#write(() => {
+        if (!isFresh) this.#traces.join(trace);
+        this.#rows.insertOpen(call);
+      });
+    } catch (error) {
+      this.#questions?.ended(call);
+      throw error;
+    }
     if (!isFresh) this.#activity.written(trace);
     this.#openRows++;
     return "opened";
@@ -181,6 +191,7 @@ class SqliteLedger implements Ledger {
 
   async #commitClosed(row: UsageRow): Promise<void> {
     const change = await this.#commits.add(() => this.#rows.applyClosed(row));
+    this.#questions?.ended(row.call);
     this.#openRows += change;
   }
 

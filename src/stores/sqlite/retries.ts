@@ -1,11 +1,13 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { changedLinks, RETRY_BOUNDS } from "../../domain/retry.ts";
+import type { OpenCall } from "../../domain/usage.ts";
 import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../attempts.ts";
 import type { Totals } from "./totals.ts";
 
 /** Links the attempts at one question (`domain/retry.ts`). Belongs into the transaction that writes the row. */
 export class Retries {
   readonly #totals: Totals;
+  readonly #known: StatementSync;
   readonly #isAlone: StatementSync;
   readonly #before: StatementSync;
   readonly #behind: StatementSync;
@@ -13,6 +15,7 @@ export class Retries {
 
   constructor(db: DatabaseSync, totals: Totals) {
     this.#totals = totals;
+    this.#known = db.prepare(`SELECT 1 ${ATTEMPTS} LIMIT 1`);
     this.#isAlone = db.prepare(IS_ALONE);
     [this.#before, this.#behind] = [BEFORE, BEHIND].map((sql) => {
       const statement = db.prepare(sql);
@@ -20,6 +23,11 @@ export class Retries {
       return statement;
     }) as [StatementSync, StatementSync];
     this.#set = db.prepare(SET);
+  }
+
+  /** Whether the trace has attempts at the question, or at one whose hash begins like it. */
+  areKnown({ workspaceId, traceId }: Pick<OpenCall, "workspaceId" | "traceId">, messagesHash: string): boolean {
+    return this.#known.get(workspaceId, traceId, messagesHash) !== undefined;
   }
 
   /** The row is new, or ended otherwise than it had: sets what changes of its own links and of others', and moves the totals. */
@@ -38,27 +46,24 @@ export class Retries {
 }
 
 /** The index is named because without statistics the planner would read a workspace's calls instead, on the event loop. */
-const SAME_ENTRY = `
+const ATTEMPTS = `
   FROM usage INDEXED BY usage_by_question
-  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND revision > 0 AND messages_hash IS NOT NULL
-    AND counted = 1`;
-const SAME_QUESTION = `${SAME_ENTRY} AND workspace_id = ?1 AND messages_hash = ?3`;
+  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND attempt = 1`;
+
+const SAME_QUESTION = `${ATTEMPTS} AND workspace_id = ?1 AND messages_hash = ?3`;
 
 /**
- * Whether nothing is to be linked, as nearly always: no attempt is behind the row, and the one before it completed, if there is
- * one. One column, because each costs some microseconds however few rows there are.
+ * Whether nothing is to be linked: no attempt is behind the row, and the one before it completed, if there is one. One column,
+ * because each costs some microseconds however few rows there are.
  */
 const IS_ALONE = `
-  SELECT CASE
-    WHEN (SELECT count(*) FROM (SELECT 1 ${SAME_ENTRY} LIMIT 2)) = 1 THEN 1
-    ELSE
-      NOT EXISTS (SELECT 1 ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
-      AND coalesce((
-        SELECT ending = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
-        ORDER BY created_at DESC, id DESC
-        LIMIT 1
-      ), 1)
-    END AS is_alone`;
+  SELECT
+    NOT EXISTS (SELECT 1 ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
+    AND coalesce((
+      SELECT ending = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
+      ORDER BY created_at DESC, id DESC
+      LIMIT 1
+    ), 1) AS is_alone`;
 
 const BEFORE = `
   SELECT ${ATTEMPT_COLUMNS} ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6

@@ -52,7 +52,7 @@ function becomeDatabase(db: DatabaseSync): void {
 function counterOn(db: DatabaseSync): () => boolean {
   const uncounted = db.prepare(UNCOUNTED);
   uncounted.setReadBigInts(true);
-  const setCounted = db.prepare("UPDATE usage SET counted = 1 WHERE rowid = ?");
+  const setCounted = db.prepare("UPDATE usage SET counted = 1, attempt = messages_hash IS NOT NULL WHERE rowid = ?");
   const totals = new Totals(db);
   const retries = new Retries(db, totals);
 

@@ -5,6 +5,7 @@ import { type Closing, type OpenCall, REVISION, type Trust, type UsageRow } from
 import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Counted } from "../counts.ts";
+import type { Questions } from "./questions.ts";
 import { Retries } from "./retries.ts";
 import { type CountedCall, Totals } from "./totals.ts";
 
@@ -17,14 +18,19 @@ export class Rows {
   /** Null where another database counts and links. */
   readonly #retries: Retries | null;
   readonly #outbox: Outbox | null;
+  readonly #underWay: Questions | null;
   readonly #insertOpen: StatementSync;
   readonly #counted: StatementSync;
   readonly #close: StatementSync;
   readonly #leftOpen: StatementSync;
   readonly #countOpen: StatementSync;
 
-  /** `outbox`: where what changes is noted for shipping; null where nothing is shipped. */
-  constructor(db: DatabaseSync, outbox: Outbox | null) {
+  /**
+   * `outbox`: where what changes is noted for shipping; null where nothing is shipped. `underWay`: the questions of all calls that
+   * have a row and are yet to end; null where that is not known.
+   */
+  constructor(db: DatabaseSync, { outbox, underWay }: { readonly outbox: Outbox | null; readonly underWay: Questions | null }) {
+    this.#underWay = underWay;
     this.#totals = new Totals(db);
     this.#retries = outbox === null ? new Retries(db, this.#totals) : null;
     this.#outbox = outbox;
@@ -72,22 +78,23 @@ export class Rows {
   applyClosed(row: UsageRow): number {
     const { call, closing, revision } = row;
     const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
+    const isAttempt = this.#isAttempt(counted, closing);
     // Nearly always it is open.
-    if (this.#closeRow(call, closing, { from: REVISION.open, to: revision })) {
-      this.#count(counted, closing);
+    if (this.#closeRow(call, closing, { from: REVISION.open, to: revision, isAttempt })) {
+      this.#count(counted, closing, { isAttempt });
       return -1;
     }
     const old = this.#counted.get(call.workspaceId, call.createdAt, call.id);
     if (old === undefined) {
       this.insertOpen(call);
-      this.#closeRow(call, closing, { from: REVISION.open, to: revision });
-      this.#count(counted, closing);
+      this.#closeRow(call, closing, { from: REVISION.open, to: revision, isAttempt });
+      this.#count(counted, closing, { isAttempt });
       return 0;
     }
     if (Number(old.revision) >= revision) return 0;
     const link = linkIn(old);
     if (old.counted === 1) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
-    this.#closeRow(call, closing, { from: Number(old.revision), to: revision });
+    this.#closeRow(call, closing, { from: Number(old.revision), to: revision, isAttempt: isAttempt || old.attempt === 1 });
     if (this.#retries === null) return 0;
     this.#totals.count(counted, { ...closing, link });
     if (old.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) this.#relink(counted, closing, link);
@@ -109,8 +116,9 @@ export class Rows {
         model: String(row.requested_model),
         messagesHash: row.messages_hash === null ? null : String(row.messages_hash),
       };
-      this.#closeRow(key, SWEPT, { from: REVISION.open, to: REVISION.swept });
-      this.#count(key, SWEPT);
+      const isAttempt = this.#isAttempt(key, SWEPT);
+      this.#closeRow(key, SWEPT, { from: REVISION.open, to: REVISION.swept, isAttempt });
+      this.#count(key, SWEPT, { isAttempt });
     }
     return leftOpen.length;
   }
@@ -120,10 +128,20 @@ export class Rows {
   }
 
   /** The row is new in the totals. */
-  #count(call: LinkedCall, closing: Closing): void {
+  #count(call: LinkedCall, closing: Closing, { isAttempt }: { readonly isAttempt: boolean }): void {
     if (this.#retries === null) return;
     this.#totals.count(call, { ...closing, link: NO_LINK });
-    this.#relink(call, closing, NO_LINK);
+    if (isAttempt) this.#relink(call, closing, NO_LINK);
+  }
+
+  /**
+   * Whether the row may get links, now or when another one ends: nearly no call that completes. An attempt before which none
+   * failed and while which none is under way needs no link ever: who fails later than it begins anew.
+   */
+  #isAttempt(call: LinkedCall, { ending }: Closing): boolean {
+    if (this.#retries === null || call.messagesHash === null) return false;
+    if (ending !== "completed" || this.#underWay === null || this.#underWay.isAskedByOthers(call)) return true;
+    return this.#retries.areKnown(call, call.messagesHash);
   }
 
   #relink(call: LinkedCall, { ending, duration, cost }: Closing, link: Link): void {
@@ -132,11 +150,16 @@ export class Rows {
   }
 
   /** False where there is no row at the revision `from`; then nothing was written. */
-  #closeRow(key: RowKey, closing: Closing, { from, to }: { readonly from: number; readonly to: number }): boolean {
+  #closeRow(
+    key: RowKey,
+    closing: Closing,
+    { from, to, isAttempt }: { readonly from: number; readonly to: number; readonly isAttempt: boolean },
+  ): boolean {
     const reading = closing.reading;
     const { changes } = this.#close.run(
       to,
       this.#retries === null ? 0 : 1,
+      isAttempt ? 1 : 0,
       reading.servedModel,
       reading.messageId,
       closing.upstreamRequestId,
@@ -217,6 +240,7 @@ const COUNTED = `
   SELECT
     revision,
     counted,
+    attempt,
     coalesce(served_model, requested_model) AS model,
     input_tokens,
     output_tokens,
@@ -235,6 +259,7 @@ const CLOSE = `
   UPDATE usage SET
     revision = ?,
     counted = ?,
+    attempt = ?,
     served_model = ?,
     message_id = ?,
     upstream_request_id = ?,

@@ -1,0 +1,108 @@
+/** Attempts whose calls overlap as they like, over restarts, are linked as `src/domain/retry.ts` says. */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import type { Closing, Ending, OpenCall, UsageRow } from "../../src/domain/usage.ts";
+import { type Embedded, openEmbedded } from "../../src/stores/sqlite/embedded.ts";
+import { usageRowOf } from "../../src/stores/usage_row.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, seededRandom, T0, traceOf } from "./samples.ts";
+
+/** Each in a workspace of its own. */
+const CASES = 100;
+const RUNS = 3;
+const CALLS_OF_RUN = 20;
+/** How calls end that do not complete. */
+const FAILURES: readonly Ending[] = ["client_left", "upstream_error", "upstream_broke"];
+
+type Random = () => number;
+
+interface Case {
+  readonly workspaceId: string;
+  readonly random: Random;
+  at: number;
+}
+
+interface UnderWay {
+  readonly call: OpenCall;
+  readonly closing: Closing;
+}
+
+Deno.test(`close() and sweep() link attempts however their calls overlap, in ${CASES} seeded cases`, async () => {
+  const dir = Deno.makeTempDirSync();
+  const [lived, told] = [`${dir}/lived`, `${dir}/told`];
+  const cases = Array.from({ length: CASES }, (_, n): Case => ({ workspaceId: `w-${n}`, random: seededRandom(n + 1), at: T0 }));
+  for (let run = 1; run <= RUNS; run++) {
+    await withDatabase(lived, `run-${run}`, async (embedded) => {
+      await Promise.all(cases.map((some) => live(some, { embedded, isLast: run === RUNS })));
+    });
+  }
+  const rows = rowsIn(lived);
+  await withDatabase(told, "run-1", async ({ store }) => {
+    await store.recordTraces(rows.map(({ call }) => traceOf(call)));
+    await store.recordUsage(rows);
+  });
+  assert.equal(rows.length, CASES * RUNS * CALLS_OF_RUN);
+  assert.deepEqual(linksIn(lived), linksIn(told));
+  assert.deepEqual(await totalsIn(lived), await totalsIn(told));
+  // Both were there: rows with links, and rows that nobody will ever look for, fewer of them if an ended call still asked.
+  assert.ok(countIn(lived, "retry_of IS NOT NULL") > CASES * 5);
+  assert.ok(countIn(lived, "attempt = 0") > CASES * 20);
+  Deno.removeSync(dir, { recursive: true });
+});
+
+/** Calls that begin and end in any order, a few questions in a few traces; what is under way at the end is left to the next sweep. */
+async function live(
+  some: Case,
+  { embedded: { ledger }, isLast }: { readonly embedded: Embedded; readonly isLast: boolean },
+): Promise<void> {
+  const upTo = (most: number) => Math.floor(some.random() * most);
+  const underWay: UnderWay[] = [];
+  const end = async ({ call, closing }: UnderWay) => await ledger.close(call, closing);
+  for (let n = 0; n < CALLS_OF_RUN; n++) {
+    some.at += upTo(3) * 100_000;
+    const [traceId, messagesHash] = [`at-${some.workspaceId}-${upTo(3)}`, String(upTo(8)).repeat(64)];
+    const ending = upTo(4) === 0 ? FAILURES[upTo(3)]! : "completed";
+    const call = callOf({ createdAt: some.at, workspaceId: some.workspaceId, traceId, messagesHash });
+    await ledger.open(call, traceOf(call));
+    underWay.push({ call, closing: closingOf({}, { ending, duration: upTo(1_000_000), cost: 1 + upTo(9) }) });
+    // Some end together, in one commit.
+    await Promise.all(underWay.splice(upTo(underWay.length + 1), upTo(4)).map(end));
+  }
+  if (isLast) await Promise.all(underWay.map(end));
+}
+
+async function withDatabase(dir: string, instanceId: string, work: (embedded: Embedded) => Promise<void>): Promise<void> {
+  const options = { dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {}, journal: null } as const;
+  const embedded = await openEmbedded(options);
+  await work(embedded);
+  await embedded.end();
+}
+
+function rowsIn(dir: string): readonly UsageRow[] {
+  return read(dir, "SELECT * FROM usage ORDER BY rowid").map(usageRowOf);
+}
+
+function linksIn(dir: string): unknown {
+  return read(dir, "SELECT id, retry_of, asked_again FROM usage ORDER BY id");
+}
+
+function countIn(dir: string, condition: string): number {
+  return Number(read(dir, `SELECT count(*) AS count FROM usage WHERE ${condition}`)[0]?.count);
+}
+
+async function totalsIn(dir: string): Promise<unknown> {
+  let totals: unknown;
+  await withDatabase(dir, "reader", async ({ store }) => {
+    const all = { limit: 1_000, groupBy: ["workspace", "sandbox", "hour"] } as const;
+    totals = [await store.queryUsage({ ...ALL, ...all }), await store.queryTraces({ ...ALL_TRACES, ...all })];
+  });
+  return totals;
+}
+
+function read(dir: string, sql: string) {
+  const db = new DatabaseSync(`${dir}/llmproxy.db`, { readOnly: true });
+  const statement = db.prepare(sql);
+  statement.setReadBigInts(true);
+  const rows = statement.all();
+  db.close();
+  return rows;
+}
