@@ -9,7 +9,7 @@
  */
 import { DatabaseSync } from "node:sqlite";
 import { EMPTY_READING } from "../src/domain/reading.ts";
-import type { Closing, OpenCall } from "../src/domain/usage.ts";
+import { type Closing, type OpenCall, UNSAID } from "../src/domain/usage.ts";
 import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
 import type { Synchronous } from "../src/stores/sqlite/connection.ts";
 
@@ -153,16 +153,13 @@ function callOf(id: string, lane: number): OpenCall {
     createdAt: Date.now(),
     maxTokens: 32_000,
     requestBytes: 120_000,
-    messagesHash: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ...UNSAID,
+    // No two calls ask the same, as with an agent.
+    messagesHash: id.slice(-16).padStart(64, "0"),
     agentId: "agent-01",
-    parentAgentId: null,
-    agentType: null,
     requestClass: "main",
     promptId: "0d2a1c9e-4b51-4f0e-8a54-0f3b54a9c001",
     client: "claude-cli/2.1.0",
-    tokenId: null,
     credentialId: "0a1b2c3d",
-    batchId: null,
-    customId: null,
   };
 }

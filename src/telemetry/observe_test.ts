@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../domain/fault.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
-import type { Closing, OpenCall } from "../domain/usage.ts";
+import { type Closing, type OpenCall, UNSAID } from "../domain/usage.ts";
 import { MAX_LINES, WINDOW_MS } from "./bounded_lines.ts";
 import { type LogLevel, newLogger } from "./log.ts";
 import { newMetrics } from "./metrics.ts";
@@ -20,17 +20,12 @@ const CALL: OpenCall = {
   createdAt: 1,
   maxTokens: 100,
   requestBytes: 1_000,
+  ...UNSAID,
   messagesHash: "00",
   agentId: "agent-1",
-  parentAgentId: null,
-  agentType: null,
-  requestClass: null,
-  promptId: null,
   client: "claude-cli/2",
   tokenId: "lt-1",
   credentialId: "key-1",
-  batchId: null,
-  customId: null,
 };
 
 const CLOSING: Closing = {
