@@ -183,7 +183,8 @@ CREATE TABLE journal (
   is_handed_over INTEGER NOT NULL DEFAULT 0  -- 1: what a journal held from when it was the only database has been queued
 ) STRICT;
 
--- Indexes that a journal does without, to be made again when it becomes the only database.
+-- Indexes that a journal does without, to be made again when it becomes the only database. A migration that changes one of them
+-- changes it here too.
 CREATE TABLE absent_indexes (
   name TEXT NOT NULL PRIMARY KEY,
   sql  TEXT NOT NULL

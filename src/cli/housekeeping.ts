@@ -51,8 +51,8 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
     const { care, ledger, now } = options;
     const fill = () => ledger.usedBytes() / journal.maxBytes;
     await whole(() => care.handOver());
-    await whole(() => care.prune(now() - journal.keepMs));
-    if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER) && fill() >= PRUNE_FROM);
+    await whole(() => care.prune(now() - journal.keepMs, now()));
+    if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER, now()) && fill() >= PRUNE_FROM);
     const passed = WARN_FROM.filter((from) => fill() >= from);
     if (passed.length > warned) {
       observe.note("warn", `the journal is ${Math.floor(fill() * 100)} % full of calls that the shared database has not taken`, {

@@ -2,6 +2,7 @@ import { connectPostgres } from "../stores/postgres/connect.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";
+import { takeRole } from "../stores/sqlite/role.ts";
 import { openSqliteStore } from "../stores/sqlite/store.ts";
 import type { StorageConfig } from "./storage_config.ts";
 import type { Offline } from "./platform.ts";
@@ -16,6 +17,8 @@ export async function openOffline(storage: StorageConfig): Promise<Offline> {
   const dir = openDataDir(storage.dataDir);
   try {
     migrateSqlite(dir.databasePath);
+    // What is written here is counted here; a shared database gets it when the file is a journal again.
+    takeRole(dir.databasePath, "database");
     const store = await openSqliteStore({ path: dir.databasePath, synchronous: "full", checkpointMs: 0 });
     return { tokens: store, records: store, end: () => store.close().finally(() => dir.release()) };
   } catch (error) {

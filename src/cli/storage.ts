@@ -86,6 +86,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       },
     );
   }
+  if (embedded.counted > 0) {
+    observe.note("info", "calls that were recorded for a shared database are counted here now", { calls: embedded.counted });
+  }
   if (embedded.swept > 0) {
     observe.note("warn", "calls that an earlier run left open are closed as unknown", { calls: embedded.swept });
   }

@@ -66,9 +66,9 @@ export interface JournalCare {
   readonly handOver: () => Promise<boolean>;
   /**
    * Deletes some of what was recorded before `before` and has been shipped, the oldest first. Resolves to whether more is left.
-   * What is still to be shipped, or set aside, stays whatever its age.
+   * What is still to be shipped, or set aside, stays whatever its age, and so do sessions that are active `now`.
    */
-  readonly prune: (before: number) => Promise<boolean>;
+  readonly prune: (before: number, now: number) => Promise<boolean>;
   /** Queues everything that was recorded from `since` on to be shipped once more. Resolves to how many rows that are. */
   readonly reship: (since: number) => Promise<number>;
 }

@@ -22,7 +22,7 @@ export interface RefusalCount {
 export interface Ledger {
   /**
    * Commits the call's open row, and its trace where that is new. `trace.updatedAt` moves an existing trace's activity on where
-   * that is a minute old; the call's end does it in any case.
+   * that is a minute old; whoever counts the ended call does it in any case.
    * `unrecorded`: the journal is full, and the operator chose to serve on without rows; nothing was written.
    * Rejects with `Fault` `ledger_unavailable`; then nothing was written either.
    */

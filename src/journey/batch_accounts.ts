@@ -110,7 +110,7 @@ export class BatchAccounts implements Batches {
     try {
       const found = await records.findBatch(id);
       if (found === null) throw new Error("the batch is not known yet");
-      if (found.outcome !== null) return;
+      if (found.batch.dueAt === null) return;
       const result = await Promise.race([this.#once(found.batch), late.promise]);
       if (result === "late" || result === "failed") throw new Error(`the accounting is ${result}`);
     } catch (cause) {

@@ -1,5 +1,7 @@
 import type { Link } from "../domain/retry.ts";
 import type { Closing, Trust } from "../domain/usage.ts";
+import { linkOf } from "./attempts.ts";
+import { integer, integerOrNull, type Row, text } from "./readings.ts";
 
 /** What of closed rows stands in totals, by its column: of one row, or with a minus of one that is replaced. */
 export interface Counts {
@@ -26,6 +28,22 @@ export interface Counted {
     Closing["reading"],
     "inputTokens" | "outputTokens" | "cacheCreationInputTokens" | "cacheReadInputTokens"
   >;
+}
+
+/** Of a row of `usage`, integers as bigints. */
+export function countedOf(row: Row): Counted {
+  return {
+    // The column holds what `Trust` names: only rows of ours are ever written.
+    trust: text(row, "trust") as Trust,
+    cost: integerOrNull(row, "cost"),
+    link: linkOf(row),
+    reading: {
+      inputTokens: integer(row, "input_tokens"),
+      outputTokens: integer(row, "output_tokens"),
+      cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
+      cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
+    },
+  };
 }
 
 /** What another link of a row that stays as it is moves: never anything but what stands in totals of links. */

@@ -1,8 +1,8 @@
 import { NO_LINK } from "../../domain/retry.ts";
-import type { Trust, UsageRow } from "../../domain/usage.ts";
+import type { UsageRow } from "../../domain/usage.ts";
 import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
-import { countsOf } from "../counts.ts";
-import { integer, integerOrNull, type Row, text } from "../readings.ts";
+import { countedOf, countsOf } from "../counts.ts";
+import { integerOrNull, type Row, text } from "../readings.ts";
 import { linkOf } from "../attempts.ts";
 import type { Ask } from "./connection.ts";
 import { relink } from "./retries.ts";
@@ -72,18 +72,7 @@ function moveIn({ call, closing }: UsageRow, link = NO_LINK): Move {
 
 /** `old`: what the row was counted as. */
 function moveBack({ call }: UsageRow, old: Row): Move {
-  const counts = countsOf({
-    trust: text(old, "trust") as Trust,
-    cost: integerOrNull(old, "cost"),
-    link: linkOf(old),
-    reading: {
-      inputTokens: integer(old, "input_tokens"),
-      outputTokens: integer(old, "output_tokens"),
-      cacheCreationInputTokens: integer(old, "cache_creation_input_tokens"),
-      cacheReadInputTokens: integer(old, "cache_read_input_tokens"),
-    },
-  }, -1);
-  return moveOf({ ...call, model: text(old, "model") }, counts);
+  return moveOf({ ...call, model: text(old, "model") }, countsOf(countedOf(old), -1));
 }
 
 function sentOf(row: UsageRow) {

@@ -60,16 +60,16 @@ export async function moveTotals(ask: Ask, moves: readonly Move[]): Promise<void
 
 /** One for each key. Here and not in the database, which takes as long to read a move as to write a row. */
 function summedBy(key: readonly (keyof Move)[], moves: readonly Move[]): readonly object[] {
-  const sums = new Map<string, { latest: Move; readonly counts: bigint[] }>();
+  const sums = new Map<string, { readonly first: Move; latest: number; readonly counts: bigint[] }>();
   for (const move of moves) {
     const text = JSON.stringify(key.map((column) => move[column]));
-    const sum = sums.get(text) ?? { latest: move, counts: COUNT_COLUMNS.map(() => 0n) };
+    const sum = sums.get(text) ?? { first: move, latest: move.created_at, counts: COUNT_COLUMNS.map(() => 0n) };
     for (const [n, column] of COUNT_COLUMNS.entries()) sum.counts[n]! += BigInt(move[column]);
-    if (move.created_at > sum.latest.created_at) sum.latest = move;
+    sum.latest = Math.max(sum.latest, move.created_at);
     sums.set(text, sum);
   }
-  return [...sums.values()].map(({ latest, counts }) => // As text: sums go beyond what a JSON number keeps.
-  ({ ...latest, ...Object.fromEntries(COUNT_COLUMNS.map((column, n) => [column, String(counts[n])])) }));
+  return [...sums.values()].map(({ first, latest, counts }) => // As text: sums go beyond what a JSON number keeps.
+  ({ ...first, created_at: latest, ...Object.fromEntries(COUNT_COLUMNS.map((column, n) => [column, String(counts[n])])) }));
 }
 
 /** Locks also those that it leaves as they are (https://www.postgresql.org/docs/14/sql-insert.html, "ON CONFLICT Clause"). */

@@ -1,11 +1,11 @@
 import { LRUCache } from "lru-cache";
 import type { Trace } from "../../domain/trace.ts";
 
-/** By so much the activity of a trace may be behind while its call is under way. */
-const BEHIND_MS = 60_000;
+/** By so much a trace may be behind what its rows say of its activity. */
+export const BEHIND_MS = 60_000;
 const TRACES = 10_000;
 
-/** Which traces have said lately that they are active: the end of a call says it again, so that its beginning need not. */
+/** Which traces have said lately that they are active: whoever counts the row of a call says it again, so that its beginning need not. */
 export class Activity {
   readonly #writtenAt = new LRUCache<string, number>({ max: TRACES });
 

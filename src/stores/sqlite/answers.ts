@@ -49,7 +49,7 @@ export function answersOn(db: DatabaseSync): Answers {
 
     dropMonths: (before) => inTransaction(db, () => housekeeping.dropSome(before)),
     makeReady: () => {},
-    prune: (before) => inTransaction(db, () => housekeeping.pruneSome(before)),
+    prune: (before, now) => inTransaction(db, () => housekeeping.pruneSome(before, now)),
     handOver: () => housekeeping.handOverSome(),
     reship: (since) => housekeeping.reship(since),
 

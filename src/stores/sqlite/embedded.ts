@@ -34,6 +34,8 @@ export interface Embedded {
   readonly owned: Pick<OwnedRecords, "findOwned">;
   readonly databasePath: string;
   readonly migrated: Migrated;
+  /** Rows that the file had recorded as the journal of a shared database, and that are counted here now. */
+  readonly counted: number;
   /** Rows of earlier runs that were closed as `unknown`. */
   readonly swept: number;
   /** A damaged journal, which was put aside: its new path, and what is wrong with it. Null where there was none. */
@@ -56,7 +58,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     const path = dir.databasePath;
     const aside = journal === null ? null : putAsideDamaged(path, now());
     const migrated = migrateSqlite(path);
-    takeRole(path, journal === null ? "database" : "journal");
+    const counted = takeRole(path, journal === null ? "database" : "journal");
     const store = await openSqliteStore({ path, synchronous, checkpointMs: 0 });
     opened.unshift(() => store.close());
     const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
@@ -64,7 +66,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     const ledger = openLedger({ ...LEDGER_DEFAULTS, path, synchronous, now, onTrouble, journal });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
-    return { ledger, store, tokens, owned: tokens, databasePath: path, migrated, swept, putAside: aside, end };
+    return { ledger, store, tokens, owned: tokens, databasePath: path, migrated, counted, swept, putAside: aside, end };
   } catch (error) {
     await end().catch(() => {});
     throw isDamage(error) ? new DatabaseDamaged(dir.databasePath, (error as Error).message) : error;

@@ -130,24 +130,25 @@ function lastNumber(rows: readonly Row[]): number {
   return Number(rows.at(-1)?.number ?? 0);
 }
 
+/** CROSS JOIN: SQLite begins with what waits, however much else there is (https://sqlite.org/optoverview.html#manctrl). */
 const ROWS = `
   SELECT u.*, o.number
   FROM unshipped_usage AS o
-  JOIN usage AS u ON u.workspace_id = o.workspace_id AND u.created_at = o.created_at AND u.id = o.id
+  CROSS JOIN usage AS u ON u.workspace_id = o.workspace_id AND u.created_at = o.created_at AND u.id = o.id
   ORDER BY o.number
   LIMIT ?`;
 
 const TRACES = `
   SELECT t.*, o.number
   FROM unshipped_traces AS o
-  JOIN traces AS t ON t.workspace_id = o.workspace_id AND t.id = o.id
+  CROSS JOIN traces AS t ON t.workspace_id = o.workspace_id AND t.id = o.id
   ORDER BY o.number
   LIMIT ?`;
 
 const REFUSALS = `
   SELECT r.*, o.number
   FROM unshipped_refusals AS o
-  JOIN refusals AS r
+  CROSS JOIN refusals AS r
     ON r.workspace_id = o.workspace_id AND r.sandbox_id = o.sandbox_id AND r.minute = o.minute AND r.fault = o.fault
     AND r.journal_id = (SELECT id FROM journal)
   ORDER BY o.number
@@ -156,7 +157,7 @@ const REFUSALS = `
 const OWNED = `
   SELECT w.*, o.number
   FROM unshipped_owned AS o
-  JOIN owned AS w ON w.id = o.id
+  CROSS JOIN owned AS w ON w.id = o.id
   ORDER BY o.number
   LIMIT ?`;
 

@@ -18,14 +18,15 @@ const COUNTED_AT_ONCE = 200;
 
 /**
  * Makes the file what it is to be from now on, before anybody else works on it. A journal becomes the only database by counting
- * what it has not counted. The schema must be up to date. Throws SQLite's own error; then the next start goes on.
+ * what it has not counted. Gives back how many rows that were. The schema must be up to date. Throws SQLite's own error; then the next start goes on.
  */
-export function takeRole(path: string, role: Role): void {
+export function takeRole(path: string, role: Role): number {
   const db = openConnection(path, { synchronous: "full", busyTimeoutMs: 5_000, autoCheckpointPages: 1_000, cacheKib: 8_000 });
   try {
-    if (db.prepare("SELECT role FROM journal").get()?.role === role) return;
-    if (role === "journal") inTransaction(db, () => becomeJournal(db));
-    else becomeDatabase(db);
+    if (db.prepare("SELECT role FROM journal").get()?.role === role) return 0;
+    if (role === "database") return becomeDatabase(db);
+    inTransaction(db, () => becomeJournal(db));
+    return 0;
   } finally {
     db.close();
   }
@@ -39,17 +40,19 @@ function becomeJournal(db: DatabaseSync): void {
   db.exec("UPDATE journal SET role = 'journal', is_handed_over = 0");
 }
 
-function becomeDatabase(db: DatabaseSync): void {
-  const count = counterOn(db);
-  while (inTransaction(db, count)) continue;
+function becomeDatabase(db: DatabaseSync): number {
+  const countSome = counterOn(db);
+  let counted = 0;
+  for (let some = COUNTED_AT_ONCE; some === COUNTED_AT_ONCE; counted += some) some = inTransaction(db, countSome);
   inTransaction(db, () => {
     for (const { sql } of db.prepare("SELECT sql FROM absent_indexes").all()) db.exec(String(sql));
     db.exec("DELETE FROM absent_indexes; UPDATE journal SET role = 'database'");
   });
+  return counted;
 }
 
-/** Counts the next rows that stand in no total, with their links. Gives back whether there may be more. */
-function counterOn(db: DatabaseSync): () => boolean {
+/** Counts the next rows that stand in no total, with their links. Gives back how many. */
+function counterOn(db: DatabaseSync): () => number {
   const uncounted = db.prepare(UNCOUNTED);
   uncounted.setReadBigInts(true);
   const setCounted = db.prepare("UPDATE usage SET counted = 1, attempt = messages_hash IS NOT NULL WHERE rowid = ?");
@@ -71,7 +74,7 @@ function counterOn(db: DatabaseSync): () => boolean {
     const rows = uncounted.all(after, COUNTED_AT_ONCE);
     rows.forEach(count);
     after = rows.length === 0 ? after : integer(rows.at(-1)!, "number");
-    return rows.length === COUNTED_AT_ONCE;
+    return rows.length;
   };
 }
 

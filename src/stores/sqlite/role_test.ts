@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { UsageRow } from "../../domain/usage.ts";
 import { generatedRows } from "../../../tests/conformance/generated_rows.ts";
-import { ALL, ALL_TRACES, T0, traceOf } from "../../../tests/conformance/samples.ts";
+import { ALL, ALL_TRACES, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
 import { type Embedded, openEmbedded } from "./embedded.ts";
 import { openJournal } from "./journal.ts";
 import type { Role } from "./role.ts";
@@ -46,16 +46,72 @@ Deno.test("handOver() queues what the only database held, which is then pruned o
     while (await store.handOver()) continue;
     const journal = openJournal(databasePath, { synchronous: "normal" });
     assert.equal(journal.backlog().rows, FIRST.length);
-    while (await store.prune(Number.MAX_SAFE_INTEGER)) continue;
+    while (await store.prune(Number.MAX_SAFE_INTEGER, T0)) continue;
     const shipment = journal.unshipped(1_000);
     assert.deepEqual(idsOf(shipment.rows), idsOf(FIRST));
     journal.shipped(shipment, []);
-    while (await store.prune(Number.MAX_SAFE_INTEGER)) continue;
+    while (await store.prune(Number.MAX_SAFE_INTEGER, T0)) continue;
     journal.close();
     assert.equal(countIn(databasePath, "usage"), 0);
     assert.ok(countIn(databasePath, "usage_hours") > 0);
   });
   await stand.as("journal", async ({ store }) => assert.equal(await store.handOver(), false));
+});
+
+Deno.test("handOver() that failed in its middle begins anew, and nothing counts as handed over before", async () => {
+  await using stand = standUp();
+  await stand.as("database", async (embedded) => await record(embedded, FIRST));
+  await stand.as("journal", async ({ store, databasePath }) => {
+    assert.equal(await store.handOver(), true);
+    const other = new DatabaseSync(databasePath);
+    other.exec("CREATE TRIGGER full BEFORE INSERT ON unshipped_usage BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    await assert.rejects(store.handOver(), /no room/);
+    other.exec("DROP TRIGGER full");
+    other.close();
+    while (await store.handOver()) continue;
+    assert.equal(countIn(databasePath, "unshipped_usage"), FIRST.length);
+  });
+});
+
+Deno.test("prune() leaves the sessions of rows that stay, and holds nobody up where much waits", async () => {
+  await using stand = standUp();
+  await stand.as("journal", async (embedded) => {
+    const { store, databasePath } = embedded;
+    const calls = [0, 30_000].map((after) => rowOf({ createdAt: T0 + after, traceId: "at-kept" }));
+    await record(embedded, [...calls, rowOf({ createdAt: T0 - 3_600_000, traceId: "at-old" })]);
+    const journal = openJournal(databasePath, { synchronous: "normal" });
+    const ship = () => journal.shipped(journal.unshipped(1_000), []);
+    ship();
+    while (await store.prune(T0 + 10_000, T0 + 40_000)) continue;
+    assert.deepEqual(idsIn(databasePath, "traces"), ["at-kept"]);
+    assert.deepEqual(idsIn(databasePath, "usage"), [calls[1]!.call.id]);
+    while (await store.prune(Number.MAX_SAFE_INTEGER, T0 + 40_000)) continue;
+    assert.deepEqual(idsIn(databasePath, "traces"), ["at-kept"]);
+    // Sessions that are still to be shipped, more than are looked past.
+    for (let n = 0; n < 300; n++) await embedded.ledger.join({ ...traceOf(calls[0]!.call), id: `at-waits-${n}` });
+    while (await store.prune(T0 + 3_600_000, T0 + 7_200_000)) continue;
+    assert.equal(countIn(databasePath, "traces"), 301);
+    ship();
+    while (await store.prune(T0 + 3_600_000, T0 + 7_200_000)) continue;
+    assert.equal(countIn(databasePath, "traces"), 0);
+    journal.close();
+  });
+});
+
+Deno.test("a row that was set aside and then dropped by retention is set aside no more", async () => {
+  await using stand = standUp();
+  await stand.as("journal", async (embedded) => {
+    await record(embedded, [rowOf({ createdAt: T0 })]);
+    const journal = openJournal(embedded.databasePath, { synchronous: "normal" });
+    const shipment = journal.unshipped(10);
+    journal.shipped(shipment, shipment.rows.map((row) => ({ row, reason: "no" })));
+    assert.equal(journal.backlog().setAside, 1);
+    journal.close();
+  });
+  await stand.as("database", async ({ store }) => {
+    while (await store.dropMonths(T0 + 90 * 86_400_000)) continue;
+  });
+  await stand.as("journal", ({ databasePath }) => Promise.resolve(assert.equal(countIn(databasePath, "set_aside"), 0)));
 });
 
 function standUp() {
@@ -105,6 +161,10 @@ function schemaIn(dir: string): unknown {
 
 function countIn(path: string, table: string): number {
   return using(path, (db) => Number(db.prepare(`SELECT count(*) AS count FROM ${table}`).get()?.count));
+}
+
+function idsIn(path: string, table: string): unknown {
+  return using(path, (db) => db.prepare(`SELECT id FROM ${table} ORDER BY id`).all().map(({ id }) => id));
 }
 
 function using<T>(path: string, read: (db: DatabaseSync) => T): T {

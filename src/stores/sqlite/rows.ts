@@ -1,10 +1,12 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { EMPTY_READING } from "../../domain/reading.ts";
 import { type Link, NO_LINK } from "../../domain/retry.ts";
-import { type Closing, type OpenCall, REVISION, type Trust, type UsageRow } from "../../domain/usage.ts";
+import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
+import { linkOf } from "../attempts.ts";
 import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import type { Outbox } from "./outbox.ts";
-import type { Counted } from "../counts.ts";
+import { countedOf } from "../counts.ts";
+import { flag, integerOrNull } from "../readings.ts";
 import type { Questions } from "./questions.ts";
 import { Retries } from "./retries.ts";
 import { type CountedCall, Totals } from "./totals.ts";
@@ -22,6 +24,7 @@ export class Rows {
   readonly #insertOpen: StatementSync;
   readonly #counted: StatementSync;
   readonly #close: StatementSync;
+  readonly #unlink: StatementSync;
   readonly #leftOpen: StatementSync;
   readonly #countOpen: StatementSync;
 
@@ -36,7 +39,9 @@ export class Rows {
     this.#outbox = outbox;
     this.#insertOpen = db.prepare(INSERT_OPEN);
     this.#counted = db.prepare(COUNTED);
+    this.#counted.setReadBigInts(true);
     this.#close = db.prepare(CLOSE);
+    this.#unlink = db.prepare(UNLINK);
     this.#leftOpen = db.prepare(LEFT_OPEN);
     this.#countOpen = db.prepare("SELECT count(*) AS open FROM usage WHERE revision = 0");
   }
@@ -92,12 +97,17 @@ export class Rows {
       return 0;
     }
     if (Number(old.revision) >= revision) return 0;
-    const link = linkIn(old);
-    if (old.counted === 1) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
-    this.#closeRow(call, closing, { from: Number(old.revision), to: revision, isAttempt: isAttempt || old.attempt === 1 });
-    if (this.#retries === null) return 0;
+    const link = linkOf(old);
+    if (flag(old, "counted")) this.#totals.uncount({ ...call, model: String(old.model) }, countedOf(old));
+    this.#closeRow(call, closing, { from: Number(old.revision), to: revision, isAttempt: isAttempt || flag(old, "attempt") });
+    if (this.#retries === null) {
+      this.#unlink.run(call.workspaceId, call.createdAt, call.id);
+      return 0;
+    }
     this.#totals.count(counted, { ...closing, link });
-    if (old.ending !== closing.ending || old.duration_ms !== wholeMs(closing.duration)) this.#relink(counted, closing, link);
+    if (old.ending !== closing.ending || integerOrNull(old, "duration_ms") !== wholeMs(closing.duration)) {
+      this.#relink(counted, closing, link);
+    }
     return 0;
   }
 
@@ -210,25 +220,6 @@ const SWEPT: Closing = {
   priceVersion: null,
 };
 
-/** What a row that is being replaced was counted as. */
-function countedOf(row: Record<string, unknown>): Counted {
-  return {
-    trust: row.trust as Trust,
-    cost: row.cost === null ? null : Number(row.cost),
-    link: linkIn(row),
-    reading: {
-      inputTokens: Number(row.input_tokens),
-      outputTokens: Number(row.output_tokens),
-      cacheCreationInputTokens: Number(row.cache_creation_input_tokens),
-      cacheReadInputTokens: Number(row.cache_read_input_tokens),
-    },
-  };
-}
-
-function linkIn(row: Record<string, unknown>): Link {
-  return { retryOf: row.retry_of === null ? null : String(row.retry_of), isAskedAgain: row.asked_again === 1 };
-}
-
 const INSERT_OPEN = `
   INSERT INTO usage (
     id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, trust, streaming,
@@ -285,6 +276,11 @@ const CLOSE = `
     cost = ?,
     price_version = ?
   WHERE workspace_id = ? AND created_at = ? AND id = ? AND revision = ?`;
+
+/** A row that is not counted takes no part in links. */
+const UNLINK = `
+  UPDATE usage SET retry_of = NULL, asked_again = 0, attempt = 0
+  WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
 const LEFT_OPEN = `
   SELECT id, workspace_id, sandbox_id, trace_id, created_at, provider, kind, requested_model, messages_hash
