@@ -44,8 +44,11 @@ export function openDataDir(path: string): DataDir {
     path,
     databasePath: `${path}/llmproxy.db`,
     release() {
-      if (isHeld) lock.close();
+      if (!isHeld) return;
       isHeld = false;
+      // Closing alone would leave it held for as long as a child that is just being started has the file too (flock(2)).
+      lock.unlockSync();
+      lock.close();
     },
   };
 }

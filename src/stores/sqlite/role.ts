@@ -18,7 +18,8 @@ const COUNTED_AT_ONCE = 200;
 
 /**
  * Makes the file what it is to be from now on, before anybody else works on it. A journal becomes the only database by counting
- * what it has not counted. Gives back how many rows that were. The schema must be up to date. Throws SQLite's own error; then the next start goes on.
+ * what it has not counted. Gives back how many rows that were. The schema must be up to date. Throws SQLite's own error; then the
+ * next start goes on.
  */
 export function takeRole(path: string, role: Role): number {
   const db = openConnection(path, { synchronous: "full", busyTimeoutMs: 5_000, autoCheckpointPages: 1_000, cacheKib: 8_000 });
