@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 
 /** `normal` survives the death of the process, `full` the loss of power too (https://sqlite.org/pragma.html#pragma_synchronous). */
 export type Synchronous = "normal" | "full";
@@ -37,6 +37,13 @@ export function openConnection(path: string, options: ConnectionOptions): Databa
     throw error;
   }
   return db;
+}
+
+/** A statement whose integers come as bigints, as `readings.ts` reads them. */
+export function readingBigInts(db: DatabaseSync, sql: string): StatementSync {
+  const statement = db.prepare(sql);
+  statement.setReadBigInts(true);
+  return statement;
 }
 
 /** Runs `work` in one transaction that takes the write lock first. Rolls back where it throws. */

@@ -1,6 +1,6 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Backlog, Journal, SetAside, Shipment, ShipmentMarks } from "../../domain/journal.ts";
-import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
+import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { ownedOf } from "../owned_reading.ts";
 import { refusalOf, type Row, text, traceOf } from "../readings.ts";
 import { usageRowOf } from "../usage_row.ts";
@@ -117,12 +117,6 @@ class SqliteJournal implements OpenJournal {
     }
     return [...found.values()];
   }
-}
-
-function readingBigInts(db: DatabaseSync, sql: string): StatementSync {
-  const statement = db.prepare(sql);
-  statement.setReadBigInts(true);
-  return statement;
 }
 
 /** Zero where there is none: numbers begin with one. */

@@ -2,7 +2,7 @@ import type { StatementSync } from "node:sqlite";
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
 import { linkOf } from "../attempts.ts";
 import { usageRowOf } from "../usage_row.ts";
-import { inTransaction, openConnection, type Synchronous } from "./connection.ts";
+import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Totals } from "./totals.ts";
 
 /** How long a write waits for the ledger's transactions, which take milliseconds. */
@@ -11,11 +11,7 @@ const BUSY_TIMEOUT_MS = 5_000;
 /** On a connection of its own, which blocks its thread. The schema must be up to date. Throws SQLite's own error. */
 export function openSqliteRepricing(path: string, { synchronous }: { readonly synchronous: Synchronous }): Repricing {
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 16_000 });
-  const [read, set] = [READ, SET].map((sql) => {
-    const statement = db.prepare(sql);
-    statement.setReadBigInts(true);
-    return statement;
-  }) as [StatementSync, StatementSync];
+  const [read, set] = [readingBigInts(db, READ), readingBigInts(db, SET)];
   const totals = new Totals(db);
   return {
     read: ({ since, until }, { after, most }) => {

@@ -2,6 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { changedLinks, RETRY_BOUNDS } from "../../domain/retry.ts";
 import type { OpenCall } from "../../domain/usage.ts";
 import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../attempts.ts";
+import { readingBigInts } from "./connection.ts";
 import type { Totals } from "./totals.ts";
 
 /** Links the attempts at one question (`domain/retry.ts`). Belongs into the transaction that writes the row. */
@@ -17,11 +18,8 @@ export class Retries {
     this.#totals = totals;
     this.#known = db.prepare(`SELECT 1 ${ATTEMPTS} LIMIT 1`);
     this.#isAlone = db.prepare(IS_ALONE);
-    [this.#before, this.#behind] = [BEFORE, BEHIND].map((sql) => {
-      const statement = db.prepare(sql);
-      statement.setReadBigInts(true);
-      return statement;
-    }) as [StatementSync, StatementSync];
+    this.#before = readingBigInts(db, BEFORE);
+    this.#behind = readingBigInts(db, BEHIND);
     this.#set = db.prepare(SET);
   }
 

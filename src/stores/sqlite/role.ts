@@ -3,7 +3,7 @@ import { linkOf } from "../attempts.ts";
 import { wholeMs } from "../column_values.ts";
 import { integer, type Row } from "../readings.ts";
 import { usageRowOf } from "../usage_row.ts";
-import { inTransaction, openConnection } from "./connection.ts";
+import { inTransaction, openConnection, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";
 import { Totals } from "./totals.ts";
 
@@ -54,8 +54,7 @@ function becomeDatabase(db: DatabaseSync): number {
 
 /** Counts the next rows that stand in no total, with their links. Gives back how many. */
 function counterOn(db: DatabaseSync): () => number {
-  const uncounted = db.prepare(UNCOUNTED);
-  uncounted.setReadBigInts(true);
+  const uncounted = readingBigInts(db, UNCOUNTED);
   const setCounted = db.prepare("UPDATE usage SET counted = 1, attempt = messages_hash IS NOT NULL WHERE rowid = ?");
   const totals = new Totals(db);
   const retries = new Retries(db, totals);

@@ -4,6 +4,7 @@ import { type Link, NO_LINK } from "../../domain/retry.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { linkOf } from "../attempts.ts";
 import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
+import { readingBigInts } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import { countedOf } from "../counts.ts";
 import { flag, integerOrNull } from "../readings.ts";
@@ -38,8 +39,7 @@ export class Rows {
     this.#retries = outbox === null ? new Retries(db, this.#totals) : null;
     this.#outbox = outbox;
     this.#insertOpen = db.prepare(INSERT_OPEN);
-    this.#counted = db.prepare(COUNTED);
-    this.#counted.setReadBigInts(true);
+    this.#counted = readingBigInts(db, COUNTED);
     this.#close = db.prepare(CLOSE);
     this.#unlink = db.prepare(UNLINK);
     this.#leftOpen = db.prepare(LEFT_OPEN);
