@@ -1,8 +1,8 @@
-import { setImmediate } from "node:timers";
 import type { BatchStatus, Credential } from "../domain/provider.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { Lines } from "../wire/lines.ts";
 import { Silence } from "../wire/silence.ts";
+import { nextTurn } from "../wire/turns.ts";
 import { SILENT } from "./traffic.ts";
 import type { World } from "./world.ts";
 
@@ -98,7 +98,7 @@ async function eachLine(
     silence.heard();
     for (const line of some) await onLine(line);
     // One chunk a turn of the event loop: calls come in between.
-    await new Promise((resolve) => setImmediate(resolve));
+    await nextTurn();
     silence.listen();
   }
 

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { BodyError, declaredLength, hashRange, LEAST_BYTES_A_CALL, limitBody, readBody, streamOf } from "./body.ts";
 import { ByteBudget } from "./budget.ts";
 import { Silence } from "./silence.ts";
+import { nextTurn } from "./turns.ts";
 
 const MB = 1024 * 1024;
 
@@ -35,6 +36,22 @@ Deno.test("readBody() holds every byte, shows each chunk once and gives its room
   body.release();
   body.release();
   assert.equal(budget.heldBytes, 0);
+});
+
+Deno.test("readBody() looks at no more than 256 KB at a time, however quickly a body comes", async () => {
+  let bytesThisTurn = 0;
+  let most = 0;
+  let isRead = false;
+  const body = readBody(
+    chunked(...Array.from({ length: 16 }, () => new Uint8Array(64 * 1024))),
+    options({ look: (chunk) => most = Math.max(most, bytesThisTurn += chunk.length) }),
+  ).finally(() => isRead = true);
+  while (!isRead) {
+    bytesThisTurn = 0;
+    await nextTurn();
+  }
+  assert.equal((await body).length, MB);
+  assert.equal(most, MB / 4);
 });
 
 Deno.test("readBody() refuses a declared length over the limit without reading", async () => {
