@@ -128,8 +128,11 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
       return state.mostInFlight;
     },
     answer: (scripting) => void (state.scripting = scripting),
-    waitForCalls: (count, deadlineMs = 5_000) =>
-      waitFor(() => wholeCall(state.calls, count), { what: `call ${count} at the upstream`, deadlineMs }),
+    waitForCalls: (count, deadlineMs) =>
+      waitFor(() => wholeCall(state.calls, count), {
+        what: `call ${count} at the upstream`,
+        ...(deadlineMs === undefined ? {} : { deadlineMs }),
+      }),
     forget: () => void (state.calls = []),
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

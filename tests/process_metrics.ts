@@ -12,6 +12,12 @@ export async function metricOf(proxy: ProxyProcess | ProxyUnderTest, series: str
   return Number(line.slice(series.length));
 }
 
+/** How often its event loop was late by more than 50 ms. */
+export async function stallsOf(proxy: ProxyProcess): Promise<number> {
+  const delay = "llmproxy_event_loop_delay_seconds";
+  return await metricOf(proxy, `${delay}_count`) - await metricOf(proxy, `${delay}_bucket{le="0.05"}`);
+}
+
 /** What `/readyz` answers. */
 export async function readinessOf(
   proxy: { readonly url: string },

@@ -1,5 +1,5 @@
 /** How long tests wait for what should come at once, on a busy machine. */
-const DEFAULT_DEADLINE_MS = 5_000;
+const DEFAULT_DEADLINE_MS = 15_000;
 
 /** Waits until `condition` gives something else than false or null, and gives that; throws after the deadline, naming `what`. */
 export async function waitFor<T>(

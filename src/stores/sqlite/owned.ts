@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { BatchOutcome, Owned, OwnedRecords } from "../../domain/owned.ts";
 import { batchOf, callJson, ownedOf } from "../owned_reading.ts";
-import { inTransaction } from "./connection.ts";
+import { inTransaction, readingBigInts } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Answers } from "./protocol.ts";
 
@@ -28,23 +28,16 @@ export class Claims {
 /** The verbs about files and batches on one connection, blocking. What comes by this way is shipped by nobody. */
 export function ownedAnswersOn(db: DatabaseSync): Pick<Answers, keyof OwnedRecords> {
   const claims = new Claims(db, null);
-
-  function prepare(sql: string): StatementSync {
-    const statement = db.prepare(sql);
-    statement.setReadBigInts(true);
-    return statement;
-  }
-
   return {
     recordOwned: (owned) => inTransaction(db, () => claims.add(owned)),
-    findOwned: (ids) => prepare(FIND).all(JSON.stringify(ids)).map(ownedOf),
+    findOwned: (ids) => readingBigInts(db, FIND).all(JSON.stringify(ids)).map(ownedOf),
     takeBatches: ({ now, until, most }) =>
       inTransaction(db, () => ({
-        batches: prepare(TAKE).all(until, now, most).map(ownedOf),
+        batches: readingBigInts(db, TAKE).all(until, now, most).map(ownedOf),
         waiting: Number(db.prepare("SELECT count(*) AS waiting FROM owned WHERE due_at IS NOT NULL").get()?.waiting),
       })),
     findBatch(id: string) {
-      const row = prepare("SELECT * FROM owned WHERE id = ? AND kind = 'batch'").get(id);
+      const row = readingBigInts(db, "SELECT * FROM owned WHERE id = ? AND kind = 'batch'").get(id);
       return row === undefined ? null : batchOf(row);
     },
     postponeBatch(id: string, dueAt: number) {
