@@ -54,6 +54,17 @@ Deno.test("readBody() looks at no more than 256 KB at a time, however quickly a 
   assert.equal(most, MB / 4);
 });
 
+Deno.test("readBody() gathers what comes in small chunks, so that a body costs no more than its bytes", async () => {
+  const sent = Uint8Array.from({ length: 200_000 }, (_, i) => i % 251);
+  const sizes = [1, 1, 5_000, 3, 70_000, 1, 2, 4_096, 4_097];
+  const pieces = [...sizes, ...Array.from({ length: 1_000 }, () => 1)];
+  let at = 0;
+  const chunks = pieces.map((size) => sent.slice(at, at += size));
+  const body = await readBody(chunked(...chunks, sent.slice(at)), options());
+  assert.deepEqual(await new Response(streamOf(body)).bytes(), sent);
+  assert.ok(body.chunks.length < 10, `${body.chunks.length} chunks`);
+});
+
 Deno.test("readBody() refuses a declared length over the limit without reading", async () => {
   const unread = new ReadableStream<Uint8Array<ArrayBuffer>>({ pull: () => assert.fail("read") }, { highWaterMark: 0 });
   assert.equal(await problemOf(readBody(unread, options({ declared: MB + 1 }))), "too_large");
