@@ -8,7 +8,7 @@ export interface HousekeepingOptions {
   readonly config: StorageConfig;
   readonly ledger: Pick<Ledger, "usedBytes">;
   /** Whose rows fall under retention. */
-  readonly store: Pick<Store, "dropMonths" | "makeReady">;
+  readonly store: Pick<Store, "dropMonths" | "makeReady" | "clock">;
   readonly care: JournalCare;
   readonly database: DatabaseConfig | null;
   readonly observe: Pick<Observe, "note">;
@@ -47,12 +47,13 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
     while (!isEnded && await part()) await pause(BREATH_MS);
   }
 
-  async function careForJournal({ journal }: DatabaseConfig): Promise<void> {
+  async function careForJournal({ journal, tokenGraceMs }: DatabaseConfig): Promise<void> {
     const { care, ledger, now } = options;
     const fill = () => ledger.usedBytes() / journal.maxBytes;
     await whole(() => care.handOver());
     await whole(() => care.prune(now() - journal.keepMs, now()));
     if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER, now()) && fill() >= PRUNE_FROM);
+    await whole(() => care.pruneTokens(now() - tokenGraceMs));
     const passed = WARN_FROM.filter((from) => fill() >= from);
     if (passed.length > warned) {
       observe.note("warn", `the journal is ${Math.floor(fill() * 100)} % full of calls that the shared database has not taken`, {
@@ -67,7 +68,9 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
   async function slowRound(): Promise<void> {
     const { store, now, config: { retentionMs } } = options;
     await store.makeReady(now());
-    if (retentionMs !== null) await whole(() => store.dropMonths(now() - retentionMs));
+    if (retentionMs === null) return;
+    assertSameTime(now(), await store.clock());
+    await whole(() => store.dropMonths(now() - retentionMs));
   }
 
   async function round(): Promise<void> {
@@ -94,3 +97,16 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
     },
   };
 }
+
+/** What one machine drops is gone for all of them, and what comes of those months later is dropped too. */
+function assertSameTime(here: number, there: number | null): void {
+  const days = there === null ? 0 : Math.round((here - there) / DAY_MS);
+  if (Math.abs(days) < 1) return;
+  throw new Error(
+    `This machine's clock is ${Math.abs(days)} days ${
+      days > 0 ? "ahead of" : "behind"
+    } the shared database's: nothing is dropped`,
+  );
+}
+
+const DAY_MS = 86_400_000;

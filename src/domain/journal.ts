@@ -44,8 +44,8 @@ export interface Journal {
    * alone, counters and owned things.
    */
   readonly unshipped: (most: number) => Shipment;
-  /** The shipment has arrived; rows of it that are `setAside` have not. */
-  readonly shipped: (shipment: Shipment, setAside: readonly SetAside[]) => void;
+  /** The shipment has arrived, but for what is refused: such rows are set aside, everything else stays queued, behind the rest. */
+  readonly shipped: (shipment: Shipment, refused: Refused) => void;
   /** Queues again what was set aside. Gives back how many rows. */
   readonly retrySetAside: () => number;
   readonly backlog: () => Backlog;
@@ -56,6 +56,13 @@ export interface SetAside {
   /** The database's words. */
   readonly reason: string;
 }
+
+/** What the shared database refuses of a shipment for its own sake. */
+export interface Refused extends Pick<Shipment, "traces" | "refusals" | "owned"> {
+  readonly rows: readonly SetAside[];
+}
+
+export const NOTHING_REFUSED: Refused = { rows: [], traces: [], refusals: [], owned: [] };
 
 /** What is done to a journal now and then, off the hot path. */
 export interface JournalCare {
@@ -69,6 +76,8 @@ export interface JournalCare {
    * What is still to be shipped, or set aside, stays whatever its age, and so do sessions that are active `now`.
    */
   readonly prune: (before: number, now: number) => Promise<boolean>;
+  /** Deletes some copies of tokens that the shared database has not vouched for since `before`, likewise. */
+  readonly pruneTokens: (before: number) => Promise<boolean>;
   /** Queues everything that was recorded from `since` on to be shipped once more. Resolves to how many rows that are. */
   readonly reship: (since: number) => Promise<number>;
 }

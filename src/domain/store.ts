@@ -54,6 +54,8 @@ export interface Store {
    * May do a part of it: resolves to whether more is left to drop.
    */
   readonly dropMonths: (before: number) => Promise<boolean>;
+  /** The time by the technology's own clock, which all who share it go by; null where it has none. */
+  readonly clock: () => Promise<number | null>;
   /** Makes ready for rows of that time, so that the first of them need not wait. */
   readonly makeReady: (now: number) => Promise<void>;
   readonly close: () => Promise<void>;

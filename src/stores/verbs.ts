@@ -21,6 +21,7 @@ export function storeVerbs(askFor: (verb: keyof StoreVerbs, args: readonly unkno
     getCachedCalls: ask("getCachedCalls"),
     queryRefusals: ask("queryRefusals"),
     dropMonths: ask("dropMonths"),
+    clock: ask("clock"),
     makeReady: ask("makeReady"),
     createToken: ask("createToken"),
     findToken: ask("findToken"),

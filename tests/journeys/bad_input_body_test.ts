@@ -3,8 +3,11 @@ import { Buffer } from "node:buffer";
 import { gzipSync } from "node:zlib";
 import { assertRefusal, type BadInput, type Expected, SQL, Stand } from "../bad_input.ts";
 import { paced } from "../fake_answers.ts";
+import { startFakeUpstream } from "../fake_upstream.ts";
+import { metricOf } from "../process_metrics.ts";
+import { startProxyProcess } from "../proxy_process.ts";
 import { startProxy } from "../proxy_under_test.ts";
-import { chunked, type Pieces, rawCall } from "../raw_http.ts";
+import { chunked, type Pieces, rawCall, rawRequest } from "../raw_http.ts";
 
 const MB = 1 << 20;
 const CHUNKED = "transfer-encoding: chunked";
@@ -46,6 +49,25 @@ Deno.test("the proxy refuses bodies that are too large or cut short, and holds n
   await stand.lostNothing();
   assert.equal(await gauge(stand, "buffered_bytes"), 0);
   assert.equal(await gauge(stand, "open_rows"), 0);
+});
+
+Deno.test("the proxy holds a body that comes in 20,000 pieces in little more than its bytes", async () => {
+  await using upstream = await startFakeUpstream();
+  const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  {
+    await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
+    const token = await proxy.token();
+    const memory = () => metricOf(proxy, "llmproxy_resident_memory_bytes");
+    const before = await memory();
+    const lines = [`host: ${new URL(proxy.url).host}`, `x-api-key: ${token}`, CHUNKED, JSON_TYPE];
+    const good = JSON.stringify(GOOD);
+    const body = `${"1\r\n \r\n".repeat(20_000)}${good.length.toString(16)}\r\n${good}\r\n0\r\n\r\n`;
+    const [answer] = await rawCall(proxy.url, rawRequest("POST /v1/messages HTTP/1.1", { lines, body }));
+    assert.equal(answer?.status, 200);
+    const grown = await memory() - before;
+    assert.ok(grown < 400 * MB, `${grown / MB} MB more`);
+  }
+  await Deno.remove(dataDir, { recursive: true });
 });
 
 Deno.test("the proxy answers 408 to bodies that dawdle or never come, and to nobody else", async () => {

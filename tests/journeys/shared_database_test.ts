@@ -114,6 +114,23 @@ Deno.test("a clock that is set back by a day and forward by 40 loses no row, whe
   assert.equal(traces.reduce((sum, { requestCount }) => sum + requestCount, 0), 7);
 });
 
+Deno.test("a machine whose clock is 400 days ahead drops nothing of what others have recorded, and its log says why", async () => {
+  const url = await postgres.newDatabase();
+  const env = { LLMPROXY_DATABASE_URL: url, LLMPROXY_RETENTION_DAYS: "30" };
+  await using right = await startProxy({ env });
+  await callsOf(right, { token: await right.token(), from: 0, count: 1 });
+  await arrivedRows(postgres, { count: 1, url });
+  {
+    await using ahead = await startProxy({ env, machine: { now: () => Date.now() + 400 * DAY_MS } });
+    const said = await waitFor(() => ahead.logs.find((line) => /housekeeping failed/.test(line)) ?? null, {
+      what: "the log to tell of it",
+    });
+    assert.match(said, /clock is 400 days ahead of the shared database's: nothing is dropped/);
+  }
+  await callsOf(right, { token: await right.token(), from: 1, count: 1 });
+  assert.equal((await arrivedRows(postgres, { count: 2, url })).length, 2);
+});
+
 Deno.test("what was recorded before there was a shared database arrives there however old it is, and is counted here again when that is gone", async () => {
   const url = await postgres.newDatabase();
   const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });

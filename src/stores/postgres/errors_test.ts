@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
 import { isOwnFault } from "./errors.ts";
 
-function serverError(code: string): Error {
-  return Object.assign(new Error("refused"), { name: "PostgresError", code });
+function serverError(code: string, more: Readonly<Record<string, string>> = {}): Error {
+  return Object.assign(new Error("refused"), { name: "PostgresError", code, ...more });
 }
 
 Deno.test("isOwnFault() knows what is about the data: values, constraints, limits, a trigger's no", () => {
-  for (const code of ["22P05", "22003", "23505", "23514", "23502", "54000", "P0001"]) {
+  for (const code of ["22P05", "22003", "23505", "23502", "54000", "P0001"]) {
     assert.equal(isOwnFault(serverError(code)), true, code);
   }
+});
+
+Deno.test("isOwnFault() tells a constraint that says no from a month's partition that is not there", () => {
+  assert.equal(isOwnFault(serverError("23514", { constraint_name: "no_bad_rows" })), true);
+  assert.equal(isOwnFault(serverError("23514")), false);
 });
 
 Deno.test("isOwnFault() takes no outage, lock, password, disk or schema for the data's fault", () => {

@@ -55,6 +55,11 @@ export async function droppedBefore(ask: Ask): Promise<number> {
   return dropped === undefined ? Number.MIN_SAFE_INTEGER : Number(dropped.before);
 }
 
+export async function readClock(ask: Ask): Promise<number> {
+  const [row] = await ask("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now");
+  return Number(row?.now);
+}
+
 /** Drops the months that ended at or before that time, and whatever comes of them later. */
 export async function dropMonths(ask: Ask, before: number): Promise<void> {
   await ask(`SET LOCAL lock_timeout = '${DROP_PATIENCE}'`);

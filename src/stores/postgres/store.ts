@@ -5,7 +5,7 @@ import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { Ask } from "./connection.ts";
 import { Door } from "./door.ts";
-import { dropMonths, droppedBefore, Months } from "./months.ts";
+import { dropMonths, droppedBefore, Months, readClock } from "./months.ts";
 import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
 import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
@@ -92,6 +92,7 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
       await ask("write", patientSeconds, (ask) => dropMonths(ask, before));
       return false;
     },
+    clock: () => ask("read", promptSeconds, readClock),
     makeReady: (now) => door.pass(() => months.make(MONTHS_AHEAD.map((ahead) => monthStart(now, ahead)))),
     createToken: (token, sha256) => ask("write", promptSeconds, (ask) => createToken(ask, token, { sha256 })),
     findToken: (sha256) => ask("read", promptSeconds, (ask) => findToken(ask, sha256)),

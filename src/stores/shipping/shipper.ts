@@ -1,10 +1,11 @@
-import type { Journal, SetAside } from "../../domain/journal.ts";
+import type { Journal, Refused, SetAside } from "../../domain/journal.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 
 /** Where shipments go. Sending anything twice counts once. */
-export interface Sink extends Pick<Store, "recordUsage" | "recordTraces" | "recordRefusals">, Pick<OwnedRecords, "recordOwned"> {
+export interface Sink
+  extends Pick<Store, "recordUsage" | "recordTraces" | "recordRefusals">, Pick<OwnedRecords, "recordOwned" | "findOwned"> {
   /** Whether an error is about what was sent, so that sending it again never helps, and not about the database's state. */
   readonly isOwnFault: (error: unknown) => boolean;
 }
@@ -29,9 +30,11 @@ export interface Pace {
   readonly mostWaitMs: number;
   /** Between two tries of what was set aside. */
   readonly retryMs: number;
+  /** Silence after which the database is asked whether it is still there, though nothing waits. */
+  readonly askMs: number;
 }
 
-export const PACE: Pace = { batch: 500, idleMs: 250, leastWaitMs: 100, mostWaitMs: 5_000, retryMs: 60_000 };
+export const PACE: Pace = { batch: 500, idleMs: 250, leastWaitMs: 100, mostWaitMs: 5_000, retryMs: 60_000, askMs: 5_000 };
 
 /** What happened in one round. */
 export interface Report {
@@ -39,7 +42,7 @@ export interface Report {
   readonly shipped: number;
   /** Rows newly set aside, with the database's words. */
   readonly setAside: readonly SetAside[];
-  /** Why nothing could be shipped; null where all went well. */
+  /** Why not all could be shipped, or nothing; null where all went well. */
   readonly failure: string | null;
 }
 
@@ -50,6 +53,8 @@ export class Shipper {
   #isStopped = false;
   #wake: () => void = () => {};
   #sinceRetryMs = 0;
+  /** Infinite before the first word: a database that never could be used is to be told of, though nothing waits. */
+  #sinceWordMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ShipperOptions) {
     this.#options = options;
@@ -80,19 +85,23 @@ export class Shipper {
       const shipment = journal.unshipped(pace.batch);
       const { rows, traces, refusals, owned, isFull } = shipment;
       const isEmpty = [rows, traces, refusals, owned].every((list) => list.length === 0);
-      if (isEmpty && this.#failures === 0) return false;
+      if (isEmpty && this.#failures === 0 && this.#sinceWordMs < pace.askMs) return false;
       const sink = await this.#options.sink();
+      if (isEmpty) await sink.findOwned([]);
       // A client may ask another replica for what it has just made.
-      if (owned.length > 0) await recordApart(owned, { sink, record: (some) => sink.recordOwned(some) });
+      const things = await recordApart(owned, { sink, record: (some) => sink.recordOwned(some) });
       // Traces first: a row would make one that is unknown, and name it no source.
-      if (traces.length > 0) await recordApart(traces, { sink, record: (some) => sink.recordTraces(some) });
-      const refused = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });
-      if (refusals.length > 0) await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some, journal.id) });
-      const setAside = refused.map(({ item, reason }): SetAside => ({ row: item as UsageRow, reason }));
-      if (!isEmpty) journal.shipped(shipment, setAside);
-      this.#failures = 0;
-      onReport({ shipped: rows.length - setAside.length, setAside, failure: null });
-      return isFull;
+      const sessions = await recordApart(traces, { sink, record: (some) => sink.recordTraces(some) });
+      const calls = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });
+      const counts = await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some, journal.id) });
+      const setAside = calls.map(({ item, reason }): SetAside => ({ row: item as UsageRow, reason }));
+      const refused: Refused = { rows: setAside, traces: items(sessions), refusals: items(counts), owned: items(things) };
+      if (!isEmpty) keep(() => journal.shipped(shipment, refused));
+      this.#sinceWordMs = 0;
+      const [left] = [...things, ...sessions, ...counts];
+      this.#failures = left === undefined ? 0 : this.#failures + 1;
+      onReport({ shipped: rows.length - setAside.length, setAside, failure: left?.reason ?? null });
+      return isFull && left === undefined;
     } catch (error) {
       this.#failures++;
       onReport({ shipped: 0, setAside: [], failure: error instanceof Error ? error.message : String(error) });
@@ -115,6 +124,7 @@ export class Shipper {
     await woken.promise;
     clearTimeout(timer);
     this.#sinceRetryMs += ms;
+    this.#sinceWordMs += ms;
     // While nothing arrives they would only be queued once more.
     if (this.#sinceRetryMs < this.#options.pace.retryMs || this.#failures > 0) return;
     this.#sinceRetryMs = 0;
@@ -122,16 +132,30 @@ export class Shipper {
   }
 }
 
-interface Refused<T> {
+interface Refusal<T> {
   readonly item: T;
   readonly reason: string;
+}
+
+function items<T>(refused: readonly Refusal<T>[]): readonly T[] {
+  return refused.map(({ item }) => item);
+}
+
+/** What has arrived is noted on this machine, which may fail for reasons that are not the shared database's. */
+function keep(note: () => void): void {
+  try {
+    note();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`What has arrived cannot be noted in the journal of this machine: ${reason}`, { cause: error });
+  }
 }
 
 /** Records all that can be; what is refused for its own sake is found by halving, and given back. Rejects where the database fails. */
 async function recordApart<T>(
   items: readonly T[],
   options: { readonly sink: Sink; readonly record: (items: readonly T[]) => Promise<void> },
-): Promise<readonly Refused<T>[]> {
+): Promise<readonly Refusal<T>[]> {
   if (items.length === 0) return [];
   try {
     await options.record(items);

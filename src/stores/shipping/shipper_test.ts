@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import type { Journal, SetAside, Shipment } from "../../domain/journal.ts";
+import type { Journal, Refused, SetAside, Shipment } from "../../domain/journal.ts";
+import type { Owned } from "../../domain/owned.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { callOf, rowOf, traceOf } from "../../../tests/conformance/samples.ts";
 import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
@@ -99,6 +100,46 @@ Deno.test("run() leaves what was set aside alone while nothing arrives", async (
   await running;
 });
 
+Deno.test("round() keeps a file that is refused for its own sake, says so, ships everything else and tries it again", async () => {
+  const { shipper, sink, journal, reports } = stand(3);
+  const [good, bad] = ["file_1", "file_2"].map((id): Owned => fileOf(id));
+  journal.owned = [bad!, good!];
+  sink.poison.add("file_2");
+  assert.equal(await shipper.round(), false);
+  assert.deepEqual([sink.arrived.length, sink.owned, journal.owned], [3, [good], [bad]]);
+  assert.deepEqual([reports[0]?.shipped, reports[0]?.failure], [3, "the file is refused"]);
+  sink.poison.clear();
+  await shipper.round();
+  assert.deepEqual([sink.owned, journal.owned, reports.at(-1)?.failure], [[good, bad], [], null]);
+});
+
+Deno.test("round() asks whether the database is there before anything waits, and now and then", async () => {
+  const { shipper, sink, reports } = stand(0, { idleMs: 1, leastWaitMs: 1, mostWaitMs: 1, askMs: 20 });
+  sink.outage = new Error("no such database");
+  await shipper.round();
+  assert.equal(reports.at(-1)?.failure, "no such database");
+  sink.outage = null;
+  await shipper.round();
+  assert.deepEqual([reports.at(-1)?.failure, sink.asked], [null, 2]);
+  for (let n = 0; n < 5; n++) await shipper.round();
+  assert.equal(sink.asked, 2);
+  const running = shipper.run();
+  while (sink.asked < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  sink.outage = new Error("away");
+  while (reports.at(-1)?.failure !== "away") await new Promise((resolve) => setTimeout(resolve, 1));
+  shipper.stop();
+  await running;
+});
+
+Deno.test("round() that cannot note what has arrived says that it is this machine's journal", async () => {
+  const { shipper, journal, reports } = stand(1);
+  journal.shipped = () => {
+    throw new Error("database or disk is full");
+  };
+  await shipper.round();
+  assert.match(reports[0]!.failure!, /journal of this machine: database or disk is full/);
+});
+
 /** A shipper between a journal in memory, which numbers its changes, and a sink that can fail. */
 function stand(count: number, pace: Partial<typeof PACE> = {}) {
   const journal = new JournalInMemory();
@@ -115,11 +156,16 @@ function stand(count: number, pace: Partial<typeof PACE> = {}) {
   return { shipper, journal, sink, reports };
 }
 
+function fileOf(id: string): Owned {
+  return { id, kind: "file", workspaceId: "w-1", sandboxId: "sb-1", createdAt: 0, call: null, dueAt: null };
+}
+
 class JournalInMemory implements Journal {
   readonly id = "journal-1";
   readonly all: UsageRow[] = [];
   waiting: { readonly number: number; readonly row: UsageRow }[] = [];
   aside: SetAside[] = [];
+  owned: Owned[] = [];
   #number = 0;
 
   add(row: UsageRow): void {
@@ -133,15 +179,16 @@ class JournalInMemory implements Journal {
       rows: some.map(({ row }) => row),
       traces: some.length === 0 ? [] : [traceOf(callOf())],
       refusals: [],
-      owned: [],
+      owned: this.owned,
       upTo: { rows: some.at(-1)?.number ?? 0, traces: 0, refusals: 0, owned: 0 },
       isFull: some.length === most,
     };
   }
 
-  shipped({ upTo, rows }: Shipment, setAside: readonly SetAside[]): void {
+  shipped({ upTo, rows, owned }: Shipment, refused: Refused): void {
     this.waiting = this.waiting.filter(({ number }) => number > upTo.rows);
-    this.aside = [...this.aside.filter(({ row }) => !rows.includes(row)), ...setAside];
+    this.aside = [...this.aside.filter(({ row }) => !rows.includes(row)), ...refused.rows];
+    this.owned = [...this.owned.filter((one) => !owned.includes(one)), ...refused.owned];
   }
 
   retrySetAside(): number {
@@ -158,6 +205,8 @@ class FailingSink implements Sink {
   readonly arrived: UsageRow[] = [];
   readonly batches: (readonly UsageRow[])[] = [];
   readonly poison = new Set<string>();
+  readonly owned: Owned[] = [];
+  asked = 0;
   outage: Error | null = null;
   outageAfter = Number.POSITIVE_INFINITY;
   meanwhile: () => void = () => {};
@@ -184,7 +233,14 @@ class FailingSink implements Sink {
     return Promise.resolve();
   }
 
-  recordOwned(): Promise<void> {
+  recordOwned(owned: readonly Owned[]): Promise<void> {
+    if (owned.some(({ id }) => this.poison.has(id))) return Promise.reject(new RangeError("the file is refused"));
+    this.owned.push(...owned);
     return Promise.resolve();
+  }
+
+  findOwned(): Promise<readonly Owned[]> {
+    this.asked++;
+    return this.outage === null ? Promise.resolve([]) : Promise.reject(this.outage);
   }
 }

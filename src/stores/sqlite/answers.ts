@@ -48,8 +48,10 @@ export function answersOn(db: DatabaseSync): Answers {
     },
 
     dropMonths: (before) => inTransaction(db, () => housekeeping.dropSome(before)),
+    clock: () => null,
     makeReady: () => {},
     prune: (before, now) => inTransaction(db, () => housekeeping.pruneSome(before, now)),
+    pruneTokens: (before) => inTransaction(db, () => housekeeping.pruneTokensSome(before)),
     handOver: () => housekeeping.handOverSome(),
     reship: (since) => housekeeping.reship(since),
 

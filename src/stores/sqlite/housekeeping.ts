@@ -16,6 +16,7 @@ export class Housekeeping {
   readonly #pruneRows: StatementSync;
   readonly #pruneTraces: StatementSync;
   readonly #pruneOthers: readonly StatementSync[];
+  readonly #pruneTokens: StatementSync;
   readonly #isQueueLong: StatementSync;
   readonly #isHandedOver: StatementSync;
   readonly #setHandedOver: StatementSync;
@@ -30,6 +31,7 @@ export class Housekeeping {
     this.#pruneRows = db.prepare(PRUNE_ROWS);
     this.#pruneTraces = db.prepare(PRUNE_TRACES);
     this.#pruneOthers = PRUNE_OTHERS.map((sql) => db.prepare(sql));
+    this.#pruneTokens = db.prepare(PRUNE_TOKENS);
     this.#isQueueLong = db.prepare(IS_QUEUE_LONG);
     this.#isHandedOver = db.prepare("SELECT is_handed_over FROM journal");
     this.#setHandedOver = db.prepare("UPDATE journal SET is_handed_over = 1");
@@ -53,6 +55,10 @@ export class Housekeeping {
       isMore.push(...this.#pruneOthers.map((prune) => pruned(prune, upTo)));
     }
     return isMore.includes(true);
+  }
+
+  pruneTokensSome(before: number): boolean {
+    return pruned(this.#pruneTokens, before);
   }
 
   /** Queues in transactions of its own, so that the ledger gets its turns. Gives back how many rows of usage. */
@@ -206,5 +212,6 @@ const PRUNE_OTHERS = [
      WHERE created_at < ? AND NOT EXISTS (SELECT 1 FROM unshipped_owned AS o WHERE o.id = w.id)
      LIMIT ?
    )`,
-  "DELETE FROM token_copies WHERE sha256 IN (SELECT sha256 FROM token_copies WHERE seen_at < ? LIMIT ?)",
 ];
+
+const PRUNE_TOKENS = "DELETE FROM token_copies WHERE sha256 IN (SELECT sha256 FROM token_copies WHERE seen_at < ? LIMIT ?)";

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Backlog, Journal, SetAside, Shipment, ShipmentMarks } from "../../domain/journal.ts";
+import type { Backlog, Journal, Refused, Shipment, ShipmentMarks } from "../../domain/journal.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
+import { Outbox } from "./outbox.ts";
 import { ownedOf } from "../owned_reading.ts";
 import { refusalOf, type Row, text, traceOf } from "../readings.ts";
 import { usageRowOf } from "../usage_row.ts";
@@ -33,6 +34,7 @@ class SqliteJournal implements OpenJournal {
   readonly #refusals: StatementSync;
   readonly #owned: StatementSync;
   readonly #clear: Readonly<Record<keyof ShipmentMarks, StatementSync>>;
+  readonly #outbox: Outbox;
   readonly #setAside: StatementSync;
   readonly #unsetAside: StatementSync;
   readonly #retry: StatementSync;
@@ -54,6 +56,7 @@ class SqliteJournal implements OpenJournal {
       refusals: db.prepare("DELETE FROM unshipped_refusals WHERE number <= ?"),
       owned: db.prepare("DELETE FROM unshipped_owned WHERE number <= ?"),
     };
+    this.#outbox = new Outbox(db);
     this.#setAside = db.prepare("INSERT OR REPLACE INTO set_aside (workspace_id, created_at, id, reason) VALUES (?, ?, ?, ?)");
     this.#unsetAside = db.prepare("DELETE FROM set_aside WHERE workspace_id = ? AND created_at = ? AND id = ?");
     this.#retry = db.prepare(RETRY);
@@ -79,18 +82,21 @@ class SqliteJournal implements OpenJournal {
     };
   }
 
-  shipped({ rows, upTo }: Shipment, setAside: readonly SetAside[]): void {
+  shipped({ rows, upTo }: Shipment, refused: Refused): void {
     inTransaction(this.#db, () => {
       this.#clear.rows.run(upTo.rows);
       this.#clear.traces.run(upTo.traces);
       this.#clear.refusals.run(upTo.refusals);
       this.#clear.owned.run(upTo.owned);
       if (this.#hasSetAside) { for (const { call } of rows) this.#unsetAside.run(call.workspaceId, call.createdAt, call.id); }
-      for (const { row: { call }, reason } of setAside) {
+      for (const { row: { call }, reason } of refused.rows) {
         this.#setAside.run(call.workspaceId, call.createdAt, call.id, reason);
       }
+      for (const trace of refused.traces) this.#outbox.addTrace(trace);
+      for (const count of refused.refusals) this.#outbox.addRefusal(count);
+      for (const owned of refused.owned) this.#outbox.addOwned(owned);
     });
-    this.#hasSetAside = this.#hasSetAside ? this.backlog().setAside > 0 : setAside.length > 0;
+    this.#hasSetAside = this.#hasSetAside ? this.backlog().setAside > 0 : refused.rows.length > 0;
   }
 
   retrySetAside(): number {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NOTHING_REFUSED } from "../../domain/journal.ts";
 import type { Shipment } from "../../domain/journal.ts";
 import { callOf, closingOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
 import { type Embedded, openEmbedded } from "./embedded.ts";
@@ -44,7 +45,7 @@ Deno.test("reship() queues a row once however often it is asked, and what change
   const shipment = stand.journal.unshipped(10);
   const changed = callOf({ createdAt: T0 + 1 });
   await stand.record(changed);
-  stand.journal.shipped(shipment, []);
+  stand.journal.shipped(shipment, NOTHING_REFUSED);
   assert.deepEqual(stand.journal.unshipped(10).rows.map((row) => row.call.id), [changed.id]);
 });
 
@@ -72,7 +73,7 @@ function shipAll(journal: OpenJournal, most: number): readonly Shipment[] {
   const shipments: Shipment[] = [];
   do {
     shipments.push(journal.unshipped(most));
-    journal.shipped(shipments.at(-1)!, []);
+    journal.shipped(shipments.at(-1)!, NOTHING_REFUSED);
   } while (shipments.at(-1)!.isFull);
   return shipments;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { NOTHING_REFUSED } from "../../domain/journal.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { generatedRows } from "../../../tests/conformance/generated_rows.ts";
 import { ALL, ALL_TRACES, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
@@ -49,7 +50,7 @@ Deno.test("handOver() queues what the only database held, which is then pruned o
     while (await store.prune(Number.MAX_SAFE_INTEGER, T0)) continue;
     const shipment = journal.unshipped(1_000);
     assert.deepEqual(idsOf(shipment.rows), idsOf(FIRST));
-    journal.shipped(shipment, []);
+    journal.shipped(shipment, NOTHING_REFUSED);
     while (await store.prune(Number.MAX_SAFE_INTEGER, T0)) continue;
     journal.close();
     assert.equal(countIn(databasePath, "usage"), 0);
@@ -73,6 +74,18 @@ Deno.test("handOver() that failed in its middle begins anew, and nothing counts 
   });
 });
 
+Deno.test("pruneTokens() alone deletes copies of tokens: they outlive what is shipped, however full the journal is", async () => {
+  await using stand = standUp();
+  await stand.as("journal", async ({ store, tokens, databasePath }) => {
+    const token = { workspaceId: "w-1", sandboxId: "sb-1", createdAt: T0, expiresAt: null, revokedAt: null };
+    for (const n of [1, 2]) await tokens.keepTokenCopy({ ...token, id: `lt-${n}` }, `hash-${n}`, { seenAt: T0 + n });
+    while (await store.prune(Number.MAX_SAFE_INTEGER, T0 + 3_600_000)) continue;
+    assert.deepEqual(idsIn(databasePath, "token_copies"), ["lt-1", "lt-2"]);
+    assert.equal(await store.pruneTokens(T0 + 2), false);
+    assert.deepEqual(idsIn(databasePath, "token_copies"), ["lt-2"]);
+  });
+});
+
 Deno.test("prune() leaves the sessions of rows that stay, and holds nobody up where much waits", async () => {
   await using stand = standUp();
   await stand.as("journal", async (embedded) => {
@@ -80,7 +93,7 @@ Deno.test("prune() leaves the sessions of rows that stay, and holds nobody up wh
     const calls = [0, 30_000].map((after) => rowOf({ createdAt: T0 + after, traceId: "at-kept" }));
     await record(embedded, [...calls, rowOf({ createdAt: T0 - 3_600_000, traceId: "at-old" })]);
     const journal = openJournal(databasePath, { synchronous: "normal" });
-    const ship = () => journal.shipped(journal.unshipped(1_000), []);
+    const ship = () => journal.shipped(journal.unshipped(1_000), NOTHING_REFUSED);
     ship();
     while (await store.prune(T0 + 10_000, T0 + 40_000)) continue;
     assert.deepEqual(idsIn(databasePath, "traces"), ["at-kept"]);
@@ -104,7 +117,7 @@ Deno.test("a row that was set aside and then dropped by retention is set aside n
     await record(embedded, [rowOf({ createdAt: T0 })]);
     const journal = openJournal(embedded.databasePath, { synchronous: "normal" });
     const shipment = journal.unshipped(10);
-    journal.shipped(shipment, shipment.rows.map((row) => ({ row, reason: "no" })));
+    journal.shipped(shipment, { ...NOTHING_REFUSED, rows: shipment.rows.map((row) => ({ row, reason: "no" })) });
     assert.equal(journal.backlog().setAside, 1);
     journal.close();
   });

@@ -20,6 +20,7 @@ export async function openSqliteStore(options: OpenMessage): Promise<SqliteStore
   return {
     ...storeVerbs((verb, args) => link.ask(verb, args as Parameters<Verbs[typeof verb]>)),
     prune: ask("prune"),
+    pruneTokens: ask("pruneTokens"),
     handOver: ask("handOver"),
     reship: ask("reship"),
     keepTokenCopy: ask("keepTokenCopy"),
