@@ -6,7 +6,7 @@ import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
 
 export interface HousekeepingOptions {
   readonly config: StorageConfig;
-  readonly ledger: Pick<Ledger, "usedBytes">;
+  readonly ledger: Pick<Ledger, "usedBytes" | "boundBytes">;
   /** Whose rows fall under retention. */
   readonly store: Pick<Store, "dropMonths" | "makeReady" | "clock">;
   readonly care: JournalCare;
@@ -49,7 +49,7 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
 
   async function careForJournal({ journal, tokenGraceMs }: DatabaseConfig): Promise<void> {
     const { care, ledger, now } = options;
-    const fill = () => ledger.usedBytes() / journal.maxBytes;
+    const fill = () => ledger.usedBytes() / ledger.boundBytes();
     await whole(() => care.handOver());
     await whole(() => care.prune(now() - journal.keepMs, now()));
     if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER, now()) && fill() >= PRUNE_FROM);
@@ -58,7 +58,7 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
     if (passed.length > warned) {
       observe.note("warn", `the journal is ${Math.floor(fill() * 100)} % full of calls that the shared database has not taken`, {
         usedBytes: ledger.usedBytes(),
-        maxBytes: journal.maxBytes,
+        maxBytes: ledger.boundBytes(),
         whenFull: journal.onFull,
       });
     }

@@ -156,7 +156,7 @@ async function sharedStorage(
     tokens: tokensNearby({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
     owners: ownersNearby({ ledger, local: embedded.owned, shared: store }),
     batches: store,
-    readiness: () => readinessOf(ledger.trouble(), unrecordedTrouble(ledger, database) ?? shippingTrouble(shipping, now())),
+    readiness: () => readinessOf(ledger.trouble(), unrecordedTrouble(ledger) ?? shippingTrouble(shipping, now())),
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
     rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
@@ -197,8 +197,8 @@ async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note
 }
 
 /** A full journal either refuses calls, which the ledger calls its trouble, or lets them pass without a row. */
-function unrecordedTrouble(ledger: Ledger, { journal }: DatabaseConfig): string | null {
-  return ledger.usedBytes() < journal.maxBytes ? null : "The journal is full: calls are served without a row";
+function unrecordedTrouble(ledger: Ledger): string | null {
+  return ledger.usedBytes() < ledger.boundBytes() ? null : "The journal is full: calls are served without a row";
 }
 
 function shippingTrouble(shipping: Shipping, now: number): string | null {

@@ -45,6 +45,8 @@ export interface Ledger {
   readonly openCount: () => number;
   /** What the records take of the disk, bytes: what has been deleted is room for new ones. */
   readonly usedBytes: () => number;
+  /** What they may take before new calls are not recorded any more; infinite where nothing bounds it. */
+  readonly boundBytes: () => number;
   /** Null where calls can be recorded, else why not, in words for an operator. */
   readonly trouble: () => string | null;
   /** Commits what waits and closes the file. */

@@ -297,6 +297,32 @@ Deno.test("SQLite ledger: a full database refuses calls until there is room agai
   Deno.removeSync(dir, { recursive: true });
 });
 
+Deno.test("SQLite ledger: a volume that is nearly full refuses new calls while rows are closed, and takes them again in what was freed", async () => {
+  const dir = Deno.makeTempDirSync();
+  const path = `${dir}/llmproxy.db`;
+  migrateSqlite(path);
+  const MB = 1 << 20;
+  const volume = { freeBytes: 1_000 * MB };
+  const clock = { now: T0 };
+  const ledger = openLedger({
+    ...{ path, synchronous: "normal", now: () => clock.now += 1_000, onTrouble: () => {}, ...LEDGER_DEFAULTS },
+    journal: { maxBytes: 4_000 * MB, onFull: "refuse" },
+    freeBytes: () => volume.freeBytes,
+  });
+  const calls = [callOf(), callOf()];
+  await ledger.open(calls[0]!, traceOf(calls[0]!));
+  assert.ok(ledger.boundBytes() > 900 * MB && ledger.boundBytes() < 1_000 * MB);
+  volume.freeBytes = 60 * MB;
+  await assert.rejects(ledger.open(calls[1]!, traceOf(calls[1]!)), isUnavailable);
+  assert.match(ledger.trouble()!, /The volume of the database has less than 64 MB left/);
+  await ledger.close(calls[0]!, closingOf({ outputTokens: 1 }));
+  volume.freeBytes = 65 * MB;
+  assert.equal(ledger.trouble(), null);
+  assert.equal(await ledger.open(calls[1]!, traceOf(calls[1]!)), "opened");
+  await ledger.end();
+  Deno.removeSync(dir, { recursive: true });
+});
+
 law("whatever is written at once adds up", async ({ ledger, other }) => {
   const random = seededRandom(7);
   const calls = Array.from({ length: 600 }, () => callOf({ traceId: `at-${Math.floor(random() * 5)}` }));

@@ -1,3 +1,4 @@
+import { statfsSync } from "node:fs";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Migrated } from "../migrations.ts";
@@ -63,13 +64,31 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     opened.unshift(() => store.close());
     const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
     opened.unshift(() => tokens.close());
-    const ledger = openLedger({ ...LEDGER_DEFAULTS, path, synchronous, now, onTrouble, journal });
+    const ledger = openLedger({
+      ...LEDGER_DEFAULTS,
+      path,
+      synchronous,
+      now,
+      onTrouble,
+      journal,
+      freeBytes: () => freeBytesOf(options.dir),
+    });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
     return { ledger, store, tokens, owned: tokens, databasePath: path, migrated, counted, swept, putAside: aside, end };
   } catch (error) {
     await end().catch(() => {});
     throw isDamage(error) ? new DatabaseDamaged(dir.databasePath, (error as Error).message) : error;
+  }
+}
+
+/** To whoever is not root; null where the system does not tell. */
+function freeBytesOf(dir: string): number | null {
+  try {
+    const { bavail, bsize } = statfsSync(dir);
+    return bavail * bsize;
+  } catch {
+    return null;
   }
 }
 

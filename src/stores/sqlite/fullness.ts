@@ -9,19 +9,29 @@ export interface JournalBound {
 
 export interface FullnessOptions {
   readonly journal: JournalBound | null;
+  /** What is left of the volume that the database is on, bytes; null where the system does not tell. */
+  readonly freeBytes: () => number | null;
   readonly now: () => number;
 }
 
 /** Between two looks: so much may come over the bound as is recorded meanwhile. */
 const LOOK_MS = 100;
 
-/** How much of the file is in use, measured at most every `LOOK_MS`, and whether that is more than the bound. */
+/**
+ * Of the volume, what new calls leave alone: open rows are closed in it, and what has been shipped is noted and checkpointed in it.
+ * A journal that has filled its disk could not even note that it may be emptied.
+ */
+const RESERVE_BYTES = 64 * 1024 * 1024;
+
+/** How much of the file is in use and how much may be, measured at most every `LOOK_MS`. */
 export class Fullness {
   readonly #options: FullnessOptions;
   readonly #pageBytes: number;
   readonly #pages: StatementSync;
   readonly #freePages: StatementSync;
   #usedBytes = 0;
+  /** What the volume would let the file have in use. */
+  #roomBytes = Number.POSITIVE_INFINITY;
   #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(db: DatabaseSync, options: FullnessOptions) {
@@ -32,24 +42,43 @@ export class Fullness {
   }
 
   usedBytes(): number {
-    const now = this.#options.now();
-    // A clock that was set back must not stop the looking.
-    if (now - this.#lookedAt >= LOOK_MS || now < this.#lookedAt) {
-      this.#lookedAt = now;
-      const pages = Number(this.#pages.get()?.page_count) - Number(this.#freePages.get()?.freelist_count);
-      this.#usedBytes = pages * this.#pageBytes;
-    }
+    this.#look();
     return this.#usedBytes;
   }
 
+  /** How much may be in use; infinite where nothing bounds it. */
+  boundBytes(): number {
+    this.#look();
+    return Math.min(this.#options.journal?.maxBytes ?? Number.POSITIVE_INFINITY, this.#roomBytes);
+  }
+
   isFull(): boolean {
-    const bound = this.#options.journal;
-    return bound !== null && this.usedBytes() >= bound.maxBytes;
+    return this.usedBytes() >= this.boundBytes();
   }
 
   /** Why calls are refused, for an operator. */
   words(): string {
-    const megabytes = Math.round((this.#options.journal?.maxBytes ?? 0) / 1_048_576);
-    return `The journal has reached LLMPROXY_JOURNAL_MAX_MB (${megabytes} MB) of records that the shared database has not taken`;
+    const { journal } = this.#options;
+    if (journal === null || this.#roomBytes < journal.maxBytes) {
+      return `The volume of the database has less than ${megabytes(RESERVE_BYTES)} left, which no new call is recorded in`;
+    }
+    return `The journal has reached LLMPROXY_JOURNAL_MAX_MB (${
+      megabytes(journal.maxBytes)
+    }) of records that the shared database has not taken`;
   }
+
+  #look(): void {
+    const now = this.#options.now();
+    // A clock that was set back must not stop the looking.
+    if (now - this.#lookedAt < LOOK_MS && now >= this.#lookedAt) return;
+    this.#lookedAt = now;
+    const pages = Number(this.#pages.get()?.page_count);
+    this.#usedBytes = (pages - Number(this.#freePages.get()?.freelist_count)) * this.#pageBytes;
+    const free = this.#options.freeBytes();
+    this.#roomBytes = free === null ? Number.POSITIVE_INFINITY : pages * this.#pageBytes + free - RESERVE_BYTES;
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${Math.round(bytes / 1_048_576)} MB`;
 }

@@ -27,9 +27,11 @@ export interface LedgerOptions {
   readonly probeMs: number;
   /** Where what is recorded is shipped to a shared database: how large the file may become meanwhile. Null: nothing is shipped. */
   readonly journal: JournalBound | null;
+  /** As `FullnessOptions.freeBytes`. */
+  readonly freeBytes: () => number | null;
 }
 
-export const LEDGER_DEFAULTS = { limits: GROUP_LIMITS, probeMs: 1_000, journal: null } as const;
+export const LEDGER_DEFAULTS = { limits: GROUP_LIMITS, probeMs: 1_000, journal: null, freeBytes: () => null } as const;
 
 /**
  * A write-ahead log of 256 MB is written into the database by the hot connection itself, which stalls the event loop for
@@ -150,9 +152,13 @@ class SqliteLedger implements Ledger {
     return this.#fullness.usedBytes();
   }
 
+  boundBytes(): number {
+    return this.#fullness.boundBytes();
+  }
+
   trouble(): string | null {
     if (this.#trouble !== null) return this.#trouble;
-    return this.#options.journal?.onFull === "refuse" && this.#fullness.isFull() ? this.#fullness.words() : null;
+    return this.#options.journal?.onFull !== "serve" && this.#fullness.isFull() ? this.#fullness.words() : null;
   }
 
   async end(): Promise<void> {
