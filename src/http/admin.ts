@@ -87,6 +87,9 @@ async function neverCached(context: Context, next: () => Promise<void>): Promise
   context.res.headers.set("cache-control", "no-store");
 }
 
+/** Throws `AdminRefusal` for what no id holds: PostgreSQL has no NUL, and would fail on it. */
 function idOf(context: Context): string {
-  return context.req.param("id") ?? "";
+  const id = context.req.param("id") ?? "";
+  if (id.includes("\0")) throw new AdminRefusal("not_found_error", `There is nothing of the id ${shown(id)}`);
+  return id;
 }

@@ -144,6 +144,16 @@ Deno.test("/internal/traces/:id answers 404 where there is none, in that workspa
   }
 });
 
+Deno.test("/internal/traces/:id answers 404 to an id with a NUL, whatever the database makes of one", async () => {
+  await using admin = await seeded();
+  const { status, json } = await admin.ask("/internal/traces/at-%00");
+  assert.deepEqual([status, json.error.type, json.error.message], [
+    404,
+    "not_found_error",
+    'There is nothing of the id "at-\\u0000"',
+  ]);
+});
+
 Deno.test("/internal/traces/:id finds ids of every visible ASCII character", async () => {
   await using admin = await seeded();
   const id = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index)).join("");

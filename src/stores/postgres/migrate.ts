@@ -54,10 +54,19 @@ async function applyNext(
   const applied = await appliedMigrations(ask);
   const next = missingMigrations(known, applied)[0];
   if (next !== undefined) {
+    await assertEncoding(ask);
     await ask(next.sql);
     await ask("INSERT INTO schema_migrations (version, name) VALUES ($1, $2)", [next.version, next.name]);
   }
   return { version: schemaVersion(applied), isUpToDate: next === undefined };
+}
+
+/** What agents send is any text. SQL_ASCII takes the bytes as they are. */
+async function assertEncoding(ask: Ask): Promise<void> {
+  const [row] = await ask("SHOW server_encoding");
+  const encoding = String(row?.server_encoding);
+  if (encoding === "UTF8" || encoding === "SQL_ASCII") return;
+  throw new Error(`The shared database is encoded in ${encoding}, which does not hold every text: make one with ENCODING 'UTF8'`);
 }
 
 async function appliedMigrations(ask: Ask): Promise<readonly AppliedMigration[]> {

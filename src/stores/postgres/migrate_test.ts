@@ -40,6 +40,21 @@ Deno.test("migratePostgres() refuses a database of a newer program and leaves it
   await assert.rejects(migratePostgres({ ...MIGRATE_DEFAULTS, url }), SchemaTooNew);
 });
 
+Deno.test("migratePostgres() refuses a database that cannot hold every text, and says what to make", async () => {
+  const url = new URL(await server.newDatabase());
+  const name = `${url.pathname.slice(1)}_latin`;
+  await server.psql(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`);
+  url.pathname = `/${name}`;
+  try {
+    await assert.rejects(
+      migratePostgres({ ...MIGRATE_DEFAULTS, url: url.href }),
+      /encoded in LATIN1.*make one with ENCODING 'UTF8'/,
+    );
+  } finally {
+    await server.psql(`DROP DATABASE ${name} WITH (FORCE)`);
+  }
+});
+
 Deno.test("migratePostgres() keeps what came before a migration that fails, and nothing of that one", async () => {
   const url = await server.newDatabase();
   const dir = Deno.makeTempDirSync();
