@@ -49,10 +49,12 @@ export function filesMadeIn(content: unknown): readonly string[] {
   // A stack of our own: an answer may be nested deeper than calls can be.
   for (const waiting: unknown[] = [...results]; waiting.length > 0;) {
     const value = waiting.pop();
-    if (Array.isArray(value)) waiting.push(...value);
-    else if (isRecord(value)) {
+    if (Array.isArray(value)) {
+      // One by one: a call takes no million arguments.
+      for (const inner of value) waiting.push(inner);
+    } else if (isRecord(value)) {
       if (typeof value.file_id === "string") found.push(value.file_id);
-      waiting.push(...Object.values(value).filter((inner) => typeof inner === "object"));
+      for (const inner of Object.values(value)) if (typeof inner === "object") waiting.push(inner);
     }
   }
   return found;

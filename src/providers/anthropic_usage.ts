@@ -3,6 +3,8 @@ import { cutClientString } from "../domain/text.ts";
 
 /** More iterations than a server-side loop runs; later ones are left out. */
 const MAX_ITERATIONS = 100;
+/** Of all iterations together, as they are stored. */
+const MAX_ITERATION_CHARACTERS = 64 * 1024;
 /** Keys kept of one object whose keys the upstream chooses. */
 const MAX_KEYS = 32;
 
@@ -78,9 +80,14 @@ function serverToolUseOf(reading: Reading, value: unknown): Reading["serverToolU
 /** The list as it is kept, or null where it holds no object. */
 function iterationsOf(value: unknown): Reading["iterations"] | null {
   if (!Array.isArray(value)) return null;
-  const iterations = value.filter(isRecord).slice(0, MAX_ITERATIONS).map((entry) =>
-    Object.fromEntries(plainEntries(entry, iterationValueOf))
-  );
+  const iterations: Record<string, unknown>[] = [];
+  let characters = 0;
+  for (const entry of value.filter(isRecord).slice(0, MAX_ITERATIONS)) {
+    const kept = Object.fromEntries(plainEntries(entry, iterationValueOf));
+    characters += JSON.stringify(kept).length;
+    if (characters > MAX_ITERATION_CHARACTERS) break;
+    iterations.push(kept);
+  }
   return iterations.length > 0 ? iterations : null;
 }
 

@@ -14,7 +14,7 @@ enum At {
  *
  * It goes by the strings alone: a quote with no odd run of backslashes before it begins or ends one, wherever it stands. So in a
  * valid document it finds exactly what JSON.parse would, duplicates and escaped spellings too, and in what only a lenient
- * reader takes (comments, NaN, two documents) still all of it.
+ * reader takes (comments, NaN, two documents) still all of it. Each spelling of a value is given once.
  */
 export class StringsOfKey {
   readonly #plain: string;
@@ -30,6 +30,11 @@ export class StringsOfKey {
   #value = "";
   #isEscaping = false;
   #found: string[] = [];
+  /** The values as they are written. */
+  readonly #spellings = new Set<string>();
+  /** Where in the text that is read the key's plain spelling, and an escape, come next: -1 nowhere, below the place that is read not looked for. */
+  #plainAt = UNKNOWN;
+  #escapeAt = UNKNOWN;
   #head: number[] = [];
 
   /** `key` is ASCII. A value of more than `maxValueBytes` as it is written is given cut: it is longer than anything that is looked for. */
@@ -40,8 +45,12 @@ export class StringsOfKey {
     this.#longestValue = options.maxValueBytes;
   }
 
-  /** The document begins as UTF-16 or UTF-32 does: no string of it can be seen. (RFC 8259 has UTF-8 only; readers may guess.) */
+  /**
+   * The document begins as UTF-16 or UTF-32 does: no string of it can be seen. (RFC 8259 has UTF-8 only; readers may guess.)
+   * Or it spells more values than are looked at.
+   */
   get isHidden(): boolean {
+    if (this.#spellings.size > MOST_SPELLINGS) return true;
     const [first, second] = this.#head;
     return this.#head.includes(0) || (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe);
   }
@@ -51,6 +60,7 @@ export class StringsOfKey {
     for (let i = 0; this.#head.length < 4 && i < chunk.length; i++) this.#head.push(chunk[i]!);
     const text = this.#tail + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1");
     this.#tail = "";
+    this.#plainAt = this.#escapeAt = UNKNOWN;
     let i = 0;
     while (i < text.length || this.#at === At.anywhere) {
       if (this.#at === At.anywhere) {
@@ -74,7 +84,7 @@ export class StringsOfKey {
 
   /** The index behind the next key; -1 where there is none, and the tail is kept. */
   #seek(text: string, from: number): number {
-    const isPossible = text.includes(this.#plain, from) || text.includes("\\u00", from);
+    const isPossible = this.#isPossible(text, from);
     this.#key.lastIndex = from;
     for (let match = isPossible ? this.#key.exec(text) : null; match !== null; match = this.#key.exec(text)) {
       if (!this.#isOddRun(text, { from, to: match.index })) {
@@ -88,6 +98,14 @@ export class StringsOfKey {
     this.#isOddBefore = this.#isOddRun(text, { from, to: cut });
     this.#tail = text.slice(cut);
     return -1;
+  }
+
+  /** Each part of the text is looked through once, however often the key stands in it. */
+  #isPossible(text: string, from: number): boolean {
+    if (this.#plainAt !== NOWHERE && this.#plainAt < from) this.#plainAt = text.indexOf(this.#plain, from);
+    if (this.#plainAt !== NOWHERE) return true;
+    if (this.#escapeAt !== NOWHERE && this.#escapeAt < from) this.#escapeAt = text.indexOf("\\u00", from);
+    return this.#escapeAt !== NOWHERE;
   }
 
   /** Whether the backslashes that end at `to` are odd in number. */
@@ -117,13 +135,20 @@ export class StringsOfKey {
     }
     this.#value += text.slice(from, Math.min(i, from + this.#longestValue - this.#value.length));
     if (i === text.length) return i;
-    this.#found.push(unescaped(this.#value));
+    if (this.#spellings.size <= MOST_SPELLINGS && !this.#spellings.has(this.#value)) {
+      this.#spellings.add(this.#value);
+      this.#found.push(unescaped(this.#value));
+    }
     this.#value = "";
     this.#at = At.anywhere;
     return i + 1;
   }
 }
 
+/** More files than one request can use, twice. */
+const MOST_SPELLINGS = 20_000;
+const NOWHERE = -1;
+const UNKNOWN = -2;
 const QUOTE = 0x22;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;

@@ -89,6 +89,8 @@ export function tap(
     } catch (error) {
       failure = { error };
       reader.cancel(error).catch(() => {});
+      // Whatever went wrong in the watch, it is to know that the stream has ended.
+      await watch.broke(error);
       return null;
     } finally {
       isStepping = false;
