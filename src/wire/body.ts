@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ByteBudget } from "./budget.ts";
 import type { Silence } from "./silence.ts";
-import { Turns } from "./turns.ts";
+import { TURNS } from "./turns.ts";
 
 export type BodyProblem = "too_large" | "too_slow" | "cut" | "no_room";
 
@@ -35,14 +35,6 @@ export interface HeldBody {
 /** What every call takes of the budget until it is over: so much of its answer is buffered, and calls without end cannot pile up. */
 export const LEAST_BYTES_A_CALL = 64 * 1024;
 
-/**
- * Bytes of a body that are looked at in one turn of the event loop: one to ten milliseconds, by what is in them. A client that
- * is quick enough would otherwise have 128 chunks read in one turn, which are 8 MB and 30 to 60 ms (measured on Deno 2.9.6).
- * What is written on as it is read needs no such bound: it waits for its writing.
- */
-const LOOKED_AT_A_TURN = 256 * 1024;
-const HASHED_A_TURN = 1024 * 1024;
-
 /** The `content-length` of a request; null where it has none. One beyond the safe integers is rounded, and too large anyway. */
 export function declaredLength(headers: Headers): number | null {
   const text = headers.get("content-length");
@@ -68,7 +60,6 @@ export async function readBody(
   let room = Math.max(options.declared ?? 0, LEAST_BYTES_A_CALL);
   if (!budget.take(holder, room)) throw new BodyError("no_room");
   const held = new Gathered();
-  const turns = new Turns(LOOKED_AT_A_TURN);
   let length = 0;
   try {
     for await (const chunk of within(body, options.deadlineMs)) {
@@ -79,9 +70,10 @@ export async function readBody(
         if (!budget.take(holder, more)) throw new BodyError("no_room");
         room += more;
       }
+      // A client that is quick enough would otherwise have 128 chunks looked at in one turn: 8 MB, 30 to 60 ms (Deno 2.9.6).
+      await TURNS.enter(chunk.length);
       options.look(chunk);
       held.add(chunk);
-      await turns.took(chunk.length);
     }
   } catch (error) {
     budget.give(holder, room);
@@ -142,18 +134,20 @@ export function limitBody(
 /** SHA-256 (hex) of a range of the body's bytes. */
 export async function hashRange(body: HeldBody, range: { readonly start: number; readonly end: number }): Promise<string> {
   const hash = createHash("sha256");
-  const turns = new Turns(HASHED_A_TURN);
   let offset = 0;
   for (const chunk of body.chunks) {
     const from = Math.max(range.start - offset, 0);
     const to = Math.min(range.end - offset, chunk.length);
     offset += chunk.length;
     if (from >= to) continue;
+    await TURNS.enter((to - from) / HASHES_A_LOOK);
     hash.update(chunk.subarray(from, to));
-    await turns.took(to - from);
   }
   return hash.digest("hex");
 }
+
+/** A byte is hashed in a quarter of the time in which it is looked at. */
+const HASHES_A_LOOK = 4;
 
 /**
  * Chunks as they came, but for small ones, which are copied together: Deno.serve gives each in a buffer of 64 KB (2.9.6), so that

@@ -6,7 +6,7 @@ import {
   createInflateRaw,
   createZstdDecompress,
 } from "node:zlib";
-import { setImmediate } from "node:timers";
+import { TURNS } from "./turns.ts";
 
 /** Decodes a copy of a body that itself passes on untouched. Nothing in it throws or rejects. */
 export interface CopyDecoder {
@@ -56,8 +56,8 @@ export function decoderOf(contentEncoding: string, options: DecodeOptions): Copy
 
 const MAX_CODINGS = 3;
 
-/** So much is decoded in one turn of the event loop: a few milliseconds. */
-const BYTES_A_TURN = 1024 * 1024;
+/** So much is decoded before it is asked whether others come first. */
+const BYTES_AT_ONCE = 64 * 1024;
 
 /** The code with which zlib says that the body ended too early; brotli and zstd say nothing. */
 const CUT_SHORT = "Z_BUF_ERROR";
@@ -110,7 +110,9 @@ class Decompressor implements CopyDecoder {
   /** The compressed body has ended, which what trails it does not change, or the decoder has given up. */
   #isOver = false;
   #bytes = 0;
-  #bytesThisTurn = 0;
+  #bytesAtOnce = 0;
+  /** Until the stream flows again; null while it does. */
+  #resting: Promise<void> | null = null;
   /** What the latest piece of output waits for further on. */
   #passedOn: Promise<void> = DONE;
   /** Those that wait for bytes to be decoded: released as they are, and all of them when it is over. */
@@ -171,24 +173,27 @@ class Decompressor implements CopyDecoder {
       return;
     }
     this.#passedOn = this.#next.push(piece);
-    this.#bytesThisTurn += piece.length;
-    if (this.#bytesThisTurn > BYTES_A_TURN) this.#rest();
+    this.#bytesAtOnce += piece.length;
+    if (this.#bytesAtOnce < BYTES_AT_ONCE) return;
+    const others = TURNS.enter(this.#bytesAtOnce);
+    this.#bytesAtOnce = 0;
+    if (others !== undefined) this.#rest(others);
   }
 
   /** Left alone, the stream decodes all that it has before any other event of the process gets its turn. */
-  #rest(): void {
+  #rest(others: Promise<void>): void {
     const stream = this.#stream!;
     stream.pause();
-    setImmediate(() => {
-      this.#bytesThisTurn = 0;
+    this.#resting = others.then(() => {
+      this.#resting = null;
       stream.resume();
     });
   }
 
   /** A stream that rests may have taken all its input and still hold output. */
   #whenFlowing(release: () => void): void {
-    if (this.#isOver || !this.#stream!.isPaused()) release();
-    else setImmediate(() => this.#whenFlowing(release));
+    if (this.#isOver || this.#resting === null) release();
+    else this.#resting.then(() => this.#whenFlowing(release));
   }
 
   #wait(start: (release: () => void) => void): Promise<void> {

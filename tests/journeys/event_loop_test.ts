@@ -37,6 +37,22 @@ for (const { what, message, bytes, limitMs } of BODIES) {
   });
 }
 
+Deno.test("a hundred calls of 240 KB at once block the proxy's event loop for at most 40 ms at a time", async () => {
+  await using upstream = await startFakeUpstream();
+  upstream.answer((call) => json(messageTo(call)));
+  await using proxy = await startWatchedProxy(upstream.url);
+  const body = `{"model":"claude-haiku-4-5","max_tokens":9,"messages":[${'{"a":1},'.repeat(30_000)}{}]}`;
+  const call = async () => {
+    const answer = await fetch(`${proxy.url}/v1/messages`, { method: "POST", headers: { "x-api-key": proxy.token }, body });
+    assert.equal(answer.status, 200, await answer.text());
+  };
+  await assertAtMost(40, async () => {
+    await proxy.longestTurn();
+    await Promise.all(Array.from({ length: 100 }, call));
+    return await proxy.longestTurn();
+  });
+});
+
 Deno.test("accounting for a batch of 10,000 lines blocks the proxy's event loop for at most 20 ms at a time", async () => {
   await using upstream = await startFakeUpstream();
   const things = fakeThings();
