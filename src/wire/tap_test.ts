@@ -140,13 +140,16 @@ Deno.test("tap() keeps back the last byte of a sized answer that ended tidily bu
   }
 });
 
-Deno.test("tap() gives no tidy end, and lets the source go, where the watch fails", async () => {
+Deno.test("tap() gives no tidy end, lets the source go and tells the watch, where the watch fails", async () => {
   const { stream, send, cancelled } = source();
   const look = () => Promise.reject(new Error("no commit"));
-  const reader = tap(stream, watching({ look }), { holdsLast: false, isSized: false, silence: never() }).getReader();
+  let told: unknown = null;
+  const broke = (error: unknown) => Promise.resolve(void (told = error));
+  const reader = tap(stream, watching({ look, broke }), { holdsLast: false, isSized: false, silence: never() }).getReader();
   send("last");
   await assert.rejects(take(reader), /no commit/);
   assert.ok(cancelled());
+  assert.match(String(told), /no commit/);
 });
 
 Deno.test("tap() lets the source go when the reader leaves", async () => {

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { LocalToken, TokenCopies, Tokens } from "../../domain/tokens.ts";
+import { readingBigInts } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { integer, localTokenOf } from "../readings.ts";
 
@@ -14,18 +15,21 @@ export function tokenAnswersOn(db: DatabaseSync): Pick<Answers, keyof Tokens | k
     },
 
     findToken(sha256: string) {
-      const row = prepare("SELECT * FROM tokens WHERE sha256 = ?").get(sha256);
+      const row = readingBigInts(db, "SELECT * FROM tokens WHERE sha256 = ?").get(sha256);
       return row === undefined ? null : { token: localTokenOf(row), sha256: String(row.sha256) };
     },
 
     listTokens(workspaceId: string | null) {
       const where = workspaceId === null ? "" : "WHERE workspace_id = ?";
-      return prepare(`SELECT * FROM tokens ${where} ORDER BY created_at DESC, id DESC`)
+      return readingBigInts(db, `SELECT * FROM tokens ${where} ORDER BY created_at DESC, id DESC`)
         .all(...(workspaceId === null ? [] : [workspaceId])).map(localTokenOf);
     },
 
     revokeToken(id: string, at: number) {
-      const row = prepare("UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING *").get(at, id);
+      const row = readingBigInts(db, "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING *").get(
+        at,
+        id,
+      );
       return row === undefined ? null : localTokenOf(row);
     },
 
@@ -41,7 +45,7 @@ export function tokenAnswersOn(db: DatabaseSync): Pick<Answers, keyof Tokens | k
     },
 
     findTokenCopy(sha256: string) {
-      const row = prepare("SELECT * FROM token_copies WHERE sha256 = ?").get(sha256);
+      const row = readingBigInts(db, "SELECT * FROM token_copies WHERE sha256 = ?").get(sha256);
       return row === undefined ? null : { token: localTokenOf(row), sha256: String(row.sha256), seenAt: integer(row, "seen_at") };
     },
 
@@ -49,10 +53,4 @@ export function tokenAnswersOn(db: DatabaseSync): Pick<Answers, keyof Tokens | k
       db.prepare("UPDATE token_copies SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?").run(at, id);
     },
   };
-
-  function prepare(sql: string) {
-    const statement = db.prepare(sql);
-    statement.setReadBigInts(true);
-    return statement;
-  }
 }
