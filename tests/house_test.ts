@@ -4,7 +4,7 @@ import { VERSION } from "../src/cli/version.ts";
 import { FLOORS } from "../tools/house_lint.ts";
 
 const ROOT = new URL("../", import.meta.url);
-const MAX_LINES = 300;
+const MAX_LINES = 400;
 const DENO_VERSION = "2.9.6";
 const FORBIDDEN_NAME = /^(util|helper|common|misc|base|manager|service|type|utilities)s?$/;
 /** Where the tree is not ours, or is data that came from outside. */
@@ -20,7 +20,7 @@ const DENO_JSON_FOLDERS = ["", "tests/embedded_postgres/"];
 const files = listFiles("");
 const sources = files.filter((path) => path.startsWith("src/"));
 
-Deno.test("the house has no file over 300 lines in src", () => {
+Deno.test("the house has no file over 400 lines in src", () => {
   const long = sources.filter((path) => read(path).trimEnd().split("\n").length > MAX_LINES);
   assert.deepEqual(long, []);
 });
