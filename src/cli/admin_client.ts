@@ -30,7 +30,8 @@ export interface AdminClient extends TokenDesk {
   readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
 
-const TIMEOUT_MS = 10_000;
+/** A database that does not answer is given up by the proxy after some 35 s, with a reason: that is worth waiting for. */
+const TIMEOUT_MS = 40_000;
 /** A journal of millions of rows is queued in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
 /** What tells of its progress may take as long as there is some. */
@@ -78,6 +79,10 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
       redirect: "manual",
       signal: AbortSignal.timeout(timeoutMs),
     }).catch((cause) => {
+      if (cause instanceof Error && cause.name === "TimeoutError") {
+        const words = `The proxy's admin listener at ${base} has not answered within ${timeoutMs / 1000} s; its log may say why`;
+        throw new CommandFailure(words, { cause });
+      }
       throw new CommandFailure(
         `Cannot reach the proxy's admin listener at ${base}: is it running? Start it with "llmproxy serve", ` +
           `or add --offline to work on the data directory of a proxy that does not run`,

@@ -1,4 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { isEmptySpan } from "../domain/calendar.ts";
+import { wordsOf } from "../domain/unavailable.ts";
 import { backupCommand } from "./backup.ts";
 import { loadConfigFromEnv } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
@@ -48,7 +50,7 @@ export async function runProgram(args: readonly string[], platform: Platform): P
       for (const problem of error.problems) platform.stderr(`${problem}\n`);
       return 2;
     }
-    platform.stderr(`${error instanceof Error ? error.message : String(error)}\n`);
+    platform.stderr(`${wordsOf(error)}\n`);
     return error instanceof SettingsRefused ? 2 : 1;
   }
 }
@@ -83,7 +85,10 @@ function programOf(platform: Platform, outcome: { code: number }): Command {
       "a time by RFC 3339 such as 2026-01-31T12:00:00Z, or how long ago, such as 45m or 12h",
       (text) => readSince(text, platform.now()),
     )
-    .action(({ since }) => reshipCommand(platform, { since }));
+    .action(async ({ since }, command: Command) => {
+      refuseEmptySpan(command, since, { until: null, now: platform.now() });
+      await reshipCommand(platform, { since });
+    });
   program.command("prices").description("print the prices that the settings put in force, the operators' own included")
     .argument("[model]", "only those of that model, as an answer names it")
     .option("--json", "print JSON")
@@ -106,9 +111,10 @@ function addRepriceCommand(program: Command, platform: Platform): void {
     .option("--dry-run", "change nothing: show what would change")
     .option("--rows", "print each row that changes, as a line of JSON")
     .option("--json", "print JSON, as the admin API writes it")
-    .action(({ since, until = null, dryRun, rows, json }) =>
-      repriceCommand(platform, { since, until, isDryRun: dryRun === true, rows: rows === true, json: json === true })
-    );
+    .action(async ({ since, until = null, dryRun, rows, json }, command: Command) => {
+      refuseEmptySpan(command, since, { until, now: platform.now() });
+      await repriceCommand(platform, { since, until, isDryRun: dryRun === true, rows: rows === true, json: json === true });
+    });
 }
 
 function addTokenCommands(program: Command, platform: Platform): void {
@@ -137,9 +143,10 @@ function addTakingOut(program: Command, platform: Platform): void {
     .option("--workspace <id>", "only those of that workspace", readId)
     .option("--sandbox <id>", "only those of that sandbox", readId)
     .option("--output <file>", "a file, which is there whole or not at all; without it, stdout")
-    .action(({ format, since = null, until = null, workspace = null, sandbox = null, output = null }) =>
-      exportCommand(platform, { format, since, until, workspace, sandbox, output })
-    );
+    .action(async ({ format, since = null, until = null, workspace = null, sandbox = null, output = null }, command: Command) => {
+      refuseEmptySpan(command, since, { until, now: platform.now() });
+      await exportCommand(platform, { format, since, until, workspace, sandbox, output });
+    });
   program.command("backup").description("copy the embedded database of the running proxy into one file, and check it")
     .argument("<file>", "where to; replaced where it is there, once the new one is whole and sound")
     .action((file: string) => backupCommand(platform, file));
@@ -172,7 +179,21 @@ function readSince(text: string, now: number): number {
   if (!Number.isNaN(time)) return time;
   const ago = parseDuration(text);
   if (typeof ago === "number") return now - ago;
-  throw new InvalidArgumentError("Expected a time such as 2026-01-31T12:00:00Z, or how long ago, such as 45m or 12h.");
+  throw new InvalidArgumentError(
+    "Expected a time with its seconds, such as 2026-01-31T12:00:00Z, or how long ago, such as 45m or 12h.",
+  );
+}
+
+/** The proxy refuses it too, but says so in the words of its own API. */
+function refuseEmptySpan(
+  command: Command,
+  since: number | null,
+  { until, now }: { readonly until: number | null; readonly now: number },
+): void {
+  if (since === null || !isEmptySpan(since, until ?? now)) return;
+  command.error(
+    `error: the time from --since to ${until === null ? "now" : "before --until"} is empty: --since has to be the earlier`,
+  );
 }
 
 function readId(text: string): string {

@@ -90,3 +90,26 @@ Deno.test("health gives 0 where the proxy answers 200 and 1 where it does not", 
   assert.match(unready.stderr, /503: "draining"/);
   assert.equal((await run(["health"], { fetch: () => Promise.reject(new TypeError("refused")) })).code, 1);
 });
+
+Deno.test("export, reprice and reship ask nobody about a time that is empty, say so and give 2", async () => {
+  const [earlier, later, future] = ["2025-01-01T00:00:00Z", "2025-02-01T00:00:00Z", "2030-01-01T00:00:00Z"];
+  const spans = [["--since", later, "--until", earlier], ["--since", later, "--until", later], ["--since", future]];
+  for (const command of [["export", "--format", "csv"], ["reprice"], ["reprice", "--dry-run"]]) {
+    for (const span of spans) {
+      const { code, stdout, stderr } = await run([...command, ...span], {});
+      assert.deepEqual([code, stdout], [2, ""], `${command} ${span}`);
+      assert.match(stderr, /^error: the time from --since to (now|before --until) is empty: --since has to be the earlier\n$/);
+    }
+  }
+  assert.equal((await run(["reship", "--since", future], {})).code, 2);
+  const minutes = await run(["reship", "--since", "2025-01-01T00:00Z"], {});
+  assert.equal(minutes.code, 2);
+  assert.match(minutes.stderr, /Expected a time with its seconds, such as 2026-01-31T12:00:00Z/);
+});
+
+Deno.test("a command whose question the proxy does not answer in time says that, and not that no proxy runs", async () => {
+  const late = () => Promise.reject(new DOMException("Signal timed out.", "TimeoutError"));
+  const { code, stderr } = await run(["token", "list"], { fetch: late });
+  assert.equal(code, 1);
+  assert.match(stderr, /^The proxy's admin listener at http:\/\/127\.0\.0\.1:8082 has not answered within 40 s/);
+});

@@ -1,9 +1,11 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
+import { carriedError } from "../domain/unavailable.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { reprice } from "../pricing/reprice.ts";
 import { openPostgresRepricing } from "../stores/postgres/repricing.ts";
 import { openSqliteRepricing } from "../stores/sqlite/repricing.ts";
+import { unavailableOf } from "../stores/sqlite/unavailable.ts";
 import type { RepriceMessage, RepriceReply, RepriceStart } from "./repricing.ts";
 
 /** Some 10 ms of a transaction, for which the ledger's commits wait. */
@@ -11,24 +13,30 @@ const AT_ONCE = 200;
 
 self.onmessage = ({ data }: MessageEvent<RepriceStart>) => begin(data);
 
-function begin({ database, prices, span, isDryRun }: RepriceStart): void {
-  const repricing = database.kind === "shared"
-    ? openPostgresRepricing(database.url)
-    : openSqliteRepricing(database.path, { synchronous: database.synchronous });
-  const steps = reprice(repricing, { span, priceOf: priceOf(prices), isDryRun, most: AT_ONCE });
+function begin(start: RepriceStart): void {
+  let work: ReturnType<typeof open> | null = null;
   self.onmessage = async ({ data }: MessageEvent<RepriceMessage>) => {
     try {
       if (data === "next") {
-        const { value, done } = await steps.next();
+        // Not before it is asked: where the database cannot be opened, the reply says so.
+        work ??= open(start);
+        const { value, done } = await work.steps.next();
         reply({ step: done === true ? null : value });
       } else {
-        await repricing.close();
+        await work?.repricing.close();
         reply({ step: null });
       }
     } catch (error) {
-      reply({ failure: error instanceof Error ? error.message : String(error) });
+      reply({ failure: carriedError(unavailableOf(error) ?? error) });
     }
   };
+}
+
+function open({ database, prices, span, isDryRun }: RepriceStart) {
+  const repricing = database.kind === "shared"
+    ? openPostgresRepricing(database.url)
+    : openSqliteRepricing(database.path, { synchronous: database.synchronous });
+  return { repricing, steps: reprice(repricing, { span, priceOf: priceOf(prices), isDryRun, most: AT_ONCE }) };
 }
 
 function reply(message: RepriceReply): void {

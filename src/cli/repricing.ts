@@ -1,4 +1,5 @@
 import type { RepriceStep, RepriceSteps, Span } from "../domain/repricing.ts";
+import { arrivedError, type CarriedError } from "../domain/unavailable.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import type { Synchronous } from "../stores/sqlite/connection.ts";
 
@@ -17,7 +18,7 @@ export interface RepriceStart {
 
 /** Each further message is answered with one reply; after `close` nothing is asked. */
 export type RepriceMessage = "next" | "close";
-export type RepriceReply = { readonly step: RepriceStep | null } | { readonly failure: string };
+export type RepriceReply = { readonly step: RepriceStep | null } | { readonly failure: CarriedError };
 
 /** One repricing at a time, in a Worker of its own: reading, pricing and writing are off the event loop. */
 export class Repricer {
@@ -59,7 +60,7 @@ class WorkerLink {
     this.#worker.onmessage = ({ data }: MessageEvent<RepriceReply>) => {
       const asked = this.#asked;
       if ("step" in data) asked?.resolve(data.step);
-      else asked?.reject(new Error(data.failure));
+      else asked?.reject(arrivedError(data.failure));
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();

@@ -1,4 +1,5 @@
 import { Worker } from "node:worker_threads";
+import { arrivedError } from "../domain/unavailable.ts";
 import type { TakeoutMessage, TakeoutReply, TakeoutVerbs } from "./takeout_protocol.ts";
 
 /** Without them a Worker's garbage grows to 100 MB and more before it is collected. One that needs more dies alone. */
@@ -45,7 +46,7 @@ export class TakeoutLink {
       const asked = this.#asked.get(reply.ask);
       this.#asked.delete(reply.ask);
       if ("value" in reply) asked?.resolve(reply.value);
-      else asked?.reject(new Error(reply.failure));
+      else asked?.reject(arrivedError(reply.failure));
     });
     worker.on("error", (error: Error) => this.#died(new Error(`The worker that takes data out has died: ${error.message}`)));
     return worker;

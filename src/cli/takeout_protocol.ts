@@ -1,3 +1,4 @@
+import type { CarriedError } from "../domain/unavailable.ts";
 import type { ExportFormat, UsageFilter } from "../domain/usage_record.ts";
 
 /** Where the rows are: the embedded database's path, or the shared one's URL, which holds a password. */
@@ -34,4 +35,4 @@ export interface TakeoutMessage {
 
 export type TakeoutReply =
   | { readonly ask: number; readonly value: unknown }
-  | { readonly ask: number; readonly failure: string };
+  | { readonly ask: number; readonly failure: CarriedError };

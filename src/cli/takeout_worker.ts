@@ -1,8 +1,10 @@
 import { parentPort } from "node:worker_threads";
 import type { UsageReader, UsageRecord } from "../domain/usage_record.ts";
+import { carriedError } from "../domain/unavailable.ts";
 import { encoderOf } from "../export/encoder.ts";
 import { openUsageReader as openPostgresReader } from "../stores/postgres/usage_reader.ts";
 import { backUpDatabase } from "../stores/sqlite/backup.ts";
+import { unavailableOf } from "../stores/sqlite/unavailable.ts";
 import { openUsageReader as openSqliteReader } from "../stores/sqlite/usage_reader.ts";
 import type { Chunk, ExportWish, TakeoutMessage, TakeoutReply, TakeoutVerbs, UsagePlace } from "./takeout_protocol.ts";
 
@@ -33,7 +35,7 @@ async function answer({ ask, verb, args }: TakeoutMessage): Promise<void> {
     const method = VERBS[verb] as (...args: readonly unknown[]) => Promise<unknown>;
     reply = { ask, value: await method(...args) };
   } catch (error) {
-    reply = { ask, failure: error instanceof Error ? error.message : String(error) };
+    reply = { ask, failure: carriedError(unavailableOf(error) ?? error) };
   }
   parentPort?.postMessage(reply, "value" in reply && isChunk(reply.value) ? [reply.value.bytes.buffer] : []);
 }

@@ -15,3 +15,8 @@ export function hourStart(time: number): number {
 export function nextHourStart(time: number): number {
   return Math.ceil(time / HOUR_MS) * HOUR_MS;
 }
+
+/** From `since` to before `until` there is no time at all: equal bounds leave none either. */
+export function isEmptySpan(since: number, until: number): boolean {
+  return since >= until;
+}

@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
 import type { TakeIn } from "../domain/imported.ts";
 import type { Observe } from "../domain/observe.ts";
+import { isUnavailable } from "../domain/unavailable.ts";
 import { rawPath } from "../journey/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
@@ -28,6 +29,9 @@ export interface AdminDeps extends InternalDeps {
   readonly takeIn: TakeIn;
   readonly observe: Pick<Observe, "note">;
 }
+
+/** A database that is away may be back soon; what an operator has to change needs no restart of the proxy either. */
+const RETRY_AFTER_SECONDS = "5";
 
 type Route = (request: Request, context: Context) => Promise<Response>;
 
@@ -62,7 +66,7 @@ export function adminApp(deps: AdminDeps): Hono {
     POST: (request) => createToken(request, tokens, { now }),
   });
   route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), { tokens }) });
-  route("/internal/reship", { POST: (request) => answerReship(request, deps.reship) });
+  route("/internal/reship", { POST: (request) => answerReship(request, deps.reship, { now }) });
   route("/internal/reprice", { POST: (request) => answerReprice(request, deps.reprice, { now }) });
   route("/metrics", { GET: () => answerMetrics(deps) });
   app.notFound((context) => {
@@ -70,7 +74,14 @@ export function adminApp(deps: AdminDeps): Hono {
   });
   app.onError((error, context) => {
     if (error instanceof AdminRefusal) return adminRefusalResponse(error);
-    deps.observe.note("error", "an admin request failed", { method: context.req.method, path: rawPath(context.req.raw), error });
+    const request = { method: context.req.method, path: rawPath(context.req.raw), error };
+    if (isUnavailable(error)) {
+      deps.observe.note("warn", "an admin request needs a database that cannot be used", request);
+      return adminRefusalResponse(
+        new AdminRefusal("unavailable_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } }),
+      );
+    }
+    deps.observe.note("error", "an admin request failed", request);
     return adminRefusalResponse(new AdminRefusal("api_error", "The proxy failed on this request; its log says why"));
   });
   return app;

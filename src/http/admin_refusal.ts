@@ -9,6 +9,7 @@ const ADMIN_REFUSALS = {
   request_too_large: 413,
   api_error: 500,
   overloaded_error: 503,
+  unavailable_error: 503,
 } as const satisfies Record<string, number>;
 
 export type AdminRefusalType = keyof typeof ADMIN_REFUSALS;

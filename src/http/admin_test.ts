@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { arrivedError, carriedError, DatabaseUnavailable } from "../domain/unavailable.ts";
 import { ADMIN_TOKEN, openAdmin } from "../../tests/admin_under_test.ts";
 
 const ROUTES: readonly (readonly [method: string, path: string])[] = [
@@ -101,4 +102,72 @@ Deno.test("adminApp() answers 500 without detail where a part of it fails, and t
   assert.deepEqual([level, fields["method"], fields["path"]], ["error", "GET", "/internal/usage"]);
   assert.ok(fields["error"] instanceof Error);
   await admin[Symbol.asyncDispose]();
+});
+
+Deno.test("adminApp() answers 400 on every route alike where until is not after since, or since lies in the future", async () => {
+  await using admin = await openAdmin();
+  const [earlier, later] = ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"];
+  const routes = [
+    ["GET", "/internal/usage?"],
+    ["GET", "/internal/traces?"],
+    ["GET", "/internal/refusals?"],
+    ["GET", "/internal/export?format=csv&"],
+    ["GET", "/internal/export?format=parquet&"],
+    ["POST", "/internal/reprice?"],
+    ["POST", "/internal/reprice?dry_run=true&"],
+  ] as const;
+  for (const [method, path] of routes) {
+    for (const [since, until] of [[later, earlier], [later, later]]) {
+      for (const span of [`since=${since}&until=${until}`, `until=${until}&since=${since}`]) {
+        const { status, json } = await admin.ask(path + span, { method });
+        assert.deepEqual([status, json.error.type], [400, "invalid_request_error"], path + span);
+        assert.match(json.error.message, /^Cannot read the filter until as a time after since: /, path);
+      }
+    }
+  }
+  for (
+    const [method, path] of [["GET", "/internal/export?format=csv"], ["POST", "/internal/reprice?"], [
+      "POST",
+      "/internal/reship?",
+    ]]
+  ) {
+    const { status, json } = await admin.ask(`${path}&since=2030-01-01T00:00:00Z`, { method: method! });
+    assert.equal(status, 400, path);
+    assert.match(json.error.message, /^Cannot read the filter since as a time before now/, path);
+  }
+});
+
+Deno.test("adminApp() refuses a time without its seconds, and shows one that has them", async () => {
+  await using admin = await openAdmin();
+  const says = /a time by RFC 3339 with its seconds, such as 2026-01-31T12:00:00Z/;
+  for (const path of ["/internal/usage?since=2026-01-01T00:00Z", "/internal/export?format=csv&until=2026-01-01T00:00Z"]) {
+    const { status, json } = await admin.ask(path);
+    assert.equal(status, 400, path);
+    assert.match(json.error.message, says, path);
+  }
+  const body = JSON.stringify({ workspaceId: "w", sandboxId: "s", expiresAt: "2030-01-01T00:00Z" });
+  assert.match((await admin.ask("/internal/tokens", { method: "POST", body })).json.error.message, says);
+  const trace = {
+    id: "t",
+    sandboxId: "s",
+    workspaceId: "w",
+    source: "x",
+    createdAt: "2026-01-01T00:00Z",
+    updatedAt: "2026-01-01",
+  };
+  const refused = await admin.ask("/internal/import", { method: "POST", body: JSON.stringify({ traces: [trace] }) });
+  assert.equal(refused.status, 400);
+  assert.match(refused.json.error.message, says);
+});
+
+Deno.test("adminApp() answers 503 with the reason and retry-after where a database cannot be used, and logs what it said", async () => {
+  await using admin = await openAdmin();
+  const cause = new Error("connect ECONNREFUSED 10.0.0.7:5432");
+  const asked = new DatabaseUnavailable("PostgreSQL cannot be reached (ECONNREFUSED)", { cause });
+  Object.assign(admin.embedded.store, { queryUsage: () => Promise.reject(arrivedError(carriedError(asked))) });
+  const { status, headers, json } = await admin.ask("/internal/usage");
+  assert.deepEqual([status, headers.get("retry-after")], [503, "5"]);
+  assert.deepEqual(json, { error: { type: "unavailable_error", message: "PostgreSQL cannot be reached (ECONNREFUSED)" } });
+  const [level, , fields] = admin.notes[0] as [string, string, { readonly error: Error }];
+  assert.deepEqual([level, (fields.error.cause as Error).message], ["warn", cause.message]);
 });

@@ -1,3 +1,4 @@
+import { isUnavailable } from "../domain/unavailable.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
 import { filtersOf } from "./internal_queries.ts";
 
@@ -19,12 +20,13 @@ export class BackupUnderWay extends Error {
   }
 }
 
-const RETRY_AFTER_SECONDS = "30";
+const RETRY_AFTER_SECONDS = "10";
 
 /** `POST /internal/backup`: the embedded database as it stands at one moment, as one SQLite file. `x-llmproxy-backup` says of what. */
 export async function answerBackup(request: Request, backUp: BackUp): Promise<Response> {
   filtersOf(request.url, []);
   const { of, bytes, body } = await backUp().catch((error) => {
+    if (isUnavailable(error)) throw error;
     throw error instanceof BackupUnderWay
       ? new AdminRefusal("overloaded_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } })
       : new AdminRefusal("api_error", `Cannot make a backup: ${error instanceof Error ? error.message : error}`);

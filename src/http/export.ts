@@ -1,6 +1,6 @@
 import type { ExportFormat, UsageFilter } from "../domain/usage_record.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
-import { filtersOf } from "./internal_queries.ts";
+import { filtersOf, untilNow } from "./internal_queries.ts";
 
 export interface UsageExport {
   /** Null where they could not be counted. */
@@ -22,7 +22,7 @@ export class TooManyExports extends Error {
   }
 }
 
-const RETRY_AFTER_SECONDS = "30";
+const RETRY_AFTER_SECONDS = "10";
 
 const CONTENT_TYPES: Readonly<Record<ExportFormat, string>> = {
   csv: "text/csv; charset=utf-8; header=present",
@@ -52,7 +52,7 @@ export async function answerExport(
     "content-disposition": `attachment; filename="llmproxy-usage.${format}"`,
   };
   if (request.method === "HEAD") return new Response(null, { headers });
-  const filter = { since, until: until ?? now(), workspaceId: workspace_id, sandboxId: sandbox_id };
+  const filter = { since, until: untilNow(since, { until, now: now() }), workspaceId: workspace_id, sandboxId: sandbox_id };
   const { rows, estimatedBytes, body } = await exportUsage(format, filter).catch((error) => {
     throw error instanceof TooManyExports
       ? new AdminRefusal("overloaded_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } })

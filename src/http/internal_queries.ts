@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isEmptySpan } from "../domain/calendar.ts";
 import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
 import { ENDINGS, type QueryOpts, TRUSTS } from "../domain/usage.ts";
 import type { ExportFormat } from "../domain/usage_record.ts";
@@ -16,15 +17,21 @@ interface Filter<T> {
   readonly schema: z.ZodType<T>;
 }
 
+/** What stands after "as" in `Cannot read x as …`. */
+export const RFC3339_WORDS = "a time by RFC 3339 with its seconds, such as 2026-01-31T12:00:00Z";
+
+const EXPECTED = `expected ${RFC3339_WORDS}`;
+
 /** RFC 3339 with its seconds, which zod leaves to choice; fractions finer than a millisecond are cut off. */
-export const rfc3339 = z.iso.datetime({ offset: true }).regex(/T\d\d:\d\d:\d\d/).transform((text) => Date.parse(text));
+export const rfc3339 = z.iso.datetime({ offset: true, error: EXPECTED }).regex(/T\d\d:\d\d:\d\d/, { error: EXPECTED })
+  .transform((text) => Date.parse(text));
 
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
 const EXPORT_FORMATS = ["csv", "ndjson", "parquet"] as const satisfies readonly ExportFormat[];
 const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
 const TIME_FILTER = {
-  expects: "a time by RFC 3339 such as 2026-01-31T12:00:00Z (the + of an offset is written %2B)",
+  expects: `${RFC3339_WORDS} (the + of an offset is written %2B)`,
   schema: rfc3339,
 };
 const YES_FILTER = { expects: "true or false", schema: z.enum(["true", "false"]).transform((text) => text === "true") };
@@ -68,14 +75,12 @@ const LIST_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "limit", "
 /** The filters of a plain list. Throws `AdminRefusal` 400 that names what cannot be read. */
 export function queryOptsOf(url: string): QueryOpts {
   const { workspace_id, sandbox_id, since, until, ...page } = filtersOf(url, LIST_FILTERS);
-  refuseEmptyTime(since, until);
   return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, ...pageOf(page) };
 }
 
-/** The filters of calls among those that were read. Throws `AdminRefusal` 400 where they leave no time. */
+/** The filters of calls among those that were read. */
 export function callFiltersOf(read: FilterValues<(typeof CALL_FILTERS)[number]>): CallFilters {
   const { workspace_id, sandbox_id, since, until, model, ending, trust } = read;
-  refuseEmptyTime(since, until);
   return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, model, ending, trust };
 }
 
@@ -92,9 +97,17 @@ export function unreadable(
   return new AdminRefusal("invalid_request_error", message);
 }
 
-function refuseEmptyTime(since: number | null, until: number | null): void {
-  if (since === null || until === null || since < until) return;
+/** Of whatever route: a question about no time is a mistake, and an empty answer to it would look like one that is true. */
+function refuseEmptySpan(since: unknown, until: unknown): void {
+  if (typeof since !== "number" || typeof until !== "number" || !isEmptySpan(since, until)) return;
   throw unreadable("until", { expects: "a time after since", value: new Date(until).toISOString() });
+}
+
+/** What is asked up to now, because no `until` is given, cannot begin later. */
+export function untilNow(since: number | null, { until, now }: { readonly until: number | null; readonly now: number }): number {
+  if (until !== null) return until;
+  if (since === null || !isEmptySpan(since, now)) return now;
+  throw unreadable("since", { expects: "a time before now (no until is given)", value: new Date(since).toISOString() });
 }
 
 function areDistinct(values: readonly string[]): boolean {
@@ -103,7 +116,7 @@ function areDistinct(values: readonly string[]): boolean {
 
 /**
  * The named filters of a URL's query, null where one is not there. Nothing is ignored: an unknown, repeated, empty or
- * unreadable one throws `AdminRefusal` 400 that names it and shows its value.
+ * unreadable one throws `AdminRefusal` 400 that names it and shows its value, and so does an `until` that is not after `since`.
  */
 export function filtersOf<const N extends FilterName>(url: string, names: readonly N[]): FilterValues<N> {
   const values = new Map<string, unknown>();
@@ -117,6 +130,7 @@ export function filtersOf<const N extends FilterName>(url: string, names: readon
     }
     values.set(name!, read.data);
   }
+  refuseEmptySpan(values.get("since"), values.get("until"));
   return Object.fromEntries(names.map((name) => [name, values.get(name) ?? null])) as FilterValues<N>;
 }
 

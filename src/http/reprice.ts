@@ -1,7 +1,7 @@
 import { costUsd } from "../domain/money.ts";
 import type { Price, Repriced, RepriceStep, RepriceSteps, Span } from "../domain/repricing.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
-import { filtersOf } from "./internal_queries.ts";
+import { filtersOf, untilNow } from "./internal_queries.ts";
 import { timeJson } from "./internal_shapes.ts";
 
 export interface RepriceWish extends Span {
@@ -34,7 +34,7 @@ export async function answerReprice(
   if (rows === true && !isStreamed) {
     throw new AdminRefusal("invalid_request_error", `Cannot give rows in one JSON: ask with accept: ${NDJSON}`);
   }
-  const wish = { since, until: until ?? now(), isDryRun: dry_run === true };
+  const wish = { since, until: untilNow(since, { until, now: now() }), isDryRun: dry_run === true };
   const running = reprice(wish);
   if (running === null) throw new AdminRefusal("conflict_error", "Cannot reprice: rows are being repriced already");
   const { steps, priceVersion } = running;

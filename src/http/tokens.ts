@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { LocalToken } from "../domain/tokens.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
-import { filtersOf, rfc3339 } from "./internal_queries.ts";
+import { filtersOf, rfc3339, RFC3339_WORDS } from "./internal_queries.ts";
 import { tokenJson } from "./internal_shapes.ts";
 import { readJsonBody } from "./json_body.ts";
 
@@ -26,7 +26,7 @@ const wishShape = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rf
 const EXPECTS: Readonly<Record<string, string>> = {
   workspaceId: "an id of 1 to 128 visible ASCII characters",
   sandboxId: "an id of 1 to 128 visible ASCII characters",
-  expiresAt: "a time by RFC 3339 such as 2026-01-31T12:00:00Z",
+  expiresAt: RFC3339_WORDS,
 };
 
 /** `POST /internal/tokens` `{workspaceId, sandboxId, expiresAt?}`: 201 with the token, which is shown only now, and what is kept of it. */

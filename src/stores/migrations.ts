@@ -1,3 +1,5 @@
+import { DatabaseUnavailable } from "../domain/unavailable.ts";
+
 /** One step of a schema, read from `NNNN_name.sql`. */
 export interface Migration {
   readonly version: number;
@@ -18,7 +20,7 @@ export interface Migrated {
 }
 
 /** The database was written by a newer program: an older one could read it wrongly, so it does not. */
-export class SchemaTooNew extends Error {
+export class SchemaTooNew extends DatabaseUnavailable {
   constructor(found: number, known: number) {
     super(
       `Cannot use the database: its schema has version ${found}, and this llmproxy knows versions up to ${known}. ` +

@@ -1,5 +1,6 @@
 import postgres from "postgres";
 import type { Socket } from "node:net";
+import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 import type { Row } from "../readings.ts";
 import { unlessAborted } from "./limit.ts";
 import { openSocket, type SocketTarget } from "./socket.ts";
@@ -9,6 +10,10 @@ export interface Login {
   readonly user: string;
   readonly password: string;
   readonly database: string;
+  /** What the server is told when the connection begins; what is empty is left out. */
+  readonly startup: { readonly application_name: string; readonly options: string };
+  /** Silence after which TCP asks whether the other side is there; 0: never. */
+  readonly keepAliveSeconds: number;
 }
 
 /** One statement; `values` are its `$1`, `$2`, …: an array is sent as JSON. Several statements where there are no values. */
@@ -24,23 +29,25 @@ const INTEGERS = { to: 20, from: [20, 1700], parse: BigInt, serialize: String };
 /**
  * One connection, one life long: postgres.js would silently connect again, in the middle of a transaction too, and keeps a
  * connection on which nothing comes back for ever. One question after the other. Whatever PgBouncer refuses in transaction
- * mode is left out: named statements, parameters at start-up.
+ * mode is left out: named statements, and parameters at the start that the URL does not ask for.
  */
 export class Connection {
   readonly #socket: Socket;
   readonly #sql: postgres.Sql;
   #isOver = false;
 
-  private constructor(socket: Socket, login: Login) {
+  private constructor(socket: Socket, { user, password, database, startup, keepAliveSeconds }: Login) {
     this.#socket = socket;
     let sockets = [socket];
     const options = {
-      ...login,
+      user,
+      password,
+      database,
       // Already open and encrypted; the second one that is asked for is not there.
       socket: () => {
         const [first] = sockets;
         sockets = [];
-        if (first === undefined) throw new Error("The connection to the database has ended");
+        if (first === undefined) throw new DatabaseUnavailable("The connection to PostgreSQL has ended");
         return first;
       },
       ssl: false,
@@ -50,7 +57,8 @@ export class Connection {
       connect_timeout: 0,
       idle_timeout: 0,
       max_lifetime: 0,
-      connection: { application_name: "llmproxy" },
+      keep_alive: keepAliveSeconds,
+      connection: startup,
       types: { integer: INTEGERS },
       onnotice: () => {},
       onclose: () => this.#isOver = true,
@@ -58,13 +66,18 @@ export class Connection {
     this.#sql = postgres(options);
   }
 
-  /** Rejects with the server's or the system's error, or with the signal's reason; then nothing is open. */
-  static async open(target: SocketTarget & Login, signal: AbortSignal): Promise<Connection> {
+  /**
+   * A connection, and what `first`, a question, is answered on it. Rejects with the server's or the system's error, or with the
+   * signal's reason; then nothing is open.
+   */
+  static async open(
+    target: SocketTarget & Login & { readonly first: string },
+    signal: AbortSignal,
+  ): Promise<{ readonly connection: Connection; readonly rows: readonly Row[] }> {
     const socket = await openSocket(target, signal);
-    const connection = new Connection(socket, { user: target.user, password: target.password, database: target.database });
+    const connection = new Connection(socket, target);
     try {
-      await unlessAborted(signal, connection.ask("SELECT 1"));
-      return connection;
+      return { connection, rows: await unlessAborted(signal, connection.ask(target.first)) };
     } catch (error) {
       connection.cut();
       throw error;
@@ -77,7 +90,7 @@ export class Connection {
   }
 
   readonly ask: Ask = async (sql, values = []) => {
-    if (this.#isOver) throw new Error("The connection to the database has ended");
+    if (this.#isOver) throw new DatabaseUnavailable("The connection to PostgreSQL has ended");
     try {
       return await this.#sql.unsafe(sql, values as postgres.ParameterOrJSON<never>[]);
     } catch (error) {
@@ -97,7 +110,7 @@ export class Connection {
   /** Ends at once: what is being asked rejects. */
   cut(): void {
     this.#isOver = true;
-    this.#socket.destroy(new Error("The connection to the database was cut"));
+    this.#socket.destroy(new DatabaseUnavailable("The connection to PostgreSQL was cut"));
   }
 }
 

@@ -1,3 +1,5 @@
+import { DatabaseUnavailable } from "../../domain/unavailable.ts";
+
 /**
  * What is about the database's state, its configuration or the way to it, by class of SQLSTATE
  * (https://www.postgresql.org/docs/current/errcodes-appendix.html): connections, unfinished transactions, a database that is
@@ -10,9 +12,112 @@ const CHECK_VIOLATION = "23514";
 
 /** Whether the server refuses what it was sent for its own sake, so that sending it again never helps. */
 export function isOwnFault(error: unknown): boolean {
-  if (!(error instanceof Error) || error.name !== "PostgresError") return false;
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  const code = stateOf(error) ?? "";
   // A check that has no name is that of the partitions: a month's is not there.
-  if (code === CHECK_VIOLATION && !("constraint_name" in error && error.constraint_name)) return false;
+  if (code === CHECK_VIOLATION && !hasConstraint(error)) return false;
   return /^[0-9A-Z]{5}$/.test(code) && !STATE_CLASSES.includes(code.slice(0, 2));
+}
+
+function hasConstraint(error: unknown): boolean {
+  return error instanceof Error && "constraint_name" in error && Boolean(error.constraint_name);
+}
+
+/** SQLSTATE of a write that a standby, or a server that was made read-only, does not take. */
+export const READ_ONLY = "25006";
+/** SQLSTATE of a statement that took longer than `statement_timeout`, or was cancelled. */
+export const QUERY_CANCELED = "57014";
+const LACKS_RIGHT = "42501";
+
+const LOGIN = "PostgreSQL refuses the login: check the user and the password in its URL, and the server's pg_hba.conf";
+const ENDING = "PostgreSQL is shutting down, or an administrator has ended the connection";
+const BUSY = "PostgreSQL is busy: others hold what is needed";
+
+/** Why the server cannot be used, by SQLSTATE or its class. What an operator has to change says so. */
+const WORDS_OF_STATES: Readonly<Record<string, string>> = {
+  "08": "PostgreSQL, or a pooler before it, has ended the connection",
+  [READ_ONLY]: "PostgreSQL takes no writes: the server is a standby, or was made read-only. " +
+    "If its URL names several hosts, target_session_attrs=read-write finds the one that takes writes",
+  "28": LOGIN,
+  "3D": "PostgreSQL has no database of the name that stands in its URL: create it, or correct the URL",
+  "3F": "PostgreSQL has no schema in which the role may create tables: the role needs USAGE and CREATE on the schema",
+  "40": BUSY,
+  "53100": "The disk of PostgreSQL is full",
+  "53200": "PostgreSQL is out of memory",
+  "53300": "PostgreSQL takes no more connections: raise its max_connections, or run fewer clients",
+  "53": "PostgreSQL lacks resources",
+  "55P03": BUSY,
+  [QUERY_CANCELED]: "PostgreSQL did not answer in time",
+  "57P03": "PostgreSQL is starting up or recovering",
+  "57P04": "The database of PostgreSQL was dropped",
+  "57": ENDING,
+  "58": "PostgreSQL cannot read or write its files",
+  "XX001": "PostgreSQL says that its data is damaged",
+  "XX002": "PostgreSQL says that an index of it is damaged",
+};
+
+/** Errors of the protocol that postgres.js itself finds. */
+const LOGIN_CODES = ["AUTH_TYPE_NOT_IMPLEMENTED", "SASL_SIGNATURE_MISMATCH"];
+const LOST_CODES = /^(CONNECTION_|E[A-Z]{3,}$|ERR_STREAM|ERR_SOCKET)/;
+
+/** A TLS connection that was begun and did not come about. */
+export class TlsFailed extends Error {
+  override readonly name = "TlsFailed";
+}
+
+/**
+ * The error as one that says that PostgreSQL cannot be used, and why; null where it is about something else, such as a bug.
+ * While a connection is made, everything that fails is about the server, the way to it, or its URL.
+ */
+export function unavailableOf(error: unknown, doing: "connecting" | "asking"): DatabaseUnavailable | null {
+  if (error instanceof DatabaseUnavailable) return error;
+  const words = wordsOfState(error) ?? wordsOfTheWay(error, doing);
+  return words === null ? null : new DatabaseUnavailable(words, { cause: error });
+}
+
+function wordsOfState(error: unknown): string | null {
+  const code = stateOf(error);
+  if (code === null) return null;
+  // The server's own words name the table or schema, and nothing that is secret.
+  if (code === LACKS_RIGHT) return `PostgreSQL refuses a right that the role needs (${rightOf((error as Error).message)})`;
+  return WORDS_OF_STATES[code] ?? WORDS_OF_STATES[code.slice(0, 2)] ?? null;
+}
+
+/** Which right is missing, by the words of SQLSTATE 42501. They may be in the server's own language. */
+const RIGHTS: readonly (readonly [RegExp, string])[] = [
+  [/denied for database/, "CONNECT on the database"],
+  [/denied for schema/, "USAGE and CREATE on the schema"],
+  [/must be owner/, "the role has to own llmproxy's tables"],
+  [
+    /denied for (table|relation|view)/,
+    "the role has to own llmproxy's tables, or to hold SELECT, INSERT, UPDATE and DELETE on them",
+  ],
+];
+
+function rightOf(message: string): string {
+  const needed = RIGHTS.find(([words]) => words.test(message))?.[1];
+  return needed === undefined ? message : `${message}: ${needed}`;
+}
+
+function wordsOfTheWay(error: unknown, doing: "connecting" | "asking"): string | null {
+  if (error instanceof TlsFailed) {
+    return "PostgreSQL cannot be reached by TLS: check sslmode and sslrootcert in its URL, and the server's certificate";
+  }
+  const code = codeOf(error);
+  if (LOGIN_CODES.includes(code)) return LOGIN;
+  if (doing === "connecting") {
+    const known = LOST_CODES.test(code) ? ` (${code})` : "";
+    return stateOf(error) === null
+      ? `PostgreSQL cannot be reached${known}: is it running, and are host and port in its URL right?`
+      : "PostgreSQL refuses the connection; the log says why";
+  }
+  return LOST_CODES.test(code) ? `The connection to PostgreSQL was lost (${code})` : null;
+}
+
+/** The SQLSTATE of what the server itself said; null where something else is wrong. */
+export function stateOf(error: unknown): string | null {
+  return error instanceof Error && error.name === "PostgresError" ? codeOf(error) : null;
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }

@@ -1,3 +1,4 @@
+import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 import {
   type AppliedMigration,
   type Migrated,
@@ -66,7 +67,9 @@ async function assertEncoding(ask: Ask): Promise<void> {
   const [row] = await ask("SHOW server_encoding");
   const encoding = String(row?.server_encoding);
   if (encoding === "UTF8" || encoding === "SQL_ASCII") return;
-  throw new Error(`The shared database is encoded in ${encoding}, which does not hold every text: make one with ENCODING 'UTF8'`);
+  throw new DatabaseUnavailable(
+    `The shared database is encoded in ${encoding}, which does not hold every text: make one with ENCODING 'UTF8'`,
+  );
 }
 
 async function appliedMigrations(ask: Ask): Promise<readonly AppliedMigration[]> {

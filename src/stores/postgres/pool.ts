@@ -1,13 +1,14 @@
-import { type Ask, Connection, type Login } from "./connection.ts";
+import { DatabaseUnavailable } from "../../domain/unavailable.ts";
+import type { Ask, Connection } from "./connection.ts";
+import { QUERY_CANCELED, READ_ONLY, stateOf, unavailableOf } from "./errors.ts";
+import { Hosts } from "./hosts.ts";
 import { limitOf, unlessAborted } from "./limit.ts";
-import { encryptionOf } from "./encryption.ts";
-import type { SocketTarget } from "./socket.ts";
 import { parsePostgresUrl } from "./url.ts";
 
 export interface PoolOptions {
   /** Connections at a time. */
   readonly max: number;
-  /** For one connection to be made and accepted. */
+  /** For one connection to be made and accepted, where the URL has no `connect_timeout`. */
   readonly connectSeconds: number;
   /** A connection that nobody has used so long is ended. */
   readonly idleSeconds: number;
@@ -30,35 +31,31 @@ const BEGIN: Readonly<Record<Access, string>> = {
   "write": "BEGIN ISOLATION LEVEL READ COMMITTED",
 };
 
-/** SQLSTATE of a statement that took longer than `statement_timeout`, or was cancelled. */
-const QUERY_CANCELED = "57014";
-
-/** SQLSTATE of a write where there are none: the server is a standby, or was told so when the connection was made. */
-const READ_ONLY = "25006";
-
 /** Throws where the URL, or the root certificate that it names, cannot be read. Connects when it is first asked. */
 export function openPool(url: string, options: PoolOptions): Pool {
-  const { tls, ...target } = parsePostgresUrl(url);
-  return new Pool({ ...target, tls: encryptionOf(tls) }, options);
+  return new Pool(new Hosts(parsePostgresUrl(url), options), options);
 }
 
 /** A bounded number of connections; every question is a transaction on one of them, and has a deadline of its own. */
 export class Pool {
-  readonly #target: SocketTarget & Login;
+  readonly #hosts: Hosts;
   readonly #options: PoolOptions;
   /** The one that was used last comes last. */
   readonly #idle: { readonly connection: Connection; readonly timer: ReturnType<typeof setTimeout> }[] = [];
   readonly #waiting = new Set<() => void>();
   #used = 0;
 
-  constructor(target: SocketTarget & Login, options: PoolOptions) {
-    this.#target = target;
+  constructor(hosts: Hosts, options: PoolOptions) {
+    this.#hosts = hosts;
     this.#options = options;
   }
 
-  /** Rejects with the server's or the system's error; where nothing has come in time, with one that says so. */
+  /**
+   * Rejects with `DatabaseUnavailable` where the server cannot be used, or nothing has come in time; with its own error where it
+   * refuses what it was asked.
+   */
   async run<T>(question: Question<T>): Promise<T> {
-    const late = new Error(`The database did not answer within ${question.seconds} s`);
+    const late = new DatabaseUnavailable(`The database did not answer within ${question.seconds} s`);
     using limit = limitOf(question.seconds, late);
     await this.#turn(limit.signal);
     try {
@@ -68,8 +65,12 @@ export class Pool {
       } catch (error) {
         if (limit.signal.aborted) this.#distrust(connection);
         // The next one may lead to a server that has been promoted meanwhile, or may write again.
-        if (codeOf(error) === READ_ONLY) connection.cut();
-        throw codeOf(error) === QUERY_CANCELED ? new Error(late.message, { cause: error }) : error;
+        if (stateOf(error) === READ_ONLY) {
+          connection.cut();
+          this.#hosts.forget();
+        }
+        if (stateOf(error) === QUERY_CANCELED) throw new DatabaseUnavailable(late.message, { cause: error });
+        throw unavailableOf(error, "asking") ?? error;
       } finally {
         if (!connection.isOver) this.#keep(connection);
       }
@@ -114,9 +115,7 @@ export class Pool {
       clearTimeout(kept.timer);
       if (!kept.connection.isOver) return kept.connection;
     }
-    const { connectSeconds } = this.#options;
-    using limit = limitOf(connectSeconds, new Error(`The database took no connection within ${connectSeconds} s`));
-    return await Connection.open(this.#target, AbortSignal.any([signal, limit.signal]));
+    return await this.#hosts.open(signal);
   }
 
   /** Where one connection is silent, so may be those that nobody uses: each would cost a question its time. */
@@ -157,8 +156,4 @@ async function inTransaction<T>(connection: Connection, { access, seconds, ask }
     if (!connection.isOver) await connection.ask("ROLLBACK").catch(() => connection.cut());
     throw error;
   }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : null;
 }

@@ -1,10 +1,12 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
+import { TlsFailed } from "./errors.ts";
 
 /** Where to connect to and how to encrypt it. */
 export interface SocketTarget {
-  readonly host: string;
-  readonly port: number;
+  readonly place: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** What a certificate has to bear. */
+  readonly name: string;
   /** Null: in plain text. `isNeeded` false: only where the server can. */
   readonly tls: { readonly isNeeded: boolean; readonly options: ConnectionOptions } | null;
 }
@@ -16,7 +18,7 @@ const YES = "S".charCodeAt(0);
 /** A socket on which the protocol can begin. Rejects with the system's error, or with the signal's reason; then nothing is open. */
 export async function openSocket(target: SocketTarget, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
-  const plain = connectTcp({ host: target.host, port: target.port, noDelay: true });
+  const plain = connectTcp({ ...target.place, noDelay: true });
   const abort = () => plain.destroy(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   try {
@@ -25,22 +27,27 @@ export async function openSocket(target: SocketTarget, signal: AbortSignal): Pro
     plain.write(SSL_REQUEST);
     const answer = await happened<Uint8Array>(plain, "data");
     // More than the one byte was sent in plain text by somebody in between (CVE-2021-23222).
-    if (answer.length !== 1) throw new Error("The database's answer to the request for TLS is not one byte");
-    if (answer[0] === YES) return await encrypted(plain, target.host, target.tls.options);
-    if (target.tls.isNeeded) throw new Error("The database does not offer TLS, and sslmode asks for it");
+    if (answer.length !== 1) throw new TlsFailed("The database's answer to the request for TLS is not one byte");
+    if (answer[0] === YES) return await encrypted(plain, target.name, target.tls.options);
+    if (target.tls.isNeeded) throw new TlsFailed("The database does not offer TLS, and sslmode asks for it");
     return plain;
   } catch (error) {
     plain.destroy();
+    signal.throwIfAborted();
     throw error;
   } finally {
     signal.removeEventListener("abort", abort);
   }
 }
 
-async function encrypted(plain: Socket, host: string, options: ConnectionOptions): Promise<Socket> {
-  const socket = connectTls({ socket: plain, ...(isIP(host) === 0 && { servername: host }), ...options });
-  await happened(socket, "secureConnect");
-  return socket;
+async function encrypted(plain: Socket, name: string, options: ConnectionOptions): Promise<Socket> {
+  const socket = connectTls({ socket: plain, ...(isIP(name) === 0 && { servername: name }), ...options });
+  try {
+    await happened(socket, "secureConnect");
+    return socket;
+  } catch (cause) {
+    throw new TlsFailed(cause instanceof Error ? cause.message : String(cause), { cause });
+  }
 }
 
 /** The first event of that name; rejects where the socket fails or ends before. */

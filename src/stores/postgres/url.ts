@@ -1,3 +1,5 @@
+import { type ReadParameter, whyNotParameter } from "./url_parameters.ts";
+
 /** How the connection is encrypted, with libpq's meaning (https://www.postgresql.org/docs/current/libpq-ssl.html). */
 export type Tls =
   /** Not at all. */
@@ -11,54 +13,165 @@ export type Tls =
   /** Always; the certificate leads to the root (null: to one that the system trusts) and bears the host's name. */
   | { readonly mode: "verify-full"; readonly rootCertPath: string | null };
 
-/** Where a PostgreSQL server is and who we are there. */
-export interface PostgresTarget {
+export interface PostgresHost {
+  /** A name or an address, which a certificate has to bear; or the folder of a Unix socket, which begins with `/`. */
   readonly host: string;
+  /** The address to connect to in its place; null: the host's own. */
+  readonly address: string | null;
   readonly port: number;
+}
+
+/** What a server has to be: any, one whose sessions may write, one that is no standby. */
+export const SESSIONS = ["any", "read-write", "primary"] as const;
+export type Session = (typeof SESSIONS)[number];
+
+/** Where PostgreSQL is and who we are there. */
+export interface PostgresTarget {
+  /** At least one; they are tried in their order. */
+  readonly hosts: readonly PostgresHost[];
+  readonly session: Session;
   readonly user: string;
   readonly password: string;
   readonly database: string;
   readonly tls: Tls;
+  /** For each host; null: not said; infinite: no limit but the question's own. */
+  readonly connectSeconds: number | null;
+  /** Silence after which TCP asks whether the other side is there; 0: never. */
+  readonly keepAliveSeconds: number;
+  /** What the server is told when a connection begins. */
+  readonly startup: { readonly application_name: string; readonly options: string };
 }
 
-const DEFAULT_PORT = 5_432;
-const PARAMETERS = ["sslmode", "sslrootcert"];
+const DEFAULT_PORT = "5432";
+const APPLICATION_NAME = "llmproxy";
+const KEEP_ALIVE_SECONDS = 60;
 const MODES = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 
+type Parameters = Readonly<Partial<Record<ReadParameter, string>>>;
+
 /**
- * Reads `postgres://user:password@host:port/database?sslmode=…&sslrootcert=…`, each part percent-encoded where need be. As in
- * libpq, the port is 5432 where none is named, the database has the user's name, and sslmode is `prefer`, where there is none.
- * Throws where anything is missing or unknown; no message holds the URL or its password.
+ * Reads `postgres://user:password@host:port/database?parameter=value&…` as libpq does, each part percent-encoded where need be:
+ * several hosts with commas between them, a host that is the folder of a Unix socket, and libpq's parameters, of which
+ * `url_parameters.ts` has the list. The port is 5432 where none is named, the database has the user's name, and sslmode is
+ * `prefer`. Throws where anything is missing, unknown or not supported; no message holds the URL or its password.
  */
 export function parsePostgresUrl(url: string): PostgresTarget {
-  const parsed = URL.parse(url);
-  if (parsed === null || !/^postgres(ql)?:\/\//.test(url)) {
-    throw new Error("Cannot read the database's URL: it is not of the form postgres://user:password@host:port/database");
-  }
-  const user = decoded(parsed.username, "user");
-  if (user === "") throw new Error("Cannot read the database's URL: it names no user");
-  const host = decoded(parsed.hostname, "host").replace(/^\[(.*)\]$/, "$1");
-  if (host === "" || host.includes(",")) throw new Error("Cannot read the database's URL: it must name one host");
+  const { user, password, hosts, database, parameters } = partsOf(url);
+  const name = parameters.user || user;
+  if (name === "") throw unreadable("it names no user");
+  const idle = wholeOf("keepalives_idle", parameters) ?? 0;
+  const keepsAlive = (wholeOf("keepalives", parameters) ?? 1) !== 0;
+  const connectSeconds = wholeOf("connect_timeout", parameters);
   return {
-    host,
-    port: parsed.port === "" ? DEFAULT_PORT : Number(parsed.port),
-    user,
-    password: decoded(parsed.password, "password"),
-    database: decoded(parsed.pathname.slice(1), "database") || user,
-    tls: tlsOf(parsed.searchParams),
+    hosts: hostsOf(hosts, parameters),
+    session: sessionOf(parameters),
+    user: name,
+    password: parameters.password || password,
+    database: parameters.dbname || database || name,
+    tls: tlsOf(parameters),
+    connectSeconds: connectSeconds !== null && connectSeconds <= 0 ? Infinity : connectSeconds,
+    keepAliveSeconds: keepsAlive ? (idle > 0 ? idle : KEEP_ALIVE_SECONDS) : 0,
+    startup: {
+      application_name: parameters.application_name || parameters.fallback_application_name || APPLICATION_NAME,
+      options: parameters.options ?? "",
+    },
   };
 }
 
-function tlsOf(parameters: URLSearchParams): Tls {
-  const unknown = [...parameters.keys()].find((name) => !PARAMETERS.includes(name));
-  if (unknown !== undefined) {
-    throw new Error(`Cannot read the database's URL: the parameter "${unknown}" is unknown; known are ${PARAMETERS.join(", ")}`);
+interface Place {
+  readonly host: string;
+  /** As it is written; empty: none. */
+  readonly port: string;
+}
+
+/** The URL taken apart and decoded. */
+function partsOf(url: string) {
+  const rest = /^postgres(?:ql)?:\/\/(.*)$/s.exec(url)?.[1];
+  if (rest === undefined) throw notOfTheForm();
+  // As in libpq, a password ends with the first `@` and may hold `?`; of several `@` before the host the last one does.
+  const begin = Math.max(rest.split("/", 1)[0]!.indexOf("@"), 0);
+  const end = begin + rest.slice(begin).search(/[/?]|$/);
+  const at = rest.slice(0, end).lastIndexOf("@");
+  const [user = "", ...password] = rest.slice(0, Math.max(at, 0)).split(":");
+  const [path = "", ...query] = rest.slice(end).split("?");
+  return {
+    user: decoded(user, "user"),
+    password: decoded(password.join(":"), "password"),
+    hosts: rest.slice(at + 1, end).split(",").map(placeOf),
+    database: decoded(path.slice(1), "database"),
+    parameters: parametersOf(query.join("?")),
+  };
+}
+
+function placeOf(text: string): Place {
+  const [, bracketed, plain, port] = /^(?:\[([0-9a-fA-F:.%a-z]+)\]|([^:[\]]*))(?::(.*))?$/.exec(text) ?? [];
+  if (bracketed === undefined && plain === undefined) throw notOfTheForm();
+  if (port !== undefined && port !== "") portOf(port);
+  return { host: decoded(bracketed ?? plain ?? "", "host"), port: port ?? "" };
+}
+
+function parametersOf(query: string): Parameters {
+  const pairs = query.split("&").filter((pair) => pair !== "").map((pair) => {
+    const [name = "", ...value] = pair.split("=");
+    return [decoded(name, "list of parameters"), decoded(value.join("="), "list of parameters")] as const;
+  });
+  for (const [name, value] of pairs) {
+    const why = whyNotParameter(name, value);
+    if (why !== null) throw unreadable(why);
   }
-  const root = parameters.get("sslrootcert") || null;
+  return Object.fromEntries(pairs);
+}
+
+/** The parameters `host`, `hostaddr` and `port` stand in for what is before the path; of each list one a host, or one for all. */
+function hostsOf(places: readonly Place[], parameters: Parameters): readonly PostgresHost[] {
+  const listOf = (name: "host" | "hostaddr" | "port") => parameters[name] ? parameters[name].split(",") : null;
+  const addresses = listOf("hostaddr");
+  const own = places.every(({ host }) => host === "") ? null : places.map(({ host }) => host);
+  const names = listOf("host") ?? own ?? addresses;
+  if (names === null || names.includes("")) {
+    throw unreadable("it must name a host, or the folder of a Unix socket: postgres://user@/database?host=/run/postgresql");
+  }
+  const ports = listOf("port") ?? places.map(({ port }) => port);
+  if ((ports.length !== 1 && ports.length !== names.length) || (addresses !== null && addresses.length !== names.length)) {
+    throw unreadable("its lists of hosts, addresses and ports are not of one length");
+  }
+  if (names.some((name) => name.startsWith("@"))) throw unreadable("sockets of the abstract namespace are not supported");
+  return names.map((host, index) => ({
+    host,
+    address: addresses?.[index] || null,
+    port: portOf(ports[ports.length === 1 ? 0 : index] || DEFAULT_PORT),
+  }));
+}
+
+function portOf(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535) {
+    throw unreadable("a port is not a whole number from 1 to 65535, or a / in the password is not written as %2F");
+  }
+  return port;
+}
+
+function sessionOf({ target_session_attrs }: Parameters): Session {
+  const session = SESSIONS.find((known) => known === (target_session_attrs || "any"));
+  if (session !== undefined) return session;
+  throw unreadable(`the parameter "target_session_attrs" can only be ${SESSIONS.join(" or ")} here: llmproxy has to write`);
+}
+
+/** Null where it is not there. */
+function wholeOf(name: ReadParameter, parameters: Parameters): number | null {
+  const text = parameters[name] || null;
+  if (text === null) return null;
+  if (!/^-?\d{1,9}$/.test(text)) throw unreadable(`the parameter "${name}" is not a whole number`);
+  return Number(text);
+}
+
+function tlsOf({ sslmode, sslrootcert, ssl }: Parameters): Tls {
+  const root = sslrootcert || null;
+  if (ssl && ssl !== "true") throw unreadable('the parameter "ssl" can only be true: write sslmode instead');
   // libpq: the system's roots are for verify-full only, and it is the default with them.
-  const mode = parameters.get("sslmode") ?? (root === "system" ? "verify-full" : "prefer");
+  const mode = sslmode || (ssl ? "require" : root === "system" ? "verify-full" : "prefer");
   if (root === "system" && mode !== "verify-full") {
-    throw new Error("Cannot read the database's URL: sslrootcert=system is for sslmode=verify-full only");
+    throw unreadable("sslrootcert=system is for sslmode=verify-full only");
   }
   switch (mode) {
     case "disable":
@@ -68,18 +181,29 @@ function tlsOf(parameters: URLSearchParams): Tls {
       // libpq: with a root at hand, require verifies it.
       return root === null ? { mode } : { mode: "verify-ca", rootCertPath: root };
     case "verify-ca":
-      if (root === null) throw new Error("Cannot read the database's URL: sslmode=verify-ca needs sslrootcert=<path>");
+      if (root === null) throw unreadable("sslmode=verify-ca needs sslrootcert=<path>");
       return { mode, rootCertPath: root };
     case "verify-full":
       return { mode, rootCertPath: root === "system" ? null : root };
   }
-  throw new Error(`Cannot read the database's URL: sslmode is "${mode}"; known are ${MODES.join(", ")}`);
+  throw unreadable(`the parameter "sslmode" can only be ${MODES.join(" or ")} here`);
 }
 
 function decoded(part: string, name: string): string {
   try {
-    return decodeURIComponent(part);
+    const text = decodeURIComponent(part);
+    // In what begins a connection, NUL ends a parameter: another one could follow.
+    if (!text.includes("\0")) return text;
+    throw new Error("NUL");
   } catch {
-    throw new Error(`Cannot read the database's URL: its ${name} is not percent-encoded as it should be`);
+    throw unreadable(`its ${name} is not percent-encoded as it should be`);
   }
+}
+
+function notOfTheForm(): Error {
+  return unreadable("it is not of the form postgres://user:password@host:port/database");
+}
+
+function unreadable(why: string): Error {
+  return new Error(`Cannot read the database's URL: ${why}`);
 }

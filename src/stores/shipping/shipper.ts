@@ -1,6 +1,7 @@
 import type { Journal, Refused, SetAside } from "../../domain/journal.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
+import { wordsOf } from "../../domain/unavailable.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 
 /** Where shipments go. Sending anything twice counts once. */
@@ -104,7 +105,7 @@ export class Shipper {
       return isFull && left === undefined;
     } catch (error) {
       this.#failures++;
-      onReport({ shipped: 0, setAside: [], failure: error instanceof Error ? error.message : String(error) });
+      onReport({ shipped: 0, setAside: [], failure: wordsOf(error) });
       return false;
     }
   }

@@ -1,5 +1,6 @@
 import type { JournalCare } from "../../domain/journal.ts";
 import type { TokenCopies } from "../../domain/tokens.ts";
+import type { CarriedError } from "../../domain/unavailable.ts";
 import type { StoreVerbs } from "../verbs.ts";
 import type { Synchronous } from "./connection.ts";
 
@@ -26,4 +27,4 @@ export type AskMessage =
 /** The Worker's reply to the first message (`ask` 0) and to each further one. */
 export type Reply =
   | { readonly ask: number; readonly value: unknown }
-  | { readonly ask: number; readonly error: { readonly name: string; readonly message: string } };
+  | { readonly ask: number; readonly error: CarriedError };

@@ -1,3 +1,4 @@
+import { arrivedError } from "../../domain/unavailable.ts";
 import { storeVerbs } from "../verbs.ts";
 import type { AskMessage, OpenMessage, Reply, Verb, Verbs } from "./protocol.ts";
 
@@ -102,7 +103,7 @@ class WorkerLink {
     const asked = this.#asked.get(reply.ask);
     this.#asked.delete(reply.ask);
     if ("value" in reply) asked?.resolve(reply.value);
-    else asked?.reject(named(reply.error));
+    else asked?.reject(arrivedError(reply.error));
   }
 
   #drop(reason: Error): void {
@@ -111,10 +112,4 @@ class WorkerLink {
     for (const asked of [...this.#asked.values()]) asked.reject(reason);
     this.#asked.clear();
   }
-}
-
-function named({ name, message }: { readonly name: string; readonly message: string }): Error {
-  const error = new Error(message);
-  error.name = name;
-  return error;
 }

@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
 import { ALL } from "../../../tests/conformance/samples.ts";
+import { isUnavailable, wordsOf } from "../../domain/unavailable.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { openSqliteStore } from "./store.ts";
 
 Deno.test("openSqliteStore() rejects where the database cannot be opened or has no schema", async () => {
   const dir = Deno.makeTempDirSync();
-  await assert.rejects(openSqliteStore({ path: dir, synchronous: "normal", checkpointMs: 0 }), /unable to open/);
+  await assert.rejects(openSqliteStore({ path: dir, synchronous: "normal", checkpointMs: 0 }), (error) => {
+    assert.ok(isUnavailable(error));
+    assert.match(wordsOf(error), /cannot be opened.*unable to open/);
+    return true;
+  });
   await assert.rejects(openSqliteStore({ path: `${dir}/new.db`, synchronous: "normal", checkpointMs: 0 }), /no such table/);
   Deno.removeSync(dir, { recursive: true });
 });

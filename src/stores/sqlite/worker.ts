@@ -1,10 +1,12 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 import type { DatabaseSync } from "node:sqlite";
+import { carriedError } from "../../domain/unavailable.ts";
 import { answersOn } from "./answers.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { openConnection } from "./connection.ts";
 import type { Answers, AskMessage, OpenMessage, Reply } from "./protocol.ts";
+import { unavailableOf } from "./unavailable.ts";
 
 /** How long a write of the store waits for the ledger's transactions, which take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
@@ -36,8 +38,7 @@ function reply(ask: number, work: () => unknown): void {
   try {
     message = { ask, value: work() };
   } catch (error) {
-    const { name, message: words } = error instanceof Error ? error : new Error(String(error));
-    message = { ask, error: { name, message: words } };
+    message = { ask, error: carriedError(unavailableOf(error) ?? error) };
   }
   self.postMessage(message);
 }
