@@ -175,11 +175,28 @@ function readAdmin(reader: EnvironmentReader): AdminConfig {
 
 function readUpstream(reader: EnvironmentReader): UpstreamConfig {
   return {
-    baseUrl: reader.read("ANTHROPIC_BASE_URL"),
+    baseUrl: readBaseUrl(reader),
     credential: readCredential(reader),
     idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS") * MS_PER_SECOND,
     caCertificates: readCaCertificates(reader),
   };
+}
+
+/** What the proxy puts behind the URLs itself, and what somebody may have copied with them. */
+const API_PATH = /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i;
+const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;
+
+/** Clients of other kinds want `/v1` in their base URL; here every call would go to `/v1/v1/…`. */
+function readBaseUrl(reader: EnvironmentReader): string {
+  const url = reader.read("ANTHROPIC_BASE_URL");
+  const path = API_PATH.exec(url)?.[0];
+  if (path !== undefined) {
+    reader.complain(
+      "ANTHROPIC_BASE_URL",
+      `Cannot use ANTHROPIC_BASE_URL: leave ${path} away, the proxy puts it behind the URL itself`,
+    );
+  }
+  return url;
 }
 
 function readCredential(reader: EnvironmentReader): Credential {
@@ -215,6 +232,13 @@ function readCaCertificates(reader: EnvironmentReader): string | null {
 
 function readAgentserver(reader: EnvironmentReader): AgentserverConfig | null {
   const url = reader.read("LLMPROXY_AGENTSERVER_URL");
+  const path = url === null ? undefined : VALIDATE_PATH.exec(url)?.[0];
+  if (path !== undefined) {
+    reader.complain(
+      "LLMPROXY_AGENTSERVER_URL",
+      `Cannot use LLMPROXY_AGENTSERVER_URL: leave ${path} away, the proxy puts it behind the URL itself`,
+    );
+  }
   const timeoutMs = reader.read("LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS") * MS_PER_SECOND;
   const graceMs = reader.read("LLMPROXY_AGENTSERVER_GRACE_SECONDS") * MS_PER_SECOND;
   return url === null ? null : { url, timeoutMs, graceMs };

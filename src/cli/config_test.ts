@@ -289,3 +289,100 @@ function problemsOf(env: Readonly<Record<string, string>>, files: Readonly<Recor
   }
   return [];
 }
+
+const SECRETS = [
+  ["ANTHROPIC_API_KEY", "sk-ant-hush"],
+  ["ANTHROPIC_AUTH_TOKEN", "hush-token"],
+  ["LLMPROXY_ADMIN_TOKEN", "hush-0123456789abcdef"],
+  ["LLMPROXY_DATABASE_URL", "postgres://u:hush@db/db"],
+] as const;
+
+/** How copied secrets go wrong, and what is said of it: by a variable, and by a file unless it is null. */
+const FAULTS: readonly (readonly [broken: (secret: string, name: string) => string, says: RegExp, ofFile?: null])[] = [
+  [(secret) => `\uFEFF${secret}`, /begins with a byte order mark \(BOM\)/],
+  [(secret) => [...secret].join("\0"), /is not UTF-8 text, perhaps UTF-16/],
+  [() => " \t", /is nothing but white space/],
+  [(secret, name) => `${name}=${secret}`, /begins with the setting's name and =/],
+  [(secret, name) => `export ${name}="${secret}"`, /begins with the setting's name and =/],
+  [(secret) => `${secret}\n`, /ends with a line break/, null],
+  [(secret) => `${secret}\r\n`, /ends with a line break/, null],
+  [(secret) => `\n${secret}`, /begins with a line break/, null],
+  [(secret) => `${secret}\n${secret}\n`, /has a line break in the middle/],
+  [(secret) => `${secret}\r\n${secret}`, /has a line break in the middle/],
+  [(secret) => `"${secret}"`, /stands in quotes/],
+  [(secret) => `'${secret}'`, /stands in quotes/],
+  [(secret) => `\u201c${secret}\u201d`, /stands in quotes/],
+  [(secret) => `Bearer ${secret}`, /begins with "Bearer "/],
+  [(secret) => `x-api-key: ${secret}`, /begins with the name of a header/],
+  [(secret) => `psql '${secret}'`, /begins with psql/],
+  [(secret) => ` ${secret}`, /begins with a blank or a tab/],
+  [(secret) => `${secret}\t`, /ends with a blank or a tab/],
+  [(secret) => `${secret} x`, /has a blank in the middle/],
+  [(secret) => `${secret}\tx`, /has a tab in the middle/],
+  [(secret) => `hu\u200b${secret}`, /its character 3 is U\+200B, which cannot be in it/],
+];
+
+Deno.test("loadConfigFromEnv() says what is wrong with a secret, of its variable and of its file, and shows nothing of it", () => {
+  for (const [name, secret] of SECRETS) {
+    const others: Record<string, string> = name.startsWith("ANTHROPIC") ? {} : { ANTHROPIC_API_KEY: KEY };
+    for (const [broken, says, ofFile] of FAULTS) {
+      const text = broken(secret, name);
+      const problems = problemsOf({ ...others, [name]: text });
+      assert.equal(problems.length, 1, `${name}: ${problems}`);
+      assert.match(problems[0]!, new RegExp(`^Cannot use ${name}: it.*`), JSON.stringify(text));
+      assert.match(problems[0]!, says);
+      assert.ok(!problems[0]!.includes("hush"), problems[0]);
+      if (ofFile === null) continue;
+      const inFile = problemsOf({ ...others, [`${name}_FILE`]: "/f" }, { "/f": `${text}\n` });
+      assert.deepEqual(inFile, [problems[0]!.replace(name, `the file that ${name}_FILE names`)]);
+    }
+    const sound = loadConfigFromEnv(source({ ...others, [`${name}_FILE`]: "/f" }, { "/f": `\n${secret}\r\n` }));
+    assert.ok(JSON.stringify(sound).includes(secret), name);
+    assert.match(problemsOf({ ...others, [`${name}_FILE`]: "/f" }, { "/f": "\n" }).join(), /"\/f" is empty/);
+  }
+});
+
+Deno.test("loadConfigFromEnv() refuses a base URL that holds what the proxy puts behind it, and says what to leave away", () => {
+  for (
+    const [url, path] of [
+      ["https://api.anthropic.com/v1", "/v1"],
+      ["https://api.anthropic.com/v1/", "/v1"],
+      ["https://api.anthropic.com/v1//", "/v1"],
+      ["https://gateway.example/anthropic/v1", "/v1"],
+      ["https://api.anthropic.com/v1/messages", "/v1/messages"],
+      ["https://api.anthropic.com/v1/messages/count_tokens", "/v1/messages/count_tokens"],
+    ] as const
+  ) {
+    assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url }), [
+      `Cannot use ANTHROPIC_BASE_URL: leave ${path} away, the proxy puts it behind the URL itself: current value is ${
+        JSON.stringify(url)
+      }`,
+    ]);
+  }
+  for (const url of ["https://g.example/v1/acme/anthropic", "https://g.example/v12", "https://v1.example"]) {
+    assert.equal(loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url })).upstream.baseUrl, url);
+  }
+  for (const path of ["/internal", "/internal/validate-proxy-token"]) {
+    const problems = problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_AGENTSERVER_URL: `http://control.plane${path}` });
+    assert.match(problems.join(), new RegExp(`^Cannot use LLMPROXY_AGENTSERVER_URL: leave ${path} away, `));
+  }
+});
+
+Deno.test("loadConfigFromEnv() takes the URLs of databases that providers hand out, and names the parameter that it cannot take", () => {
+  for (
+    const url of [
+      "postgresql://u:p@ep-1.neon.example/db?sslmode=require&channel_binding=prefer",
+      "postgres://u:p@h1:5432,h2:5433/db?target_session_attrs=read-write",
+      "postgres://u@/db?host=/run/postgresql",
+      "postgres://u@%2Frun%2Fpostgresql/db?application_name=x&connect_timeout=10",
+    ]
+  ) {
+    const { storage } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: url }));
+    assert.equal(storage.database?.url, url);
+  }
+  const refused = "postgres://u:hush@db/db?channel_binding=require";
+  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: refused }), [
+    'Cannot use LLMPROXY_DATABASE_URL: the parameter "channel_binding" can only be ' +
+    "prefer or disable here: channel binding is not done; use sslmode=verify-full instead",
+  ]);
+});

@@ -1,3 +1,4 @@
+import { faultOfSecret } from "./secret_text.ts";
 import { SETTING_KINDS, type SettingKind } from "./setting_kinds.ts";
 import { environmentNames, type SettingName, SETTINGS, type ValueOf } from "./settings.ts";
 
@@ -28,7 +29,7 @@ export class EnvironmentReader {
   read<N extends SettingName>(name: N): ValueOf<N> {
     const row = SETTINGS[name];
     const kind: SettingKind<unknown> = SETTING_KINDS[row.kind];
-    const text = row.isSecret ? this.#secretText(name) : this.#text(name);
+    const text = row.isSecret ? this.#soundSecret(name) : this.#text(name);
     if (text !== null) {
       const value = kind.read(text);
       if (value !== null) return value as ValueOf<N>;
@@ -73,6 +74,16 @@ export class EnvironmentReader {
     return this.#source.env(name) || null;
   }
 
+  /** The secret's text; null with a problem where it was not copied as it should be. */
+  #soundSecret(name: SettingName): string | null {
+    const text = this.#secretText(name);
+    const fault = text === null ? null : faultOfSecret(text, name);
+    if (fault === null) return text;
+    const what = this.#text(`${name}_FILE`) === null ? name : `the file that ${name}_FILE names`;
+    this.problems.push(`Cannot use ${what}: ${fault}`);
+    return null;
+  }
+
   #secretText(name: SettingName): string | null {
     const text = this.#text(name);
     const path = this.#text(`${name}_FILE`);
@@ -81,7 +92,7 @@ export class EnvironmentReader {
       this.problems.push(`Cannot use both ${name} and ${name}_FILE: unset one of them`);
       return null;
     }
-    const secret = this.readFile(`${name}_FILE`, path)?.replace(/[\r\n]+$/, "");
+    const secret = this.readFile(`${name}_FILE`, path)?.replace(/^[\r\n]+|[\r\n]+$/g, "");
     if (secret === "") this.problems.push(`Cannot use the file that ${name}_FILE names: ${shown(path)} is empty`);
     return secret || null;
   }

@@ -56,7 +56,8 @@ export function readDatabaseUrl(reader: EnvironmentReader): string | null {
     if (url !== null) parsePostgresUrl(url);
     return url;
   } catch (error) {
-    reader.problems.push(`Cannot use LLMPROXY_DATABASE_URL: ${(error as Error).message}`);
+    const why = (error as Error).message.replace("Cannot read the database's URL: ", "");
+    reader.problems.push(`Cannot use LLMPROXY_DATABASE_URL: ${why}`);
     return null;
   }
 }
