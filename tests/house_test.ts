@@ -152,6 +152,11 @@ Deno.test("the hardened unit gives a drain the time that the defaults ask for", 
   assert.ok(stop > drain + 10, `${stop} s against ${drain} s`);
 });
 
+Deno.test("the README's installation looks for the key's file that the unit asks for", () => {
+  const [, path] = /^LoadCredential=[\w-]+:(\S+)$/m.exec(read("deploy/llmproxy.service"))!;
+  assert.match(read("README.md"), new RegExp(`sudo test -s ${path} \\|\\|`));
+});
+
 interface DenoJson {
   readonly version: string;
   readonly imports: Readonly<Record<string, string>>;

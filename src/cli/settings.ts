@@ -27,7 +27,7 @@ export const SETTINGS = {
     kind: "url",
     default: "https://api.anthropic.com",
     isSecret: false,
-    meaning: "where calls go; may have a path prefix",
+    meaning: "where calls go, without `/v1`; may have a path prefix",
   },
   LLMPROXY_LISTEN_ADDR: {
     kind: "listenAddress",

@@ -32,3 +32,11 @@ Deno.test("refusalResponse() sends no body after a HEAD, so that the connection 
   assert.equal(answers.match(/HTTP\/1\.1 404/g)?.length, 2);
   assert.ok(!answers.includes("not_found_error"));
 });
+
+Deno.test("refusalResponse() never makes a client wait for more than ten seconds: SDKs obey to the letter", () => {
+  for (const [code, { retryAfterSeconds }] of Object.entries(FAULTS)) {
+    if (retryAfterSeconds !== "never") assert.ok(retryAfterSeconds >= 1 && retryAfterSeconds <= 10, code);
+    const seconds = Number(refusalResponse(new Fault(code as FaultCode, "no"), "ar-1").headers.get("retry-after") ?? "1");
+    assert.ok(seconds >= 1 && seconds <= 10, code);
+  }
+});

@@ -144,6 +144,12 @@ Deno.test("parsePostgresUrl() names what it does not know, do or find, and never
   }
 });
 
+Deno.test("the README names every parameter that a database's URL may hold", () => {
+  const readme = Deno.readTextFileSync(new URL("../../../README.md", import.meta.url));
+  const listed = readme.slice(readme.indexOf("**What the URL may hold.**")).split("\n\n")[0]!;
+  for (const name of READ_PARAMETERS) assert.match(listed, new RegExp(`\`${name}(=true)?\``), name);
+});
+
 /** libpq of PostgreSQL 18, but for what it uses itself only. */
 const LIBPQ =
   `service servicefile user password passfile channel_binding connect_timeout dbname host hostaddr port client_encoding options
