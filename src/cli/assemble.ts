@@ -151,6 +151,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     budget,
     limits: { bodyDeadlineMs: config.proxy.bodyMs },
     traceHeader: config.proxy.traceHeader.toLowerCase(),
+    clientIpHeader: config.proxy.clientIpHeader?.toLowerCase() ?? null,
   };
   const readiness = (): Readiness => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness();
   const admin = adminApp({

@@ -27,6 +27,8 @@ export interface Config {
 export interface ProxyConfig {
   readonly address: Address;
   readonly traceHeader: string;
+  /** In which a server in front writes the client's address; null: nobody is believed. */
+  readonly clientIpHeader: string | null;
   /** Prefixes that begin with `/v1/`, or `*`. */
   readonly allowPaths: readonly string[];
   readonly bodyMs: number;
@@ -158,6 +160,7 @@ function readProxy(reader: EnvironmentReader): ProxyConfig {
   return {
     address: reader.read("LLMPROXY_LISTEN_ADDR"),
     traceHeader: reader.read("LLMPROXY_TRACE_HEADER"),
+    clientIpHeader: reader.read("LLMPROXY_CLIENT_IP_HEADER"),
     allowPaths: reader.read("LLMPROXY_ALLOW_PATHS") ?? [],
     bodyMs: reader.read("LLMPROXY_BODY_SECONDS") * MS_PER_SECOND,
     bodyBudgetBytes: budgetMb * BYTES_PER_MB,

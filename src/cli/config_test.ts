@@ -19,6 +19,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
     proxy: {
       address: { hostname: "0.0.0.0", port: 8081 },
       traceHeader: "X-Trace-Id",
+      clientIpHeader: null,
       allowPaths: [],
       bodyMs: 60_000,
       bodyBudgetBytes: 536_870_912,
@@ -47,6 +48,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS: "2",
     LLMPROXY_AGENTSERVER_GRACE_SECONDS: "0",
     LLMPROXY_TRACE_HEADER: "x-my-trace",
+    LLMPROXY_CLIENT_IP_HEADER: "X-Real-IP",
     LLMPROXY_ALLOW_PATHS: "/v1/files,/v1/messages/batches",
     LLMPROXY_CA_FILE: "/etc/ca.pem",
     LLMPROXY_UPSTREAM_IDLE_SECONDS: "30",
@@ -73,6 +75,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
   assert.deepEqual(config.proxy, {
     address: { hostname: "::1", port: 80 },
     traceHeader: "x-my-trace",
+    clientIpHeader: "X-Real-IP",
     allowPaths: ["/v1/files", "/v1/messages/batches"],
     bodyMs: 7_000,
     bodyBudgetBytes: 104_857_600,

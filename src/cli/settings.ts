@@ -89,6 +89,12 @@ export const SETTINGS = {
     isSecret: false,
     meaning: "the request header whose value is the trace id",
   },
+  LLMPROXY_CLIENT_IP_HEADER: {
+    kind: "headerName",
+    default: "",
+    isSecret: false,
+    meaning: "request header in which a server in front writes the client's address, for log lines; where unset, none",
+  },
   LLMPROXY_ALLOW_PATHS: {
     kind: "pathPrefixes",
     default: "",

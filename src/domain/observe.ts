@@ -6,6 +6,11 @@ import type { Closing, OpenCall } from "./usage.ts";
 /** How a look-up of a proxy token ended; `cached` and `grace` asked nobody. */
 export type LookupOutcome = "cached" | "known" | "unknown" | "grace" | "unavailable";
 
+/** Where a call came from, as far as a server in front of the proxy says so. */
+export interface From {
+  readonly clientIp: string | null;
+}
+
 /** How a call looks from outside: logs and metrics. It never throws and never holds a key or a token. */
 export interface Observe {
   /**
@@ -15,14 +20,14 @@ export interface Observe {
   readonly callEnded: (
     call: OpenCall,
     closing: Closing,
-    more: { readonly overheadMs: number; readonly isRecorded: boolean },
+    more: { readonly overheadMs: number; readonly isRecorded: boolean; readonly clientIp?: string | null },
   ) => void;
   /** A call has no price: its row says so, and an operator is told once a day and model. */
   readonly unpriced: (requestId: string, cost: Unpriced) => void;
   /** We said no. `sandbox` is null where nobody knows who asked. */
-  readonly refused: (requestId: string, fault: Fault, sandbox: Sandbox | null) => void;
+  readonly refused: (requestId: string, fault: Fault, sandbox: Sandbox | null, from?: From) => void;
   /** A call passed that has no row. `route` is one of the proxy's own route names, never a client's words. */
-  readonly passed: (requestId: string, route: string, status: number) => void;
+  readonly passed: (requestId: string, route: string, status: number, from?: From) => void;
   readonly lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => void;
   /** The upstream answered 401: the operator's own credential is bad. */
   readonly credentialRefused: (requestId: string, credentialId: string) => void;

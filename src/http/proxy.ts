@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { Fault } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
 import { generateRequestId } from "../domain/ids.ts";
+import { clientIpOf } from "../journey/client_ip.ts";
 import { journey } from "../journey/journey.ts";
 import { closed } from "../journey/ownership.ts";
 import { assertAllowed, pass, type Passage, type PassOptions } from "../journey/pass.ts";
@@ -62,9 +63,10 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
     const request = context.req.raw;
     world.traffic.follow(completed, requestId);
     let arrival: Arrival | null = null;
+    const clientIp = clientIpOf(request, world);
     try {
       assertPlainMethod(request);
-      arrival = { requestId, request, target: plainTarget(request), arrivedAt: world.elapsed(), sandbox: null };
+      arrival = { requestId, request, target: plainTarget(request), arrivedAt: world.elapsed(), clientIp, sandbox: null };
       world.traffic.assertOpen();
       return await go(arrival);
     } catch (error) {
@@ -73,7 +75,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
         : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
       const sandbox = arrival?.sandbox ?? null;
       if (fault.code !== "client_left") {
-        world.observe.refused(requestId, fault, sandbox);
+        world.observe.refused(requestId, fault, sandbox, { clientIp });
         world.refusals.count(fault, { sandbox, at: world.now() });
       }
       return refusalResponse(fault, requestId);
@@ -110,7 +112,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   app.all("/v1/*", passing(OTHER, { isOpen: false }));
   app.onError((cause, context) => {
     const fault = new Fault("internal_error", "The proxy failed on this call.", { cause });
-    world.observe.refused(context.env.requestId, fault, null);
+    world.observe.refused(context.env.requestId, fault, null, { clientIp: clientIpOf(context.req.raw, world) });
     return refusalResponse(fault, context.env.requestId);
   });
   app.notFound((context) => answer(context, () => Promise.reject(unknownPath())));

@@ -16,6 +16,8 @@ export interface Exchange {
   readonly answer: Response;
   /** With which the answer was paid for. */
   readonly credential: Credential;
+  /** The request asked for a stream. */
+  readonly isStreamAsked: boolean;
   readonly controller: AbortController;
   /** Listens for the upstream's silence; at it the call is aborted with `SILENT`. */
   readonly silence: Silence;
@@ -56,7 +58,8 @@ export async function forward(
     });
     recorder.answered(answer.status, answer.headers.get(world.provider.requestIdHeader));
     if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
-    return { answer, credential, controller, silence, leave: departure.leave, hasLeft: departure.hasLeft };
+    const { leave, hasLeft } = departure;
+    return { answer, credential, isStreamAsked: asked.isStreamed, controller, silence, leave, hasLeft };
   } catch (error) {
     const { ending, fault } = failureOf(controller.signal, error);
     // A ledger that cannot be written keeps the closing and tries again; what is answered here is no completed answer.
@@ -77,10 +80,10 @@ export async function send(
     readonly world: World;
   },
 ): Promise<Response> {
-  const { provider, upstream, fetch } = options.world;
+  const { provider, upstream, fetch, clientIpHeader } = options.world;
   const { request, target } = arrival;
   const headers = forwardedHeaders(request.headers, {
-    drop: provider.credentialHeaders,
+    drop: clientIpHeader === null ? provider.credentialHeaders : [...provider.credentialHeaders, clientIpHeader],
     secrets: [tokenOf(request.headers)],
   });
   headers.set(options.credential.header, options.credential.value);
@@ -104,9 +107,12 @@ const MIN_STATUS = 200;
 const MAX_STATUS = 599;
 
 /** How the upstream's answer goes back: as it came, but never with the operator's credential in a header. */
-export function returned(answer: Response, credential: Credential): ResponseInit {
+export function returned(answer: Response, credential: Credential): ResponseInit & { readonly headers: Headers } {
   const { status, statusText } = answer;
-  return { status, statusText, headers: returnedHeaders(answer.headers, { secrets: [credential.secret] }) };
+  const headers = returnedHeaders(answer.headers, { secrets: [credential.secret] });
+  // RFC 9110, section 8.6: a 204 has no length.
+  if (status === 204) headers.delete("content-length");
+  return { status, statusText, headers };
 }
 
 /** An upstream 401 is about the operator's credential, so the sandbox gets our 502: its own token is good. */

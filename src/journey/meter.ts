@@ -1,5 +1,7 @@
+import { Buffer } from "node:buffer";
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
 import type { Ending } from "../domain/usage.ts";
+import { type AnswerForm, formOf } from "../wire/answer_form.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { TopLevelScanner } from "../wire/json_scan.ts";
 import { SseReader } from "../wire/sse.ts";
@@ -33,14 +35,15 @@ export async function meter(
 ): Promise<Response> {
   const { answer } = exchange;
   const init = returned(answer, exchange.credential);
-  const reader = readerOf(answer, options);
   if (answer.body === null || NULL_BODY_STATUSES.has(answer.status)) {
-    await options.recorder.end(answer.ok ? "completed" : "upstream_error", EMPTY_READING);
+    // Whatever its status says, it is no message.
+    await options.recorder.end("upstream_error", EMPTY_READING);
     return new Response(null, init);
   }
+  const reader = readerOf(exchange, options.world);
   const watch = watchOf(exchange, { ...options, reader });
-  const isSized = answer.headers.has("content-length");
-  const holdsLast = reader.holdsLast || isSized;
+  const isSized = init.headers.has("content-length");
+  const holdsLast = () => isSized || reader.holdsLast();
   return new Response(tap(answer.body, watch, { holdsLast, isSized, silence: exchange.silence }), init);
 }
 
@@ -59,8 +62,8 @@ interface AnswerReader {
   readonly ending: () => Ending | null;
   /** How it ended where the bytes end now without another word. */
   readonly endingAtEnd: () => Ending;
-  /** The end is known only at the end of the bytes, so one chunk must be held back for it. */
-  readonly holdsLast: boolean;
+  /** The end is known only at the end of the bytes, as far as anybody can say by now: one chunk must be held back for it. */
+  readonly holdsLast: () => boolean;
 }
 
 function watchOf(
@@ -124,18 +127,16 @@ function cancel(endAs: (ending: Ending) => Promise<void>): "cancel" {
   return "cancel";
 }
 
-/** By content type: events one by one, or a body of which only the keys that the provider reads are kept. */
-function readerOf(answer: Response, options: { readonly recorder: Recorder; readonly world: World }): AnswerReader {
-  const contentType = answer.headers.get("content-type") ?? "";
-  const plain = /^text\/event-stream\b/i.test(contentType)
-    ? eventReader(answer, options.world)
-    : bodyReader(answer, { world: options.world, isJson: /\bjson\b/i.test(contentType) });
+/** What is compressed is decoded first, and what cannot be decoded passes unread. */
+function readerOf(exchange: Exchange, world: World): AnswerReader {
+  const { answer } = exchange;
+  const plain = readerByForm(exchange, world);
   const encoding = answer.headers.get("content-encoding") ?? "";
   if (encoding === "" || encoding.toLowerCase() === "identity") return plain;
   const decoder = decoderOf(encoding, { maxBytes: MAX_DECODED_BYTES, onChunk: plain.push });
   return {
     ...plain,
-    holdsLast: true,
+    holdsLast: () => true,
     push: (chunk) => decoder?.push(chunk),
     end: async () => {
       await decoder?.end();
@@ -146,34 +147,74 @@ function readerOf(answer: Response, options: { readonly recorder: Recorder; read
   };
 }
 
+/** Events one by one, a body of which only the keys that the provider reads are kept, or bytes that nobody can read. */
+const READERS: Readonly<Record<AnswerForm, (answer: Response, world: World) => AnswerReader>> = {
+  events: eventReader,
+  json: bodyReader,
+  other: otherReader,
+};
+
+/** Reads the answer as what its first bytes are (`formOf`). Until they have come, it holds them. */
+function readerByForm({ answer, isStreamAsked }: Exchange, world: World): AnswerReader {
+  const clues = { label: answer.headers.get("content-type"), isStreamAsked };
+  let head: Uint8Array = new Uint8Array();
+  let reader: AnswerReader | null = null;
+
+  function decide({ isAll }: { readonly isAll: boolean }): void {
+    const form = formOf(head, { ...clues, isAll });
+    if (form === null) return;
+    reader = READERS[form](answer, world);
+    reader.push(head);
+    head = new Uint8Array();
+  }
+
+  return {
+    push: (chunk) => {
+      if (reader !== null) return reader.push(chunk);
+      head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+      decide({ isAll: false });
+    },
+    end: () => {
+      if (reader === null) decide({ isAll: true });
+      return reader!.end();
+    },
+    close: () => {},
+    reading: () => reader?.reading() ?? EMPTY_READING,
+    filesMade: () => reader?.filesMade() ?? [],
+    ending: () => reader?.ending() ?? null,
+    endingAtEnd: () => reader!.endingAtEnd(),
+    holdsLast: () => reader?.holdsLast() ?? true,
+  };
+}
+
 function eventReader(answer: Response, world: World): AnswerReader {
   let reading = EMPTY_READING;
+  /** What comes behind the event that ended the answer counts no more, however the bytes were cut into chunks. */
+  let ending: Ending | null = null;
   const filesMade: string[] = [];
   const sse = new SseReader({
     maxEventBytes: MAX_EVENT_BYTES,
     onEvent: (event) => {
+      if (ending !== null) return;
       reading = world.provider.parseStreamEvent(reading, event);
       if (event.data.includes(TOOL_RESULT)) filesMade.push(...world.provider.filesMadeIn(blockIn(event.data)));
+      if (reading.errorType !== null) ending = "upstream_error";
+      else if (reading.isWhole) ending = finished(answer);
     },
   });
-  const ending = (): Ending | null => {
-    if (reading.isWhole) return finished(answer);
-    return reading.errorType !== null ? "upstream_error" : null;
-  };
   return {
     push: (chunk) => sse.push(chunk),
     end: () => Promise.resolve(sse.end()),
     close: () => {},
     reading: () => reading,
     filesMade: () => filesMade,
-    ending,
+    ending: () => ending,
     endingAtEnd: () => answer.ok && !sse.isBlind ? "upstream_broke" : finished(answer),
-    holdsLast: false,
+    holdsLast: () => false,
   };
 }
 
-function bodyReader(answer: Response, options: { readonly world: World; readonly isJson: boolean }): AnswerReader {
-  const { provider } = options.world;
+function bodyReader(answer: Response, { provider }: World): AnswerReader {
   const scanner = new TopLevelScanner([...provider.answerKeys, CONTENT_KEY], { maxValueBytes: MAX_VALUE_BYTES });
   let reading = EMPTY_READING;
   let filesMade: readonly string[] = [];
@@ -190,8 +231,25 @@ function bodyReader(answer: Response, options: { readonly world: World; readonly
     reading: () => reading,
     filesMade: () => filesMade,
     ending: () => null,
-    endingAtEnd: () => answer.ok && options.isJson && !reading.isWhole ? "upstream_broke" : finished(answer),
-    holdsLast: true,
+    endingAtEnd: () => {
+      if (answer.ok && !reading.isWhole) return "upstream_broke";
+      return reading.errorType === null ? finished(answer) : "upstream_error";
+    },
+    holdsLast: () => true,
+  };
+}
+
+/** A page of whoever stands between: it passes to its end, and whatever its status says, it is no message. */
+function otherReader(): AnswerReader {
+  return {
+    push: () => {},
+    end: () => Promise.resolve(),
+    close: () => {},
+    reading: () => EMPTY_READING,
+    filesMade: () => [],
+    ending: () => null,
+    endingAtEnd: () => "upstream_error",
+    holdsLast: () => true,
   };
 }
 

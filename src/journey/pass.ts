@@ -70,7 +70,7 @@ export async function pass(arrival: Arrival, options: PassOptions): Promise<Resp
       throw problem.fault ?? failureOf(controller.signal, error).fault;
     });
     if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
-    world.observe.passed(arrival.requestId, passage.name, answer.status);
+    world.observe.passed(arrival.requestId, passage.name, answer.status, arrival);
     silence.heard();
     const init = returned(answer, credential);
     if (creation !== null) return claimed(answer, init, { creation, silence });

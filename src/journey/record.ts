@@ -12,6 +12,7 @@ export class Recorder {
   readonly #isRecorded: boolean;
   readonly #world: World;
   readonly #hidesModel: boolean;
+  readonly #clientIp: string | null;
   readonly #openedAt: number;
   /** What the proxy itself has added so far, milliseconds. */
   #overheadMs: number;
@@ -26,6 +27,7 @@ export class Recorder {
     this.#isRecorded = admitted.isRecorded;
     this.#world = options.world;
     this.#hidesModel = options.asked.hidesModel;
+    this.#clientIp = options.arrival.clientIp;
     this.#openedAt = options.world.elapsed();
     this.#overheadMs = this.#openedAt - options.arrival.arrivedAt - options.asked.arrivalMs;
   }
@@ -91,7 +93,8 @@ export class Recorder {
       if (this.#isRecorded) await world.ledger.close(call, closing);
     } finally {
       this.#overheadMs += world.elapsed() - asked;
-      world.observe.callEnded(call, closing, { overheadMs: this.#overheadMs, isRecorded: this.#isRecorded });
+      const more = { overheadMs: this.#overheadMs, isRecorded: this.#isRecorded, clientIp: this.#clientIp };
+      world.observe.callEnded(call, closing, more);
       this.#settled.resolve();
     }
   }

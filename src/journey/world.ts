@@ -36,6 +36,8 @@ export interface World {
   readonly limits: Limits;
   /** The header in which a client may name its trace, lower case. */
   readonly traceHeader: string;
+  /** The header in which a server in front writes the client's address, lower case; null where none does. */
+  readonly clientIpHeader: string | null;
 }
 
 export interface Batches {
@@ -74,6 +76,8 @@ export interface Arrival {
   readonly target: string;
   /** `elapsed()` at its arrival. */
   readonly arrivedAt: number;
+  /** As the server in front says, for log lines only; null where nobody says. */
+  readonly clientIp: string | null;
   /** Who calls, as soon as `authenticate` knows: for the refusals' sake. */
   sandbox: Sandbox | null;
 }

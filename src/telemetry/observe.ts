@@ -43,19 +43,21 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
   });
   const daily = new DailyLines(elapsed);
   return {
-    callEnded(call, closing, { overheadMs, isRecorded }) {
+    callEnded(call, closing, { overheadMs, isRecorded, clientIp }) {
       bounded.settle();
       metrics.callEnded(closing, { streaming: call.streaming, overheadMs, isRecorded });
       const level = isRecorded ? LEVEL_OF_ENDING[closing.ending] : "warn";
       const message = isRecorded ? "call ended" : "call ended and is not recorded: the journal is full";
-      if (logger.isEnabled(level)) logger.log(level, message, callFields({ call, closing, overheadMs }));
+      if (logger.isEnabled(level)) {
+        logger.log(level, message, { ...callFields({ call, closing, overheadMs }), clientIp: clientIp ?? undefined });
+      }
     },
     unpriced(requestId, { why, model, serverTool }) {
       metrics.unpriced(model);
       if (!daily.admit(JSON.stringify([why, model, serverTool]))) return;
       logger.log("warn", UNPRICED, { requestId, why, model: model ?? undefined, serverTool: serverTool ?? undefined });
     },
-    refused(requestId, fault, sandbox) {
+    refused(requestId, fault, sandbox, from) {
       metrics.refused(fault.code);
       if (!bounded.admit(fault.code)) return;
       const { status } = FAULTS[fault.code];
@@ -66,14 +68,17 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
         workspaceId: sandbox?.workspaceId,
         sandboxId: sandbox?.sandboxId,
         tokenId: sandbox?.tokenId ?? undefined,
+        clientIp: from?.clientIp ?? undefined,
         said: fault.message,
         cause: fault.cause,
       });
     },
-    passed(requestId, route, status) {
+    passed(requestId, route, status, from) {
       bounded.settle();
       metrics.passed(route, status);
-      if (logger.isEnabled("debug")) logger.log("debug", "call passed", { requestId, route, status });
+      if (logger.isEnabled("debug")) {
+        logger.log("debug", "call passed", { requestId, route, status, clientIp: from?.clientIp ?? undefined });
+      }
     },
     lookedUp(authority, outcome) {
       bounded.settle();

@@ -1,24 +1,9 @@
 import { holdsSecret } from "./secrets.ts";
-
-/** Hop-by-hop fields (RFC 9110 section 7.6.1), and `proxy-*`, which are for the next hop alone (section 11.7). */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
-
-/** End-to-end fields that the next hop's own framing replaces. */
-const FRAMING: ReadonlySet<string> = new Set(["host", "content-length", "expect", "accept-encoding"]);
+import { stopsHere } from "./stopped_headers.ts";
 
 /**
- * The request's end-to-end headers, as they go on, without those named in `drop` (lower case)
- * and without any that holds one of the `secrets`. Identity is asked for, so that the answer's bytes are the meter's too.
+ * The request's headers, as they go on: without what stops here (`stopped_headers.ts`), without those named in `drop`
+ * (lower case) and without any that holds one of the `secrets`. Identity is asked for, so that the answer's bytes are the meter's too.
  */
 export function forwardedHeaders(
   headers: Headers,
@@ -27,7 +12,7 @@ export function forwardedHeaders(
   const named = namedByConnection(headers);
   const out = new Headers();
   for (const [name, value] of headers) {
-    if (HOP_BY_HOP.has(name) || FRAMING.has(name) || named.has(name) || options.drop.includes(name)) continue;
+    if (stopsHere(name, "request") || named.has(name) || options.drop.includes(name)) continue;
     if (isSecret(name, value, { secrets: options.secrets })) continue;
     out.append(name, value);
   }
@@ -36,17 +21,41 @@ export function forwardedHeaders(
 }
 
 /**
- * The answer's end-to-end headers, as they go back, without any that holds one of the `secrets`.
- * `content-length` stays: the body is the same bytes.
+ * The answer's headers, as they go back: without what stops here and without any that holds one of the `secrets`.
+ * `content-length` stays if it is the body's length, because the body is the same bytes.
  */
 export function returnedHeaders(headers: Headers, options: { readonly secrets: readonly string[] }): Headers {
   const named = namedByConnection(headers);
   const out = new Headers();
   for (const [name, value] of headers) {
-    if (HOP_BY_HOP.has(name) || named.has(name) || isSecret(name, value, options)) continue;
+    if (stopsHere(name, "answer") || named.has(name) || isSecret(name, value, options)) continue;
     out.append(name, value);
   }
+  const length = lengthOf(headers);
+  if (length === null) out.delete("content-length");
+  else out.set("content-length", length);
   return out;
+}
+
+/**
+ * What the body's length is said to be; null if nobody says. RFC 9112, 6.3: with a transfer coding the length is none, and who
+ * passes the message on must take it out. RFC 9110, 8.6: the same length said several times is one; fetch refuses different ones.
+ */
+function lengthOf(headers: Headers): string | null {
+  const length = headers.get("content-length");
+  if (length === null || headers.has("transfer-encoding")) return null;
+  return length.split(",")[0]!.trim();
+}
+
+/**
+ * Why an answer's body cannot be told from its framing; null if it can. fetch undoes `chunked` alone (RFC 9112, 7): a body in any
+ * other coding would be passed on as if it were plain. `identity` was the name of no coding once.
+ */
+export function framingTrouble(headers: Headers): string | null {
+  const codings = (headers.get("transfer-encoding") ?? "").toLowerCase().split(",").map((coding) => coding.trim())
+    .filter((coding) => coding !== "" && coding !== "identity");
+  if (codings.length === 0 || (codings.length === 1 && codings[0] === "chunked")) return null;
+  return `Cannot read an answer in the transfer coding ${codings.join(", ").slice(0, 100)}: nobody asked for it`;
 }
 
 /** A name comes in small letters, whatever it was sent in. */

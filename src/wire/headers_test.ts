@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { forwardedHeaders, returnedHeaders } from "./headers.ts";
+import { forwardedHeaders, framingTrouble, returnedHeaders } from "./headers.ts";
+import { STOPPED_HEADERS, stopsHere } from "./stopped_headers.ts";
 
 const NOTHING = { drop: [], secrets: [] };
 
 Deno.test("forwardedHeaders() passes end-to-end headers with their values", () => {
-  const out = forwardedHeaders(new Headers({ "anthropic-beta": "a,b", "x-stainless-os": "Linux", cookie: "a=b" }), NOTHING);
-  assert.deepEqual([...out], [["accept-encoding", "identity"], ["anthropic-beta", "a,b"], ["cookie", "a=b"], [
+  const out = forwardedHeaders(new Headers({ "anthropic-beta": "a,b", "x-stainless-os": "Linux", origin: "null" }), NOTHING);
+  assert.deepEqual([...out], [["accept-encoding", "identity"], ["anthropic-beta", "a,b"], ["origin", "null"], [
     "x-stainless-os",
     "Linux",
   ]]);
@@ -48,8 +49,96 @@ Deno.test("returnedHeaders() keeps repeated and framing headers, and strips the 
     connection: "close, content-length, x-a",
     "x-a": "1",
   });
-  headers.append("set-cookie", "a=1");
-  headers.append("set-cookie", "b=2");
+  headers.append("vary", "a");
+  headers.append("vary", "b");
   const out = [...returnedHeaders(headers, NOTHING)];
-  assert.deepEqual(out, [["content-encoding", "gzip"], ["content-length", "3"], ["set-cookie", "a=1"], ["set-cookie", "b=2"]]);
+  assert.deepEqual(out, [["content-encoding", "gzip"], ["content-length", "3"], ["vary", "a, b"]]);
+});
+
+Deno.test("returnedHeaders() drops a content-length that a transfer coding overrides, and says a repeated one once", () => {
+  const both = returnedHeaders(new Headers({ "content-length": "5", "transfer-encoding": "chunked" }), NOTHING);
+  assert.deepEqual([...both], []);
+  const twice = returnedHeaders(new Headers({ "content-length": "12, 12" }), NOTHING);
+  assert.deepEqual([...twice], [["content-length", "12"]]);
+});
+
+Deno.test("framingTrouble() takes no transfer coding but chunked, once", () => {
+  for (const coding of [null, "chunked", "Chunked", "identity", ""]) {
+    assert.equal(framingTrouble(new Headers(coding === null ? {} : { "transfer-encoding": coding })), null, String(coding));
+  }
+  for (const coding of ["gzip, chunked", "gzip", "chunked, chunked", "xchunked"]) {
+    assert.match(framingTrouble(new Headers({ "transfer-encoding": coding })) ?? "", /transfer coding/, coding);
+  }
+});
+
+/** One name of each that the table lists. */
+function namesOf(direction: "request" | "answer"): readonly string[] {
+  return STOPPED_HEADERS.filter((row) => row.direction === direction || row.direction === "both")
+    .flatMap(({ names }) => names.map((name) => name.replace("*", "made-up")));
+}
+
+const EXCHANGED = ["host", "content-length", "expect", "accept-encoding", "transfer-encoding"];
+
+Deno.test("forwardedHeaders() and returnedHeaders() stop what the table says, in any case, each in its own direction", () => {
+  for (const direction of ["request", "answer"] as const) {
+    const stopped = namesOf(direction);
+    const headers = new Headers([...stopped, "x-keep"].map((name): [string, string] => [name.toUpperCase(), "1"]));
+    const out = direction === "request" ? forwardedHeaders(headers, NOTHING) : returnedHeaders(headers, NOTHING);
+    out.delete("accept-encoding");
+    assert.deepEqual([...out], [["x-keep", "1"]]);
+  }
+  for (const name of namesOf("answer").filter((name) => !namesOf("request").includes(name))) {
+    assert.equal(stopsHere(name, "request"), false, name);
+  }
+  for (const name of namesOf("request").filter((name) => !namesOf("answer").includes(name) && !EXCHANGED.includes(name))) {
+    assert.equal(returnedHeaders(new Headers({ [name]: "1" }), NOTHING).get(name), "1", name);
+  }
+});
+
+Deno.test("forwardedHeaders() and returnedHeaders() pass what agents, their users and support need", () => {
+  const asked = [
+    "anthropic-beta",
+    "anthropic-version",
+    "user-agent",
+    "x-stainless-retry-count",
+    "x-app",
+    "x-claude-code-session-id",
+    "x-session-id",
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "priority",
+    "idempotency-key",
+    "cache-control",
+    "xcf-ray",
+  ];
+  const answered = [
+    "request-id",
+    "retry-after",
+    "retry-after-ms",
+    "x-should-retry",
+    "anthropic-ratelimit-unified-status",
+    "anthropic-organization-id",
+    "cf-ray",
+    "cf-cache-status",
+    "server",
+    "via",
+    "x-accel-buffering",
+    "access-control-allow-origin",
+    "content-security-policy",
+    "vary",
+    "etag",
+    "location",
+  ];
+  for (const name of asked) assert.equal(forwardedHeaders(new Headers({ [name]: "1" }), NOTHING).get(name), "1", name);
+  for (const name of answered) assert.equal(returnedHeaders(new Headers({ [name]: "1" }), NOTHING).get(name), "1", name);
+});
+
+Deno.test("STOPPED_HEADERS stands in the README, name by name", async () => {
+  const readme = await Deno.readTextFile(new URL("../../README.md", import.meta.url));
+  for (const { names, reason } of STOPPED_HEADERS) {
+    for (const name of names) assert.ok(readme.includes(`\`${name}\``), `${name} is not in the README`);
+    assert.ok(readme.includes(reason), `the README does not say: ${reason}`);
+  }
 });

@@ -20,7 +20,8 @@ const BUFFER_BYTES = 64 * 1024;
  *
  * `silence` listens while the source is waited for, never while the reader is; it is ended with the source, not before.
  * With `holdsLast` one chunk is always held back, so that nobody can have the whole before `ended` has resolved; without it
- * `look` has to know the end. Where it `isSized`, the reader has been told the length and takes its last byte for the end, so
+ * `look` has to know the end. If it is a function, it is asked after each `look`: what was held goes out with the chunk that
+ * needs no holding. Where it `isSized`, the reader has been told the length and takes its last byte for the end, so
  * that byte is kept back where the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader, because that is the cheapest tap there is in JavaScript
  * (`deno task bench --suite=taps`). What had arrived is delivered before a break: `error()` is called only when the reader asks for
  * more, because an error straight after an `enqueue` drops the bytes.
@@ -28,7 +29,7 @@ const BUFFER_BYTES = 64 * 1024;
 export function tap(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
   watch: Watch,
-  options: { readonly holdsLast: boolean; readonly isSized: boolean; readonly silence: Silence },
+  options: { readonly holdsLast: boolean | (() => boolean); readonly isSized: boolean; readonly silence: Silence },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = source.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(BUFFER_BYTES);
@@ -69,11 +70,15 @@ export function tap(
       const wait = watch.look(chunk);
       if (wait !== undefined) await wait;
       if (afterwards === "drain") continue;
-      if (!options.holdsLast) return chunk;
+      if (!holdsLast()) return held === null ? chunk : joined(release()!, chunk);
       const earlier = held;
       held = chunk;
       if (earlier !== null) return earlier;
     }
+  }
+
+  function holdsLast(): boolean {
+    return typeof options.holdsLast === "function" ? options.holdsLast() : options.holdsLast;
   }
 
   function release(): Uint8Array<ArrayBuffer> | null {
@@ -124,4 +129,11 @@ export function tap(
 /** Null where nothing is left: a byte stream takes no empty chunk. */
 function withoutLastByte(chunk: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> | null {
   return chunk === null || chunk.length <= 1 ? null : chunk.subarray(0, -1);
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
 }

@@ -94,6 +94,24 @@ Deno.test("tap() with holdsLast keeps one chunk until ended() has resolved", asy
   assert.equal(await take(reader), null);
 });
 
+Deno.test("tap() lets go of what it held as soon as holdsLast() says that no chunk needs it", async () => {
+  const { stream, send, end } = source();
+  const watch = watching();
+  const holdsLast = () => !watch.seen.join("").includes("c");
+  const reader = tap(stream, watch, { holdsLast, isSized: false, silence: never() }).getReader();
+  send("a");
+  const first = take(reader);
+  assert.ok(await isPending(first));
+  send("b");
+  assert.equal(await first, "a");
+  send("c");
+  assert.equal(await take(reader), "bc");
+  send("d");
+  assert.equal(await take(reader), "d");
+  end();
+  assert.equal(await take(reader), null);
+});
+
 Deno.test("tap() breaks where the source breaks, after what had arrived", async () => {
   for (const holdsLast of [false, true]) {
     const { stream, send, fail } = source();
