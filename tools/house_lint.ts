@@ -240,6 +240,25 @@ function noContextSet(context: Deno.lint.RuleContext): Visitor {
   };
 }
 
+function noIterate(context: Deno.lint.RuleContext): Visitor {
+  const place = placeOf(context.filename);
+  if (place.path === "" || place.isTest) return {};
+  const message =
+    "Cannot iterate over a statement of node:sqlite: it ends quietly at an error in the middle, and at an integer " +
+    "beyond 2^53; read pages with all(), which throws";
+  return {
+    MemberExpression(node) {
+      if (propertyOf(node) === "iterate") context.report({ node, message });
+    },
+    VariableDeclarator(node) {
+      if (node.id.type !== "ObjectPattern") return;
+      for (const property of node.id.properties) {
+        if (property.type === "Property" && nameOf(property.key) === "iterate") context.report({ node, message });
+      }
+    },
+  };
+}
+
 function nameOf(node: Deno.lint.Node): string | null {
   return node.type === "Identifier" ? node.name : null;
 }
@@ -275,5 +294,6 @@ export default {
     "no-top-level-arrow": { create: noTopLevelArrow },
     "few-positionals": { create: fewPositionals },
     "no-context-set": { create: noContextSet },
+    "no-iterate": { create: noIterate },
   },
 } satisfies Deno.lint.Plugin;

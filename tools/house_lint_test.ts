@@ -153,6 +153,19 @@ const CASES: readonly Case[] = [
     trips: [`app.get("/", (c) => { c.set("sandbox", 1); });`, `app.get("/", (ctx) => { ctx.set("sandbox", 1); });`],
     passes: [`headers.set("a", "b");`, `c.res.headers.set("a", "b");`],
   },
+  {
+    rule: "no-iterate",
+    file: "src/stores/sqlite/ledger.ts",
+    trips: [
+      `for (const row of statement.iterate(1)) use(row);`,
+      `const rows = [...database.prepare("SELECT 1")["iterate"]()];`,
+      `const rows = statement?.iterate();`,
+      `const each = statement.iterate.bind(statement);`,
+      `const { iterate } = statement;`,
+      `const { iterate: rows } = statement;`,
+    ],
+    passes: [`const rows = statement.all(1);`, `iterate(statement);`, `for (const row of rows) use(row);`],
+  },
 ];
 
 for (const { rule, file, trips, passes } of CASES) {

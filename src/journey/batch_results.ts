@@ -45,13 +45,46 @@ export async function fetchResults(
   source: BatchSource,
 ): Promise<void> {
   const path = `${source.provider.batches.pathOf(asked.id)}/results`;
-  await read(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source }, onLine);
+  let isFirst = true;
+  await read(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source }, (line, { isOpen }) => {
+    const trouble = line === null ? null : troubleOf(line, { isFirst, isOpen, source });
+    if (trouble !== null) return Promise.reject(new Error(`Cannot read ${path}: ${trouble}`));
+    isFirst = false;
+    return onLine(line);
+  });
 }
+
+/**
+ * Why a line is none of the results, so that no row is made of it; null if it may be one. Whatever its status says, an answer that
+ * begins as no JSON or with an error is not the results, and a last line that is cut has to be fetched again.
+ */
+function troubleOf(
+  line: string,
+  { isFirst, isOpen, source }: { readonly isFirst: boolean; readonly isOpen: boolean; readonly source: BatchSource },
+): string | null {
+  if (isOpen && !isJson(line)) return "the answer was cut in the middle of a line";
+  if (!isFirst) return null;
+  if (!line.startsWith("{")) return "the answer holds no results";
+  const { errorType } = source.provider.parseNonStreamingResponse(line);
+  return errorType === null ? null : `the upstream answers the error ${errorType}`;
+}
+
+function isJson(line: string): boolean {
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `isOpen`: the answer ended behind the line without a line feed. */
+type OnLine = (line: string | null, end: { readonly isOpen: boolean }) => Promise<void>;
 
 async function read(
   { id, signal }: BatchAsked,
   { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
-  onLine: (line: string | null) => Promise<void>,
+  onLine: OnLine,
 ): Promise<void> {
   const controller = new AbortController();
   const silence = new Silence({ ms: SILENCE_MS, elapsed: source.elapsed, onSilence: () => controller.abort(SILENT) });
@@ -84,7 +117,7 @@ async function eachLine(
   { maxBytes, silence, onLine }: {
     readonly maxBytes: number;
     readonly silence: Silence;
-    readonly onLine: (line: string | null) => Promise<void>;
+    readonly onLine: OnLine;
   },
 ): Promise<void> {
   let waiting: (string | null)[] = [];
@@ -92,11 +125,11 @@ async function eachLine(
   const decoder = decoderOf(answer.headers.get("content-encoding") ?? "", { maxBytes, onChunk: (chunk) => lines.push(chunk) });
   if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
 
-  async function handOn(): Promise<void> {
+  async function handOn({ isOpen }: { readonly isOpen: boolean }): Promise<void> {
     const [some, none]: [typeof waiting, typeof waiting] = [waiting, []];
     waiting = none;
     silence.heard();
-    for (const line of some) await onLine(line);
+    for (const line of some) await onLine(line, { isOpen });
     // One chunk a turn of the event loop: calls come in between.
     await nextTurn();
     silence.listen();
@@ -105,12 +138,13 @@ async function eachLine(
   try {
     for await (const chunk of answer.body) {
       await decoder.push(chunk);
-      await handOn();
+      await handOn({ isOpen: false });
     }
     await decoder.end();
     if (decoder.isBlind) throw new Error("Cannot read the upstream's answer: it is damaged or too long");
+    await handOn({ isOpen: false });
     lines.end();
-    await handOn();
+    await handOn({ isOpen: true });
   } finally {
     decoder.close();
   }

@@ -2,8 +2,7 @@ import type { OpenCall } from "../domain/usage.ts";
 import { OWNED_ID, type OwnedKind } from "../domain/owned.ts";
 import type { Credential } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
-import { decoderOf } from "../wire/decode.ts";
-import { TopLevelScanner } from "../wire/json_scan.ts";
+import { JsonCopy } from "../wire/json_copy.ts";
 import type { Silence } from "../wire/silence.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { calledBy } from "./admit.ts";
@@ -80,7 +79,7 @@ export class Creation {
 /** The answer, passing unchanged; where it is good, its last bytes wait until what it names has been claimed. */
 export function claimed(
   answer: Response,
-  init: ResponseInit,
+  init: ResponseInit & { readonly headers: Headers },
   { creation, silence }: { readonly creation: Creation; readonly silence: Silence },
 ): Response {
   if (!answer.ok || answer.body === null) {
@@ -88,28 +87,30 @@ export function claimed(
     return new Response(answer.body, init);
   }
   const watch = watchOf(answer, creation);
-  return new Response(tap(answer.body, watch, { holdsLast: true, isSized: answer.headers.has("content-length"), silence }), init);
+  const isSized = init.headers.has("content-length");
+  return new Response(tap(answer.body, watch, { holdsLast: true, isSized, silence }), init);
 }
 
 function watchOf(answer: Response, creation: Creation): Watch {
-  const scanner = new TopLevelScanner(["id"], { maxValueBytes: MAX_VALUE_BYTES });
-  const decoder = decoderOf(answer.headers.get("content-encoding") ?? "", {
-    maxBytes: MAX_DECODED_BYTES,
-    onChunk: (chunk) => scanner.push(chunk),
+  const copy = new JsonCopy(answer.headers, {
+    keys: ["id", "type"],
+    maxValueBytes: MAX_VALUE_BYTES,
+    maxDecodedBytes: MAX_DECODED_BYTES,
   });
   return {
-    look: (chunk) => void decoder?.push(chunk),
+    look: (chunk) => copy.push(chunk),
     ended: async () => {
       try {
-        await decoder?.end();
-        await creation.claim(scanner.end().found.get("id")?.value);
-        return "tidy";
+        const { values, isCut } = await copy.end();
+        // An error with a good status has made nothing.
+        if (values.get("type") !== "error") await creation.claim(values.get("id"));
+        return isCut ? "broken" : "tidy";
       } finally {
         creation.end();
       }
     },
     broke: () => {
-      decoder?.close();
+      copy.close();
       creation.end();
       return Promise.resolve();
     },

@@ -2,6 +2,7 @@ import { Fault } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
+import { JsonCopy } from "../wire/json_copy.ts";
 import { Silence } from "../wire/silence.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { authenticate } from "./authenticate.ts";
@@ -74,7 +75,9 @@ export async function pass(arrival: Arrival, options: PassOptions): Promise<Resp
     silence.heard();
     const init = returned(answer, credential);
     if (creation !== null) return claimed(answer, init, { creation, silence });
-    const passing = answer.body === null ? null : tap(answer.body, UNWATCHED, { holdsLast: false, isSized: false, silence });
+    const passing = answer.body === null
+      ? null
+      : tap(answer.body, watchOf(answer), { holdsLast: false, isSized: false, silence });
     return new Response(passing, init);
   } catch (error) {
     creation?.end();
@@ -131,6 +134,24 @@ function bodyOf(
     },
   }, { highWaterMark: 0 });
 }
+
+/** Where the end of the connection is the end of the answer, a cut shows only in the JSON itself (RFC 9112, section 8). */
+function watchOf(answer: Response): Watch {
+  if (!answer.ok || answer.headers.has("content-length") || answer.headers.has("transfer-encoding")) return UNWATCHED;
+  const copy = new JsonCopy(answer.headers, { keys: [], maxValueBytes: 0, maxDecodedBytes: MAX_DECODED_BYTES });
+  return {
+    look: (chunk) => copy.push(chunk),
+    ended: async () => (await copy.end()).isCut ? "broken" : "tidy",
+    broke: () => Promise.resolve(copy.close()),
+    left: () => {
+      copy.close();
+      return "cancel";
+    },
+  };
+}
+
+/** The most that is decoded of a compressed answer whose end nothing but its content tells. */
+const MAX_DECODED_BYTES = 16 * 1024 * 1024;
 
 const UNWATCHED: Watch = {
   look: () => {},

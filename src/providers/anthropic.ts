@@ -10,7 +10,7 @@ export const anthropic: Provider = {
   answerKeys: ["type", "id", "model", "stop_reason", "usage", "error"],
   parseStreamEvent,
   filesMadeIn,
-  batches: { pathOf, parseStatus, parseLine: (line) => parseLine(line, (message) => foldWholeMessage(WHOLE, message)) },
+  batches: { pathOf, parseStatus, parseLine: (line) => parseLine(line, foldAnswer) },
   estimate,
   credentialHeaders: ["x-api-key", "authorization"],
   defaultHeaders: [["anthropic-version", "2023-06-01"]],
@@ -23,7 +23,11 @@ export const anthropic: Provider = {
  */
 export function parseNonStreamingResponse(body: string): Reading {
   const answer = parsed(body);
-  if (answer === null) return EMPTY_READING;
+  return answer === null ? EMPTY_READING : foldAnswer(answer);
+}
+
+/** An error is one wherever it stands: under a good status, and in a batch's line that says that it succeeded. */
+function foldAnswer(answer: Data): Reading {
   return answer.type === "error" || isRecord(answer.error) ? foldError(WHOLE, answer) : foldWholeMessage(WHOLE, answer);
 }
 

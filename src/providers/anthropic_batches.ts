@@ -26,7 +26,8 @@ export function parseLine(line: string, read: (message: Readonly<Record<string, 
   const result = parsed?.result;
   if (customId === null || !isRecord(result)) return null;
   if (result.type === "succeeded" && isRecord(result.message)) {
-    return { customId, hasSucceeded: true, reading: read(result.message) };
+    const reading = read(result.message);
+    return { customId, hasSucceeded: reading.errorType === null, reading };
   }
   return { customId, hasSucceeded: false, reading: { ...EMPTY_READING, errorType: errorTypeOf(result) } };
 }

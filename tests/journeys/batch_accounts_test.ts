@@ -112,6 +112,7 @@ Deno.test("each line of a batch is a row that says how it ended, and only what w
     JSON.stringify({ custom_id: "off", result: { type: "canceled" } }),
     JSON.stringify({ custom_id: "old", result: { type: "expired" } }),
     JSON.stringify({ custom_id: "odd", result: { type: "succeeded", message: noModel } }),
+    JSON.stringify({ custom_id: "not", result: { type: "succeeded", message: error } }),
     "no JSON",
   ];
   things.finish(id, lines);
@@ -127,6 +128,7 @@ Deno.test("each line of a batch is a row that says how it ended, and only what w
     [
       { ...none, custom_id: "bad", ending: "upstream_error", trust: "exact", error_type: "invalid_request_error" },
       { ...none, custom_id: "line-1", ending: "completed", trust: "exact", cost, input_tokens },
+      { ...none, custom_id: "not", ending: "upstream_error", trust: "exact", error_type: "invalid_request_error" },
       { ...none, custom_id: null, ending: "unknown", trust: "unknown", cost: null },
       { ...none, custom_id: "odd", ending: "completed", trust: "exact", cost: null, input_tokens: 5 },
       { ...none, custom_id: "off", ending: "upstream_error", trust: "exact", error_type: "canceled" },
@@ -150,6 +152,27 @@ Deno.test("results that end early are fetched again, and with the operator's key
   assert.ok(proxy.logs.some((line) => line.includes("is asked for again") && line.includes(id)));
   assert.ok(await metric(proxy, "batch_errors_total") >= 1);
 });
+
+const NO_RESULTS:
+  readonly (readonly [what: string, send: (text: string) => ReturnType<Parameters<FakeThings["sendResults"]>[0]>])[] = [
+    ["are a page of a gateway", () => ({ body: "<html>\n<p>Sign in</p>\n</html>\n", headers: { "content-type": "text/html" } })],
+    ["are an error", () => ({ body: '{"type":"error","error":{"type":"overloaded_error","message":"no"}}\n' })],
+    ["are cut in the middle of a line", (text) => ({ body: text.slice(0, -20), framing: "close" })],
+  ];
+for (const [what, send] of NO_RESULTS) {
+  Deno.test(`a batch's results that ${what}, with status 200, leave no row of their own and are fetched again`, async () => {
+    await using stand = await opened();
+    const { proxy, things, token } = stand;
+    things.sendResults(send);
+    const id = await batchBy(proxy, token);
+    things.finish(id, 3);
+    await waitFor(() => things.fetches(id) > 1, { what: "a second try" });
+    things.sendResults((text) => ({ body: text.slice(0, -1) }));
+    await waitFor(async () => await metric(proxy, "batches_waiting") === 0, { what: "the batch to be accounted for" });
+    const rows = proxy.rows().map(({ custom_id, ending, trust }) => [custom_id, ending, trust]);
+    assert.deepEqual(rows.toSorted(), [1, 2, 3].map((n) => [`line-${n - 1}`, "completed", "exact"]));
+  });
+}
 
 Deno.test("a batch is deleted only when it has been accounted for, however soon its client asks", async () => {
   await using stand = await opened({ ...HURRIED, leastWaitMs: 600_000, mostWaitMs: 600_000 });

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { startFakeUpstream } from "../fake_upstream.ts";
+import { startProxyProcess } from "../proxy_process.ts";
+import { messageCall } from "../proxy_under_test.ts";
+
+const TRACE = "0af7651916cd43dd8448eb211c80319c";
+const SPAN = "b7ad6b7169203331";
+const SENT = { traceparent: `00-${TRACE}-${SPAN}-01`, tracestate: "vendor=1", baggage: "team=blue" };
+const NAMES = ["traceparent", "tracestate", "baggage"] as const;
+const PATHS = ["/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches"];
+
+/** Nobody collects the spans: where they should go, nobody listens. */
+const TRACING = { OTEL_DENO: "true", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" };
+const SETTINGS: readonly (readonly [what: string, env: Readonly<Record<string, string>>, replaces: boolean])[] = [
+  ["the client's, while the runtime traces nothing", {}, false],
+  ["the runtime's, with OTEL_DENO=true", TRACING, true],
+  ["the client's, with OTEL_DENO=true and OTEL_PROPAGATORS=none", { ...TRACING, OTEL_PROPAGATORS: "none" }, false],
+];
+
+for (const [what, env, replaces] of SETTINGS) {
+  Deno.test(`the proxy sends one trace context upstream: ${what}`, async () => {
+    await using upstream = await startFakeUpstream();
+    const dataDir = await Deno.makeTempDir();
+    {
+      await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env });
+      const token = await proxy.token();
+      for (const [number, path] of PATHS.entries()) {
+        await (await fetch(proxy.url + path, messageCall(token, { headers: SENT }))).text();
+        const { rawHeaders } = await upstream.waitForCalls(number + 1);
+        const came = NAMES.map((name) => rawHeaders.filter(([other]) => other.toLowerCase() === name).map(([, value]) => value));
+        assert.deepEqual([came[1], came[2]], [[SENT.tracestate], [SENT.baggage]], path);
+        assert.equal(came[0]!.length, 1, path);
+        // The trace is the client's in any case; the parent is the proxy's own span if the runtime makes one.
+        const [parent] = came[0]!;
+        if (replaces) assert.match(parent!, new RegExp(`^00-${TRACE}-(?!${SPAN})[0-9a-f]{16}-01$`), path);
+        else assert.equal(parent, SENT.traceparent, path);
+      }
+    }
+    await Deno.remove(dataDir, { recursive: true });
+  });
+}
