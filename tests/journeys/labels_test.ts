@@ -86,7 +86,12 @@ for (const label of ["application/json", null]) {
       ...eventStream(heldBefore(messageEvents(messageTo(call)), { number: 1, until: rest.passed })),
       headers: labelled(label),
     }));
-    const answer = await fetch(`${proxy.url}/v1/messages`, messageCall(await proxy.token(), { text: TEXT, stream: true }));
+    const answer = await fetch(
+      `${proxy.url}/v1/messages`,
+      messageCall(await proxy.token(), {
+        ...{ text: TEXT, stream: true, signal: AbortSignal.timeout(10_000) },
+      }),
+    );
     const got = await received(answer, (text) => text.includes("message_start") && rest.open());
     assert.match(got.text, /message_stop/);
   });
