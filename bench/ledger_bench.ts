@@ -25,6 +25,7 @@ const CLOSING: Closing = {
   duration: 12_345,
   ttft: 812,
   cost: 12_345_678,
+  unpricedUses: {},
   priceVersion: "2026-11-24",
   reading: {
     ...EMPTY_READING,

@@ -104,6 +104,7 @@ export function usageRow(given: Partial<OpenCall>, reading: Partial<typeof EMPTY
       duration: 1_500,
       ttft: 400,
       cost: 12_345_678,
+      unpricedUses: {},
       priceVersion: "2026-11-24",
       reading: { ...EMPTY_READING, servedModel: "claude-x-1", inputTokens: 10, outputTokens: 20, ...reading },
     },

@@ -41,15 +41,19 @@ Deno.test(`recordUsage() of two replicas at once keeps every total equal to the 
   const strongest = [...Map.groupBy(all, (row) => row.call.id).values()]
     .map((rows) => rows.reduce((a, b) => (a.revision >= b.revision ? a : b)));
   assert.deepEqual(
-    await sumsIn(server, "traces", "workspace_id, id, request_count, total_input_tokens, total_output_tokens"),
-    sumsOf(strongest, ({ call }) => [call.workspaceId, call.traceId]).map((sums) => sums.slice(0, 5)).sort(),
+    await sumsIn(
+      server,
+      "traces",
+      "workspace_id, id, request_count, cost, partly_priced_count, total_input_tokens, total_output_tokens",
+    ),
+    sumsOf(strongest, ({ call }) => [call.workspaceId, call.traceId]).map((sums) => sums.slice(0, 7)).sort(),
   );
   assert.deepEqual(
     await sumsIn(
       server,
       "usage_hours",
-      `workspace_id, hour, sandbox_id, model, request_count, input_tokens, output_tokens, cache_creation_input_tokens,
-       cache_read_input_tokens`,
+      `workspace_id, hour, sandbox_id, model, request_count, cost, partly_priced_count, input_tokens, output_tokens,
+       cache_creation_input_tokens, cache_read_input_tokens`,
     ),
     sumsOf(strongest, ({ call, closing }) => [
       call.workspaceId,
@@ -81,7 +85,7 @@ function historyOf(workspaceId: string, random: () => number): readonly UsageRow
         outputTokens: tokens(),
         cacheCreationInputTokens: tokens(),
         cacheReadInputTokens: tokens(),
-      }),
+      }, { cost: upTo(1_000), unpricedUses: random() < 0.3 ? { tool_search_requests: 1 + upTo(3) } : {} }),
       revision,
     }))
   );
@@ -102,6 +106,8 @@ function sumsOf(rows: readonly UsageRow[], keyOf: (row: UsageRow) => readonly st
     return [
       ...JSON.parse(key),
       String(group.length),
+      sum((row) => row.closing.cost ?? 0),
+      sum((row) => Object.keys(row.closing.unpricedUses).length),
       sum((row) => row.closing.reading.inputTokens),
       sum((row) => row.closing.reading.outputTokens),
       sum((row) => row.closing.reading.cacheCreationInputTokens),
@@ -116,7 +122,7 @@ async function sumsIn(
   table: string,
   columns: string,
 ): Promise<string[][]> {
-  const counts = ["request_count", ...columns.match(/\w+_tokens/g)!].map((column) => `${column} <> 0`);
+  const counts = ["request_count", ...columns.match(/\w+_tokens|cost|partly_priced_count/g)!].map((column) => `${column} <> 0`);
   const rows = await server.psql(`SELECT ${columns} FROM ${table} WHERE ${counts.join(" OR ")}`);
   return rows.map((row) => Object.values(row).map(String)).sort();
 }

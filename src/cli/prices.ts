@@ -1,4 +1,4 @@
-import { baseModel, type PriceList, type PricePeriod } from "../pricing/price_list.ts";
+import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from "../pricing/price_list.ts";
 import { PRICE_FACTORS } from "../pricing/price_of.ts";
 import { columns } from "./columns.ts";
 import { readPrices } from "./config.ts";
@@ -18,7 +18,7 @@ export function pricesCommand(platform: Platform, { model, json }: PricesOptions
   const list = readPrices(configSourceOf(platform));
   const models = model === null ? list.models : modelsFor(list, model);
   if (model !== null && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
-  const shown = { version: list.version, models, serverTools: list.serverTools, factors: PRICE_FACTORS };
+  const shown = { ...list, models, factors: PRICE_FACTORS };
   platform.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown));
 }
 
@@ -38,7 +38,9 @@ function whyUnpriced(model: string): string {
     `send SIGHUP to the proxy, and give the calls so far their price with: llmproxy reprice --since 30d`;
 }
 
-function textOf({ version, models, serverTools, factors }: PriceList & { readonly factors: typeof PRICE_FACTORS }): string {
+function textOf(
+  { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof PRICE_FACTORS },
+): string {
   const rows = Object.entries(models).flatMap(([name, periods]) => periods.flatMap((period) => tierRows(name, period)));
   const table = columns([["MODEL", "FROM", "PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"], ...rows]);
   const tools = Object.entries(serverTools).flatMap(([name, periods]) =>
@@ -47,7 +49,14 @@ function textOf({ version, models, serverTools, factors }: PriceList & { readonl
   const geos = Object.entries(factors.geoPercent).map(([geo, percent]) => `x ${percent / 100} for inference_geo "${geo}"`);
   return `Prices ${version}, US dollars per million tokens\n\n${table}\n` +
     `All tokens: x ${factors.batchPercent / 100} in a batch, ${geos.join(", ")}; the factors multiply.\n\n` +
-    columns([["SERVER TOOL", "FROM", "USD A USE"], ...tools]);
+    columns([["SERVER TOOL", "FROM", "USD A USE"], ...tools]) + "\n" +
+    columns([["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)]);
+}
+
+function refusalRow({ from, billed, notBilled }: RefusalPeriod): string[] {
+  const names = (categories: RefusalPeriod["notBilled"]) =>
+    categories === "others" ? "all others" : categories.map((category) => category ?? "(no category)").join(", ") || "-";
+  return [`from ${fromText(from)}`, names(billed), names(notBilled)];
 }
 
 /** What holds for the whole period stands in its first line only. */

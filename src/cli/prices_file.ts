@@ -31,19 +31,27 @@ const periods = z.array(pricePeriod).min(1).refine((rows) => isAscending(rows.ma
 const toolPeriods = z.array(z.strictObject({ from, usdPerUse })).min(1).refine((rows) =>
   isAscending(rows.map((row) => row.from))
 );
+const categories = z.array(name.nullable());
+const refusalPeriods = z.array(
+  z.strictObject({ from, billed: categories, notBilled: z.union([categories, z.literal("others")]) }),
+).refine((rows) => isAscending(rows.map((row) => row.from)));
 const pricesFile = z.strictObject({
   models: z.record(name, periods).default({}),
   serverTools: z.record(name, toolPeriods).default({}),
+  refusals: refusalPeriods.default([]),
 });
 
 const USD_PER_MILLION = 'US dollars per million tokens with at most six decimal places, such as "0.125"';
 const PERIODS = "periods, at least one, in the order of their dates";
 /** What stands after "as" in `Cannot read x as …`, by the last name in the key's path. */
 const EXPECTS: Readonly<Record<string, string>> = {
-  "": 'an object with "models" and "serverTools"',
+  "": 'an object with "models", "serverTools" and "refusals"',
   models: "an object of periods by model id",
   serverTools: 'an object of periods by counter, such as "web_search_requests"',
+  refusals: "periods in the order of their dates",
   from: "a day such as 2026-10-07, from whose start in UTC on the prices hold",
+  billed: 'categories such as "bio", or null for a refusal that names none',
+  notBilled: 'categories such as "cyber" or null, or "others" for all that are not billed',
   fastPercent: `a whole number from 1 to ${MAX_FAST_PERCENT}, or null where fast is not offered`,
   tiers: "tiers, at least one, in the order of promptFrom, the first from 0 on",
   promptFrom: "a whole number of tokens",
@@ -96,6 +104,9 @@ function problemsOf(issue: z.core.$ZodIssue, path: string): string[] {
 
 function expectsOf(path: readonly PropertyKey[]): string {
   const [room, , ...within] = path;
+  if (room === "refusals" && path.length > 1) {
+    return typeof within[0] === "string" ? EXPECTS[within[0]]! : "a period: an object with from, billed and notBilled";
+  }
   // One level below "models" the key is a model's id, whatever it is called.
   if (path.length === 2) return PERIODS;
   const last = within.at(-1);

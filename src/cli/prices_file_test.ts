@@ -45,12 +45,12 @@ Deno.test("parsePriceList() takes our own list as a file, and changes nothing by
   const { version: _version, ...prices } = CLAUDE_PRICES;
   const { version, ...list } = parse(prices);
   assert.deepEqual(list, prices);
-  assert.match(version, /^2026-11-24\+[0-9a-f]{8}$/);
+  assert.match(version, /^2026-11-28\+[0-9a-f]{8}$/);
 });
 
 Deno.test("parsePriceList() gives every content a version of its own", () => {
   // printf '{}' | sha256sum
-  assert.equal(parse({}).version, "2026-11-24+44136fa3");
+  assert.equal(parse({}).version, "2026-11-28+44136fa3");
   assert.equal(parse({}).version, parse({}).version);
   assert.notEqual(
     parse({ models: { m: [PERIOD] } }).version,
@@ -68,7 +68,7 @@ Deno.test("parsePriceList() takes prices as text and as numbers alike, to the la
 });
 
 const REFUSED: readonly (readonly [unknown, string])[] = [
-  [[], `Cannot read ${PATH} as an object with "models" and "serverTools": current value is []`],
+  [[], `Cannot read ${PATH} as an object with "models", "serverTools" and "refusals": current value is []`],
   [{ model: {} }, `Cannot use model of ${PATH}: there is no such key`],
   [{ models: [] }, `Cannot read models of ${PATH} as an object of periods by model id: current value is []`],
   [{ models: { "a b": [PERIOD] } }, `Cannot read models["a b"] of ${PATH} as a name of 1 to 256 visible ASCII characters`],
@@ -107,6 +107,23 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
     { serverTools: { dig: [{ from: "2026-12-01", usdPerUse: "0.0000000001" }] } },
     `Cannot read serverTools.dig[0].usdPerUse of ${PATH} as US dollars a use with at most nine decimal places, such as "0.01": ` +
     `current value is "0.0000000001"`,
+  ],
+  [
+    { refusals: {} },
+    `Cannot read refusals of ${PATH} as periods in the order of their dates: current value is {}`,
+  ],
+  [
+    { refusals: [7] },
+    `Cannot read refusals[0] of ${PATH} as a period: an object with from, billed and notBilled: current value is 7`,
+  ],
+  [
+    { refusals: [{ from: "2026-12-01", billed: ["bio", 3], notBilled: "others" }] },
+    `Cannot read refusals[0].billed[1] of ${PATH} as categories such as "bio", or null for a refusal that names none: current value is 3`,
+  ],
+  [
+    { refusals: [{ from: "2026-12-01", billed: [], notBilled: "all" }] },
+    `Cannot read refusals[0].notBilled of ${PATH} as categories such as "cyber" or null, or "others" for all that are not billed: ` +
+    `current value is "all"`,
   ],
 ];
 

@@ -16,7 +16,7 @@ Deno.test("the README's example of a prices file is one, and prices what it name
     files: { "/prices.json": README_FILE },
   });
   assert.equal(code, 0);
-  assert.match(stdout, /^Prices 2026-11-24\+[0-9a-f]{8}, US dollars per million tokens\n/);
+  assert.match(stdout, /^Prices 2026-11-28\+[0-9a-f]{8}, US dollars per million tokens\n/);
   assert.match(stdout, /^house-model +2026-01-01 +0 +1 +1.25 +2 +0.10 +5 +-$/m);
   assert.match(stdout, /^ +100001 +2 +2.50 +4 +0.20 +10$/m);
 });
@@ -29,6 +29,7 @@ Deno.test("llmproxy prices shows every model with its periods, tiers and factors
   assert.match(stdout, /^claude-opus-5-5 +the first .* x 2$/m);
   assert.match(stdout, /x 0\.5 in a batch, x 1\.1 for inference_geo "us"/);
   assert.match(stdout, /^web_search_requests +the first +0\.01$/m);
+  assert.match(stdout, /^from 2026-09-24 +bio, frontier_llm, reasoning_extraction +cyber, general_harms, \(no category\)$/m);
 });
 
 Deno.test("llmproxy prices --json prints the list and its factors", async () => {

@@ -1,14 +1,16 @@
 import { createHash } from "node:crypto";
 import type { ImportedUsage, TakeIn } from "../domain/imported.ts";
-import type { PriceOf } from "../domain/price.ts";
-import { EMPTY_READING } from "../domain/reading.ts";
+import { priceIn, type PriceOf } from "../domain/price.ts";
+import { EMPTY_READING, type Reading } from "../domain/reading.ts";
 import type { Store } from "../domain/store.ts";
 import { cutClientString } from "../domain/text.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
-import { REVISION, UNSAID, type UsageRow } from "../domain/usage.ts";
+import { ABSURD_USAGE, type Closing, NO_COST, REVISION, UNSAID, type UsageRow } from "../domain/usage.ts";
 
 /** The run of the proxy that imported rows are said to be of. */
 const INSTANCE_ID = "imported";
+/** What another program recorded is believed further than an upstream's answer. Sums of millions of such rows still fit. */
+const MAX_IMPORTED_COUNT = 1_000_000_000_000;
 const OUR_ROW = /^ar-[\x21-\x7e]{1,125}$/;
 const OUR_TRACE = new RegExp(`^[\\x21-\\x7e]{1,${MAX_TRACE_ID_LENGTH}}$`);
 
@@ -18,16 +20,17 @@ export function takeInto(store: Pick<Store, "recordUsage" | "recordTraces">, pri
     const rows = usage.map((row) => usageRowOf(row, priceOf));
     await store.recordTraces([...traces.map(ourTrace), ...rows.map(traceOfRow)]);
     await store.recordUsage(rows);
-    return { unpriced: rows.filter(({ closing }) => closing.cost === null).length };
+    return { unpriced: rows.filter(({ closing }) => closing.cost === null && closing.trust !== "unknown").length };
   };
 }
 
 function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   const model = cutClientString(row.model);
-  const reading = {
+  const messageId = row.messageId === null ? null : cutClientString(row.messageId);
+  const reading: Reading = {
     ...EMPTY_READING,
     servedModel: model,
-    messageId: row.messageId === null ? null : cutClientString(row.messageId),
+    messageId,
     inputTokens: row.inputTokens,
     outputTokens: row.outputTokens,
     cacheCreationInputTokens: row.cacheCreationInputTokens,
@@ -35,7 +38,13 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
     cacheCreation5mTokens: row.cacheCreationInputTokens,
     cacheReadInputTokens: row.cacheReadInputTokens,
   };
-  const cost = priceOf({ ...reading, kind: "message" }, row.createdAt);
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = row;
+  const isAbsurd = [inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens].some((count) =>
+    count > MAX_IMPORTED_COUNT
+  );
+  const account: Pick<Closing, "reading" | "trust" | "cost" | "priceVersion" | "unpricedUses"> = isAbsurd
+    ? { reading: { ...EMPTY_READING, servedModel: model, messageId, errorType: ABSURD_USAGE }, trust: "unknown", ...NO_COST }
+    : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { trust: "exact", reading }) };
   return {
     call: {
       id: OUR_ROW.test(row.id) ? row.id : mapped("ar", row.id),
@@ -54,14 +63,11 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
     },
     closing: {
       ending: "completed",
-      trust: "exact",
       status: null,
       upstreamRequestId: null,
       duration: row.duration,
       ttft: row.ttft === 0 ? null : row.ttft,
-      cost: cost.isPriced ? cost.nanoDollars : null,
-      priceVersion: cost.isPriced ? cost.version : null,
-      reading,
+      ...account,
     },
     revision: REVISION.closed,
   };

@@ -36,12 +36,12 @@ export interface AgentNode {
 }
 
 const NO_CALLS: UsageTotals = {
-  inputTokens: 0,
-  outputTokens: 0,
-  cacheCreationInputTokens: 0,
-  cacheReadInputTokens: 0,
+  inputTokens: 0n,
+  outputTokens: 0n,
+  cacheCreationInputTokens: 0n,
+  cacheReadInputTokens: 0n,
   requestCount: 0,
-  money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
+  money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
   retries: { count: 0, cost: 0n },
 };
 
@@ -148,6 +148,7 @@ function sumOf(a: UsageTotals, b: UsageTotals): UsageTotals {
       estimatedCount: a.money.estimatedCount + b.money.estimatedCount,
       unknownCount: a.money.unknownCount + b.money.unknownCount,
       unpricedCount: a.money.unpricedCount + b.money.unpricedCount,
+      partlyPricedCount: a.money.partlyPricedCount + b.money.partlyPricedCount,
     },
     retries: { count: a.retries.count + b.retries.count, cost: a.retries.cost + b.retries.cost },
   };

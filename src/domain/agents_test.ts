@@ -61,11 +61,23 @@ Deno.test("agentTree() hangs below main whom no known agent started, and ends ci
 });
 
 Deno.test("agentTree() adds up what each agent used, and when it began and ended", () => {
-  const money = { cost: 5n, estimatedCost: 2n, estimatedCount: 1, unknownCount: 0, unpricedCount: 3 };
-  const one = calls({ agentId: "a", inputTokens: 1, outputTokens: 2, requestCount: 4, money, firstAt: 10, lastAt: 90 });
+  const money = { cost: 5n, estimatedCost: 2n, estimatedCount: 1, unknownCount: 0, unpricedCount: 3, partlyPricedCount: 2 };
+  const one = calls({ agentId: "a", inputTokens: 2n ** 53n, outputTokens: 2n, requestCount: 4, money, firstAt: 10, lastAt: 90 });
   const [agent] = agentTree([one, { ...one, agentType: "x", firstAt: 20, lastAt: 40 }]).children;
-  assert.deepEqual([agent!.firstAt, agent!.lastAt, agent!.totals.inputTokens, agent!.totals.requestCount], [10, 90, 2, 8]);
-  assert.deepEqual(agent!.totals.money, { cost: 10n, estimatedCost: 4n, estimatedCount: 2, unknownCount: 0, unpricedCount: 6 });
+  assert.deepEqual([agent!.firstAt, agent!.lastAt, agent!.totals.inputTokens, agent!.totals.requestCount], [
+    10,
+    90,
+    2n ** 54n,
+    8,
+  ]);
+  assert.deepEqual(agent!.totals.money, {
+    cost: 10n,
+    estimatedCost: 4n,
+    estimatedCount: 2,
+    unknownCount: 0,
+    unpricedCount: 6,
+    partlyPricedCount: 4,
+  });
 });
 
 let lastAt = 0;
@@ -79,12 +91,12 @@ function calls(given: Partial<AgentCalls>): AgentCalls {
     firstAt: ++lastAt,
     lastAt,
     isRest: false,
-    inputTokens: 0,
-    outputTokens: 0,
-    cacheCreationInputTokens: 0,
-    cacheReadInputTokens: 0,
+    inputTokens: 0n,
+    outputTokens: 0n,
+    cacheCreationInputTokens: 0n,
+    cacheReadInputTokens: 0n,
     requestCount: 1,
-    money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
+    money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
     retries: { count: 0, cost: 0n },
     ...given,
   };

@@ -1,7 +1,7 @@
 import type { Priced } from "./price.ts";
 
 /** Of a call that read or wrote the prompt cache, what decides what that was worth. */
-export interface CachedCall extends Omit<Priced, "outputTokens" | "serverToolUse"> {
+export interface CachedCall extends Omit<Priced, "serverToolUse"> {
   readonly id: string;
   /** Admission, milliseconds since the epoch: the call is priced at that time. */
   readonly createdAt: number;

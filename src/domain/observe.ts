@@ -1,5 +1,5 @@
 import type { Fault } from "./fault.ts";
-import type { Unpriced } from "./price.ts";
+import type { Unpriced, UnpricedUses } from "./price.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
@@ -24,6 +24,10 @@ export interface Observe {
   ) => void;
   /** A call has no price: its row says so, and an operator is told once a day and model. */
   readonly unpriced: (requestId: string, cost: Unpriced) => void;
+  /** Some uses of a priced call have no price: its row says which, and an operator is told once a day and counter. */
+  readonly partlyPriced: (requestId: string, used: { readonly model: string | null; readonly uses: UnpricedUses }) => void;
+  /** The upstream named counts that nobody can believe: the row has none of them. */
+  readonly absurdUsage: (requestId: string, servedModel: string | null) => void;
   /** We said no. `sandbox` is null where nobody knows who asked. */
   readonly refused: (requestId: string, fault: Fault, sandbox: Sandbox | null, from?: From) => void;
   /** A call passed that has no row. `route` is one of the proxy's own route names, never a client's words. */

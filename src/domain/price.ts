@@ -1,5 +1,6 @@
 import type { Reading } from "./reading.ts";
-import type { OpenCall } from "./usage.ts";
+import type { Price } from "./repricing.ts";
+import type { OpenCall, Trust } from "./usage.ts";
 
 /** What of a row decides its price; everything else of it (the requested model too) does not. Counts are tokens. */
 export type Priced =
@@ -7,6 +8,8 @@ export type Priced =
   & Pick<
     Reading,
     | "servedModel"
+    | "stopReason"
+    | "refusalCategory"
     | "inputTokens"
     | "outputTokens"
     | "cacheCreationInputTokens"
@@ -26,28 +29,67 @@ export type Cost = KnownCost | Unpriced;
 export interface KnownCost {
   readonly isPriced: true;
   /**
-   * Whole nano-dollars, rounded once, half up; never negative. A safe integer, so that it needs no care on its way through
-   * SQLite, JSON and worker messages: 2^53 nano-dollars are nine million dollars. Sums of rows may be greater: those are
-   * added up by the database, or as bigint.
+   * Whole nano-dollars, rounded once, half up; never negative, and at most `MAX_COST`. A safe integer, so that it needs no
+   * care on its way through SQLite, JSON and worker messages. Sums of rows may be greater: those are added up by the
+   * database, or as bigint.
    */
   readonly nanoDollars: number;
   /** The price list that made it. */
   readonly version: string;
+  /** Uses that no list has a price for, by counter; they are not in `nanoDollars`. Mostly empty. */
+  readonly unpricedUses: UnpricedUses;
+  /**
+   * False if the provider may not have billed all of it: then `nanoDollars` is the most that it can be. So it is with
+   * what was declined before any output, unless the list knows whether its category is billed.
+   */
+  readonly isCertain: boolean;
 }
+
+/** By counter as the wire names it: how often it was used. */
+export type UnpricedUses = Readonly<Record<string, number>>;
 
 /** Never shown as nothing, never summed as zero. */
 export interface Unpriced {
   readonly isPriced: false;
   /**
    * `model`: there is no price for `model` at that time, or tokens were used and no answer named a model (null).
-   * `server_tool`: the upstream counted uses of a tool that has no price, not even a price of nothing.
-   * `size`: the counts are beyond anything that can be paid: more than 2^53 nano-dollars.
+   * `size`: the counts are beyond anything that can be paid: more than `MAX_COST`.
    */
-  readonly why: "model" | "server_tool" | "size";
+  readonly why: "model" | "size";
   /** The model without a price; for another `why` the served one. */
   readonly model: string | null;
-  /** The counter as the wire names it; null where `why` is something else. */
-  readonly serverTool: string | null;
+}
+
+/**
+ * Ten thousand dollars, in nano-dollars: the most that one call can cost. A full context and a full output of the dearest
+ * model cost below a hundred. The totals of a database overflow at 2^63 nano-dollars, which are 900,000 calls at this bound.
+ */
+export const MAX_COST = 10_000_000_000_000;
+
+/** The stop reason of a call that was declined. */
+const REFUSAL = "refusal";
+
+/**
+ * Whether the upstream declined the call before it had written anything. Told from what a row keeps, so that a call costs the
+ * same whenever it is priced.
+ */
+export function isRefusedBeforeOutput({ stopReason, outputTokens }: Pick<Reading, "stopReason" | "outputTokens">): boolean {
+  return stopReason === REFUSAL && outputTokens === 0;
+}
+
+/**
+ * What pricing makes of a row whose counts are trusted so far. A cost that is not certain is not exact. A call that was
+ * declined before any output has no count that was estimated, so its trust is its cost's.
+ */
+export function priceIn(cost: Cost, { trust, reading }: { readonly trust: Trust; readonly reading: Reading }): Price {
+  if (!cost.isPriced) return { cost: null, priceVersion: null, unpricedUses: {}, trust };
+  const isDeclined = isRefusedBeforeOutput(reading);
+  return {
+    cost: cost.nanoDollars,
+    priceVersion: cost.version,
+    unpricedUses: cost.unpricedUses,
+    trust: !cost.isCertain ? "estimated" : isDeclined ? "exact" : trust,
+  };
 }
 
 /**

@@ -5,6 +5,8 @@ export interface Reading {
   readonly servedModel: string | null;
   /** The upstream's stop reason. */
   readonly stopReason: string | null;
+  /** Why the upstream declined, in its own word; "" if it named no category, null if it said nothing about one. */
+  readonly refusalCategory: string | null;
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly cacheCreationInputTokens: number;
@@ -33,12 +35,21 @@ export interface Reading {
   readonly hasFinalOutput: boolean;
   /** The answer is whole: `message_stop`, or a JSON body to its end. */
   readonly isWhole: boolean;
+  /** The upstream named a count above `MAX_COUNT`: none of its counts can be believed. */
+  readonly hasAbsurdCount: boolean;
 }
+
+/**
+ * The most tokens, or uses of a tool, that one count may name. Real ones stay a hundred times below it, and it takes
+ * billions of rows at this bound to reach 2^63, where sums in a database overflow.
+ */
+export const MAX_COUNT = 1_000_000_000;
 
 export const EMPTY_READING: Reading = {
   messageId: null,
   servedModel: null,
   stopReason: null,
+  refusalCategory: null,
   inputTokens: 0,
   outputTokens: 0,
   cacheCreationInputTokens: 0,
@@ -57,4 +68,5 @@ export const EMPTY_READING: Reading = {
   hasInput: false,
   hasFinalOutput: false,
   isWhole: false,
+  hasAbsurdCount: false,
 };

@@ -1,4 +1,4 @@
-import type { UsageRow } from "./usage.ts";
+import type { Closing, UsageRow } from "./usage.ts";
 
 /** Rows admitted from `since` to before `until`, milliseconds since the epoch. */
 export interface Span {
@@ -6,11 +6,8 @@ export interface Span {
   readonly until: number;
 }
 
-/** A row's cost and the price list that made it; both null where it is unpriced. */
-export interface Price {
-  readonly cost: number | null;
-  readonly priceVersion: string | null;
-}
+/** What pricing decides of a row: its cost and the list that made it (both null if it is unpriced), and how far that holds. */
+export type Price = Pick<Closing, "cost" | "priceVersion" | "unpricedUses" | "trust">;
 
 /** A row as it was read, and what it is to cost. */
 export interface NewPrice {

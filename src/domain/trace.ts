@@ -17,8 +17,9 @@ export interface Trace {
 export interface TraceWithStats extends Trace {
   /** Billed calls that went upstream and have ended. */
   readonly requestCount: number;
-  readonly totalInputTokens: number;
-  readonly totalOutputTokens: number;
+  /** Sums, which may be more than a number holds exactly. */
+  readonly totalInputTokens: bigint;
+  readonly totalOutputTokens: bigint;
   readonly money: MoneySummary;
   readonly retries: RetrySummary;
 }

@@ -1,3 +1,4 @@
+import type { UnpricedUses } from "./price.ts";
 import type { Reading } from "./reading.ts";
 
 /** How a billed call stopped. `unknown`: the proxy died with it, and nobody saw. `proxy_cut`: we cut it, at the end of a drain. */
@@ -71,7 +72,15 @@ export interface Closing {
   readonly cost: number | null;
   /** The price list that made the cost. */
   readonly priceVersion: string | null;
+  /** Uses beside the cost that have no price. */
+  readonly unpricedUses: UnpricedUses;
 }
+
+/** What a call costs of which nobody can say it. */
+export const NO_COST = { cost: null, priceVersion: null, unpricedUses: {} } as const satisfies Partial<Closing>;
+
+/** The `errorType` of a row whose upstream named a count that nobody can believe: the row has none of its counts. */
+export const ABSURD_USAGE = "absurd_usage";
 
 /** A closed row of `usage`. `revision` grows with each later change of the same row. */
 export interface UsageRow {
@@ -129,14 +138,18 @@ export interface TokenUsage {
   readonly retryOf?: string;
   /** It did not complete, and a later call asks the same. */
   readonly askedAgain?: true;
+  /** Why the upstream declined; left out if it named no category. */
+  readonly refusalCategory?: string;
+  /** Uses that have no price and are not in `cost`. */
+  readonly unpricedUses?: UnpricedUses;
 }
 
-/** Totals of calls that have ended. */
+/** Totals of calls that have ended. A sum of tokens may be more than a number holds exactly. */
 export interface UsageTotals {
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cacheCreationInputTokens: number;
-  readonly cacheReadInputTokens: number;
+  readonly inputTokens: bigint;
+  readonly outputTokens: bigint;
+  readonly cacheCreationInputTokens: bigint;
+  readonly cacheReadInputTokens: bigint;
   readonly requestCount: number;
   readonly money: MoneySummary;
   readonly retries: RetrySummary;
@@ -166,6 +179,8 @@ export interface MoneySummary {
   readonly estimatedCount: number;
   readonly unknownCount: number;
   readonly unpricedCount: number;
+  /** Calls that are in `cost` although some of their uses have no price. */
+  readonly partlyPricedCount: number;
 }
 
 /** How often clients asked again what had not been answered, and what those attempts cost that were asked again (`domain/retry.ts`). */

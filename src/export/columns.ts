@@ -60,6 +60,8 @@ export const COLUMNS: readonly Column[] = [
   maybe("retryOf", "text"),
   maybe("batchId", "text"),
   maybe("customId", "text"),
+  maybe("refusalCategory", "text"),
+  maybe("unpricedUses", "json"),
 ];
 
 function always(key: keyof UsageRecord, kind: Kind): Column {

@@ -193,6 +193,7 @@ function totals(costUsd: string) {
     estimatedCount: 0,
     unknownCount: 0,
     unpricedCount: 0,
+    partlyPricedCount: 0,
     retryCount: 0,
     retriedCostUsd: "0.000000000",
   };

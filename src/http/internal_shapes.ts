@@ -22,10 +22,10 @@ export function usageJson(summary: UsageSummary) {
 
 export function totalsJson(totals: UsageTotals) {
   return {
-    inputTokens: totals.inputTokens,
-    outputTokens: totals.outputTokens,
-    cacheCreationInputTokens: totals.cacheCreationInputTokens,
-    cacheReadInputTokens: totals.cacheReadInputTokens,
+    inputTokens: wholeJson(totals.inputTokens),
+    outputTokens: wholeJson(totals.outputTokens),
+    cacheCreationInputTokens: wholeJson(totals.cacheCreationInputTokens),
+    cacheReadInputTokens: wholeJson(totals.cacheReadInputTokens),
     requestCount: totals.requestCount,
     ...moneyJson(totals.money),
     ...retriesJson(totals.retries),
@@ -52,6 +52,7 @@ function moneyJson(money: MoneySummary) {
     estimatedCount: money.estimatedCount,
     unknownCount: money.unknownCount,
     unpricedCount: money.unpricedCount,
+    partlyPricedCount: money.partlyPricedCount,
   };
 }
 
@@ -75,8 +76,8 @@ export function traceWithStatsJson(trace: TraceWithStats) {
   return {
     ...traceJson(trace),
     requestCount: trace.requestCount,
-    totalInputTokens: trace.totalInputTokens,
-    totalOutputTokens: trace.totalOutputTokens,
+    totalInputTokens: wholeJson(trace.totalInputTokens),
+    totalOutputTokens: wholeJson(trace.totalOutputTokens),
     ...moneyJson(trace.money),
     ...retriesJson(trace.retries),
   };
@@ -124,6 +125,8 @@ export function requestJson(row: TokenUsage) {
       priceVersion: row.priceVersion,
       retryOf: row.retryOf,
       askedAgain: row.askedAgain,
+      refusalCategory: row.refusalCategory,
+      unpricedUses: row.unpricedUses,
     }),
   };
 }
@@ -148,6 +151,15 @@ export function tokenJson(token: LocalToken) {
     ...(token.revokedAt === null ? {} : { revokedAt: timeJson(token.revokedAt) }),
   };
 }
+
+/** A JSON number, exact at any size: what is beyond 2^53 is written digit by digit (https://tc39.es/proposal-json-parse-with-source/). */
+export function wholeJson(count: bigint): number | object {
+  const number = Number(count);
+  return Number.isSafeInteger(number) ? number : (JSON as RawJson).rawJSON(String(count));
+}
+
+/** TypeScript's library does not name it yet. */
+type RawJson = typeof JSON & { readonly rawJSON: (text: string) => object };
 
 export function timeJson(at: number): string {
   return new Date(at).toISOString();

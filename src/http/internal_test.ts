@@ -22,6 +22,7 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       estimatedCount: 0,
       unknownCount: 0,
       unpricedCount: 0,
+      partlyPricedCount: 0,
       retryCount: 0,
       retriedCostUsd: "0.000000000",
     }],
@@ -36,6 +37,7 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       estimatedCount: 0,
       unknownCount: 0,
       unpricedCount: 0,
+      partlyPricedCount: 0,
       retryCount: 0,
       retriedCostUsd: "0.000000000",
     },
@@ -63,6 +65,7 @@ Deno.test("/internal/traces answers traces with their totals, newest activity fi
     estimatedCount: 0,
     unknownCount: 0,
     unpricedCount: 0,
+    partlyPricedCount: 0,
     retryCount: 0,
     retriedCostUsd: "0.000000000",
   });

@@ -3,6 +3,7 @@ import { costUsd } from "../domain/money.ts";
 import type { CallPlace } from "../domain/query.ts";
 import type { Store } from "../domain/store.ts";
 import type { Trace } from "../domain/trace.ts";
+import { wholeJson } from "./internal_shapes.ts";
 
 /** The most calls of one trace that are looked at, its oldest: a bound on what one question can cost. */
 const MAX_CALLS = 100_000;
@@ -15,7 +16,7 @@ export interface CacheDeps {
 /** What the prompt cache was worth to a trace, with the prices of today's list for the time of each call. */
 export async function traceCacheJson(trace: Trace, { store, cacheValueOf }: CacheDeps) {
   const misses = new Misses();
-  const tokens = { read: 0, written: 0, missed: 0 };
+  const tokens = { read: 0n, written: 0n, missed: 0n };
   const money = { saved: 0n, writePremium: 0n, missCost: 0n };
   let [seen, unpricedCount] = [0, 0];
   let after: CallPlace["after"] = null;
@@ -23,9 +24,9 @@ export async function traceCacheJson(trace: Trace, { store, cacheValueOf }: Cach
     const calls: readonly CachedCall[] = await store.getCachedCalls({ workspaceId: trace.workspaceId, traceId: trace.id, after });
     for (const call of calls) {
       const missedTokens = misses.of(call);
-      tokens.read += call.cacheReadInputTokens;
-      tokens.written += call.cacheCreationInputTokens;
-      tokens.missed += missedTokens;
+      tokens.read += BigInt(call.cacheReadInputTokens);
+      tokens.written += BigInt(call.cacheCreationInputTokens);
+      tokens.missed += BigInt(missedTokens);
       const value = cacheValueOf(call, { missedTokens });
       if (value === null) unpricedCount++;
       money.saved += BigInt(value?.saved ?? 0);
@@ -36,11 +37,11 @@ export async function traceCacheJson(trace: Trace, { store, cacheValueOf }: Cach
     after = calls.at(-1) ?? null;
   } while (after !== null && seen < MAX_CALLS);
   return {
-    readTokens: tokens.read,
-    writeTokens: tokens.written,
+    readTokens: wholeJson(tokens.read),
+    writeTokens: wholeJson(tokens.written),
     savedUsd: costUsd(money.saved),
     writePremiumUsd: costUsd(money.writePremium),
-    missedTokens: tokens.missed,
+    missedTokens: wholeJson(tokens.missed),
     missCostUsd: costUsd(money.missCost),
     unpricedCount,
     isWhole: after === null,
@@ -53,13 +54,13 @@ export async function traceCacheJson(trace: Trace, { store, cacheValueOf }: Cach
  * so it is the most that was written twice.
  */
 class Misses {
-  readonly #held = new Map<string, number>();
+  readonly #held = new Map<string, bigint>();
 
   of(call: CachedCall): number {
     const key = JSON.stringify([call.agentId, call.requestClass, call.servedModel]);
-    const { cacheReadInputTokens: read, cacheCreationInputTokens: written } = call;
-    const lost = Math.max((this.#held.get(key) ?? 0) - read, 0);
+    const [read, written] = [BigInt(call.cacheReadInputTokens), BigInt(call.cacheCreationInputTokens)];
+    const lost = (this.#held.get(key) ?? 0n) - read;
     this.#held.set(key, read + written);
-    return Math.min(lost, written);
+    return lost > written ? call.cacheCreationInputTokens : Math.max(Number(lost), 0);
   }
 }

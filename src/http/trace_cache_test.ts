@@ -72,6 +72,17 @@ Deno.test("traceCacheJson() looks at a bounded number of calls, and says where t
   assert.equal(cache.savedUsd, "900719925474.099100000");
 });
 
+Deno.test("traceCacheJson() adds tokens up exactly, beyond what a number holds", async () => {
+  const most = Number.MAX_SAFE_INTEGER;
+  const call = { id: "ar-1", createdAt: AT, cacheReadInputTokens: most, cacheCreationInputTokens: most } as CachedCall;
+  const calls = [call, { ...call, cacheReadInputTokens: most - 2 }, { ...call, cacheReadInputTokens: 0 }];
+  const store = { getCachedCalls: ({ after }: { readonly after: unknown }) => Promise.resolve(after === null ? calls : []) };
+  const trace = { id: "at-1", workspaceId: "w", sandboxId: "s", source: "auto", createdAt: AT, updatedAt: AT };
+  const text = JSON.stringify(await traceCacheJson(trace, { store, cacheValueOf: () => null }));
+  // Read: 2 x 9,007,199,254,740,991 - 2. Written, and missed by the last two: 3 x and 2 x as many.
+  assert.match(text, /"readTokens":18014398509481980,"writeTokens":27021597764222973,.*"missedTokens":18014398509481982,/);
+});
+
 interface Cached {
   readonly read?: number;
   readonly written5m?: number;

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { BatchLine } from "../domain/provider.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../domain/usage.ts";
-import { closingCost, trustOf } from "./record.ts";
+import { accountOf, trustOf } from "./record.ts";
 import type { World } from "./world.ts";
 
 /** Crockford's base32, as ULIDs have it. */
@@ -22,17 +22,13 @@ export function rowOfLine(
   const batchId = options.call.batchId ?? "";
   const call: OpenCall = { ...options.call, id: lineId(batchId, customId ?? { number }), customId };
   const trust = line === null ? "unknown" : line.hasSucceeded ? trustOf(line.reading) : "exact";
-  const read = line?.reading ?? EMPTY_READING;
-  const reading = trust === "estimated" ? world.provider.estimate(read) : read;
   const closing: Closing = {
     ending: line === null ? "unknown" : line.hasSucceeded ? "completed" : "upstream_error",
-    trust,
     status: null,
     upstreamRequestId: null,
     duration: null,
     ttft: null,
-    reading,
-    ...closingCost(reading, { trust, call, world }),
+    ...accountOf(line?.reading ?? EMPTY_READING, { trust, call, world }),
   };
   return { call, closing, revision: REVISION.closed };
 }

@@ -1,7 +1,7 @@
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
 import { OWNED_ID } from "../domain/owned.ts";
-import type { Closing, Ending, OpenCall, Trust } from "../domain/usage.ts";
-import type { Provider } from "../domain/provider.ts";
+import { priceIn } from "../domain/price.ts";
+import { ABSURD_USAGE, type Closing, type Ending, NO_COST, type OpenCall, type Trust } from "../domain/usage.ts";
 import type { Admitted } from "./admit.ts";
 import type { Asked } from "./read.ts";
 import type { Arrival, World } from "./world.ts";
@@ -77,16 +77,13 @@ export class Recorder {
     const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
     const trust = isRefusal ? "exact" : trustOf(known);
-    const kept = this.#toKeep(estimated(known, { trust, provider: world.provider }));
     const closing: Closing = {
       ending,
-      trust,
       status: this.#status,
       upstreamRequestId: this.#upstreamRequestId,
       duration: this.#sinceOpened(),
       ttft: this.#ttft,
-      reading: kept,
-      ...closingCost(kept, { trust, call, world }),
+      ...accountOf(this.#toKeep(known), { trust, call, world }),
     };
     const asked = world.elapsed();
     try {
@@ -108,28 +105,44 @@ export class Recorder {
   }
 }
 
-/** What nothing is known of has no cost; it is not free. */
-export function closingCost(
-  reading: Reading,
+/** Of a closing, what an answer was read as, how far that holds, and what it cost. */
+type Account = Pick<Closing, "reading" | "trust" | "cost" | "priceVersion" | "unpricedUses">;
+
+/** What nothing is known of has no cost; it is not free. `trust`: what `read` deserves as it was read. */
+export function accountOf(
+  read: Reading,
   { trust, call, world }: {
     readonly trust: Trust;
     readonly call: OpenCall;
-    readonly world: Pick<World, "priceOf" | "observe">;
+    readonly world: Pick<World, "priceOf" | "observe" | "provider">;
   },
-): Pick<Closing, "cost" | "priceVersion"> {
-  if (trust === "unknown") return { cost: null, priceVersion: null };
+): Account {
+  if (read.hasAbsurdCount) {
+    world.observe.absurdUsage(call.id, read.servedModel);
+    return { reading: withoutCounts(read), trust: "unknown", ...NO_COST };
+  }
+  if (trust === "unknown") return { reading: read, trust, ...NO_COST };
+  const reading = trust === "estimated" ? world.provider.estimate(read) : read;
   const cost = world.priceOf({ ...reading, kind: call.kind }, call.createdAt);
-  if (cost.isPriced) return { cost: cost.nanoDollars, priceVersion: cost.version };
-  world.observe.unpriced(call.id, cost);
-  return { cost: null, priceVersion: null };
+  if (!cost.isPriced) world.observe.unpriced(call.id, cost);
+  else if (Object.keys(cost.unpricedUses).length > 0) {
+    world.observe.partlyPriced(call.id, { model: reading.servedModel, uses: cost.unpricedUses });
+  }
+  return { reading, ...priceIn(cost, { trust, reading }) };
+}
+
+/** If one count cannot be believed, neither can the others; and no total may ever hold it. */
+function withoutCounts(read: Reading): Reading {
+  const { messageId, servedModel, stopReason, refusalCategory, serviceTier, inferenceGeo, speed } = read;
+  return {
+    ...EMPTY_READING,
+    ...{ messageId, servedModel, stopReason, refusalCategory, serviceTier, inferenceGeo, speed },
+    errorType: ABSURD_USAGE,
+  };
 }
 
 /** Exact where the upstream named input and final output, estimated where at least the input, else unknown. */
 export function trustOf(reading: Reading): Trust {
   if (!reading.hasInput) return "unknown";
   return reading.hasFinalOutput ? "exact" : "estimated";
-}
-
-function estimated(reading: Reading, options: { readonly trust: Trust; readonly provider: Provider }): Reading {
-  return options.trust === "estimated" ? options.provider.estimate(reading) : reading;
 }

@@ -1,6 +1,5 @@
-import type { CachedCall, CacheValue, CacheValueOf } from "../domain/cache.ts";
-import { callsOf } from "./calls.ts";
-import { factorsOf, modelRatesOf, ratesFor, UNITS_PER_NANO } from "./price_of.ts";
+import type { CacheValue, CacheValueOf } from "../domain/cache.ts";
+import { billedCallsOf, factorsOf, modelRatesOf, ratesFor, UNITS_PER_NANO } from "./price_of.ts";
 import type { PriceList } from "./price_list.ts";
 
 /** What the cache was worth by that list: at the tier, place, speed and batch discount at which the call is priced itself. */
@@ -10,7 +9,8 @@ export function cacheValueOf(list: PriceList): CacheValueOf {
   return (cached, { missedTokens }) => {
     let [saved, premium, missCost] = [0n, 0n, 0n];
     let missed = BigInt(missedTokens);
-    for (const call of callsOf(withoutOutput(cached))) {
+    // What is not billed costs nothing with the cache, and would have cost nothing without it.
+    for (const call of billedCallsOf({ ...cached, serverToolUse: {} }, { list, at: cached.createdAt }).calls) {
       const period = rateOf(call.model, cached.createdAt);
       if (period === null) return null;
       const rates = ratesFor(call, period);
@@ -25,10 +25,6 @@ export function cacheValueOf(list: PriceList): CacheValueOf {
     const value: CacheValue = { saved: nanoOf(saved), writePremium: nanoOf(premium), missCost: nanoOf(missCost) };
     return Object.values(value).every(Number.isSafeInteger) ? value : null;
   };
-}
-
-function withoutOutput(cached: CachedCall) {
-  return { ...cached, outputTokens: 0, serverToolUse: {} };
 }
 
 /** Half up, below zero too. */

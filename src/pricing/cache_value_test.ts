@@ -68,9 +68,23 @@ Deno.test("cacheValueOf() takes each iteration at its own model and prompt", () 
   });
 });
 
+Deno.test("cacheValueOf() finds no value in what was declined and is not billed", () => {
+  const declined = { stopReason: "refusal", cacheReadInputTokens: 10, cacheCreationInputTokens: 10, cacheCreation5mTokens: 10 };
+  const value = (given: Partial<CachedCall>) => valueOf(cached({ ...declined, ...given }), { missedTokens: 5 });
+  assert.deepEqual(value({ refusalCategory: "cyber" }), { saved: 0, writePremium: 0, missCost: 0 });
+  const billed = { saved: 10 * (4_000 - 200), writePremium: 10 * (5_000 - 4_000), missCost: 5 * (5_000 - 200) };
+  assert.deepEqual(value({ refusalCategory: "bio" }), billed);
+  assert.deepEqual(value({ refusalCategory: "cyber", outputTokens: 1 }), billed);
+});
+
 Deno.test("cacheValueOf() rounds half up, below nothing too, and gives null where there is no price or no end", () => {
   const tier: PriceTier = { promptFrom: 0, input: "0.0005", write5m: "0.001", write1h: "0.0015", read: "0.001", output: "1" };
-  const list = { version: "1", models: { m: [{ from: "1970-01-01", fastPercent: null, tiers: [tier] }] }, serverTools: {} };
+  const list = {
+    version: "1",
+    models: { m: [{ from: "1970-01-01", fastPercent: null, tiers: [tier] }] },
+    serverTools: {},
+    refusals: [],
+  };
   const value = (given: Partial<CachedCall>) => cacheValueOf(list)(cached({ servedModel: "m", ...given }), { missedTokens: 0 });
   // Half a nano-dollar a token.
   assert.equal(value({ cacheCreationInputTokens: 3 })?.writePremium, 2);
@@ -87,7 +101,10 @@ function cached(given: Partial<CachedCall>): CachedCall {
     requestClass: null,
     kind: "message",
     servedModel: "claude-opus-5-5",
+    stopReason: "end_turn",
+    refusalCategory: null,
     inputTokens: 0,
+    outputTokens: 0,
     cacheCreationInputTokens: 0,
     cacheCreation5mTokens: 0,
     cacheCreation1hTokens: 0,

@@ -1,4 +1,4 @@
-import type { Priced } from "../domain/price.ts";
+import { isRefusedBeforeOutput, type Priced } from "../domain/price.ts";
 
 /** Tokens that one model is paid for at one size of prompt. */
 export interface Call {
@@ -11,9 +11,16 @@ export interface Call {
   readonly write1h: bigint;
   readonly read: bigint;
   readonly output: bigint;
+  readonly outcome: CallOutcome;
 }
 
-type Tokens = Omit<Call, "model" | "prompt">;
+/**
+ * `refused`: the row's own attempt, declined before any output; the row may know the category. `passed_on`: an attempt that
+ * was declined before any output and that another model took over from; its category is not in the row.
+ */
+export type CallOutcome = "answered" | "refused" | "passed_on";
+
+type Tokens = Omit<Call, "model" | "prompt" | "outcome">;
 type Iteration = Priced["iterations"][number];
 
 /** The iterations whose tokens the top-level counts leave out. */
@@ -29,18 +36,20 @@ const NOTHING: Tokens = { input: 0n, write5m: 0n, write1h: 0n, read: 0n, output:
  * - a loop of server tools: the sum of its `message` entries;
  * - with an advisor: the sum of the outputs of the `message` entries, but the input of the first one only; nothing of the
  *   `advisor_message` entries (https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool, "Usage and billing");
- * - with a fallback: the attempt that answered; the `message` entries of those that declined come in addition
- *   (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "How server-side fallback is billed");
+ * - with a fallback: the attempt that answered; the `message` entries of those that declined come in addition, and if they
+ *   declined before any output they are billed by their category
+ *   (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "Billing and rate limits");
  * - nothing of a `compaction` (`BetaUsage.iterations` in SDK 1.12.0).
  *
  * The top level has more only where the list is not whole: it is cut at a hundred entries, and a stream may break before it.
  */
 export function callsOf(priced: Priced): readonly Call[] {
   const top = topLevelOf(priced);
-  if (priced.iterations.length === 0) return [{ ...top, model: priced.servedModel, prompt: promptOf(top) }];
+  const outcome = isRefusedBeforeOutput(priced) ? "refused" : "answered";
+  if (priced.iterations.length === 0) return [{ ...top, model: priced.servedModel, prompt: promptOf(top), outcome }];
   const { calls, inside } = iterationsOf(priced, top);
   const beyond = beyondOf(top, inside);
-  const rest = { ...beyond, model: priced.servedModel, prompt: promptOf(top) };
+  const rest: Call = { ...beyond, model: priced.servedModel, prompt: promptOf(top), outcome };
   return promptOf(beyond) + beyond.output > 0n ? [...calls, rest] : calls;
 }
 
@@ -62,7 +71,7 @@ function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly C
   // The split may stand at the top level only; entries that name none share out what no other entry has named of it.
   let unnamed1h = top.write1h;
   for (const entry of priced.iterations) if (isInside(entry)) unnamed1h -= splitNamedBy(entry)?.oneHour ?? 0n;
-  const calls = priced.iterations.map((entry) => {
+  const calls = priced.iterations.map((entry, place): Call => {
     const split = splitNamedBy(entry);
     const writes = countOf(entry.cache_creation_input_tokens) || (split?.sum ?? 0n);
     const shared1h = isInside(entry) ? smaller(writes, atLeastNothing(unnamed1h)) : 0n;
@@ -74,9 +83,19 @@ function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly C
       output: countOf(entry.output_tokens),
     };
     if (isInside(entry)) inside = sumOf(inside, tokens);
-    return { ...tokens, model: modelOf(entry) ?? priced.servedModel, prompt: promptOf(tokens) };
+    const outcome = tokens.output === 0n ? outcomeOf(priced, place) : "answered";
+    return { ...tokens, model: modelOf(entry) ?? priced.servedModel, prompt: promptOf(tokens), outcome };
   });
   return { calls, inside };
+}
+
+/** Of an iteration without output. A row that was declined names its own attempt last. */
+function outcomeOf(priced: Priced, place: number): CallOutcome {
+  const { iterations } = priced;
+  const isOwn = isInside(iterations[place]!) && place === iterations.findLastIndex(isInside);
+  if (isOwn) return isRefusedBeforeOutput(priced) ? "refused" : "answered";
+  const hasSuccessor = iterations.some(({ type }, n) => n > place && type === "fallback_message");
+  return iterations[place]!.type === "message" && hasSuccessor ? "passed_on" : "answered";
 }
 
 /** What the 1-hour part leaves of the writes is 5-minute, however little of it the wire's split names. */

@@ -1,88 +1,36 @@
-import type { PriceList } from "./price_list.ts";
+import type { PriceList, PricePeriod, PriceTier } from "./price_list.ts";
 
 /** No earlier price is known, so this one holds for every call before as well. */
 const FROM_THE_FIRST = "1970-01-01";
 
 /**
- * Prices of Claude models as of 2026-11-24: measured as the `total_cost_usd` of Claude Code 2.1.330
- * (`tests/fixtures/pricing/oracle.json`), and equal to https://platform.claude.com/docs/en/about-claude/pricing where both
- * were seen. Where a price changes, a period is added behind the old one and the version becomes that day's.
+ * Prices of Claude models as of 2026-11-28. Those of the models that Claude Code 2.1.330 knows were measured as its
+ * `total_cost_usd` (`tests/fixtures/pricing/oracle.json`); the others are those of
+ * https://platform.claude.com/docs/en/about-claude/pricing, and the two agree where both were seen. If a price changes, a
+ * period is added behind the old one and the version becomes that day's.
  */
 export const CLAUDE_PRICES: PriceList = {
-  version: "2026-11-24",
+  version: "2026-11-28",
   models: {
-    "claude-fable-5-2": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: 200,
-        tiers: [
-          { promptFrom: 0, input: "8", write5m: "10", write1h: "16", read: "0.20", output: "40" },
-        ],
-      },
-    ],
-    "claude-mythos-5-2": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: 200,
-        tiers: [
-          { promptFrom: 0, input: "8", write5m: "10", write1h: "16", read: "0.20", output: "40" },
-        ],
-      },
-    ],
-    "claude-fable-5-1": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: null,
-        tiers: [
-          { promptFrom: 0, input: "10", write5m: "12.50", write1h: "20", read: "0.25", output: "50" },
-        ],
-      },
-    ],
-    "claude-opus-5-5": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: 200,
-        tiers: [
-          { promptFrom: 0, input: "4", write5m: "5", write1h: "8", read: "0.20", output: "20" },
-        ],
-      },
-    ],
-    "claude-opus-5": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: 200,
-        tiers: [
-          { promptFrom: 0, input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" },
-        ],
-      },
-    ],
-    "claude-opus-4-8": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: 200,
-        tiers: [
-          { promptFrom: 0, input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" },
-        ],
-      },
-    ],
-    // Fast is no longer offered and is billed as standard; what Claude Code still computes for it, 6 x, is not what is paid.
-    "claude-opus-4-6": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: null,
-        tiers: [
-          { promptFrom: 0, input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" },
-        ],
-      },
-    ],
+    "claude-fable-5-2": always({ input: "8", write5m: "10", write1h: "16", read: "0.20", output: "40" }, { fastPercent: 200 }),
+    "claude-mythos-5-2": always({ input: "8", write5m: "10", write1h: "16", read: "0.20", output: "40" }, { fastPercent: 200 }),
+    "claude-fable-5-1": always({ input: "10", write5m: "12.50", write1h: "20", read: "0.25", output: "50" }),
+    "claude-mythos-5-1": always({ input: "10", write5m: "12.50", write1h: "20", read: "0.25", output: "50" }),
+    "claude-fable-5": always({ input: "10", write5m: "12.50", write1h: "20", read: "1", output: "50" }),
+    "claude-mythos-5": always({ input: "10", write5m: "12.50", write1h: "20", read: "1", output: "50" }),
+    "claude-opus-5-5": always({ input: "4", write5m: "5", write1h: "8", read: "0.20", output: "20" }, { fastPercent: 200 }),
+    "claude-opus-5": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }, { fastPercent: 200 }),
+    "claude-opus-4-8": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }, { fastPercent: 200 }),
+    // Fast is no longer offered for 4.7 and 4.6 and is billed as standard; the 6 x that Claude Code still computes is not paid.
+    "claude-opus-4-7": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }),
+    "claude-opus-4-6": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }),
+    "claude-opus-4-5": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }),
+    // Retired at Anthropic; Amazon Bedrock or Google Cloud still serve it. So are Opus 4, Sonnet 4 and Haiku 3.5. Aliases end in -0.
+    "claude-opus-4-1": always({ input: "15", write5m: "18.75", write1h: "30", read: "1.50", output: "75" }),
+    "claude-opus-4": always({ input: "15", write5m: "18.75", write1h: "30", read: "1.50", output: "75" }),
+    "claude-opus-4-0": always({ input: "15", write5m: "18.75", write1h: "30", read: "1.50", output: "75" }),
     "claude-sonnet-5-5": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: null,
-        tiers: [
-          { promptFrom: 0, input: "2", write5m: "2.50", write1h: "4", read: "0.20", output: "10" },
-        ],
-      },
+      ...always({ input: "2", write5m: "2.50", write1h: "4", read: "0.20", output: "10" }),
       {
         from: "2026-10-07",
         fastPercent: null,
@@ -91,33 +39,11 @@ export const CLAUDE_PRICES: PriceList = {
         ],
       },
     ],
-    "claude-sonnet-5": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: null,
-        tiers: [
-          { promptFrom: 0, input: "2", write5m: "2.50", write1h: "4", read: "0.20", output: "10" },
-        ],
-      },
-    ],
-    "claude-sonnet-4-6": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: null,
-        tiers: [
-          { promptFrom: 0, input: "3", write5m: "3.75", write1h: "6", read: "0.30", output: "15" },
-        ],
-      },
-    ],
-    "claude-sonnet-4-5": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: null,
-        tiers: [
-          { promptFrom: 0, input: "3", write5m: "3.75", write1h: "6", read: "0.30", output: "15" },
-        ],
-      },
-    ],
+    "claude-sonnet-5": always({ input: "2", write5m: "2.50", write1h: "4", read: "0.20", output: "10" }),
+    "claude-sonnet-4-6": always({ input: "3", write5m: "3.75", write1h: "6", read: "0.30", output: "15" }),
+    "claude-sonnet-4-5": always({ input: "3", write5m: "3.75", write1h: "6", read: "0.30", output: "15" }),
+    "claude-sonnet-4": always({ input: "3", write5m: "3.75", write1h: "6", read: "0.30", output: "15" }),
+    "claude-sonnet-4-0": always({ input: "3", write5m: "3.75", write1h: "6", read: "0.30", output: "15" }),
     "claude-haiku-5-5": [
       {
         from: FROM_THE_FIRST,
@@ -128,18 +54,30 @@ export const CLAUDE_PRICES: PriceList = {
         ],
       },
     ],
-    "claude-haiku-4-5": [
-      {
-        from: FROM_THE_FIRST,
-        fastPercent: null,
-        tiers: [
-          { promptFrom: 0, input: "1", write5m: "1.25", write1h: "2", read: "0.10", output: "5" },
-        ],
-      },
-    ],
+    "claude-haiku-4-5": always({ input: "1", write5m: "1.25", write1h: "2", read: "0.10", output: "5" }),
+    "claude-3-5-haiku": always({ input: "0.80", write5m: "1", write1h: "1.60", read: "0.08", output: "4" }),
   },
+  // Counters without a price a use do not stand here: code execution is billed by time, and tool search names no price.
   serverTools: {
     web_search_requests: [{ from: FROM_THE_FIRST, usdPerUse: "0.01" }],
     web_fetch_requests: [{ from: FROM_THE_FIRST, usdPerUse: "0" }],
   },
+  // https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "How refusals are billed", and the release
+  // notes of these two days. The page says that the categories may change.
+  refusals: [
+    { from: "2026-06-02", billed: [], notBilled: "others" },
+    {
+      from: "2026-09-24",
+      billed: ["bio", "frontier_llm", "reasoning_extraction"],
+      notBilled: ["cyber", "general_harms", null],
+    },
+  ],
 };
+
+/** One price for every prompt since the model is there. */
+function always(
+  tier: Omit<PriceTier, "promptFrom">,
+  { fastPercent = null }: { readonly fastPercent?: number | null } = {},
+): readonly PricePeriod[] {
+  return [{ from: FROM_THE_FIRST, fastPercent, tiers: [{ promptFrom: 0, ...tier }] }];
+}

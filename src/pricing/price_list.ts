@@ -9,6 +9,20 @@ export interface PriceList {
   readonly models: Readonly<Record<string, readonly PricePeriod[]>>;
   /** By the counter's name in `server_tool_use`. What is free stands here too, at "0": what does not stand here is unpriced. */
   readonly serverTools: Readonly<Record<string, readonly ToolPeriod[]>>;
+  /** Which calls are billed that were declined before any output, in the order of their dates. */
+  readonly refusals: readonly RefusalPeriod[];
+}
+
+/**
+ * Categories of refusals before any output, as the wire names them; null: the wire names none. A call whose category is
+ * unknown, or in neither list, is priced in full, and its cost is not certain.
+ */
+export interface RefusalPeriod {
+  readonly from: string;
+  /** Paid like any other call. */
+  readonly billed: readonly (string | null)[];
+  /** Not paid. `others`: whatever is not billed. */
+  readonly notBilled: readonly (string | null)[] | "others";
 }
 
 /** The prices of one model from a day on, until the next period's. */
@@ -40,9 +54,12 @@ export interface ToolPeriod {
   readonly usdPerUse: string;
 }
 
-/** A model id without what only pins a release of it: `claude-sonnet-4-5-20250929` and `-latest` mean `claude-sonnet-4-5`. */
+/**
+ * A model id without what only pins a release of it: `claude-sonnet-4-5-20250929` and `-latest` mean `claude-sonnet-4-5`.
+ * Google Cloud writes the date behind an @.
+ */
 export function baseModel(model: string): string {
-  return model.replace(/-(20\d{6}|latest)$/, "");
+  return model.replace(/(-|@(?=\d))(20\d{6}|latest)$/, "");
 }
 
 /** The period that holds at that time (ms since the epoch), or null before the first. */
@@ -68,6 +85,7 @@ export function withPrices(list: PriceList, over: PriceList): PriceList {
     version: over.version,
     models: merged(list.models, over.models),
     serverTools: merged(list.serverTools, over.serverTools),
+    refusals: after(list.refusals, over.refusals),
   };
 }
 
@@ -75,9 +93,13 @@ type Dated<P> = Readonly<Record<string, readonly P[]>>;
 
 function merged<P extends { readonly from: string }>(ours: Dated<P>, theirs: Dated<P>): Dated<P> {
   const entries = Object.entries(theirs).map(([name, periods]) => {
-    const first = periods[0]?.from ?? "";
-    const before = Object.hasOwn(ours, name) ? ours[name]!.filter(({ from }) => from < first) : [];
-    return [name, [...before, ...periods]] as const;
+    return [name, after(Object.hasOwn(ours, name) ? ours[name]! : [], periods)] as const;
   });
   return { ...ours, ...Object.fromEntries(entries) };
+}
+
+/** Their periods, and before the first of them ours. */
+function after<P extends { readonly from: string }>(ours: readonly P[], theirs: readonly P[]): readonly P[] {
+  const [first] = theirs;
+  return first === undefined ? ours : [...ours.filter(({ from }) => from < first.from), ...theirs];
 }

@@ -5,15 +5,17 @@ import { baseModel, modelPeriodAt, type PriceList, type PricePeriod, withPrices 
 Deno.test("baseModel() takes a release's date and latest off, and nothing else", () => {
   assert.equal(baseModel("claude-sonnet-4-5-20250929"), "claude-sonnet-4-5");
   assert.equal(baseModel("claude-haiku-4-5-latest"), "claude-haiku-4-5");
+  assert.equal(baseModel("claude-opus-4-1@20250805"), "claude-opus-4-1");
   for (const model of ["claude-opus-5", "claude-opus-5-20250929[1m]", "claude-opus-5-2025092", "m-99991231", "20250929", ""]) {
     assert.equal(baseModel(model), model);
   }
 });
 
 Deno.test("CLAUDE_PRICES has its periods and tiers in order, the first tier from 0 on, and no period after its own version", () => {
-  const { models, serverTools, version } = CLAUDE_PRICES;
-  for (const [name, periods] of [...Object.entries(models), ...Object.entries(serverTools)]) {
-    const days = periods.map(({ from }) => from);
+  const { models, serverTools, refusals, version } = CLAUDE_PRICES;
+  const dated = [...Object.entries(models), ...Object.entries(serverTools), ["refusals", refusals] as const];
+  for (const [name, periods] of dated) {
+    const days = periods.map(({ from }: { readonly from: string }) => from);
     assert.deepEqual(days, [...new Set(days)].sort(), name);
     assert.ok(days.every((day) => day <= version && !Number.isNaN(Date.parse(day))), name);
   }
@@ -46,6 +48,16 @@ Deno.test("withPrices() adds what is new, and lets the others' prices hold from 
   });
 });
 
+Deno.test("withPrices() lets the others' rule about refusals hold from its first day on, and ours before", () => {
+  const rule = (from: string) => ({ from, billed: [], notBilled: "others" } as const);
+  const ours = { ...listOf("ours", {}), refusals: [rule("2026-01-01"), rule("2026-03-01")] };
+  assert.deepEqual(withPrices(ours, { ...listOf("theirs", {}), refusals: [rule("2026-02-01")] }).refusals, [
+    rule("2026-01-01"),
+    rule("2026-02-01"),
+  ]);
+  assert.deepEqual(withPrices(ours, listOf("theirs", {})).refusals, ours.refusals);
+});
+
 Deno.test("modelPeriodAt() changes at the start of a day in UTC", () => {
   const models = new Map([["a", [period("2026-02-01", "1"), period("2026-03-01", "2")]]]);
   const inputAt = (time: string) => modelPeriodAt(models, "a", { at: Date.parse(time) })?.tiers[0]?.input;
@@ -56,7 +68,7 @@ Deno.test("modelPeriodAt() changes at the start of a day in UTC", () => {
 });
 
 function listOf(version: string, models: PriceList["models"]): PriceList {
-  return { version, models, serverTools: {} };
+  return { version, models, serverTools: {}, refusals: [] };
 }
 
 function period(from: string, input: string): PricePeriod {

@@ -1,6 +1,6 @@
-import type { Cost, Priced, PriceOf, Unpriced } from "../domain/price.ts";
-import { type Call, callsOf, countOf } from "./calls.ts";
-import { modelPeriodAt, periodAt, type PriceList, type PriceTier } from "./price_list.ts";
+import { isRefusedBeforeOutput, MAX_COST, type Priced, type PriceOf, type Unpriced } from "../domain/price.ts";
+import { type Call, type CallOutcome, callsOf, countOf } from "./calls.ts";
+import { modelPeriodAt, periodAt, type PriceList, type PriceTier, type RefusalPeriod } from "./price_list.ts";
 
 export type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bigint };
 
@@ -32,27 +32,62 @@ export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
  *
  * Uses of server tools are paid a piece, with none of these factors: the multipliers are on tokens, and a batch's searches
  * cost what others do (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, "Batch requests").
+ * Uses without a price are named beside the cost of everything else. Tokens of a model without a price are not: how much
+ * they cost is all that one would want to know of such a row, so it has no price at all.
+ *
+ * What was declined before any output costs nothing if the list says so of its category, and needs no price then.
  */
 export function priceOf(list: PriceList): PriceOf {
   const rateOf = modelRatesOf(list);
   const serverTools = ratesBy(list.serverTools, ({ from, usdPerUse }) => ({ from, nanoPerUse: scaled(usdPerUse, 9) }));
 
   return (priced, at) => {
-    if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version };
-    const calls = callsOf(priced);
-    const asked = priced.servedModel === null ? calls : [{ model: priced.servedModel }, ...calls];
+    if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version, unpricedUses: {}, isCertain: true };
+    const { calls, isCertain } = billedCallsOf(priced, { list, at });
+    const isServed = priced.servedModel !== null && !(isRefusedBeforeOutput(priced) && calls.length === 0);
+    const asked = isServed ? [{ model: priced.servedModel }, ...calls] : calls;
     const stranger = asked.find(({ model }) => rateOf(model, at) === null);
     if (stranger !== undefined) return unpriced("model", stranger.model);
     let units = 0n;
     for (const call of calls) units += unitsOf(call, rateOf(call.model, at)!, priced);
+    const unpricedUses: Record<string, number> = {};
     for (const [tool, uses] of Object.entries(priced.serverToolUse)) {
       if (countOf(uses) === 0n) continue;
       const period = periodAt(serverTools.get(tool) ?? [], at);
-      if (period === null) return { ...unpriced("server_tool", priced.servedModel), serverTool: tool };
-      units += countOf(uses) * period.nanoPerUse * UNITS_PER_NANO;
+      if (period === null) unpricedUses[tool] = uses;
+      else units += countOf(uses) * period.nanoPerUse * UNITS_PER_NANO;
     }
-    return costOf(units, priced, list.version);
+    const nano = (units + UNITS_PER_NANO / 2n) / UNITS_PER_NANO;
+    if (nano > MAX_COST) return unpriced("size", priced.servedModel);
+    return { isPriced: true, nanoDollars: Number(nano), version: list.version, unpricedUses, isCertain };
   };
+}
+
+/** The calls of a row that are paid for, or may be: then it is not certain. */
+export function billedCallsOf(
+  priced: Priced,
+  { list, at }: { readonly list: PriceList; readonly at: number },
+): { readonly calls: readonly Call[]; readonly isCertain: boolean } {
+  const rule = periodAt(list.refusals, at);
+  const billings = callsOf(priced).map((call) => ({ call, isBilled: isBilled(call.outcome, { rule, priced }) }));
+  return {
+    calls: billings.filter(({ isBilled }) => isBilled !== false).map(({ call }) => call),
+    isCertain: billings.every(({ call, isBilled }) => isBilled !== null || call.prompt === 0n),
+  };
+}
+
+/** Null: the list does not say. */
+function isBilled(
+  outcome: CallOutcome,
+  { rule, priced: { refusalCategory } }: { readonly rule: RefusalPeriod | null; readonly priced: Priced },
+): boolean | null {
+  if (outcome === "answered") return true;
+  if (rule === null) return null;
+  const isOnlyUnbilled = rule.notBilled === "others" && rule.billed.length === 0;
+  if (outcome === "passed_on" || refusalCategory === null) return isOnlyUnbilled ? false : null;
+  const category = refusalCategory === "" ? null : refusalCategory;
+  if (rule.billed.includes(category)) return true;
+  return rule.notBilled === "others" || rule.notBilled.includes(category) ? false : null;
 }
 
 /** The rates of a model at a time (ms since the epoch); null where it has none. */
@@ -93,13 +128,8 @@ export function factorsOf(
     (speed === "fast" ? period.fastPercent : STANDARD_PERCENT);
 }
 
-function costOf(units: bigint, priced: Priced, version: string): Cost {
-  const nanoDollars = Number((units + UNITS_PER_NANO / 2n) / UNITS_PER_NANO);
-  return Number.isSafeInteger(nanoDollars) ? { isPriced: true, nanoDollars, version } : unpriced("size", priced.servedModel);
-}
-
 function unpriced(why: Unpriced["why"], model: string | null): Unpriced {
-  return { isPriced: false, why, model, serverTool: null };
+  return { isPriced: false, why, model };
 }
 
 function ratesBy<P, R>(

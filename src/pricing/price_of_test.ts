@@ -15,6 +15,8 @@ interface WorkedExample {
   readonly arithmetic?: string;
   readonly nanoDollars?: string;
   readonly unpriced?: unknown;
+  readonly unpricedUses?: Readonly<Record<string, number>>;
+  readonly isUncertain?: true;
 }
 
 const ROOT = new URL("../../tests/fixtures/", import.meta.url);
@@ -28,7 +30,13 @@ for (const example of readJson<readonly WorkedExample[]>("pricing/worked_example
     const cost = price({ ...EMPTY, ...recorded, ...example.row }, Date.parse(example.at));
     if (example.arithmetic === undefined) return assert.deepEqual(cost, { isPriced: false, ...example.unpriced as object });
     assert.equal(roundedHalfUp(example.arithmetic), example.nanoDollars, "the example's own arithmetic");
-    assert.deepEqual(cost, { isPriced: true, nanoDollars: Number(example.nanoDollars), version: "2026-11-24" });
+    assert.deepEqual(cost, {
+      isPriced: true,
+      nanoDollars: Number(example.nanoDollars),
+      version: CLAUDE_PRICES.version,
+      unpricedUses: example.unpricedUses ?? {},
+      isCertain: example.isUncertain === undefined,
+    });
   });
 }
 
@@ -68,8 +76,73 @@ Deno.test("priceOf() agrees to the nano-dollar with every cell of the oracle but
       cells++;
     }
   }
-  assert.equal(Object.keys(models).length, Object.keys(CLAUDE_PRICES.models).length);
   assert.equal(cells, 110);
+});
+
+/** https://platform.claude.com/docs/en/about-claude/pricing: input, 5-minute write, 1-hour write, read, output, US dollars per million. */
+const PRICE_PAGE: Readonly<Record<string, readonly [string, string, string, string, string]>> = {
+  "claude-fable-5-2": ["8", "10", "16", "0.2", "40"],
+  "claude-mythos-5-2": ["8", "10", "16", "0.2", "40"],
+  "claude-fable-5-1": ["10", "12.5", "20", "0.25", "50"],
+  "claude-mythos-5-1": ["10", "12.5", "20", "0.25", "50"],
+  "claude-fable-5": ["10", "12.5", "20", "1", "50"],
+  "claude-mythos-5": ["10", "12.5", "20", "1", "50"],
+  "claude-opus-5-5": ["4", "5", "8", "0.2", "20"],
+  "claude-opus-5": ["5", "6.25", "10", "0.5", "25"],
+  "claude-opus-4-8": ["5", "6.25", "10", "0.5", "25"],
+  "claude-opus-4-7": ["5", "6.25", "10", "0.5", "25"],
+  "claude-opus-4-6": ["5", "6.25", "10", "0.5", "25"],
+  "claude-opus-4-5": ["5", "6.25", "10", "0.5", "25"],
+  "claude-opus-4-5-20251101": ["5", "6.25", "10", "0.5", "25"],
+  "claude-opus-4-1": ["15", "18.75", "30", "1.5", "75"],
+  "claude-opus-4-1-20250805": ["15", "18.75", "30", "1.5", "75"],
+  "claude-opus-4-1@20250805": ["15", "18.75", "30", "1.5", "75"],
+  "claude-opus-4": ["15", "18.75", "30", "1.5", "75"],
+  "claude-opus-4-0": ["15", "18.75", "30", "1.5", "75"],
+  "claude-opus-4-20250514": ["15", "18.75", "30", "1.5", "75"],
+  "claude-sonnet-5-5": ["2", "2.5", "4", "0.1", "10"],
+  "claude-sonnet-5": ["2", "2.5", "4", "0.2", "10"],
+  "claude-sonnet-4-6": ["3", "3.75", "6", "0.3", "15"],
+  "claude-sonnet-4-5": ["3", "3.75", "6", "0.3", "15"],
+  "claude-sonnet-4-5-20250929": ["3", "3.75", "6", "0.3", "15"],
+  "claude-sonnet-4": ["3", "3.75", "6", "0.3", "15"],
+  "claude-sonnet-4-0": ["3", "3.75", "6", "0.3", "15"],
+  "claude-sonnet-4-20250514": ["3", "3.75", "6", "0.3", "15"],
+  "claude-haiku-5-5": ["0.1", "0.125", "0.2", "0.01", "0.5"],
+  "claude-haiku-4-5": ["1", "1.25", "2", "0.1", "5"],
+  "claude-haiku-4-5-20251001": ["1", "1.25", "2", "0.1", "5"],
+  "claude-3-5-haiku": ["0.8", "1", "1.6", "0.08", "4"],
+  "claude-3-5-haiku-20241022": ["0.8", "1", "1.6", "0.08", "4"],
+  "claude-3-5-haiku-latest": ["0.8", "1", "1.6", "0.08", "4"],
+};
+
+Deno.test("priceOf() prices every model of the provider's page, under its alias and its dated ids, at what the page says", () => {
+  const counters = ["input", "w5m", "w1h", "read", "output"];
+  for (const [servedModel, prices] of Object.entries(PRICE_PAGE)) {
+    for (const [n, usd] of prices.entries()) {
+      const used = CELLS[counters[n]!]!(1_000);
+      const nano = roundedHalfUp(`1000 * ${usd} * 1000`);
+      assert.equal(nanoOf(price({ ...EMPTY, servedModel, ...used }, NOW)), Number(nano), `${servedModel} ${counters[n]}`);
+    }
+  }
+  assert.deepEqual(Object.keys(CLAUDE_PRICES.models).filter((model) => PRICE_PAGE[model] === undefined), []);
+});
+
+Deno.test("priceOf() takes fast as standard where a model does not offer it", () => {
+  for (const servedModel of ["claude-opus-4-7", "claude-opus-4-5", "claude-mythos-5-1", "claude-fable-5", "claude-opus-4-1"]) {
+    const row = { ...EMPTY, servedModel, inputTokens: 1_000 };
+    assert.deepEqual(price({ ...row, speed: "fast" }, NOW), price(row, NOW), servedModel);
+  }
+});
+
+Deno.test("priceOf() finds a call of more than ten thousand dollars too dear to be true", () => {
+  const dearest = { ...EMPTY, servedModel: "claude-fable-5-1" };
+  assert.equal(nanoOf(price({ ...dearest, outputTokens: 200_000_000 }, NOW)), 10_000 * 1e9);
+  assert.deepEqual(price({ ...dearest, outputTokens: 200_000_001 }, NOW), {
+    isPriced: false,
+    why: "size",
+    model: "claude-fable-5-1",
+  });
 });
 
 Deno.test("priceOf() prices a row in one tier alike, however its tokens are spread over iterations of the served model", () => {
@@ -120,11 +193,12 @@ Deno.test("priceOf() has no price before a model's first period, and a release o
       "m-20260301": [{ from: "2026-03-01", fastPercent: null, tiers: tiers("0.000001") }],
     },
     serverTools: { dig: [{ from: "2026-02-01", usdPerUse: "0.000000001" }] },
+    refusals: [],
   };
   const costs = (model: string, day: string, more: Partial<Priced> = {}) =>
     priceOf(list)({ ...EMPTY, servedModel: model, inputTokens: 1_000, ...more }, Date.parse(day));
   assert.equal(costs("m", "2026-01-31").isPriced, false);
-  assert.deepEqual(costs("m", "2026-02-01"), { isPriced: true, nanoDollars: 1_000_000, version: "v" });
+  assert.equal(nanoOf(costs("m", "2026-02-01")), 1_000_000);
   assert.equal(nanoOf(costs("m", "2026-04-01", { speed: "fast" })), 3_000_000);
   assert.equal(nanoOf(costs("m-20260301", "2026-02-28")), 1_000_000);
   assert.equal(nanoOf(costs("m-20260301", "2026-03-01")), 1);
@@ -135,7 +209,7 @@ Deno.test("priceOf() takes no list with a price that it could not hold exactly",
   const tier = { promptFrom: 0, input: "1", write5m: "1", write1h: "1", read: "1", output: "1" };
   for (const input of ["0.0000001", "-1", "1e3", "1,5", "", "NaN"]) {
     const models = { m: [{ from: "2026-01-01", fastPercent: null, tiers: [{ ...tier, input }] }] };
-    assert.throws(() => priceOf({ version: "v", models, serverTools: {} }), RangeError, input);
+    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }), RangeError, input);
   }
 });
 

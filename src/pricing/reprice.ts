@@ -1,4 +1,4 @@
-import type { PriceOf } from "../domain/price.ts";
+import { priceIn, type PriceOf } from "../domain/price.ts";
 import type { NewPrice, Price, Repriced, RepriceSteps, Repricing, Span } from "../domain/repricing.ts";
 import type { UsageRow } from "../domain/usage.ts";
 
@@ -46,12 +46,12 @@ async function priced(
 }
 
 function priceNow({ call, closing }: UsageRow, priceOf: PriceOf): Price {
-  const cost = priceOf({ ...closing.reading, kind: call.kind }, call.createdAt);
-  return cost.isPriced ? { cost: cost.nanoDollars, priceVersion: cost.version } : { cost: null, priceVersion: null };
+  return priceIn(priceOf({ ...closing.reading, kind: call.kind }, call.createdAt), closing);
 }
 
 function isOther(from: Price, to: Price): boolean {
-  return from.cost !== to.cost || from.priceVersion !== to.priceVersion;
+  return from.cost !== to.cost || from.priceVersion !== to.priceVersion || from.trust !== to.trust ||
+    JSON.stringify(from.unpricedUses) !== JSON.stringify(to.unpricedUses);
 }
 
 function repricedOf({ row: { call, closing }, to }: NewPrice): Repriced {
@@ -61,7 +61,12 @@ function repricedOf({ row: { call, closing }, to }: NewPrice): Repriced {
     traceId: call.traceId,
     createdAt: call.createdAt,
     model: closing.reading.servedModel,
-    from: { cost: closing.cost, priceVersion: closing.priceVersion },
+    from: {
+      cost: closing.cost,
+      priceVersion: closing.priceVersion,
+      unpricedUses: closing.unpricedUses,
+      trust: closing.trust,
+    },
     to,
   };
 }

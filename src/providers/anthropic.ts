@@ -1,4 +1,5 @@
 import type { Part, Provider } from "../domain/provider.ts";
+import { isRefusedBeforeOutput } from "../domain/price.ts";
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
 import { filesMadeIn, parseLine, parseStatus, pathOf } from "./anthropic_batches.ts";
 import { countOf, foldUsage, isRecord, textOf } from "./anthropic_usage.ts";
@@ -7,7 +8,7 @@ import { countOf, foldUsage, isRecord, textOf } from "./anthropic_usage.ts";
 export const anthropic: Provider = {
   name: "anthropic",
   parseNonStreamingResponse,
-  answerKeys: ["type", "id", "model", "stop_reason", "usage", "error"],
+  answerKeys: ["type", "id", "model", "stop_reason", "stop_details", "usage", "error"],
   parseStreamEvent,
   filesMadeIn,
   batches: { pathOf, parseStatus, parseLine: (line) => parseLine(line, foldAnswer) },
@@ -76,7 +77,14 @@ function foldMessage(reading: Reading, message: Data): Reading {
     messageId: textOf(message.id) ?? reading.messageId,
     servedModel: textOf(message.model) ?? reading.servedModel,
     stopReason: textOf(message.stop_reason) ?? reading.stopReason,
+    refusalCategory: refusalCategoryOf(message.stop_details) ?? reading.refusalCategory,
   };
+}
+
+/** An object without a category says that there is none; without such an object nothing is said. */
+function refusalCategoryOf(details: unknown): string | null {
+  if (!isRecord(details) || details.type !== "refusal") return null;
+  return textOf(details.category) ?? "";
 }
 
 /** The text is left uncounted: a whole message names its output. */
@@ -114,8 +122,12 @@ function foldBlockDelta(reading: Reading, data: Data): Reading {
 function foldMessageDelta(reading: Reading, data: Data): Reading {
   const { delta, usage } = data;
   const stopReason = (isRecord(delta) ? textOf(delta.stop_reason) : null) ?? reading.stopReason;
+  const refusalCategory = (isRecord(delta) ? refusalCategoryOf(delta.stop_details) : null) ?? reading.refusalCategory;
   const isLastWord = stopReason !== null && isRecord(usage) && countOf(usage.output_tokens) !== null;
-  return { ...foldUsage(reading, usage), stopReason, hasFinalOutput: reading.hasFinalOutput || isLastWord };
+  const next = { ...foldUsage(reading, usage), stopReason, refusalCategory };
+  // What has passed was output, and is paid for: a count of nothing is then no last word.
+  const contradicts = isRefusedBeforeOutput(next) && next.contentCharacters > 0;
+  return { ...next, hasFinalOutput: (reading.hasFinalOutput || isLastWord) && !contradicts };
 }
 
 /** An error that does not say its type is an `error`. */

@@ -91,6 +91,38 @@ Deno.test("parseStreamEvent() lets a later output count win also when it is zero
   assert.equal(fold(final, { type: "message_delta", delta: {} }).hasFinalOutput, true);
 });
 
+Deno.test("parseStreamEvent() and parseNonStreamingResponse() read why a call was declined, and tell no category from no word about one", () => {
+  const rows: readonly (readonly [unknown, string | null])[] = [
+    [{ type: "refusal", category: "cyber", explanation: "no" }, "cyber"],
+    [{ type: "refusal", category: null, explanation: null }, ""],
+    [{ type: "refusal" }, ""],
+    [{ type: "refusal", category: 7 }, ""],
+    [{ type: "refusal", category: "x".repeat(300) }, "x".repeat(256)],
+    [{ type: "something_else", category: "cyber" }, null],
+    [null, null],
+    [undefined, null],
+    ["cyber", null],
+  ];
+  for (const [stop_details, category] of rows) {
+    const delta = { stop_reason: "refusal", stop_details };
+    const streamed = fold(STARTED, { type: "message_delta", delta, usage: { output_tokens: 0 } });
+    const message = { ...START.message, ...delta, usage: { ...START.message.usage, output_tokens: 0 } };
+    for (const reading of [streamed, parseNonStreamingResponse(JSON.stringify(message))]) {
+      assert.deepEqual([reading.refusalCategory, reading.stopReason], [category, "refusal"], JSON.stringify(stop_details));
+      assert.deepEqual([reading.outputTokens, reading.hasFinalOutput], [0, true]);
+    }
+  }
+});
+
+Deno.test("parseStreamEvent() believes no count of nothing where text has passed before a refusal", () => {
+  const text = fold(STARTED, { type: "content_block_delta", delta: { type: "text_delta", text: "Sure, the" } });
+  const refused = fold(text, { type: "message_delta", delta: { stop_reason: "refusal" }, usage: { output_tokens: 0 } });
+  assert.equal(refused.hasFinalOutput, false);
+  assert.equal(anthropic.estimate(refused).outputTokens, 3);
+  const counted = fold(text, { type: "message_delta", delta: { stop_reason: "refusal" }, usage: { output_tokens: 7 } });
+  assert.deepEqual([counted.hasFinalOutput, counted.outputTokens], [true, 7]);
+});
+
 Deno.test("parseStreamEvent() counts text, thinking and tool input, of deltas and of a block's start, and no other words", () => {
   const delta = (value: object) => ({ type: "content_block_delta", index: 0, delta: value });
   const start = (value: object) => ({ type: "content_block_start", index: 0, content_block: value });

@@ -1,4 +1,4 @@
-import type { Reading } from "../domain/reading.ts";
+import { MAX_COUNT, type Reading } from "../domain/reading.ts";
 import { cutClientString } from "../domain/text.ts";
 
 /** More iterations than a server-side loop runs; later ones are left out. */
@@ -12,9 +12,9 @@ const MAX_KEYS = 32;
  * Folds a `usage` object, of a message or of a `message_delta`, into the reading
  * (https://docs.anthropic.com/en/api/messages-streaming: the counts of a delta are cumulative).
  *
- * A key that is there, not null and a count (a safe integer, not negative) replaces what was known; nothing is added up.
- * A zero input or cache count never replaces a greater one: deltas carry such zeros as fillers. A zero output count does:
- * the start's is a placeholder.
+ * A key that is there, not null and a count (a whole number from 0 to `MAX_COUNT`) replaces what was known; nothing is added
+ * up. A zero input or cache count never replaces a greater one: deltas carry such zeros as fillers. A zero output count does:
+ * the start's is a placeholder. A greater number is no count, and the reading says once and for all that there was one.
  */
 export function foldUsage(reading: Reading, usage: unknown): Reading {
   if (!isRecord(usage)) return reading;
@@ -32,13 +32,24 @@ export function foldUsage(reading: Reading, usage: unknown): Reading {
     speed: textOf(usage.speed) ?? reading.speed,
     iterations: iterationsOf(usage.iterations) ?? reading.iterations,
     hasInput: reading.hasInput || countOf(usage.input_tokens) !== null,
+    hasAbsurdCount: reading.hasAbsurdCount || namesAbsurdCount(usage),
   };
 }
 
-/** The value where it is a safe integer and not negative, else null. */
+/** The value if it is a whole number from 0 to `MAX_COUNT`, otherwise null. */
 export function countOf(value: unknown): number | null {
   // abs: JSON has a negative zero.
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? Math.abs(value) : null;
+  return Number.isInteger(value) && value as number >= 0 && value as number <= MAX_COUNT ? Math.abs(value as number) : null;
+}
+
+/** Whether one of the counts that decide what a call used is above any that can be true. Other numbers may be what they like. */
+function namesAbsurdCount(usage: Record<string, unknown>): boolean {
+  const iterations = Array.isArray(usage.iterations) ? usage.iterations.filter(isRecord).slice(0, MAX_ITERATIONS) : [];
+  const named = [usage, ...iterations].flatMap((counts) => [
+    ...Object.entries(counts).filter(([key]) => key.endsWith("_tokens")).map(([, count]) => count),
+    ...[counts.cache_creation, counts.output_tokens_details, counts.server_tool_use].filter(isRecord).flatMap(Object.values),
+  ]);
+  return named.some((count) => typeof count === "number" && count > MAX_COUNT);
 }
 
 /** The value cut to what is kept of a foreign string, where it is one that says something, else null. */
@@ -58,8 +69,8 @@ function cacheCreationOf(reading: Reading, usage: Record<string, unknown>): Cach
   const fiveMinutes = countOf(split.ephemeral_5m_input_tokens) ?? 0;
   const oneHour = countOf(split.ephemeral_1h_input_tokens) ?? 0;
   const isSplitNamed = fiveMinutes + oneHour > 0;
-  const sum = countOf(fiveMinutes + oneHour) ?? 0;
-  const total = countOf(usage.cache_creation_input_tokens) || Math.max(reading.cacheCreationInputTokens, sum);
+  const total = countOf(usage.cache_creation_input_tokens) ||
+    Math.max(reading.cacheCreationInputTokens, fiveMinutes + oneHour);
   const oneHourTokens = Math.min(isSplitNamed ? oneHour : reading.cacheCreation1hTokens, total);
   return {
     cacheCreationInputTokens: total,
@@ -98,7 +109,8 @@ function iterationValueOf(value: unknown): unknown {
 /** Null stays: `model` and `cache_creation` may be null on the wire. Undefined stands for what is not kept. */
 function scalarOf(value: unknown): string | number | null | undefined {
   if (value === null) return null;
-  return typeof value === "string" ? cutClientString(value) : countOf(value) ?? undefined;
+  if (typeof value === "string") return cutClientString(value);
+  return Number.isSafeInteger(value) && value as number >= 0 ? Math.abs(value as number) : undefined;
 }
 
 /** The first `MAX_KEYS` entries that `read` can make something of, with their names cut. */

@@ -23,8 +23,8 @@ Deno.test("foldUsage() gives back the very same reading where usage is no object
   assert.deepEqual(foldUsage(KNOWN, {}), KNOWN);
 });
 
-Deno.test("foldUsage() takes no count that is not a safe integer of zero or more, and no text that is none", () => {
-  for (const value of [-1, 1.5, 2 ** 53, Infinity, NaN, "", true, null, undefined, [], {}]) {
+Deno.test("foldUsage() takes no count that is not a whole number of zero or more, and no text that is none", () => {
+  for (const value of [-1, 1.5, NaN, "", true, null, undefined, [], {}]) {
     const usage = {
       input_tokens: value,
       output_tokens: value,
@@ -41,6 +41,35 @@ Deno.test("foldUsage() takes no count that is not a safe integer of zero or more
     assert.deepEqual(foldUsage(KNOWN, usage), KNOWN, String(value));
   }
   assert.deepEqual(foldUsage(KNOWN, { input_tokens: "7", output_tokens: "7", cache_read_input_tokens: "7" }), KNOWN);
+});
+
+Deno.test("foldUsage() takes no count above a thousand million, and says so for good, wherever one is named", () => {
+  const most = 1_000_000_000;
+  const counts = ["input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "new_kind_tokens"];
+  const places: ((count: number) => object)[] = [
+    ...counts.map((name) => (count: number) => ({ [name]: count })),
+    ...counts.map((name) => (count: number) => ({ iterations: [{ type: "message", [name]: count }] })),
+    (count) => ({ cache_creation: { ephemeral_5m_input_tokens: count } }),
+    (count) => ({ cache_creation: { ephemeral_1h_input_tokens: count } }),
+    (count) => ({ output_tokens_details: { thinking_tokens: count } }),
+    (count) => ({ server_tool_use: { web_search_requests: count } }),
+    (count) => ({ iterations: [{ cache_creation: { ephemeral_1h_input_tokens: count } }] }),
+  ];
+  for (const place of places) {
+    assert.equal(foldUsage(EMPTY_READING, place(most)).hasAbsurdCount, false, JSON.stringify(place(most)));
+    for (const count of [most + 1, 2 ** 53 - 1, 2 ** 53, 1e300, Infinity]) {
+      const reading = foldUsage(KNOWN, place(count));
+      assert.deepEqual(
+        { ...reading, iterations: [] },
+        { ...KNOWN, iterations: [], hasAbsurdCount: true },
+        JSON.stringify(place(count)),
+      );
+      assert.equal(foldUsage(reading, { input_tokens: 7 }).hasAbsurdCount, true);
+    }
+  }
+  // What is no count may be as large as it likes: a time, for example.
+  const timed = { queued_at: 1_790_000_000_000, iterations: [{ type: "message", started_at: 1_790_000_000_000 }] };
+  assert.deepEqual(foldUsage(KNOWN, timed), { ...KNOWN, iterations: timed.iterations });
 });
 
 Deno.test("foldUsage() lets zeros overwrite the output and the thinking, but neither the input nor a cache count", () => {
@@ -75,6 +104,7 @@ Deno.test("foldUsage() keeps 5-minute and 1-hour writes summing to the total, wh
     [{ cache_creation: split(4, 5) }, [9, 4, 5]],
     [{ cache_creation_input_tokens: 0, cache_creation: split(4, 5) }, [9, 4, 5]],
     [{ cache_creation: split(2 ** 53 - 1, 2 ** 53 - 1) }, [0, 0, 0]],
+    [{ cache_creation: split(1e9, 1e9) }, [2e9, 1e9, 1e9]],
   ];
   for (const [usage, expected] of rows) assert.deepEqual(parts(usage), expected, JSON.stringify(usage));
   assert.deepEqual(parts({ cache_creation_input_tokens: 150 }, KNOWN), [150, 110, 40]);

@@ -1,3 +1,4 @@
+import type { UnpricedUses } from "../domain/price.ts";
 import type { Reading } from "../domain/reading.ts";
 
 export function wholeMs(milliseconds: number | null): number | null {
@@ -6,8 +7,13 @@ export function wholeMs(milliseconds: number | null): number | null {
 
 /** A JSON object as text; null where there is nothing in it. */
 export function serverToolUseJson(reading: Reading): string | null {
-  const counts = JSON.stringify(reading.serverToolUse);
-  return counts === "{}" ? null : counts;
+  return countsJson(reading.serverToolUse);
+}
+
+/** As `serverToolUseJson`. */
+export function countsJson(counts: UnpricedUses): string | null {
+  const text = JSON.stringify(counts);
+  return text === "{}" ? null : text;
 }
 
 /** A JSON array as text; null where there is nothing in it. */

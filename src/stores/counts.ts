@@ -1,7 +1,7 @@
 import type { Link } from "../domain/retry.ts";
 import type { Closing, Trust } from "../domain/usage.ts";
 import { linkOf } from "./attempts.ts";
-import { integer, integerOrNull, type Row, text } from "./readings.ts";
+import { integer, integerOrNull, type Row, text, unpricedUsesOf } from "./readings.ts";
 
 /** What of closed rows stands in totals, by its column: of one row, or with a minus of one that is replaced. */
 export interface Counts {
@@ -15,6 +15,7 @@ export interface Counts {
   readonly estimated_count: number;
   readonly unknown_count: number;
   readonly unpriced_count: number;
+  readonly partly_priced_count: number;
   readonly retry_count: number;
   readonly retried_cost: number;
 }
@@ -23,6 +24,7 @@ export interface Counts {
 export interface Counted {
   readonly trust: Trust;
   readonly cost: number | null;
+  readonly unpricedUses: Closing["unpricedUses"];
   readonly link: Link;
   readonly reading: Pick<
     Closing["reading"],
@@ -36,6 +38,7 @@ export function countedOf(row: Row): Counted {
     // The column holds what `Trust` names: only rows of ours are ever written.
     trust: text(row, "trust") as Trust,
     cost: integerOrNull(row, "cost"),
+    unpricedUses: unpricedUsesOf(row),
     link: linkOf(row),
     reading: {
       inputTokens: integer(row, "input_tokens"),
@@ -67,6 +70,7 @@ const NO_COUNTS: Counts = {
   estimated_count: 0,
   unknown_count: 0,
   unpriced_count: 0,
+  partly_priced_count: 0,
   retry_count: 0,
   retried_cost: 0,
 };
@@ -74,7 +78,7 @@ const NO_COUNTS: Counts = {
 export const COUNT_COLUMNS = Object.keys(NO_COUNTS) as readonly (keyof Counts)[];
 
 /** What a row adds to the totals; with `sign` -1 what it takes from them when it is replaced. */
-export function countsOf({ trust, cost, reading, link }: Counted, sign: 1 | -1): Counts {
+export function countsOf({ trust, cost, unpricedUses, reading, link }: Counted, sign: 1 | -1): Counts {
   const isUnknown = trust === "unknown";
   const isEstimated = trust === "estimated";
   return {
@@ -88,6 +92,7 @@ export function countsOf({ trust, cost, reading, link }: Counted, sign: 1 | -1):
     estimated_count: isEstimated ? sign : 0,
     unknown_count: isUnknown ? sign : 0,
     unpriced_count: cost === null && !isUnknown ? sign : 0,
+    partly_priced_count: Object.keys(unpricedUses).length > 0 ? sign : 0,
     retry_count: link.retryOf === null ? 0 : sign,
     retried_cost: link.isAskedAgain ? sign * (cost ?? 0) : 0,
   };

@@ -29,8 +29,9 @@ export function cachedCallsStatement({ workspaceId, traceId, after }: CallPlace)
   return {
     sql: `
       SELECT
-        id, created_at, kind, agent_id, request_class, served_model, input_tokens, cache_creation_input_tokens,
-        cache_creation_5m_tokens, cache_creation_1h_tokens, cache_read_input_tokens, service_tier, inference_geo, speed, iterations
+        id, created_at, kind, agent_id, request_class, served_model, stop_reason, refusal_category, input_tokens, output_tokens,
+        cache_creation_input_tokens, cache_creation_5m_tokens, cache_creation_1h_tokens, cache_read_input_tokens, service_tier,
+        inference_geo, speed, iterations
       FROM usage
       WHERE trace_id = ? AND workspace_id = ? AND revision > 0 AND cache_creation_input_tokens + cache_read_input_tokens > 0
         ${after === null ? "" : "AND created_at >= ? AND (created_at > ? OR id > ?)"}
@@ -49,7 +50,10 @@ export function cachedCallOf(row: Row): CachedCall {
     // The column holds what `kind` names: only rows of ours are ever written.
     kind: text(row, "kind") as UsageRow["call"]["kind"],
     servedModel: textOrNull(row, "served_model"),
+    stopReason: textOrNull(row, "stop_reason"),
+    refusalCategory: textOrNull(row, "refusal_category"),
     inputTokens: integer(row, "input_tokens"),
+    outputTokens: integer(row, "output_tokens"),
     cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
     cacheCreation5mTokens: integer(row, "cache_creation_5m_tokens"),
     cacheCreation1hTokens: integer(row, "cache_creation_1h_tokens"),

@@ -1,5 +1,6 @@
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { RefusalCount } from "../domain/ledger.ts";
+import type { UnpricedUses } from "../domain/price.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
 import type { Ending, MoneySummary, RetrySummary, TokenUsage, Trust, UsageSummary, UsageTotals } from "../domain/usage.ts";
@@ -26,10 +27,10 @@ const KEYS: Readonly<Record<string, { readonly name: keyof UsageSummary; readonl
 
 export function totalsOf(row: Row): UsageTotals {
   return {
-    inputTokens: integer(row, "input_tokens"),
-    outputTokens: integer(row, "output_tokens"),
-    cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
-    cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
+    inputTokens: bigInteger(row, "input_tokens"),
+    outputTokens: bigInteger(row, "output_tokens"),
+    cacheCreationInputTokens: bigInteger(row, "cache_creation_input_tokens"),
+    cacheReadInputTokens: bigInteger(row, "cache_read_input_tokens"),
     requestCount: integer(row, "request_count"),
     money: moneyOf(row),
     retries: retriesOf(row),
@@ -51,8 +52,8 @@ export function traceWithStatsOf(row: Row): TraceWithStats {
   return {
     ...traceOf(row),
     requestCount: integer(row, "request_count"),
-    totalInputTokens: integer(row, "total_input_tokens"),
-    totalOutputTokens: integer(row, "total_output_tokens"),
+    totalInputTokens: bigInteger(row, "total_input_tokens"),
+    totalOutputTokens: bigInteger(row, "total_output_tokens"),
     money: moneyOf(row),
     retries: retriesOf(row),
   };
@@ -65,6 +66,7 @@ function moneyOf(row: Row): MoneySummary {
     estimatedCount: integer(row, "estimated_count"),
     unknownCount: integer(row, "unknown_count"),
     unpricedCount: integer(row, "unpriced_count"),
+    partlyPricedCount: integer(row, "partly_priced_count"),
   };
 }
 
@@ -90,6 +92,8 @@ export function tokenUsageOf(row: Row): TokenUsage {
   const client = textOrNull(row, "client");
   const priceVersion = textOrNull(row, "price_version");
   const retryOf = textOrNull(row, "retry_of");
+  const refusalCategory = textOrNull(row, "refusal_category");
+  const unpricedUses = unpricedUsesOf(row);
   return {
     id: text(row, "id"),
     traceId: text(row, "trace_id"),
@@ -132,7 +136,14 @@ export function tokenUsageOf(row: Row): TokenUsage {
     ...(priceVersion && { priceVersion }),
     ...(retryOf && { retryOf }),
     ...(flag(row, "asked_again") && { askedAgain: true as const }),
+    ...(refusalCategory && { refusalCategory }),
+    ...(Object.keys(unpricedUses).length > 0 && { unpricedUses }),
   };
+}
+
+/** Uses that have no price, beside a row's cost; none where the column is NULL. */
+export function unpricedUsesOf(row: Row): UnpricedUses {
+  return JSON.parse(textOrNull(row, "unpriced_uses") ?? "{}");
 }
 
 export function refusalOf(row: Row): RefusalCount {

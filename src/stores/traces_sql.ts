@@ -58,6 +58,7 @@ const TOTALS = `
   coalesce(sum(estimated_count), 0)                   AS estimated_count,
   coalesce(sum(unknown_count), 0)                     AS unknown_count,
   coalesce(sum(unpriced_count), 0)                    AS unpriced_count,
+  coalesce(sum(partly_priced_count), 0)               AS partly_priced_count,
   coalesce(sum(retry_count), 0)                       AS retry_count,
   coalesce(sum(retried_cost), 0)                      AS retried_cost`;
 

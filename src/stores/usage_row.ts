@@ -1,6 +1,6 @@
 import { EMPTY_READING } from "../domain/reading.ts";
 import type { Ending, Trust, UsageRow } from "../domain/usage.ts";
-import { flag, integer, integerOrNull, type Row, text, textOrNull } from "./readings.ts";
+import { flag, integer, integerOrNull, type Row, text, textOrNull, unpricedUsesOf } from "./readings.ts";
 
 /** A closed row, whole. Of the reading, what says how far it had come is not kept: only what was found stands in a row. */
 export function usageRowOf(row: Row): UsageRow {
@@ -41,11 +41,13 @@ export function usageRowOf(row: Row): UsageRow {
       ttft: integerOrNull(row, "ttft_ms"),
       cost: integerOrNull(row, "cost"),
       priceVersion: textOrNull(row, "price_version"),
+      unpricedUses: unpricedUsesOf(row),
       reading: {
         ...EMPTY_READING,
         messageId: textOrNull(row, "message_id"),
         servedModel: textOrNull(row, "served_model"),
         stopReason: textOrNull(row, "stop_reason"),
+        refusalCategory: textOrNull(row, "refusal_category"),
         inputTokens: integer(row, "input_tokens"),
         outputTokens: integer(row, "output_tokens"),
         cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),

@@ -52,7 +52,7 @@ const ORDERED: Readonly<Record<Exclude<UsageOrder, "time">, string>> = {
 
 const TOTALS = [
   ...["request_count", "input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"],
-  ...["cost", "estimated_cost", "estimated_count", "unknown_count", "unpriced_count"],
+  ...["cost", "estimated_cost", "estimated_count", "unknown_count", "unpriced_count", "partly_priced_count"],
   ...["retry_count", "retried_cost"],
 ];
 
@@ -65,6 +65,7 @@ export const COUNTED_ROW = `
   CASE WHEN trust = 'estimated' THEN 1 ELSE 0 END                          AS estimated_count,
   CASE WHEN trust = 'unknown' THEN 1 ELSE 0 END                            AS unknown_count,
   CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END          AS unpriced_count,
+  CASE WHEN unpriced_uses IS NOT NULL THEN 1 ELSE 0 END                    AS partly_priced_count,
   CASE WHEN retry_of IS NOT NULL THEN 1 ELSE 0 END                         AS retry_count,
   CASE WHEN asked_again THEN coalesce(cost, 0) ELSE 0 END                  AS retried_cost`;
 

@@ -42,6 +42,8 @@ export interface Metrics {
     more: { readonly streaming: boolean; readonly overheadMs: number; readonly isRecorded: boolean },
   ) => void;
   readonly unpriced: (model: string | null) => void;
+  readonly partlyPriced: (model: string | null) => void;
+  readonly absurdUsage: (model: string | null) => void;
   readonly refused: (fault: FaultCode) => void;
   /** `route` is one of the proxy's own names. */
   readonly passed: (route: string, status: number) => void;
@@ -75,7 +77,7 @@ const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1,
 export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metrics {
   const registry = new Registry();
   const models = new ModelLabels();
-  const { calls, unrecorded, cost, unpriced, tokens, ttft, duration, overhead } = callMetrics(registry);
+  const { calls, unrecorded, cost, unpriced, partlyPriced, absurd, tokens, ttft, duration, overhead } = callMetrics(registry);
   const { refusals, passed, lookups, unauthorized } = edgeMetrics(registry);
   processGauges(registry, { gauges, version, elapsed });
   const delay = histogram(registry, "event_loop_delay_seconds", {
@@ -101,6 +103,8 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metric
       overhead.observe(Math.max(overheadMs, 0) / 1000);
     },
     unpriced: (model) => unpriced.inc({ model: models.labelOf(model) }),
+    partlyPriced: (model) => partlyPriced.inc({ model: models.labelOf(model) }),
+    absurdUsage: (model) => absurd.inc({ model: models.labelOf(model) }),
     refused: (fault) => refusals.inc({ fault }),
     passed: (route, status) => passed.inc({ route, status: statusLabel(status) }),
     lookedUp: (authority, outcome) => lookups.inc({ authority, outcome }),
@@ -125,6 +129,14 @@ function callMetrics(registry: Registry) {
       labelNames: ["model"],
     }),
     unpriced: counter(registry, "unpriced_calls_total", { help: "Calls that have no price, by model.", labelNames: ["model"] }),
+    partlyPriced: counter(registry, "partly_priced_calls_total", {
+      help: "Calls of which some uses have no price and are not in their cost, by served model.",
+      labelNames: ["model"],
+    }),
+    absurd: counter(registry, "absurd_usage_calls_total", {
+      help: "Calls whose upstream named a token count that cannot be true, so that nothing is known of them, by served model.",
+      labelNames: ["model"],
+    }),
     tokens: counter(registry, "tokens_total", {
       help: "Tokens of ended calls, exact and estimated, by kind and served model.",
       labelNames: ["kind", "model"],

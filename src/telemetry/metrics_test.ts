@@ -31,6 +31,7 @@ const CLOSING: Closing = {
   duration: 1_500,
   ttft: 400,
   cost: 12_345_678,
+  unpricedUses: {},
   priceVersion: "2026-11-24",
   reading: {
     ...EMPTY_READING,

@@ -33,6 +33,15 @@ const UNPRICED =
   "a call has no price and counts as unpriced, not as free: add the price to the file that LLMPROXY_PRICES_FILE names, send " +
   "SIGHUP, and run llmproxy reprice (told once a day and model)";
 
+const PARTLY_PRICED =
+  "some uses of a call have no price and are not in its cost; the rest of it is: if they cost something, add their price to the " +
+  "serverTools of the file that LLMPROXY_PRICES_FILE names, send SIGHUP, and run llmproxy reprice (told once a day and counter)";
+
+const ABSURD_KIND = "absurd_usage";
+const ABSURD =
+  "the upstream named a token count that cannot be true: none of the call's counts are taken, and its row is unknown with the " +
+  "error type absurd_usage";
+
 /**
  * Logs and metrics behind the seam. Lines that a sandbox can provoke at will are bounded by kind; the metrics count them all.
  * A call that passed without a row is a line at `debug` only.
@@ -52,10 +61,21 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
         logger.log(level, message, { ...callFields({ call, closing, overheadMs }), clientIp: clientIp ?? undefined });
       }
     },
-    unpriced(requestId, { why, model, serverTool }) {
+    unpriced(requestId, { why, model }) {
       metrics.unpriced(model);
-      if (!daily.admit(JSON.stringify([why, model, serverTool]))) return;
-      logger.log("warn", UNPRICED, { requestId, why, model: model ?? undefined, serverTool: serverTool ?? undefined });
+      if (!daily.admit(JSON.stringify([why, model]))) return;
+      logger.log("warn", UNPRICED, { requestId, why, model: model ?? undefined });
+    },
+    partlyPriced(requestId, { model, uses }) {
+      metrics.partlyPriced(model);
+      for (const [counter, count] of Object.entries(uses)) {
+        if (!daily.admit(JSON.stringify(["counter", counter]))) continue;
+        logger.log("warn", PARTLY_PRICED, { requestId, counter, count, model: model ?? undefined });
+      }
+    },
+    absurdUsage(requestId, servedModel) {
+      metrics.absurdUsage(servedModel);
+      if (bounded.admit(ABSURD_KIND)) logger.log("error", ABSURD, { requestId, model: servedModel ?? undefined });
     },
     refused(requestId, fault, sandbox, from) {
       metrics.refused(fault.code);
@@ -125,6 +145,7 @@ function callFields(
     status: closing.status ?? undefined,
     errorType: reading.errorType ?? undefined,
     stopReason: reading.stopReason ?? undefined,
+    refusalCategory: reading.refusalCategory || undefined,
     inputTokens: reading.inputTokens,
     outputTokens: reading.outputTokens,
     cacheCreationInputTokens: reading.cacheCreationInputTokens,

@@ -36,6 +36,7 @@ const CLOSING: Closing = {
   duration: 1234.5678,
   ttft: 321.999,
   cost: 12_345_678,
+  unpricedUses: {},
   priceVersion: "2026-11-24",
   reading: {
     ...EMPTY_READING,
@@ -101,7 +102,7 @@ Deno.test("callEnded() of a call without a row warns, and counts it", async () =
 
 Deno.test("unpriced() tells an operator once a day and model, and counts each call", async () => {
   using watched = watch();
-  const cost = { isPriced: false, why: "model", model: "claude-new", serverTool: null } as const;
+  const cost = { isPriced: false, why: "model", model: "claude-new" } as const;
   for (let n = 0; n < 3; n++) watched.observe.unpriced("ar-1", cost);
   watched.observe.unpriced("ar-2", { ...cost, model: "claude-newer" });
   assert.deepEqual(watched.lines().map((line) => [line.level, line.model]), [["warn", "claude-new"], ["warn", "claude-newer"]]);
@@ -109,6 +110,28 @@ Deno.test("unpriced() tells an operator once a day and model, and counts each ca
   watched.clock.at += 86_400_000;
   watched.observe.unpriced("ar-3", cost);
   assert.equal(watched.lines().length, 3);
+});
+
+Deno.test("partlyPriced() tells an operator once a day and counter, and counts each call", async () => {
+  using watched = watch();
+  const used = { model: "claude-new", uses: { tool_search_requests: 2, moon_landing_requests: 1 } };
+  for (let n = 0; n < 3; n++) watched.observe.partlyPriced("ar-1", used);
+  assert.deepEqual(watched.lines().map((line) => [line.level, line.counter, line.count, line.model]), [
+    ["warn", "tool_search_requests", 2, "claude-new"],
+    ["warn", "moon_landing_requests", 1, "claude-new"],
+  ]);
+  assert.match((await watched.metrics.text()).text, /^llmproxy_partly_priced_calls_total\{model="claude-new"\} 3$/m);
+  watched.clock.at += 86_400_000;
+  watched.observe.partlyPriced("ar-2", { ...used, uses: { tool_search_requests: 1 } });
+  assert.equal(watched.lines().length, 3);
+});
+
+Deno.test("absurdUsage() tells an operator in bounded lines, and counts each call", async () => {
+  using watched = watch();
+  for (let n = 0; n < 1_000; n++) watched.observe.absurdUsage(`ar-${n}`, "claude-odd");
+  assert.ok(watched.lines().length <= 10, String(watched.lines().length));
+  assert.deepEqual([watched.lines()[0]?.level, watched.lines()[0]?.requestId], ["error", "ar-0"]);
+  assert.match((await watched.metrics.text()).text, /^llmproxy_absurd_usage_calls_total\{model="claude-odd"\} 1000$/m);
 });
 
 Deno.test("callEnded() leaves out what is not known, and warns of what an operator should look at", () => {

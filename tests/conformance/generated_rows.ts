@@ -3,7 +3,7 @@ import type { FaultCode } from "../../src/domain/fault.ts";
 import type { RefusalCount } from "../../src/domain/ledger.ts";
 import type { Reading } from "../../src/domain/reading.ts";
 import type { Trace } from "../../src/domain/trace.ts";
-import type { Closing, UsageRow } from "../../src/domain/usage.ts";
+import { type Closing, NO_COST, type UsageRow } from "../../src/domain/usage.ts";
 import { callOf, closingOf, seededRandom, T0, traceOf } from "./samples.ts";
 
 export const WORKSPACES = ["w-1", "w-2", "w-ä", "W-1", "w 4"] as const;
@@ -14,6 +14,14 @@ export const LONG_TRACE = "at-long";
 const MODELS = ["claude-haiku-4-5", "claude-opus-4-8", "claude-sonnet-4-9", "モデル", "Claude-Haiku-4-5", null] as const;
 const PROVIDERS = ["anthropic", "Anthropic", "other"] as const;
 const FAULTS: readonly FaultCode[] = ["overloaded", "unauthenticated", "ledger_unavailable"];
+/** Why a call stopped; a category is a word, "" where the upstream names none, or null. */
+const STOPS = [
+  ...Array.from({ length: 12 }, () => ({ stopReason: "end_turn", refusalCategory: null })),
+  { stopReason: null, refusalCategory: null },
+  { stopReason: "refusal", refusalCategory: "cyber" },
+  { stopReason: "refusal", refusalCategory: "" },
+  { stopReason: "refusal", refusalCategory: null },
+] as const;
 const TRACES = 1_500;
 /** Calls come in so many hours, spread over four months. */
 const BUSY_HOURS = 160;
@@ -93,14 +101,13 @@ function newClosing(random: Random): Closing {
       upstreamRequestId: null,
       duration: null,
       ttft: null,
-      cost: null,
-      priceVersion: null,
+      ...NO_COST,
     });
   }
   const reading: Partial<Reading> = {
     messageId: `msg_${Math.floor(random() * 1e9)}`,
     servedModel: oneOf(random, MODELS),
-    stopReason: random() < 0.8 ? "end_turn" : null,
+    ...oneOf(random, STOPS),
     inputTokens: Math.floor(random() * 200_000),
     outputTokens: Math.floor(random() * 64_000),
     cacheCreationInputTokens: Math.floor(random() * 100_000),
@@ -109,17 +116,19 @@ function newClosing(random: Random): Closing {
     cacheCreation5mTokens: Math.floor(random() * 1_000),
     cacheCreation1hTokens: Math.floor(random() * 1_000),
     thinkingTokens: Math.floor(random() * 500),
-    serverToolUse: random() < 0.1 ? { web_search_requests: 2, web_fetch_requests: 1 } : {},
+    serverToolUse: random() < 0.1 ? { web_search_requests: 2, web_fetch_requests: 1, tool_search_requests: 3 } : {},
     serviceTier: random() < 0.5 ? "standard" : null,
     iterations: random() < 0.05 ? [{ type: "message", input_tokens: 3, model: "claude-x" }] : [],
   };
   const isWell = random() < 0.9;
+  const cost = random() < 0.1 ? null : Math.floor(random() * 3e9);
   return closingOf(reading, {
     ending: isWell ? "completed" : "client_left",
     trust: isWell ? "exact" : "estimated",
     duration: random() * 100_000,
     ttft: random() * 1_000,
-    cost: random() < 0.1 ? null : Math.floor(random() * 3e9),
+    cost,
+    unpricedUses: cost !== null && reading.serverToolUse?.tool_search_requests ? { tool_search_requests: 3 } : {},
   });
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { PriceOf } from "../../src/domain/price.ts";
+import type { KnownCost, PriceOf } from "../../src/domain/price.ts";
 import type { Repriced, Repricing } from "../../src/domain/repricing.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { UsageRow } from "../../src/domain/usage.ts";
@@ -19,9 +19,11 @@ const SPAN = { since: T0, until: T0 + 10_000 };
 function pricesOf(version: number): PriceOf {
   return ({ servedModel, inputTokens }) =>
     servedModel === "m-unpriced"
-      ? { isPriced: false, why: "model", model: servedModel, serverTool: null }
-      : { isPriced: true, nanoDollars: inputTokens * version, version: `v${version}` };
+      ? { isPriced: false, why: "model", model: servedModel }
+      : { isPriced: true, nanoDollars: inputTokens * version, version: `v${version}`, unpricedUses: {}, isCertain: true };
 }
+
+const NINE = { cost: 9, priceVersion: "v9", unpricedUses: {}, trust: "exact" } as const;
 
 /** Registers what whatever reprices a store must hold, as tests. */
 export function repricingLaws(name: string, make: () => Promise<RepricingUnderTest>): void {
@@ -77,6 +79,43 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     assert.deepEqual([trace?.money.cost, trace?.money.unpricedCount], [10n, 1]);
   },
 
+  "reprice() sets beside the cost what has no price and how far it holds, takes both back, and totals move by exactly that":
+    async (
+      { store, repricing },
+    ) => {
+      const counters = { tool_search_requests: 2, moon_landing_requests: 1 };
+      await store.recordUsage([
+        { ...priced({}, 5), closing: closingOf({ inputTokens: 5, serverToolUse: counters }, { cost: 5, priceVersion: "v1" }) },
+        { ...priced({}, 7), closing: closingOf({ inputTokens: 7, stopReason: "refusal" }, { cost: 7, priceVersion: "v1" }) },
+      ]);
+      const known = await shown(store);
+      const partly: PriceOf = (row) => ({
+        isPriced: true,
+        nanoDollars: row.inputTokens,
+        version: "v1",
+        unpricedUses: row.serverToolUse,
+        isCertain: row.stopReason !== "refusal",
+      });
+      const sums = async () => {
+        const [group] = (await store.queryUsage(ALL)).usage;
+        const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
+        assert.deepEqual(trace?.money, group?.money);
+        return group?.money;
+      };
+      const changes = await changesOf(repricing, partly);
+      assert.equal(changes.length, 2);
+      const money = { cost: 12n, estimatedCost: 7n, estimatedCount: 1, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 1 };
+      assert.deepEqual(await sums(), money);
+      const [detail] = await store.getTraceDetail("at-1", null);
+      assert.deepEqual(detail!.requests.map((row) => [row.inputTokens, row.trust, row.unpricedUses]).sort(), [
+        [5, "exact", counters],
+        [7, "estimated", undefined],
+      ]);
+      assert.deepEqual(await changesOf(repricing, partly), []);
+      await changesOf(repricing, (row) => ({ ...partly(row, 0), unpricedUses: {}, isCertain: true } as KnownCost));
+      assert.deepEqual(await shown(store), known);
+    },
+
   "reprice() is undone neither by a shipment that comes late nor by a reshipment": async ({ store, repricing }) => {
     const row = priced({}, 5);
     await store.recordUsage([row]);
@@ -118,7 +157,7 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     await store.recordUsage([row, other]);
     const read = await repricing.read(SPAN, { after: null, most: 10 });
     await store.recordUsage([{ ...row, revision: 3 }]);
-    const written = await repricing.write(read.map((row) => ({ row, to: { cost: 9, priceVersion: "v9" } })));
+    const written = await repricing.write(read.map((row) => ({ row, to: NINE })));
     assert.deepEqual(written.map(({ row }) => row.call.id), [other.call.id]);
     assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 14n);
   },
@@ -127,7 +166,7 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     await store.recordUsage([priced({}, 5)]);
     const read = await repricing.read(SPAN, { after: null, most: 10 });
     while (await store.dropMonths(T0 + 32 * 86_400_000)) continue;
-    assert.deepEqual(await repricing.write(read.map((row) => ({ row, to: { cost: 9, priceVersion: "v9" } }))), []);
+    assert.deepEqual(await repricing.write(read.map((row) => ({ row, to: NINE }))), []);
     assert.deepEqual(await repricing.read(SPAN, { after: null, most: 10 }), []);
     assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 5n);
   },
@@ -141,10 +180,16 @@ async function run(
   repricing: Repricing,
   { version, isDryRun }: { readonly version: number; readonly isDryRun: boolean },
 ): Promise<readonly Repriced[]> {
+  return await changesOf(repricing, pricesOf(version), { isDryRun });
+}
+
+async function changesOf(
+  repricing: Repricing,
+  priceOf: PriceOf,
+  { isDryRun } = { isDryRun: false },
+): Promise<readonly Repriced[]> {
   const changes: Repriced[] = [];
-  for await (const step of reprice(repricing, { span: SPAN, priceOf: pricesOf(version), isDryRun, most: 5 })) {
-    changes.push(...step.changes);
-  }
+  for await (const step of reprice(repricing, { span: SPAN, priceOf, isDryRun, most: 5 })) changes.push(...step.changes);
   return changes;
 }
 

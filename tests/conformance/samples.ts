@@ -56,6 +56,7 @@ export function closingOf(reading: Partial<Reading> = {}, given: Partial<Omit<Cl
     ttft: 100,
     cost: 1_000,
     priceVersion: "2026-11-24",
+    unpricedUses: {},
     ...given,
     reading: { ...EMPTY_READING, servedModel: "claude-served", ...reading },
   };

@@ -14,7 +14,7 @@ Deno.test("openEmbedded() shows in the store what the ledger has committed, and 
   for (const call of [ended, left]) await first.ledger.open(call, traceOf(call));
   await first.ledger.close(ended, closingOf({ inputTokens: 5 }));
   const { usage: groups } = await first.store.queryUsage(ALL);
-  assert.deepEqual(groups.map((group) => [group.requestCount, group.inputTokens]), [[1, 5]]);
+  assert.deepEqual(groups.map((group) => [group.requestCount, group.inputTokens]), [[1, 5n]]);
   assert.deepEqual(await endingsIn(first), ["completed", "open"]);
   await first.end();
   await assert.rejects(first.store.queryUsage(ALL));
@@ -52,7 +52,7 @@ Deno.test("openEmbedded() records calls while tokens are written, and loses none
     }),
     ...Array.from({ length: 300 }, (_, n) => tokens.createToken({ ...token, id: `tok-${n}` }, `hash-${n}`)),
   ]);
-  assert.equal((await store.queryUsage(ALL)).usage[0]?.outputTokens, 300);
+  assert.equal((await store.queryUsage(ALL)).usage[0]?.outputTokens, 300n);
   assert.equal((await tokens.listTokens(null)).length, 300);
   assert.equal(ledger.trouble(), null);
   await end();
@@ -78,7 +78,7 @@ Deno.test("queryUsage() over 200,000 rows leaves the event loop free, and calls 
     }
     const [group] = (await answer).usage;
     assert.equal(group?.requestCount, 199_999);
-    assert.equal(group?.inputTokens, 599_997);
+    assert.equal(group?.inputTokens, 599_997n);
   });
   assert.ok(recorded > 10, `${recorded} calls recorded`);
   await end();

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import type { RefusalCount } from "../../src/domain/ledger.ts";
-import type { CallFilters, UsageQuery } from "../../src/domain/query.ts";
+import { type CallFilters, TRACE_ORDERS, type UsageQuery } from "../../src/domain/query.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { LocalToken, Tokens } from "../../src/domain/tokens.ts";
 import type { Trace } from "../../src/domain/trace.ts";
-import type { OpenCall, QueryOpts, UsageRow } from "../../src/domain/usage.ts";
+import type { OpenCall, QueryOpts, UsageRow, UsageTotals } from "../../src/domain/usage.ts";
 import { QUESTION_LAWS } from "./question_laws.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, rowOf, seededRandom, T0, traceOf } from "./samples.ts";
 
@@ -81,8 +81,8 @@ const LAWS: Laws = {
     await store.recordTraces([{ ...trace, updatedAt: T0 + 20, source: "auto" }]);
     const { traces } = await store.queryTraces(ALL_TRACES);
     assert.deepEqual(traces.map(({ id, source, updatedAt, totalInputTokens }) => [id, source, updatedAt, totalInputTokens]), [
-      ["at-1", "header", T0 + 50, 3],
-      ["at-2", "header", T0, 0],
+      ["at-1", "header", T0 + 50, 3n],
+      ["at-2", "header", T0, 0n],
     ]);
   },
 
@@ -208,12 +208,12 @@ const LAWS: Laws = {
     assert.deepEqual(groups[0], {
       provider: "anthropic",
       model: "large",
-      inputTokens: 0,
-      outputTokens: 9,
-      cacheCreationInputTokens: 4,
-      cacheReadInputTokens: 9,
+      inputTokens: 0n,
+      outputTokens: 9n,
+      cacheCreationInputTokens: 4n,
+      cacheReadInputTokens: 9n,
       requestCount: 2,
-      money: { cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0 },
+      money: { cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
       retries: { count: 0, cost: 0n },
     });
     assert.deepEqual((await store.queryUsage({ ...ALL, limit: 2, offset: 1 })).usage, groups.slice(1, 3));
@@ -234,16 +234,18 @@ const LAWS: Laws = {
     }
   },
 
-  "queryUsage() and queryTraces() say what is estimated, unknown and unpriced, by hours as by rows": async (store) => {
+  "queryUsage() and queryTraces() say what is estimated, unknown, unpriced and partly priced, by hours as by rows": async (
+    store,
+  ) => {
     const closings = [
-      closingOf({}, { cost: 7 }),
+      closingOf({}, { cost: 7, unpricedUses: { tool_search_requests: 2 } }),
       closingOf({}, { trust: "estimated", cost: 11 }),
       closingOf({}, { trust: "estimated", cost: null, priceVersion: null }),
       closingOf({}, { trust: "unknown", ending: "unknown", cost: null, priceVersion: null }),
       closingOf({}, { cost: null, priceVersion: null }),
     ];
     await store.recordUsage(closings.map((closing) => ({ call: callOf({ createdAt: T0 + 1 }), closing, revision: 2 })));
-    const money = { cost: 18n, estimatedCost: 11n, estimatedCount: 2, unknownCount: 1, unpricedCount: 2 };
+    const money = { cost: 18n, estimatedCost: 11n, estimatedCount: 2, unknownCount: 1, unpricedCount: 2, partlyPricedCount: 1 };
     for (const since of [null, T0 + 1]) assert.deepEqual((await store.queryUsage({ ...ALL, since })).usage[0]?.money, money);
     assert.deepEqual((await store.queryTraces(ALL_TRACES)).traces[0]?.money, money);
   },
@@ -255,10 +257,14 @@ const LAWS: Laws = {
     assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 3n * BigInt(cost));
   },
 
-  "recordUsage() of a higher revision moves costs by the difference": async (store) => {
+  "recordUsage() of a higher revision moves costs, and how many are partly priced, by the difference": async (store) => {
     const row = { call: callOf(), closing: closingOf({}, { cost: null, priceVersion: null }), revision: 2 };
     await store.recordUsage([row]);
-    await store.recordUsage([{ ...row, revision: 3, closing: closingOf({}, { cost: 50 }) }]);
+    const unpricedUses = { tool_search_requests: 2 };
+    await store.recordUsage([{ ...row, revision: 3, closing: closingOf({}, { cost: 50, unpricedUses }) }]);
+    assert.equal((await store.queryUsage(ALL)).usage[0]?.money.partlyPricedCount, 1);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.partlyPricedCount, 1);
+    assert.deepEqual((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.unpricedUses, unpricedUses);
     await store.recordUsage([{ ...row, revision: 4, closing: closingOf({}, { cost: 20, priceVersion: "2" }) }]);
     assert.deepEqual((await store.queryUsage(ALL)).usage[0]?.money, {
       cost: 20n,
@@ -266,20 +272,42 @@ const LAWS: Laws = {
       estimatedCount: 0,
       unknownCount: 0,
       unpricedCount: 0,
+      partlyPricedCount: 0,
     });
+    assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.unpricedUses, undefined);
     assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.priceVersion, "2");
   },
 
-  "queryUsage() sums exactly beyond 32 bits and up to 2^53": async (store) => {
-    const large = 2 ** 51 + 1;
-    await store.recordUsage([1, 2, 3].map(() => rowOf({}, { inputTokens: large, outputTokens: 2 ** 31 })));
-    assert.deepEqual(await usage(store), [["claude-served", 3, 3 * large, 3 * 2 ** 31]]);
-    assert.deepEqual(await totals(store), [["at-1", 3, 3 * large, 3 * 2 ** 31]]);
+  "queryUsage(), queryTraces() and getTraceDetail() sum exactly beyond 2^53": async (store) => {
+    const large = Number.MAX_SAFE_INTEGER;
+    const reading = { inputTokens: large, outputTokens: large, cacheCreationInputTokens: large, cacheReadInputTokens: large };
+    await store.recordUsage([1, 2, 3].map(() => rowOf({}, reading)));
+    const sum = 3n * BigInt(large);
+    const expected = [sum, sum, sum, sum];
+    const tokens = (of: UsageTotals) => [of.inputTokens, of.outputTokens, of.cacheCreationInputTokens, of.cacheReadInputTokens];
+    for (const since of [null, T0]) {
+      const { usage, totals } = await store.queryUsage({ ...ALL, since });
+      assert.deepEqual([tokens(usage[0]!), tokens(totals)], [expected, expected]);
+    }
+    for (const by of TRACE_ORDERS) {
+      const { traces, totals } = await store.queryTraces({ ...ALL_TRACES, order: { by, isAscending: false } });
+      assert.deepEqual([traces[0]!.totalInputTokens, traces[0]!.totalOutputTokens, tokens(totals)], [sum, sum, expected]);
+    }
+    assert.deepEqual(tokens((await store.getTraceDetail("at-1", null))[0]!.agents[0]!), expected);
+    const cached = await store.getCachedCalls({ workspaceId: "w-1", traceId: "at-1", after: null });
+    assert.deepEqual(cached.map((call) => call.cacheReadInputTokens), [large, large, large]);
   },
 
-  "queryUsage() rejects rather than rounds a sum that a number does not hold": async (store) => {
-    await store.recordUsage([rowOf({}, { inputTokens: Number.MAX_SAFE_INTEGER }), rowOf({}, { inputTokens: 2 })]);
-    await assert.rejects(store.queryUsage(ALL), { name: "RangeError" });
+  "getTraceDetail() and getCachedCalls() keep why a call was declined": async (store) => {
+    const declined = { stopReason: "refusal", cacheReadInputTokens: 1 };
+    const categories = ["cyber", "", null];
+    await store.recordUsage(
+      categories.map((refusalCategory, n) => rowOf({ createdAt: T0 + n }, { ...declined, refusalCategory })),
+    );
+    const [detail] = await store.getTraceDetail("at-1", null);
+    assert.deepEqual(detail!.requests.map((row) => row.refusalCategory), ["cyber", undefined, undefined]);
+    const cached = await store.getCachedCalls({ workspaceId: "w-1", traceId: "at-1", after: null });
+    assert.deepEqual(cached.map((call) => [call.stopReason, call.refusalCategory]), categories.map((one) => ["refusal", one]));
   },
 
   "queryTraces() gives the newest activity first, in pages, with how many there are in all": async (store) => {
@@ -504,7 +532,7 @@ const HOSTILE = [
 
 async function usage(store: Store, opts: Partial<CallFilters & QueryOpts> = {}): Promise<unknown[][]> {
   const { usage: groups } = await store.queryUsage({ ...ALL, ...opts });
-  return groups.map((group) => [group.model, group.requestCount, group.inputTokens, group.outputTokens]);
+  return groups.map((group) => [group.model, group.requestCount, Number(group.inputTokens), Number(group.outputTokens)]);
 }
 
 async function dropped(store: Store, before: number): Promise<void> {
@@ -513,7 +541,7 @@ async function dropped(store: Store, before: number): Promise<void> {
 
 async function totals(store: Store, opts: Partial<CallFilters & QueryOpts> = {}): Promise<unknown[][]> {
   const { traces } = await store.queryTraces({ ...ALL_TRACES, ...opts });
-  return traces.map((trace) => [trace.id, trace.requestCount, trace.totalInputTokens, trace.totalOutputTokens]);
+  return traces.map((trace) => [trace.id, trace.requestCount, Number(trace.totalInputTokens), Number(trace.totalOutputTokens)]);
 }
 
 /** Every combination of filters, each given or not. */

@@ -178,11 +178,11 @@ function strongest(rows: readonly UsageRow[]): readonly UsageRow[] {
   return [...found.values()];
 }
 
-type Totals = readonly (readonly [key: string, ...numbers: readonly number[]])[];
+type Totals = readonly (readonly [key: string, ...numbers: readonly bigint[]])[];
 
 function totalsOf(rows: readonly UsageRow[]): Totals {
-  const totals = new Map<string, number[]>();
-  for (const { call, closing: { reading, trust, cost } } of rows) {
+  const totals = new Map<string, bigint[]>();
+  for (const { call, closing: { reading, trust, cost, unpricedUses } } of rows) {
     const [isEstimated, isUnknown] = [trust === "estimated", trust === "unknown"];
     const key = JSON.stringify([call.provider, reading.servedModel ?? call.requestedModel]);
     const numbers = [
@@ -196,8 +196,9 @@ function totalsOf(rows: readonly UsageRow[]): Totals {
       isEstimated ? 1 : 0,
       isUnknown ? 1 : 0,
       cost === null && !isUnknown ? 1 : 0,
+      Object.keys(unpricedUses).length > 0 ? 1 : 0,
     ];
-    totals.set(key, numbers.map((number, n) => number + (totals.get(key)?.[n] ?? 0)));
+    totals.set(key, numbers.map((number, n) => BigInt(number) + (totals.get(key)?.[n] ?? 0n)));
   }
   return [...totals].map(([key, numbers]) => [key, ...numbers] as const).sort();
 }
@@ -207,16 +208,17 @@ async function usageTotals(store: InternalStore, since: number | null): Promise<
   return usage.map((summary) =>
     [
       JSON.stringify([summary.provider, summary.model]),
-      summary.requestCount,
+      BigInt(summary.requestCount),
       summary.inputTokens,
       summary.outputTokens,
       summary.cacheCreationInputTokens,
       summary.cacheReadInputTokens,
-      Number(summary.money.cost),
-      Number(summary.money.estimatedCost),
-      summary.money.estimatedCount,
-      summary.money.unknownCount,
-      summary.money.unpricedCount,
+      summary.money.cost,
+      summary.money.estimatedCost,
+      BigInt(summary.money.estimatedCount),
+      BigInt(summary.money.unknownCount),
+      BigInt(summary.money.unpricedCount),
+      BigInt(summary.money.partlyPricedCount),
     ] as const
   ).sort();
 }

@@ -29,7 +29,8 @@ export async function recorded(store: Store): Promise<readonly UsageRow[]> {
     });
     const closing = closingOf({
       servedModel: [null, "m-1", "m-2"][upTo(3)]!,
-      inputTokens: upTo(1_000),
+      // What older versions took over from an upstream: together beyond what a number holds.
+      inputTokens: upTo(20) === 0 ? Number.MAX_SAFE_INTEGER - upTo(9) : upTo(1_000),
       outputTokens: upTo(1_000),
       cacheCreationInputTokens: upTo(50),
       cacheReadInputTokens: upTo(50),
@@ -38,6 +39,7 @@ export async function recorded(store: Store): Promise<readonly UsageRow[]> {
       ending: (["completed", "client_left"] as const)[upTo(2)]!,
       duration: upTo(9_000),
       cost: isPriced ? [upTo(100), BIG_COST][upTo(2)]! : null,
+      unpricedUses: isPriced && upTo(4) === 0 ? { tool_search_requests: 1 + upTo(3) } : {},
     });
     return { call, closing, revision: 2 };
   });
@@ -66,7 +68,7 @@ function modelOf(call: UsageRow["call"], { reading }: UsageRow["closing"]): stri
 
 /** The plain meaning of the sums. */
 export function sumOf(rows: readonly UsageRow[]): UsageTotals {
-  const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + value(row), 0);
+  const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + BigInt(value(row)), 0n);
   const cost = (some: readonly UsageRow[]) => some.reduce((total, { closing }) => total + BigInt(closing.cost ?? 0), 0n);
   const trusted = (trust: string) => rows.filter(({ closing }) => closing.trust === trust);
   return {
@@ -81,6 +83,7 @@ export function sumOf(rows: readonly UsageRow[]): UsageTotals {
       estimatedCount: trusted("estimated").length,
       unknownCount: trusted("unknown").length,
       unpricedCount: rows.filter(({ closing }) => closing.cost === null && closing.trust !== "unknown").length,
+      partlyPricedCount: rows.filter(({ closing }) => Object.keys(closing.unpricedUses).length > 0).length,
     },
     // No two of these rows ask the same: retry_laws.ts is about those that do.
     retries: { count: 0, cost: 0n },

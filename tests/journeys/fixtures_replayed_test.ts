@@ -23,6 +23,8 @@ const OUTCOMES: ReadonlyMap<string, Outcome> = new Map([
   ["no_message_stop", { ending: "upstream_broke", trust: "estimated", outputTokens: 10 }],
   ["thinking_not_shown_then_cut", { ending: "upstream_broke", trust: "estimated", outputTokens: 5 }],
   ["usage_missing_in_start", { ending: "completed", trust: "unknown" }],
+  // Whether the attempt that declined before any output is billed depends on its category, which no row knows.
+  ["fallback_iteration", { ending: "completed", trust: "estimated" }],
   ["json_error_429", { ending: "upstream_error", trust: "exact" }],
   ["json_error_529", { ending: "upstream_error", trust: "exact" }],
 ]);
@@ -118,6 +120,7 @@ function assertRow(
     message_id: expected.messageId,
     upstream_request_id: fixture.headers["request-id"] ?? proxy.upstream.calls.at(-1)!.requestId,
     stop_reason: expected.stopReason,
+    refusal_category: expected.refusalCategory,
     streaming: request.stream === true ? 1 : 0,
     input_tokens: expected.inputTokens,
     output_tokens: outcome.outputTokens ?? expected.outputTokens,

@@ -24,7 +24,7 @@ Deno.test("migratePostgres() asked by three replicas at once on an empty databas
   }));
   for (const store of stores) {
     const [group] = (await store.queryUsage(ALL)).usage;
-    assert.equal(group?.inputTokens, 1);
+    assert.equal(group?.inputTokens, 1n);
     await store.close();
   }
   const { from, to } = await migratePostgres({ ...MIGRATE_DEFAULTS, url });

@@ -1,5 +1,6 @@
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
 import { linkOf } from "../attempts.ts";
+import { countsJson } from "../column_values.ts";
 import { countsOf } from "../counts.ts";
 import { usageRowOf } from "../usage_row.ts";
 import type { Ask } from "./connection.ts";
@@ -46,6 +47,8 @@ async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly New
       revision,
       cost: to.cost,
       price_version: to.priceVersion,
+      unpriced_uses: countsJson(to.unpricedUses),
+      trust: to.trust,
     })),
   ]);
   const links = new Map(set.map((row) => [rowKeyOf(row), linkOf(row)]));
@@ -77,9 +80,12 @@ const SET = `
   UPDATE usage SET
     revision = usage.revision + 1,
     cost = sent.cost,
-    price_version = sent.price_version
+    price_version = sent.price_version,
+    unpriced_uses = sent.unpriced_uses,
+    trust = sent.trust
   FROM json_to_recordset($1) AS sent (
-    workspace_id TEXT COLLATE "C", created_at BIGINT, id TEXT COLLATE "C", revision BIGINT, cost BIGINT, price_version TEXT
+    workspace_id TEXT COLLATE "C", created_at BIGINT, id TEXT COLLATE "C", revision BIGINT, cost BIGINT, price_version TEXT,
+    unpriced_uses TEXT, trust TEXT
   )
   WHERE usage.workspace_id = sent.workspace_id AND usage.created_at = sent.created_at AND usage.id = sent.id
     AND usage.revision = sent.revision

@@ -1,6 +1,6 @@
 import { NO_LINK } from "../../domain/retry.ts";
 import type { UsageRow } from "../../domain/usage.ts";
-import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
+import { countsJson, iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import { countedOf, countsOf } from "../counts.ts";
 import { integerOrNull, type Row, text } from "../readings.ts";
 import { linkOf } from "../attempts.ts";
@@ -95,6 +95,7 @@ function sentOf(row: UsageRow) {
     status: closing.status,
     error_type: reading.errorType,
     stop_reason: reading.stopReason,
+    refusal_category: reading.refusalCategory,
     streaming: call.streaming,
     duration_ms: wholeMs(closing.duration),
     ttft_ms: wholeMs(closing.ttft),
@@ -125,6 +126,7 @@ function sentOf(row: UsageRow) {
     custom_id: call.customId,
     cost: closing.cost,
     price_version: closing.priceVersion,
+    unpriced_uses: countsJson(closing.unpricedUses),
   };
 }
 
@@ -137,7 +139,7 @@ const COLUMNS = `
   input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens, cache_creation_5m_tokens,
   cache_creation_1h_tokens, thinking_tokens, server_tool_use, service_tier, inference_geo, speed, iterations, max_tokens,
   request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, token_id, credential_id,
-  batch_id, custom_id, cost, price_version`;
+  batch_id, custom_id, cost, price_version, refusal_category, unpriced_uses`;
 
 /** Names what it inserted only where that is not all of the `$2` rows: reading the names takes as long as sending the rows. */
 const INSERT = `
@@ -165,6 +167,7 @@ const LOCK_WEAKER = `
     usage.cache_read_input_tokens,
     usage.trust,
     usage.cost,
+    usage.unpriced_uses,
     usage.ending,
     usage.duration_ms,
     usage.retry_of,
@@ -186,6 +189,7 @@ const REPLACE = `
     status = sent.status,
     error_type = sent.error_type,
     stop_reason = sent.stop_reason,
+    refusal_category = sent.refusal_category,
     duration_ms = sent.duration_ms,
     ttft_ms = sent.ttft_ms,
     input_tokens = sent.input_tokens,
@@ -201,6 +205,7 @@ const REPLACE = `
     speed = sent.speed,
     iterations = sent.iterations,
     cost = sent.cost,
-    price_version = sent.price_version
+    price_version = sent.price_version,
+    unpriced_uses = sent.unpriced_uses
   FROM ${SENT}
   WHERE usage.workspace_id = sent.workspace_id AND usage.created_at = sent.created_at AND usage.id = sent.id`;

@@ -87,7 +87,8 @@ const MOVED = `
     workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT COLLATE "C", hour BIGINT,
     provider TEXT COLLATE "C", model TEXT COLLATE "C", kind TEXT COLLATE "C", created_at BIGINT, request_count BIGINT, input_tokens BIGINT,
     output_tokens BIGINT, cache_creation_input_tokens BIGINT, cache_read_input_tokens BIGINT, cost BIGINT, estimated_cost BIGINT,
-    estimated_count BIGINT, unknown_count BIGINT, unpriced_count BIGINT, retry_count BIGINT, retried_cost BIGINT
+    estimated_count BIGINT, unknown_count BIGINT, unpriced_count BIGINT, partly_priced_count BIGINT, retry_count BIGINT,
+    retried_cost BIGINT
   )`;
 
 const MOVE_TRACES = `
@@ -102,6 +103,7 @@ const MOVE_TRACES = `
     estimated_count = traces.estimated_count + moved.estimated_count,
     unknown_count = traces.unknown_count + moved.unknown_count,
     unpriced_count = traces.unpriced_count + moved.unpriced_count,
+    partly_priced_count = traces.partly_priced_count + moved.partly_priced_count,
     retry_count = traces.retry_count + moved.retry_count,
     retried_cost = traces.retried_cost + moved.retried_cost,
     updated_at = greatest(traces.updated_at, moved.created_at)
@@ -112,12 +114,12 @@ const MOVE_HOURS = `
   INSERT INTO usage_hours (
     workspace_id, hour, sandbox_id, provider, model, kind,
     request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, retry_count, retried_cost
+    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, partly_priced_count, retry_count, retried_cost
   )
   SELECT
     workspace_id, hour, sandbox_id, provider, model, kind,
     request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, retry_count, retried_cost
+    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, partly_priced_count, retry_count, retried_cost
   FROM ${MOVED}
   ORDER BY workspace_id, hour, sandbox_id, provider, model, kind
   ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
@@ -131,5 +133,6 @@ const MOVE_HOURS = `
     estimated_count = usage_hours.estimated_count + excluded.estimated_count,
     unknown_count = usage_hours.unknown_count + excluded.unknown_count,
     unpriced_count = usage_hours.unpriced_count + excluded.unpriced_count,
+    partly_priced_count = usage_hours.partly_priced_count + excluded.partly_priced_count,
     retry_count = usage_hours.retry_count + excluded.retry_count,
     retried_cost = usage_hours.retried_cost + excluded.retried_cost`;

@@ -1,6 +1,7 @@
 import type { StatementSync } from "node:sqlite";
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
 import { linkOf } from "../attempts.ts";
+import { countsJson } from "../column_values.ts";
 import { usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Totals } from "./totals.ts";
@@ -28,7 +29,8 @@ export function openSqliteRepricing(path: string, { synchronous }: { readonly sy
 /** Whether the row was still as it was read. */
 function write({ row, to }: NewPrice, { set, totals }: { readonly set: StatementSync; readonly totals: Totals }): boolean {
   const { call, closing, revision } = row;
-  const found = set.get(to.cost, to.priceVersion, call.workspaceId, call.createdAt, call.id, revision);
+  const price = [to.cost, to.priceVersion, countsJson(to.unpricedUses), to.trust] as const;
+  const found = set.get(...price, call.workspaceId, call.createdAt, call.id, revision);
   if (found === undefined) return false;
   const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
   const link = linkOf(found);
@@ -50,7 +52,9 @@ const SET = `
   UPDATE usage SET
     revision = revision + 1,
     cost = ?,
-    price_version = ?
+    price_version = ?,
+    unpriced_uses = ?,
+    trust = ?
   WHERE workspace_id = ? AND created_at = ? AND id = ? AND revision = ?
     AND created_at >= coalesce((SELECT before FROM dropped), -9007199254740991)
   RETURNING retry_of, asked_again`;

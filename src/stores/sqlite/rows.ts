@@ -1,9 +1,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { EMPTY_READING } from "../../domain/reading.ts";
 import { type Link, NO_LINK } from "../../domain/retry.ts";
-import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
+import { type Closing, NO_COST, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { linkOf } from "../attempts.ts";
-import { iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
+import { countsJson, iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import { readingBigInts } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import { countedOf } from "../counts.ts";
@@ -178,6 +178,7 @@ export class Rows {
       closing.status,
       reading.errorType,
       reading.stopReason,
+      reading.refusalCategory,
       wholeMs(closing.duration),
       wholeMs(closing.ttft),
       reading.inputTokens,
@@ -194,6 +195,7 @@ export class Rows {
       iterationsJson(reading),
       closing.cost,
       closing.priceVersion,
+      countsJson(closing.unpricedUses),
       key.workspaceId,
       key.createdAt,
       key.id,
@@ -216,8 +218,7 @@ const SWEPT: Closing = {
   duration: null,
   ttft: null,
   reading: EMPTY_READING,
-  cost: null,
-  priceVersion: null,
+  ...NO_COST,
 };
 
 const INSERT_OPEN = `
@@ -239,6 +240,7 @@ const COUNTED = `
     cache_read_input_tokens,
     trust,
     cost,
+    unpriced_uses,
     ending,
     duration_ms,
     retry_of,
@@ -259,6 +261,7 @@ const CLOSE = `
     status = ?,
     error_type = ?,
     stop_reason = ?,
+    refusal_category = ?,
     duration_ms = ?,
     ttft_ms = ?,
     input_tokens = ?,
@@ -274,7 +277,8 @@ const CLOSE = `
     speed = ?,
     iterations = ?,
     cost = ?,
-    price_version = ?
+    price_version = ?,
+    unpriced_uses = ?
   WHERE workspace_id = ? AND created_at = ? AND id = ? AND revision = ?`;
 
 /** A row that is not counted takes no part in links. */

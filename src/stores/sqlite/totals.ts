@@ -71,6 +71,7 @@ const ADD_TO_TRACE = `
     estimated_count = estimated_count + ?,
     unknown_count = unknown_count + ?,
     unpriced_count = unpriced_count + ?,
+    partly_priced_count = partly_priced_count + ?,
     retry_count = retry_count + ?,
     retried_cost = retried_cost + ?,
     updated_at = max(updated_at, CAST(? AS INTEGER))
@@ -80,8 +81,8 @@ const ADD_TO_HOUR = `
   INSERT INTO usage_hours (
     workspace_id, hour, sandbox_id, provider, model, kind,
     request_count, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, retry_count, retried_cost
-  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    cost, estimated_cost, estimated_count, unknown_count, unpriced_count, partly_priced_count, retry_count, retried_cost
+  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
     request_count = request_count + excluded.request_count,
     input_tokens = input_tokens + excluded.input_tokens,
@@ -93,5 +94,6 @@ const ADD_TO_HOUR = `
     estimated_count = estimated_count + excluded.estimated_count,
     unknown_count = unknown_count + excluded.unknown_count,
     unpriced_count = unpriced_count + excluded.unpriced_count,
+    partly_priced_count = partly_priced_count + excluded.partly_priced_count,
     retry_count = retry_count + excluded.retry_count,
     retried_cost = retried_cost + excluded.retried_cost`;

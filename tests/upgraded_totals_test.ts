@@ -1,0 +1,118 @@
+/** Databases of the first schema, with rows in them, under the present program. */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
+import { hourStart } from "../src/domain/calendar.ts";
+import { NOTHING_REFUSED } from "../src/domain/journal.ts";
+import type { Store } from "../src/domain/store.ts";
+import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
+import { openJournal } from "../src/stores/sqlite/journal.ts";
+import { migrateSqlite } from "../src/stores/sqlite/migrate.ts";
+import { MIGRATE_DEFAULTS, migratePostgres } from "../src/stores/postgres/migrate.ts";
+import { openPostgresStore, POSTGRES_DEFAULTS } from "../src/stores/postgres/store.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, T0, traceOf } from "./conformance/samples.ts";
+import { startPostgres } from "./postgres_server.ts";
+
+/** Two calls of one session in one hour, one of them estimated, with the totals of both. */
+function firstRows({ no, yes }: { readonly no: string; readonly yes: string }): string {
+  const rows = [["exact", 7, 70], ["estimated", 5, 50]].map(([trust, tokens, cost], n) =>
+    `('ar-${n}', 2, 'run-1', 'w-1', 'sb-1', 'at-1', 'message', 'anthropic', 'm', 'm', 'completed', '${trust}', ${yes}, ${T0 + n},
+      ${tokens}, 1, 10, ${cost}, 'v1', 'refusal', ${no})`
+  );
+  return `
+    INSERT INTO usage (
+      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, ending, trust,
+      streaming, created_at, input_tokens, output_tokens, request_bytes, cost, price_version, stop_reason, asked_again
+    ) VALUES ${rows.join(", ")};
+    INSERT INTO traces (
+      workspace_id, id, sandbox_id, source, created_at, updated_at, request_count, total_input_tokens, total_output_tokens, cost,
+      estimated_cost, estimated_count
+    ) VALUES ('w-1', 'at-1', 'sb-1', 'header', ${T0}, ${T0 + 1}, 2, 12, 2, 120, 50, 1);
+    INSERT INTO usage_hours (
+      workspace_id, hour, sandbox_id, provider, model, kind, request_count, input_tokens, output_tokens,
+      cache_creation_input_tokens, cache_read_input_tokens, cost, estimated_cost, estimated_count, unknown_count, unpriced_count,
+      retry_count, retried_cost
+    ) VALUES ('w-1', ${hourStart(T0)}, 'sb-1', 'anthropic', 'm', 'message', 2, 12, 2, 0, 0, 120, 50, 1, 0, 0, 0, 0);`;
+}
+
+const MONEY = { cost: 120n, estimatedCost: 50n, estimatedCount: 1, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 };
+
+async function assertTotals(
+  store: Pick<Store, "queryUsage" | "queryTraces" | "getTraceDetail">,
+  more: { readonly partly: 0 | 1 },
+) {
+  const { partly } = more;
+  const money = { ...MONEY, cost: 120n + 9n * BigInt(partly), partlyPricedCount: partly };
+  const tokens = 12n + 3n * BigInt(partly);
+  for (const since of [null, T0]) {
+    const { totals } = await store.queryUsage({ ...ALL, since });
+    assert.deepEqual([totals.money, totals.inputTokens, totals.requestCount], [money, tokens, 2 + partly]);
+  }
+  const { traces } = await store.queryTraces(ALL_TRACES);
+  assert.deepEqual([traces[0]!.money, traces[0]!.totalInputTokens], [money, tokens]);
+  const [detail] = await store.getTraceDetail("at-1", null);
+  assert.deepEqual(detail!.requests.slice(0, 2).map((row) => [row.refusalCategory, row.unpricedUses]), [
+    [undefined, undefined],
+    [undefined, undefined],
+  ]);
+}
+
+const CALL = callOf({ createdAt: T0 + 2 });
+const CLOSING = closingOf({ servedModel: "m", inputTokens: 3 }, { cost: 9, unpricedUses: { tool_search_requests: 1 } });
+
+Deno.test("an embedded database of the first schema keeps every total, counts on, and hands all of it over", async () => {
+  const dir = Deno.makeTempDirSync();
+  const path = `${dir}/llmproxy.db`;
+  try {
+    migrateSqlite(path, firstOnly("sqlite", dir));
+    const db = new DatabaseSync(path);
+    db.exec(firstRows({ no: "0", yes: "1" }));
+    db.close();
+    const options = { dir, instanceId: "run-2", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
+    const alone = await openEmbedded({ ...options, journal: null });
+    await assertTotals(alone.store, { partly: 0 });
+    await alone.ledger.open(CALL, traceOf(CALL));
+    await alone.ledger.close(CALL, CLOSING);
+    await assertTotals(alone.store, { partly: 1 });
+    await alone.end();
+
+    const asJournal = await openEmbedded({ ...options, journal: { maxBytes: 1e9, onFull: "refuse" } });
+    while (await asJournal.store.handOver()) continue;
+    const journal = openJournal(path, { synchronous: "normal" });
+    const shipment = journal.unshipped(10);
+    journal.shipped(shipment, NOTHING_REFUSED);
+    journal.close();
+    await asJournal.end();
+    const handed = shipment.rows.map(({ closing }) => [closing.reading.refusalCategory, closing.unpricedUses, closing.cost]);
+    assert.deepEqual(handed, [[null, {}, 70], [null, {}, 50], [null, CLOSING.unpricedUses, 9]]);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("a shared database of the first schema keeps every total, and counts on", async () => {
+  await using server = await startPostgres();
+  const dir = Deno.makeTempDirSync();
+  const { url } = server;
+  await migratePostgres({ ...MIGRATE_DEFAULTS, url, folder: firstOnly("postgres", dir) });
+  const store = openPostgresStore({ ...POSTGRES_DEFAULTS, url });
+  try {
+    await store.makeReady(T0);
+    await server.psql(firstRows({ no: "FALSE", yes: "TRUE" }));
+    await migratePostgres({ ...MIGRATE_DEFAULTS, url });
+    await assertTotals(store, { partly: 0 });
+    await store.recordUsage([{ call: CALL, closing: CLOSING, revision: 2 }]);
+    await assertTotals(store, { partly: 1 });
+  } finally {
+    await store.close();
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+/** A folder with nothing but the first migration. */
+function firstOnly(kind: "sqlite" | "postgres", dir: string): URL {
+  const folder = `${dir}/first_${kind}`;
+  Deno.mkdirSync(folder);
+  Deno.copyFileSync(new URL(`../migrations/${kind}/0001_ledger.sql`, import.meta.url), `${folder}/0001_ledger.sql`);
+  return pathToFileURL(`${folder}/`);
+}
