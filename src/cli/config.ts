@@ -27,7 +27,7 @@ export interface Config {
 export interface ProxyConfig {
   readonly address: Address;
   readonly traceHeader: string;
-  /** In which a server in front writes the client's address; null: nobody is believed. */
+  /** In which a server in front writes the client's address; null: no header is believed. */
   readonly clientIpHeader: string | null;
   /** Prefixes that begin with `/v1/`, or `*`. */
   readonly allowPaths: readonly string[];

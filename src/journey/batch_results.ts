@@ -55,8 +55,9 @@ export async function fetchResults(
 }
 
 /**
- * Why a line is none of the results, so that no row is made of it; null if it may be one. Whatever its status says, an answer that
- * begins as no JSON or with an error is not the results, and a last line that is cut has to be fetched again.
+ * Why a line is none of the results, so that no row is made of it; null if it may be one. Whatever
+ * its status says, an answer that begins as no JSON or with an error is not the results, and a last
+ * line that is cut has to be fetched again.
  */
 function troubleOf(
   line: string,

@@ -62,7 +62,10 @@ interface AnswerReader {
   readonly ending: () => Ending | null;
   /** How it ended where the bytes end now without another word. */
   readonly endingAtEnd: () => Ending;
-  /** The end is known only at the end of the bytes, as far as anybody can say by now: one chunk must be held back for it. */
+  /**
+   * The end is known only at the end of the bytes, as far as anybody can say by now: one chunk must
+   * be held back for it.
+   */
   readonly holdsLast: () => boolean;
 }
 
@@ -147,7 +150,10 @@ function readerOf(exchange: Exchange, world: World): AnswerReader {
   };
 }
 
-/** Events one by one, a body of which only the keys that the provider reads are kept, or bytes that nobody can read. */
+/**
+ * Events one by one, a body of which only the keys that the provider reads are kept, or bytes that
+ * stay unread.
+ */
 const READERS: Readonly<Record<AnswerForm, (answer: Response, world: World) => AnswerReader>> = {
   events: eventReader,
   json: bodyReader,
@@ -189,7 +195,10 @@ function readerByForm({ answer, isStreamAsked }: Exchange, world: World): Answer
 
 function eventReader(answer: Response, world: World): AnswerReader {
   let reading = EMPTY_READING;
-  /** What comes behind the event that ended the answer counts no more, however the bytes were cut into chunks. */
+  /**
+   * What comes behind the event that ended the answer counts no more, however the bytes were cut
+   * into chunks.
+   */
   let ending: Ending | null = null;
   const filesMade: string[] = [];
   const sse = new SseReader({
@@ -239,7 +248,9 @@ function bodyReader(answer: Response, { provider }: World): AnswerReader {
   };
 }
 
-/** A page of whoever stands between: it passes to its end, and whatever its status says, it is no message. */
+/**
+ * A page of a gateway in between: it passes to its end and is no message, whatever its status says.
+ */
 function otherReader(): AnswerReader {
   return {
     push: () => {},

@@ -135,7 +135,10 @@ function bodyOf(
   }, { highWaterMark: 0 });
 }
 
-/** Where the end of the connection is the end of the answer, a cut shows only in the JSON itself (RFC 9112, section 8). */
+/**
+ * Where the end of the connection is the end of the answer, a cut shows only in the JSON itself
+ * (RFC 9112, section 8).
+ */
 function watchOf(answer: Response): Watch {
   if (!answer.ok || answer.headers.has("content-length") || answer.headers.has("transfer-encoding")) return UNWATCHED;
   const copy = new JsonCopy(answer.headers, { keys: [], maxValueBytes: 0, maxDecodedBytes: MAX_DECODED_BYTES });

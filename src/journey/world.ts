@@ -36,7 +36,10 @@ export interface World {
   readonly limits: Limits;
   /** The header in which a client may name its trace, lower case. */
   readonly traceHeader: string;
-  /** The header in which a server in front writes the client's address, lower case; null where none does. */
+  /**
+   * The header in which a server in front writes the client's address, lower case; null if none
+   * does.
+   */
   readonly clientIpHeader: string | null;
 }
 
@@ -76,7 +79,7 @@ export interface Arrival {
   readonly target: string;
   /** `elapsed()` at its arrival. */
   readonly arrivedAt: number;
-  /** As the server in front says, for log lines only; null where nobody says. */
+  /** As the server in front says, for log lines only; null if it says none. */
   readonly clientIp: string | null;
   /** Who calls, as soon as `authenticate` knows: for the refusals' sake. */
   sandbox: Sandbox | null;

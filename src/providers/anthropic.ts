@@ -27,7 +27,10 @@ export function parseNonStreamingResponse(body: string): Reading {
   return answer === null ? EMPTY_READING : foldAnswer(answer);
 }
 
-/** An error is one wherever it stands: under a good status, and in a batch's line that says that it succeeded. */
+/**
+ * An error is one wherever it stands: under a good status, and in a batch's line that says that it
+ * succeeded.
+ */
 function foldAnswer(answer: Data): Reading {
   return answer.type === "error" || isRecord(answer.error) ? foldError(WHOLE, answer) : foldWholeMessage(WHOLE, answer);
 }

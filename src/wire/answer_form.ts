@@ -1,4 +1,7 @@
-/** What an answer is, whatever its label says. `other` is neither, such as the page of a captive gateway. */
+/**
+ * What an answer is, whatever its label says. `other` is neither, such as the page of a captive
+ * gateway.
+ */
 export type AnswerForm = "events" | "json" | "other";
 
 export interface FormClues {
@@ -19,8 +22,10 @@ export const MAX_HEAD_BYTES = 4096;
  * The one rule, in this order:
  * 1. Behind a byte order mark and white space, `{` begins JSON. A line that begins with a field of
  *    an event stream (`event`, `data`, `id`, `retry`, or the `:` of a comment) begins events.
- * 2. If the first bytes are something else, the label decides. A label that says nothing leaves `other`.
- * 3. If nothing but white space came, the label decides, and if that says nothing, what was asked for.
+ * 2. If the first bytes are something else, the label decides. A label that says nothing leaves
+ *    `other`.
+ * 3. If nothing but white space came, the label decides, and if that says nothing, what was asked
+ *    for.
  *
  * Labels come last because gateways get them wrong, and clients go by what they asked for.
  */
@@ -41,7 +46,9 @@ const EVENT_FIELD = /^(?:event|data|id|retry)?[:\r\n]/;
 /** What may still become a field, or the byte order mark. */
 const BEGINNINGS = ["event", "data", "id", "retry", "\xef\xbb\xbf"];
 
-/** Null for a label that says nothing: none, or one that servers give to whatever they do not know. */
+/**
+ * Null for a label that says nothing: none, or one that servers give to whatever they do not know.
+ */
 function formOfLabel(label: string | null): AnswerForm | null {
   const type = (label ?? "").split(";")[0]!.trim().toLowerCase();
   if (type === "text/event-stream") return "events";

@@ -2,8 +2,9 @@ import { holdsSecret } from "./secrets.ts";
 import { stopsHere } from "./stopped_headers.ts";
 
 /**
- * The request's headers, as they go on: without what stops here (`stopped_headers.ts`), without those named in `drop`
- * (lower case) and without any that holds one of the `secrets`. Identity is asked for, so that the answer's bytes are the meter's too.
+ * The request's headers, as they go on: without what stops here (`stopped_headers.ts`), without
+ * those named in `drop` (lower case) and without any that holds one of the `secrets`. Identity is
+ * asked for, so that the answer's bytes are the meter's too.
  */
 export function forwardedHeaders(
   headers: Headers,
@@ -21,8 +22,9 @@ export function forwardedHeaders(
 }
 
 /**
- * The answer's headers, as they go back: without what stops here and without any that holds one of the `secrets`.
- * `content-length` stays if it is the body's length, because the body is the same bytes.
+ * The answer's headers, as they go back: without what stops here and without any that holds one of
+ * the `secrets`. `content-length` stays if it is the body's length, because the body is the same
+ * bytes.
  */
 export function returnedHeaders(headers: Headers, options: { readonly secrets: readonly string[] }): Headers {
   const named = namedByConnection(headers);
@@ -38,8 +40,9 @@ export function returnedHeaders(headers: Headers, options: { readonly secrets: r
 }
 
 /**
- * What the body's length is said to be; null if nobody says. RFC 9112, 6.3: with a transfer coding the length is none, and who
- * passes the message on must take it out. RFC 9110, 8.6: the same length said several times is one; fetch refuses different ones.
+ * What the body's length is said to be; null if that is not said. RFC 9112, 6.3: beside a transfer
+ * coding the field does not count, and a proxy that passes the message on must take it out. RFC
+ * 9110, 8.6: the same length said several times is one; fetch refuses different ones.
  */
 function lengthOf(headers: Headers): string | null {
   const length = headers.get("content-length");
@@ -48,8 +51,9 @@ function lengthOf(headers: Headers): string | null {
 }
 
 /**
- * Why an answer's body cannot be told from its framing; null if it can. fetch undoes `chunked` alone (RFC 9112, 7): a body in any
- * other coding would be passed on as if it were plain. `identity` was the name of no coding once.
+ * Why an answer's body cannot be told from its framing; null if it can. fetch undoes `chunked`
+ * alone (RFC 9112, 7): a body in any other coding would be passed on as if it were plain.
+ * `identity` was the name of no coding once.
  */
 export function framingTrouble(headers: Headers): string | null {
   const codings = (headers.get("transfer-encoding") ?? "").toLowerCase().split(",").map((coding) => coding.trim())

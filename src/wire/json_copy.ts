@@ -3,7 +3,10 @@ import { formOf } from "./answer_form.ts";
 import { type CopyDecoder, decoderOf } from "./decode.ts";
 import { TopLevelScanner } from "./json_scan.ts";
 
-/** Reads a copy of an answer's JSON, if it is some, while the answer passes on. Nothing in it throws or rejects. */
+/**
+ * Reads a copy of an answer's JSON, if it is some, while the answer passes on. Nothing in it throws
+ * or rejects.
+ */
 export class JsonCopy {
   readonly #scanner: TopLevelScanner;
   readonly #decoder: CopyDecoder | null;
@@ -28,7 +31,10 @@ export class JsonCopy {
     void this.#decoder?.push(chunk);
   }
 
-  /** The answer has ended. `isCut`: it began as JSON and is not whole. What nobody can decode is not called cut. */
+  /**
+   * The answer has ended. `isCut`: it began as JSON and is not whole. What cannot be decoded is not
+   * called cut.
+   */
   async end(): Promise<{ readonly values: ReadonlyMap<string, unknown>; readonly isCut: boolean }> {
     await this.#decoder?.end();
     const { found, isValid } = this.#scanner.end();

@@ -9,7 +9,8 @@ export interface StoppedHeader {
 }
 
 /**
- * All fields that stop here, besides credentials and those that `Connection` names (RFC 9110, 7.6.1).
+ * All fields that stop here, besides credentials and those that `Connection` names (RFC 9110,
+ * 7.6.1).
  *
  * A request's fields stop if a hop in front of us wrote them about itself, its client or its user.
  * An answer's fields stop if they speak of the upstream's origin, which is not ours, or command the

@@ -18,13 +18,15 @@ const BUFFER_BYTES = 64 * 1024;
 /**
  * Passes a stream on unchanged while `watch` looks, and breaks where its source breaks.
  *
- * `silence` listens while the source is waited for, never while the reader is; it is ended with the source, not before.
- * With `holdsLast` one chunk is always held back, so that nobody can have the whole before `ended` has resolved; without it
- * `look` has to know the end. If it is a function, it is asked after each `look`: what was held goes out with the chunk that
- * needs no holding. Where it `isSized`, the reader has been told the length and takes its last byte for the end, so
- * that byte is kept back where the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader, because that is the cheapest tap there is in JavaScript
- * (`deno task bench --suite=taps`). What had arrived is delivered before a break: `error()` is called only when the reader asks for
- * more, because an error straight after an `enqueue` drops the bytes.
+ * `silence` listens while the source is waited for, never while the reader is; it is ended with the
+ * source, not before. With `holdsLast` one chunk is always held back, so that nobody can have the
+ * whole before `ended` has resolved; without it `look` has to know the end. If it is a function, it
+ * is asked after each `look`: what was held goes out with the chunk that needs no holding. Where it
+ * `isSized`, the reader has been told the length and takes its last byte for the end, so that byte
+ * is kept back where the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader,
+ * because that is the cheapest tap there is in JavaScript (`deno task bench --suite=taps`). What
+ * had arrived is delivered before a break: `error()` is called only when the reader asks for more,
+ * because an error straight after an `enqueue` drops the bytes.
  */
 export function tap(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,

@@ -9,7 +9,7 @@ const SENT = { traceparent: `00-${TRACE}-${SPAN}-01`, tracestate: "vendor=1", ba
 const NAMES = ["traceparent", "tracestate", "baggage"] as const;
 const PATHS = ["/v1/messages", "/v1/messages/count_tokens", "/v1/messages/batches"];
 
-/** Nobody collects the spans: where they should go, nobody listens. */
+/** No collector listens where the spans go. */
 const TRACING = { OTEL_DENO: "true", OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" };
 const SETTINGS: readonly (readonly [what: string, env: Readonly<Record<string, string>>, replaces: boolean])[] = [
   ["the client's, while the runtime traces nothing", {}, false],
