@@ -7,6 +7,7 @@ import { localTokens } from "../identity/local_tokens.ts";
 import { sandboxOf } from "../identity/sandbox_of.ts";
 import { BatchAccounts } from "../journey/batch_accounts.ts";
 import { Refusals } from "../journey/refusals.ts";
+import { Sessions, SESSIONS_DEFAULTS } from "../journey/sessions.ts";
 import { Traffic } from "../journey/traffic.ts";
 import type { World } from "../journey/world.ts";
 import { cacheValueOf } from "../pricing/cache_value.ts";
@@ -138,6 +139,12 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     priceOf: priceOfCall,
     ledger,
     owners: storage.owners,
+    sessions: new Sessions({
+      ...SESSIONS_DEFAULTS,
+      records: storage.sessions,
+      windowMs: config.proxy.inferSessionMs,
+      elapsed,
+    }),
     batches,
     observe,
     refusals: new Refusals(),

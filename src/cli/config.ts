@@ -29,6 +29,8 @@ export interface ProxyConfig {
   readonly traceHeader: string;
   /** In which a server in front writes the client's address; null: no header is believed. */
   readonly clientIpHeader: string | null;
+  /** For how long calls that name no session are one by their first message; 0: never. */
+  readonly inferSessionMs: number;
   /** Prefixes that begin with `/v1/`, or `*`. */
   readonly allowPaths: readonly string[];
   readonly bodyMs: number;
@@ -76,6 +78,7 @@ export interface Secrets {
 }
 
 const MS_PER_SECOND = 1_000;
+const MS_PER_HOUR = 3_600_000;
 const BYTES_PER_MB = 1_048_576;
 /** Hostnames that stand for all addresses of the machine. */
 const WILDCARDS = ["0.0.0.0", "::"];
@@ -161,6 +164,7 @@ function readProxy(reader: EnvironmentReader): ProxyConfig {
     address: reader.read("LLMPROXY_LISTEN_ADDR"),
     traceHeader: reader.read("LLMPROXY_TRACE_HEADER"),
     clientIpHeader: reader.read("LLMPROXY_CLIENT_IP_HEADER"),
+    inferSessionMs: reader.read("LLMPROXY_INFER_SESSION_HOURS") * MS_PER_HOUR,
     allowPaths: reader.read("LLMPROXY_ALLOW_PATHS") ?? [],
     bodyMs: reader.read("LLMPROXY_BODY_SECONDS") * MS_PER_SECOND,
     bodyBudgetBytes: budgetMb * BYTES_PER_MB,

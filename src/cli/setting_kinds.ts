@@ -76,6 +76,10 @@ export const SETTING_KINDS = {
     expects: `a whole number of hours from 1 to ${MAX_HOURS}`,
     read: (text: string) => readWhole(text, 1, { max: MAX_HOURS }),
   },
+  hoursOrNone: {
+    expects: `a whole number of hours from 0 to ${MAX_HOURS}`,
+    read: (text: string) => readWhole(text, 0, { max: MAX_HOURS }),
+  },
   days: {
     expects: `a whole number of days from 1 to ${MAX_DAYS}`,
     read: (text: string) => readWhole(text, 1, { max: MAX_DAYS }),

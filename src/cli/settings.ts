@@ -95,6 +95,12 @@ export const SETTINGS = {
     isSecret: false,
     meaning: "request header in which a server in front writes the client's address, for log lines; where unset, none",
   },
+  LLMPROXY_INFER_SESSION_HOURS: {
+    kind: "hoursOrNone",
+    default: "12",
+    isSecret: false,
+    meaning: "how long calls that name no session and begin with the same message are one; `0`: each is one of its own",
+  },
   LLMPROXY_ALLOW_PATHS: {
     kind: "pathPrefixes",
     default: "",

@@ -1,6 +1,7 @@
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { OwnedRecords, Owners } from "../domain/owned.ts";
+import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { BackUp } from "../http/backup.ts";
@@ -8,6 +9,7 @@ import type { ExportUsage } from "../http/export.ts";
 import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { ownersNearby } from "../stores/owners_nearby.ts";
+import { sessionsNearby } from "../stores/sessions_nearby.ts";
 import { connectPostgres } from "../stores/postgres/connect.ts";
 import { type Shipping, startShipping } from "../stores/shipping/link.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
@@ -29,6 +31,7 @@ export interface Storage {
   readonly store: Store;
   readonly tokens: Tokens;
   readonly owners: Owners;
+  readonly sessions: SessionRecords;
   /** Where batches are kept and their lines recorded. */
   readonly batches: OwnedRecords & Pick<Store, "recordUsage">;
   readonly readiness: () => Readiness;
@@ -112,6 +115,7 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     store,
     tokens,
     owners: ownersNearby({ ledger, local: embedded.owned, shared: null }),
+    sessions: sessionsNearby({ local: embedded.sessions, shared: null }),
     batches: store,
     readiness: () => readinessOf(ledger.trouble(), null),
     shipping: () => null,
@@ -155,6 +159,7 @@ async function sharedStorage(
     store,
     tokens: tokensNearby({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
     owners: ownersNearby({ ledger, local: embedded.owned, shared: store }),
+    sessions: sessionsNearby({ local: embedded.sessions, shared: store }),
     batches: store,
     readiness: () => readinessOf(ledger.trouble(), unrecordedTrouble(ledger) ?? shippingTrouble(shipping, now())),
     shipping: () => shipping.state(),

@@ -11,6 +11,17 @@ export interface From {
   readonly clientIp: string | null;
 }
 
+/** What is known of a request that was refused. */
+export interface RefusedRequest {
+  /** Null: nobody knows who asked. */
+  readonly sandbox: Sandbox | null;
+  /** Without a query and without a token, cut; it is a client's words. */
+  readonly path: string;
+  /** The client's name, as in its rows; null: it did not say, or said its token. */
+  readonly client: string | null;
+  readonly clientIp: string | null;
+}
+
 /** How a call looks from outside: logs and metrics. It never throws and never holds a key or a token. */
 export interface Observe {
   /**
@@ -28,8 +39,8 @@ export interface Observe {
   readonly partlyPriced: (requestId: string, used: { readonly model: string | null; readonly uses: UnpricedUses }) => void;
   /** The upstream named counts that nobody can believe: the row has none of them. */
   readonly absurdUsage: (requestId: string, servedModel: string | null) => void;
-  /** We said no. `sandbox` is null where nobody knows who asked. */
-  readonly refused: (requestId: string, fault: Fault, sandbox: Sandbox | null, from?: From) => void;
+  /** We said no. */
+  readonly refused: (requestId: string, fault: Fault, request: RefusedRequest) => void;
   /** A call passed that has no row. `route` is one of the proxy's own route names, never a client's words. */
   readonly passed: (requestId: string, route: string, status: number, from?: From) => void;
   readonly lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => void;

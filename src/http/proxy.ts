@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { Fault } from "../domain/fault.ts";
+import { Fault, type FaultCode } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
 import { generateRequestId } from "../domain/ids.ts";
 import { clientIpOf } from "../journey/client_ip.ts";
@@ -7,6 +7,8 @@ import { journey } from "../journey/journey.ts";
 import { closed } from "../journey/ownership.ts";
 import { assertAllowed, pass, type Passage, type PassOptions } from "../journey/pass.ts";
 import { assertPlainMethod, plainTarget, rawPath, unknownPath } from "../journey/target.ts";
+import { refusedRequest } from "../journey/refused_request.ts";
+import { Whose, WHOSE_DEFAULTS } from "../journey/whose.ts";
 import type { Arrival, World } from "../journey/world.ts";
 import { mountHealth, type Readiness } from "./health.ts";
 import { refusalResponse } from "./refusal.ts";
@@ -19,6 +21,9 @@ const MODELS: Passage = { name: "models", maxBodyBytes: 32 * MB, joinsTrace: fal
 const BATCHES: Passage = { name: "batches", maxBodyBytes: 256 * MB, joinsTrace: false, namesFiles: true };
 const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: false, namesFiles: false };
 const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: true };
+
+/** Refusals that are about the path alone, so that nobody has looked at the token. */
+const BEFORE_TOKENS: readonly FaultCode[] = ["path_unknown", "path_not_allowed"];
 
 /** On every answer that the proxy makes or passes. */
 const REQUEST_ID_HEADER = "x-llmproxy-request-id";
@@ -53,6 +58,7 @@ interface Call extends Delivery {
 
 function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   const { world } = deps;
+  const whose = new Whose({ ...WHOSE_DEFAULTS, sandboxOf: world.sandboxOf, elapsed: world.elapsed });
   const app = new Hono<{ Bindings: Call }>({ getPath: rawPath });
 
   async function answer(
@@ -73,9 +79,9 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
       const fault = error instanceof Fault
         ? error
         : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
-      const sandbox = arrival?.sandbox ?? null;
       if (fault.code !== "client_left") {
-        world.observe.refused(requestId, fault, sandbox, { clientIp });
+        const sandbox = arrival?.sandbox ?? (BEFORE_TOKENS.includes(fault.code) ? await whose.of(request) : null);
+        world.observe.refused(requestId, fault, refusedRequest(request, { ...arrival, sandbox, clientIp }));
         world.refusals.count(fault, { sandbox, at: world.now() });
       }
       return refusalResponse(fault, requestId);
@@ -112,7 +118,11 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
   app.all("/v1/*", passing(OTHER, { isOpen: false }));
   app.onError((cause, context) => {
     const fault = new Fault("internal_error", "The proxy failed on this call.", { cause });
-    world.observe.refused(context.env.requestId, fault, null, { clientIp: clientIpOf(context.req.raw, world) });
+    world.observe.refused(
+      context.env.requestId,
+      fault,
+      refusedRequest(context.req.raw, { sandbox: null, clientIp: clientIpOf(context.req.raw, world) }),
+    );
     return refusalResponse(fault, context.env.requestId);
   });
   app.notFound((context) => answer(context, () => Promise.reject(unknownPath())));

@@ -1,10 +1,9 @@
-import type { Trace } from "../domain/trace.ts";
 import type { OpenCall } from "../domain/usage.ts";
 import type { Credential } from "../domain/provider.ts";
 import { cutClientString } from "../domain/text.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
-import { headersToKeep } from "./discretion.ts";
 import type { Asked } from "./read.ts";
+import type { Belonging } from "./trace.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** A call that may go upstream. */
@@ -23,12 +22,12 @@ export async function admit(
   options: {
     readonly sandbox: Sandbox;
     readonly asked: Asked;
-    readonly trace: Trace;
+    readonly belonging: Belonging;
     readonly credential: Credential;
     readonly world: World;
   },
 ): Promise<Admitted> {
-  const { asked, trace, world } = options;
+  const { asked, belonging, world } = options;
   const call: OpenCall = {
     ...calledBy(arrival, options),
     kind: "message",
@@ -38,20 +37,20 @@ export async function admit(
     requestBytes: asked.body.length,
     messagesHash: asked.messagesHash,
   };
-  return { call, isRecorded: await world.ledger.open(call, trace) === "opened" };
+  return { call, isRecorded: await world.ledger.open(call, belonging.trace) === "opened" };
 }
 
 /** What a row has of who called and when; the rest is for a caller that has read the body, or makes the rows of a batch's lines. */
 export function calledBy(
   arrival: Arrival,
-  { sandbox, trace, credential, world }: {
+  { sandbox, belonging, credential, world }: {
     readonly sandbox: Sandbox;
-    readonly trace: Trace;
+    readonly belonging: Belonging;
     readonly credential: Credential;
     readonly world: World;
   },
 ): OpenCall {
-  const headers = headersToKeep(arrival.request.headers);
+  const { trace, client, agent } = belonging;
   return {
     id: arrival.requestId,
     instanceId: world.instanceId,
@@ -66,12 +65,12 @@ export function calledBy(
     maxTokens: null,
     requestBytes: 0,
     messagesHash: null,
-    agentId: named(headers, "x-claude-code-agent-id"),
-    parentAgentId: named(headers, "x-claude-code-parent-agent-id"),
-    agentType: named(headers, "x-claude-code-agent-type"),
-    requestClass: named(headers, "x-claude-code-request-class"),
-    promptId: named(headers, "x-claude-code-prompt-id"),
-    client: clientOf(headers.get("user-agent")),
+    agentId: cut(agent.agentId),
+    parentAgentId: cut(agent.parentAgentId),
+    agentType: cut(agent.agentType),
+    requestClass: cut(agent.requestClass),
+    promptId: cut(agent.promptId),
+    client: cut(client),
     tokenId: sandbox.tokenId,
     credentialId: credential.id,
     batchId: null,
@@ -79,22 +78,6 @@ export function calledBy(
   };
 }
 
-/** The client's name, by the product that its user agent begins with: a new client is one row. */
-const CLIENTS: readonly (readonly [product: RegExp, client: string])[] = [
-  [/^claude-cli\//, "claude-code"],
-  [/^opencode\//, "opencode"],
-  [/^codex/, "codex"],
-  [/^Anthropic\/JS /, "anthropic-sdk-js"],
-  [/^Anthropic\/Python /, "anthropic-sdk-python"],
-];
-
-function clientOf(userAgent: string | null): string | null {
-  if (userAgent === null || userAgent === "") return null;
-  const known = CLIENTS.find(([product]) => product.test(userAgent));
-  return known?.[1] ?? cutClientString(/^[^\s/]+/.exec(userAgent)?.[0] ?? userAgent);
-}
-
-function named(headers: Pick<Headers, "get">, name: string): string | null {
-  const value = headers.get(name);
-  return value === null || value === "" ? null : cutClientString(value);
+function cut(clientString: string | null): string | null {
+  return clientString === null ? null : cutClientString(clientString);
 }

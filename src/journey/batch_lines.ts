@@ -1,12 +1,10 @@
-import { createHash } from "node:crypto";
 import type { BatchLine } from "../domain/provider.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../domain/usage.ts";
+import { hashedDigits } from "../wire/hashed_digits.ts";
 import { accountOf, trustOf } from "./record.ts";
 import type { World } from "./world.ts";
 
-/** Crockford's base32, as ULIDs have it. */
-const DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const ID_DIGITS = 26;
 
 /**
@@ -35,12 +33,5 @@ export function rowOfLine(
 
 /** `ar-` and the first 130 bits of a SHA-256; a line without an id of its own goes by its number. */
 function lineId(batchId: string, name: string | { readonly number: number }): string {
-  const hash = createHash("sha256").update(JSON.stringify([batchId, name])).digest("hex");
-  let bits = BigInt(`0x${hash}`) >> BigInt(256 - 5 * ID_DIGITS);
-  let id = "";
-  for (let i = 0; i < ID_DIGITS; i++) {
-    id = DIGITS[Number(bits & 31n)] + id;
-    bits >>= 5n;
-  }
-  return `ar-${id}`;
+  return `ar-${hashedDigits([batchId, name], ID_DIGITS)}`;
 }

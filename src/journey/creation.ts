@@ -6,7 +6,7 @@ import { JsonCopy } from "../wire/json_copy.ts";
 import type { Silence } from "../wire/silence.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { calledBy } from "./admit.ts";
-import { traceOf } from "./trace.ts";
+import type { Belonging } from "./trace.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
 import type { Arrival, World } from "./world.ts";
 
@@ -20,20 +20,25 @@ export class Creation {
   readonly #kind: OwnedKind;
   readonly #sandbox: Sandbox;
   readonly #call: OpenCall;
-  readonly #trace: ReturnType<typeof traceOf>;
+  readonly #belonging: Belonging;
   readonly #over = Promise.withResolvers<void>();
   #departure: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     arrival: Arrival,
-    options: { readonly kind: OwnedKind; readonly sandbox: Sandbox; readonly credential: Credential; readonly world: World },
+    options: {
+      readonly kind: OwnedKind;
+      readonly sandbox: Sandbox;
+      readonly belonging: Belonging;
+      readonly credential: Credential;
+      readonly world: World;
+    },
   ) {
-    const { sandbox, world } = options;
-    this.world = world;
+    this.world = options.world;
     this.#kind = options.kind;
-    this.#sandbox = sandbox;
-    this.#trace = traceOf(arrival.request.headers, { userId: null, sandbox, world });
-    this.#call = calledBy(arrival, { ...options, trace: this.#trace });
+    this.#sandbox = options.sandbox;
+    this.#belonging = options.belonging;
+    this.#call = calledBy(arrival, options);
   }
 
   /** Resolves when the answer has come to its end, or none comes. */
@@ -59,7 +64,7 @@ export class Creation {
     }
     const isBatch = this.#kind === "batch";
     // Its lines belong to the call's trace, whose name only this call knows.
-    if (isBatch) await world.ledger.join(this.#trace);
+    if (isBatch) await world.ledger.join(this.#belonging.trace);
     await world.owners.claim([{
       id,
       kind: this.#kind,

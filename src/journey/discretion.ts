@@ -1,3 +1,4 @@
+import { cutClientString } from "../domain/text.ts";
 import { holdsSecret } from "../wire/secrets.ts";
 import { tokenOf } from "./authenticate.ts";
 
@@ -8,6 +9,45 @@ export function unlessToken(text: string | null, token: string): string | null {
 
 /** The request's headers as far as they may be kept. */
 export function headersToKeep(headers: Headers): Pick<Headers, "get"> {
-  const token = tokenOf(headers);
-  return { get: (name) => unlessToken(headers.get(name), token) };
+  return headersWithout(headers, [tokenOf(headers)]);
+}
+
+/** The headers as if those that hold one of the secrets were not sent. */
+export function headersWithout(headers: Headers, secrets: readonly string[]): Pick<Headers, "get"> {
+  const keep = (value: string | null) => value === null || secrets.some((secret) => holdsSecret(value, secret)) ? null : value;
+  return { get: (name) => keep(headers.get(name)) };
+}
+
+/**
+ * What the request's credential headers carry, token or not, so that a refusal can be logged without it whatever is wrong
+ * with it.
+ */
+export function carriedSecrets(headers: Headers): readonly string[] {
+  const values = [headers.get("x-api-key") ?? "", headers.get("authorization") ?? ""];
+  return [...new Set(values.flatMap((value) => [value, ...value.split(/\s+/)]))].filter((value) =>
+    value !== "" && !SCHEME.test(value)
+  );
+}
+
+/** The first word of an Authorization header is no secret. */
+const SCHEME = /^(bearer|basic)$/i;
+
+const REDACTED = "[redacted]";
+
+/**
+ * A request's path as a log line may show it: without a query, cut, and without what is a credential or looks like one. A
+ * segment of more than 20 characters that is not made of words and short numbers is left out, because a token may be pasted into a URL.
+ */
+export function pathToShow(path: string, secrets: readonly string[]): string {
+  if (secrets.some((secret) => holdsSecret(path, secret))) return REDACTED;
+  const shown = path.split("/", MOST_SEGMENTS).map((segment) => isWords(segment) ? segment : REDACTED).join("/");
+  return cutClientString(shown);
+}
+
+const MOST_SEGMENTS = 32;
+const LONGEST_ODD_SEGMENT = 20;
+const WORDS = /^(?:[A-Za-z]{1,20}|\d{1,8})(?:[-_.:](?:[A-Za-z]{1,20}|\d{1,8}))*$/;
+
+function isWords(segment: string): boolean {
+  return segment.length <= LONGEST_ODD_SEGMENT || WORDS.test(segment);
 }

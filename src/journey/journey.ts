@@ -5,7 +5,7 @@ import { meter } from "./meter.ts";
 import { assertOwnFiles } from "./ownership.ts";
 import { read } from "./read.ts";
 import { Recorder } from "./record.ts";
-import { traceOf } from "./trace.ts";
+import { belongingOf } from "./trace.ts";
 import type { Arrival, World } from "./world.ts";
 
 /**
@@ -15,11 +15,12 @@ import type { Arrival, World } from "./world.ts";
 export async function journey(arrival: Arrival, world: World): Promise<Response> {
   const sandbox = await authenticate(arrival, world);
   const asked = await read(arrival, sandbox, world);
+  arrival.userId = asked.userId;
   try {
     await assertOwnFiles(asked.fileIds, { sandbox, world });
-    const trace = traceOf(arrival.request.headers, { userId: asked.userId, sandbox, world });
+    const belonging = await belongingOf({ headers: arrival.request.headers, asked, sandbox }, world);
     const credential = world.upstream.credential();
-    const admitted = await admit(arrival, { sandbox, asked, trace, credential, world });
+    const admitted = await admit(arrival, { sandbox, asked, belonging, credential, world });
     const recorder = new Recorder(admitted, { arrival, asked, world });
     recorder.settled.then(asked.body.release);
     const exchange = await forward(arrival, { asked, credential, recorder, world });

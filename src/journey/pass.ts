@@ -11,7 +11,7 @@ import { failureOf, refusedCredential, returned, send } from "./forward.ts";
 import { NamedFiles } from "./named_files.ts";
 import { assertOwner, assertOwnFiles } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
-import { traceClueOf, traceOf } from "./trace.ts";
+import { belongingOf, namesSession } from "./trace.ts";
 import { CLIENT_LEFT, SILENT } from "./traffic.ts";
 import type { Arrival, World } from "./world.ts";
 
@@ -42,8 +42,9 @@ export async function pass(arrival: Arrival, options: PassOptions): Promise<Resp
   const { passage, about, makes, world } = options;
   const { request } = arrival;
   const sandbox = await authenticate(arrival, world);
-  if (passage.joinsTrace && traceClueOf(request.headers, { userId: null, world }) !== null) {
-    world.ledger.join(traceOf(request.headers, { userId: null, sandbox, world }))
+  const called = { headers: request.headers, asked: null, sandbox };
+  if (passage.joinsTrace && namesSession(request.headers, world)) {
+    belongingOf(called, world).then(({ trace }) => world.ledger.join(trace))
       .catch((cause) => world.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
   if (about !== null) await assertOwner(about, { sandbox, world });
@@ -52,7 +53,13 @@ export async function pass(arrival: Arrival, options: PassOptions): Promise<Resp
 
   if (makes !== null) assertRecordable(world);
   const credential = world.upstream.credential();
-  const creation = makes === null ? null : new Creation(arrival, { kind: makes, sandbox, credential, world });
+  const creation = makes === null ? null : new Creation(arrival, {
+    kind: makes,
+    sandbox,
+    belonging: await belongingOf(called, world),
+    credential,
+    world,
+  });
   const over = creation?.over ?? options.over;
   const controller = world.traffic.controllerUntil(over, arrival.requestId);
   const silence = new Silence({

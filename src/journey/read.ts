@@ -27,6 +27,8 @@ export interface Asked {
   readonly userId: string | null;
   /** SHA-256 of the bytes of `messages`, hex; null where there are none or the body is compressed. */
   readonly messagesHash: string | null;
+  /** Where `messages` stands in the body; null as for its hash. */
+  readonly messages: { readonly start: number; readonly end: number } | null;
   /** What the body names as files, the same ones once. */
   readonly fileIds: readonly string[];
 }
@@ -69,7 +71,14 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
     });
     const messages = !isCoded ? scan.found.get("messages") : undefined;
     const messagesHash = messages === undefined ? null : await hashRange(body, messages);
-    return { body, arrivalMs, messagesHash, fileIds: [...named], ...keysOf(scan, tokenOf(request.headers)) };
+    return {
+      body,
+      arrivalMs,
+      messagesHash,
+      messages: messages ?? null,
+      fileIds: [...named],
+      ...keysOf(scan, tokenOf(request.headers)),
+    };
   } catch (error) {
     body?.release();
     decoder?.close();

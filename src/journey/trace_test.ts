@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { inferredIdOf } from "./inferred_id.ts";
 import { extractTraceId } from "./trace.ts";
 
 const SESSION = "00000000-0000-4000-8000-000000000001";
@@ -6,16 +7,16 @@ const TOKEN = 'tok/"1"';
 const HEX = "a".repeat(64);
 
 function clue(headers: Record<string, string>, userId: string | null = null) {
-  return extractTraceId(new Headers(headers), { userId, traceHeader: "x-trace-id", token: TOKEN });
+  return extractTraceId({ headers: new Headers(headers), userId }, { traceHeader: "x-trace-id", token: TOKEN });
 }
 
 Deno.test("extractTraceId() takes the trace header as given, before all others", () => {
   const headers = { "x-trace-id": "my-run-7", "x-claude-code-session-id": SESSION };
-  assert.deepEqual(clue(headers), { id: "my-run-7", source: "header" });
+  assert.deepEqual(clue(headers), { id: "my-run-7", source: "header", child: null });
 });
 
 Deno.test("extractTraceId() finds Claude Code's session in its header and in both forms of metadata.user_id", () => {
-  const expected = { id: `at-${SESSION}`, source: "claude-code" };
+  const expected = { id: `at-${SESSION}`, source: "claude-code", child: null };
   assert.deepEqual(clue({ "x-claude-code-session-id": SESSION }), expected);
   assert.deepEqual(clue({}, JSON.stringify({ device_id: HEX, account_uuid: "", session_id: SESSION, more: 1 })), expected);
   assert.deepEqual(clue({}, `user_${HEX}_account__session_${SESSION}`), expected);
@@ -43,12 +44,14 @@ Deno.test("extractTraceId() knows the session headers of other agents", () => {
     "x-kilocode-taskid": "kilo",
     "x-coder-chat-id": "coder",
   };
-  for (const [header, source] of Object.entries(known)) assert.deepEqual(clue({ [header]: "ses_9" }), { id: "at-ses_9", source });
+  for (const [header, source] of Object.entries(known)) {
+    assert.deepEqual(clue({ [header]: "ses_9" }), { id: "at-ses_9", source, child: null });
+  }
 });
 
 Deno.test("extractTraceId() ignores ids that are not 1 to 128 visible ASCII characters, and looks on", () => {
   for (const bad of ["", "a b", "x".repeat(129), "tab\tin", "\u00e9", "x".repeat(10_000)]) {
-    assert.deepEqual(clue({ "x-trace-id": bad, "x-session-id": "ses_1" }), { id: "at-ses_1", source: "opencode" });
+    assert.deepEqual(clue({ "x-trace-id": bad, "x-session-id": "ses_1" }), { id: "at-ses_1", source: "opencode", child: null });
   }
   assert.equal(clue({ "x-trace-id": "x".repeat(128) })?.id.length, 128);
   assert.equal(clue({ "x-session-id": "x".repeat(126) }), null);
@@ -56,7 +59,7 @@ Deno.test("extractTraceId() ignores ids that are not 1 to 128 visible ASCII char
 
 Deno.test("extractTraceId() ignores ids that hold the proxy token, however they are spelled", () => {
   for (const bad of [TOKEN, `run-${TOKEN}`, encodeURIComponent(TOKEN)]) {
-    assert.deepEqual(clue({ "x-trace-id": bad, "x-session-id": "ses_1" }), { id: "at-ses_1", source: "opencode" });
+    assert.deepEqual(clue({ "x-trace-id": bad, "x-session-id": "ses_1" }), { id: "at-ses_1", source: "opencode", child: null });
   }
   assert.equal(clue({ "x-session-id": TOKEN }), null);
   assert.equal(clue({}, JSON.stringify({ session_id: TOKEN })), null);
@@ -79,4 +82,49 @@ Deno.test("extractTraceId() is not broken by a user id that is rubbish", () => {
   ) {
     assert.equal(clue({}, rubbish), null);
   }
+});
+
+Deno.test("extractTraceId() names as source who sent a header that several agents share", () => {
+  const senders = {
+    "opencode/1.18.33 ai-sdk/provider-utils/4.0.46 runtime/bun/1.3.14": "opencode",
+    "kilo/latest/7.7.9/cli ai-sdk/provider-utils/4.0.27 runtime/bun/1.3.14": "kilo",
+    "pi/1.6.0 (linux; node/v24.21.0; x64)": "pi",
+    // Libraries and strangers: the header's own agent, as long as nobody knows better.
+    "ai-sdk/anthropic/4.0.42 ai-sdk/provider-utils/4.0.46 runtime/bun/1.3.14": "opencode",
+    "Anthropic/JS 0.94.0": "opencode",
+    "something/1": "opencode",
+  };
+  for (const [agent, source] of Object.entries(senders)) {
+    for (const header of ["x-session-affinity", "x-session-id"]) {
+      assert.deepEqual(clue({ "user-agent": agent, [header]: "ses_9" }), { id: "at-ses_9", source, child: null });
+    }
+  }
+});
+
+Deno.test("extractTraceId() finds the session that started a sub-agent's, also beside a trace header", () => {
+  const child = { session: "ses_child", parent: "ses_main" };
+  const headers = { "x-session-id": "ses_child", "x-parent-session-id": "ses_main" };
+  assert.deepEqual(clue(headers), { id: "at-ses_child", source: "opencode", child });
+  assert.deepEqual(clue({ ...headers, "user-agent": "kilo/7" }), { id: "at-ses_child", source: "kilo", child });
+  assert.deepEqual(clue({ ...headers, "x-trace-id": "run-7" }), { id: "run-7", source: "header", child });
+  // pi has no sub-agents, Claude Code names its own in another way.
+  assert.equal(clue({ ...headers, "user-agent": "pi/1.6.0" })?.child, null);
+  assert.equal(clue({ ...headers, "x-claude-code-session-id": SESSION })?.child, null);
+});
+
+Deno.test("extractTraceId() holds a parent to the rules for sessions: otherwise the child is a session of its own", () => {
+  for (const bad of ["", "a b", "\u00e9", "x".repeat(126), TOKEN, `ses_${TOKEN}`, encodeURIComponent(TOKEN), "ses_child"]) {
+    const found = clue({ "x-session-id": "ses_child", "x-parent-session-id": bad });
+    assert.deepEqual(found, { id: "at-ses_child", source: "opencode", child: null }, bad);
+  }
+});
+
+Deno.test("extractTraceId() hears nobody who names an inferred session", () => {
+  const inferred = inferredIdOf({ workspaceId: "w1", sandboxId: "s1", client: "pi", firstMessage: HEX }, 7);
+  assert.match(inferred, /^at-[0-9A-HJKMNP-TV-Z]{26}$/);
+  assert.equal(clue({ "x-trace-id": inferred }), null);
+  assert.equal(clue({ "x-session-id": inferred.slice(3) }), null);
+  assert.equal(clue({ "x-session-id": "ses_1", "x-parent-session-id": inferred.slice(3) })?.child, null);
+  // A ULID of our own may be named: that is how a client goes on in a trace that it has been told of.
+  assert.equal(clue({ "x-trace-id": "at-01KB4Z5V5Q0000000000000000" })?.id, "at-01KB4Z5V5Q0000000000000000");
 });

@@ -8,6 +8,7 @@ import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
 import type { ByteBudget } from "../wire/budget.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import type { Refusals } from "./refusals.ts";
+import type { Sessions } from "./sessions.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** Everything that a call needs from outside. A test changes one line of it. */
@@ -18,6 +19,7 @@ export interface World {
   readonly priceOf: PriceOf;
   readonly ledger: Ledger;
   readonly owners: Owners;
+  readonly sessions: Sessions;
   readonly batches: Batches;
   readonly observe: Observe;
   readonly refusals: Refusals;
@@ -83,4 +85,6 @@ export interface Arrival {
   readonly clientIp: string | null;
   /** Who calls, as soon as `authenticate` knows: for the refusals' sake. */
   sandbox: Sandbox | null;
+  /** `metadata.user_id`, as soon as the body has been read, likewise: some clients are told by it. */
+  userId?: string | null;
 }

@@ -1,9 +1,10 @@
 import type { OwnedRecords } from "../domain/owned.ts";
+import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 
 /** What every store is asked, besides being closed. */
-export type StoreVerbs = Omit<Store, "close"> & Tokens & OwnedRecords;
+export type StoreVerbs = Omit<Store, "close"> & Tokens & OwnedRecords & SessionRecords;
 
 /** Each of them, asked in one and the same way. */
 export function storeVerbs(askFor: (verb: keyof StoreVerbs, args: readonly unknown[]) => Promise<unknown>): StoreVerbs {
@@ -33,5 +34,7 @@ export function storeVerbs(askFor: (verb: keyof StoreVerbs, args: readonly unkno
     findBatch: ask("findBatch"),
     postponeBatch: ask("postponeBatch"),
     settleBatch: ask("settleBatch"),
+    findTrace: ask("findTrace"),
+    findAgent: ask("findAgent"),
   };
 }

@@ -77,7 +77,7 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
       metrics.absurdUsage(servedModel);
       if (bounded.admit(ABSURD_KIND)) logger.log("error", ABSURD, { requestId, model: servedModel ?? undefined });
     },
-    refused(requestId, fault, sandbox, from) {
+    refused(requestId, fault, { sandbox, path, client, clientIp }) {
       metrics.refused(fault.code);
       if (!bounded.admit(fault.code)) return;
       const { status } = FAULTS[fault.code];
@@ -88,7 +88,9 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
         workspaceId: sandbox?.workspaceId,
         sandboxId: sandbox?.sandboxId,
         tokenId: sandbox?.tokenId ?? undefined,
-        clientIp: from?.clientIp ?? undefined,
+        clientIp: clientIp ?? undefined,
+        path,
+        client: client ?? undefined,
         said: fault.message,
         cause: fault.cause,
       });

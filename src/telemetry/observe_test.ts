@@ -51,6 +51,7 @@ const CLOSING: Closing = {
 };
 
 const SANDBOX = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: "lt-1" };
+const UNKNOWN = { sandbox: null, path: "/v1/messages", client: null };
 
 Deno.test("callEnded() writes one line with the call's ids, models, counts, ending and times", () => {
   using watched = watch();
@@ -169,9 +170,13 @@ Deno.test("callEnded() moves the metrics also where its line is below the log's 
 Deno.test("refused() says who was refused, with what and why, at the level that the fault deserves", () => {
   using watched = watch();
   const cause = new Error("connect ECONNREFUSED 10.0.0.7:443");
-  watched.observe.refused("ar-1", new Fault("upstream_unreachable", "The upstream cannot be reached.", { cause }), SANDBOX);
-  watched.observe.refused("ar-2", new Fault("unauthenticated", "invalid proxy token"), null);
-  watched.observe.refused("ar-3", new Fault("internal_error", "The proxy failed on this call."), null);
+  watched.observe.refused("ar-1", new Fault("upstream_unreachable", "The upstream cannot be reached.", { cause }), {
+    sandbox: SANDBOX,
+    path: "/v1/messages",
+    client: "qwen-code",
+  });
+  watched.observe.refused("ar-2", new Fault("unauthenticated", "invalid proxy token"), UNKNOWN);
+  watched.observe.refused("ar-3", new Fault("internal_error", "The proxy failed on this call."), UNKNOWN);
   const [unreachable, unknown, internal] = watched.lines();
   assert.deepEqual(unreachable, {
     level: "warn",
@@ -182,19 +187,21 @@ Deno.test("refused() says who was refused, with what and why, at the level that 
     workspaceId: "ws-1",
     sandboxId: "sb-1",
     tokenId: "lt-1",
+    path: "/v1/messages",
+    client: "qwen-code",
     said: "The upstream cannot be reached.",
     cause: { name: "Error", message: "connect ECONNREFUSED 10.0.0.7:443" },
     msg: "refused",
   });
   assert.deepEqual([unknown!["level"], internal!["level"]], ["info", "error"]);
-  assert.ok(!("sandboxId" in unknown!));
+  assert.ok(!("sandboxId" in unknown!) && !("client" in unknown!));
 });
 
 Deno.test("refused() bounds its lines by fault and says how many it left out, while the metrics count every one", async () => {
   using watched = watch();
   const fault = new Fault("unauthenticated", "invalid proxy token");
-  for (let each = 0; each < 500; each++) watched.observe.refused("ar-1", fault, null);
-  watched.observe.refused("ar-2", new Fault("draining", "restarting"), null);
+  for (let each = 0; each < 500; each++) watched.observe.refused("ar-1", fault, UNKNOWN);
+  watched.observe.refused("ar-2", new Fault("draining", "restarting"), UNKNOWN);
   assert.equal(watched.lines().length, MAX_LINES + 1);
   watched.clock.at += WINDOW_MS;
   watched.observe.lookedUp("local", "known");
@@ -241,7 +248,11 @@ Deno.test("newObserve() lets no credential out, whichever way it came in", async
     overheadMs: 0,
     isRecorded: true,
   });
-  watched.observe.refused(token, new Fault("internal_error", key, { cause: error }), { ...SANDBOX, sandboxId: token });
+  watched.observe.refused(token, new Fault("internal_error", key, { cause: error }), {
+    sandbox: { ...SANDBOX, sandboxId: token },
+    path: `/${token}`,
+    client: token,
+  });
   watched.observe.passed(token, "models", 200);
   watched.observe.credentialRefused(token, key);
   watched.observe.note("warn", `kept ${key}`, { error, databaseUrl: "postgres://u:p@h/d", list: [token] });

@@ -9,9 +9,13 @@ import { waitFor } from "../wait.ts";
 /** Where the calls of one capture belong, and what their rows say beyond what every row says. */
 interface Expected {
   readonly source: string;
-  /** Null: each billed call is a trace of its own. */
+  /** Null: no session is named, and calls with the same first message are one. */
   readonly traceId: string | null;
   readonly client: string;
+  /** Without a named session: the numbers of the requests that belong together. */
+  readonly runs?: readonly (readonly number[])[];
+  /** The agents of each trace, the first to begin first, as `treeOf` writes them; main alone unless given. */
+  readonly trees?: readonly string[];
   /** Agent columns by the number of the request in its file; the others are null. */
   readonly agents?: Readonly<Record<number, Readonly<Record<string, string>>>>;
 }
@@ -19,8 +23,13 @@ interface Expected {
 const SESSION = { source: "claude-code", traceId: "at-00000000-0000-4000-8000-000000000001", client: "claude-code" };
 const OWN_PROMPT = { prompt_id: "00000000-0000-4000-8000-000000000002", request_class: "main" };
 
+/** Every message that it asked for was the same. */
+const SDK = { source: "inferred", traceId: null, client: "anthropic-sdk-js", runs: [[0, 1, 2, 3, 10, 11, 12, 13]] };
+const OPENCODE_MAIN = "ses_ddea5ab7bffeCzUqla5udyN7Hc";
+const OPENCODE_CHILD = "ses_ddea5a256ffedlhEB0qw8BJT5M";
+
 const CAPTURES: Readonly<Record<string, Expected>> = {
-  "claude-code-1.0.50": { source: "auto", traceId: null, client: "claude-code" },
+  "claude-code-1.0.50": { source: "inferred", traceId: null, client: "claude-code", runs: [[0]] },
   "claude-code-1.0.100": SESSION,
   "claude-code-2.1.78": SESSION,
   "claude-code-2.1.330-apikey": SESSION,
@@ -34,11 +43,34 @@ const CAPTURES: Readonly<Record<string, Expected>> = {
       1: { ...OWN_PROMPT, request_class: "subagent", agent_id: "a45cd61fe0c80e897", agent_type: "general-purpose" },
       2: OWN_PROMPT,
     },
+    trees: ["main 2 (subagent a45cd61fe0c80e897 1)"],
   },
   "opencode-1.18.33": { source: "opencode", traceId: "at-ses_df497e776ffea4cRjgc1paYGa7", client: "opencode" },
-  "anthropic-sdk-0.137.0": { source: "auto", traceId: null, client: "anthropic-sdk-js" },
-  "anthropic-sdk-1.12.0": { source: "auto", traceId: null, client: "anthropic-sdk-js" },
+  // The title, main, the sub-agent, and main again.
+  "opencode-1.18.33-subagent": {
+    source: "opencode",
+    traceId: `at-${OPENCODE_MAIN}`,
+    client: "opencode",
+    agents: { 2: { agent_id: OPENCODE_CHILD } },
+    trees: [`main 3 (subagent ${OPENCODE_CHILD} 1)`],
+  },
+  "pi-coding-agent-1.6.0-bash-tool": { source: "inferred", traceId: null, client: "pi", runs: [[0, 1]] },
+  // Main, twice more beside its sub-agent, which begins with a message of its own.
+  "qwen-code-0.24.4-subagent": { source: "inferred", traceId: null, client: "qwen-code", runs: [[0, 1, 3], [2]] },
+  "copilot-cli-1.0.102-byok-subagent": {
+    source: "inferred",
+    traceId: null,
+    client: "copilot-cli",
+    runs: [[0, 2], [1]],
+    agents: { 1: { request_class: "subagent" } },
+    trees: ["main 2", "main 0 (subagent 1)"],
+  },
+  "anthropic-sdk-0.137.0": SDK,
+  "anthropic-sdk-1.12.0": SDK,
 };
+
+/** Captures of clients that do not speak to this API: what they ask for is refused. */
+const REFUSED: Readonly<Record<string, string>> = { "codex-0.169.0": "codex", "codex-0.171.0-on-403": "codex" };
 
 /** What the next hop's framing, connection and credential replace. */
 const REPLACED = new Set(["host", "connection", "content-length", "accept-encoding", "x-api-key", "authorization"]);
@@ -67,13 +99,38 @@ for (const [name, expected] of Object.entries(CAPTURES)) {
     for (const [index, { captured, body, number }] of billed.entries()) {
       assertRow(rows[index]!, { captured, body, expected, agents: expected.agents?.[number] ?? {} });
     }
-    await assertTraces(proxy, { rows, expected });
+    await assertTraces(proxy, { rows, expected, numbers: billed.map(({ number }) => number) });
+  });
+}
+
+for (const [name, client] of Object.entries(REFUSED)) {
+  Deno.test(`the proxy refuses what ${name} sent each time, and says whose it was, which path and which client`, async () => {
+    await using proxy = await startProxy();
+    const token = await proxy.token("w-codex", "s-codex");
+    using connection = new RawConnection(proxy.url);
+    const captures = capturesOf(name);
+    for (const captured of captures) {
+      const body = bodyOf(captured);
+      const headers = headersOf(captured, { body, host: new URL(proxy.url).host, token });
+      const reply = await connection.send({ method: captured.method, target: captured.url, headers, body });
+      assert.deepEqual([reply.isBroken, reply.status], [false, 403]);
+    }
+    assert.deepEqual([proxy.upstream.calls.length, proxy.rows().length], [0, 0]);
+    const lines = proxy.logs.map((line) => JSON.parse(line)).filter(({ msg }) => msg === "refused");
+    assert.equal(lines.length, captures.length);
+    for (const { fault, workspaceId, sandboxId, path, client: named } of lines) {
+      assert.deepEqual([fault, workspaceId, sandboxId, path, named], [
+        ...["path_not_allowed", "w-codex", "s-codex", "/v1/responses"],
+        client,
+      ]);
+    }
   });
 }
 
 Deno.test("tests/fixtures/clients holds the captures that are replayed, 25 count_tokens calls of one session among them", () => {
   const files = [...Deno.readDirSync(new URL("../fixtures/clients/", import.meta.url))].map(({ name }) => name);
-  assert.deepEqual(files.sort(), Object.keys(CAPTURES).map((name) => `${name}.jsonl`).sort());
+  const replayed = [...Object.keys(CAPTURES), ...Object.keys(REFUSED)];
+  assert.deepEqual(files.sort(), replayed.map((name) => `${name}.jsonl`).sort());
   const counting = capturesOf("claude-code-2.1.330-context-count-tokens").filter(({ url }) => url.includes("/count_tokens"));
   assert.equal(counting.length, 25);
 });
@@ -164,16 +221,16 @@ function assertRow(row: Row, options: {
   assert.deepEqual(Object.fromEntries(Object.keys(columns).map((name) => [name, row[name]])), columns);
 }
 
-/** A named session is one trace, also where no call of it has a row; without a name each row has its own. */
+/** A named session is one trace, also if no call of it has a row; without a name the first message tells. */
 async function assertTraces(
   proxy: ProxyUnderTest,
-  { rows, expected }: { readonly rows: readonly Row[]; readonly expected: Expected },
+  { rows, expected, numbers }: {
+    readonly rows: readonly Row[];
+    readonly expected: Expected;
+    readonly numbers: readonly number[];
+  },
 ): Promise<void> {
-  const ids = expected.traceId === null ? rows.map(({ trace_id }) => String(trace_id)) : [expected.traceId];
-  if (expected.traceId === null) {
-    for (const id of ids) assert.match(id, /^at-[0-9A-HJKMNP-TV-Z]{26}$/);
-    assert.equal(new Set(ids).size, ids.length);
-  }
+  const ids = expected.traceId === null ? assertRuns(rows, { expected, numbers }) : [expected.traceId];
   for (const row of rows) assert.ok(ids.includes(String(row.trace_id)));
   const traces = await waitFor(async () => {
     const { traces } = await proxy.ask("/internal/traces?limit=1000") as { traces: Readonly<Record<string, unknown>>[] };
@@ -192,5 +249,33 @@ async function assertTraces(
         totalInputTokens: own.reduce((sum, row) => sum + Number(row.input_tokens), 0),
       },
     );
+    const tree = expected.trees?.[ids.indexOf(String(trace.id))] ?? `main ${own.length}`;
+    const { agents } = await proxy.ask(`/internal/traces/${trace.id}`) as { agents: readonly [Agent] };
+    assert.equal(treeOf(agents[0]), tree);
   }
+}
+
+/** The ids of the traces into which the calls fall, one a run. */
+function assertRuns(
+  rows: readonly Row[],
+  { expected, numbers }: { readonly expected: Expected; readonly numbers: readonly number[] },
+): readonly string[] {
+  const ids = expected.runs!.map((run) => new Set(run.map((number) => String(rows[numbers.indexOf(number)]!.trace_id))));
+  for (const id of ids) assert.equal(id.size, 1);
+  const found = ids.flatMap((id) => [...id]);
+  for (const id of found) assert.match(id, /^at-ZZ[0-9A-HJKMNP-TV-Z]{24}$/);
+  assert.equal(new Set(found).size, found.length);
+  return found;
+}
+
+interface Agent {
+  readonly kind: string;
+  readonly agentId?: string;
+  readonly requestCount: number;
+  readonly children: readonly Agent[];
+}
+
+function treeOf({ kind, agentId, requestCount, children }: Agent): string {
+  const own = [kind, agentId, requestCount].filter((part) => part !== undefined).join(" ");
+  return [own, ...children.map((child) => `(${treeOf(child)})`)].join(" ");
 }

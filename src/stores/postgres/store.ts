@@ -1,5 +1,6 @@
 import { monthStart } from "../../domain/calendar.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
+import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
@@ -10,6 +11,7 @@ import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatc
 import { type Access, openPool } from "./pool.ts";
 import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
 import { writeRows } from "./rows.ts";
+import { findAgent, findTrace } from "./sessions.ts";
 import { createToken, findToken, listTokens, revokeToken } from "./tokens.ts";
 import { getOrCreateTrace, joinTraces, setRefusals, updateTraceActivity } from "./traces.ts";
 
@@ -42,7 +44,7 @@ const MONTHS_AHEAD = [0, 1, 2];
  * asked, and again whenever it must; the schema must be up to date (`migratePostgres`). A question that is not answered in time
  * rejects with an error that says so. Throws where the URL or the root certificate that it names cannot be read.
  */
-export function openPostgresStore(options: PostgresOptions): Store & Tokens & OwnedRecords {
+export function openPostgresStore(options: PostgresOptions): Store & Tokens & OwnedRecords & SessionRecords {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
   const months = new Months(pool, { seconds: patientSeconds });
@@ -104,6 +106,8 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
     findBatch: (id) => ask("read", promptSeconds, (ask) => findBatch(ask, id)),
     postponeBatch: (id, dueAt) => ask("write", promptSeconds, (ask) => postponeBatch(ask, id, { dueAt })),
     settleBatch: (id, outcome) => ask("write", promptSeconds, (ask) => settleBatch(ask, id, { outcome })),
+    findTrace: (workspaceId, id) => ask("read", promptSeconds, (ask) => findTrace(ask, { workspaceId, id })),
+    findAgent: (asked) => ask("read", promptSeconds, (ask) => findAgent(ask, asked)),
     close: async () => {
       await door.shut();
       await pool.close();

@@ -1,7 +1,7 @@
 import type { RefusalCount } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
-import { traceOf } from "../readings.ts";
 import type { Ask } from "./connection.ts";
+import { findTrace } from "./sessions.ts";
 
 /** Makes traces known, or moves the activity of those that are there on, never back. */
 export async function joinTraces(ask: Ask, traces: readonly Trace[]): Promise<void> {
@@ -16,12 +16,10 @@ export async function setRefusals(ask: Ask, counts: readonly RefusalCount[], { j
 /** The trace that is there, else this one, inserted. */
 export async function getOrCreateTrace(ask: Ask, trace: Trace): Promise<Trace> {
   const { workspaceId, id, sandboxId, source, createdAt, updatedAt } = trace;
-  const key = [workspaceId, id];
-  const [found] = await ask(FIND, key);
-  if (found !== undefined) return traceOf(found);
+  const found = await findTrace(ask, trace);
+  if (found !== null) return found;
   await ask(INSERT, [workspaceId, id, sandboxId, source, createdAt, updatedAt]);
-  const [made] = await ask(FIND, key);
-  return made === undefined ? trace : traceOf(made);
+  return await findTrace(ask, trace) ?? trace;
 }
 
 export async function updateTraceActivity(
@@ -60,8 +58,6 @@ const SET_REFUSALS = `
   ORDER BY "workspaceId", "sandboxId", minute, fault
   ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = excluded.count
   WHERE excluded.count > refusals.count`;
-
-const FIND = "SELECT * FROM traces WHERE workspace_id = $1 AND id = $2";
 
 const INSERT = `
   INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)

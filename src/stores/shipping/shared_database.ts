@@ -1,4 +1,5 @@
 import type { OwnedRecords } from "../../domain/owned.ts";
+import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { Migrated } from "../migrations.ts";
@@ -7,7 +8,7 @@ import type { Sink } from "./shipper.ts";
 
 /** A connection to the shared database, of which nothing may be there yet. */
 export interface Connected {
-  readonly store: Store & Tokens & OwnedRecords & Sink;
+  readonly store: Store & Tokens & OwnedRecords & SessionRecords & Sink;
   /** Brings the schema up to this program. Rejects with `SchemaTooNew`, or the database's own error. */
   readonly migrate: () => Promise<Migrated>;
 }

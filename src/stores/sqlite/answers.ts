@@ -8,6 +8,7 @@ import { Housekeeping } from "./housekeeping.ts";
 import { ownedAnswersOn } from "./owned.ts";
 import { Queries } from "./queries.ts";
 import { Rows } from "./rows.ts";
+import { sessionAnswersOn } from "./sessions.ts";
 import { tokenAnswersOn } from "./token_answers.ts";
 import { Traces } from "./traces.ts";
 
@@ -21,6 +22,7 @@ export function answersOn(db: DatabaseSync): Answers {
   const traces = new Traces(db, null);
   const queries = new Queries(db);
   const housekeeping = new Housekeeping(db);
+  const sessions = sessionAnswersOn(db);
 
   return {
     queryUsage: (query) => inSnapshot(db, () => queries.queryUsage(query)),
@@ -56,9 +58,9 @@ export function answersOn(db: DatabaseSync): Answers {
     reship: (since) => housekeeping.reship(since),
 
     getOrCreateTrace(trace: Trace) {
-      return queries.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
+      return sessions.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
         traces.insert(trace);
-        return queries.findTrace(trace.workspaceId, trace.id) ?? trace;
+        return sessions.findTrace(trace.workspaceId, trace.id) ?? trace;
       });
     },
 
@@ -68,6 +70,7 @@ export function answersOn(db: DatabaseSync): Answers {
 
     ...tokenAnswersOn(db),
     ...ownedAnswersOn(db),
+    ...sessions,
   };
 }
 

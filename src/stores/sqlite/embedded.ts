@@ -1,6 +1,7 @@
 import { statfsSync } from "node:fs";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
+import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Migrated } from "../migrations.ts";
 import type { Synchronous } from "./connection.ts";
 import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
@@ -33,6 +34,8 @@ export interface Embedded {
   readonly tokens: Tokens & TokenCopies;
   /** On the Worker of the tokens. */
   readonly owned: Pick<OwnedRecords, "findOwned">;
+  /** On the Worker of the tokens. */
+  readonly sessions: SessionRecords;
   readonly databasePath: string;
   readonly migrated: Migrated;
   /** Rows that the file had recorded as the journal of a shared database, and that are counted here now. */
@@ -75,7 +78,19 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
-    return { ledger, store, tokens, owned: tokens, databasePath: path, migrated, counted, swept, putAside: aside, end };
+    return {
+      ledger,
+      store,
+      tokens,
+      owned: tokens,
+      sessions: tokens,
+      databasePath: path,
+      migrated,
+      counted,
+      swept,
+      putAside: aside,
+      end,
+    };
   } catch (error) {
     await end().catch(() => {});
     throw isDamage(error) ? new DatabaseDamaged(dir.databasePath, (error as Error).message) : error;

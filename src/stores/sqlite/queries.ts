@@ -75,12 +75,6 @@ export class Queries {
     ).map(refusalOf);
   }
 
-  /** The trace that is there; null where none is. */
-  findTrace(workspaceId: string, id: string): Trace | null {
-    const found = this.#all("SELECT * FROM traces WHERE workspace_id = ? AND id = ?", [workspaceId, id])[0];
-    return found === undefined ? null : traceOf(found);
-  }
-
   #newestRows(trace: Trace) {
     return this.#all(
       `SELECT *

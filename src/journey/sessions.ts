@@ -1,0 +1,193 @@
+import { LRUCache } from "lru-cache";
+import type { SessionRecords } from "../domain/sessions.ts";
+import { inferredIdOf, type Run } from "./inferred_id.ts";
+import { traceIdOf } from "./trace.ts";
+
+export interface SessionsOptions {
+  readonly records: SessionRecords;
+  /** For how long after its first call an inferred session takes in calls, milliseconds; 0: none is inferred. */
+  readonly windowMs: number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsed: () => number;
+  /** For one question to the records. */
+  readonly deadlineMs: number;
+  /** Of each of three memories. */
+  readonly maxEntries: number;
+}
+
+/** A call waits so long for what is on record; an entry takes about 200 bytes. */
+export const SESSIONS_DEFAULTS = { deadlineMs: 250, maxEntries: 20_000 } as const;
+
+/** What another replica has recorded is known to all within so long. Until then "there is none" is asked once more. */
+const SETTLED_MS = 60_000;
+const AGENT_SEARCH_MS = 24 * 3_600_000;
+
+/** The session of a sub-agent, and the one that it says has started it. */
+export interface Child {
+  readonly workspaceId: string;
+  readonly sandboxId: string;
+  readonly session: string;
+  readonly parent: string;
+}
+
+export interface Root {
+  /** The trace of the session at the top. */
+  readonly traceId: string;
+  /** The parent is that session's main agent, not another sub-agent. */
+  readonly isParentMain: boolean;
+}
+
+/** An answer, and until when it stands; null: for good. */
+interface Remembered<T> {
+  readonly answer: T;
+  readonly until: number | null;
+}
+
+/**
+ * What has to be known of earlier calls to place a call in its session. Memory is bounded; what it does not hold is asked of
+ * the records, and if they cannot be asked in time, memory alone decides. A call of a named session that is no sub-agent's
+ * has nothing to do here.
+ */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #questions: Questions;
+  /** When this process first placed a call in an inferred trace, by the trace's id. */
+  readonly #placedAt: LRUCache<string, number>;
+  /** When an inferred trace was made, by its id, as the records say; null: there is none. */
+  readonly #madeAt: LRUCache<string, Remembered<number | null>>;
+  /** To which trace a sub-agent's session belongs; null: it is no sub-agent's. */
+  readonly #roots: LRUCache<string, Remembered<string | null>>;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#questions = new Questions(options);
+    const max = options.maxEntries;
+    this.#placedAt = new LRUCache({ max });
+    this.#madeAt = new LRUCache({ max });
+    this.#roots = new LRUCache({ max });
+  }
+
+  get infers(): boolean {
+    return this.#options.windowMs > 0;
+  }
+
+  /** Entries that are held. */
+  get size(): number {
+    return this.#placedAt.size + this.#madeAt.size + this.#roots.size;
+  }
+
+  /**
+   * The id of the run's trace. Time is cut into slots as long as the window, and each slot has a trace of its own; but
+   * while the window of the last slot's trace is open, that one goes on. So no run that is shorter than the window is cut,
+   * and all replicas that see the same records agree.
+   */
+  async inferred(run: Run, now: number): Promise<string> {
+    const { windowMs } = this.#options;
+    const slot = Math.floor(now / windowMs);
+    const before = inferredIdOf(run, slot - 1);
+    const madeAt = await this.#madeAtOf(before, { workspaceId: run.workspaceId, now, settledAt: slot * windowMs + SETTLED_MS });
+    const goesOn = madeAt !== null && now - madeAt < windowMs;
+    const id = goesOn ? before : inferredIdOf(run, slot);
+    if (!this.#placedAt.has(id)) this.#placedAt.set(id, goesOn ? madeAt : now);
+    return id;
+  }
+
+  /** Where a sub-agent's session belongs. A parent of which nothing is known is taken for a main agent. */
+  async rootOf({ workspaceId, sandboxId, session, parent }: Child, now: number): Promise<Root> {
+    const keyOf = (id: string) => JSON.stringify([workspaceId, sandboxId, id]);
+    const above = await this.#remembered(this.#roots, {
+      key: keyOf(parent),
+      now,
+      settledAt: now + SETTLED_MS,
+      ask: (records) => records.findAgent({ workspaceId, sandboxId, agentId: parent, since: now - AGENT_SEARCH_MS }),
+    });
+    const traceId = above ?? traceIdOf(parent);
+    this.#roots.set(keyOf(session), { answer: traceId, until: null });
+    return { traceId, isParentMain: above === null };
+  }
+
+  async #madeAtOf(
+    id: string,
+    { workspaceId, now, settledAt }: { readonly workspaceId: string; readonly now: number; readonly settledAt: number },
+  ): Promise<number | null> {
+    const onRecord = await this.#remembered(this.#madeAt, {
+      key: id,
+      now,
+      settledAt,
+      ask: async (records) => (await records.findTrace(workspaceId, id))?.createdAt ?? null,
+    });
+    return onRecord ?? this.#placedAt.get(id) ?? null;
+  }
+
+  /** The answer that is remembered, or the records'; null, and not remembered, if they cannot be asked. */
+  async #remembered<T>(
+    memory: LRUCache<string, Remembered<T | null>>,
+    { key, now, settledAt, ask }: {
+      readonly key: string;
+      readonly now: number;
+      /** From when on "none" is final. */
+      readonly settledAt: number;
+      readonly ask: (records: SessionRecords) => Promise<T | null>;
+    },
+  ): Promise<T | null> {
+    const known = memory.get(key);
+    if (known !== undefined && (known.until === null || now < known.until)) return known.answer;
+    const answer = await this.#questions.ask(key, () => ask(this.#options.records));
+    const meanwhile = memory.get(key)?.answer ?? null;
+    if (answer === UNANSWERED || meanwhile !== null) return meanwhile;
+    // A second "none" is final too: it was asked for after the answer had had time to arrive.
+    const isFinal = answer !== null || known !== undefined || now >= settledAt;
+    memory.set(key, { answer, until: isFinal ? null : settledAt });
+    return answer;
+  }
+}
+
+const UNANSWERED = Symbol("unanswered");
+/** Questions that are under way at once; those whose deadline has passed count until the records have dealt with them. */
+const MOST_AT_ONCE = 256;
+/** After one that failed, none is asked for so long. */
+const PAUSE_MS = 5_000;
+
+/** Questions to the records: the same one once at a time, few at once, each with a deadline, none while they fail. */
+class Questions {
+  readonly #options: Pick<SessionsOptions, "elapsed" | "deadlineMs">;
+  readonly #asked = new Map<string, Promise<unknown>>();
+  #pausedUntil = -Infinity;
+
+  constructor(options: Pick<SessionsOptions, "elapsed" | "deadlineMs">) {
+    this.#options = options;
+  }
+
+  async ask<T>(key: string, question: () => Promise<T>): Promise<T | typeof UNANSWERED> {
+    const joined = this.#asked.get(key);
+    if (joined === undefined && (this.#asked.size >= MOST_AT_ONCE || this.#options.elapsed() < this.#pausedUntil)) {
+      return UNANSWERED;
+    }
+    const answer = (joined ?? this.#begin(key, question)) as Promise<T>;
+    const late = Promise.withResolvers<typeof UNANSWERED>();
+    const timer = setTimeout(() => {
+      this.#pause();
+      late.resolve(UNANSWERED);
+    }, this.#options.deadlineMs);
+    try {
+      return await Promise.race([answer, late.promise]);
+    } catch {
+      this.#pause();
+      return UNANSWERED;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #begin<T>(key: string, question: () => Promise<T>): Promise<T> {
+    const answer = question();
+    this.#asked.set(key, answer);
+    const settle = () => void this.#asked.delete(key);
+    answer.then(settle, settle);
+    return answer;
+  }
+
+  #pause(): void {
+    this.#pausedUntil = this.#options.elapsed() + PAUSE_MS;
+  }
+}
