@@ -5,6 +5,7 @@ import { startPostgres } from "../postgres_server.ts";
 import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
+import { sessionLaws } from "./session_laws.ts";
 import { storeLaws } from "./store_laws.ts";
 
 const server = await startPostgres();
@@ -13,6 +14,7 @@ Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 storeLaws("PostgreSQL store", make);
 retryLaws("PostgreSQL store", make);
 ownedLaws("PostgreSQL store", make);
+sessionLaws("PostgreSQL store", make);
 repricingLaws("PostgreSQL repricing", async () => {
   const { store, url, dispose } = await make();
   return { store, repricing: openPostgresRepricing(url), dispose };

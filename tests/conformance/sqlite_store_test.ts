@@ -4,11 +4,13 @@ import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
 import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
+import { sessionLaws } from "./session_laws.ts";
 import { storeLaws } from "./store_laws.ts";
 
 storeLaws("SQLite store", make);
 retryLaws("SQLite store", make);
 ownedLaws("SQLite store", make);
+sessionLaws("SQLite store", make);
 repricingLaws("SQLite repricing", async () => {
   const { store, path, dispose } = await make();
   return { store, repricing: openSqliteRepricing(path, { synchronous: "normal" }), dispose };

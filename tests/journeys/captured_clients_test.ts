@@ -75,14 +75,18 @@ const REFUSED: Readonly<Record<string, string>> = { "codex-0.169.0": "codex", "c
 /** What the next hop's framing, connection and credential replace. */
 const REPLACED = new Set(["host", "connection", "content-length", "accept-encoding", "x-api-key", "authorization"]);
 
+/** Each capture is a sandbox's; both SDKs ask for the same batch afterwards, which is their workspace's. */
+const proxy = await startProxy({ env: { LLMPROXY_ALLOW_PATHS: "*" } });
+Deno.test.afterAll(() => proxy[Symbol.asyncDispose]());
+proxy.upstream.answer((call) =>
+  call.method === "POST" && call.target === "/v1/messages/batches" ? json({ id: "msgbatch_01lab" }) : "default"
+);
+
 for (const [name, expected] of Object.entries(CAPTURES)) {
   Deno.test(`the proxy passes what ${name} sent unchanged, and its session and agents land in trace and rows`, async () => {
-    await using proxy = await startProxy({ env: { LLMPROXY_ALLOW_PATHS: "*" } });
-    // The batch that the captured client asks for afterwards.
-    proxy.upstream.answer((call) =>
-      call.method === "POST" && call.target === "/v1/messages/batches" ? json({ id: "msgbatch_01lab" }) : "default"
-    );
-    const token = await proxy.token();
+    proxy.upstream.forget();
+    const place = { workspaceId: expected === SDK ? "sdk" : name, sandboxId: name };
+    const token = await proxy.token(place.workspaceId, place.sandboxId);
     using connection = new RawConnection(proxy.url);
     const billed: { readonly captured: Captured; readonly body: Uint8Array; readonly number: number }[] = [];
     for (const [number, captured] of capturesOf(name).entries()) {
@@ -94,12 +98,12 @@ for (const [name, expected] of Object.entries(CAPTURES)) {
       assertPassedUnchanged(call, { captured, headers, body, proxy, token });
       if (/^\/v1\/messages(\?|$)/.test(captured.url)) billed.push({ captured, body, number });
     }
-    const rows = proxy.rows();
+    const rows = proxy.rows().filter(({ sandbox_id }) => sandbox_id === name);
     assert.equal(rows.length, billed.length);
     for (const [index, { captured, body, number }] of billed.entries()) {
       assertRow(rows[index]!, { captured, body, expected, agents: expected.agents?.[number] ?? {} });
     }
-    await assertTraces(proxy, { rows, expected, numbers: billed.map(({ number }) => number) });
+    await assertTraces({ ...place, rows, expected, numbers: billed.map(({ number }) => number) });
   });
 }
 
@@ -223,8 +227,9 @@ function assertRow(row: Row, options: {
 
 /** A named session is one trace, also if no call of it has a row; without a name the first message tells. */
 async function assertTraces(
-  proxy: ProxyUnderTest,
-  { rows, expected, numbers }: {
+  { workspaceId, sandboxId, rows, expected, numbers }: {
+    readonly workspaceId: string;
+    readonly sandboxId: string;
     readonly rows: readonly Row[];
     readonly expected: Expected;
     readonly numbers: readonly number[];
@@ -233,7 +238,9 @@ async function assertTraces(
   const ids = expected.traceId === null ? assertRuns(rows, { expected, numbers }) : [expected.traceId];
   for (const row of rows) assert.ok(ids.includes(String(row.trace_id)));
   const traces = await waitFor(async () => {
-    const { traces } = await proxy.ask("/internal/traces?limit=1000") as { traces: Readonly<Record<string, unknown>>[] };
+    const { traces } = await proxy.ask(`/internal/traces?limit=1000&sandbox_id=${sandboxId}`) as {
+      traces: Readonly<Record<string, unknown>>[];
+    };
     // A batch has a trace of its own, which is empty until its lines are recorded.
     const found = traces.filter(({ id, requestCount }) => requestCount !== 0 || ids.includes(String(id)));
     return found.length >= ids.length && found;
@@ -250,7 +257,9 @@ async function assertTraces(
       },
     );
     const tree = expected.trees?.[ids.indexOf(String(trace.id))] ?? `main ${own.length}`;
-    const { agents } = await proxy.ask(`/internal/traces/${trace.id}`) as { agents: readonly [Agent] };
+    const { agents } = await proxy.ask(`/internal/traces/${trace.id}?workspace_id=${workspaceId}`) as {
+      agents: readonly [Agent];
+    };
     assert.equal(treeOf(agents[0]), tree);
   }
 }
