@@ -77,7 +77,7 @@ const REPLACED = new Set(["host", "connection", "content-length", "accept-encodi
 
 /** Each capture is a sandbox's; both SDKs ask for the same batch afterwards, which is their workspace's. */
 const proxy = await startProxy({ env: { LLMPROXY_ALLOW_PATHS: "*" } });
-Deno.test.afterAll(() => proxy[Symbol.asyncDispose]());
+Deno.test.afterAll(async () => await proxy[Symbol.asyncDispose]());
 proxy.upstream.answer((call) =>
   call.method === "POST" && call.target === "/v1/messages/batches" ? json({ id: "msgbatch_01lab" }) : "default"
 );
