@@ -51,7 +51,7 @@ const CLOSING: Closing = {
 };
 
 const SANDBOX = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: "lt-1" };
-const UNKNOWN = { sandbox: null, path: "/v1/messages", client: null };
+const UNKNOWN = { sandbox: null, path: "/v1/messages", client: null, clientIp: null };
 
 Deno.test("callEnded() writes one line with the call's ids, models, counts, ending and times", () => {
   using watched = watch();
@@ -174,6 +174,7 @@ Deno.test("refused() says who was refused, with what and why, at the level that 
     sandbox: SANDBOX,
     path: "/v1/messages",
     client: "qwen-code",
+    clientIp: "203.0.113.7",
   });
   watched.observe.refused("ar-2", new Fault("unauthenticated", "invalid proxy token"), UNKNOWN);
   watched.observe.refused("ar-3", new Fault("internal_error", "The proxy failed on this call."), UNKNOWN);
@@ -189,6 +190,7 @@ Deno.test("refused() says who was refused, with what and why, at the level that 
     tokenId: "lt-1",
     path: "/v1/messages",
     client: "qwen-code",
+    clientIp: "203.0.113.7",
     said: "The upstream cannot be reached.",
     cause: { name: "Error", message: "connect ECONNREFUSED 10.0.0.7:443" },
     msg: "refused",
@@ -252,6 +254,7 @@ Deno.test("newObserve() lets no credential out, whichever way it came in", async
     sandbox: { ...SANDBOX, sandboxId: token },
     path: `/${token}`,
     client: token,
+    clientIp: null,
   });
   watched.observe.passed(token, "models", 200);
   watched.observe.credentialRefused(token, key);
