@@ -20,6 +20,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
       address: { hostname: "0.0.0.0", port: 8081 },
       traceHeader: "X-Trace-Id",
       clientIpHeader: null,
+      inferSessionMs: 43_200_000,
       allowPaths: [],
       bodyMs: 60_000,
       bodyBudgetBytes: 536_870_912,
@@ -49,6 +50,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     LLMPROXY_AGENTSERVER_GRACE_SECONDS: "0",
     LLMPROXY_TRACE_HEADER: "x-my-trace",
     LLMPROXY_CLIENT_IP_HEADER: "X-Real-IP",
+    LLMPROXY_INFER_SESSION_HOURS: "0",
     LLMPROXY_ALLOW_PATHS: "/v1/files,/v1/messages/batches",
     LLMPROXY_CA_FILE: "/etc/ca.pem",
     LLMPROXY_UPSTREAM_IDLE_SECONDS: "30",
@@ -76,6 +78,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     address: { hostname: "::1", port: 80 },
     traceHeader: "x-my-trace",
     clientIpHeader: "X-Real-IP",
+    inferSessionMs: 0,
     allowPaths: ["/v1/files", "/v1/messages/batches"],
     bodyMs: 7_000,
     bodyBudgetBytes: 104_857_600,
@@ -110,6 +113,7 @@ Deno.test("loadConfigFromEnv() reports all problems at once, each with name, val
 const UNREADABLE: readonly (readonly [SettingName, readonly string[]])[] = [
   ["LLMPROXY_LISTEN_ADDR", ["8081", ":", ":65536", "host", "a b:1", "::1:80", "[zz]:80", "http://x:80"]],
   ["LLMPROXY_ADMIN_ADDR", ["Same", "off", ":x", ":8081", "127.0.0.1:8081"]],
+  ["LLMPROXY_INFER_SESSION_HOURS", ["-1", "half", "8761", "1.5"]],
   ["LLMPROXY_ADMIN_HOSTS", ["a b", "http://x", "a/b"]],
   ["ANTHROPIC_BASE_URL", [
     "api.anthropic.com",
