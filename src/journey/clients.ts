@@ -5,7 +5,10 @@ export interface Sender {
   readonly userId: string | null | undefined;
 }
 
-/** What a client says besides its user agent, if anything: a header (whose value matches), or something in the body. */
+/**
+ * What a client says besides its user agent, if anything: a header (whose value matches), or
+ * something in the body.
+ */
 type Mark = { readonly header: string; readonly value?: RegExp } | { readonly body: "user_id" | "was_read" };
 
 /** The columns of a row that say which of a client's agents called. */
@@ -28,7 +31,9 @@ interface Client {
   readonly isLibrary: boolean;
   /** Headers that name its session, in the order of asking. */
   readonly sessions: readonly string[];
-  /** The header in which a sub-agent, whose session is its own, names the session that started it. */
+  /**
+   * The header in which a sub-agent, whose session is its own, names the session that started it.
+   */
   readonly parent: string | null;
   /** The headers that name its agents. */
   readonly agents: Partial<Readonly<Record<keyof AgentNames, string>>>;
@@ -42,8 +47,8 @@ const PLAIN = { marks: [], isLibrary: false, sessions: [], parent: null, agents:
 const CLAUDE_CODE_SESSION_HEADER = "x-claude-code-session-id";
 
 /**
- * The agents that are told apart: a new one is one row. The first row that fits is the client's. A session header that
- * several share belongs to the first of them if the sender is none of them.
+ * The agents that are told apart: a new one is one row. The first row that fits is the client's. A
+ * session header that several share belongs to the first of them if the sender is none of them.
  */
 const CLIENTS: readonly Client[] = [
   {
@@ -64,7 +69,8 @@ const CLIENTS: readonly Client[] = [
       promptId: "x-claude-code-prompt-id",
     },
   },
-  // It says that it is Claude Code to every host but Anthropic's own, and has none of Claude Code's marks.
+  // It says that it is Claude Code to every host but Anthropic's own, and has none of Claude Code's
+  // marks.
   { ...PLAIN, name: "qwen-code", userAgent: /^(claude-cli|QwenCode)\//, marks: [{ body: "was_read" }] },
   {
     ...PLAIN,
@@ -100,13 +106,17 @@ const CLIENTS: readonly Client[] = [
     userAgent: /^node-fetch(\/|$)/,
     marks: [{ header: "anthropic-beta", value: /(^|,)\s*prompt-caching-2024-07-31/ }],
   },
-  // Cline is one of those who say no more than this, so nobody can tell it from other programs on the same library.
+  // Cline is one of those who say no more than this, so nobody can tell it from other programs on
+  // the same library.
   { ...PLAIN, name: "ai-sdk", userAgent: /^ai-sdk\//, isLibrary: true },
   { ...PLAIN, name: "anthropic-sdk-js", userAgent: /^Anthropic\/JS /, isLibrary: true },
   { ...PLAIN, name: "anthropic-sdk-python", userAgent: /^Anthropic\/Python /, isLibrary: true },
 ];
 
-/** The client's name by the table; otherwise the product that its user agent begins with, or null if it sends none. */
+/**
+ * The client's name by the table; otherwise the product that its user agent begins with, or null if
+ * it sends none.
+ */
 export function clientOf(sender: Sender): string | null {
   const userAgent = sender.headers.get("user-agent");
   if (userAgent === null || userAgent === "") return null;
@@ -121,7 +131,10 @@ export interface NamedSession {
   readonly parent: string | null;
 }
 
-/** The sessions that are named, in the order of asking. What they are worth is for the caller to judge. */
+/**
+ * The sessions that are named, in the order of asking. What they are worth is for the caller to
+ * judge.
+ */
 export function namedSessions(sender: Sender): readonly NamedSession[] {
   const { headers } = sender;
   const agent = agentOf(sender);

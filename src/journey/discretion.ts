@@ -19,8 +19,8 @@ export function headersWithout(headers: Headers, secrets: readonly string[]): Pi
 }
 
 /**
- * What the request's credential headers carry, token or not, so that a refusal can be logged without it whatever is wrong
- * with it.
+ * What the request's credential headers carry, token or not, so that a refusal can be logged
+ * without it whatever is wrong with it.
  */
 export function carriedSecrets(headers: Headers): readonly string[] {
   const values = [headers.get("x-api-key") ?? "", headers.get("authorization") ?? ""];
@@ -35,8 +35,9 @@ const SCHEME = /^(bearer|basic)$/i;
 const REDACTED = "[redacted]";
 
 /**
- * A request's path as a log line may show it: without a query, cut, and without what is a credential or looks like one. A
- * segment of more than 20 characters that is not made of words and short numbers is left out, because a token may be pasted into a URL.
+ * A request's path as a log line may show it: without a query, cut, and without what is a
+ * credential or looks like one. A segment of more than 20 characters that is not made of words and
+ * short numbers is left out, because a token may be pasted into a URL.
  */
 export function pathToShow(path: string, secrets: readonly string[]): string {
   if (secrets.some((secret) => holdsSecret(path, secret))) return REDACTED;

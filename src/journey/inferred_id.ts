@@ -16,14 +16,18 @@ const PREFIX = "at-ZZ";
 const HASHED_DIGITS = 24;
 
 /**
- * The trace of a run that begins in that slot of time: `at-` and 26 base32 digits, the last 24 of which are a hash of all
- * that tells the run from others. Every replica makes the same one without asking anybody.
+ * The trace of a run that begins in that slot of time: `at-` and 26 base32 digits, the last 24 of
+ * which are a hash of all that tells the run from others. Every replica makes the same one without
+ * asking anybody.
  */
 export function inferredIdOf({ workspaceId, sandboxId, client, firstMessage }: Run, slot: number): string {
   return PREFIX + hashedDigits([LABEL, workspaceId, sandboxId, client, firstMessage, slot], HASHED_DIGITS);
 }
 
-/** Whether the id is one that `inferredIdOf` can make. A client that names one is not heard, so it can join no such run. */
+/**
+ * Whether the id is one that `inferredIdOf` can make. A client that names one is not heard, so it
+ * can join no such run.
+ */
 export function isInferredId(id: string): boolean {
   return INFERRED.test(id);
 }

@@ -5,7 +5,10 @@ import { traceIdOf } from "./trace.ts";
 
 export interface SessionsOptions {
   readonly records: SessionRecords;
-  /** For how long after its first call an inferred session takes in calls, milliseconds; 0: none is inferred. */
+  /**
+   * For how long after its first call an inferred session takes in calls, milliseconds; 0: none is
+   * inferred.
+   */
   readonly windowMs: number;
   /** Milliseconds of a clock that never goes back. */
   readonly elapsed: () => number;
@@ -18,7 +21,10 @@ export interface SessionsOptions {
 /** A call waits so long for what is on record; an entry takes about 200 bytes. */
 export const SESSIONS_DEFAULTS = { deadlineMs: 250, maxEntries: 20_000 } as const;
 
-/** What another replica has recorded is known to all within so long. Until then "there is none" is asked once more. */
+/**
+ * What another replica has recorded is known to all within so long. Until then "there is none" is
+ * asked once more.
+ */
 const SETTLED_MS = 60_000;
 const AGENT_SEARCH_MS = 24 * 3_600_000;
 
@@ -44,9 +50,9 @@ interface Remembered<T> {
 }
 
 /**
- * What has to be known of earlier calls to place a call in its session. Memory is bounded; what it does not hold is asked of
- * the records, and if they cannot be asked in time, memory alone decides. A call of a named session that is no sub-agent's
- * has nothing to do here.
+ * What has to be known of earlier calls to place a call in its session. Memory is bounded; what it
+ * does not hold is asked of the records, and if they cannot be asked in time, memory alone decides.
+ * A call of a named session that is no sub-agent's has nothing to do here.
  */
 export class Sessions {
   readonly #options: SessionsOptions;
@@ -77,9 +83,10 @@ export class Sessions {
   }
 
   /**
-   * The id of the run's trace. Time is cut into slots as long as the window, and each slot has a trace of its own; but
-   * while the window of the last slot's trace is open, that one goes on. So no run that is shorter than the window is cut,
-   * and all replicas that see the same records agree.
+   * The id of the run's trace. Time is cut into slots as long as the window, and each slot has a
+   * trace of its own; but while the window of the last slot's trace is open, that one goes on. So
+   * no run that is shorter than the window is cut, and all replicas that see the same records
+   * agree.
    */
   async inferred(run: Run, now: number): Promise<string> {
     const { windowMs } = this.#options;
@@ -92,7 +99,10 @@ export class Sessions {
     return id;
   }
 
-  /** Where a sub-agent's session belongs. A parent of which nothing is known is taken for a main agent. */
+  /**
+   * Where a sub-agent's session belongs. A parent of which nothing is known is taken for a main
+   * agent.
+   */
   async rootOf({ workspaceId, sandboxId, session, parent }: Child, now: number): Promise<Root> {
     const keyOf = (id: string) => JSON.stringify([workspaceId, sandboxId, id]);
     const above = await this.#remembered(this.#roots, {
@@ -119,7 +129,10 @@ export class Sessions {
     return onRecord ?? this.#placedAt.get(id) ?? null;
   }
 
-  /** The answer that is remembered, or the records'; null, and not remembered, if they cannot be asked. */
+  /**
+   * The answer that is remembered, or the records'; null, and not remembered, if they cannot be
+   * asked.
+   */
   async #remembered<T>(
     memory: LRUCache<string, Remembered<T | null>>,
     { key, now, settledAt, ask }: {
@@ -143,12 +156,18 @@ export class Sessions {
 }
 
 const UNANSWERED = Symbol("unanswered");
-/** Questions that are under way at once; those whose deadline has passed count until the records have dealt with them. */
+/**
+ * Questions that are under way at once; those whose deadline has passed count until the records
+ * have dealt with them.
+ */
 const MOST_AT_ONCE = 256;
 /** After one that failed, none is asked for so long. */
 const PAUSE_MS = 5_000;
 
-/** Questions to the records: the same one once at a time, few at once, each with a deadline, none while they fail. */
+/**
+ * Questions to the records: the same one once at a time, few at once, each with a deadline, none
+ * while they fail.
+ */
 class Questions {
   readonly #options: Pick<SessionsOptions, "elapsed" | "deadlineMs">;
   readonly #asked = new Map<string, Promise<unknown>>();

@@ -139,7 +139,8 @@ Deno.test("inferred() asks once more for what another replica may not have shipp
   const boundary = Math.ceil(T0 / WINDOW_MS) * WINDOW_MS;
   const [here, there] = [replica(records), replica(records)];
   const id = await here.inferred(RUN, boundary - 100);
-  // Nothing has arrived: this one begins a trace of its own, and joins the other's as soon as that can be known.
+  // Nothing has arrived: this one begins a trace of its own, and joins the other's as soon as that
+  // can be known.
   assert.notEqual(await there.inferred(RUN, boundary + 100), id);
   assert.equal(await here.inferred(RUN, boundary + 200), id);
   records.record(RUN, { id, at: boundary - 100 });

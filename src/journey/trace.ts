@@ -24,8 +24,9 @@ export interface CallToPlace {
 }
 
 /**
- * The session that this call belongs to: the one that its client names, otherwise the one that its first message tells of,
- * otherwise a new one. A sub-agent that has a session of its own belongs to the session that it was started from.
+ * The session that this call belongs to: the one that its client names, otherwise the one that its
+ * first message tells of, otherwise a new one. A sub-agent that has a session of its own belongs to
+ * the session that it was started from.
  */
 export async function belongingOf(call: CallToPlace, world: World): Promise<Belonging> {
   const sender = senderOf(call);
@@ -59,9 +60,10 @@ export interface TraceClue {
 }
 
 /**
- * The trace id that the client named, first that is present: the trace header as given, Claude Code's session, another
- * agent's session. An id that is not 1 to 128 visible ASCII characters, that holds the proxy token, or that the proxy itself
- * could have inferred, is ignored, and another one is looked for.
+ * The trace id that the client named, first that is present: the trace header as given, Claude
+ * Code's session, another agent's session. An id that is not 1 to 128 visible ASCII characters,
+ * that holds the proxy token, or that the proxy itself could have inferred, is ignored, and another
+ * one is looked for.
  */
 export function extractTraceId(
   sender: Sender,

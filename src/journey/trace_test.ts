@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { inferredIdOf } from "./inferred_id.ts";
-import { extractTraceId } from "./trace.ts";
+import { belongingOf, extractTraceId } from "./trace.ts";
+import type { World } from "./world.ts";
 
 const SESSION = "00000000-0000-4000-8000-000000000001";
 const TOKEN = 'tok/"1"';
@@ -125,6 +126,50 @@ Deno.test("extractTraceId() hears nobody who names an inferred session", () => {
   assert.equal(clue({ "x-trace-id": inferred }), null);
   assert.equal(clue({ "x-session-id": inferred.slice(3) }), null);
   assert.equal(clue({ "x-session-id": "ses_1", "x-parent-session-id": inferred.slice(3) })?.child, null);
-  // A ULID of our own may be named: that is how a client goes on in a trace that it has been told of.
+  // A ULID of our own may be named: that is how a client goes on in a trace that it has been told
+  // of.
   assert.equal(clue({ "x-trace-id": "at-01KB4Z5V5Q0000000000000000" })?.id, "at-01KB4Z5V5Q0000000000000000");
+});
+
+Deno.test("belongingOf() of a named session reads no message and asks nobody; a sub-agent's, without a row too, is its root's", async () => {
+  const asked: unknown[] = [];
+  const world = {
+    traceHeader: "x-trace-id",
+    now: () => 7,
+    newId: () => "new",
+    sessions: {
+      infers: true,
+      inferred: () => assert.fail("a named session is not inferred"),
+      rootOf: (child: unknown) => {
+        asked.push(child);
+        return Promise.resolve({ traceId: "at-root", isParentMain: false });
+      },
+    },
+  } as unknown as World;
+  const sandbox = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
+  const body = {
+    chunks: [],
+    get length(): number {
+      return assert.fail("the body is not looked at");
+    },
+  };
+  const call = (headers: Record<string, string>, isRead = true) =>
+    belongingOf({
+      headers: new Headers({ "x-api-key": "t", ...headers }),
+      asked: isRead ? { userId: null, messages: { start: 0, end: 9 }, body } as never : null,
+      sandbox,
+    }, world);
+  for (const headers of [{ "x-trace-id": "run-1" }, { "x-session-id": "ses_1" }, { "x-claude-code-session-id": SESSION }]) {
+    assert.notEqual((await call(headers)).trace.source, "inferred");
+  }
+  assert.deepEqual(asked, []);
+  const child = { "x-session-id": "c", "x-parent-session-id": "p" };
+  for (const isRead of [true, false]) {
+    const { trace, agent } = await call(child, isRead);
+    assert.deepEqual([trace.id, trace.source, agent.agentId, agent.parentAgentId], ["at-root", "opencode", "c", "p"]);
+  }
+  const named = await call({ ...child, "x-trace-id": "run-1" });
+  assert.deepEqual([named.trace.id, named.trace.source, named.agent.agentId], ["run-1", "header", "c"]);
+  assert.deepEqual(asked[0], { workspaceId: "w1", sandboxId: "s1", session: "c", parent: "p" });
+  assert.deepEqual([(await call({}, false)).trace.id, (await call({}, false)).trace.source], ["at-new", "auto"]);
 });

@@ -14,16 +14,19 @@ export interface WhoseOptions {
 
 export const WHOSE_DEFAULTS = { patienceMs: 250 } as const;
 
-/** Tokens that are asked about in a second, known ones not counted. What comes beyond is nobody's. */
+/**
+ * Tokens that are asked about in a second, known ones not counted. What comes beyond is nobody's.
+ */
 const ASKED_A_SECOND = 10;
 const MAX_ENTRIES = 1_000;
 /** How long an answer is used. A sandbox that asks for a wrong path does so again and again. */
 const REMEMBERED_MS = 60_000;
 
 /**
- * Whose a refused request is, if it carries a token but was refused before anybody looked at that: for the operator who has
- * to find the sandbox with the wrong base URL. It never delays a refusal by more than `patienceMs`, and it asks about a
- * bounded number of tokens, so that a flood of made-up tokens at made-up paths does not become a flood of look-ups.
+ * Whose a refused request is, if it carries a token but was refused before anybody looked at that:
+ * for the operator who has to find the sandbox with the wrong base URL. It never delays a refusal
+ * by more than `patienceMs`, and it asks about a bounded number of tokens, so that a flood of
+ * made-up tokens at made-up paths does not become a flood of look-ups.
  */
 export class Whose {
   readonly #options: WhoseOptions;

@@ -85,6 +85,8 @@ export interface Arrival {
   readonly clientIp: string | null;
   /** Who calls, as soon as `authenticate` knows: for the refusals' sake. */
   sandbox: Sandbox | null;
-  /** `metadata.user_id`, as soon as the body has been read, likewise: some clients are told by it. */
+  /**
+   * `metadata.user_id`, as soon as the body has been read, likewise: some clients are told by it.
+   */
   userId?: string | null;
 }

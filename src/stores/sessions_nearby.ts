@@ -12,8 +12,9 @@ export interface SessionsNearbyOptions {
 const PATIENCE_MS = 200;
 
 /**
- * Sessions by what the shared database knows, because all replicas go by that. What has not arrived there yet, and all if it
- * does not answer, is taken from this machine. Only the shared one searches for agents: a journal has no index for that.
+ * Sessions by what the shared database knows, because all replicas go by that. What has not arrived
+ * there yet, and all if it does not answer, is taken from this machine. Only the shared one
+ * searches for agents: a journal has no index for that.
  */
 export function sessionsNearby({ local, shared }: SessionsNearbyOptions): SessionRecords {
   if (shared === null) return { findTrace: local.findTrace, findAgent: local.findAgent };

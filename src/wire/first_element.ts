@@ -3,12 +3,13 @@ import type { HeldBody } from "./body.ts";
 import { TURNS } from "./turns.ts";
 
 /**
- * SHA-256 (hex) of the first element of the array that `range` of a valid JSON document holds; null if it holds no array,
- * or an empty one.
+ * SHA-256 (hex) of the first element of the array that `range` of a valid JSON document holds; null
+ * if it holds no array, or an empty one.
  *
- * White space between tokens does not count, and neither do members named `without`, at any depth. All else counts as it was
- * sent: the order of keys, the spelling of strings and numbers. Memory is constant however large the element is, and the
- * event loop is shared with everybody else (`Turns`).
+ * White space between tokens does not count, and neither do members named `without`, at any depth.
+ * All else counts as it was sent: the order of keys, the spelling of strings and numbers. Memory is
+ * constant however large the element is, and the event loop is shared with everybody else
+ * (`Turns`).
  */
 export async function hashFirstElement(
   body: Pick<HeldBody, "chunks">,
@@ -50,8 +51,8 @@ enum At {
 const NOT_SKIPPING = -1;
 
 /**
- * Hashes tokens without commas: each string ends with its quote, and a comma is put behind each number and literal, so
- * that no two elements look alike.
+ * Hashes tokens without commas: each string ends with its quote, and a comma is put behind each
+ * number and literal, so that no two elements look alike.
  */
 class FirstElement {
   readonly #hash = createHash("sha256");

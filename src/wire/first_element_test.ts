@@ -12,7 +12,10 @@ function hashOf(json: string, cuts: readonly number[] = []): Promise<string | nu
   return hashFirstElement({ chunks }, { range: { start: 0, end: bytes.length }, without: WITHOUT });
 }
 
-/** Without the members that do not count: what JSON.parse makes of the first element, written once more. */
+/**
+ * Without the members that do not count: what JSON.parse makes of the first element, written once
+ * more.
+ */
 function oracle(json: string): string {
   const [first] = JSON.parse(json);
   return JSON.stringify(first, (_, value) => {

@@ -14,7 +14,10 @@ interface Expected {
   readonly client: string;
   /** Without a named session: the numbers of the requests that belong together. */
   readonly runs?: readonly (readonly number[])[];
-  /** The agents of each trace, the first to begin first, as `treeOf` writes them; main alone unless given. */
+  /**
+   * The agents of each trace, the first to begin first, as `treeOf` writes them; main alone unless
+   * given.
+   */
   readonly trees?: readonly string[];
   /** Agent columns by the number of the request in its file; the others are null. */
   readonly agents?: Readonly<Record<number, Readonly<Record<string, string>>>>;
@@ -75,7 +78,10 @@ const REFUSED: Readonly<Record<string, string>> = { "codex-0.169.0": "codex", "c
 /** What the next hop's framing, connection and credential replace. */
 const REPLACED = new Set(["host", "connection", "content-length", "accept-encoding", "x-api-key", "authorization"]);
 
-/** Each capture is a sandbox's; both SDKs ask for the same batch afterwards, which is their workspace's. */
+/**
+ * Each capture is a sandbox's; both SDKs ask for the same batch afterwards, which is their
+ * workspace's.
+ */
 const proxy = await startProxy({ env: { LLMPROXY_ALLOW_PATHS: "*" } });
 Deno.test.afterAll(async () => await proxy[Symbol.asyncDispose]());
 proxy.upstream.answer((call) =>
@@ -225,7 +231,10 @@ function assertRow(row: Row, options: {
   assert.deepEqual(Object.fromEntries(Object.keys(columns).map((name) => [name, row[name]])), columns);
 }
 
-/** A named session is one trace, also if no call of it has a row; without a name the first message tells. */
+/**
+ * A named session is one trace, also if no call of it has a row; without a name the first message
+ * tells.
+ */
 async function assertTraces(
   { workspaceId, sandboxId, rows, expected, numbers }: {
     readonly workspaceId: string;

@@ -16,7 +16,10 @@ export async function findAgent(ask: Ask, { workspaceId, sandboxId, agentId, sin
 
 const FIND_TRACE = "SELECT * FROM traces WHERE workspace_id = $1 AND id = $2";
 
-/** The latest calls first, and of those a bounded number: an agent that nobody knows costs no more than that. */
+/**
+ * The latest calls first, and of those a bounded number: an agent that nobody knows costs no more
+ * than that.
+ */
 const FIND_AGENT = `
   SELECT trace_id
   FROM (

@@ -22,7 +22,10 @@ export function sessionAnswersOn(db: DatabaseSync): Pick<Answers, "findTrace" | 
 
 const FIND_TRACE = "SELECT * FROM traces WHERE workspace_id = ? AND id = ?";
 
-/** The latest calls first, and of those a bounded number: an agent that nobody knows costs no more than that. */
+/**
+ * The latest calls first, and of those a bounded number: an agent that nobody knows costs no more
+ * than that.
+ */
 const FIND_AGENT = `
   SELECT trace_id
   FROM (
