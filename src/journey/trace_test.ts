@@ -155,7 +155,7 @@ Deno.test("belongingOf() of a named session reads no message and asks nobody; a 
   };
   const call = (headers: Record<string, string>, isRead = true) =>
     belongingOf({
-      headers: new Headers({ "x-api-key": "t", ...headers }),
+      headers: new Headers({ "x-api-key": "tok-1", ...headers }),
       asked: isRead ? { userId: null, messages: { start: 0, end: 9 }, body } as never : null,
       sandbox,
     }, world);

@@ -94,24 +94,26 @@ Deno.test("hashFirstElement() agrees with JSON.parse on seeded documents, cut an
 });
 
 Deno.test("hashFirstElement() holds the event loop for some milliseconds at a time, however large the element is", async () => {
-  const image = `[{"role":"user","content":"${"iVBORw0KGgo".repeat(1_000_000)}"}]`;
-  const tokens = `[[${"7,".repeat(1_000_000)}7]]`;
+  const image = `[{"role":"user","content":"${"iVBORw0KGgo".repeat(4_000_000)}"}]`;
+  const tokens = `[[${"7,".repeat(6_000_000)}7]]`;
   for (const json of [image, tokens]) {
     const bytes = new TextEncoder().encode(json);
-    // What a machine that is not ours alone takes away comes on top of the 5 ms.
+    // Some 3 ms, and what a machine that is not ours alone takes away; in one go it is 100 and more.
     await assertAtMost(
-      15,
-      () => longestTurn(hashFirstElement({ chunks: [bytes] }, { range: { start: 0, end: bytes.length }, without: WITHOUT })),
+      40,
+      () =>
+        longestTurn(() => hashFirstElement({ chunks: [bytes] }, { range: { start: 0, end: bytes.length }, without: WITHOUT })),
     );
   }
 });
 
 /** The longest time for which the work let nobody else in, milliseconds. */
-async function longestTurn(work: Promise<unknown>): Promise<number> {
+async function longestTurn(begin: () => Promise<unknown>): Promise<number> {
   let isOver = false;
-  work.then(() => isOver = true);
   let longest = 0;
-  for (let last = performance.now(); !isOver;) {
+  let last = performance.now();
+  begin().then(() => isOver = true);
+  while (!isOver) {
     await new Promise((resolve) => setTimeout(resolve, 0));
     const now = performance.now();
     longest = Math.max(longest, now - last);
