@@ -37,8 +37,10 @@ export interface ProxyUnderTest extends AsyncDisposable {
 }
 
 export interface ProxyOptions {
-  /** Settings over those that the tests need; an empty value unsets one. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Settings over those that the tests need; an empty value unsets one. A function makes them, once the upstream is there. */
+  readonly env?:
+    | Readonly<Record<string, string>>
+    | ((known: { readonly upstreamUrl: string }) => Readonly<Record<string, string>>);
   readonly machine?: Partial<Machine>;
   readonly dataDir?: string;
 }
@@ -47,7 +49,8 @@ export interface ProxyOptions {
 export async function startProxy(options: ProxyOptions = {}): Promise<ProxyUnderTest> {
   const upstream = await startFakeUpstream();
   const dataDir = options.dataDir ?? await Deno.makeTempDir({ prefix: "llmproxy-test-" });
-  const env = settingsOf(upstream.url, dataDir, options.env);
+  const over = typeof options.env === "function" ? options.env({ upstreamUrl: upstream.url }) : options.env;
+  const env = settingsOf(upstream.url, dataDir, over);
   const source = {
     env: (name: string) => env[name],
     names: Object.keys(env),

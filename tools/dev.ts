@@ -3,6 +3,7 @@
  * the Anthropic API; it is development code and no part of the executable.
  */
 import { loadConfigFromEnv } from "../src/cli/config.ts";
+import { directFetch } from "../src/cli/direct_fetch.ts";
 import { machineOf } from "../src/cli/machine.ts";
 import { type Running, start } from "../src/cli/serve.ts";
 import { startSimulatedUpstream } from "./simulated_upstream.ts";
@@ -68,7 +69,7 @@ async function startOrExplain(): Promise<Running> {
 }
 
 async function makeToken(): Promise<string> {
-  const answer = await fetch(`${admin}/internal/tokens`, {
+  const answer = await directFetch(`${admin}/internal/tokens`, {
     method: "POST",
     headers: { authorization: `Bearer ${running.adminToken()}`, "content-type": "application/json" },
     body: JSON.stringify({

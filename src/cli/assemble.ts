@@ -18,9 +18,11 @@ import { newLogger } from "../telemetry/log.ts";
 import { newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
 import { ByteBudget } from "../wire/budget.ts";
+import { proxyFor } from "../wire/forward_proxy.ts";
 import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "./config.ts";
+import { httpClients } from "./http_clients.ts";
 import type { Machine } from "./platform.ts";
 import { Repricer } from "./repricing.ts";
 import { takeInto } from "./take_in.ts";
@@ -62,7 +64,12 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   const logger = newLogger(config.logLevel, {
     write: machine.writeLog,
     now,
-    secrets: () => [secrets.credential.secret, secrets.adminToken ?? keptToken, secrets.databaseUrl ?? ""],
+    secrets: () => [
+      secrets.credential.secret,
+      secrets.adminToken ?? keptToken,
+      secrets.databaseUrl ?? "",
+      ...proxyPasswords(config.forwardProxies),
+    ],
   });
   const traffic = new Traffic();
   const budget = new ByteBudget({
@@ -98,13 +105,13 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   keptToken = config.admin.token === null ? readOrMakeAdminToken(config.storage.dataDir, randomBytes) : "";
   const adminToken = () => secrets.adminToken ?? keptToken;
 
-  const client = Deno.createHttpClient({
+  const clients = httpClients({
     // One HTTP/2 connection would carry all calls and refuse those beyond the upstream's bound on streams.
     http2: false,
     poolIdleTimeout: POOL_IDLE_MS,
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
-  });
-  const pooledFetch = (url: string, init: RequestInit) => fetch(url, { ...init, client });
+  }, { proxies: config.forwardProxies });
+  noteForwardProxies(config, observe);
   let pricing = pricingBy(config.prices);
   const repricer = new Repricer();
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
@@ -117,7 +124,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     userAgent: `llmproxy/${VERSION}`,
   };
   const priceOfCall: World["priceOf"] = (priced, at) => pricing.priceOf(priced, at);
-  const upstreamFetch = plainFetch(pooledFetch);
+  const upstreamFetch = plainFetch(clients.fetch);
   const batches = new BatchAccounts({
     records: storage.batches,
     provider: anthropic,
@@ -133,7 +140,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   const world: World = {
     sandboxOf: sandboxOf({
       local: tokens.sandboxOf,
-      agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: pooledFetch, now, observe }),
+      agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: clients.fetch, now, observe }),
     }),
     provider: anthropic,
     priceOf: priceOfCall,
@@ -205,9 +212,23 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       await world.refusals.flush(ledger);
       await storage.end();
       metrics.end();
-      client.close();
+      clients.close();
     },
   };
+}
+
+/** Which way calls take is decided by five variables, so the log says what came of them. Without a proxy it says nothing. */
+function noteForwardProxies({ forwardProxies, upstream, agentserver }: Config, observe: Observe): void {
+  if (forwardProxies.http === null && forwardProxies.https === null) return;
+  const wayTo = (url: string) => proxyFor(url, forwardProxies)?.url ?? "direct";
+  observe.note("info", "the environment names a proxy: this is the way that calls take", {
+    upstream: wayTo(upstream.baseUrl),
+    controlPlane: agentserver === null ? undefined : wayTo(agentserver.url),
+  });
+}
+
+function proxyPasswords({ http, https }: Config["forwardProxies"]): readonly string[] {
+  return [http?.credentials?.password ?? "", https?.credentials?.password ?? ""];
 }
 
 function pricingBy(prices: PriceList) {

@@ -2,7 +2,9 @@ import { createHash } from "node:crypto";
 import type { Credential } from "../domain/provider.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import type { PriceList } from "../pricing/price_list.ts";
+import type { ForwardProxies } from "../wire/forward_proxy.ts";
 import { type ConfigSource, EnvironmentReader } from "./environment.ts";
+import { readForwardProxies } from "./forward_proxies.ts";
 import { ConfigProblems } from "./config_problems.ts";
 import { parsePriceList } from "./prices_file.ts";
 import type { Address } from "./setting_kinds.ts";
@@ -14,6 +16,8 @@ export interface Config {
   readonly proxy: ProxyConfig;
   readonly admin: AdminConfig;
   readonly upstream: UpstreamConfig;
+  /** Between us and the upstream, and between us and the control plane. */
+  readonly forwardProxies: ForwardProxies;
   /** Null: only local tokens work. */
   readonly agentserver: AgentserverConfig | null;
   readonly storage: StorageConfig;
@@ -91,6 +95,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     proxy: readProxy(reader),
     admin: readAdmin(reader),
     upstream: readUpstream(reader),
+    forwardProxies: readForwardProxies(reader),
     agentserver: readAgentserver(reader),
     storage: readStorage(reader),
     prices: readPriceList(reader),

@@ -27,6 +27,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
       bodyBudgetPerSandboxBytes: 134_217_728,
     },
     admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, hosts: [] },
+    forwardProxies: { http: null, https: null, direct: [] },
     agentserver: null,
     storage: { dataDir: "./data", sync: "normal", database: null, retentionMs: null },
     drain: { leadMs: 5_000, runningMs: 120_000 },

@@ -1,11 +1,11 @@
+import { clientOf } from "./http_clients.ts";
+
 /**
- * A fetch to the URL's own host and port even where HTTP_PROXY is set: what goes to the proxy of this machine carries the admin
- * token, which is nobody else's. The body is read as it comes, and its connection closed behind it. For http URLs only.
+ * A fetch that takes no proxy, whatever the environment says: what goes to the proxy of this machine carries the admin
+ * token, which nobody else may have. The body is read as it comes, and its connection is closed behind it.
  */
 export async function directFetch(url: string, init: RequestInit): Promise<Response> {
-  const { hostname, port } = new URL(url);
-  const address = { hostname: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || 80 };
-  const client = Deno.createHttpClient({ proxy: { transport: "tcp", ...address } });
+  const client = clientOf({});
   try {
     const answer = await fetch(url, { ...init, client });
     const { status, headers } = answer;

@@ -66,7 +66,7 @@ export class EnvironmentReader {
   }
 
   /** A variable that is not ours; empty means unset. */
-  foreign(name: "STATE_DIRECTORY"): string | null {
+  foreign(name: string): string | null {
     return this.#text(name);
   }
 
