@@ -5,13 +5,19 @@ import { type Gate, gate } from "./wait.ts";
 
 /**
  * How a look-up is answered. `truth` says what `FakeAgentserver.sandboxes` knows (401 where nothing), `status` any status
- * with an empty body, `body` a 200 with those bytes, `redirect` a 302 to that address (where a GET finds the first sandbox),
+ * with an empty body, `body` a 200 with those bytes, `answer` whatever it says, `redirect` a 302 to that address (where a GET finds the first sandbox),
  * `reset` an answer that breaks off.
  */
 export type AgentserverScript =
   | { readonly kind: "truth" }
   | { readonly kind: "status"; readonly status: number }
   | { readonly kind: "body"; readonly body: string }
+  | {
+    readonly kind: "answer";
+    readonly status: number;
+    readonly body: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  }
   | { readonly kind: "redirect"; readonly location: string }
   | { readonly kind: "reset" };
 
@@ -97,6 +103,8 @@ function answerTo(
       return new Response(null, { status: script.status });
     case "body":
       return new Response(script.body);
+    case "answer":
+      return new Response(script.body, { status: script.status, headers: script.headers ?? {} });
     case "redirect":
       return new Response(null, { status: 302, headers: { location: script.location } });
     case "reset":

@@ -1,3 +1,5 @@
+import type { Sandbox } from "./sandbox.ts";
+
 /** What the proxy itself says no with. What the upstream answers is never a fault. */
 
 interface FaultShape {
@@ -40,10 +42,17 @@ export type FaultCode = keyof typeof FAULTS;
  */
 export class Fault extends Error {
   readonly code: FaultCode;
+  /** Whose call it is, if that is known although the call may not be made. Never sent. */
+  readonly sandbox: Sandbox | null;
 
-  constructor(code: FaultCode, message: string, options?: { readonly cause?: unknown }) {
+  constructor(
+    code: FaultCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly sandbox?: Sandbox | null } = {},
+  ) {
     super(message, options);
     this.name = "Fault";
     this.code = code;
+    this.sandbox = options.sandbox ?? null;
   }
 }

@@ -16,7 +16,8 @@ export interface SandboxInfo {
 /**
  * Whose token is this?
  *
- * Rejects with a `Fault`: `unauthenticated` where nobody knows the token, `sandbox_inactive` where its
- * sandbox may not call, `authority_unavailable` where nobody could be asked. An outage is never `unauthenticated`.
+ * Rejects with a `Fault`: `unauthenticated` if nobody knows the token or it holds no longer, `sandbox_inactive` if its
+ * sandbox may not call, `authority_unavailable` if nobody could be asked. An outage is never `unauthenticated`.
+ * If it is known whose token it is or was, the fault names that sandbox.
  */
 export type SandboxOf = (token: string) => Promise<Sandbox>;

@@ -80,7 +80,8 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
         ? error
         : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
       if (fault.code !== "client_left") {
-        const sandbox = arrival?.sandbox ?? (BEFORE_TOKENS.includes(fault.code) ? await whose.of(request) : null);
+        const sandbox = arrival?.sandbox ?? fault.sandbox ??
+          (BEFORE_TOKENS.includes(fault.code) ? await whose.of(request) : null);
         world.observe.refused(requestId, fault, refusedRequest(request, { ...arrival, sandbox, clientIp }));
         world.refusals.count(fault, { sandbox, at: world.now() });
       }

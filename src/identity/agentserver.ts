@@ -80,7 +80,10 @@ class Agentserver {
     if (answer instanceof Outage) {
       const graced = this.#grace(hash);
       if (graced !== null) return graced;
-      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", { cause: answer.cause });
+      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", {
+        cause: answer.cause,
+        sandbox: this.#vouched.lastOwner(hash),
+      });
     }
     if (joined !== undefined) observe.lookedUp("agentserver", "cached");
     return allowed(answer);
@@ -141,12 +144,13 @@ class Agentserver {
 
 function answerOf(info: SandboxInfo | null): Answer {
   if (info === null) return "unknown";
-  if (!ACTIVE.has(info.status)) return "inactive";
-  return { sandboxId: info.sandbox_id, workspaceId: info.workspace_id, tokenId: null };
+  const sandbox = { sandboxId: info.sandbox_id, workspaceId: info.workspace_id, tokenId: null };
+  return { sandbox, isActive: ACTIVE.has(info.status) };
 }
 
 function allowed(answer: Answer): Sandbox {
   if (answer === "unknown") throw new Fault("unauthenticated", "invalid proxy token");
-  if (answer === "inactive") throw new Fault("sandbox_inactive", "sandbox not active");
-  return answer;
+  const { sandbox, isActive } = answer;
+  if (!isActive) throw new Fault("sandbox_inactive", "sandbox not active", { sandbox });
+  return sandbox;
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { faultOf, inScene, refuses, SANDBOX, TOKEN } from "../../tests/agentserver_scene.ts";
+import { faultOf, GRACE_MS, inScene, refuses, SANDBOX, TOKEN } from "../../tests/agentserver_scene.ts";
+import { NO_SUCH_TOKEN, NOBODYS_WORD } from "../../tests/control_plane_words.ts";
 import type { AgentserverScript } from "../../tests/fake_agentserver.ts";
 import { waitFor } from "../../tests/wait.ts";
 import type { FaultCode } from "../domain/fault.ts";
@@ -41,16 +42,40 @@ for (const [status, code] of STATUSES) {
     }));
 }
 
-for (const status of [401, 404]) {
-  Deno.test(`sandboxOf() of agentserver takes ${status} for an unknown token`, () =>
+for (const [name, script] of Object.entries(NO_SUCH_TOKEN)) {
+  Deno.test(`sandboxOf() of agentserver takes ${name} for an unknown token`, () =>
     inScene(async ({ control, sandboxOf, outcomes }) => {
-      control.answer({ kind: "status", status });
-      await refuses(sandboxOf(TOKEN), "unauthenticated");
+      control.answer(script);
+      const fault = await faultOf(sandboxOf(TOKEN));
+      assert.equal(fault.code, "unauthenticated");
+      assert.equal(fault.sandbox, null);
       assert.deepEqual(outcomes, ["unknown"]);
     }));
 }
 
+Deno.test("sandboxOf() of agentserver names the sandbox of a token that it refuses, as far as the control plane has named it", () =>
+  inScene(async ({ control, sandboxOf, pass }) => {
+    control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status: "stopped" });
+    const [first, cached] = [await faultOf(sandboxOf(TOKEN)), await faultOf(sandboxOf(TOKEN))];
+    assert.equal(control.lookUps.length, 1);
+    for (const fault of [first, cached]) assert.deepEqual([fault.code, fault.sandbox], ["sandbox_inactive", SANDBOX]);
+    pass(5_000);
+    await control.goAway();
+    const away = await faultOf(sandboxOf(TOKEN));
+    assert.deepEqual([away.code, away.sandbox], ["authority_unavailable", SANDBOX]);
+    assert.equal((await faultOf(sandboxOf("token-of-nobody"))).sandbox, null);
+    control.comeBack();
+    control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status: "running" });
+    assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    pass(GRACE_MS);
+    await control.goAway();
+    const late = await faultOf(sandboxOf(TOKEN));
+    assert.deepEqual([late.code, late.sandbox], ["authority_unavailable", SANDBOX]);
+    control.comeBack();
+  }));
+
 const OUTAGES: Readonly<Record<string, AgentserverScript>> = {
+  ...NOBODYS_WORD,
   "status 500": { kind: "status", status: 500 },
   "status 503": { kind: "status", status: 503 },
   "status 400": { kind: "status", status: 400 },

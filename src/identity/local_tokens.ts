@@ -38,7 +38,7 @@ export interface LocalTokens {
 const TOKEN_BYTES = 32;
 /** How long an answer of the store is used, and so how long another replica's revocation takes to act here. */
 const CACHED_MS = 5_000;
-/** Entries of each of the two caches: made-up tokens fill the one of the unknown and push no good token out. */
+/** Entries of each of the two caches: made-up tokens fill the one of the bad and push no good token out. */
 const MAX_ENTRIES = 10_000;
 
 /**
@@ -72,7 +72,8 @@ class CachedTokens {
   readonly #options: LocalTokensOptions;
   readonly #lookUps: LookUps;
   readonly #good = new LRUCache<string, { readonly token: LocalToken; readonly askedAt: number }>({ max: MAX_ENTRIES });
-  readonly #unknown = new LRUCache<string, { readonly askedAt: number }>({ max: MAX_ENTRIES });
+  /** Tokens that were never made, and those that were revoked, which are remembered by whose they were. */
+  readonly #bad = new LRUCache<string, { readonly token: LocalToken | null; readonly askedAt: number }>({ max: MAX_ENTRIES });
   readonly #flights = new Map<string, Promise<LocalToken | null>>();
   /** Grows with each revocation here: a look-up that began before one may have read what no longer holds. */
   #revocations = 0;
@@ -92,10 +93,11 @@ class CachedTokens {
       found = await (joined ?? this.#takeOff(hash));
       if (joined !== undefined) this.#options.observe.lookedUp("local", "cached");
     }
-    if (found === null || (found.expiresAt !== null && found.expiresAt <= this.#options.now())) {
-      throw new Fault("unauthenticated", "invalid proxy token");
-    }
-    return { sandboxId: found.sandboxId, workspaceId: found.workspaceId, tokenId: found.id };
+    const sandbox = ownerOf(found);
+    if (found === null || sandbox === null) throw new Fault("unauthenticated", "invalid proxy token");
+    const hasExpired = found.expiresAt !== null && found.expiresAt <= this.#options.now();
+    if (hasExpired || found.revokedAt !== null) throw new Fault("unauthenticated", "invalid proxy token", { sandbox });
+    return sandbox;
   }
 
   async revoke(id: string): Promise<LocalToken | null> {
@@ -115,8 +117,8 @@ class CachedTokens {
     const youngest = this.#options.now() - CACHED_MS;
     const good = this.#good.get(hash);
     if (good !== undefined && good.askedAt > youngest) return good.token;
-    const unknown = this.#unknown.get(hash);
-    return unknown !== undefined && unknown.askedAt > youngest ? null : undefined;
+    const bad = this.#bad.get(hash);
+    return bad !== undefined && bad.askedAt > youngest ? bad.token : undefined;
   }
 
   #takeOff(hash: string): Promise<LocalToken | null> {
@@ -125,7 +127,7 @@ class CachedTokens {
     return flight;
   }
 
-  /** The token of that hash, unless it is revoked; asked for again where a revocation here came in between. */
+  /** The token of that hash, also if it is revoked; asked for again if a revocation here came in between. */
   async #lookUp(hash: string): Promise<LocalToken | null> {
     const { tokens, now, observe } = this.#options;
     try {
@@ -133,17 +135,22 @@ class CachedTokens {
         const [revocations, askedAt] = [this.#revocations, now()];
         const found = await this.#lookUps.run(() => tokens.findToken(hash));
         if (revocations !== this.#revocations) continue;
-        const isGood = found !== null && isSameHash(found.sha256, hash) && found.token.revokedAt === null;
-        if (isGood) this.#good.set(hash, { token: found.token, askedAt });
-        else this.#unknown.set(hash, { askedAt });
-        observe.lookedUp("local", isGood ? "known" : "unknown");
-        return isGood ? found.token : null;
+        const token = found !== null && isSameHash(found.sha256, hash) ? found.token : null;
+        if (token?.revokedAt === null) this.#good.set(hash, { token, askedAt });
+        else this.#bad.set(hash, { token, askedAt });
+        observe.lookedUp("local", token?.revokedAt === null ? "known" : "unknown");
+        return token;
       }
     } catch (cause) {
       observe.lookedUp("local", "unavailable");
-      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", { cause });
+      const sandbox = ownerOf((this.#good.peek(hash) ?? this.#bad.peek(hash))?.token ?? null);
+      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", { cause, sandbox });
     }
   }
+}
+
+function ownerOf(token: LocalToken | null): Sandbox | null {
+  return token === null ? null : { sandboxId: token.sandboxId, workspaceId: token.workspaceId, tokenId: token.id };
 }
 
 /** In constant time, for the store's own comparison need not be. */

@@ -251,6 +251,27 @@ Deno.test("sandboxOf() of local tokens gives up on a store that never answers", 
   assert.match(String(fault.cause), /TooSlow/);
 });
 
+Deno.test("sandboxOf() of local tokens names the sandbox of a token that is revoked, has expired or cannot be asked about", async () => {
+  const { table, local, pass } = scene();
+  const { token, kept } = await local.create({ ...WISH, expiresAt: START + 20_000 });
+  const owner = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: kept.id };
+  await local.sandboxOf(token);
+  pass(5_000);
+  table.outage = new Error("away");
+  assert.deepEqual((await refuses(local.sandboxOf(token), "authority_unavailable")).sandbox, owner);
+  assert.equal((await refuses(local.sandboxOf("llmp_made-up"), "authority_unavailable")).sandbox, null);
+  table.outage = null;
+  pass(15_000);
+  assert.deepEqual((await refuses(local.sandboxOf(token), "unauthenticated")).sandbox, owner);
+  await local.revoke(kept.id);
+  const { finds } = table;
+  for (const _ of ["asked", "cached"]) {
+    assert.deepEqual((await refuses(local.sandboxOf(token), "unauthenticated")).sandbox, owner);
+  }
+  assert.equal(table.finds, finds + 1);
+  assert.equal((await refuses(local.sandboxOf("llmp_made-up"), "unauthenticated")).sandbox, null);
+});
+
 Deno.test("sandboxOf() of local tokens keeps known tokens through 12,000 made-up ones", async () => {
   const { table, local } = scene();
   const { token } = await local.create(WISH);

@@ -52,7 +52,7 @@ Deno.test("LookUps.run() refuses at once when too many wait", async () => {
 
 Deno.test("sandboxOf() of agentserver asks about 64 tokens at once, lets 1,024 wait and refuses the next", () =>
   inScene(async ({ control, sandboxOf, notes }) => {
-    control.answer({ kind: "status", status: 404 });
+    control.answer({ kind: "status", status: 401 });
     const release = control.hold();
     const calls = Array.from({ length: 64 + 1024 }, (_, n) => faultOf(sandboxOf(`token-${n}`)));
     await waitFor(() => control.lookUps.length >= 64, { what: "64 look-ups" });

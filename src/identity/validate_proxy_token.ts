@@ -10,10 +10,19 @@ const SANDBOX_INFO = z.object({
   status: z.string().min(1).max(256),
 });
 
+/** The route, which a server that does not have it may repeat in its 404: that is no word about a token. */
+const ROUTE = "validate-proxy-token";
+
 /**
  * Asks the control plane whose token this is: `POST {url}/internal/validate-proxy-token` with `{"proxy_token": …}`.
- * Resolves to its `SandboxInfo`, or null where it answers 401 or 404 and so knows no such token.
- * Rejects with `Unanswered` for every other answer, and as `fetch` does where none comes; neither holds the token.
+ * Resolves to its `SandboxInfo`, or null if it knows no such token.
+ *
+ * Whatever stands in front of the control plane answers too: an ingress that has no back end during a deploy, a gate
+ * that wants a login. Only these two are the control plane's own word that it knows no such token:
+ * - 401, unless it asks for credentials (`www-authenticate`) or is a page for people (HTML);
+ * - 404 in JSON whose `error` names the token, such as `{"error": "unknown token"}`.
+ *
+ * Rejects with `Unanswered` for every other answer, and as `fetch` does if none comes; neither holds the token.
  */
 export async function validateProxyToken(
   token: string,
@@ -30,12 +39,23 @@ export async function validateProxyToken(
     redirect: "manual",
     signal,
   });
-  if (answer.status !== 200) {
-    await answer.body?.cancel();
-    if (answer.status === 401 || answer.status === 404) return null;
-    throw new Unanswered(`the control plane answered with status ${answer.status}`);
+  switch (answer.status) {
+    case 200:
+      return sandboxInfo(await text(answer));
+    case 401: {
+      const isChallenge = answer.headers.has("www-authenticate");
+      if (!isPage(answer.headers, await text(answer)) && !isChallenge) return null;
+      throw new Unanswered("something in front of the control plane asks for a login (status 401)");
+    }
+    case 404:
+      if (namesToken(await text(answer))) return null;
+      throw new Unanswered(
+        "status 404, but no JSON whose error names the token: is LLMPROXY_AGENTSERVER_URL right, and is it up?",
+      );
+    default:
+      await answer.body?.cancel();
+      throw new Unanswered(`the control plane answered with status ${answer.status}`);
   }
-  return sandboxInfo(await text(answer));
 }
 
 /** The control plane answered, but not what was asked. What it said is not kept: it may repeat the token. */
@@ -43,8 +63,33 @@ export class Unanswered extends Error {
   override readonly name = "Unanswered";
 }
 
+function isPage(headers: Headers, text: string): boolean {
+  return /\bx?html\b/i.test(headers.get("content-type") ?? "") || /^\s*</.test(text);
+}
+
+/** In `error` alone, as a text or as an object with a `message` or a `code`: others repeat the route elsewhere. */
+function namesToken(text: string): boolean {
+  const parsed = NO_SUCH_TOKEN.safeParse(jsonOf(text));
+  if (!parsed.success) return false;
+  const { error } = parsed.data;
+  const said = typeof error === "string" ? error : `${error.code ?? ""} ${error.message ?? ""}`;
+  return /token/i.test(said.replaceAll(ROUTE, ""));
+}
+
+const NO_SUCH_TOKEN = z.object({
+  error: z.union([z.string(), z.object({ message: z.string().optional(), code: z.string().optional() })]),
+});
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function endpoint(url: string): string {
-  return `${url.replace(/\/+$/, "")}/internal/validate-proxy-token`;
+  return `${url.replace(/\/+$/, "")}/internal/${ROUTE}`;
 }
 
 async function text(answer: Response): Promise<string> {
@@ -60,12 +105,8 @@ async function text(answer: Response): Promise<string> {
 }
 
 function sandboxInfo(text: string): SandboxInfo {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw new Unanswered("the control plane's answer is not JSON");
-  }
+  const json = jsonOf(text);
+  if (json === undefined) throw new Unanswered("the control plane's answer is not JSON");
   const parsed = SANDBOX_INFO.safeParse(json);
   if (parsed.success) return parsed.data;
   const fields = parsed.error.issues.map((issue) => issue.path.join(".") || "the whole").join(", ");

@@ -1,8 +1,8 @@
 import { LRUCache } from "lru-cache";
 import type { Sandbox } from "../domain/sandbox.ts";
 
-/** What the control plane says of a token: its sandbox, that it knows none, or that its sandbox may not call. */
-export type Answer = Sandbox | "unknown" | "inactive";
+/** What the control plane says of a token: whose it is and whether that sandbox may call, or that it knows no such token. */
+export type Answer = { readonly sandbox: Sandbox; readonly isActive: boolean } | "unknown";
 
 /** Entries of each of the two caches: made-up tokens fill the one of the refused and push no good token out. */
 const MAX_ENTRIES = 10_000;
@@ -19,7 +19,7 @@ interface Good {
 }
 
 interface Bad {
-  readonly answer: "unknown" | "inactive";
+  readonly answer: Answer;
   readonly at: number;
 }
 
@@ -35,11 +35,11 @@ export class Vouched {
 
   /** The newest answer takes the place of every older one, grace included. */
   answered(hash: string, { answer, at }: { readonly answer: Answer; readonly at: number }): void {
-    if (typeof answer === "string") {
+    if (answer !== "unknown" && answer.isActive) {
+      this.#good.set(hash, { sandbox: answer.sandbox, vouchedAt: at, failedAt: null });
+    } else {
       this.#good.delete(hash);
       this.#bad.set(hash, { answer, at });
-    } else {
-      this.#good.set(hash, { sandbox: answer, vouchedAt: at, failedAt: null });
     }
   }
 
@@ -51,7 +51,7 @@ export class Vouched {
   /** An answer that is young enough to need no asking. */
   fresh(hash: string, at: number): Answer | null {
     const good = this.#good.get(hash);
-    if (good !== undefined && at - good.vouchedAt < POSITIVE_MS) return good.sandbox;
+    if (good !== undefined && at - good.vouchedAt < POSITIVE_MS) return { sandbox: good.sandbox, isActive: true };
     const bad = this.#bad.get(hash);
     return bad !== undefined && at - bad.at < NEGATIVE_MS ? bad.answer : null;
   }
@@ -60,6 +60,12 @@ export class Vouched {
   graced(hash: string, at: number): Sandbox | null {
     const good = this.#good.peek(hash);
     return good !== undefined && at - good.vouchedAt < this.#graceMs ? good.sandbox : null;
+  }
+
+  /** Whose token it was when the control plane last named somebody; null if it never did. */
+  lastOwner(hash: string): Sandbox | null {
+    const bad = this.#bad.peek(hash)?.answer ?? "unknown";
+    return this.#good.peek(hash)?.sandbox ?? (bad === "unknown" ? null : bad.sandbox);
   }
 
   hasJustFailed(hash: string, at: number): boolean {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { faultOf, GRACE_MS, inScene, refuses, SANDBOX, TOKEN } from "../../tests/agentserver_scene.ts";
+import { NOBODYS_WORD } from "../../tests/control_plane_words.ts";
 import type { AgentserverScript } from "../../tests/fake_agentserver.ts";
 import { agentserverSandboxOf } from "./agentserver.ts";
 
@@ -45,6 +46,8 @@ const OUTAGES: Readonly<Record<string, AgentserverScript>> = {
   "status 500": { kind: "status", status: 500 },
   "HTML": { kind: "body", body: `<html>no route for ${TOKEN}</html>` },
   "a redirect": { kind: "redirect", location: "/elsewhere" },
+  "an ingress without a back end": NOBODYS_WORD["Traefik's and Go's 404"]!,
+  "a gate that wants a password": NOBODYS_WORD["nginx' password"]!,
 };
 for (const [name, outage] of Object.entries(OUTAGES)) {
   Deno.test(`sandboxOf() of agentserver uses a known-good token by grace through ${name}, for 5 min since it was vouched for`, () =>
@@ -124,7 +127,7 @@ Deno.test("sandboxOf() of agentserver keeps known-good tokens through 12,000 mad
       return Promise.resolve(
         String(init?.body).includes(TOKEN)
           ? Response.json({ sandbox_id: "sb-1", workspace_id: "ws-1", status: "running" })
-          : new Response(null, { status: 404 }),
+          : new Response(null, { status: 401 }),
       );
     },
     now: () => 0,

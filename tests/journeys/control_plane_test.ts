@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { assertRefusal } from "../bad_input.ts";
+import { NO_SUCH_TOKEN, NOBODYS_WORD } from "../control_plane_words.ts";
 import { type AgentserverScript, type FakeAgentserver, startFakeAgentserver } from "../fake_agentserver.ts";
 import { messageCall, type ProxyUnderTest, startProxy } from "../proxy_under_test.ts";
 import { waitFor } from "../wait.ts";
@@ -13,6 +15,7 @@ const GRACE_MS = 5 * 60_000;
 /** While grace carries a token, the control plane is asked about it this often. */
 const RETRY_MS = 1_000;
 const CROWD = 200;
+const NOBODY = "unauthenticated undefined";
 
 const INACTIVE = { status: 403, type: "permission_error" };
 const UNKNOWN = { status: 401, type: "authentication_error" };
@@ -57,12 +60,56 @@ Deno.test("the proxy answers 403 to a sandbox of any other status, and sends not
     }
   }));
 
-Deno.test("the proxy answers 401 where the control plane answers 401 or 404", () =>
+Deno.test("the proxy answers 401 if the control plane itself says that it knows no such token", () =>
   inScene(async ({ control, refuses }) => {
-    for (const status of [401, 404]) {
-      control.answer({ kind: "status", status });
-      await refuses(`token-${status}`, UNKNOWN);
+    for (const [n, script] of Object.values(NO_SUCH_TOKEN).entries()) {
+      control.answer(script);
+      await refuses(`token-${n}`, UNKNOWN);
     }
+  }));
+
+Deno.test("the proxy keeps a known-good token and answers 503 to a new one while the ingress answers in the control plane's place", () =>
+  inScene(async ({ control, pass, serves, refuses }) => {
+    await serves(TOKEN);
+    for (const [n, name] of ["Traefik's and Go's 404", "NestJS' 404", "nginx' password", "another server's 200"].entries()) {
+      control.answer(NOBODYS_WORD[name]!);
+      pass(POSITIVE_MS);
+      await serves(TOKEN);
+      await refuses(`token-${n}`, OUTAGE);
+      control.answer({ kind: "truth" });
+      pass(RETRY_MS);
+      await serves(TOKEN);
+      await refuses(`token-${n}`, UNKNOWN);
+    }
+  }));
+
+Deno.test("the proxy counts a refusal under the sandbox whose token it is or was, and logs it so", () =>
+  inScene(async ({ control, proxy, refuses }) => {
+    const revoked = await proxy.token("ws-local", "sb-revoked");
+    const { tokens } = await proxy.ask("/internal/tokens") as { tokens: readonly { readonly id: string }[] };
+    const revoking = await fetch(`${proxy.adminUrl}/internal/tokens/${tokens[0]!.id}`, {
+      method: "DELETE",
+      headers: { authorization: `Bearer ${proxy.adminToken}` },
+    });
+    assert.equal(revoking.status, 200, await revoking.text());
+    control.sandboxes.set(TOKEN, { ...RUNNING, status: "stopped" });
+    await refuses(TOKEN, INACTIVE);
+    await refuses(revoked, UNKNOWN);
+    await refuses(STRANGER, UNKNOWN);
+
+    const lines = proxy.logs.map((line) => JSON.parse(line)).filter(({ msg }) => msg === "refused");
+    const named = new Set(lines.map(({ fault, workspaceId, sandboxId }) => `${fault} ${workspaceId} ${sandboxId}`));
+    assert.deepEqual(
+      named,
+      new Set(["sandbox_inactive ws-1 sb-1", "unauthenticated ws-local sb-revoked", `${NOBODY} undefined`]),
+    );
+    // What was counted is written at the end.
+    await proxy.running.stop();
+    assert.deepEqual(refusalsIn(proxy.dataDir), [
+      "sandbox_inactive ws-1 sb-1 3",
+      "unauthenticated   3",
+      "unauthenticated ws-local sb-revoked 3",
+    ]);
   }));
 
 Deno.test("the proxy answers 503 with retry-after to every sort of rubbish, keeps none of it and serves as soon as it ends", (t) =>
@@ -204,7 +251,7 @@ Deno.test("the proxy makes one look-up of 200 concurrent first calls with one to
 for (
   const [name, script, refusal] of [
     ["fails", { kind: "status", status: 500 }, OUTAGE],
-    ["finds nobody", { kind: "status", status: 404 }, UNKNOWN],
+    ["finds nobody", { kind: "status", status: 401 }, UNKNOWN],
   ] as const
 ) {
   Deno.test(`the proxy answers ${refusal.status} to 200 concurrent calls by one look-up that ${name}`, () =>
@@ -232,6 +279,18 @@ Deno.test("the proxy that has no control plane answers 401 to every token but it
   assertRefusal(await answerTo(proxy, TOKEN), UNKNOWN);
   assert.equal((await answerTo(proxy, await proxy.token())).status, 200);
 });
+
+/** Counters of refusals as they stand in the database: fault, workspace, sandbox and count. */
+function refusalsIn(dataDir: string): readonly string[] {
+  const database = new DatabaseSync(`${dataDir}/llmproxy.db`, { readOnly: true });
+  try {
+    const rows = database.prepare("SELECT fault, workspace_id, sandbox_id, sum(count) AS total FROM refusals GROUP BY 1, 2, 3")
+      .all();
+    return rows.map((row) => [row.fault, row.workspace_id, row.sandbox_id, row.total].join(" ")).toSorted();
+  } finally {
+    database.close();
+  }
+}
 
 type Answer = Awaited<ReturnType<typeof answerTo>>;
 
