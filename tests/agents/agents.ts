@@ -11,7 +11,7 @@ const RUN_MS = 60_000;
 export interface Pointing {
   readonly url: string;
   readonly token: string;
-  /** The trace id that the agent is told to send; null: none. */
+  /** The trace id that the agent is told to send, a UUID; null: none. */
   readonly traceId: string | null;
 }
 
@@ -20,7 +20,7 @@ export interface Agent {
   /** Whether Node runs it. */
   readonly isScript: boolean;
   readonly tool: ShellTool;
-  readonly args: (prompt: string) => readonly string[];
+  readonly args: (prompt: string, to: Pointing) => readonly string[];
   /** That point it at the proxy, and that keep it from speaking with anybody else. */
   readonly env: (to: Pointing) => Readonly<Record<string, string>>;
   /** Files by their path from the home folder. The agent runs in `project`. */
@@ -44,6 +44,29 @@ const CLAUDE_CODE: Agent = {
   files: () => ({}),
 };
 
+/** As models.dev writes it. */
+const OPENCODE_MODELS = {
+  anthropic: {
+    id: "anthropic",
+    name: "Anthropic",
+    env: ["ANTHROPIC_API_KEY"],
+    npm: "@ai-sdk/anthropic",
+    models: {
+      [MODEL]: {
+        id: MODEL,
+        name: MODEL,
+        release_date: "2025-10-15",
+        attachment: true,
+        reasoning: true,
+        temperature: true,
+        tool_call: true,
+        cost: { input: 1, output: 5, cache_read: 0.1, cache_write: 1.25 },
+        limit: { context: 200_000, output: 64_000 },
+      },
+    },
+  },
+};
+
 const OPENCODE: Agent = {
   name: "opencode",
   isScript: false,
@@ -56,10 +79,13 @@ const OPENCODE: Agent = {
     OPENCODE_DISABLE_MODELS_FETCH: "1",
     OPENCODE_DISABLE_DEFAULT_PLUGINS: "1",
     OPENCODE_DISABLE_LSP_DOWNLOAD: "1",
+    // Its own list of all models costs each start as much processor time as all the rest.
+    OPENCODE_MODELS_PATH: "../models.json",
     // Otherwise it asks npm for its plugin package at each start, and waits.
     npm_config_offline: "true",
   }),
   files: ({ url, traceId }) => ({
+    "models.json": OPENCODE_MODELS,
     ".config/opencode/opencode.json": {
       provider: {
         anthropic: {
@@ -96,7 +122,10 @@ const QWEN_CODE: Agent = {
   name: "qwen-code",
   isScript: true,
   tool: { name: "run_shell_command", input: { is_background: false } },
-  args: (prompt) => ["--yolo", "--auth-type", "anthropic", "--model", MODEL, prompt],
+  args: (
+    prompt,
+    { traceId },
+  ) => ["--yolo", "--auth-type", "anthropic", "--model", MODEL, ...(traceId === null ? [] : ["--session-id", traceId]), prompt],
   env: ({ token }) => ({
     ANTHROPIC_API_KEY: token,
     QWEN_USAGE_STATISTICS_ENABLED: "false",
@@ -107,6 +136,7 @@ const QWEN_CODE: Agent = {
       general: { enableAutoUpdate: false },
       // It asks the model for memories when an answer is there, in calls that may not end before it does.
       memory: { enableManagedAutoMemory: false },
+      outboundCorrelation: { allowDynamicHeaderValues: true },
       security: { auth: { selectedType: "anthropic" } },
       modelProviders: {
         anthropic: [{
@@ -114,7 +144,8 @@ const QWEN_CODE: Agent = {
           name: MODEL,
           envKey: "ANTHROPIC_API_KEY",
           baseUrl: url,
-          ...(traceId === null ? {} : { generationConfig: { customHeaders: { "X-Trace-Id": traceId } } }),
+          // Qwen Code puts its own session id there.
+          ...(traceId === null ? {} : { generationConfig: { customHeaders: { "X-Trace-Id": "${session_id}" } } }),
         }],
       },
     },
@@ -144,7 +175,7 @@ export async function runAgent(agent: Agent, { to, prompt, env }: {
       await Deno.mkdir(`${home}/${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
       await Deno.writeTextFile(`${home}/${path}`, JSON.stringify(content));
     }
-    const ended = await runProgram(first, [...before, ...agent.args(prompt)], {
+    const ended = await runProgram(first, [...before, ...agent.args(prompt, to)], {
       cwd: `${home}/project`,
       env: { PATH: Deno.env.get("PATH") ?? "", HOME: home, TMPDIR: home, NO_COLOR: "1", ...env, ...agent.env(to) },
       deadlineMs: RUN_MS,

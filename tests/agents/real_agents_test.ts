@@ -29,7 +29,7 @@ const EXPECTED: Readonly<Record<Exclude<AgentProgram, "node">, Expected>> = {
 };
 
 const PROMPT = "Print a word and say what you saw.";
-const OWN_TRACE_ID = "run-of-the-tests-1";
+const OWN_TRACE_ID = "3d6dbe5e-6c6e-4d3a-8a0e-000000000001";
 /** The price of SCRIPTED_USAGE on claude-haiku-4-5 in nano-dollars: 1 USD in, 5 out, 1.25 and 2 to write, 0.10 to read a million. */
 const CALL_NANO = 1_003 * 1_000 + 207 * 5_000 + 3_072 * 1_250 + 1_024 * 2_000 + 36_000 * 100;
 
