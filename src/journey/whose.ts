@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
+import { Fault } from "../domain/fault.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
 import { holdsSecret } from "../wire/secrets.ts";
 import { tokenOf } from "./authenticate.ts";
@@ -59,7 +60,7 @@ export class Whose {
 
   async #ask(token: string, hash: string): Promise<Sandbox | null> {
     const { sandboxOf, elapsed, patienceMs } = this.#options;
-    const answer = sandboxOf(token).catch(() => null).then((sandbox) => {
+    const answer = sandboxOf(token).catch(ownerOf).then((sandbox) => {
       this.#known.set(hash, { sandbox, at: elapsed() });
       return sandbox;
     });
@@ -67,6 +68,11 @@ export class Whose {
     const timer = setTimeout(() => late.resolve(null), patienceMs);
     return await Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
   }
+}
+
+/** A sandbox that is not active is refused, and is known all the same. */
+function ownerOf(error: unknown): Sandbox | null {
+  return error instanceof Fault ? error.sandbox : null;
 }
 
 function plainTokenOf(headers: Headers): string | null {
