@@ -18,6 +18,8 @@ export const FAULTS = {
   path_not_allowed: { status: 403, type: "permission_error", retryAfterSeconds: "never" },
   /** A file or batch of another workspace, or one that nobody has. */
   not_owned: { status: 404, type: "not_found_error", retryAfterSeconds: "never" },
+  /** The client's base URL is wrong. 421 (RFC 9110, 15.5.20) is what clients show as it is and ask once. */
+  path_misdirected: { status: 421, type: "invalid_request_error", retryAfterSeconds: "never" },
   path_unknown: { status: 404, type: "not_found_error", retryAfterSeconds: "never" },
   body_too_large: { status: 413, type: "request_too_large", retryAfterSeconds: "never" },
   body_timeout: { status: 408, type: "timeout_error", retryAfterSeconds: 1 },

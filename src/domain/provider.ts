@@ -60,6 +60,8 @@ export interface Provider {
   readonly estimate: (reading: Reading) => Reading;
   /** Request headers in which clients and the operator put credentials; removed before the operator's goes in. */
   readonly credentialHeaders: readonly string[];
+  /** What the upstream's own credentials look like, whole: such a value is never a proxy token. */
+  readonly credentialShape: RegExp;
   /** Headers that are added only where the client sent none, as [name, value]. */
   readonly defaultHeaders: readonly (readonly [string, string])[];
   /** The answer header that carries the upstream's own request id. */

@@ -2,6 +2,8 @@ import { Hono } from "hono";
 import { Fault, type FaultCode } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
 import { generateRequestId } from "../domain/ids.ts";
+import { setAsideCredentials } from "../journey/authenticate.ts";
+import { baseUrlFault } from "../journey/base_url.ts";
 import { clientIpOf } from "../journey/client_ip.ts";
 import { journey } from "../journey/journey.ts";
 import { closed } from "../journey/ownership.ts";
@@ -23,7 +25,7 @@ const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: fals
 const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: true };
 
 /** Refusals that are about the path alone, so that nobody has looked at the token. */
-const BEFORE_TOKENS: readonly FaultCode[] = ["path_unknown", "path_not_allowed"];
+const BEFORE_TOKENS: readonly FaultCode[] = ["path_unknown", "path_not_allowed", "path_misdirected"];
 
 /** On every answer that the proxy makes or passes. */
 const REQUEST_ID_HEADER = "x-llmproxy-request-id";
@@ -70,9 +72,10 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
     world.traffic.follow(completed, requestId);
     let arrival: Arrival | null = null;
     const clientIp = clientIpOf(request, world);
+    const shown = setAsideCredentials(request, world.provider);
     try {
       assertPlainMethod(request);
-      arrival = { requestId, request, target: plainTarget(request), arrivedAt: world.elapsed(), clientIp, sandbox: null };
+      arrival = { requestId, ...shown, target: plainTarget(request), arrivedAt: world.elapsed(), clientIp, sandbox: null };
       world.traffic.assertOpen();
       return await go(arrival);
     } catch (error) {
@@ -81,7 +84,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
         : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
       if (fault.code !== "client_left") {
         const sandbox = arrival?.sandbox ?? fault.sandbox ??
-          (BEFORE_TOKENS.includes(fault.code) ? await whose.of(request) : null);
+          (BEFORE_TOKENS.includes(fault.code) ? await whose.of(shown.request, request.url) : null);
         world.observe.refused(requestId, fault, refusedRequest(request, { ...arrival, sandbox, clientIp }));
         world.refusals.count(fault, { sandbox, at: world.now() });
       }
@@ -93,7 +96,7 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
     (passage: Passage, special: Partial<Pick<PassOptions, "about" | "makes">> & { readonly isOpen?: boolean } = {}) =>
     (context: { req: { raw: Request }; env: Call }) =>
       answer(context, (arrival) => {
-        if (special.isOpen === false) assertAllowed(rawPath(arrival.request), deps.allowedPaths);
+        if (special.isOpen === false) assertAllowed(rawPath(context.req.raw), deps.allowedPaths);
         return pass(arrival, { about: null, makes: null, ...special, passage, over: context.env.completed, world });
       });
 
@@ -126,6 +129,6 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
     );
     return refusalResponse(fault, context.env.requestId);
   });
-  app.notFound((context) => answer(context, () => Promise.reject(unknownPath())));
+  app.notFound((context) => answer(context, () => Promise.reject(baseUrlFault(rawPath(context.req.raw)) ?? unknownPath())));
   return app;
 }

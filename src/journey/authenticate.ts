@@ -1,14 +1,60 @@
 import { Fault } from "../domain/fault.ts";
+import type { Provider } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { holdsSecret } from "../wire/secrets.ts";
 import type { Arrival, World } from "./world.ts";
 
 /** Finds out whose proxy token the request carries. */
 export async function authenticate(arrival: Arrival, world: World): Promise<Sandbox> {
-  const token = tokenOf(arrival.request.headers);
-  if (holdsSecret(arrival.target, token)) throw new Fault("unauthenticated", "A proxy token does not belong into the URL.");
+  const { request: { headers }, setAside, target } = arrival;
+  if (setAside.some((secret) => holdsSecret(target, secret))) throw new Fault("unauthenticated", IN_URL);
+  if (setAside.length > 0 && !headers.get("x-api-key") && !headers.get("authorization")) {
+    throw new Fault(
+      "unauthenticated",
+      "The key that was sent is the model provider's own, not a proxy token. Send the proxy token in its place, " +
+        "as x-api-key or as Authorization: Bearer; the proxy's operator has it.",
+    );
+  }
+  const token = tokenOf(headers);
+  if (holdsSecret(target, token)) throw new Fault("unauthenticated", IN_URL);
   arrival.sandbox = await world.sandboxOf(token);
   return arrival.sandbox;
+}
+
+const IN_URL = "A proxy token does not belong in the URL.";
+
+/**
+ * The request as if its client had not sent a credential of the upstream's own: users often have one set beside the proxy
+ * token. It is no proxy token, so nobody is asked about it, and it goes nowhere, in whatever header it stands once more.
+ */
+export function setAsideCredentials(
+  request: Request,
+  { credentialHeaders, credentialShape }: Pick<Provider, "credentialHeaders" | "credentialShape">,
+): Pick<Arrival, "request" | "setAside"> {
+  const shown = credentialHeaders.map((name) => request.headers.get(name)?.replace(/^bearer +/i, "") ?? "");
+  const setAside = [...new Set(shown.filter((value) => credentialShape.test(value)))];
+  if (setAside.length === 0) return { request, setAside };
+  const headers = new Headers(
+    [...request.headers].filter(([name, value]) => !setAside.some((secret) => isHeldBy(secret, { name, value }))),
+  );
+  return {
+    request: {
+      method: request.method,
+      headers,
+      get body() {
+        return request.body;
+      },
+      get signal() {
+        return request.signal;
+      },
+    },
+    setAside,
+  };
+}
+
+/** A name comes in small letters, whatever it was sent in. */
+function isHeldBy(secret: string, { name, value }: { readonly name: string; readonly value: string }): boolean {
+  return holdsSecret(value, secret) || name.includes(secret.toLowerCase());
 }
 
 /**

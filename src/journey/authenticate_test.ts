@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../domain/fault.ts";
-import { tokenOf } from "./authenticate.ts";
+import { setAsideCredentials, tokenOf } from "./authenticate.ts";
 
 Deno.test("tokenOf() takes the token from x-api-key or from Authorization: Bearer", () => {
   assert.equal(tokenOf(new Headers({ "x-api-key": "t1" })), "t1");
@@ -22,5 +22,59 @@ Deno.test("tokenOf() refuses no token, two that differ, and other schemes", () =
   ];
   for (const headers of refused) {
     assert.throws(() => tokenOf(new Headers(headers)), (error) => error instanceof Fault && error.code === "unauthenticated");
+  }
+});
+
+const SHAPES = { credentialHeaders: ["x-api-key", "authorization"], credentialShape: /^sk-ant-[\w-]+$/ };
+const OWN = "sk-ant-oat01-Abc_9-x";
+
+function received(headers: Readonly<Record<string, string>>): Request {
+  return new Request("http://proxy/v1/messages", { method: "POST", headers, body: "{}" });
+}
+
+Deno.test("setAsideCredentials() leaves the proxy token, whichever header the user's own key stands in", () => {
+  const cases: readonly Readonly<Record<string, string>>[] = [
+    { "x-api-key": "llmp_t1", authorization: `Bearer ${OWN}` },
+    { "x-api-key": "llmp_t1", authorization: `bearer  ${OWN}` },
+    { "x-api-key": "llmp_t1", authorization: OWN },
+    { "x-api-key": OWN, authorization: "Bearer llmp_t1" },
+  ];
+  for (const headers of cases) {
+    const { request, setAside } = setAsideCredentials(received(headers), SHAPES);
+    assert.deepEqual(setAside, [OWN]);
+    assert.equal(tokenOf(request.headers), "llmp_t1");
+  }
+});
+
+Deno.test("setAsideCredentials() leaves out every header that holds the key once more, and nothing else of the request", async () => {
+  const original = received({
+    "x-api-key": OWN,
+    authorization: "Bearer llmp_t1",
+    cookie: `a=b; key=${OWN}`,
+    "x-coded": encodeURIComponent(OWN).replace("o", "%6f"),
+    [`x-${OWN}`]: "1",
+    "x-trace-id": "run-1",
+  });
+  const { request } = setAsideCredentials(original, SHAPES);
+  assert.deepEqual([...request.headers.keys()], ["authorization", "content-type", "x-trace-id"]);
+  assert.equal(request.method, "POST");
+  assert.equal(request.signal, original.signal);
+  assert.equal(await new Response(request.body).text(), "{}");
+});
+
+Deno.test("setAsideCredentials() touches no request without such a key", () => {
+  const others: readonly Readonly<Record<string, string>>[] = [
+    {},
+    { "x-api-key": "llmp_t1" },
+    { "x-api-key": "xsk-ant-api03-x", authorization: "Bearer t2" },
+    { "x-api-key": "sk-ant-" },
+    { "x-api-key": `${OWN}, llmp_t1` },
+    { "x-copy": OWN },
+  ];
+  for (const headers of others) {
+    const original = received(headers);
+    const { request, setAside } = setAsideCredentials(original, SHAPES);
+    assert.equal(request, original);
+    assert.deepEqual(setAside, []);
   }
 });

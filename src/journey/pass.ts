@@ -6,6 +6,7 @@ import { JsonCopy } from "../wire/json_copy.ts";
 import { Silence } from "../wire/silence.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { authenticate } from "./authenticate.ts";
+import { baseUrlFault } from "./base_url.ts";
 import { claimed, Creation } from "./creation.ts";
 import { failureOf, refusedCredential, returned, send } from "./forward.ts";
 import { NamedFiles } from "./named_files.ts";
@@ -170,11 +171,18 @@ const UNWATCHED: Watch = {
   left: () => "cancel",
 };
 
-/** Whether an operator's `LLMPROXY_ALLOW_PATHS` names the path: whole segments, or `*` for all. */
+/**
+ * Throws a `Fault` unless an operator's `LLMPROXY_ALLOW_PATHS` names the path: whole segments, or `*` for all. A path that comes
+ * of a client's wrong base URL is open only to a prefix that says as much itself: by `*` a call would pass unmetered.
+ */
 export function assertAllowed(path: string, allowed: readonly string[]): void {
-  const isAllowed = allowed.some((prefix) => prefix === "*" || path === prefix || path.startsWith(prefix.replace(/\/?$/, "/")));
+  const slip = baseUrlFault(path);
+  const isAllowed = allowed.some((prefix) => {
+    if (slip !== null && baseUrlFault(prefix) === null) return false;
+    return prefix === "*" || path === prefix || path.startsWith(prefix.replace(/\/?$/, "/"));
+  });
   if (isAllowed) return;
-  throw new Fault(
+  throw slip ?? new Fault(
     "path_not_allowed",
     "This endpoint is not open through the proxy. Its operator can open it by LLMPROXY_ALLOW_PATHS.",
   );

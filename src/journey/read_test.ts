@@ -28,5 +28,5 @@ function brokenOff(): Arrival {
   }());
   const headers = { "x-api-key": "t", "content-encoding": "br" };
   const request = new Request("http://proxy/v1/messages", { method: "POST", headers, body });
-  return { requestId: "ar-1", request, target: "/v1/messages", arrivedAt: 0, clientIp: null, sandbox };
+  return { requestId: "ar-1", request, setAside: [], target: "/v1/messages", arrivedAt: 0, clientIp: null, sandbox };
 }

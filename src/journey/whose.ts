@@ -41,7 +41,7 @@ export class Whose {
   }
 
   /** Null if nobody can tell. Never rejects. */
-  async of({ headers, url }: Pick<Request, "headers" | "url">): Promise<Sandbox | null> {
+  async of({ headers }: Pick<Request, "headers">, url: string): Promise<Sandbox | null> {
     const token = plainTokenOf(headers);
     // Such a token has been given away and is not taken for anybody's.
     if (token === null || holdsSecret(url, token)) return null;

@@ -17,7 +17,7 @@ function authority(answer: SandboxOf = (token) => token === "tok-1" ? Promise.re
   return {
     asked,
     clock,
-    of: (headers: Record<string, string>, url = "http://p/v1/v1/messages") => whose.of(new Request(url, { headers })),
+    of: (headers: Record<string, string>, url = "http://p/v1/v1/messages") => whose.of(new Request(url, { headers }), url),
   };
 }
 

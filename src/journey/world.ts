@@ -73,10 +73,15 @@ export interface Limits {
   readonly bodyDeadlineMs: number;
 }
 
+export type ArrivedRequest = Pick<Request, "method" | "headers" | "body" | "signal">;
+
 /** A request as it came in, with the id under which every answer and log line speaks of it. */
 export interface Arrival {
   readonly requestId: string;
-  readonly request: Request;
+  /** As it was received, but without what was set aside. */
+  readonly request: ArrivedRequest;
+  /** Credentials of the upstream's own that the client sent where its proxy token belongs: they are kept and shown nowhere. */
+  readonly setAside: readonly string[];
   /** Path and query, exactly as they were received and go on. */
   readonly target: string;
   /** `elapsed()` at its arrival. */

@@ -14,6 +14,7 @@ export const anthropic: Provider = {
   batches: { pathOf, parseStatus, parseLine: (line) => parseLine(line, foldAnswer) },
   estimate,
   credentialHeaders: ["x-api-key", "authorization"],
+  credentialShape: /^sk-ant-[\w-]+$/,
   defaultHeaders: [["anthropic-version", "2023-06-01"]],
   requestIdHeader: "request-id",
 };
