@@ -1,10 +1,10 @@
-/** A forward proxy on loopback that passes plain HTTP on and shows what came through it. */
+/** Forward proxies on loopback that pass on what comes and show what they saw of it. */
 import { createServer, type IncomingMessage, request as requestOf } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 
 export interface Relayed {
   readonly method: string;
-  /** The absolute URL that it was asked for. */
+  /** The absolute URL that it was asked for, or host and port of a tunnel (CONNECT). */
   readonly url: string;
   readonly headers: IncomingMessage["headers"];
 }
@@ -28,6 +28,13 @@ export async function startRelayingProxy(): Promise<RelayingProxy> {
     onward.on("error", () => response.destroy());
     request.pipe(onward);
   });
+  const tunnels = new Set<Socket>();
+  server.on("connect", ({ method = "", url = "", headers }: IncomingMessage, socket: Socket) => {
+    relayed.push({ method, url, headers });
+    socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
+    tunnels.add(socket);
+    join(socket, url);
+  });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -36,6 +43,65 @@ export async function startRelayingProxy(): Promise<RelayingProxy> {
       new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
+        for (const socket of tunnels) socket.destroy();
       }),
   };
+}
+
+export interface SocksProxy extends AsyncDisposable {
+  /** Host and port. */
+  readonly host: string;
+  /** Whom each connection was for, and who asked: `user:password@host:port`. */
+  readonly asked: readonly string[];
+}
+
+/** A SOCKS 5 proxy (RFC 1928) that wants a name and a password (RFC 1929), and takes any. */
+export async function startSocksProxy(): Promise<SocksProxy> {
+  const asked: string[] = [];
+  const sockets = new Set<Socket>();
+  const server = createTcpServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    const steps = [
+      () => socket.write(Uint8Array.of(5, 2)),
+      (said: Uint8Array) => {
+        const password = 3 + said[1]!;
+        asked.push(`${textOf(said.subarray(2, 2 + said[1]!))}:${textOf(said.subarray(password))}`);
+        socket.write(Uint8Array.of(1, 0));
+      },
+      (said: Uint8Array) => {
+        const port = said.at(-2)! * 256 + said.at(-1)!;
+        const host = said[3] === 3 ? textOf(said.subarray(5, 5 + said[4]!)) : said.subarray(4, 8).join(".");
+        asked.push(`${asked.pop()}@${host}:${port}`);
+        socket.write(Uint8Array.of(5, 0, 0, 1, 0, 0, 0, 0, 0, 0));
+        socket.removeAllListeners("data");
+        join(socket, `${host}:${port}`);
+      },
+    ];
+    socket.on("data", (said: Uint8Array) => steps.shift()!(said));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+function join(socket: Socket, target: string): void {
+  const { hostname, port } = new URL(`http://${target}`);
+  const onward = connect(Number(port), hostname);
+  socket.pipe(onward).pipe(socket);
+  for (const end of [socket, onward]) {
+    end.on("error", () => end.destroy());
+    end.on("close", () => (end === socket ? onward : socket).destroy());
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
 }

@@ -11,8 +11,8 @@ export async function authenticate(arrival: Arrival, world: World): Promise<Sand
   if (setAside.length > 0 && !headers.get("x-api-key") && !headers.get("authorization")) {
     throw new Fault(
       "unauthenticated",
-      "The key that was sent is the model provider's own, not a proxy token. Send the proxy token in its place, " +
-        "as x-api-key or as Authorization: Bearer; the proxy's operator has it.",
+      "The key that was sent is the model provider's own, not a proxy token. Send the proxy token in its place; " +
+        "the proxy's operator has it.",
     );
   }
   const token = tokenOf(headers);
@@ -21,7 +21,7 @@ export async function authenticate(arrival: Arrival, world: World): Promise<Sand
   return arrival.sandbox;
 }
 
-const IN_URL = "A proxy token does not belong in the URL.";
+const IN_URL = "A key or a proxy token does not belong in the URL.";
 
 /**
  * The request as if its client had not sent a credential of the upstream's own: users often have one set beside the proxy
@@ -59,7 +59,8 @@ function isHeldBy(secret: string, { name, value }: { readonly name: string; read
 
 /**
  * The token in `x-api-key` or in `Authorization: Bearer` (RFC 6750 section 2.1). SDK 0.x sends the first, 1.x the second.
- * Throws `Fault` `unauthenticated` where there is none, or where both are there and differ.
+ * Throws `Fault` `unauthenticated` if there is none, or if both are there and differ. No message names `x-api-key`: Claude Code
+ * (2.1.332) replaces a text with that word by "Invalid API key".
  */
 export function tokenOf(headers: Headers): string {
   const key = headers.get("x-api-key") || null;
@@ -69,11 +70,17 @@ export function tokenOf(headers: Headers): string {
     throw new Fault("unauthenticated", "Cannot read the Authorization header: expected Bearer and a proxy token.");
   }
   if (key !== null && bearer !== null && key !== bearer) {
-    throw new Fault("unauthenticated", "x-api-key and Authorization carry different proxy tokens: send one of them.");
+    throw new Fault(
+      "unauthenticated",
+      "The request carries two different proxy tokens, one as its API key and one in Authorization: send one of them.",
+    );
   }
   const token = key ?? bearer;
   if (token === null) {
-    throw new Fault("unauthenticated", "No proxy token: send it as x-api-key or as Authorization: Bearer.");
+    throw new Fault(
+      "unauthenticated",
+      "The request carries no proxy token: send it as the API key, or in Authorization as a Bearer token.",
+    );
   }
   return token;
 }

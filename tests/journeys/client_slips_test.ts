@@ -51,6 +51,7 @@ Deno.test("the proxy says what a user's own key is where there is no proxy token
         const body = await answer.text();
         assertRefusal({ status: answer.status, headers: answer.headers, body }, { status: 401, type: "authentication_error" });
         assert.match(JSON.parse(body).error.message, /the model provider's own, not a proxy token\. Send the proxy token/);
+        assert.doesNotMatch(body, /x-api-key/i, "Claude Code would not show this text");
         assertNoKey(body, "the answer");
       }
     }
