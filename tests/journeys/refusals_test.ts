@@ -22,8 +22,8 @@ const CASES: readonly Case[] = [
   {
     path: "/v1/v1/messages?beta=true",
     headers: { "x-api-key": TOKEN, "user-agent": "claude-cli/2.1.332 (external, cli)", "x-claude-code-session-id": "1" },
-    status: 403,
-    line: { fault: "path_not_allowed", ...OWN, path: "/v1/v1/messages", client: "claude-code" },
+    status: 421,
+    line: { fault: "path_misdirected", ...OWN, path: "/v1/v1/messages", client: "claude-code" },
   },
   {
     path: "/messages",
@@ -57,8 +57,8 @@ const CASES: readonly Case[] = [
   {
     path: `/${"0a1b2c3d".repeat(4)}/v1/messages`,
     headers: { "user-agent": "curl/8" },
-    status: 404,
-    line: { fault: "path_unknown", path: "/[redacted]/v1/messages", client: "curl" },
+    status: 421,
+    line: { fault: "path_misdirected", path: "/[redacted]/v1/messages", client: "curl" },
   },
 ];
 
@@ -85,10 +85,11 @@ Deno.test("the proxy says of each refusal whose it was, which path and which cli
     const counted = database.prepare("SELECT sandbox_id, fault, sum(count) AS n FROM refusals GROUP BY 1, 2 ORDER BY 1, 2").all();
     database.close();
     assert.deepEqual(counted.map(({ sandbox_id, fault, n }) => [sandbox_id, fault, n]), [
+      ["", "path_misdirected", 1],
       ["", "path_not_allowed", 2],
-      ["", "path_unknown", 2],
+      ["", "path_unknown", 1],
       ["", "unauthenticated", 1],
-      ["sb-1", "path_not_allowed", 1],
+      ["sb-1", "path_misdirected", 1],
       ["sb-1", "path_unknown", 1],
     ]);
   } finally {
