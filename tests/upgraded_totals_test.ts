@@ -90,6 +90,52 @@ Deno.test("an embedded database of the first schema keeps every total, counts on
   }
 });
 
+Deno.test("a journal of the first schema keeps its counts of refusals, and ships those that it had not shipped as its own", async () => {
+  const dir = Deno.makeTempDirSync();
+  const path = `${dir}/llmproxy.db`;
+  try {
+    migrateSqlite(path, firstOnly("sqlite", dir));
+    const db = new DatabaseSync(path);
+    db.exec(`
+      UPDATE journal SET id = 'file-1', role = 'journal', is_handed_over = 1;
+      INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
+      VALUES ('w-1', 'sb-1', 'overloaded', ${T0}, 'file-1', 4), ('', '', 'unauthenticated', ${T0}, 'file-1', 9);
+      INSERT INTO unshipped_refusals (number, workspace_id, sandbox_id, fault, minute)
+      VALUES (17, 'w-1', 'sb-1', 'overloaded', ${T0});`);
+    db.close();
+    const options = { dir, instanceId: "run-2", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
+    const embedded = await openEmbedded({ ...options, journal: { maxBytes: 1e9, onFull: "refuse" } });
+    const own = { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0 } as const;
+    const journal = openJournal(path, { synchronous: "normal" });
+    const before = journal.unshipped(10);
+    assert.deepEqual(before.refusals, [{ ...own, instanceId: "file-1", count: 4 }]);
+    await embedded.ledger.countRefusals([{ ...own, instanceId: "run-2", count: 3 }]);
+    journal.shipped(before, NOTHING_REFUSED);
+    assert.deepEqual(journal.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 3 }]);
+    assert.deepEqual((await embedded.store.queryRefusals(ALL)).map(({ fault, count }) => [fault, count]), [
+      ["unauthenticated", 9],
+      ["overloaded", 7],
+    ]);
+    await embedded.store.reship(T0);
+    assert.deepEqual(journal.unshipped(10).refusals.map(({ instanceId, count }) => [instanceId, count]).sort(), [
+      ["file-1", 4],
+      ["file-1", 9],
+      ["run-2", 3],
+    ]);
+    // What waits for one run keeps nothing of another's.
+    while (await embedded.store.prune(T0 + 60_000, Date.now())) continue;
+    journal.shipped(journal.unshipped(10), NOTHING_REFUSED);
+    await embedded.ledger.countRefusals([{ ...own, instanceId: "run-2", count: 1 }]);
+    while (await embedded.store.prune(T0 + 60_000, Date.now())) continue;
+    assert.deepEqual(journal.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 4 }]);
+    assert.deepEqual((await embedded.store.queryRefusals(ALL)).map(({ count }) => count), [4]);
+    journal.close();
+    await embedded.end();
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
 Deno.test("a shared database of the first schema keeps every total, and counts on", async () => {
   await using server = await startPostgres();
   const dir = Deno.makeTempDirSync();
@@ -99,10 +145,14 @@ Deno.test("a shared database of the first schema keeps every total, and counts o
   try {
     await store.makeReady(T0);
     await server.psql(firstRows({ no: "FALSE", yes: "TRUE" }));
+    const own = { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0 } as const;
+    await server.psql(`INSERT INTO refusals VALUES ('w-1', 'sb-1', 'overloaded', ${T0}, 'file-1', 4)`);
     await migratePostgres({ ...MIGRATE_DEFAULTS, url });
     await assertTotals(store, { partly: 0 });
     await store.recordUsage([{ call: CALL, closing: CLOSING, revision: 2 }]);
     await assertTotals(store, { partly: 1 });
+    await store.recordRefusals([{ ...own, instanceId: "file-1", count: 4 }, { ...own, instanceId: "run-2", count: 3 }]);
+    assert.deepEqual(await store.queryRefusals(ALL), [{ ...own, count: 7 }]);
   } finally {
     await store.close();
     Deno.removeSync(dir, { recursive: true });

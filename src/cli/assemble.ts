@@ -154,7 +154,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     }),
     batches,
     observe,
-    refusals: new Refusals(),
+    refusals: new Refusals(instanceId),
     traffic,
     fetch: upstreamFetch,
     now,

@@ -1,4 +1,4 @@
-import type { RefusalCount } from "./ledger.ts";
+import type { RunRefusals } from "./ledger.ts";
 import type { Owned } from "./owned.ts";
 import type { Trace } from "./trace.ts";
 import type { UsageRow } from "./usage.ts";
@@ -7,7 +7,7 @@ import type { UsageRow } from "./usage.ts";
 export interface Shipment {
   readonly rows: readonly UsageRow[];
   readonly traces: readonly Trace[];
-  readonly refusals: readonly RefusalCount[];
+  readonly refusals: readonly RunRefusals[];
   readonly owned: readonly Owned[];
   readonly upTo: ShipmentMarks;
   /** There may be more than what was asked for. */
@@ -37,8 +37,6 @@ export interface Backlog {
  * hot path: every method blocks its thread until it is committed, and throws the technology's own error.
  */
 export interface Journal {
-  /** Tells this journal's counters from those of others; lives and dies with its file. */
-  readonly id: string;
   /**
    * The oldest of what is to be shipped: at most `most` rows with the traces that they belong to, and as many traces that come
    * alone, counters and owned things.

@@ -13,6 +13,12 @@ export interface RefusalCount {
   readonly count: number;
 }
 
+/** Refusals as one run of the proxy counted them. Runs share no counter, even if they were started on copies of one directory. */
+export interface RunRefusals extends RefusalCount {
+  /** The run of the proxy that counted. */
+  readonly instanceId: string;
+}
+
 /**
  * The hot path's record, on this machine. Every promise resolves when its write is committed: from then on it
  * survives the death of the process. Commits are grouped; no transaction takes more than about 20 ms.
@@ -37,8 +43,8 @@ export interface Ledger {
   readonly join: (trace: Trace) => Promise<void>;
   /** Keeps who owns what was made; what has an owner keeps that one. Rejects like `open`. */
   readonly claim: (owned: readonly Owned[]) => Promise<void>;
-  /** Adds refusals to their counters. Rejects like `open`. */
-  readonly countRefusals: (counts: readonly RefusalCount[]) => Promise<void>;
+  /** Adds refusals to the counters of their run. Rejects like `open`. */
+  readonly countRefusals: (counts: readonly RunRefusals[]) => Promise<void>;
   /** Closes the rows that other runs than `instanceId` left open, as `unknown`; resolves to how many. */
   readonly sweep: (instanceId: string) => Promise<number>;
   /** Rows that are open now. */

@@ -1,4 +1,4 @@
-import type { RefusalCount } from "./ledger.ts";
+import type { RefusalCount, RunRefusals } from "./ledger.ts";
 import type { AgentCalls } from "./agents.ts";
 import type { CachedCall } from "./cache.ts";
 import type { CallPlace, TracePage, TraceQuery, UsagePage, UsageQuery } from "./query.ts";
@@ -28,8 +28,8 @@ export interface Store {
   readonly recordUsage: (rows: readonly UsageRow[]) => Promise<void>;
   /** Makes traces known and moves the activity of those that are there on, never back. Their totals are the rows' affair. */
   readonly recordTraces: (traces: readonly Trace[]) => Promise<void>;
-  /** Sets the counters of one journal; a counter never goes down, so that sending it twice counts once. */
-  readonly recordRefusals: (counts: readonly RefusalCount[], journalId: string) => Promise<void>;
+  /** Sets the counters of runs; a counter never goes down, so that sending it twice counts once. */
+  readonly recordRefusals: (counts: readonly RunRefusals[]) => Promise<void>;
   /** The trace of that (workspaceId, id): the one that is there, else this one, inserted. Raced by many, one is made. */
   readonly getOrCreateTrace: (trace: Trace) => Promise<Trace>;
   /** Moves a trace's `updatedAt` on, never back. An unknown trace is left unknown. */
@@ -47,7 +47,7 @@ export interface Store {
   readonly getTraceDetail: (id: string, workspaceId: string | null) => Promise<readonly TraceDetail[]>;
   /** The ended calls of a trace that read or wrote the prompt cache, oldest first: a thousand at most, and none behind the last. */
   readonly getCachedCalls: (place: CallPlace) => Promise<readonly CachedCall[]>;
-  /** Refusals by sandbox, fault and minute, newest first. */
+  /** Refusals by sandbox, fault and minute, of all runs together, newest first. */
   readonly queryRefusals: (opts: QueryOpts) => Promise<readonly RefusalCount[]>;
   /**
    * Drops the rows of the months (UTC) that ended at or before `before`; totals of traces and hours stay.

@@ -252,8 +252,15 @@ async function seeded(): Promise<AdminUnderTest> {
     usageRow({ id: "ar-3", traceId: "at-1", workspaceId: "ws-2", sandboxId: "sb-3" }),
   ]);
   await ledger.countRefusals([
-    { workspaceId: "ws-1", sandboxId: "sb-1", fault: "draining", minute: Date.UTC(2026, 0, 31, 11), count: 2 },
-    { workspaceId: "", sandboxId: "", fault: "unauthenticated", minute: Date.UTC(2026, 0, 31, 11, 1), count: 7 },
+    { workspaceId: "ws-1", sandboxId: "sb-1", fault: "draining", minute: Date.UTC(2026, 0, 31, 11), instanceId: "i-1", count: 2 },
+    {
+      workspaceId: "",
+      sandboxId: "",
+      fault: "unauthenticated",
+      minute: Date.UTC(2026, 0, 31, 11, 1),
+      instanceId: "i-1",
+      count: 7,
+    },
   ]);
   return admin;
 }

@@ -1,5 +1,5 @@
 import type { Fault } from "../domain/fault.ts";
-import type { Ledger, RefusalCount } from "../domain/ledger.ts";
+import type { Ledger, RunRefusals } from "../domain/ledger.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 
 const MINUTE_MS = 60_000;
@@ -9,7 +9,13 @@ const MAX_COUNTERS = 5_000;
 
 /** Counts refusals by sandbox, fault and minute in memory, and hands them to the ledger now and then. */
 export class Refusals {
-  #counts = new Map<string, RefusalCount>();
+  readonly #instanceId: string;
+  #counts = new Map<string, RunRefusals>();
+
+  /** `instanceId`: the run of the proxy that counts. */
+  constructor(instanceId: string) {
+    this.#instanceId = instanceId;
+  }
 
   count(fault: Fault, options: { readonly sandbox: Sandbox | null; readonly at: number }): void {
     const minute = options.at - options.at % MINUTE_MS;
@@ -18,7 +24,7 @@ export class Refusals {
     const sandboxId = own?.sandboxId ?? "";
     const key = JSON.stringify([workspaceId, sandboxId, fault.code, minute]);
     const count = (this.#counts.get(key)?.count ?? 0) + 1;
-    this.#counts.set(key, { workspaceId, sandboxId, fault: fault.code, minute, count });
+    this.#counts.set(key, { workspaceId, sandboxId, fault: fault.code, minute, instanceId: this.#instanceId, count });
   }
 
   /** Commits what was counted. Where the ledger cannot, the counts are kept for the next time. */

@@ -1,5 +1,5 @@
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
-import type { RefusalCount } from "../domain/ledger.ts";
+import type { RefusalCount, RunRefusals } from "../domain/ledger.ts";
 import type { UnpricedUses } from "../domain/price.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
@@ -154,6 +154,10 @@ export function refusalOf(row: Row): RefusalCount {
     minute: integer(row, "minute"),
     count: integer(row, "count"),
   };
+}
+
+export function runRefusalsOf(row: Row): RunRefusals {
+  return { ...refusalOf(row), instanceId: text(row, "journal_id") };
 }
 
 export function localTokenOf(row: Row): LocalToken {

@@ -1,6 +1,6 @@
 /** Rows as a fleet writes them in some months, the same ones for a seed. */
 import type { FaultCode } from "../../src/domain/fault.ts";
-import type { RefusalCount } from "../../src/domain/ledger.ts";
+import type { RunRefusals } from "../../src/domain/ledger.ts";
 import type { Reading } from "../../src/domain/reading.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import { type Closing, NO_COST, type UsageRow } from "../../src/domain/usage.ts";
@@ -13,6 +13,7 @@ export const LONG_TRACE = "at-long";
 
 const MODELS = ["claude-haiku-4-5", "claude-opus-4-8", "claude-sonnet-4-9", "モデル", "Claude-Haiku-4-5", null] as const;
 const PROVIDERS = ["anthropic", "Anthropic", "other"] as const;
+const RUNS = ["run-1", "run-2", "run-3"] as const;
 const FAULTS: readonly FaultCode[] = ["overloaded", "unauthenticated", "ledger_unavailable"];
 /** Why a call stopped; a category is a word, "" where the upstream names none, or null. */
 const STOPS = [
@@ -56,7 +57,7 @@ export function generatedTraces(rows: readonly UsageRow[]): readonly Trace[] {
   }));
 }
 
-export function generatedRefusals(count: number, seed: number): readonly RefusalCount[] {
+export function generatedRefusals(count: number, seed: number): readonly RunRefusals[] {
   const random = seededRandom(seed);
   return Array.from({ length: count }, () => {
     const isKnown = random() < 0.8;
@@ -65,6 +66,7 @@ export function generatedRefusals(count: number, seed: number): readonly Refusal
       sandboxId: isKnown ? oneOf(random, SANDBOXES) : "",
       fault: oneOf(random, FAULTS),
       minute: T0 + Math.floor(random() * 2_000) * MINUTE_MS,
+      instanceId: oneOf(random, RUNS),
       count: 1 + Math.floor(random() * 50),
     };
   });

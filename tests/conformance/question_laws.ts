@@ -174,10 +174,8 @@ export const QUESTION_LAWS: Laws = {
   },
 
   "queryRefusals() keeps the minutes before a time": async (store) => {
-    const counts = [0, 1, 2].map((
-      n,
-    ) => ({ workspaceId: "w", sandboxId: "s", fault: "overloaded", minute: T0 + n, count: 1 } as const));
-    await store.recordRefusals(counts, "journal-1");
+    const one = { workspaceId: "w", sandboxId: "s", fault: "overloaded", instanceId: "run-1", count: 1 } as const;
+    await store.recordRefusals([0, 1, 2].map((n) => ({ ...one, minute: T0 + n })));
     const found = await store.queryRefusals({ ...ALL, since: T0 + 1, until: T0 + 2 });
     assert.deepEqual(found.map(({ minute }) => minute), [T0 + 1]);
   },

@@ -143,8 +143,10 @@ law("close() after a sweep wins", async ({ ledger, other }) => {
 
 law("countRefusals() adds to the counter of a sandbox, fault and minute", async ({ ledger, path }) => {
   const count = { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0, count: 2 } as const;
-  await ledger.countRefusals([count, { ...count, minute: T0 + 60_000 }, { ...count, fault: "draining" }]);
-  await ledger.countRefusals([{ ...count, count: 5 }, { ...count, workspaceId: "", sandboxId: "", fault: "unauthenticated" }]);
+  const own = { ...count, instanceId: "run-1" };
+  await ledger.countRefusals([own, { ...own, minute: T0 + 60_000 }, { ...own, fault: "draining" }]);
+  await ledger.countRefusals([{ ...own, count: 4 }, { ...own, workspaceId: "", sandboxId: "", fault: "unauthenticated" }]);
+  await ledger.countRefusals([{ ...own, instanceId: "run-2", count: 1 }]);
   const store = await openSqliteStore({ path, synchronous: "normal", checkpointMs: 0 });
   const opts = { workspaceId: null, sandboxId: null, since: null, until: null, limit: 100, offset: 0 };
   assert.deepEqual(await store.queryRefusals(opts), [

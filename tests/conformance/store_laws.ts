@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { RefusalCount } from "../../src/domain/ledger.ts";
+import type { RunRefusals } from "../../src/domain/ledger.ts";
 import { type CallFilters, TRACE_ORDERS, type UsageQuery } from "../../src/domain/query.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { LocalToken, Tokens } from "../../src/domain/tokens.ts";
@@ -86,15 +86,14 @@ const LAWS: Laws = {
     ]);
   },
 
-  "recordRefusals() sets the counters of one journal, never lower, and adds those of several": async (store) => {
-    const counts = (count: number): RefusalCount[] => [
-      { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0, count },
-      { workspaceId: "", sandboxId: "", fault: "unauthenticated", minute: T0, count: 1 },
+  "recordRefusals() sets the counters of one run, never lower, and adds those of several": async (store) => {
+    const counts = (instanceId: string, count: number): RunRefusals[] => [
+      { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0, instanceId, count },
+      { workspaceId: "", sandboxId: "", fault: "unauthenticated", minute: T0, instanceId, count: 1 },
     ];
-    await store.recordRefusals(counts(5), "journal-1");
-    await store.recordRefusals(counts(5), "journal-1");
-    await store.recordRefusals(counts(3), "journal-1");
-    await store.recordRefusals(counts(2), "journal-2");
+    await store.recordRefusals(counts("run-1", 5));
+    await store.recordRefusals(counts("run-1", 5));
+    await store.recordRefusals([...counts("run-1", 3), ...counts("run-2", 2)]);
     assert.deepEqual(await store.queryRefusals(ALL), [
       { workspaceId: "", sandboxId: "", fault: "unauthenticated", minute: T0, count: 2 },
       { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0, count: 7 },

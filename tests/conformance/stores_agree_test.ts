@@ -88,8 +88,8 @@ async function fill(store: BothStores["sqlite"] | BothStores["postgres"], rows: 
   const refusals = generatedRefusals(3_000, SEED);
   await store.recordTraces(generatedTraces(rows.slice(0, 2_000)));
   for (let at = 0; at < rows.length; at += AT_ONCE) await store.recordUsage(rows.slice(at, at + AT_ONCE));
-  await store.recordRefusals(refusals.slice(0, 2_000), "journal-1");
-  await store.recordRefusals(refusals.slice(1_000), "journal-2");
+  await store.recordRefusals(refusals.slice(0, 2_000));
+  await store.recordRefusals(refusals.slice(1_000));
 }
 
 async function assertAgree({ sqlite, postgres }: BothStores): Promise<void> {

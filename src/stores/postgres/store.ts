@@ -81,7 +81,7 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
   return {
     recordUsage: (rows) => inPieces(rows, recordSome),
     recordTraces: (traces) => inPieces(traces, (some) => write((ask) => joinTraces(ask, some))),
-    recordRefusals: (counts, journalId) => inPieces(counts, (some) => write((ask) => setRefusals(ask, some, { journalId }))),
+    recordRefusals: (counts) => inPieces(counts, (some) => write((ask) => setRefusals(ask, some))),
     getOrCreateTrace: (trace) => ask("write", promptSeconds, (ask) => getOrCreateTrace(ask, trace)),
     updateTraceActivity: (workspaceId, id, at) =>
       ask("write", promptSeconds, (ask) => updateTraceActivity(ask, { workspaceId, id }, { at })),

@@ -1,4 +1,4 @@
-import type { RefusalCount } from "../../domain/ledger.ts";
+import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { Ask } from "./connection.ts";
 import { findTrace } from "./sessions.ts";
@@ -8,9 +8,9 @@ export async function joinTraces(ask: Ask, traces: readonly Trace[]): Promise<vo
   await ask(JOIN, [traces]);
 }
 
-/** Sets the counters of one journal, never lower. */
-export async function setRefusals(ask: Ask, counts: readonly RefusalCount[], { journalId }: { readonly journalId: string }) {
-  await ask(SET_REFUSALS, [counts, journalId]);
+/** Sets the counters of runs, never lower. */
+export async function setRefusals(ask: Ask, counts: readonly RunRefusals[]): Promise<void> {
+  await ask(SET_REFUSALS, [counts]);
 }
 
 /** The trace that is there, else this one, inserted. */
@@ -50,12 +50,13 @@ const JOIN = `
 
 const SET_REFUSALS = `
   INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
-  SELECT "workspaceId", "sandboxId", fault, minute, $2, max(count)
+  SELECT "workspaceId", "sandboxId", fault, minute, "instanceId", max(count)
   FROM json_to_recordset($1) AS sent (
-    "workspaceId" TEXT COLLATE "C", "sandboxId" TEXT COLLATE "C", fault TEXT COLLATE "C", minute BIGINT, count BIGINT
+    "workspaceId" TEXT COLLATE "C", "sandboxId" TEXT COLLATE "C", fault TEXT COLLATE "C", minute BIGINT,
+    "instanceId" TEXT COLLATE "C", count BIGINT
   )
-  GROUP BY "workspaceId", "sandboxId", minute, fault
-  ORDER BY "workspaceId", "sandboxId", minute, fault
+  GROUP BY "workspaceId", "sandboxId", minute, fault, "instanceId"
+  ORDER BY "workspaceId", "sandboxId", minute, fault, "instanceId"
   ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = excluded.count
   WHERE excluded.count > refusals.count`;
 

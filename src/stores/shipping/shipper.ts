@@ -94,7 +94,7 @@ export class Shipper {
       // Traces first: a row would make one that is unknown, and name it no source.
       const sessions = await recordApart(traces, { sink, record: (some) => sink.recordTraces(some) });
       const calls = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });
-      const counts = await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some, journal.id) });
+      const counts = await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some) });
       const setAside = calls.map(({ item, reason }): SetAside => ({ row: item as UsageRow, reason }));
       const refused: Refused = { rows: setAside, traces: items(sessions), refusals: items(counts), owned: items(things) };
       if (!isEmpty) keep(() => journal.shipped(shipment, refused));

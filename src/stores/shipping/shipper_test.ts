@@ -161,7 +161,6 @@ function fileOf(id: string): Owned {
 }
 
 class JournalInMemory implements Journal {
-  readonly id = "journal-1";
   readonly all: UsageRow[] = [];
   waiting: { readonly number: number; readonly row: UsageRow }[] = [];
   aside: SetAside[] = [];

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { RefusalCount } from "../../domain/ledger.ts";
+import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { inTransaction } from "./connection.ts";
@@ -45,8 +45,8 @@ export function answersOn(db: DatabaseSync): Answers {
       inTransaction(db, () => joined.forEach((trace) => traces.join(trace)));
     },
 
-    recordRefusals(counts: readonly RefusalCount[], journalId: string) {
-      inTransaction(db, () => traces.setRefusals(counts, journalId));
+    recordRefusals(counts: readonly RunRefusals[]) {
+      inTransaction(db, () => traces.setRefusals(counts));
     },
 
     dropMonths: (before) => inTransaction(db, () => housekeeping.dropSome(before)),

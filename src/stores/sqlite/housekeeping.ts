@@ -136,13 +136,15 @@ const QUEUEINGS: readonly Queueing[] = [
   },
   {
     find: `
-      SELECT workspace_id, sandbox_id, minute, fault
+      SELECT workspace_id, sandbox_id, minute, fault, journal_id
       FROM refusals
-      WHERE (workspace_id, sandbox_id, minute, fault) > (?, ?, ?, ?) AND minute + 60000 > ?
-      ORDER BY workspace_id, sandbox_id, minute, fault
+      WHERE (workspace_id, sandbox_id, minute, fault, journal_id) > (?, ?, ?, ?, ?) AND minute + 60000 > ?
+      ORDER BY workspace_id, sandbox_id, minute, fault, journal_id
       LIMIT ?`,
-    queue: "INSERT OR IGNORE INTO unshipped_refusals (workspace_id, sandbox_id, minute, fault) VALUES (?, ?, ?, ?)",
-    first: ["", "", Number.MIN_SAFE_INTEGER, ""],
+    queue: `
+      INSERT OR IGNORE INTO unshipped_refusals (workspace_id, sandbox_id, minute, fault, journal_id)
+      VALUES (?, ?, ?, ?, ?)`,
+    first: ["", "", Number.MIN_SAFE_INTEGER, "", ""],
     isUsage: false,
   },
   {
@@ -202,6 +204,7 @@ const PRUNE_OTHERS = [
        AND NOT EXISTS (
          SELECT 1 FROM unshipped_refusals AS o
          WHERE o.workspace_id = r.workspace_id AND o.sandbox_id = r.sandbox_id AND o.minute = r.minute AND o.fault = r.fault
+           AND o.journal_id = r.journal_id
        )
      ORDER BY minute
      LIMIT ?

@@ -3,7 +3,7 @@ import type { Backlog, Journal, Refused, Shipment, ShipmentMarks } from "../../d
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
 import { ownedOf } from "../owned_reading.ts";
-import { refusalOf, type Row, text, traceOf } from "../readings.ts";
+import { type Row, runRefusalsOf, text, traceOf } from "../readings.ts";
 import { usageRowOf } from "../usage_row.ts";
 
 /** How long a write waits for the ledger's transactions, which take milliseconds. */
@@ -26,7 +26,6 @@ export function openJournal(path: string, options: { readonly synchronous: Synch
 }
 
 class SqliteJournal implements OpenJournal {
-  readonly id: string;
   readonly #db: DatabaseSync;
   readonly #rows: StatementSync;
   readonly #traces: StatementSync;
@@ -44,7 +43,6 @@ class SqliteJournal implements OpenJournal {
 
   constructor(db: DatabaseSync) {
     this.#db = db;
-    this.id = String(db.prepare("SELECT id FROM journal").get()?.id);
     this.#rows = readingBigInts(db, ROWS);
     this.#traces = readingBigInts(db, TRACES);
     this.#trace = readingBigInts(db, "SELECT * FROM traces WHERE workspace_id = ? AND id = ?");
@@ -70,7 +68,7 @@ class SqliteJournal implements OpenJournal {
     return {
       rows: rows.map(usageRowOf),
       traces: this.#withTracesOf(rows, traces).map(traceOf),
-      refusals: refusals.map(refusalOf),
+      refusals: refusals.map(runRefusalsOf),
       owned: owned.map(ownedOf),
       upTo: {
         rows: lastNumber(rows),
@@ -150,7 +148,7 @@ const REFUSALS = `
   FROM unshipped_refusals AS o
   CROSS JOIN refusals AS r
     ON r.workspace_id = o.workspace_id AND r.sandbox_id = o.sandbox_id AND r.minute = o.minute AND r.fault = o.fault
-    AND r.journal_id = (SELECT id FROM journal)
+    AND r.journal_id = o.journal_id
   ORDER BY o.number
   LIMIT ?`;
 

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Fault } from "../../domain/fault.ts";
-import type { Ledger, RefusalCount } from "../../domain/ledger.ts";
+import type { Ledger, RunRefusals } from "../../domain/ledger.ts";
 import type { Owned } from "../../domain/owned.ts";
 import type { Trace } from "../../domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
@@ -130,7 +130,7 @@ class SqliteLedger implements Ledger {
     await this.#write(() => this.#claims.add(owned));
   }
 
-  async countRefusals(counts: readonly RefusalCount[]): Promise<void> {
+  async countRefusals(counts: readonly RunRefusals[]): Promise<void> {
     await this.#write(() => this.#traces.addRefusals(counts));
   }
 

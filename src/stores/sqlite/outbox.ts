@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { RefusalCount } from "../../domain/ledger.ts";
+import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Owned } from "../../domain/owned.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { OpenCall } from "../../domain/usage.ts";
@@ -18,7 +18,7 @@ export class Outbox {
     this.#addRow = db.prepare("INSERT OR REPLACE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)");
     this.#addTrace = db.prepare("INSERT OR REPLACE INTO unshipped_traces (workspace_id, id) VALUES (?, ?)");
     this.#addRefusal = db.prepare(
-      "INSERT OR REPLACE INTO unshipped_refusals (workspace_id, sandbox_id, fault, minute) VALUES (?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO unshipped_refusals (workspace_id, sandbox_id, fault, minute, journal_id) VALUES (?, ?, ?, ?, ?)",
     );
     this.#addOwned = db.prepare("INSERT OR REPLACE INTO unshipped_owned (id) VALUES (?)");
   }
@@ -31,8 +31,8 @@ export class Outbox {
     this.#addTrace.run(workspaceId, id);
   }
 
-  addRefusal({ workspaceId, sandboxId, fault, minute }: RefusalCount): void {
-    this.#addRefusal.run(workspaceId, sandboxId, fault, minute);
+  addRefusal({ workspaceId, sandboxId, fault, minute, instanceId }: RunRefusals): void {
+    this.#addRefusal.run(workspaceId, sandboxId, fault, minute, instanceId);
   }
 
   addOwned({ id }: Pick<Owned, "id">): void {

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { RefusalCount } from "../../domain/ledger.ts";
+import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { Outbox } from "./outbox.ts";
 
@@ -37,19 +37,19 @@ export class Traces {
     if (changes !== 0) this.#outbox?.addTrace({ workspaceId, id });
   }
 
-  /** Adds to this journal's own counters. */
-  addRefusals(counts: readonly RefusalCount[]): void {
+  /** Adds to the counters of the runs. */
+  addRefusals(counts: readonly RunRefusals[]): void {
     for (const refusal of counts) {
-      const { workspaceId, sandboxId, fault, minute, count } = refusal;
-      this.#addRefusals.run(workspaceId, sandboxId, fault, minute, count);
+      const { workspaceId, sandboxId, fault, minute, instanceId, count } = refusal;
+      this.#addRefusals.run(workspaceId, sandboxId, fault, minute, instanceId, count);
       this.#outbox?.addRefusal(refusal);
     }
   }
 
-  /** Sets another journal's counters, never lower. */
-  setRefusals(counts: readonly RefusalCount[], journalId: string): void {
-    for (const { workspaceId, sandboxId, fault, minute, count } of counts) {
-      this.#setRefusals.run(workspaceId, sandboxId, fault, minute, journalId, count);
+  /** Sets the counters of the runs, never lower. */
+  setRefusals(counts: readonly RunRefusals[]): void {
+    for (const { workspaceId, sandboxId, fault, minute, instanceId, count } of counts) {
+      this.#setRefusals.run(workspaceId, sandboxId, fault, minute, instanceId, count);
     }
   }
 }
@@ -64,7 +64,7 @@ const MOVE_ON = "UPDATE traces SET updated_at = ? WHERE workspace_id = ? AND id 
 
 const ADD_REFUSALS = `
   INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
-  VALUES (?, ?, ?, ?, (SELECT id FROM journal), ?)
+  VALUES (?, ?, ?, ?, ?, ?)
   ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = count + excluded.count`;
 
 const SET_REFUSALS = `
