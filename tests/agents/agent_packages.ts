@@ -1,16 +1,16 @@
 /**
- * The real agents, from npm, for the tests that run them. Nothing here is in a deno.json: only these tests download them.
- * Each comes as the one package that runs, without its dependencies: each is a bundle or a binary.
+ * The real agents, from npm, for the tests that run them. No deno.json has them, so only these
+ * tests download them. Each is a bundle or a binary: one package, without its dependencies.
  * They stay in a cache outside the tree, so a machine downloads each version once.
  */
 import { createHash } from "node:crypto";
 import { runProgram } from "./agent_process.ts";
 
-/** One file of one version of a package. */
+/** One version of a package. */
 interface AgentPackage {
   readonly name: string;
   readonly version: string;
-  /** As npm publishes it. Null: this tree's author could not see the package, and npm's own check must do. */
+  /** Of the package's file. Null: the author's registry did not have it; npm checks it alone. */
   readonly integrity: string | null;
   /** What is run, within the package. */
   readonly program: string;
@@ -64,7 +64,7 @@ export const AGENT_PACKAGES: Readonly<Record<AgentProgram, Readonly<Record<strin
       program: "cli-entry.js",
     },
   },
-  // pi and Qwen Code want a newer Node than many machines have.
+  // pi and Qwen Code need a newer Node than many machines have.
   "node": {
     "linux-x86_64": {
       ...node("linux-x64"),
@@ -79,10 +79,13 @@ export const AGENT_PACKAGES: Readonly<Record<AgentProgram, Readonly<Record<strin
   },
 };
 
-/** Downloads and unpacks of 190 MB, on a busy machine with a slow line. */
+/** The largest file has 186 MB; the machine may be busy and its line slow. */
 const INSTALL_MS = 180_000;
 
-/** The path of the program, which is downloaded unless the cache has it. Throws if npm cannot bring it: tests never skip for that. */
+/**
+ * Returns the program's path, and downloads the program first unless the cache has it.
+ * Throws if npm cannot bring it: tests never skip for that.
+ */
 export async function agentProgram(which: AgentProgram): Promise<string> {
   const platform = `${Deno.build.os}-${Deno.build.arch}`;
   const wanted = AGENT_PACKAGES[which].any ?? AGENT_PACKAGES[which][platform];
@@ -93,7 +96,7 @@ export async function agentProgram(which: AgentProgram): Promise<string> {
   return program;
 }
 
-/** The version of the machine's Node that does for pi and Qwen Code; an older one is passed over. */
+/** The oldest Node that runs pi and Qwen Code. */
 const NODE_AT_LEAST = [22, 19] as const;
 
 /** A Node that runs the agents: the machine's own if it is new enough, otherwise npm's. */
@@ -104,7 +107,7 @@ export async function nodeProgram(): Promise<string> {
   return isNew ? "node" : await agentProgram("node");
 }
 
-/** Another run may install the same at the same time: the folder gets its name when it is whole. */
+/** Another run may install the same package now: the folder gets its name once it is whole. */
 async function install({ name, version, integrity, program }: AgentPackage, folder: string): Promise<void> {
   const spec = `${name}@${version}`;
   const partial = `${folder}.${crypto.randomUUID()}`;

@@ -1,11 +1,14 @@
-/** How each agent is pointed at the proxy and run once, without a terminal, in a home of its own: as docs/agents.md says. */
+/**
+ * How each agent is pointed at the proxy, as docs/agents.md says, and run once: without a terminal,
+ * in a home of its own.
+ */
 import { type AgentProgram, agentProgram, nodeProgram } from "./agent_packages.ts";
 import { type Ended, runProgram } from "./agent_process.ts";
 import type { ShellTool } from "./scripted_model.ts";
 
 const MODEL = "claude-haiku-4-5";
 /** A busy machine takes its time to start a binary of 400 MB. */
-const RUN_MS = 60_000;
+const RUN_MS = 120_000;
 
 /** Where the proxy is and who asks. */
 export interface Pointing {
@@ -21,7 +24,7 @@ export interface Agent {
   readonly isScript: boolean;
   readonly tool: ShellTool;
   readonly args: (prompt: string, to: Pointing) => readonly string[];
-  /** That point it at the proxy, and that keep it from speaking with anybody else. */
+  /** Variables that point it at the proxy and that keep it from calling anyone else. */
   readonly env: (to: Pointing) => Readonly<Record<string, string>>;
   /** Files by their path from the home folder. The agent runs in `project`. */
   readonly files: (to: Pointing) => Readonly<Record<string, unknown>>;
@@ -134,7 +137,7 @@ const QWEN_CODE: Agent = {
   files: ({ url, traceId }) => ({
     ".qwen/settings.json": {
       general: { enableAutoUpdate: false },
-      // It asks the model for memories when an answer is there, in calls that may not end before it does.
+      // Qwen Code asks for memories after an answer, in calls that may not end before it does.
       memory: { enableManagedAutoMemory: false },
       outboundCorrelation: { allowDynamicHeaderValues: true },
       security: { auth: { selectedType: "anthropic" } },

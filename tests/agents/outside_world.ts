@@ -1,4 +1,4 @@
-/** Stands where an agent's HTTP proxy would be: it refuses all, and shows with whom the agent wanted to speak. */
+/** Stands where an agent's HTTP proxy would be, refuses all, and shows who the agent called. */
 export interface OutsideWorld extends AsyncDisposable {
   /** The variables that send an agent here with whatever is not on loopback. */
   readonly env: Readonly<Record<string, string>>;
