@@ -1,4 +1,4 @@
-import { machineOf } from "./src/cli/machine.ts";
+import { errorOutput, FLUSH_MS, machineOf } from "./src/cli/machine.ts";
 import { directFetch } from "./src/cli/direct_fetch.ts";
 import { migrateAll } from "./src/cli/migrate.ts";
 import { openOffline } from "./src/cli/offline.ts";
@@ -12,6 +12,8 @@ const source = {
 };
 const machine = machineOf(source);
 const encoder = new TextEncoder();
+/** Commands may wait for who reads them; a proxy may not. */
+const errors = Deno.args[0] === "serve" ? errorOutput() : null;
 
 const code = await runProgram(Deno.args, {
   ...machine,
@@ -19,7 +21,7 @@ const code = await runProgram(Deno.args, {
   envNames: source.names,
   readFile: source.readFile,
   stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
-  stderr: (text) => void Deno.stderr.writeSync(encoder.encode(text)),
+  stderr: (text) => errors === null ? void Deno.stderr.writeSync(encoder.encode(text)) : errors.write(text),
   writeOut: async (bytes) => {
     for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
   },
@@ -30,5 +32,6 @@ const code = await runProgram(Deno.args, {
   migrate: migrateAll,
   openOffline,
 });
+await errors?.flush(FLUSH_MS);
 // All is recorded and closed. A client that reads no more must not keep the process by its connection, which nothing closes.
 Deno.exit(code);

@@ -55,7 +55,14 @@ Point Claude Code at it:
 `);
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.addSignalListener(signal, () => void running.stop().then(() => upstream?.close()).then(() => Deno.exit(0)));
+  Deno.addSignalListener(signal, () => void stop());
+}
+
+async function stop(): Promise<never> {
+  await running.stop();
+  await upstream?.close();
+  await machine.flushLog();
+  return Deno.exit(0);
 }
 
 /** What is in the way is for the developer to mend, who is told what it is and not where it was noticed. */

@@ -93,6 +93,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       batchLines: () => held.batches?.state.lines ?? 0,
       batchErrors: () => held.batches?.state.errors ?? 0,
       batchesLost: () => held.batches?.state.lost ?? 0,
+      logLinesDropped: machine.logLinesDropped,
     },
     version: VERSION,
     elapsed,

@@ -2,18 +2,26 @@ import { monotonicFactory } from "ulid";
 import { BATCH_PACE } from "../journey/batch_accounts.ts";
 import { readPrices, readSecrets } from "./config.ts";
 import { ConfigProblems } from "./config_problems.ts";
+import { newLogger } from "../telemetry/log.ts";
+import { LogWriter } from "../telemetry/log_writer.ts";
 import type { ConfigSource } from "./environment.ts";
 import type { Machine } from "./platform.ts";
 
+/** The end of the process waits no longer for who reads its output. */
+export const FLUSH_MS = 1_000;
+
 /** The clock, chance and output of this process, and its secrets' files: the one place that reaches for them. */
 export function machineOf(source: ConfigSource): Machine {
-  const stdout = new TextEncoder();
+  // Deno writes on a thread of its own, so a reader that stops reading stops no call and no exit.
+  const log = new LogWriter({ write: (bytes) => Deno.stdout.write(bytes), droppedLine });
   return {
     now: () => Date.now(),
     elapsed: () => performance.now(),
     newId: newIdFactory(),
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
-    writeLog: (line) => writeWhole(Deno.stdout, stdout.encode(line)),
+    writeLog: (line) => log.write(line),
+    logLinesDropped: () => log.dropped,
+    flushLog: () => log.flush(FLUSH_MS),
     rereadSecrets: () => orProblems(() => readSecrets(source)),
     rereadPrices: () => orProblems(() => readPrices(source)),
     batchPace: BATCH_PACE,
@@ -35,6 +43,15 @@ function newIdFactory(): () => string {
   return () => next();
 }
 
-function writeWhole(file: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+/** What `serve` says on stderr. A stderr that nobody reads must not keep the process from its end. */
+export function errorOutput(): LogWriter {
+  return new LogWriter({ write: (bytes) => Deno.stderr.write(bytes), droppedLine: () => "" });
+}
+
+/** Told whatever `LLMPROXY_LOG_LEVEL` says, because what was dropped was asked for. */
+function droppedLine(count: number): string {
+  const lines: string[] = [];
+  const options = { write: (line: string) => void lines.push(line), now: () => Date.now(), secrets: () => [] };
+  newLogger("warn", options).log("warn", "log lines were dropped: nobody read stdout for a time", { dropped: count });
+  return lines.join("");
 }

@@ -46,8 +46,12 @@ export interface Machine {
   readonly newId: NewId;
   /** That many bytes from a cryptographic source. */
   readonly randomBytes: (count: number) => Uint8Array;
-  /** Takes one log line, its line end included. */
+  /** Takes one log line, its line end included. It never waits for who reads the log. */
   readonly writeLog: (line: string) => void;
+  /** How many log lines were dropped since the start, because nobody read them. */
+  readonly logLinesDropped: () => number;
+  /** Resolves when the log's lines are written, or soon, if nobody reads them. */
+  readonly flushLog: () => Promise<void>;
   /** The secrets again, or what is wrong with them. */
   readonly rereadSecrets: () => Secrets | ConfigProblems;
   /** The prices again, or what is wrong with them. */

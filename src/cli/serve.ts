@@ -30,9 +30,13 @@ const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, Schem
 /** How long calls that were cut may take to write their rows, and answers of the admin listener to be taken. */
 const CUT_MS = 2_000;
 
-/** Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`. */
+/**
+ * Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`.
+ * Either way the log is written by then, unless nobody reads it.
+ */
 export async function serve(config: Config, machine: Machine): Promise<number> {
-  const running = await start(config, machine).catch((error) => {
+  const running = await start(config, machine).catch(async (error) => {
+    await machine.flushLog();
     throw FOR_THE_OPERATOR.some((kind) => error instanceof kind) ? new SettingsRefused(error.message, { cause: error }) : error;
   });
   const stopped = Promise.withResolvers<void>();
@@ -40,7 +44,7 @@ export async function serve(config: Config, machine: Machine): Promise<number> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, onStop);
   Deno.addSignalListener("SIGHUP", running.reload);
   try {
-    await stopped.promise;
+    await stopped.promise.finally(machine.flushLog);
     return 0;
   } finally {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.removeSignalListener(signal, onStop);

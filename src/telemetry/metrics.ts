@@ -25,6 +25,7 @@ export interface Gauges {
   readonly batchLines: () => number;
   readonly batchErrors: () => number;
   readonly batchesLost: () => number;
+  readonly logLinesDropped: () => number;
 }
 
 export interface MetricsOptions {
@@ -215,6 +216,7 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
     ["batch_lines_total", "Lines of message batches that were recorded, repeated ones too.", gauges.batchLines],
     ["batch_errors_total", "Tries to read a message batch that failed.", gauges.batchErrors],
     ["batches_lost_total", "Message batches that were gone before their usage could be read.", gauges.batchesLost],
+    ["log_lines_dropped_total", "Log lines that were dropped because nobody read stdout.", gauges.logLinesDropped],
   ];
   for (const [name, help, read] of totals) {
     new Counter({

@@ -21,6 +21,7 @@ const GAUGES: Gauges = {
   batchLines: () => 900,
   batchErrors: () => 11,
   batchesLost: () => 12,
+  logLinesDropped: () => 13,
 };
 
 const CLOSING: Closing = {

@@ -281,6 +281,7 @@ function watch(level: LogLevel = "info") {
       batchLines: nothing,
       batchErrors: nothing,
       batchesLost: nothing,
+      logLinesDropped: nothing,
     },
   };
   const metrics = newMetrics({ gauges, version: "0", elapsed });
