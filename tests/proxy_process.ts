@@ -33,18 +33,23 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Another program than main.ts, by its path from the root. */
   readonly program?: string;
+  /** From when it listens until then nobody reads its stdout. */
+  readonly logReadAgain?: Promise<void>;
 }
 
 /** Starts `llmproxy serve` and resolves when it listens. Disposing kills it; the data directory is the caller's. */
 export async function startProxyProcess(
-  { upstreamUrl, dataDir, env = {}, program = MAIN }: ProcessOptions,
+  { upstreamUrl, dataDir, env = {}, program = MAIN, logReadAgain }: ProcessOptions,
 ): Promise<ProxyProcess> {
   const settings = settingsOf(upstreamUrl, dataDir, env);
   const child = command(["serve"], settings, program).spawn();
   const output = { stdout: "", stderr: "" };
   const heard = Promise.all([
-    gather(child.stdout, (text) => output.stdout += text),
-    gather(child.stderr, (text) => output.stderr += text),
+    gather(child.stdout, (text) => {
+      output.stdout += text;
+      return text.includes('"msg":"listening"') ? logReadAgain : undefined;
+    }),
+    gather(child.stderr, (text) => void (output.stderr += text)),
   ]);
   const life: { status: Deno.CommandStatus | null } = { status: null };
   const ended = Promise.all([child.status, heard]).then(([status]) => life.status = status);
@@ -104,8 +109,11 @@ function command(args: readonly string[], env: Readonly<Record<string, string>>,
   });
 }
 
-async function gather(stream: ReadableStream<Uint8Array<ArrayBuffer>>, onText: (text: string) => void): Promise<void> {
-  for await (const text of stream.pipeThrough(new TextDecoderStream())) onText(text);
+async function gather(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  onText: (text: string) => Promise<void> | undefined | void,
+): Promise<void> {
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) await onText(text);
 }
 
 /** Whole lines only; a line that is no JSON is an error of the program. */

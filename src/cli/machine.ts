@@ -1,9 +1,9 @@
 import { monotonicFactory } from "ulid";
 import { BATCH_PACE } from "../journey/batch_accounts.ts";
-import { readPrices, readSecrets } from "./config.ts";
-import { ConfigProblems } from "./config_problems.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { LogWriter } from "../telemetry/log_writer.ts";
+import { readPrices, readSecrets } from "./config.ts";
+import { ConfigProblems } from "./config_problems.ts";
 import type { ConfigSource } from "./environment.ts";
 import type { Machine } from "./platform.ts";
 
