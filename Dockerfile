@@ -28,5 +28,6 @@ VOLUME /var/lib/llmproxy
 EXPOSE 8081
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/usr/local/bin/llmproxy", "health"]
-ENTRYPOINT ["/usr/local/bin/llmproxy"]
+# env holds stray signals back until the program handles them.
+ENTRYPOINT ["/usr/bin/env", "--block-signal=HUP,USR1,USR2", "/usr/local/bin/llmproxy"]
 CMD ["serve"]

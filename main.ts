@@ -1,9 +1,15 @@
-import { errorOutput, FLUSH_MS, machineOf } from "./src/cli/machine.ts";
-import { directFetch } from "./src/cli/direct_fetch.ts";
-import { migrateAll } from "./src/cli/migrate.ts";
-import { openOffline } from "./src/cli/offline.ts";
-import { runProgram } from "./src/cli/program.ts";
-import { serve } from "./src/cli/serve.ts";
+import { signalWarnings } from "./src/cli/stray_signals.ts";
+
+// Loaded only now, because loading takes a while, and a stray signal must not end the process meanwhile.
+const [{ errorOutput, FLUSH_MS, machineOf }, { directFetch }, { migrateAll }, { openOffline }, { runProgram }, { serve }] =
+  await Promise.all([
+    import("./src/cli/machine.ts"),
+    import("./src/cli/direct_fetch.ts"),
+    import("./src/cli/migrate.ts"),
+    import("./src/cli/offline.ts"),
+    import("./src/cli/program.ts"),
+    import("./src/cli/serve.ts"),
+  ]);
 
 const source = {
   env: (name: string) => Deno.env.get(name),
@@ -28,7 +34,7 @@ const code = await runProgram(Deno.args, {
   isTerminal: () => Deno.stderr.isTerminal(),
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
-  serve: (config) => serve(config, machine),
+  serve: (config) => serve({ ...config, warnings: [...config.warnings, ...signalWarnings] }, machine),
   migrate: migrateAll,
   openOffline,
 });

@@ -33,16 +33,20 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Another program than main.ts, by its path from the root. */
   readonly program?: string;
+  /** What starts the program with its arguments in its stead, such as `env`. */
+  readonly launcher?: readonly string[];
+  /** Called as soon as the process is there; what listens is waited for afterwards. */
+  readonly onSpawned?: (pid: number) => Promise<void>;
   /** From when it listens until then nobody reads its stdout. */
   readonly logReadAgain?: Promise<void>;
 }
 
 /** Starts `llmproxy serve` and resolves when it listens. Disposing kills it; the data directory is the caller's. */
 export async function startProxyProcess(
-  { upstreamUrl, dataDir, env = {}, program = MAIN, logReadAgain }: ProcessOptions,
+  { upstreamUrl, dataDir, env = {}, program = MAIN, launcher, onSpawned, logReadAgain }: ProcessOptions,
 ): Promise<ProxyProcess> {
   const settings = settingsOf(upstreamUrl, dataDir, env);
-  const child = command(["serve"], settings, program).spawn();
+  const child = command(["serve"], settings, { program, launcher }).spawn();
   const output = { stdout: "", stderr: "" };
   const heard = Promise.all([
     gather(child.stdout, (text) => {
@@ -55,6 +59,7 @@ export async function startProxyProcess(
   const ended = Promise.all([child.status, heard]).then(([status]) => life.status = status);
 
   const logs = () => recordsOf(output.stdout);
+  await onSpawned?.(child.pid);
   const listening = await waitFor(() => {
     if (life.status !== null) throw new Error(`The proxy ended with ${life.status.code}: ${output.stdout}${output.stderr}`);
     return logs().find((record) => record.msg === "listening") ?? null;
@@ -97,9 +102,14 @@ export function inheritedEnv(): Record<string, string> {
   return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => !NOT_OURS.test(name)));
 }
 
-function command(args: readonly string[], env: Readonly<Record<string, string>>, program = MAIN): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", program, ...args],
+function command(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  { program = MAIN, launcher = [] }: { readonly program?: string; readonly launcher?: readonly string[] | undefined } = {},
+): Deno.Command {
+  const [path, ...rest] = [...launcher, Deno.execPath(), "run", "-A", program, ...args];
+  return new Deno.Command(path!, {
+    args: rest,
     cwd: ROOT,
     clearEnv: true,
     env: { ...inheritedEnv(), ...env },

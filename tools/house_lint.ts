@@ -43,7 +43,7 @@ const IO_GLOBALS = ["fetch", "Deno", "WebSocket", "EventSource", "Worker", "setT
 
 /** Clocks, chance and the process: handed in by main.ts and src/cli, never reached for. */
 const AMBIENT_MEMBERS: Readonly<Record<string, readonly string[]>> = {
-  Deno: ["env", "serve", "addSignalListener", "exit", "args"],
+  Deno: ["env", "serve", "addSignalListener", "dlopen", "exit", "args"],
   Date: ["now"],
   Math: ["random"],
   crypto: ["randomUUID", "getRandomValues"],

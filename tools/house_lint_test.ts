@@ -89,6 +89,7 @@ const CASES: readonly Case[] = [
       `Deno.env.get("X");`,
       `Deno.serve(() => new Response());`,
       `Deno.addSignalListener("SIGTERM", () => {});`,
+      `Deno.dlopen("libc.so.6", {});`,
       `const at = Date.now();`,
       `const clock = Date.now;`,
       `const at = Date["now"]();`,

@@ -35,6 +35,10 @@ const CUT_MS = 2_000;
  * Either way the log is written by then, unless nobody reads it.
  */
 export async function serve(config: Config, machine: Machine): Promise<number> {
+  // The settings are read already: whoever changes a secret while the databases are opened must not be forgotten.
+  const hangUps: { reload: (() => void) | null; early: number } = { reload: null, early: 0 };
+  const onHangUp = () => hangUps.reload === null ? void hangUps.early++ : hangUps.reload();
+  Deno.addSignalListener("SIGHUP", onHangUp);
   const running = await start(config, machine).catch(async (error) => {
     await machine.flushLog();
     throw FOR_THE_OPERATOR.some((kind) => error instanceof kind) ? new SettingsRefused(error.message, { cause: error }) : error;
@@ -42,13 +46,14 @@ export async function serve(config: Config, machine: Machine): Promise<number> {
   const stopped = Promise.withResolvers<void>();
   const onStop = () => void running.stop().then(stopped.resolve, stopped.reject);
   for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.addSignalListener(signal, onStop);
-  Deno.addSignalListener("SIGHUP", running.reload);
+  hangUps.reload = running.reload;
+  if (hangUps.early > 0) running.reload();
   try {
     await stopped.promise.finally(machine.flushLog);
     return 0;
   } finally {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.removeSignalListener(signal, onStop);
-    Deno.removeSignalListener("SIGHUP", running.reload);
+    Deno.removeSignalListener("SIGHUP", onHangUp);
   }
 }
 
