@@ -27,7 +27,7 @@ const OWN_NAMES = ["level", "time", "msg"];
 /**
  * A logger of one JSON line a record: `level`, `time` (RFC 3339, UTC), the fields, `msg`. There is no other way to the
  * output than past the redaction of every name and every text. Stacks are shown at level `debug` and `trace` only.
- * The line of a call takes 13 us, 5 of them the synchronous write (measured; 2 shared cores).
+ * The line of a call takes 8 us without its writing (measured; 2 shared cores).
  */
 export function newLogger(level: LogLevel | "silent", { write, now, secrets }: LoggerOptions): Logger {
   const redactor = new Redactor(secrets);
