@@ -8,17 +8,23 @@ import { saveBody } from "./save_body.ts";
 const NOT_OF_POSTGRES = "This is the journal of one replica. The records of all are in PostgreSQL (LLMPROXY_DATABASE_URL): " +
   "back that up by its own tools, such as pg_dump.\n";
 
+const RESCUED = "The database's files were removed or replaced while the proxy ran. This backup has what the proxy still held: " +
+  "stop the proxy, put this file in their place, and start it.\n";
+
 /** `llmproxy backup FILE`: the embedded database of the running proxy as one file, checked before it gets its name. */
 export async function backupCommand(platform: Platform, output: string): Promise<void> {
   const answer = await adminClient(loadClientConfig(configSourceOf(platform)), platform).download("POST", "/internal/backup");
   const bytes = Number(answer.headers.get("content-length"));
   const file = (await saveBody(platform, answer, { output, what: "backup", expectedBytes: bytes }))!;
-  const damage = whyNotSound(file.partialPath);
+  const rows = answer.headers.get("x-llmproxy-backup-rows");
+  const damage = whyNotSound(file.partialPath, Number(rows)) ??
+    (rows === null ? "the proxy did not say how many calls are in it" : null);
   if (damage !== null) {
     await file.discard();
     throw new CommandFailure(`The backup is not sound: ${damage}. No file was left`);
   }
   await file.rename();
-  platform.stdout(`${output}: ${megabytes(bytes)}, checked and sound\n`);
+  platform.stdout(`${output}: ${megabytes(bytes)}, ${rows} calls, checked and sound\n`);
+  if (answer.headers.get("x-llmproxy-backup-rescued") === "true") platform.stderr(RESCUED);
   if (answer.headers.get("x-llmproxy-backup") === "journal") platform.stderr(NOT_OF_POSTGRES);
 }

@@ -21,9 +21,10 @@ export function startExports(link: TakeoutLink, place: () => UsagePlace): Export
   return {
     start: async (format, filter) => {
       if (running.size >= MOST_AT_ONCE) throw new TooManyExports(MOST_AT_ONCE);
+      const from = place();
       const started = new Export({ link, name: ++lastName, onEnd: () => running.delete(started) });
       running.add(started);
-      return await started.begun({ place: place(), format, filter });
+      return await started.begun({ place: from, format, filter });
     },
     end: () => running.forEach((one) => one.cut(new Error("The proxy is shutting down"))),
   };

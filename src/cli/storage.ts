@@ -3,6 +3,7 @@ import type { Observe } from "../domain/observe.ts";
 import type { OwnedRecords, Owners } from "../domain/owned.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
+import { DatabaseUnavailable } from "../domain/unavailable.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import type { BackUp } from "../http/backup.ts";
 import type { ExportUsage } from "../http/export.ts";
@@ -17,7 +18,7 @@ import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts
 import { tokensNearby } from "../stores/shipping/tokens_nearby.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
 import { within } from "../stores/within.ts";
-import { backups } from "./backups.ts";
+import { backups, type BackupsOptions } from "./backups.ts";
 import { startExports } from "./exports.ts";
 import { TakeoutLink } from "./takeout_link.ts";
 import type { DatabaseConfig, StorageConfig } from "./storage_config.ts";
@@ -109,7 +110,7 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
   const { ledger, store, tokens } = embedded;
   const housekeeping = startHousekeeping({ ...options, ledger, store, care: store, database: null });
   const takeout = new TakeoutLink();
-  const exports = startExports(takeout, () => ({ path: embedded.databasePath }));
+  const exports = startExports(takeout, () => ({ path: pathOf(embedded) }));
   return {
     ledger,
     store,
@@ -120,9 +121,9 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     readiness: () => readinessOf(ledger.trouble(), null),
     shipping: () => null,
     reship: null,
-    rowsDatabase: () => ({ kind: "embedded", path: embedded.databasePath, synchronous: options.config.sync }),
+    rowsDatabase: () => ({ kind: "embedded", path: pathOf(embedded), synchronous: options.config.sync }),
     exportUsage: exports.start,
-    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: options.config.dataDir, of: "database" }),
+    backUp: backupsOf(embedded, { takeout, dataDir: options.config.dataDir, of: "database" }),
     rotate: () => {},
     end: async () => {
       exports.end();
@@ -166,7 +167,7 @@ async function sharedStorage(
     reship: (since) => embedded.store.reship(since),
     rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
     exportUsage: exports.start,
-    backUp: backups(takeout, { databasePath: embedded.databasePath, dataDir: config.dataDir, of: "journal" }),
+    backUp: backupsOf(embedded, { takeout, dataDir: config.dataDir, of: "journal" }),
     rotate: (url) => {
       if (url === null) return;
       databaseUrl = url;
@@ -186,6 +187,21 @@ async function sharedStorage(
       await ended;
     },
   };
+}
+
+/** To be opened by its path. Throws `DatabaseUnavailable` if that names other files by now. */
+function pathOf(embedded: Embedded): string {
+  const loss = embedded.loss();
+  if (loss !== null) throw new DatabaseUnavailable(loss.reason);
+  return embedded.databasePath;
+}
+
+function backupsOf(
+  embedded: Embedded,
+  { takeout, ...options }: Pick<BackupsOptions, "dataDir" | "of"> & { readonly takeout: TakeoutLink },
+): BackUp {
+  const { databasePath, loss, store } = embedded;
+  return backups(takeout, { ...options, databasePath, loss, rescue: store.copyInto });
 }
 
 /** Migrates where the database answers. Rejects only where it is newer than the program: that no waiting cures. */

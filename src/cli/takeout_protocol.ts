@@ -1,4 +1,5 @@
 import type { CarriedError } from "../domain/unavailable.ts";
+import type { RowBounds } from "../stores/sqlite/backup.ts";
 import type { ExportFormat, UsageFilter } from "../domain/usage_record.ts";
 
 /** Where the rows are: the embedded database's path, or the shared one's URL, which holds a password. */
@@ -24,7 +25,9 @@ export interface TakeoutVerbs {
   readonly more: (name: number) => Promise<Chunk>;
   readonly stop: (name: number) => Promise<void>;
   /** Copies the embedded database of that path, as it stands at one moment, into a new file. */
-  readonly backUp: (path: string, into: string) => Promise<void>;
+  readonly backUp: (path: string, into: string) => Promise<RowBounds>;
+  /** How many rows of usage are in the copy. Rejects if that cannot be all, or if it is not sound. */
+  readonly checkCopy: (path: string, bounds: RowBounds) => Promise<number>;
 }
 
 export interface TakeoutMessage {

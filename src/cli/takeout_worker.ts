@@ -3,7 +3,7 @@ import type { UsageReader, UsageRecord } from "../domain/usage_record.ts";
 import { carriedError } from "../domain/unavailable.ts";
 import { encoderOf } from "../export/encoder.ts";
 import { openUsageReader as openPostgresReader } from "../stores/postgres/usage_reader.ts";
-import { backUpDatabase } from "../stores/sqlite/backup.ts";
+import { backUpDatabase, countCopied, whyNotSound } from "../stores/sqlite/backup.ts";
 import { unavailableOf } from "../stores/sqlite/unavailable.ts";
 import { openUsageReader as openSqliteReader } from "../stores/sqlite/usage_reader.ts";
 import type { Chunk, ExportWish, TakeoutMessage, TakeoutReply, TakeoutVerbs, UsagePlace } from "./takeout_protocol.ts";
@@ -24,6 +24,13 @@ const VERBS: TakeoutVerbs = {
     exports.delete(name);
   },
   backUp: (path, into) => Promise.try(() => backUpDatabase(path, into)),
+  checkCopy: (path, bounds) =>
+    Promise.try(() => {
+      const rows = countCopied(path, bounds);
+      const damage = whyNotSound(path, rows);
+      if (damage !== null) throw new Error(`The copy is not sound: ${damage}`);
+      return rows;
+    }),
 };
 
 parentPort?.on("message", (message: TakeoutMessage) => void answer(message));

@@ -6,6 +6,10 @@ export interface Backup {
   /** `journal`: the records of a shared database are not in it. */
   readonly of: "database" | "journal";
   readonly bytes: number;
+  /** Calls in it: as many as the database had. */
+  readonly rows: number;
+  /** The database's files were lost while the proxy ran: this is what the proxy still held. */
+  readonly isRescued: boolean;
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
@@ -22,10 +26,10 @@ export class BackupUnderWay extends Error {
 
 const RETRY_AFTER_SECONDS = "10";
 
-/** `POST /internal/backup`: the embedded database as it stands at one moment, as one SQLite file. `x-llmproxy-backup` says of what. */
+/** `POST /internal/backup`: the embedded database as it stands at one moment, as one SQLite file. `x-llmproxy-backup` says of what, `-rows` how many calls. */
 export async function answerBackup(request: Request, backUp: BackUp): Promise<Response> {
   filtersOf(request.url, []);
-  const { of, bytes, body } = await backUp().catch((error) => {
+  const { of, bytes, rows, isRescued, body } = await backUp().catch((error) => {
     if (isUnavailable(error)) throw error;
     throw error instanceof BackupUnderWay
       ? new AdminRefusal("overloaded_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } })
@@ -36,6 +40,8 @@ export async function answerBackup(request: Request, backUp: BackUp): Promise<Re
     "content-length": String(bytes),
     "content-disposition": 'attachment; filename="llmproxy.db"',
     "x-llmproxy-backup": of,
+    "x-llmproxy-backup-rows": String(rows),
+    "x-llmproxy-backup-rescued": String(isRescued),
   };
   return new Response(body, { headers });
 }

@@ -2,6 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { UsageRow } from "../../domain/usage.ts";
+import { copyDatabase } from "./backup.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { Housekeeping } from "./housekeeping.ts";
@@ -55,6 +56,7 @@ export function answersOn(db: DatabaseSync): Answers {
     prune: (before, now) => inTransaction(db, () => housekeeping.pruneSome(before, now)),
     pruneTokens: (before) => inTransaction(db, () => housekeeping.pruneTokensSome(before)),
     handOver: () => housekeeping.handOverSome(),
+    copyInto: (path) => copyDatabase(db, path),
     reship: (since) => housekeeping.reship(since),
 
     getOrCreateTrace(trace: Trace) {

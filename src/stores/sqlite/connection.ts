@@ -1,4 +1,5 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 
 /** `normal` survives the death of the process, `full` the loss of power too (https://sqlite.org/pragma.html#pragma_synchronous). */
 export type Synchronous = "normal" | "full";
@@ -18,9 +19,9 @@ const OPENING_PATIENCE_MS = 5_000;
 
 const PRAGMA_OF = { normal: "NORMAL", full: "FULL" } as const satisfies Record<Synchronous, string>;
 
-/** Opens the database in WAL mode. Throws SQLite's own error. */
+/** Opens the database in WAL mode. Throws SQLite's own error, also if there is no file: only `migrateSqlite` makes one. */
 export function openConnection(path: string, options: ConnectionOptions): DatabaseSync {
-  const db = new DatabaseSync(path);
+  const db = openExisting(path);
   try {
     db.exec(`PRAGMA busy_timeout = ${OPENING_PATIENCE_MS}`);
     const mode = db.prepare("PRAGMA journal_mode = WAL").get()?.journal_mode;
@@ -37,6 +38,16 @@ export function openConnection(path: string, options: ConnectionOptions): Databa
     throw error;
   }
   return db;
+}
+
+/**
+ * A database that is there. SQLite makes an empty one if a file is missing, which nobody would notice; by URI it does not
+ * (https://sqlite.org/uri.html). Throws SQLite's own error.
+ */
+export function openExisting(path: string): DatabaseSync {
+  const url = pathToFileURL(path);
+  url.search = "?mode=rw";
+  return new DatabaseSync(url);
 }
 
 /** A statement whose integers come as bigints, as `readings.ts` reads them. */

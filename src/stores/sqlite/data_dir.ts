@@ -1,7 +1,14 @@
+import { isSame } from "./database_files.ts";
+
 /** The data directory, held by this process alone until `release`. */
 export interface DataDir {
   readonly path: string;
   readonly databasePath: string;
+  /**
+   * Takes the lock again if its file was removed or replaced: otherwise a second proxy could start. Returns why it cannot,
+   * for an operator; null if the directory is held. Call it only while the directory is the one that was opened.
+   */
+  readonly keepHold: () => string | null;
   /** Lets another process have the directory. */
   readonly release: () => void;
 }
@@ -34,7 +41,7 @@ export class DataDirUnusable extends Error {
  * process dies. Throws `DataDirLocked` or `DataDirUnusable`.
  */
 export function openDataDir(path: string): DataDir {
-  const lock = openLockFile(path);
+  let lock = openLockFile(path);
   if (!tryLock(lock, path)) {
     lock.close();
     throw new DataDirLocked(path);
@@ -43,6 +50,20 @@ export function openDataDir(path: string): DataDir {
   return {
     path,
     databasePath: `${path}/llmproxy.db`,
+    keepHold() {
+      if (!isHeld || isNamed(lock, lockPath(path))) return null;
+      const again = tryOpen(lockPath(path));
+      // What cannot be opened here cannot be opened by another proxy of the same user.
+      if (again === null) return null;
+      if (!tryLock(again, path)) {
+        again.close();
+        return "Another llmproxy has taken the data directory, because the lock file in it was removed while this one ran. " +
+          "Stop both, then start one";
+      }
+      lock.close();
+      lock = again;
+      return null;
+    },
     release() {
       if (!isHeld) return;
       isHeld = false;
@@ -53,10 +74,33 @@ export function openDataDir(path: string): DataDir {
   };
 }
 
+const LOCK_FILE = { create: true, write: true, mode: 0o600 } as const;
+
+function lockPath(dir: string): string {
+  return `${dir}/lock`;
+}
+
+/** Whether the path still names the open file. */
+function isNamed(file: Deno.FsFile, path: string): boolean {
+  try {
+    return isSame(Deno.statSync(path), file.statSync());
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}
+
+function tryOpen(path: string): Deno.FsFile | null {
+  try {
+    return Deno.openSync(path, LOCK_FILE);
+  } catch {
+    return null;
+  }
+}
+
 function openLockFile(path: string): Deno.FsFile {
   try {
     Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    return Deno.openSync(`${path}/lock`, { create: true, write: true, mode: 0o600 });
+    return Deno.openSync(lockPath(path), LOCK_FILE);
   } catch (error) {
     throw new DataDirUnusable(path, error);
   }

@@ -7,6 +7,7 @@ import type { Synchronous } from "./connection.ts";
 import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
 import { damageOf, DatabaseDamaged, isDamage, putAside } from "./damage.ts";
 import { openDataDir } from "./data_dir.ts";
+import { DatabaseFiles, type Loss } from "./database_files.ts";
 import type { JournalBound } from "./fullness.ts";
 import { LEDGER_DEFAULTS, openLedger } from "./ledger.ts";
 import { migrateSqlite } from "./migrate.ts";
@@ -37,6 +38,8 @@ export interface Embedded {
   /** On the Worker of the tokens. */
   readonly sessions: SessionRecords;
   readonly databasePath: string;
+  /** Looks whether the path still names the files that are open. Nothing may be opened by the path if it does not. */
+  readonly loss: () => Loss | null;
   readonly migrated: Migrated;
   /** Rows that the file had recorded as the journal of a shared database, and that are counted here now. */
   readonly counted: number;
@@ -63,9 +66,12 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     const aside = journal === null ? null : putAsideDamaged(path, now());
     const migrated = migrateSqlite(path);
     const counted = takeRole(path, journal === null ? "database" : "journal");
-    const store = await openSqliteStore({ path, synchronous, checkpointMs: 0 });
+    const files = new DatabaseFiles(path, { keepHold: dir.keepHold });
+    opened.unshift(() => Promise.resolve(files.close()));
+    const whyLost = () => files.look()?.reason ?? null;
+    const store = await openSqliteStore({ path, synchronous, checkpointMs: 0 }, whyLost);
     opened.unshift(() => store.close());
-    const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS });
+    const tokens = await openSqliteStore({ path, synchronous, checkpointMs: CHECKPOINT_MS }, whyLost);
     opened.unshift(() => tokens.close());
     const ledger = openLedger({
       ...LEDGER_DEFAULTS,
@@ -75,6 +81,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       onTrouble,
       journal,
       freeBytes: () => freeBytesOf(options.dir),
+      whyLost,
     });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
@@ -85,6 +92,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       owned: tokens,
       sessions: tokens,
       databasePath: path,
+      loss: () => files.look(),
       migrated,
       counted,
       swept,

@@ -33,6 +33,7 @@ export class Fullness {
   /** What the volume would let the file have in use. */
   #roomBytes = Number.POSITIVE_INFINITY;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  #hasEnded = false;
 
   constructor(db: DatabaseSync, options: FullnessOptions) {
     this.#options = options;
@@ -56,6 +57,11 @@ export class Fullness {
     return this.usedBytes() >= this.boundBytes();
   }
 
+  /** The connection is about to be closed: from now on the last look holds. */
+  end(): void {
+    this.#hasEnded = true;
+  }
+
   /** Why calls are refused, for an operator. */
   words(): string {
     const { journal } = this.#options;
@@ -68,6 +74,7 @@ export class Fullness {
   }
 
   #look(): void {
+    if (this.#hasEnded) return;
     const now = this.#options.now();
     // A clock that was set back must not stop the looking.
     if (now - this.#lookedAt < LOOK_MS && now >= this.#lookedAt) return;

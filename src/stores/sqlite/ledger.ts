@@ -29,9 +29,23 @@ export interface LedgerOptions {
   readonly journal: JournalBound | null;
   /** As `FullnessOptions.freeBytes`. */
   readonly freeBytes: () => number | null;
+  /**
+   * Why the database's files are not those any more that are open, for an operator; null while they are. From then on nothing
+   * is recorded until a restart: what is written into a file without a name is gone with the process.
+   */
+  readonly whyLost: () => string | null;
+  /** Between two looks at the files. */
+  readonly lookMs: number;
 }
 
-export const LEDGER_DEFAULTS = { limits: GROUP_LIMITS, probeMs: 1_000, journal: null, freeBytes: () => null } as const;
+export const LEDGER_DEFAULTS = {
+  limits: GROUP_LIMITS,
+  probeMs: 1_000,
+  journal: null,
+  freeBytes: () => null,
+  whyLost: () => null,
+  lookMs: 1_000,
+} as const;
 
 /**
  * A write-ahead log of 256 MB is written into the database by the hot connection itself, which stalls the event loop for
@@ -77,11 +91,14 @@ class SqliteLedger implements Ledger {
   readonly #questions: Questions | null;
   #openRows: number;
   #trouble: string | null = null;
+  /** Why the files are lost. No probe ends that: it would succeed in the files that have no name. */
+  #loss: string | null = null;
   /** Closings whose commit failed, by id of their row: at most one for each open row. */
   readonly #kept = new Map<string, UsageRow>();
   #probeTimer: ReturnType<typeof setTimeout> | null = null;
   #probing: Promise<void> = Promise.resolve();
   #hasEnded = false;
+  readonly #lookTimer: ReturnType<typeof setInterval>;
 
   constructor(db: DatabaseSync, options: LedgerOptions) {
     this.#db = db;
@@ -95,9 +112,12 @@ class SqliteLedger implements Ledger {
     this.#commits = new Commits(db, options);
     this.#fullness = new Fullness(db, options);
     this.#openRows = this.#rows.countOpen();
+    this.#lookTimer = setInterval(() => this.#look(), options.lookMs);
+    Deno.unrefTimer(this.#lookTimer);
   }
 
   async open(call: OpenCall, trace: Trace): Promise<"opened" | "unrecorded"> {
+    this.#refuseIfUnusable();
     if (this.#fullness.isFull()) {
       if (this.#options.journal?.onFull === "serve") return "unrecorded";
       throw unavailable(this.#fullness.words());
@@ -157,25 +177,29 @@ class SqliteLedger implements Ledger {
   }
 
   trouble(): string | null {
-    if (this.#trouble !== null) return this.#trouble;
+    const trouble = this.#loss ?? this.#trouble;
+    if (trouble !== null) return trouble;
     return this.#options.journal?.onFull !== "serve" && this.#fullness.isFull() ? this.#fullness.words() : null;
   }
 
   async end(): Promise<void> {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    clearInterval(this.#lookTimer);
     if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
     await this.#commits.idle();
     await this.#probing;
     await this.#writeKept().catch((error) => this.#failed(error));
+    this.#fullness.end();
     this.#db.close();
-    if (this.#kept.size > 0) throw unavailable(`${this.#kept.size} ended calls could not be recorded: ${this.#trouble}`);
+    if (this.#kept.size > 0) {
+      throw unavailable(`${this.#kept.size} ended calls could not be recorded: ${this.#loss ?? this.#trouble}`);
+    }
   }
 
   /** A write that nobody keeps: while writing does not work it is not even tried. */
   async #write<T>(run: () => T): Promise<T> {
-    if (this.#hasEnded) throw unavailable("the ledger is closed");
-    if (this.#trouble !== null) throw unavailable(this.#trouble);
+    this.#refuseIfUnusable();
     try {
       return await this.#commits.add(run);
     } catch (error) {
@@ -183,7 +207,16 @@ class SqliteLedger implements Ledger {
     }
   }
 
-  /** Tried even while writing does not work: the client's last bytes wait for it. */
+  #refuseIfUnusable(): void {
+    if (this.#hasEnded) throw unavailable("the ledger is closed");
+    const trouble = this.#loss ?? this.#trouble;
+    if (trouble !== null) throw unavailable(trouble);
+  }
+
+  /**
+   * Tried even while writing does not work: the client's last bytes wait for it. If the files are lost the row is written too,
+   * because a shared database or a backup can still get it from there. But the client must not take it for recorded.
+   */
   async #apply(row: UsageRow): Promise<void> {
     if (this.#hasEnded) throw unavailable("the ledger is closed");
     try {
@@ -193,6 +226,7 @@ class SqliteLedger implements Ledger {
       if (!(error instanceof WriteRefused)) this.#kept.set(row.call.id, row);
       throw this.#failed(error);
     }
+    if (this.#loss !== null) throw unavailable(this.#loss);
   }
 
   async #commitClosed(row: UsageRow): Promise<void> {
@@ -206,7 +240,17 @@ class SqliteLedger implements Ledger {
     return unavailable(error);
   }
 
+  #look(): void {
+    const loss = this.#options.whyLost();
+    if (loss === null) return;
+    clearInterval(this.#lookTimer);
+    if (this.#probeTimer !== null) clearTimeout(this.#probeTimer);
+    this.#loss = loss;
+    this.#options.onTrouble(loss);
+  }
+
   #startProbing(error: unknown): void {
+    if (this.#loss !== null) return;
     const isNew = this.#trouble === null;
     this.#trouble = `Cannot write the ledger ${this.#options.path}: ${error instanceof Error ? error.message : error}`;
     if (isNew) this.#options.onTrouble(this.#trouble);
@@ -224,6 +268,7 @@ class SqliteLedger implements Ledger {
     try {
       await this.#commits.add(() => this.#probeWrite.run());
       await this.#writeKept();
+      if (this.#loss !== null) return;
       this.#trouble = null;
       this.#options.onTrouble(null);
     } catch (error) {

@@ -2,10 +2,16 @@ import type { JournalCare } from "../../domain/journal.ts";
 import type { TokenCopies } from "../../domain/tokens.ts";
 import type { CarriedError } from "../../domain/unavailable.ts";
 import type { StoreVerbs } from "../verbs.ts";
+import type { RowBounds } from "./backup.ts";
 import type { Synchronous } from "./connection.ts";
 
+export interface Rescue {
+  /** As `copyDatabase`, on the connection that is open: it still has what the files have lost. */
+  readonly copyInto: (path: string) => Promise<RowBounds>;
+}
+
 /** What the Worker is asked for, one verb a method of the seams. */
-export type Verbs = StoreVerbs & JournalCare & TokenCopies;
+export type Verbs = StoreVerbs & JournalCare & TokenCopies & Rescue;
 export type Verb = keyof Verbs;
 
 /** The same methods, answered at once by the thread that holds the connection. */

@@ -1,4 +1,4 @@
-import { arrivedError } from "../../domain/unavailable.ts";
+import { arrivedError, DatabaseUnavailable } from "../../domain/unavailable.ts";
 import { storeVerbs } from "../verbs.ts";
 import type { AskMessage, OpenMessage, Reply, Verb, Verbs } from "./protocol.ts";
 
@@ -13,9 +13,13 @@ export const CHECKPOINT_MS = 250;
 /**
  * The store on a Worker with a connection of its own: however long a query takes, the event loop goes on. Questions are
  * answered one after the other. The schema must be up to date. Rejects with SQLite's error where the file cannot be used.
+ * A Worker that died is begun again, unless `whyLost` says that the path names other files now.
  */
-export async function openSqliteStore(options: OpenMessage): Promise<SqliteStore> {
-  const link = new WorkerLink(options);
+export async function openSqliteStore(
+  options: OpenMessage,
+  whyLost: () => string | null = () => null,
+): Promise<SqliteStore> {
+  const link = new WorkerLink(options, whyLost);
   await link.start();
   const ask = <V extends Verb>(verb: V) => (...args: Parameters<Verbs[V]>) => link.ask(verb, args);
   return {
@@ -24,6 +28,7 @@ export async function openSqliteStore(options: OpenMessage): Promise<SqliteStore
     pruneTokens: ask("pruneTokens"),
     handOver: ask("handOver"),
     reship: ask("reship"),
+    copyInto: ask("copyInto"),
     keepTokenCopy: ask("keepTokenCopy"),
     findTokenCopy: ask("findTokenCopy"),
     revokeTokenCopy: ask("revokeTokenCopy"),
@@ -39,13 +44,15 @@ interface Asked {
 /** Questions to one Worker; where it dies, what was asked of it fails and the next question starts another. */
 class WorkerLink {
   readonly #options: OpenMessage;
+  readonly #whyLost: () => string | null;
   readonly #asked = new Map<number, Asked>();
   #worker: Worker | null = null;
   #lastAsk = 0;
   #closing: Promise<void> | null = null;
 
-  constructor(options: OpenMessage) {
+  constructor(options: OpenMessage, whyLost: () => string | null) {
     this.#options = options;
+    this.#whyLost = whyLost;
   }
 
   /** Resolves when the Worker has the database open. */
@@ -67,8 +74,12 @@ class WorkerLink {
 
   async ask<V extends Verb>(verb: V, args: Parameters<Verbs[V]>): Promise<Awaited<ReturnType<Verbs[V]>>> {
     if (this.#closing !== null) throw new Error("The store is closed");
-    // Not awaited: the Worker opens the database before it takes its next message.
-    if (this.#worker === null) this.start().catch(() => {});
+    if (this.#worker === null) {
+      const loss = this.#whyLost();
+      if (loss !== null) throw new DatabaseUnavailable(loss);
+      // Not awaited: the Worker opens the database before it takes its next message.
+      this.start().catch(() => {});
+    }
     const ask = ++this.#lastAsk;
     const message: AskMessage = { ask, verb, args };
     return await this.#send(ask, { worker: this.#worker!, message }) as Awaited<ReturnType<Verbs[V]>>;
