@@ -8,8 +8,8 @@ import { saveBody } from "./save_body.ts";
 const NOT_OF_POSTGRES = "This is the journal of one replica. The records of all are in PostgreSQL (LLMPROXY_DATABASE_URL): " +
   "back that up by its own tools, such as pg_dump.\n";
 
-const RESCUED = "The database's files were removed or replaced while the proxy ran. This backup has what the proxy still held: " +
-  "stop the proxy, put this file in their place, and start it.\n";
+const RESCUED = "The database's files were removed or replaced while the proxy ran. This backup has what the proxy still held, " +
+  "whole and sound. Stop the proxy, put this file in their place, and start it";
 
 /** `llmproxy backup FILE`: the embedded database of the running proxy as one file, checked before it gets its name. */
 export async function backupCommand(platform: Platform, output: string): Promise<void> {
@@ -25,6 +25,7 @@ export async function backupCommand(platform: Platform, output: string): Promise
   }
   await file.rename();
   platform.stdout(`${output}: ${megabytes(bytes)}, ${rows} calls, checked and sound\n`);
-  if (answer.headers.get("x-llmproxy-backup-rescued") === "true") platform.stderr(RESCUED);
   if (answer.headers.get("x-llmproxy-backup") === "journal") platform.stderr(NOT_OF_POSTGRES);
+  // The file is good. But a nightly job must ring its alarm: the proxy records nothing any more.
+  if (answer.headers.get("x-llmproxy-backup-rescued") === "true") throw new CommandFailure(RESCUED);
 }

@@ -254,6 +254,61 @@ law("end() says so where kept closings could not be written, and closes all the 
   await assert.rejects(ledger.open(callOf(), traceOf(callOf())), isUnavailable);
 }, { ...QUICK, probeMs: 60_000 });
 
+Deno.test("SQLite ledger: after end() a question of any kind is refused or answered, however late it comes", async () => {
+  const dir = Deno.makeTempDirSync();
+  const path = `${dir}/llmproxy.db`;
+  migrateSqlite(path);
+  const clock = { now: T0 };
+  const ledger = openLedger({ path, synchronous: "normal", now: () => clock.now, onTrouble: () => {}, ...LEDGER_DEFAULTS });
+  const call = callOf();
+  await ledger.open(call, traceOf(call));
+  const used = ledger.usedBytes();
+  await ledger.end();
+  clock.now += 60_000;
+  await assert.rejects(ledger.open(callOf(), traceOf(callOf())), isUnavailable);
+  await assert.rejects(ledger.close(call, closingOf()), isUnavailable);
+  await assert.rejects(ledger.join(traceOf(callOf())), isUnavailable);
+  await assert.rejects(ledger.claim([]), isUnavailable);
+  await assert.rejects(ledger.countRefusals([]), isUnavailable);
+  await assert.rejects(ledger.sweep("run-9"), isUnavailable);
+  assert.deepEqual([ledger.usedBytes(), ledger.boundBytes(), ledger.trouble(), ledger.openCount()], [used, Infinity, null, 1]);
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("SQLite ledger: from the loss of the files on nothing is confirmed until a restart, and closings still reach the open file", async () => {
+  const dir = Deno.makeTempDirSync();
+  const path = `${dir}/llmproxy.db`;
+  migrateSqlite(path);
+  const troubles: (string | null)[] = [];
+  let loss: string | null = null;
+  const ledger = openLedger({
+    ...{ path, synchronous: "normal", now: Date.now, onTrouble: (trouble) => void troubles.push(trouble), ...LEDGER_DEFAULTS },
+    ...{ ...QUICK, lookMs: 5, whyLost: () => loss },
+    journal: { maxBytes: 1, onFull: "serve" },
+  });
+  const other = new DatabaseSync(path);
+  const call = callOf();
+  await ledger.close(call, closingOf({ inputTokens: 3 }));
+  loss = "The files are gone";
+  await until("the ledger looked", () => ledger.trouble() !== null);
+  assert.deepEqual([ledger.trouble(), troubles], [loss, [loss]]);
+  await assert.rejects(ledger.open(callOf(), traceOf(callOf())), isUnavailable);
+  await assert.rejects(ledger.join(traceOf(callOf())), isUnavailable);
+  const later = callOf();
+  await assert.rejects(ledger.close(later, closingOf({ inputTokens: 4 })), isUnavailable);
+  assert.deepEqual(rowsOf(other).map(([id]) => id).sort(), [call.id, later.id].sort());
+  // A write that fails meanwhile begins no probe, whose success would end the trouble.
+  other.exec("BEGIN IMMEDIATE");
+  await assert.rejects(ledger.close(callOf(), closingOf()), isUnavailable);
+  other.exec("COMMIT");
+  loss = null;
+  await ledger.end();
+  assert.deepEqual([ledger.trouble(), troubles], ["The files are gone", ["The files are gone"]]);
+  assert.equal(rowsOf(other).length, 3);
+  other.close();
+  Deno.removeSync(dir, { recursive: true });
+});
+
 law("end() commits what waits", async ({ ledger, other }) => {
   const calls = Array.from({ length: 1_000 }, () => callOf());
   const opened = calls.map((call) => ledger.open(call, traceOf(call)));

@@ -26,7 +26,7 @@ Deno.test("llmproxy backup copies a database that is being written, and from its
       callAll(proxy, token, meanwhile),
     ]);
     assert.deepEqual([code, stderr], [0, ""]);
-    assert.match(stdout, /^\S+backup\.db: \d+\.\d MB, checked and sound\n$/);
+    assert.match(stdout, /^\S+backup\.db: \d+\.\d MB, \d+ calls, checked and sound\n$/);
     assertExactRows(proxy.rows(), [...before, ...meanwhile]);
   }
   assert.equal(Deno.statSync(backup).mode! & 0o777, 0o600);
@@ -52,16 +52,26 @@ Deno.test("llmproxy backup leaves no file, and the last one as it was, where wha
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   const whole = soundDatabase(`${dir}/sound.db`);
   const spoiled = whole.slice().fill(0xff, 4_096, 8_192);
-  const cases = [{ bytes: whole.slice(0, 9_000), declared: whole.length }, { bytes: spoiled, declared: spoiled.length }];
+  const empty = new Uint8Array();
+  const cases = [
+    { bytes: whole.slice(0, 9_000), declared: whole.length, rows: "999", says: /^The backup broke off: / },
+    { bytes: spoiled, declared: spoiled.length, rows: "999", says: /^The backup is not sound: / },
+    { bytes: whole, declared: whole.length, rows: "1000", says: /^The backup is not sound: it has 999 calls of 1000/ },
+    { bytes: whole, declared: whole.length, rows: null, says: /^The backup is not sound: / },
+    { bytes: empty, declared: 0, rows: "0", says: /^The backup is not sound: it has no table schema_migrations/ },
+  ];
   Deno.writeTextFileSync(`${dir}/backup.db`, "of yesterday");
-  for (const { bytes, declared } of cases) {
-    using server = answerOnce(`HTTP/1.1 200 OK\r\ncontent-length: ${declared}\r\n\r\n`, bytes);
+  for (const { bytes, declared, rows, says } of cases) {
+    using server = answerOnce(
+      `HTTP/1.1 200 OK\r\ncontent-length: ${declared}\r\n${rows === null ? "" : `x-llmproxy-backup-rows: ${rows}\r\n`}\r\n`,
+      bytes,
+    );
     const { code, stderr } = await runCommandLine(["backup", `${dir}/backup.db`], {
       LLMPROXY_ADMIN_ADDR: `127.0.0.1:${server.port}`,
       LLMPROXY_ADMIN_TOKEN: "an-admin-token-of-some-length",
     });
     assert.equal(code, 1);
-    assert.match(stderr, declared === bytes.length ? /^The backup is not sound: / : /^The backup broke off: /);
+    assert.match(stderr, says);
     assert.equal(Deno.readTextFileSync(`${dir}/backup.db`), "of yesterday");
     assert.deepEqual(namesIn(dir), ["backup.db", "sound.db"]);
   }
@@ -111,7 +121,7 @@ function namesIn(dir: string): readonly string[] {
 function soundDatabase(path: string): Uint8Array<ArrayBuffer> {
   const database = new DatabaseSync(path);
   database.exec(
-    "CREATE TABLE t (x TEXT); WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 999) INSERT INTO t SELECT hex(randomblob(50)) FROM n",
+    "CREATE TABLE schema_migrations (version); CREATE TABLE usage (x TEXT); WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 999) INSERT INTO usage SELECT hex(randomblob(50)) FROM n",
   );
   database.close();
   return Deno.readFileSync(path);

@@ -54,6 +54,7 @@ function write(db: DatabaseSync, bytes: number): void {
 function inDatabase(check: (place: Place) => void): void {
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
+  Deno.createSync(path).close();
   const open = () => openConnection(path, { synchronous: "normal", busyTimeoutMs: 50, autoCheckpointPages: 0, cacheKib: 32_000 });
   const [writer, reader, own] = [open(), open(), open()];
   writer.exec("CREATE TABLE t (x)");

@@ -20,6 +20,22 @@ Deno.test("openDataDir() throws DataDirLocked, naming the directory, until it is
   Deno.removeSync(path, { recursive: true });
 });
 
+Deno.test("keepHold() takes the lock again if its file was removed or replaced, and says so if another proxy was faster", () => {
+  const path = Deno.makeTempDirSync();
+  const dir = openDataDir(path);
+  assert.equal(dir.keepHold(), null);
+  Deno.removeSync(`${path}/lock`);
+  assert.equal(dir.keepHold(), null);
+  assert.throws(() => openDataDir(path), DataDirLocked);
+  Deno.renameSync(`${path}/lock`, `${path}/old`);
+  const other = openDataDir(path);
+  assert.match(dir.keepHold() ?? "", /^Another llmproxy has taken the data directory/);
+  other.release();
+  assert.equal(dir.keepHold(), null);
+  dir.release();
+  Deno.removeSync(path, { recursive: true });
+});
+
 Deno.test("openDataDir() throws DataDirUnusable where a file stands in the way", () => {
   const parent = Deno.makeTempDirSync();
   Deno.writeTextFileSync(`${parent}/file`, "");

@@ -11,7 +11,11 @@ Deno.test("openSqliteStore() rejects where the database cannot be opened or has 
     assert.match(wordsOf(error), /cannot be opened.*unable to open/);
     return true;
   });
-  await assert.rejects(openSqliteStore({ path: `${dir}/new.db`, synchronous: "normal", checkpointMs: 0 }), /no such table/);
+  const options = { path: `${dir}/new.db`, synchronous: "normal", checkpointMs: 0 } as const;
+  await assert.rejects(openSqliteStore(options), /cannot be opened/);
+  assert.deepEqual([...Deno.readDirSync(dir)], [], "an empty database was made");
+  Deno.createSync(options.path).close();
+  await assert.rejects(openSqliteStore(options), /no such table/);
   Deno.removeSync(dir, { recursive: true });
 });
 
@@ -35,6 +39,14 @@ Deno.test("a store whose worker dies fails what was asked and answers what is as
     assert.deepEqual([page.usage, tokens], [[], []]);
     assert.equal(workers.length, 2);
     await store.close();
+
+    let loss: string | null = null;
+    const watched = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal", checkpointMs: 0 }, () => loss);
+    loss = "The files were replaced";
+    assert.deepEqual((await watched.queryUsage(ALL)).usage, [], "the open connection still answers");
+    workers[2]!.dispatchEvent(new ErrorEvent("error", { message: "out of memory", cancelable: true }));
+    await assert.rejects(watched.queryUsage(ALL), (error) => isUnavailable(error) && error.message === loss);
+    assert.equal(workers.length, 3);
   } finally {
     globalThis.Worker = RealWorker;
     Deno.removeSync(dir, { recursive: true });
