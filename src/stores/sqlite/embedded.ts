@@ -85,6 +85,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
+    // The log is there by now. A first look knows it again if it is removed before the second.
+    files.look();
     return {
       ledger,
       store,
