@@ -2,6 +2,7 @@
  * `deno task dev`: the real proxy with nothing configured. Where no credential is set, a simulated upstream stands in for
  * the Anthropic API; it is development code and no part of the executable.
  */
+import "../src/cli/stray_signals.ts";
 import { loadConfigFromEnv } from "../src/cli/config.ts";
 import { directFetch } from "../src/cli/direct_fetch.ts";
 import { machineOf } from "../src/cli/machine.ts";
