@@ -154,7 +154,7 @@ Deno.test("the hardened unit gives a drain the time that the defaults ask for", 
 
 Deno.test("the README's installation looks for the key's file that the unit asks for", () => {
   const [, path] = /^LoadCredential=[\w-]+:(\S+)$/m.exec(read("deploy/llmproxy.service"))!;
-  assert.match(read("README.md"), new RegExp(`sudo test -s ${path} \\|\\|`));
+  assert.match(read("README.md"), new RegExp(`sudo test -s ${path} && .*enable --now llmproxy`));
 });
 
 interface DenoJson {

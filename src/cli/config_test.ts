@@ -126,6 +126,7 @@ const UNREADABLE: readonly (readonly [SettingName, readonly string[]])[] = [
     " https://x",
   ]],
   ["LLMPROXY_AGENTSERVER_URL", ["x", "http://u@x/", "http://x/?q"]],
+  ["LLMPROXY_CLIENT_IP_HEADER", ["x ip", "Authorization", "content-type", "Accept", "anthropic-beta", "User-Agent"]],
   ["LLMPROXY_TRACE_HEADER", ["x trace", "x:", "Authorization", "X-Api-Key", "cookie", "ü"]],
   ["LLMPROXY_ALLOW_PATHS", ["/v2/x", "v1/files", "/v1/../x", "/v1//x", "/v1/%2e", "/v1/x?y", "/v1/files,/x"]],
   ["LLMPROXY_CA_FILE", ["/nowhere", "/no_pem"]],

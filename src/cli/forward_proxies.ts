@@ -1,7 +1,7 @@
 import { type ForwardProxies, type ForwardProxy, parseNoProxy, parseProxy } from "../wire/forward_proxy.ts";
 import type { EnvironmentReader } from "./environment.ts";
 
-/** Each is read in small letters first, and in capital letters if that is unset or empty: as curl does. */
+/** Each is read in small letters first, and in capital letters if that is unset or empty: as undici does. */
 const NAMES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] as const;
 
 /** The variables that tell a program which proxy to take. The runtime reads some of them too. */

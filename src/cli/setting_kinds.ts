@@ -42,6 +42,11 @@ const NO_TRACE_HEADERS = [
   "transfer-encoding",
 ];
 
+/** Headers that the upstream needs, or that tell of the call itself: one that only a server in front writes stops here. */
+function isOfTheCall(name: string): boolean {
+  return NO_TRACE_HEADERS.includes(name) || /^(?:content-|accept|anthropic-|user-agent$)/.test(name);
+}
+
 export const SETTING_KINDS = {
   listenAddress: { expects: "an address such as :8081, 127.0.0.1:8081 or [::1]:8081", read: readAddress },
   adminAddress: {
@@ -94,6 +99,10 @@ export const SETTING_KINDS = {
   url: {
     expects: "an http or https URL without credentials, query or fragment",
     read: readUrl,
+  },
+  clientIpHeader: {
+    expects: "the name of a header in which a server in front writes an address, such as X-Forwarded-For",
+    read: (text: string) => HEADER_NAME.test(text) && !isOfTheCall(text.toLowerCase()) ? text : null,
   },
   headerName: {
     expects: "the name of a header that carries no credential and no framing",

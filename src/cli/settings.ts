@@ -90,10 +90,10 @@ export const SETTINGS = {
     meaning: "the request header whose value is the trace id",
   },
   LLMPROXY_CLIENT_IP_HEADER: {
-    kind: "headerName",
+    kind: "clientIpHeader",
     default: "",
     isSecret: false,
-    meaning: "request header in which a server in front writes the client's address, for log lines; where unset, none",
+    meaning: "request header in which a server in front writes the client's address, for log lines; if unset, none",
   },
   LLMPROXY_INFER_SESSION_HOURS: {
     kind: "hoursOrNone",

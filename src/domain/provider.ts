@@ -44,6 +44,11 @@ export interface Provider {
   readonly parseNonStreamingResponse: (body: string) => Reading;
   /** The top-level keys of a JSON answer that `parseNonStreamingResponse` reads; the others need not be handed to it. */
   readonly answerKeys: readonly string[];
+  /**
+   * Whether `parseNonStreamingResponse` has to see the answer's `content` too, by the values of its
+   * other keys. It is not handed over otherwise, because it may be long.
+   */
+  readonly needsContent: (kept: Readonly<Record<string, unknown>>) => boolean;
   /** The ids of files that the upstream's own tools have made, in content blocks of an answer. */
   readonly filesMadeIn: (content: unknown) => readonly string[];
   readonly batches: {

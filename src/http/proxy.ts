@@ -18,11 +18,20 @@ import { refusalResponse } from "./refusal.ts";
 const MB = 1024 * 1024;
 
 /** The API's own limits; what is not named here may be as large as a message. */
-const COUNT_TOKENS: Passage = { name: "count_tokens", maxBodyBytes: 32 * MB, joinsTrace: true, namesFiles: true };
-const MODELS: Passage = { name: "models", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: false };
-const BATCHES: Passage = { name: "batches", maxBodyBytes: 256 * MB, joinsTrace: false, namesFiles: true };
-const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: false, namesFiles: false };
-const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: true };
+const COUNT_TOKENS: Passage = {
+  name: "count_tokens",
+  maxBodyBytes: 32 * MB,
+  joinsTrace: true,
+  namesFiles: true,
+  answersJson: true,
+};
+const MODELS: Passage = { name: "models", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: false, answersJson: true };
+const BATCHES: Passage = { name: "batches", maxBodyBytes: 256 * MB, joinsTrace: false, namesFiles: true, answersJson: true };
+const FILES: Passage = { name: "files", maxBodyBytes: 500 * MB, joinsTrace: false, namesFiles: false, answersJson: true };
+const OTHER: Passage = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: true, answersJson: false };
+
+/** Results of a batch are JSON by the line, and what a file holds is anything. */
+const ANSWERS_NO_JSON = /\/(?:results|content)$/;
 
 /** Refusals that are about the path alone, so that nobody has looked at the token. */
 const BEFORE_TOKENS: readonly FaultCode[] = ["path_unknown", "path_not_allowed", "path_misdirected"];
@@ -105,8 +114,9 @@ function proxyApp(deps: ProxyDeps): Hono<{ Bindings: Call }> {
     app.post(path, passing(passage, { makes: kind }));
     app.all(path, (context) => answer(context, (arrival) => closed(arrival, world)));
     app.all(`${path}/:id/*`, (context) => {
-      const id = rawPath(context.req.raw).slice(path.length + 1).split("/")[0]!;
-      return passing(passage, { about: { kind, id } })(context);
+      const asked = rawPath(context.req.raw);
+      const id = asked.slice(path.length + 1).split("/")[0]!;
+      return passing({ ...passage, answersJson: !ANSWERS_NO_JSON.test(asked) }, { about: { kind, id } })(context);
     });
   }
 

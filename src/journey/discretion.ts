@@ -2,9 +2,9 @@ import { cutClientString } from "../domain/text.ts";
 import { holdsSecret } from "../wire/secrets.ts";
 import { tokenOf } from "./authenticate.ts";
 
-/** The text, or null where it holds the call's proxy token, which is kept in no row and no log line: as if it were not said. */
-export function unlessToken(text: string | null, token: string): string | null {
-  return text === null || holdsSecret(text, token) ? null : text;
+/** The text, or null if it holds one of the secrets, which no row and no log line keeps: as if it were not said. */
+export function unlessSecret(text: string | null, secrets: readonly string[]): string | null {
+  return text === null || secrets.some((secret) => holdsSecret(text, secret)) ? null : text;
 }
 
 /** The request's headers as far as they may be kept. */
@@ -14,8 +14,7 @@ export function headersToKeep(headers: Headers): Pick<Headers, "get"> {
 
 /** The headers as if those that hold one of the secrets were not sent. */
 export function headersWithout(headers: Headers, secrets: readonly string[]): Pick<Headers, "get"> {
-  const keep = (value: string | null) => value === null || secrets.some((secret) => holdsSecret(value, secret)) ? null : value;
-  return { get: (name) => keep(headers.get(name)) };
+  return { get: (name) => unlessSecret(headers.get(name), secrets) };
 }
 
 /**

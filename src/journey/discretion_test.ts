@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { carriedSecrets, headersToKeep, pathToShow, unlessToken } from "./discretion.ts";
+import { carriedSecrets, headersToKeep, pathToShow, unlessSecret } from "./discretion.ts";
 
-Deno.test("unlessToken() keeps what does not hold the token, and nothing of what does", () => {
-  assert.equal(unlessToken("claude-opus-4-8", "tok-1"), "claude-opus-4-8");
-  assert.equal(unlessToken("", "tok-1"), "");
-  for (const text of [null, "tok-1", "user_tok-1_session_x", "tok%2d1"]) assert.equal(unlessToken(text, "tok-1"), null);
+Deno.test("unlessSecret() keeps what holds none of the secrets, and nothing of what holds one", () => {
+  assert.equal(unlessSecret("claude-opus-4-8", ["tok-1", "sk-ant-1"]), "claude-opus-4-8");
+  assert.equal(unlessSecret("", ["tok-1"]), "");
+  for (const text of [null, "tok-1", "user_tok-1_session_x", "tok%2d1", "at-sk-ant-1"]) {
+    assert.equal(unlessSecret(text, ["tok-1", "sk-ant-1"]), null);
+  }
 });
 
 Deno.test("headersToKeep() is as if headers that hold the token were not sent", () => {

@@ -232,7 +232,10 @@ function bodyReader(answer: Response, { provider }: World): AnswerReader {
     end: () => {
       const { isValid, found } = scanner.end();
       filesMade = provider.filesMadeIn(found.get(CONTENT_KEY)?.value);
-      const kept = Object.fromEntries(provider.answerKeys.map((key) => [key, found.get(key)?.value]));
+      const kept: Record<string, unknown> = Object.fromEntries(
+        provider.answerKeys.map((key) => [key, found.get(key)?.value]),
+      );
+      if (provider.needsContent(kept)) kept[CONTENT_KEY] = found.get(CONTENT_KEY)?.value;
       if (isValid) reading = provider.parseNonStreamingResponse(JSON.stringify(kept));
       return Promise.resolve();
     },

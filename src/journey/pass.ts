@@ -25,6 +25,8 @@ export interface Passage {
   readonly joinsTrace: boolean;
   /** The body may name files, which then have to be the caller's. */
   readonly namesFiles: boolean;
+  /** A good answer is one JSON document, so that a cut shows in it. */
+  readonly answersJson: boolean;
 }
 
 export interface PassOptions {
@@ -85,7 +87,7 @@ export async function pass(arrival: Arrival, options: PassOptions): Promise<Resp
     if (creation !== null) return claimed(answer, init, { creation, silence });
     const passing = answer.body === null
       ? null
-      : tap(answer.body, watchOf(answer), { holdsLast: false, isSized: false, silence });
+      : tap(answer.body, watchOf(answer, passage), { holdsLast: false, isSized: false, silence });
     return new Response(passing, init);
   } catch (error) {
     creation?.end();
@@ -147,8 +149,10 @@ function bodyOf(
  * Where the end of the connection is the end of the answer, a cut shows only in the JSON itself
  * (RFC 9112, section 8).
  */
-function watchOf(answer: Response): Watch {
-  if (!answer.ok || answer.headers.has("content-length") || answer.headers.has("transfer-encoding")) return UNWATCHED;
+function watchOf(answer: Response, { answersJson }: Passage): Watch {
+  if (!answersJson || !answer.ok || answer.headers.has("content-length") || answer.headers.has("transfer-encoding")) {
+    return UNWATCHED;
+  }
   const copy = new JsonCopy(answer.headers, { keys: [], maxValueBytes: 0, maxDecodedBytes: MAX_DECODED_BYTES });
   return {
     look: (chunk) => copy.push(chunk),

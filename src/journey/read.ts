@@ -4,7 +4,7 @@ import { BodyError, type BodyProblem, declaredLength, hashRange, type HeldBody, 
 import { decoderOf } from "../wire/decode.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
 import { tokenOf } from "./authenticate.ts";
-import { unlessToken } from "./discretion.ts";
+import { unlessSecret } from "./discretion.ts";
 import { assertSeen, fileIdScanner, isEncoded } from "./named_files.ts";
 import { MAX_NAMED } from "./ownership.ts";
 import type { Arrival, World } from "./world.ts";
@@ -77,7 +77,7 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
       messagesHash,
       messages: messages ?? null,
       fileIds: [...named],
-      ...keysOf(scan, tokenOf(request.headers)),
+      ...keysOf(scan, [tokenOf(request.headers), ...arrival.setAside]),
     };
   } catch (error) {
     body?.release();
@@ -105,11 +105,11 @@ const MAX_VALUE_BYTES = 16 * 1024;
 
 function keysOf(
   { found }: ScanResult,
-  token: string,
+  secrets: readonly string[],
 ): Pick<Asked, "requestedModel" | "hidesModel" | "isStreamed" | "maxTokens" | "userId"> {
   const model = found.get("model")?.value;
   const named = typeof model === "string" ? model : "";
-  const kept = unlessToken(named, token);
+  const kept = unlessSecret(named, secrets);
   const maxTokens = found.get("max_tokens")?.value;
   const userId = (found.get("metadata")?.value as { readonly user_id?: unknown } | null | undefined)?.user_id;
   return {
@@ -117,6 +117,6 @@ function keysOf(
     hidesModel: kept === null,
     isStreamed: found.get("stream")?.value === true,
     maxTokens: Number.isSafeInteger(maxTokens) ? maxTokens as number : null,
-    userId: typeof userId === "string" ? userId : null,
+    userId: typeof userId === "string" ? unlessSecret(userId, secrets) : null,
   };
 }

@@ -1,6 +1,6 @@
 import { LRUCache } from "lru-cache";
 import type { SessionRecords } from "../domain/sessions.ts";
-import { inferredIdOf, type Run } from "./inferred_id.ts";
+import { inferredIdOf, isInferredId, type Run } from "./inferred_id.ts";
 import { traceIdOf } from "./trace.ts";
 
 export interface SessionsOptions {
@@ -111,9 +111,11 @@ export class Sessions {
       settledAt: now + SETTLED_MS,
       ask: (records) => records.findAgent({ workspaceId, sandboxId, agentId: parent, since: now - AGENT_SEARCH_MS }),
     });
-    const traceId = above ?? traceIdOf(parent);
+    // A call that names no session may name an agent; its trace takes in no named session.
+    const root = above === null || isInferredId(above) ? null : above;
+    const traceId = root ?? traceIdOf(parent);
     this.#roots.set(keyOf(session), { answer: traceId, until: null });
-    return { traceId, isParentMain: above === null };
+    return { traceId, isParentMain: root === null };
   }
 
   async #madeAtOf(

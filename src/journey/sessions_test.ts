@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { seededRandom } from "../../tests/conformance/samples.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Trace } from "../domain/trace.ts";
-import { isInferredId, type Run } from "./inferred_id.ts";
+import { inferredIdOf, isInferredId, type Run } from "./inferred_id.ts";
 import { Sessions } from "./sessions.ts";
 
 const HOUR_MS = 3_600_000;
@@ -211,4 +211,11 @@ Deno.test("rootOf() is not led in circles", async () => {
   const root = (session: string, parent: string) => sessions.rootOf({ workspaceId: "w1", sandboxId: "s1", session, parent }, T0);
   const roots = [await root("a", "b"), await root("b", "a"), await root("a", "b"), await root("b", "a")];
   assert.deepEqual(new Set(roots.map(({ traceId }) => traceId)), new Set(["at-b"]));
+});
+
+Deno.test("rootOf() puts no named session into an inferred trace, although a call there names the parent as its agent", async () => {
+  const records = new SharedRecords();
+  records.agents.set(JSON.stringify(["w1", "s1", "parent"]), inferredIdOf(RUN, 1));
+  const root = await replica(records).rootOf({ workspaceId: "w1", sandboxId: "s1", session: "child", parent: "parent" }, T0);
+  assert.deepEqual(root, { traceId: "at-parent", isParentMain: true });
 });

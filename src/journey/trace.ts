@@ -4,7 +4,7 @@ import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
 import { hashFirstElement } from "../wire/first_element.ts";
 import { tokenOf } from "./authenticate.ts";
 import { type AgentNames, agentNames, clientOf, namedSessions, type Sender } from "./clients.ts";
-import { headersToKeep, unlessToken } from "./discretion.ts";
+import { headersToKeep, unlessSecret } from "./discretion.ts";
 import { isInferredId } from "./inferred_id.ts";
 import type { Asked } from "./read.ts";
 import type { World } from "./world.ts";
@@ -69,7 +69,7 @@ export function extractTraceId(
   sender: Sender,
   { traceHeader, token }: { readonly traceHeader: string; readonly token: string },
 ): TraceClue | null {
-  const accepts = (id: string) => unlessToken(id, token) !== null && isTraceId(id);
+  const accepts = (id: string) => unlessSecret(id, [token]) !== null && isTraceId(id);
   const named = namedSessions(sender).find(({ session }) => accepts(traceIdOf(session)));
   const parent = named?.parent ?? null;
   const isChild = named !== undefined && parent !== null && accepts(traceIdOf(parent));

@@ -9,6 +9,7 @@ export const anthropic: Provider = {
   name: "anthropic",
   parseNonStreamingResponse,
   answerKeys: ["type", "id", "model", "stop_reason", "stop_details", "usage", "error"],
+  needsContent: (kept) => kept.stop_reason === "refusal",
   parseStreamEvent,
   filesMadeIn,
   batches: { pathOf, parseStatus, parseLine: (line) => parseLine(line, foldAnswer) },
@@ -94,11 +95,16 @@ function refusalCategoryOf(details: unknown): string | null {
 /** The text is left uncounted: a whole message names its output. */
 function foldWholeMessage(reading: Reading, message: Data): Reading {
   const { type, usage } = message;
-  return {
-    ...foldMessage(reading, message),
-    hasContent: type === "message",
-    hasFinalOutput: isRecord(usage) && countOf(usage.output_tokens) !== null,
-  };
+  const folded = { ...foldMessage(reading, message), hasContent: type === "message" };
+  const isNamed = isRecord(usage) && countOf(usage.output_tokens) !== null;
+  const characters = isRefusedBeforeOutput(folded) ? charactersOf(message.content) : 0;
+  // What was answered was output, and is paid for: a count of nothing is then no last word.
+  return { ...folded, contentCharacters: characters, hasFinalOutput: isNamed && characters === 0 };
+}
+
+function charactersOf(content: unknown): number {
+  const blocks = Array.isArray(content) ? content.filter(isRecord) : [];
+  return blocks.reduce((sum, block) => sum + lengthOf(block.text) + lengthOf(block.thinking), 0);
 }
 
 function foldBlockStart(reading: Reading, data: Data): Reading {

@@ -123,6 +123,30 @@ Deno.test("parseStreamEvent() believes no count of nothing where text has passed
   assert.deepEqual([counted.hasFinalOutput, counted.outputTokens], [true, 7]);
 });
 
+Deno.test("parseNonStreamingResponse() believes no count of nothing beside the text of a refusal, in a batch neither", () => {
+  const message = (content: readonly object[]) => ({
+    type: "message",
+    model: "claude-opus-5-5",
+    content,
+    stop_reason: "refusal",
+    usage: { input_tokens: 9, output_tokens: 0 },
+  });
+  const text = message([{ type: "text", text: "Sure, the" }]);
+  assert.ok(anthropic.needsContent(text) && !anthropic.needsContent({ ...text, stop_reason: "end_turn" }));
+  const line = { custom_id: "a", result: { type: "succeeded", message: text } };
+  for (
+    const reading of [
+      anthropic.parseNonStreamingResponse(JSON.stringify(text)),
+      anthropic.batches.parseLine(JSON.stringify(line))!.reading,
+    ]
+  ) {
+    assert.equal(reading.hasFinalOutput, false);
+    assert.equal(anthropic.estimate(reading).outputTokens, 3);
+  }
+  const empty = anthropic.parseNonStreamingResponse(JSON.stringify(message([])));
+  assert.deepEqual([empty.hasFinalOutput, empty.outputTokens], [true, 0]);
+});
+
 Deno.test("parseStreamEvent() counts text, thinking and tool input, of deltas and of a block's start, and no other words", () => {
   const delta = (value: object) => ({ type: "content_block_delta", index: 0, delta: value });
   const start = (value: object) => ({ type: "content_block_start", index: 0, content_block: value });

@@ -38,3 +38,26 @@ Deno.test("sessionsNearby() without a shared database asks this machine for all"
   const nearby = sessionsNearby({ local: records(TRACE), shared: null });
   assert.deepEqual([await nearby.findTrace("w1", "at-1"), await nearby.findAgent(ASKED)], [TRACE, "at-1"]);
 });
+
+Deno.test("sessionsNearby() has a slow shared database deal with four questions at a time, and asks none that nobody waits for", async () => {
+  let asked = 0;
+  const answers: (() => void)[] = [];
+  const slow = () => {
+    asked++;
+    return new Promise<null>((resolve) => answers.push(() => resolve(null)));
+  };
+  const nearby = sessionsNearby({ local: records(null), shared: { findTrace: slow, findAgent: slow } });
+  const questions = Array.from(
+    { length: 40 },
+    (_, n) => nearby.findTrace("w1", `at-${n}`).then(() => "answered", () => "given up"),
+  );
+  assert.deepEqual(new Set(await Promise.all(questions)), new Set(["given up"]));
+  assert.equal(asked, 4);
+  // When it has dealt with those, it is asked again, and the 36 are forgotten.
+  for (const answer of answers.splice(0)) answer();
+  const next = nearby.findAgent(ASKED);
+  while (answers.length === 0) await Promise.resolve();
+  for (const answer of answers.splice(0)) answer();
+  assert.equal(await next, null);
+  assert.equal(asked, 5);
+});

@@ -186,6 +186,28 @@ Deno.test("the proxy frames answers to calls without a row alike, and breaks one
   }
 });
 
+Deno.test("results of a batch and what a file holds pass whole, whatever they are, if the connection's end is theirs", async () => {
+  const made = JSON.stringify({ id: "file_011", type: "file" });
+  const batch = JSON.stringify({ id: "msgbatch_011", type: "message_batch", processing_status: "in_progress" });
+  const bodies = [made, batch, "{% if x %} a template", '{"custom_id":"a"}\n{"custom_id":"b"}\n'];
+  await using upstream = await startRawUpstream((number) => ({
+    bytes: answerOf([], bodies[number]!, "HTTP/1.0 200 OK"),
+    closes: true,
+  }));
+  await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: upstream.url } });
+  const token = await proxy.token();
+  for (const target of ["/v1/files", "/v1/messages/batches"]) {
+    assert.equal((await post(proxy, { target, isStreamed: false, token })).isBroken, false);
+  }
+  for (const [n, target] of ["/v1/files/file_011/content", "/v1/messages/batches/msgbatch_011/results"].entries()) {
+    using connection = new RawConnection(proxy.url);
+    const headers = [["host", new URL(proxy.url).host], ["x-api-key", token]] as const;
+    const reply = await connection.send({ method: "GET", target, headers, body: new Uint8Array() });
+    assert.deepEqual([reply.status, reply.isBroken], [200, false], target);
+    assert.equal(new TextDecoder().decode(reply.body), bodies[2 + n]);
+  }
+});
+
 Deno.test("an error with status 200 is not taken for a file that nobody owns, and an answer without an id is", async () => {
   const error = JSON.stringify({ type: "error", error: { type: "api_error", message: "no" } });
   await using upstream = await startRawUpstream((number) => ({
