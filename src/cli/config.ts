@@ -194,7 +194,7 @@ function readUpstream(reader: EnvironmentReader): UpstreamConfig {
   };
 }
 
-/** What the proxy puts behind the URLs itself, and what somebody may have copied with them. */
+/** What the proxy puts behind the URLs itself, and what an operator may have copied with them. */
 const API_PATH = /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i;
 const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;
 

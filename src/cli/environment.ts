@@ -74,7 +74,7 @@ export class EnvironmentReader {
     return this.#source.env(name) || null;
   }
 
-  /** The secret's text; null with a problem where it was not copied as it should be. */
+  /** The secret's text; null with a problem if it was not copied as it should be. */
   #soundSecret(name: SettingName): string | null {
     const text = this.#secretText(name);
     const fault = text === null ? null : faultOfSecret(text, name);

@@ -18,7 +18,7 @@ function begin(start: RepriceStart): void {
   self.onmessage = async ({ data }: MessageEvent<RepriceMessage>) => {
     try {
       if (data === "next") {
-        // Not before it is asked: where the database cannot be opened, the reply says so.
+        // Not before it is asked: if the database cannot be opened, the reply says so.
         work ??= open(start);
         const { value, done } = await work.steps.next();
         reply({ step: done === true ? null : value });

@@ -35,7 +35,7 @@ const FAULTS: readonly Fault[] = [
   { has: (text) => /\s/.test(text), words: "it has a blank in the middle" },
 ];
 
-/** What is wrong with the text of the secret that this setting holds, in words that show nothing of it; null where nothing is. */
+/** What is wrong with the text of the secret that this setting holds, in words that show nothing of it; null if nothing is. */
 export function faultOfSecret(text: string, name: string): string | null {
   return FAULTS.find(({ has }) => has(text, name))?.words ??
     oddCharacterOf(text, name === "LLMPROXY_DATABASE_URL" ? VISIBLE : VISIBLE_ASCII);

@@ -1,6 +1,6 @@
 /**
  * A database cannot be used at the moment, or not as it is set up: nothing is wrong with what it was asked.
- * `message` is for whoever asks the admin API: it says what is the matter and what to do, and holds no host, user, password
+ * `message` is for those who ask the admin API: it says what is the matter and what to do, and holds no host, user, password
  * or SQL. The database's own words are in `cause`, which is logged.
  */
 export class DatabaseUnavailable extends Error {
@@ -19,7 +19,7 @@ export function isUnavailable(error: unknown): error is Error {
 export interface CarriedError {
   readonly name: string;
   readonly message: string;
-  /** The message of its cause; null where it has none. */
+  /** The message of its cause; null if it has none. */
   readonly cause: string | null;
 }
 

@@ -62,7 +62,7 @@ export class Vouched {
     return good !== undefined && at - good.vouchedAt < this.#graceMs ? good.sandbox : null;
   }
 
-  /** Whose token it was when the control plane last named somebody; null if it never did. */
+  /** Whose token it was when the control plane last named a sandbox; null if it never did. */
   lastOwner(hash: string): Sandbox | null {
     const bad = this.#bad.peek(hash)?.answer ?? "unknown";
     return this.#good.peek(hash)?.sandbox ?? (bad === "unknown" ? null : bad.sandbox);

@@ -141,7 +141,7 @@ export function tokenUsageOf(row: Row): TokenUsage {
   };
 }
 
-/** Uses that have no price, beside a row's cost; none where the column is NULL. */
+/** Uses that have no price, beside a row's cost; none if the column is NULL. */
 export function unpricedUsesOf(row: Row): UnpricedUses {
   return JSON.parse(textOrNull(row, "unpriced_uses") ?? "{}");
 }

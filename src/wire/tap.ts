@@ -23,7 +23,7 @@ const BUFFER_BYTES = 64 * 1024;
  * whole before `ended` has resolved; without it `look` has to know the end. If it is a function, it
  * is asked after each `look`: what was held goes out with the chunk that needs no holding. Where it
  * `isSized`, the reader has been told the length and takes its last byte for the end, so that byte
- * is kept back where the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader,
+ * is kept back if the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader,
  * because that is the cheapest tap there is in JavaScript (`deno task bench --suite=taps`). What
  * had arrived is delivered before a break: `error()` is called only when the reader asks for more,
  * because an error straight after an `enqueue` drops the bytes.

@@ -65,7 +65,7 @@ export class TlsFailed extends Error {
 }
 
 /**
- * The error as one that says that PostgreSQL cannot be used, and why; null where it is about something else, such as a bug.
+ * The error as one that says that PostgreSQL cannot be used, and why; null if it is about something else, such as a bug.
  * While a connection is made, everything that fails is about the server, the way to it, or its URL.
  */
 export function unavailableOf(error: unknown, doing: "connecting" | "asking"): DatabaseUnavailable | null {
@@ -113,7 +113,7 @@ function wordsOfTheWay(error: unknown, doing: "connecting" | "asking"): string |
   return LOST_CODES.test(code) ? `The connection to PostgreSQL was lost (${code})` : null;
 }
 
-/** The SQLSTATE of what the server itself said; null where something else is wrong. */
+/** The SQLSTATE of what the server itself said; null if something else is wrong. */
 export function stateOf(error: unknown): string | null {
   return error instanceof Error && error.name === "PostgresError" ? codeOf(error) : null;
 }

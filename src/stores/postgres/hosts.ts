@@ -25,7 +25,7 @@ export class Hosts {
   /** Where the last connection was made: a host that is away must not cost each further one its time. */
   #first = 0;
 
-  /** `connectSeconds`: for all hosts together, where the URL has no `connect_timeout`. Throws where the root certificate cannot be read. */
+  /** `connectSeconds`: for all hosts together, if the URL has no `connect_timeout`. Throws if the root certificate cannot be read. */
   constructor(target: PostgresTarget, { connectSeconds }: { readonly connectSeconds: number }) {
     const { user, password, database, startup, keepAliveSeconds } = target;
     this.#target = target;
@@ -34,7 +34,7 @@ export class Hosts {
     this.#seconds = target.connectSeconds ?? connectSeconds / target.hosts.length;
   }
 
-  /** The first of them that can be used. Rejects with `DatabaseUnavailable` where none can, or with the signal's reason. */
+  /** The first of them that can be used. Rejects with `DatabaseUnavailable` if none can, or with the signal's reason. */
   async open(signal: AbortSignal): Promise<Connection> {
     const { hosts } = this.#target;
     const failures: { readonly index: number; readonly error: DatabaseUnavailable }[] = [];

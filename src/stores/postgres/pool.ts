@@ -8,7 +8,7 @@ import { parsePostgresUrl } from "./url.ts";
 export interface PoolOptions {
   /** Connections at a time. */
   readonly max: number;
-  /** For one connection to be made and accepted, where the URL has no `connect_timeout`. */
+  /** For one connection to be made and accepted, if the URL has no `connect_timeout`. */
   readonly connectSeconds: number;
   /** A connection that nobody has used so long is ended. */
   readonly idleSeconds: number;
@@ -51,7 +51,7 @@ export class Pool {
   }
 
   /**
-   * Rejects with `DatabaseUnavailable` where the server cannot be used, or nothing has come in time; with its own error where it
+   * Rejects with `DatabaseUnavailable` if the server cannot be used, or nothing has come in time; with its own error if it
    * refuses what it was asked.
    */
   async run<T>(question: Question<T>): Promise<T> {

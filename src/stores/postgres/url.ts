@@ -50,10 +50,10 @@ const MODES = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 type Parameters = Readonly<Partial<Record<ReadParameter, string>>>;
 
 /**
- * Reads `postgres://user:password@host:port/database?parameter=value&…` as libpq does, each part percent-encoded where need be:
+ * Reads `postgres://user:password@host:port/database?parameter=value&…` as libpq does, each part percent-encoded if need be:
  * several hosts with commas between them, a host that is the folder of a Unix socket, and libpq's parameters, of which
- * `url_parameters.ts` has the list. The port is 5432 where none is named, the database has the user's name, and sslmode is
- * `prefer`. Throws where anything is missing, unknown or not supported; no message holds the URL or its password.
+ * `url_parameters.ts` has the list. The port is 5432 if none is named, the database has the user's name, and sslmode is
+ * `prefer`. Throws if anything is missing, unknown or not supported; no message holds the URL or its password.
  */
 export function parsePostgresUrl(url: string): PostgresTarget {
   const { user, password, hosts, database, parameters } = partsOf(url);
@@ -157,7 +157,7 @@ function sessionOf({ target_session_attrs }: Parameters): Session {
   throw unreadable(`the parameter "target_session_attrs" can only be ${SESSIONS.join(" or ")} here: llmproxy has to write`);
 }
 
-/** Null where it is not there. */
+/** Null if it is not there. */
 function wholeOf(name: ReadParameter, parameters: Parameters): number | null {
   const text = parameters[name] || null;
   if (text === null) return null;

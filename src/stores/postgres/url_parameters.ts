@@ -91,7 +91,7 @@ const FIXED: Readonly<Record<string, Fixed>> = {
   uselibpqcompat: { values: ["true"], advice: "sslmode has libpq's meaning" },
 };
 
-/** Why the parameter cannot be taken; null where it can. An empty value stands for the default, as in libpq. */
+/** Why the parameter cannot be taken; null if it can. An empty value stands for the default, as in libpq. */
 export function whyNotParameter(name: string, value: string): string | null {
   if (READ_PARAMETERS.some((known) => known === name)) return null;
   if (!Object.hasOwn(FIXED, name)) {

@@ -27,7 +27,7 @@ const STATES: readonly State[] = [
   { codes: [7], says: /out of memory/, words: "The database has no memory left" },
 ];
 
-/** The error as one that says that the file cannot be used, and why; null where it is about something else, such as a bug. */
+/** The error as one that says that the file cannot be used, and why; null if it is about something else, such as a bug. */
 export function unavailableOf(error: unknown): DatabaseUnavailable | null {
   if (error instanceof DatabaseUnavailable) return error;
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_SQLITE_ERROR") return null;
