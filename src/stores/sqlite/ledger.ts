@@ -44,7 +44,7 @@ export const LEDGER_DEFAULTS = {
   journal: null,
   freeBytes: () => null,
   whyLost: () => null,
-  lookMs: 1_000,
+  lookMs: 250,
 } as const;
 
 /**
