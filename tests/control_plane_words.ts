@@ -18,6 +18,7 @@ export const NO_SUCH_TOKEN: Readonly<Record<string, AgentserverScript>> = {
   "a 401 in JSON": answer(401, '{"error":"unauthorized"}', JSON_TYPE),
   "a 404 in JSON that names the token": answer(404, '{"error":"unknown token"}', JSON_TYPE),
   "a 404 with a message": answer(404, '{"error":{"type":"not_found","message":"Proxy token not found"}}', JSON_TYPE),
+  "a 404 in a sentence": answer(404, '{"error":"The proxy token was not found."}', JSON_TYPE),
   "a 404 with a code": answer(404, '{"error":{"code":"token_not_found"}}', JSON_TYPE),
 };
 
@@ -32,6 +33,10 @@ export const NOBODYS_WORD: Readonly<Record<string, AgentserverScript>> = {
   "NestJS' 404": answer(404, `{"message":"Cannot POST ${ROUTE}","error":"Not Found","statusCode":404}`, JSON_TYPE),
   "Spring's 404": answer(404, `{"status":404,"error":"Not Found","path":"${ROUTE}"}`, JSON_TYPE),
   "a 404 whose error is the route": answer(404, `{"error":"no route for ${ROUTE}"}`, JSON_TYPE),
+  "a 404 that repeats a URL with the word": answer(404, `{"error":"no route for POST /token-service${ROUTE}"}`, JSON_TYPE),
+  "a 404 that repeats a coded URL": answer(404, '{"error":"unknown token%2Dservice"}', JSON_TYPE),
+  "a 404 about another token": answer(404, '{"error":"missing CSRF token"}', JSON_TYPE),
+  "a 404 about a bucket": answer(404, '{"error":"backend not found for token bucket service"}', JSON_TYPE),
   "FastAPI's 404": answer(404, '{"detail":"Not Found"}', JSON_TYPE),
   "a 404 of S3": answer(404, "<Error><Code>NoSuchKey</Code><Message>token</Message></Error>", {
     "content-type": "application/xml",

@@ -106,6 +106,6 @@ function reasonOf(error: unknown, path: string): string {
 
 function shown(value: string): string {
   if (LOOKS_SECRET.test(value)) return "not shown, since it looks like a secret";
-  const safe = value.replace(/^(\w+:\/\/)?.*@/, "$1***@").replace(/\?.*/, "?***");
+  const safe = value.replace(/^(\w+:\/\/)?.*@/, "$1***@").replace(/([?#]).*/, "$1***");
   return JSON.stringify(safe.length > MAX_SHOWN_LENGTH ? `${safe.slice(0, MAX_SHOWN_LENGTH)}…` : safe);
 }

@@ -10,8 +10,16 @@ const SANDBOX_INFO = z.object({
   status: z.string().min(1).max(256),
 });
 
-/** The route, which a server that does not have it may repeat in its 404: that is no word about a token. */
 const ROUTE = "validate-proxy-token";
+
+/**
+ * Words that say of a token that it is none: `invalid token`, `token_not_found`, `unknown proxy token`.
+ * A server that does not have the route may repeat its path, which has a slash, and that is no word
+ * about a token.
+ */
+const NO_SUCH =
+  /^[^/%]*?(?:\b|_)(?:no such|not found|unknown|invalid|unrecogni[sz]ed|revoked|expired|bad)[ _-]+(?:the )?(?:proxy[ _-]?)?token[^/%]*$|^[^/%]*?(?:proxy[ _-]?)?token[ _-]+(?:is |was |has been )?(?:not[ _-](?:found|known|valid)|unknown|invalid|unrecogni[sz]ed|revoked|expired|does not exist)[^/%]*$/i;
+const MAX_WORDS = 200;
 
 /**
  * Asks the control plane whose token this is: `POST {url}/internal/validate-proxy-token` with `{"proxy_token": …}`.
@@ -73,7 +81,7 @@ function namesToken(text: string): boolean {
   if (!parsed.success) return false;
   const { error } = parsed.data;
   const said = typeof error === "string" ? error : `${error.code ?? ""} ${error.message ?? ""}`;
-  return /token/i.test(said.replaceAll(ROUTE, ""));
+  return said.length <= MAX_WORDS && NO_SUCH.test(said);
 }
 
 const NO_SUCH_TOKEN = z.object({

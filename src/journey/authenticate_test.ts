@@ -66,6 +66,13 @@ Deno.test("setAsideCredentials() leaves out every header that holds the key once
   assert.equal(await new Response(request.body).text(), "{}");
 });
 
+Deno.test("setAsideCredentials() finds the key in a header of any name, with other words around it", () => {
+  const headers = { "x-api-key": "llmp_t1", "anthropic-api-key": OWN, "x-trace-id": `run-${OWN}`, "x-other": "1" };
+  const { request, setAside } = setAsideCredentials(received(headers), SHAPES);
+  assert.deepEqual(setAside, [OWN]);
+  assert.deepEqual([...request.headers.keys()], ["content-type", "x-api-key", "x-other"]);
+});
+
 Deno.test("setAsideCredentials() touches no request without such a key", () => {
   const others: readonly Readonly<Record<string, string>>[] = [
     {},
@@ -73,7 +80,7 @@ Deno.test("setAsideCredentials() touches no request without such a key", () => {
     { "x-api-key": "xsk-ant-api03-x", authorization: "Bearer t2" },
     { "x-api-key": "sk-ant-" },
     { "x-api-key": `${OWN}, llmp_t1` },
-    { "x-copy": OWN },
+    { "x-copy": "sk-ant" },
   ];
   for (const headers of others) {
     const original = received(headers);

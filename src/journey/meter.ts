@@ -1,7 +1,9 @@
+import { Fault } from "../domain/fault.ts";
 import { Buffer } from "node:buffer";
 import { EMPTY_READING, type Reading } from "../domain/reading.ts";
 import type { Ending } from "../domain/usage.ts";
 import { type AnswerForm, formOf } from "../wire/answer_form.ts";
+import { codingOf } from "../wire/answer_coding.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { TopLevelScanner } from "../wire/json_scan.ts";
 import { SseReader } from "../wire/sse.ts";
@@ -39,6 +41,10 @@ export async function meter(
     // Whatever its status says, it is no message.
     await options.recorder.end("upstream_error", EMPTY_READING);
     return new Response(null, init);
+  }
+  if (answer.ok && init.headers.get("content-length") === "0") {
+    await options.recorder.end("upstream_broke", EMPTY_READING);
+    throw new Fault("upstream_unreachable", "The upstream's answer is empty.");
   }
   const reader = readerOf(exchange, options.world);
   const watch = watchOf(exchange, { ...options, reader });
@@ -130,13 +136,36 @@ function cancel(endAs: (ending: Ending) => Promise<void>): "cancel" {
   return "cancel";
 }
 
-/** What is compressed is decoded first, and what cannot be decoded passes unread. */
+/** Reads the answer in the coding that its first byte tells (`codingOf`). */
 function readerOf(exchange: Exchange, world: World): AnswerReader {
-  const { answer } = exchange;
   const plain = readerByForm(exchange, world);
-  const encoding = answer.headers.get("content-encoding") ?? "";
-  if (encoding === "" || encoding.toLowerCase() === "identity") return plain;
-  const decoder = decoderOf(encoding, { maxBytes: MAX_DECODED_BYTES, onChunk: plain.push });
+  const label = exchange.answer.headers.get("content-encoding");
+  let reader: AnswerReader | null = null;
+  return {
+    push: (chunk) => {
+      if (chunk.length === 0) return;
+      if (reader === null) {
+        const coding = codingOf(label, chunk[0]!);
+        reader = coding === null ? plain : decodingReader(exchange, { plain, coding });
+      }
+      return reader.push(chunk);
+    },
+    end: () => (reader ?? plain).end(),
+    close: () => reader?.close(),
+    reading: plain.reading,
+    filesMade: plain.filesMade,
+    ending: plain.ending,
+    endingAtEnd: () => (reader ?? plain).endingAtEnd(),
+    holdsLast: () => reader?.holdsLast() ?? true,
+  };
+}
+
+/** What is compressed is decoded first, and what cannot be decoded passes unread. */
+function decodingReader(
+  { answer }: Exchange,
+  { plain, coding }: { readonly plain: AnswerReader; readonly coding: string },
+): AnswerReader {
+  const decoder = decoderOf(coding, { maxBytes: MAX_DECODED_BYTES, onChunk: plain.push });
   return {
     ...plain,
     holdsLast: () => true,
@@ -236,7 +265,7 @@ function bodyReader(answer: Response, { provider }: World): AnswerReader {
         provider.answerKeys.map((key) => [key, found.get(key)?.value]),
       );
       if (provider.needsContent(kept)) kept[CONTENT_KEY] = found.get(CONTENT_KEY)?.value;
-      if (isValid) reading = provider.parseNonStreamingResponse(JSON.stringify(kept));
+      if (isValid) reading = provider.parseNonStreamingResponse(JSON.stringify(kept, finite));
       return Promise.resolve();
     },
     close: () => {},
@@ -245,10 +274,16 @@ function bodyReader(answer: Response, { provider }: World): AnswerReader {
     ending: () => null,
     endingAtEnd: () => {
       if (answer.ok && !reading.isWhole) return "upstream_broke";
-      return reading.errorType === null ? finished(answer) : "upstream_error";
+      const isMessage = reading.hasContent || reading.hasInput;
+      return reading.errorType === null && isMessage ? finished(answer) : "upstream_error";
     },
     holdsLast: () => true,
   };
+}
+
+/** JSON has larger numbers than a number holds (`1e400`). They must not become null, which says nothing. */
+function finite(_key: string, value: unknown): unknown {
+  return value === Infinity ? Number.MAX_VALUE : value;
 }
 
 /**

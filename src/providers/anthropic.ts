@@ -89,7 +89,8 @@ function foldMessage(reading: Reading, message: Data): Reading {
 /** An object without a category says that there is none; without such an object nothing is said. */
 function refusalCategoryOf(details: unknown): string | null {
   if (!isRecord(details) || details.type !== "refusal") return null;
-  return textOf(details.category) ?? "";
+  // Null names none; what is no text says nothing that can be relied on.
+  return textOf(details.category) ?? (details.category == null || details.category === "" ? "" : null);
 }
 
 /** The text is left uncounted: a whole message names its output. */

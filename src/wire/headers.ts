@@ -57,8 +57,8 @@ function lengthOf(headers: Headers): string | null {
  */
 export function framingTrouble(headers: Headers): string | null {
   const codings = (headers.get("transfer-encoding") ?? "").toLowerCase().split(",").map((coding) => coding.trim())
-    .filter((coding) => coding !== "" && coding !== "identity");
-  if (codings.length === 0 || (codings.length === 1 && codings[0] === "chunked")) return null;
+    .filter((coding) => coding !== "");
+  if (codings.length === 0 || (codings.length === 1 && ["chunked", "identity"].includes(codings[0]!))) return null;
   return `Cannot read an answer in the transfer coding ${codings.join(", ").slice(0, 100)}: nobody asked for it`;
 }
 

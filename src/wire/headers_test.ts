@@ -66,7 +66,7 @@ Deno.test("framingTrouble() takes no transfer coding but chunked, once", () => {
   for (const coding of [null, "chunked", "Chunked", "identity", ""]) {
     assert.equal(framingTrouble(new Headers(coding === null ? {} : { "transfer-encoding": coding })), null, String(coding));
   }
-  for (const coding of ["gzip, chunked", "gzip", "chunked, chunked", "xchunked"]) {
+  for (const coding of ["gzip, chunked", "gzip", "chunked, chunked", "chunked, identity", "xchunked"]) {
     assert.match(framingTrouble(new Headers({ "transfer-encoding": coding })) ?? "", /transfer coding/, coding);
   }
 });
@@ -78,6 +78,11 @@ function namesOf(direction: "request" | "answer"): readonly string[] {
 }
 
 const EXCHANGED = ["host", "content-length", "expect", "accept-encoding", "transfer-encoding"];
+
+Deno.test("forwardedHeaders() takes an underscore in a name for a hyphen", () => {
+  const headers = new Headers({ x_forwarded_for: "203.0.113.7", "x-real_ip": "203.0.113.7", x_keep: "1" });
+  assert.deepEqual([...forwardedHeaders(headers, NOTHING).keys()], ["accept-encoding", "x_keep"]);
+});
 
 Deno.test("forwardedHeaders() and returnedHeaders() stop what the table says, in any case, each in its own direction", () => {
   for (const direction of ["request", "answer"] as const) {

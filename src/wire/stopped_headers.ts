@@ -70,6 +70,13 @@ export const STOPPED_HEADERS: readonly StoppedHeader[] = [
       "x-originating-ip",
       "x-proxyuser-ip",
       "client-ip",
+      "proxy-client-ip",
+      "wl-proxy-client-ip",
+      "ali-cdn-real-ip",
+      "do-connecting-ip",
+      "incap-client-ip",
+      "x-sucuri-clientip",
+      "x-source-ip",
     ],
     reason: "the client's address",
   },
@@ -123,6 +130,9 @@ export const STOPPED_HEADERS: readonly StoppedHeader[] = [
       "tailscale-*",
       "remote-user",
       "x-remote-user",
+      "x-webauth-user",
+      "x-user-email",
+      "x-authenticated-userid",
       "cookie",
       "cookie2",
     ],
@@ -155,9 +165,9 @@ export const STOPPED_HEADERS: readonly StoppedHeader[] = [
   },
 ];
 
-/** Whether a field, named in lower case, stops in that direction. */
+/** Whether a field, named in lower case, stops in that direction. Some servers write `_` for `-`. */
 export function stopsHere(name: string, direction: "request" | "answer"): boolean {
-  return PATTERNS[direction].test(name);
+  return PATTERNS[direction].test(name.replaceAll("_", "-"));
 }
 
 const PATTERNS = { request: patternOf("request"), answer: patternOf("answer") } as const;

@@ -60,6 +60,48 @@ Deno.test("the proxy passes an answer whole and meters it by what it is, whateve
   }
 });
 
+Deno.test("the proxy reads an answer whose content-encoding is a slip, and breaks it if it is cut", async () => {
+  await using proxy = await startProxy();
+  using caller = await rawCaller(proxy);
+  for (const form of FORMS) {
+    for (
+      const [coding, isCompressed] of [["gzip", false], ["br", false], ["zzz", false], ["utf-8", false], [null, true]] as const
+    ) {
+      for (const isCut of [false, true]) {
+        const where = JSON.stringify({ form, coding, isCompressed, isCut });
+        let sent: Uint8Array = new Uint8Array();
+        proxy.upstream.answer((call) => {
+          const plain = bytesOf([textOf(form, call)]);
+          const bytes = isCompressed ? new Uint8Array(gzipSync(plain)) : plain;
+          sent = isCut ? bytes.subarray(0, bytes.length * 0.8) : bytes;
+          return { headers: coding === null ? {} : { "content-encoding": coding }, body: [sent], framing: "chunked" };
+        });
+        const { reply, row } = await caller({ isStreamed: form === "events" });
+        assert.deepEqual([...reply.body], [...sent], where);
+        assert.deepEqual([reply.isBroken, row.ending], isCut ? [true, "upstream_broke"] : [false, "completed"], where);
+        if (!isCut) assert.deepEqual([row.trust, row.output_tokens], ["exact", USAGE.output_tokens], where);
+      }
+    }
+  }
+});
+
+Deno.test("the proxy records JSON that is no message as an error, counts beyond all numbers as absurd, and an empty answer as a 502", async () => {
+  await using proxy = await startProxy();
+  using caller = await rawCaller(proxy);
+  for (const text of ['{"message":"no Route matched"}', '{"error":"rate limited"}', "{}", '{"object":"chat.completion"}']) {
+    proxy.upstream.answer(() => ({ headers: labelled("application/json"), body: [bytesOf([text])], framing: "chunked" }));
+    const { reply, row } = await caller({ isStreamed: false });
+    assert.deepEqual([reply.isBroken, row.ending, row.trust], [false, "upstream_error", "unknown"], text);
+  }
+  const absurd = '{"type":"message","model":"m","usage":{"input_tokens":1,"output_tokens":1,"cache_read_input_tokens":1e400}}';
+  proxy.upstream.answer(() => ({ headers: labelled("application/json"), body: [bytesOf([absurd])], framing: "chunked" }));
+  const { row } = await caller({ isStreamed: false });
+  assert.deepEqual([row.trust, row.error_type, row.cost], ["unknown", "absurd_usage", null]);
+  proxy.upstream.answer({ headers: labelled("application/json"), body: [], framing: "length" });
+  const empty = await caller({ isStreamed: false });
+  assert.deepEqual([empty.reply.status, empty.row.ending], [502, "upstream_broke"]);
+});
+
 Deno.test("the proxy reads an answer behind a byte order mark and white space, and one of known length", async () => {
   await using proxy = await startProxy();
   using caller = await rawCaller(proxy);
