@@ -28,7 +28,7 @@ const MAX_WORDS = 200;
  * Whatever stands in front of the control plane answers too: an ingress that has no back end during a deploy, a gate
  * that wants a login. Only these two are the control plane's own word that it knows no such token:
  * - 401, unless it asks for credentials (`www-authenticate`) or is a page for people (HTML);
- * - 404 in JSON whose `error` names the token, such as `{"error": "unknown token"}`.
+ * - 404 in JSON whose `error` says that there is no such token, such as `{"error": "unknown token"}`.
  *
  * Rejects with `Unanswered` for every other answer, and as `fetch` does if none comes; neither holds the token.
  */
@@ -58,7 +58,7 @@ export async function validateProxyToken(
     case 404:
       if (namesToken(await text(answer))) return null;
       throw new Unanswered(
-        "status 404, but no JSON whose error names the token: is LLMPROXY_AGENTSERVER_URL right, and is it up?",
+        "status 404, but no JSON whose error says that there is no such token: is LLMPROXY_AGENTSERVER_URL right, and is it up?",
       );
     default:
       await answer.body?.cancel();
