@@ -1,4 +1,4 @@
-import { faultOfSecret } from "./secret_text.ts";
+import { faultOfSecret, withoutLineEnds } from "./secret_text.ts";
 import { SETTING_KINDS, type SettingKind } from "./setting_kinds.ts";
 import { environmentNames, type SettingName, SETTINGS, type ValueOf } from "./settings.ts";
 
@@ -92,7 +92,8 @@ export class EnvironmentReader {
       this.problems.push(`Cannot use both ${name} and ${name}_FILE: unset one of them`);
       return null;
     }
-    const secret = this.readFile(`${name}_FILE`, path)?.replace(/^[\r\n]+|[\r\n]+$/g, "");
+    const content = this.readFile(`${name}_FILE`, path);
+    const secret = content === null ? null : withoutLineEnds(content);
     if (secret === "") this.problems.push(`Cannot use the file that ${name}_FILE names: ${shown(path)} is empty`);
     return secret || null;
   }

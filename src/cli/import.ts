@@ -5,7 +5,7 @@ import { openGoProgram } from "../stores/postgres/go_program.ts";
 import { adminClient } from "./admin_client.ts";
 import { loadClientConfig, loadStorageConfig, readPrices } from "./config.ts";
 import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
-import { faultOfSecret } from "./secret_text.ts";
+import { faultOfSecret, withoutLineEnds } from "./secret_text.ts";
 import { takeInto } from "./take_in.ts";
 
 export interface ImportOptions {
@@ -75,7 +75,7 @@ async function openTarget(
 
 function urlOf({ readFile }: Platform, from: string): string {
   if (/^postgres(ql)?:/.test(from)) return from;
-  const text = contentOf(readFile, from).replace(/^[\r\n]+|[\r\n]+$/g, "");
+  const text = withoutLineEnds(contentOf(readFile, from));
   const fault = text === "" ? "it is empty" : faultOfSecret(text, "LLMPROXY_DATABASE_URL");
   if (fault !== null) throw new CommandFailure(`Cannot import: the file that --from names cannot be used: ${fault}`);
   return text;

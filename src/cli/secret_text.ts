@@ -53,3 +53,8 @@ function oddCharacterOf(text: string, allowed: RegExp): string | null {
   const code = [...text][at]!.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
   return `its character ${at + 1} is U+${code}, which cannot be in it`;
 }
+
+/** A secret's file as it is meant: editors and shells put line ends around what they write. */
+export function withoutLineEnds(text: string): string {
+  return text.replace(/^[\r\n]+|[\r\n]+$/g, "");
+}

@@ -35,7 +35,7 @@ const CUT_MS = 2_000;
  * Either way the log is written by then, unless nobody reads it.
  */
 export async function serve(config: Config, machine: Machine): Promise<number> {
-  // The settings are read already: whoever changes a secret while the databases are opened must not be forgotten.
+  // The settings are read already: a secret that changes while the databases are opened must not be missed.
   const hangUps: { reload: (() => void) | null; early: number } = { reload: null, early: 0 };
   const onHangUp = () => hangUps.reload === null ? void hangUps.early++ : hangUps.reload();
   Deno.addSignalListener("SIGHUP", onHangUp);

@@ -65,7 +65,7 @@ export interface Provider {
   readonly estimate: (reading: Reading) => Reading;
   /** Request headers in which clients and the operator put credentials; removed before the operator's goes in. */
   readonly credentialHeaders: readonly string[];
-  /** What the upstream's own credentials look like, whole: such a value is never a proxy token. */
+  /** What the upstream's own credentials look like, wherever they stand in a text (`g`): none is a proxy token. */
   readonly credentialShape: RegExp;
   /** Headers that are added only where the client sent none, as [name, value]. */
   readonly defaultHeaders: readonly (readonly [string, string])[];

@@ -33,9 +33,8 @@ export function setAsideCredentials(
 ): Pick<Arrival, "request" | "setAside"> {
   const shown = credentialHeaders.map((name) => request.headers.get(name)?.replace(/^bearer +/i, "") ?? "");
   const others = [...request.headers].filter(([name]) => !credentialHeaders.includes(name)).map(([, value]) => value);
-  const anywhere = new RegExp(credentialShape.source.replace(/^\^|\$$/g, ""), "g");
-  const elsewhere = others.flatMap((value) => value.match(anywhere) ?? []);
-  const setAside = [...new Set([...shown.filter((value) => credentialShape.test(value)), ...elsewhere])];
+  const elsewhere = others.flatMap((value) => value.match(credentialShape) ?? []);
+  const setAside = [...new Set([...shown.filter((value) => value.match(credentialShape)?.[0] === value), ...elsewhere])];
   if (setAside.length === 0) return { request, setAside };
   const headers = new Headers(
     [...request.headers].filter(([name, value]) => !setAside.some((secret) => isHeldBy(secret, { name, value }))),

@@ -29,7 +29,7 @@ Deno.test("tokenOf() refuses no token, two that differ, and other schemes", () =
   }
 });
 
-const SHAPES = { credentialHeaders: ["x-api-key", "authorization"], credentialShape: /^sk-ant-[\w-]+$/ };
+const SHAPES = { credentialHeaders: ["x-api-key", "authorization"], credentialShape: /sk-ant-[\w-]+/g };
 const OWN = "sk-ant-oat01-Abc_9-x";
 
 function received(headers: Readonly<Record<string, string>>): Request {

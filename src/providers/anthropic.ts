@@ -15,7 +15,7 @@ export const anthropic: Provider = {
   batches: { pathOf, parseStatus, parseLine: (line) => parseLine(line, foldAnswer) },
   estimate,
   credentialHeaders: ["x-api-key", "authorization"],
-  credentialShape: /^sk-ant-[\w-]+$/,
+  credentialShape: /sk-ant-[\w-]+/g,
   defaultHeaders: [["anthropic-version", "2023-06-01"]],
   requestIdHeader: "request-id",
 };
