@@ -1,14 +1,14 @@
-import { signalWarnings } from "./src/cli/stray_signals.ts";
+import { signalWarnings } from "./src/server/stray_signals.ts";
 
 // Loaded only now, because loading takes a while, and a stray signal must not end the process meanwhile.
 const [{ errorOutput, FLUSH_MS, machineOf }, { directFetch }, { migrateAll }, { openOffline }, { runProgram }, { serve }] =
   await Promise.all([
-    import("./src/cli/machine.ts"),
+    import("./src/server/system.ts"),
     import("./src/cli/direct_fetch.ts"),
-    import("./src/cli/migrate.ts"),
-    import("./src/cli/offline.ts"),
+    import("./src/server/migrate.ts"),
+    import("./src/server/offline.ts"),
     import("./src/cli/program.ts"),
-    import("./src/cli/serve.ts"),
+    import("./src/server/serve.ts"),
   ]);
 
 const source = {

@@ -1,7 +1,7 @@
 /** llmproxy with everything on but its ledger, which forgets what it is told: what is left is the price of recording. */
-import { assemble } from "../src/cli/assemble.ts";
-import { loadConfigFromEnv } from "../src/cli/config.ts";
-import { machineOf } from "../src/cli/machine.ts";
+import { assemble } from "../src/server/assemble.ts";
+import { loadConfigFromEnv } from "../src/config/config.ts";
+import { machineOf } from "../src/server/system.ts";
 import type { Ledger } from "../src/domain/ledger.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { answerTraces, answerUsage } from "../src/http/internal.ts";
+import { answerTraces, answerUsage } from "../src/http/admin_usage.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { connectPostgres } from "../src/stores/postgres/connect.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Platform } from "../src/cli/platform.ts";
+import type { Platform } from "../src/cli/system.ts";
 import { runProgram } from "../src/cli/program.ts";
 
 /** 2026-01-02T03:04:05.000Z */

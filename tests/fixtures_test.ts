@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import Anthropic from "anthropic_sdk_1";
 import { EMPTY_READING, type Reading } from "../src/domain/reading.ts";
-import { anthropic } from "../src/providers/anthropic.ts";
+import { anthropic } from "../src/providers/anthropic/anthropic.ts";
 import { SseReader } from "../src/wire/sse.ts";
 import { decodedBodyOf, type Fixture, loadFixtures } from "./fixtures.ts";
 

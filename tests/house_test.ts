@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { environmentNames, SETTINGS } from "../src/cli/settings.ts";
-import { VERSION } from "../src/cli/version.ts";
+import { environmentNames, SETTINGS } from "../src/config/settings.ts";
+import { VERSION } from "../src/server/version.ts";
 import { FLOORS } from "../tools/house_lint.ts";
 
 const ROOT = new URL("../", import.meta.url);

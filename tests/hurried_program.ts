@@ -1,7 +1,7 @@
 /** `llmproxy serve` as a process, with a pace at which a test can wait for a batch. */
-import { loadConfigFromEnv } from "../src/cli/config.ts";
-import { machineOf } from "../src/cli/machine.ts";
-import { serve } from "../src/cli/serve.ts";
+import { loadConfigFromEnv } from "../src/config/config.ts";
+import { machineOf } from "../src/server/system.ts";
+import { serve } from "../src/server/serve.ts";
 import { HURRIED } from "./hurried_pace.ts";
 
 const source = {

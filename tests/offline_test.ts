@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { openOffline } from "../src/cli/offline.ts";
+import { openOffline } from "../src/server/offline.ts";
 import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
-import { openJournal } from "../src/stores/sqlite/journal.ts";
+import { openJournal } from "../src/stores/sqlite/spool.ts";
 import { rowOf } from "./conformance/samples.ts";
 
 Deno.test("what is written offline into the file of a journal is handed over when it is a journal again", async () => {

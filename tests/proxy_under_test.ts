@@ -1,9 +1,8 @@
 /** The real proxy over loopback sockets, in this process or as a process of its own, with a fake upstream behind it. */
 import { DatabaseSync } from "node:sqlite";
-import { loadConfigFromEnv } from "../src/cli/config.ts";
-import { machineOf } from "../src/cli/machine.ts";
-import type { Machine } from "../src/cli/platform.ts";
-import { type Running, start } from "../src/cli/serve.ts";
+import { loadConfigFromEnv } from "../src/config/config.ts";
+import { type Machine, machineOf } from "../src/server/system.ts";
+import { type Running, start } from "../src/server/serve.ts";
 import { type FakeUpstream, startFakeUpstream } from "./fake_upstream.ts";
 import { waitFor } from "./wait.ts";
 

@@ -1,8 +1,8 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { loadConfigFromEnv } from "../src/cli/config.ts";
-import { machineOf } from "../src/cli/machine.ts";
-import { start } from "../src/cli/serve.ts";
+import { loadConfigFromEnv } from "../src/config/config.ts";
+import { machineOf } from "../src/server/system.ts";
+import { start } from "../src/server/serve.ts";
 import { HURRIED } from "./hurried_pace.ts";
 import { adminOf } from "./proxy_under_test.ts";
 import type { Ask, Reply } from "./watched_proxy.ts";

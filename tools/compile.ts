@@ -10,8 +10,8 @@ const INCLUDED = [
   "migrations",
   "src/stores/sqlite/worker.ts",
   "src/stores/shipping/worker.ts",
-  "src/cli/reprice_worker.ts",
-  "src/cli/takeout_worker.ts",
+  "src/server/reprice_worker.ts",
+  "src/server/export_worker/worker.ts",
 ];
 
 const ROOT = join(import.meta.dirname!, "..");

@@ -2,11 +2,11 @@
  * `deno task dev`: the real proxy with nothing configured. Where no credential is set, a simulated upstream stands in for
  * the Anthropic API; it is development code and no part of the executable.
  */
-import "../src/cli/stray_signals.ts";
-import { loadConfigFromEnv } from "../src/cli/config.ts";
+import "../src/server/stray_signals.ts";
+import { loadConfigFromEnv } from "../src/config/config.ts";
 import { directFetch } from "../src/cli/direct_fetch.ts";
-import { machineOf } from "../src/cli/machine.ts";
-import { type Running, start } from "../src/cli/serve.ts";
+import { machineOf } from "../src/server/system.ts";
+import { type Running, start } from "../src/server/serve.ts";
 import { startSimulatedUpstream } from "./simulated_upstream.ts";
 
 const CREDENTIALS = ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY_FILE", "ANTHROPIC_AUTH_TOKEN_FILE"];

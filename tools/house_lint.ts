@@ -3,19 +3,39 @@
  * ARCHITECTURE.md draws them.
  */
 
+/** Below the rooms that know everybody. */
+const EVERYBODY = [
+  "async",
+  "domain",
+  "wire",
+  "providers",
+  "pricing",
+  "telemetry",
+  "export",
+  "stores",
+  "identity",
+  "call",
+  "batches",
+  "http",
+];
+
 /** The rooms of `src` that each room may import from, besides itself. */
 export const FLOORS: Readonly<Record<string, readonly string[]>> = {
+  async: [],
   domain: [],
-  wire: [],
+  wire: ["async"],
   providers: ["domain"],
   pricing: ["domain"],
-  telemetry: ["domain"],
+  telemetry: ["async", "domain"],
   export: ["domain"],
-  stores: ["domain"],
-  identity: ["domain"],
-  journey: ["wire", "domain"],
-  http: ["journey", "domain"],
-  cli: ["http", "journey", "wire", "providers", "pricing", "stores", "identity", "telemetry", "export", "domain"],
+  stores: ["async", "domain"],
+  identity: ["async", "domain"],
+  call: ["async", "wire", "domain"],
+  batches: ["async", "wire", "domain"],
+  http: ["call", "batches", "async", "domain"],
+  config: [...EVERYBODY, "server"],
+  server: [...EVERYBODY, "config"],
+  cli: [...EVERYBODY, "config", "server"],
 };
 
 /** Modules that live behind one door: only files whose path starts so may import them. Tests may too. */
@@ -25,8 +45,9 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^node:sqlite$/, doors: ["src/stores/sqlite"] },
   { module: /^hyparquet-writer$/, doors: ["src/export/"] },
   { module: /^(pino|prom-client)$/, doors: ["src/telemetry/"] },
-  { module: /^(commander|ulid)$/, doors: ["src/cli/"] },
-  { module: /^(node:)?process$/, doors: ["src/cli/"] },
+  { module: /^commander$/, doors: ["src/cli/"] },
+  { module: /^ulid$/, doors: ["src/server/"] },
+  { module: /^(node:)?process$/, doors: ["src/server/"] },
 ];
 
 /** The only modules from outside that a narrow room may import; rooms that are not named here may import any. */
@@ -41,7 +62,9 @@ const NARROW_ROOMS: Readonly<Record<string, RegExp>> = {
 const PURE_ROOMS = ["domain", "providers", "pricing"];
 const IO_GLOBALS = ["fetch", "Deno", "WebSocket", "EventSource", "Worker", "setTimeout", "setInterval", "caches", "localStorage"];
 
-/** Clocks, chance and the process: handed in by main.ts and src/cli, never reached for. */
+/** The rooms that may read clocks, chance and the process; they hand them to the others. */
+const AMBIENT_ROOMS = ["server", "cli"];
+
 const AMBIENT_MEMBERS: Readonly<Record<string, readonly string[]>> = {
   Deno: ["env", "serve", "addSignalListener", "dlopen", "exit", "args"],
   Date: ["now"],
@@ -61,7 +84,7 @@ const AMBIENT_IMPORTS = [
 ];
 
 /** Of an exported function; one record of options may follow them. */
-const MAX_POSITIONALS = 2;
+const MAX_POSITIONALS = 3;
 
 interface Place {
   /** The path from the repository's root, with forward slashes: `src/wire/tap.ts`. */
@@ -148,9 +171,9 @@ function pureRooms(context: Deno.lint.RuleContext): Visitor {
 
 function noAmbient(context: Deno.lint.RuleContext): Visitor {
   const place = placeOf(context.filename);
-  if (place.path === "" || place.isTest || place.room === "cli") return {};
+  if (place.path === "" || place.isTest || AMBIENT_ROOMS.includes(place.room)) return {};
   function report(node: Deno.lint.Node, what: string): void {
-    context.report({ node, message: `Cannot use ${what} in ${place.path}: main.ts and src/cli hand it in` });
+    context.report({ node, message: `Cannot use ${what} in ${place.path}: main.ts and src/server hand it in` });
   }
   return {
     MemberExpression(node) {
@@ -223,7 +246,7 @@ function fewPositionals(context: Deno.lint.RuleContext): Visitor {
       if (rest.length === 0 || (rest.length === 1 && isRecordParameter(rest[0]!))) return;
       const message = `Cannot export ${
         node.id?.name ?? "a function"
-      } with more than two positional arguments: make the rest one record`;
+      } with more than three positional arguments: make the rest one record`;
       context.report({ node: rest[0]!, message });
     },
   };

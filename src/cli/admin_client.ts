@@ -1,10 +1,10 @@
 import { z } from "zod";
-import type { TakeIn } from "../domain/imported.ts";
+import type { TakeIn } from "../domain/imported_rows.ts";
 import type { LocalToken } from "../domain/tokens.ts";
-import type { ClientConfig } from "./config.ts";
-import { ADMIN_TOKEN_FILE } from "./admin_token.ts";
-import { CommandFailure, type Platform } from "./platform.ts";
-import type { Address } from "./setting_kinds.ts";
+import type { ClientConfig } from "../config/config.ts";
+import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
+import { CommandFailure, type Platform } from "./system.ts";
+import type { Address } from "../config/setting_kinds.ts";
 
 /** What a new token is for. */
 export type TokenWish = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;

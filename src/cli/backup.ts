@@ -1,7 +1,7 @@
 import { whyNotSound } from "../stores/sqlite/backup.ts";
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig } from "./config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { loadClientConfig } from "../config/config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
 import { megabytes } from "./progress.ts";
 import { saveBody } from "./save_body.ts";
 

@@ -1,4 +1,4 @@
-import { clientOf } from "./http_clients.ts";
+import { clientOf } from "../server/http_clients.ts";
 
 /**
  * A fetch that takes no proxy, whatever the environment says: what goes to the proxy of this machine carries the admin

@@ -1,8 +1,8 @@
 import type { ExportFormat } from "../domain/usage_record.ts";
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig } from "./config.ts";
+import { loadClientConfig } from "../config/config.ts";
 import { saveBody } from "./save_body.ts";
-import { configSourceOf, type Platform } from "./platform.ts";
+import { configSourceOf, type Platform } from "./system.ts";
 
 export interface ExportOptions {
   readonly format: ExportFormat;

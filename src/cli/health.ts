@@ -1,6 +1,6 @@
 import { localUrlOf } from "./admin_client.ts";
-import { loadClientConfig } from "./config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { loadClientConfig } from "../config/config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
 
 /** A container's health check waits no longer than that either. */
 const TIMEOUT_MS = 3_000;

@@ -1,12 +1,12 @@
-import type { TakeIn } from "../domain/imported.ts";
+import type { TakeIn } from "../domain/imported_rows.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { MAX_IMPORTED } from "../http/import.ts";
-import { openGoProgram } from "../stores/postgres/go_program.ts";
+import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig, loadStorageConfig, readPrices } from "./config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
-import { faultOfSecret, withoutLineEnds } from "./secret_text.ts";
-import { takeInto } from "./take_in.ts";
+import { loadClientConfig, loadStorageConfig, readPrices } from "../config/config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
+import { faultOfSecret, withoutLineEnds } from "../config/secret_text.ts";
+import { takeInto } from "../server/import_rows.ts";
 
 export interface ImportOptions {
   /** `postgres://…`, or the path of a file that holds it. */

@@ -1,4 +1,4 @@
-import { CommandFailure } from "./platform.ts";
+import { CommandFailure } from "./system.ts";
 
 /** A file that is there whole or not at all. */
 export interface OutputFile {

@@ -1,8 +1,8 @@
 import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from "../pricing/price_list.ts";
 import { PRICE_FACTORS } from "../pricing/price_of.ts";
 import { columns } from "./columns.ts";
-import { readPrices } from "./config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { readPrices } from "../config/config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
 
 export interface PricesOptions {
   /** As a row names it; null: all models. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { run } from "../../tests/fake_platform.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
-import { parsePriceList } from "./prices_file.ts";
+import { parsePriceList } from "../config/prices_file.ts";
 
 const README_FILE = /```json\n(\{\n {2}"models"[\s\S]*?)```/.exec(
   Deno.readTextFileSync(new URL("../../README.md", import.meta.url)),

@@ -2,18 +2,18 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { isEmptySpan } from "../domain/calendar.ts";
 import { wordsOf } from "../domain/unavailable.ts";
 import { backupCommand } from "./backup.ts";
-import { loadConfigFromEnv } from "./config.ts";
-import { ConfigProblems } from "./config_problems.ts";
+import { loadConfigFromEnv } from "../config/config.ts";
+import { ConfigProblems, SettingsRefused } from "../config/config_problems.ts";
 import { exportCommand } from "./export.ts";
 import { healthCommand } from "./health.ts";
 import { importCommand } from "./import.ts";
 import { migrateCommand } from "./migrate.ts";
-import { configSourceOf, type Platform, SettingsRefused } from "./platform.ts";
+import { configSourceOf, type Platform } from "./system.ts";
 import { pricesCommand } from "./prices.ts";
 import { repriceCommand } from "./reprice.ts";
 import { reshipCommand } from "./reship.ts";
 import { createTokenCommand, listTokensCommand, parseDuration, revokeTokenCommand, type TokenOptions } from "./token.ts";
-import { VERSION } from "./version.ts";
+import { VERSION } from "../server/version.ts";
 
 const ID = /^[\x21-\x7e]{1,128}$/;
 const HELP_WIDTH = 110;

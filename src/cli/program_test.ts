@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { answering, type Call, run } from "../../tests/fake_platform.ts";
-import type { Config } from "./config.ts";
-import type { StorageConfig } from "./storage_config.ts";
-import { VERSION } from "./version.ts";
+import type { Config } from "../config/config.ts";
+import type { StorageConfig } from "../config/storage_config.ts";
+import { VERSION } from "../server/version.ts";
 
 Deno.test("runProgram() serves with the config of the environment and gives what serve gives", async () => {
   const seen: Config[] = [];

@@ -1,4 +1,4 @@
-import type { Platform } from "./platform.ts";
+import type { Platform } from "./system.ts";
 
 const WIDTH = 30;
 const EVERY_MS = 100;

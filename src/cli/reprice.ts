@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig } from "./config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { loadClientConfig } from "../config/config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
 import { columns } from "./columns.ts";
 
 export interface RepriceOptions {

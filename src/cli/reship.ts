@@ -1,6 +1,6 @@
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig } from "./config.ts";
-import { configSourceOf, type Platform } from "./platform.ts";
+import { loadClientConfig } from "../config/config.ts";
+import { configSourceOf, type Platform } from "./system.ts";
 
 /** `llmproxy reship --since T`: has the running proxy ship what it recorded from then on once more. */
 export async function reshipCommand(platform: Platform, { since }: { readonly since: number }): Promise<void> {

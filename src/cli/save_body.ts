@@ -1,5 +1,5 @@
 import { beginFile, type OutputFile } from "./output_file.ts";
-import { CommandFailure, type Platform } from "./platform.ts";
+import { CommandFailure, type Platform } from "./system.ts";
 import { startProgress } from "./progress.ts";
 
 export interface SaveOptions {

@@ -2,8 +2,8 @@ import type { LocalToken } from "../domain/tokens.ts";
 import { createLocalToken } from "../identity/local_tokens.ts";
 import { adminClient, type TokenDesk } from "./admin_client.ts";
 import { columns } from "./columns.ts";
-import { loadClientConfig, loadStorageConfig } from "./config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./platform.ts";
+import { loadClientConfig, loadStorageConfig } from "../config/config.ts";
+import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
 
 /** What `create`, `list` and `revoke` have in common. */
 export interface TokenOptions {

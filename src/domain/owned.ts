@@ -59,3 +59,13 @@ export interface OwnedRecords {
   /** The first outcome stays. */
   readonly settleBatch: (id: string, outcome: BatchOutcome) => Promise<void>;
 }
+
+export interface Batches {
+  /** How long after its admission a batch is looked at first, milliseconds. */
+  readonly firstLookMs: number;
+  /**
+   * Resolves when all that can be known of the batch's usage is recorded, as far as it has ended. Rejects with `Fault`
+   * `ledger_unavailable` where that takes too long or fails: what is deleted before cannot be known any more.
+   */
+  readonly accountFor: (id: string) => Promise<void>;
+}

@@ -1,15 +1,15 @@
 import { type Context, Hono } from "hono";
-import type { TakeIn } from "../domain/imported.ts";
+import type { TakeIn } from "../domain/imported_rows.ts";
 import type { Observe } from "../domain/observe.ts";
 import { isUnavailable } from "../domain/unavailable.ts";
-import { rawPath } from "../journey/target.ts";
+import { rawPath } from "../call/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
 import { answerBackup, type BackUp } from "./backup.ts";
 import { answerExport, type ExportUsage } from "./export.ts";
 import { mountHealth, type Readiness } from "./health.ts";
 import { answerImport } from "./import.ts";
-import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./internal.ts";
+import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./admin_usage.ts";
 import { answerReprice, type Reprice } from "./reprice.ts";
 import { answerReship, type Reship } from "./reship.ts";
 import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";

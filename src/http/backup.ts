@@ -1,6 +1,6 @@
 import { isUnavailable } from "../domain/unavailable.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
-import { filtersOf } from "./internal_queries.ts";
+import { filtersOf } from "./admin_filters.ts";
 
 export interface Backup {
   /** `journal`: the records of a shared database are not in it. */

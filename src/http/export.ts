@@ -1,6 +1,6 @@
 import type { ExportFormat, UsageFilter } from "../domain/usage_record.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
-import { filtersOf, untilNow } from "./internal_queries.ts";
+import { filtersOf, untilNow } from "./admin_filters.ts";
 
 export interface UsageExport {
   /** Null where they could not be counted. */

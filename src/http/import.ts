@@ -1,7 +1,7 @@
 import { z } from "zod";
-import type { ImportBatch, TakeIn } from "../domain/imported.ts";
+import type { ImportBatch, TakeIn } from "../domain/imported_rows.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
-import { filtersOf, rfc3339 } from "./internal_queries.ts";
+import { filtersOf, rfc3339 } from "./admin_filters.ts";
 import { readJsonBody } from "./json_body.ts";
 
 /** Reading, pricing and handing on so many holds the event loop for some 10 ms. */

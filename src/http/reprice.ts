@@ -1,8 +1,8 @@
 import { costUsd } from "../domain/money.ts";
 import type { Price, Repriced, RepriceStep, RepriceSteps, Span } from "../domain/repricing.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
-import { filtersOf, untilNow } from "./internal_queries.ts";
-import { timeJson } from "./internal_shapes.ts";
+import { filtersOf, untilNow } from "./admin_filters.ts";
+import { timeJson } from "./admin_json.ts";
 
 export interface RepriceWish extends Span {
   readonly isDryRun: boolean;

@@ -1,5 +1,5 @@
 import { AdminRefusal } from "./admin_refusal.ts";
-import { filtersOf, untilNow } from "./internal_queries.ts";
+import { filtersOf, untilNow } from "./admin_filters.ts";
 
 /** Queues what was recorded from that time on for the shared database once more; null where there is none. */
 export type Reship = ((since: number) => Promise<number>) | null;

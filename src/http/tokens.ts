@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { LocalToken } from "../domain/tokens.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
-import { filtersOf, rfc3339, RFC3339_WORDS } from "./internal_queries.ts";
-import { tokenJson } from "./internal_shapes.ts";
+import { filtersOf, rfc3339, RFC3339_WORDS } from "./admin_filters.ts";
+import { tokenJson } from "./admin_json.ts";
 import { readJsonBody } from "./json_body.ts";
 
 /** What administers the local tokens. It must act at once on whoever checks them. */

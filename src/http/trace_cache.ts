@@ -3,7 +3,7 @@ import { costUsd } from "../domain/money.ts";
 import type { CallPlace } from "../domain/query.ts";
 import type { Store } from "../domain/store.ts";
 import type { Trace } from "../domain/trace.ts";
-import { wholeJson } from "./internal_shapes.ts";
+import { wholeJson } from "./admin_json.ts";
 
 /** The most calls of one trace that are looked at, its oldest: a bound on what one question can cost. */
 const MAX_CALLS = 100_000;

@@ -1,10 +1,10 @@
 import { Fault } from "../domain/fault.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Sandbox, SandboxInfo, SandboxOf } from "../domain/sandbox.ts";
-import { LOOK_UP_LIMITS, LookUps, NotAsked } from "./look_ups.ts";
+import { LOOK_UP_LIMITS, LookUps, NotAsked } from "./lookup_limiter.ts";
 import { sha256OfToken } from "./token_hash.ts";
 import { validateProxyToken } from "./validate_proxy_token.ts";
-import { type Answer, Vouched } from "./vouched.ts";
+import { type Answer, Vouched } from "./token_cache.ts";
 
 export interface AgentserverOptions {
   /** Base URL of the control plane; a path prefix and a trailing slash are fine. */

@@ -5,7 +5,7 @@ import type { NewId } from "../domain/ids.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
 import { LOCAL_TOKEN_PREFIX, type LocalToken, type Tokens } from "../domain/tokens.ts";
-import { LOOK_UP_LIMITS, LookUps } from "./look_ups.ts";
+import { LOOK_UP_LIMITS, LookUps } from "./lookup_limiter.ts";
 import { sha256OfToken } from "./token_hash.ts";
 
 export interface LocalTokensOptions {

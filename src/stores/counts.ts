@@ -1,7 +1,7 @@
 import type { Link } from "../domain/retry.ts";
 import type { Closing, Trust } from "../domain/usage.ts";
-import { linkOf } from "./attempts.ts";
-import { integer, integerOrNull, type Row, text, unpricedUsesOf } from "./readings.ts";
+import { linkOf } from "./retries.ts";
+import { integer, integerOrNull, type Row, text, unpricedUsesOf } from "./row_decoders.ts";
 
 /** What of closed rows stands in totals, by its column: of one row, or with a minus of one that is replaced. */
 export interface Counts {

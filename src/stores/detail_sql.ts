@@ -3,7 +3,7 @@ import type { CachedCall } from "../domain/cache.ts";
 import type { CallPlace } from "../domain/query.ts";
 import type { UsageRow } from "../domain/usage.ts";
 import { MAX_CACHED_CALLS } from "./query_bounds.ts";
-import { integer, type Row, text, textOrNull, totalsOf } from "./readings.ts";
+import { integer, type Row, text, textOrNull, totalsOf } from "./row_decoders.ts";
 import { COUNTED_ROW, type Statement, SUMS } from "./usage_sql.ts";
 
 /** The calls of one trace by agent, parent, type and class, the first to begin first; what is beyond the bound in one, last. */

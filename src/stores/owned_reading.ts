@@ -1,5 +1,5 @@
 import type { BatchOutcome, Owned } from "../domain/owned.ts";
-import { integer, integerOrNull, type Row, text, textOrNull } from "./readings.ts";
+import { integer, integerOrNull, type Row, text, textOrNull } from "./row_decoders.ts";
 
 /** The columns hold what `kind`, `OpenCall` and `BatchOutcome` name: only rows of ours are ever written. */
 export function ownedOf(row: Row): Owned {

@@ -1,5 +1,5 @@
 import { type Position, RowsDropped, type TraceOrder, type TracePage, type TraceQuery } from "../domain/query.ts";
-import { integer, type Row, totalsOf, traceWithStatsOf } from "./readings.ts";
+import { integer, type Row, totalsOf, traceWithStatsOf } from "./row_decoders.ts";
 import { callFilters, narrowed, positionOf, type Statement } from "./usage_sql.ts";
 
 const ORDERED: Readonly<Record<TraceOrder, string>> = {

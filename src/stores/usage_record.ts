@@ -1,5 +1,5 @@
 import type { UsageRecord } from "../domain/usage_record.ts";
-import { integer, type Row, text, textOrNull, tokenUsageOf } from "./readings.ts";
+import { integer, type Row, text, textOrNull, tokenUsageOf } from "./row_decoders.ts";
 
 /** A closed row as an export shows it. */
 export function usageRecordOf(row: Row): UsageRecord {

@@ -1,6 +1,6 @@
 import { EMPTY_READING } from "../domain/reading.ts";
 import type { Ending, Trust, UsageRow } from "../domain/usage.ts";
-import { flag, integer, integerOrNull, type Row, text, textOrNull, unpricedUsesOf } from "./readings.ts";
+import { flag, integer, integerOrNull, type Row, text, textOrNull, unpricedUsesOf } from "./row_decoders.ts";
 
 /** A closed row, whole. Of the reading, what says how far it had come is not kept: only what was found stands in a row. */
 export function usageRowOf(row: Row): UsageRow {

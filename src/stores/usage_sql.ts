@@ -8,7 +8,7 @@ import {
   type UsageQuery,
 } from "../domain/query.ts";
 import { spanOf, type Stretch } from "./query_bounds.ts";
-import { type Row, summaryOf, totalsOf } from "./readings.ts";
+import { type Row, summaryOf, totalsOf } from "./row_decoders.ts";
 
 /** A statement that both databases understand: `?` for each of its values, in their order. */
 export interface Statement {

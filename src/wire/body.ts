@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ByteBudget } from "./budget.ts";
-import type { Silence } from "./silence.ts";
-import { TURNS } from "./turns.ts";
+import type { Silence } from "./idle_timeout.ts";
+import { TURNS } from "./event_loop_budget.ts";
 
 export type BodyProblem = "too_large" | "too_slow" | "cut" | "no_room";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { BodyError, declaredLength, hashRange, LEAST_BYTES_A_CALL, limitBody, readBody, streamOf } from "./body.ts";
 import { ByteBudget } from "./budget.ts";
-import { Silence } from "./silence.ts";
-import { nextTurn } from "./turns.ts";
+import { Silence } from "./idle_timeout.ts";
+import { nextTurn } from "./event_loop_budget.ts";
 
 const MB = 1024 * 1024;
 

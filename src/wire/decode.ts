@@ -6,7 +6,7 @@ import {
   createInflateRaw,
   createZstdDecompress,
 } from "node:zlib";
-import { TURNS } from "./turns.ts";
+import { TURNS } from "./event_loop_budget.ts";
 
 /** Decodes a copy of a body that itself passes on untouched. Nothing in it throws or rejects. */
 export interface CopyDecoder {

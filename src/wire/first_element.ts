@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { HeldBody } from "./body.ts";
-import { TURNS } from "./turns.ts";
+import { TURNS } from "./event_loop_budget.ts";
 
 /**
  * SHA-256 (hex) of the first element of the array that `range` of a valid JSON document holds; null

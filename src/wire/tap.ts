@@ -1,4 +1,4 @@
-import type { Silence } from "./silence.ts";
+import type { Silence } from "./idle_timeout.ts";
 
 /** What watches a stream of bytes go by. Each promise delays the bytes that wait for it. */
 export interface Watch {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Silence } from "./silence.ts";
+import { Silence } from "./idle_timeout.ts";
 import { tap, type Watch } from "./tap.ts";
 
 function never(): Silence {

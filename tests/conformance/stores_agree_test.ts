@@ -8,7 +8,7 @@ import {
   answerUsage,
   type InternalDeps,
   type InternalStore,
-} from "../../src/http/internal.ts";
+} from "../../src/http/admin_usage.ts";
 import { cacheValueOf } from "../../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../../src/pricing/claude_prices.ts";
 import { connectPostgres } from "../../src/stores/postgres/connect.ts";

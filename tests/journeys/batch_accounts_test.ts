@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { BatchPace } from "../../src/journey/batch_accounts.ts";
+import type { BatchPace } from "../../src/batches/accounts.ts";
 import { type FakeThings, fakeThings, lineOf, MODEL, piecesHeld, usageOfLine } from "../fake_things.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { HURRIED } from "../hurried_pace.ts";

@@ -3,7 +3,7 @@ import { callOf, closingOf, T0, traceOf } from "../conformance/samples.ts";
 import { connectPostgres } from "../../src/stores/postgres/connect.ts";
 import { PACE, type Report, Shipper } from "../../src/stores/shipping/shipper.ts";
 import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
-import { openJournal } from "../../src/stores/sqlite/journal.ts";
+import { openJournal } from "../../src/stores/sqlite/spool.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { assertExactRows, callAndRead, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { startPostgres } from "../postgres_server.ts";

@@ -1,8 +1,8 @@
 import postgres from "postgres";
 import type { Socket } from "node:net";
 import { DatabaseUnavailable } from "../../domain/unavailable.ts";
-import type { Row } from "../readings.ts";
-import { unlessAborted } from "./limit.ts";
+import type { Row } from "../row_decoders.ts";
+import { unlessAborted } from "./deadline.ts";
 import { openSocket, type SocketTarget } from "./socket.ts";
 
 /** Who we are at the server. */

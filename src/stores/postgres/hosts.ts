@@ -2,7 +2,7 @@ import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 import { Connection, type Login } from "./connection.ts";
 import { encryptionOf } from "./encryption.ts";
 import { stateOf, unavailableOf } from "./errors.ts";
-import { limitOf } from "./limit.ts";
+import { limitOf } from "./deadline.ts";
 import type { SocketTarget } from "./socket.ts";
 import { type PostgresHost, type PostgresTarget, type Session } from "./url.ts";
 

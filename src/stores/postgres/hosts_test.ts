@@ -5,7 +5,7 @@ import { startPostgres } from "../../../tests/postgres_server.ts";
 import { startStandby } from "../../../tests/postgres_standby.ts";
 import { waitFor } from "../../../tests/wait.ts";
 import { isUnavailable, wordsOf } from "../../domain/unavailable.ts";
-import { openGoProgram } from "./go_program.ts";
+import { openGoProgram } from "./agentserver_source.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { openPool } from "./pool.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "./store.ts";

@@ -1,6 +1,6 @@
 import type { BatchOutcome, Owned, OwnedRecords } from "../../domain/owned.ts";
 import { batchOf, callJson, ownedOf } from "../owned_reading.ts";
-import { integer } from "../readings.ts";
+import { integer } from "../row_decoders.ts";
 import type { Ask } from "./connection.ts";
 
 export async function recordOwned(ask: Ask, owned: readonly Owned[]): Promise<void> {

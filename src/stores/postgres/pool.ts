@@ -2,7 +2,7 @@ import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 import type { Ask, Connection } from "./connection.ts";
 import { QUERY_CANCELED, READ_ONLY, stateOf, unavailableOf } from "./errors.ts";
 import { Hosts } from "./hosts.ts";
-import { limitOf, unlessAborted } from "./limit.ts";
+import { limitOf, unlessAborted } from "./deadline.ts";
 import { parsePostgresUrl } from "./url.ts";
 
 export interface PoolOptions {

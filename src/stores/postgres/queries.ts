@@ -5,7 +5,7 @@ import type { TraceDetail } from "../../domain/store.ts";
 import type { QueryOpts } from "../../domain/usage.ts";
 import { agentCallsOf, agentsStatement, cachedCallOf, cachedCallsStatement } from "../detail_sql.ts";
 import { MAX_DETAIL_ROWS } from "../query_bounds.ts";
-import { refusalOf, type Row, tokenUsageOf, traceOf } from "../readings.ts";
+import { refusalOf, type Row, tokenUsageOf, traceOf } from "../row_decoders.ts";
 import { tracePageOf, traceStatements } from "../traces_sql.ts";
 import { type Statement, usagePageOf, usageStatement } from "../usage_sql.ts";
 import type { Ask } from "./connection.ts";

@@ -1,5 +1,5 @@
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
-import { linkOf } from "../attempts.ts";
+import { linkOf } from "../retries.ts";
 import { countsJson } from "../column_values.ts";
 import { countsOf } from "../counts.ts";
 import { usageRowOf } from "../usage_row.ts";

@@ -1,8 +1,8 @@
 import { changedLinks, type Link, RETRY_BOUNDS } from "../../domain/retry.ts";
 import type { OpenCall } from "../../domain/usage.ts";
-import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../attempts.ts";
+import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../retries.ts";
 import { countsOfLinks } from "../counts.ts";
-import type { Row } from "../readings.ts";
+import type { Row } from "../row_decoders.ts";
 import type { Ask } from "./connection.ts";
 import { type Move, moveOf } from "./totals.ts";
 import { rowKeyOf } from "./row_key.ts";

@@ -1,4 +1,4 @@
-import type { Row } from "../readings.ts";
+import type { Row } from "../row_decoders.ts";
 
 /** The primary key of a row of usage, as one text. */
 export function rowKeyOf(row: Row): string {

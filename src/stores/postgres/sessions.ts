@@ -1,6 +1,6 @@
 import { type AgentAsked, MOST_SEARCHED_CALLS } from "../../domain/sessions.ts";
 import type { Trace } from "../../domain/trace.ts";
-import { text, traceOf } from "../readings.ts";
+import { text, traceOf } from "../row_decoders.ts";
 import type { Ask } from "./connection.ts";
 
 /** The trace that is there; null if none is. */

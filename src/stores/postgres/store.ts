@@ -5,7 +5,7 @@ import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { Ask } from "./connection.ts";
-import { Door } from "./door.ts";
+import { Door } from "./closing_gate.ts";
 import { dropMonths, droppedBefore, Months, readClock } from "./months.ts";
 import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";

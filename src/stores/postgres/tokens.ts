@@ -1,5 +1,5 @@
 import type { LocalToken } from "../../domain/tokens.ts";
-import { localTokenOf, text } from "../readings.ts";
+import { localTokenOf, text } from "../row_decoders.ts";
 import type { Ask } from "./connection.ts";
 
 export async function createToken(ask: Ask, token: LocalToken, { sha256 }: { readonly sha256: string }): Promise<void> {

@@ -1,4 +1,4 @@
-import type { Backlog } from "../../domain/journal.ts";
+import type { Backlog } from "../../domain/spool.ts";
 
 /** The first message to the Worker. */
 export interface StartMessage {

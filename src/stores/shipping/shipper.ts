@@ -1,4 +1,4 @@
-import type { Journal, Refused, SetAside } from "../../domain/journal.ts";
+import type { Journal, Refused, SetAside } from "../../domain/spool.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import { wordsOf } from "../../domain/unavailable.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Journal, Refused, SetAside, Shipment } from "../../domain/journal.ts";
+import type { Journal, Refused, SetAside, Shipment } from "../../domain/spool.ts";
 import type { Owned } from "../../domain/owned.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { callOf, rowOf, traceOf } from "../../../tests/conformance/samples.ts";

@@ -1,7 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 import { connectPostgres } from "../postgres/connect.ts";
-import { openJournal } from "../sqlite/journal.ts";
+import { openJournal } from "../sqlite/spool.ts";
 import type { FurtherMessage, ShippingMessage, StartMessage } from "./protocol.ts";
 import { SharedDatabase } from "./shared_database.ts";
 import { PACE, type Report, Shipper } from "./shipper.ts";

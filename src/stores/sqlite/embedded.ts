@@ -8,7 +8,7 @@ import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
 import { damageOf, DatabaseDamaged, isDamage, putAside } from "./damage.ts";
 import { openDataDir } from "./data_dir.ts";
 import { DatabaseFiles, type Loss } from "./database_files.ts";
-import type { JournalBound } from "./fullness.ts";
+import type { JournalBound } from "./disk_quota.ts";
 import { LEDGER_DEFAULTS, openLedger } from "./ledger.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { takeRole } from "./role.ts";

@@ -6,12 +6,12 @@ import type { Trace } from "../../domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { Commits, GROUP_LIMITS, type GroupLimits, WriteRefused } from "./commits.ts";
 import { openConnection, type Synchronous } from "./connection.ts";
-import { Activity } from "./activity.ts";
-import { Fullness, type JournalBound } from "./fullness.ts";
+import { Activity } from "./trace_activity_cache.ts";
+import { Fullness, type JournalBound } from "./disk_quota.ts";
 import { Outbox } from "./outbox.ts";
 import { Claims } from "./owned.ts";
-import { Probe } from "./probe.ts";
-import { Questions } from "./questions.ts";
+import { Probe } from "./write_probe.ts";
+import { Questions } from "./inflight_prompts.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
 

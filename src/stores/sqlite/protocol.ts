@@ -1,4 +1,4 @@
-import type { JournalCare } from "../../domain/journal.ts";
+import type { JournalCare } from "../../domain/spool.ts";
 import type { TokenCopies } from "../../domain/tokens.ts";
 import type { CarriedError } from "../../domain/unavailable.ts";
 import type { StoreVerbs } from "../verbs.ts";

@@ -1,6 +1,6 @@
 import type { StatementSync } from "node:sqlite";
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
-import { linkOf } from "../attempts.ts";
+import { linkOf } from "../retries.ts";
 import { countsJson } from "../column_values.ts";
 import { usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";

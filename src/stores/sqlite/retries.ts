@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { changedLinks, RETRY_BOUNDS } from "../../domain/retry.ts";
 import type { OpenCall } from "../../domain/usage.ts";
-import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../attempts.ts";
+import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../retries.ts";
 import { readingBigInts } from "./connection.ts";
 import type { Totals } from "./totals.ts";
 

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
-import { linkOf } from "../attempts.ts";
+import { linkOf } from "../retries.ts";
 import { wholeMs } from "../column_values.ts";
-import { integer, type Row } from "../readings.ts";
+import { integer, type Row } from "../row_decoders.ts";
 import { usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";

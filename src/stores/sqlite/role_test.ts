@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { NOTHING_REFUSED } from "../../domain/journal.ts";
+import { NOTHING_REFUSED } from "../../domain/spool.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { generatedRows } from "../../../tests/conformance/generated_rows.ts";
 import { ALL, ALL_TRACES, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
 import { type Embedded, openEmbedded } from "./embedded.ts";
-import { openJournal } from "./journal.ts";
+import { openJournal } from "./spool.ts";
 import type { Role } from "./role.ts";
 
 /** Each call once, because the ledger opens none twice; a few questions are asked again and again in a few sessions. */

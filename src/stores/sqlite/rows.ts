@@ -2,13 +2,13 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { EMPTY_READING } from "../../domain/reading.ts";
 import { type Link, NO_LINK } from "../../domain/retry.ts";
 import { type Closing, NO_COST, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
-import { linkOf } from "../attempts.ts";
+import { linkOf } from "../retries.ts";
 import { countsJson, iterationsJson, serverToolUseJson, wholeMs } from "../column_values.ts";
 import { readingBigInts } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import { countedOf } from "../counts.ts";
-import { flag, integerOrNull } from "../readings.ts";
-import type { Questions } from "./questions.ts";
+import { flag, integerOrNull } from "../row_decoders.ts";
+import type { Questions } from "./inflight_prompts.ts";
 import { Retries } from "./retries.ts";
 import { type CountedCall, Totals } from "./totals.ts";
 

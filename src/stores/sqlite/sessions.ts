@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { MOST_SEARCHED_CALLS } from "../../domain/sessions.ts";
-import { text, traceOf } from "../readings.ts";
+import { text, traceOf } from "../row_decoders.ts";
 import { readingBigInts } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import type { LocalToken, TokenCopies, Tokens } from "../../domain/tokens.ts";
 import { readingBigInts } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
-import { integer, localTokenOf } from "../readings.ts";
+import { integer, localTokenOf } from "../row_decoders.ts";
 
 /** The verbs about tokens on one connection, blocking. */
 export function tokenAnswersOn(db: DatabaseSync): Pick<Answers, keyof Tokens | keyof TokenCopies> {

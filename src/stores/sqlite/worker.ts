@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 import type { DatabaseSync } from "node:sqlite";
 import { carriedError } from "../../domain/unavailable.ts";
-import { answersOn } from "./answers.ts";
+import { answersOn } from "./worker_methods.ts";
 import { Checkpoints } from "./checkpoints.ts";
 import { openConnection } from "./connection.ts";
 import type { Answers, AskMessage, OpenMessage, Reply } from "./protocol.ts";

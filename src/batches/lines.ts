@@ -1,0 +1,36 @@
+import { type AccountingDeps, accountOf, trustOf } from "../domain/account.ts";
+import type { BatchLine } from "../domain/provider.ts";
+import { EMPTY_READING } from "../domain/reading.ts";
+import { type Closing, type OpenCall, REVISION, type UsageRow } from "../domain/usage.ts";
+import { hashedDigits } from "../wire/hashed_digits.ts";
+
+const ID_DIGITS = 26;
+
+/**
+ * The row of one line of a batch's results; of one that cannot be read (null), that there was one. Its key is made from the batch
+ * and the line's own id, so that however often a batch is read, and by whom, each of its lines is one row.
+ */
+export function rowOfLine(
+  line: BatchLine | null,
+  options: { readonly number: number; readonly call: OpenCall; readonly world: AccountingDeps },
+): UsageRow {
+  const { number, world } = options;
+  const customId = line?.customId ?? null;
+  const batchId = options.call.batchId ?? "";
+  const call: OpenCall = { ...options.call, id: lineId(batchId, customId ?? { number }), customId };
+  const trust = line === null ? "unknown" : line.hasSucceeded ? trustOf(line.reading) : "exact";
+  const closing: Closing = {
+    ending: line === null ? "unknown" : line.hasSucceeded ? "completed" : "upstream_error",
+    status: null,
+    upstreamRequestId: null,
+    duration: null,
+    ttft: null,
+    ...accountOf(line?.reading ?? EMPTY_READING, { trust, call, world }),
+  };
+  return { call, closing, revision: REVISION.closed };
+}
+
+/** `ar-` and the first 130 bits of a SHA-256; a line without an id of its own goes by its number. */
+function lineId(batchId: string, name: string | { readonly number: number }): string {
+  return `ar-${hashedDigits([batchId, name], ID_DIGITS)}`;
+}

@@ -1,0 +1,169 @@
+import type { Observe } from "../domain/observe.ts";
+import type { BatchStatus, Credential, Provider } from "../domain/provider.ts";
+import type { Upstream } from "../domain/upstream.ts";
+import type { Fetch } from "../wire/plain_fetch.ts";
+import { decoderOf } from "../wire/decode.ts";
+import { Lines } from "../wire/lines.ts";
+import { Silence, SILENT } from "../wire/idle_timeout.ts";
+import { nextTurn } from "../wire/event_loop_budget.ts";
+
+/** What reading a batch takes of the world. */
+export interface BatchSource {
+  readonly provider: Provider;
+  readonly fetch: Fetch;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsed: () => number;
+  readonly upstream: Upstream;
+  readonly observe: Observe;
+}
+
+/** Silence of the upstream after which it is left alone until the next time. */
+const SILENCE_MS = 60_000;
+/** A line holds one whole answer. */
+const MAX_LINE_BYTES = 16 * 1024 * 1024;
+const MAX_STATUS_BYTES = 1024 * 1024;
+
+/** The upstream answered that there is no such batch, or no results of it. */
+export class BatchMissing extends Error {}
+
+export interface BatchAsked {
+  readonly id: string;
+  readonly signal: AbortSignal;
+}
+
+/** Rejects with `BatchMissing`, or an error that says what went wrong. */
+export async function fetchStatus(asked: BatchAsked, source: BatchSource): Promise<BatchStatus> {
+  let text = "";
+  await read(asked, { path: source.provider.batches.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source }, (line) => {
+    text += line ?? "";
+    return Promise.resolve();
+  });
+  const status = source.provider.batches.parseStatus(text);
+  if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer is none");
+  return status;
+}
+
+/**
+ * Hands each line of the results to `onLine`, in their order, one chunk after the other; null for one that is too long. In constant
+ * memory: nothing is read on while it waits. Asks the configured upstream, never the address that the batch names.
+ * Rejects as `fetchStatus` does.
+ */
+export async function fetchResults(
+  { onLine, ...asked }: BatchAsked & { readonly onLine: (line: string | null) => Promise<void> },
+  source: BatchSource,
+): Promise<void> {
+  const path = `${source.provider.batches.pathOf(asked.id)}/results`;
+  let isFirst = true;
+  await read(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source }, (line, { isOpen }) => {
+    const trouble = line === null ? null : troubleOf(line, { isFirst, isOpen, source });
+    if (trouble !== null) return Promise.reject(new Error(`Cannot read ${path}: ${trouble}`));
+    isFirst = false;
+    return onLine(line);
+  });
+}
+
+/**
+ * Why a line is none of the results, so that no row is made of it; null if it may be one. Whatever
+ * its status says, an answer that begins as no JSON or with an error is not the results, and a last
+ * line that is cut has to be fetched again.
+ */
+function troubleOf(
+  line: string,
+  { isFirst, isOpen, source }: { readonly isFirst: boolean; readonly isOpen: boolean; readonly source: BatchSource },
+): string | null {
+  if (isOpen && !isJson(line)) return "the answer was cut in the middle of a line";
+  if (!isFirst) return null;
+  if (!line.startsWith("{")) return "the answer holds no results";
+  const { errorType } = source.provider.parseNonStreamingResponse(line);
+  return errorType === null ? null : `the upstream answers the error ${errorType}`;
+}
+
+function isJson(line: string): boolean {
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** `isOpen`: the answer ended behind the line without a line feed. */
+type OnLine = (line: string | null, end: { readonly isOpen: boolean }) => Promise<void>;
+
+async function read(
+  { id, signal }: BatchAsked,
+  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
+  onLine: OnLine,
+): Promise<void> {
+  const controller = new AbortController();
+  const silence = new Silence({ ms: SILENCE_MS, elapsed: source.elapsed, onSilence: () => controller.abort(SILENT) });
+  silence.listen();
+  try {
+    const credential = source.upstream.credential();
+    const answer = await source.fetch(source.upstream.baseUrl + path, {
+      headers: headersOf(credential, source),
+      redirect: "manual",
+      signal: AbortSignal.any([signal, controller.signal]),
+    });
+    if (!answer.ok || answer.body === null) {
+      await answer.body?.cancel();
+      if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
+      if (answer.status === 404) throw new BatchMissing(`The upstream knows no ${path}`);
+      throw new Error(`The upstream answers ${answer.status} for ${path}`);
+    }
+    await eachLine(answer as Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> }, {
+      maxBytes,
+      silence,
+      onLine,
+    });
+  } finally {
+    silence.end();
+  }
+}
+
+async function eachLine(
+  answer: Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> },
+  { maxBytes, silence, onLine }: {
+    readonly maxBytes: number;
+    readonly silence: Silence;
+    readonly onLine: OnLine;
+  },
+): Promise<void> {
+  let waiting: (string | null)[] = [];
+  const lines = new Lines({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
+  const decoder = decoderOf(answer.headers.get("content-encoding") ?? "", { maxBytes, onChunk: (chunk) => lines.push(chunk) });
+  if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
+
+  async function handOn({ isOpen }: { readonly isOpen: boolean }): Promise<void> {
+    const [some, none]: [typeof waiting, typeof waiting] = [waiting, []];
+    waiting = none;
+    silence.heard();
+    for (const line of some) await onLine(line, { isOpen });
+    // One chunk a turn of the event loop: calls come in between.
+    await nextTurn();
+    silence.listen();
+  }
+
+  try {
+    for await (const chunk of answer.body) {
+      await decoder.push(chunk);
+      await handOn({ isOpen: false });
+    }
+    await decoder.end();
+    if (decoder.isBlind) throw new Error("Cannot read the upstream's answer: it is damaged or too long");
+    await handOn({ isOpen: false });
+    lines.end();
+    await handOn({ isOpen: true });
+  } finally {
+    decoder.close();
+  }
+}
+
+function headersOf(credential: Credential, { provider, upstream }: BatchSource): Headers {
+  const headers = new Headers(provider.defaultHeaders.map(([name, value]): [string, string] => [name, value]));
+  headers.set(credential.header, credential.value);
+  headers.set("accept", "*/*");
+  headers.set("accept-encoding", "identity");
+  headers.set("user-agent", upstream.userAgent);
+  return headers;
+}

@@ -1,0 +1,193 @@
+import { Fault } from "../domain/fault.ts";
+import type { OwnedKind } from "../domain/owned.ts";
+import type { Sandbox } from "../domain/sandbox.ts";
+import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
+import { JsonCopy } from "../wire/json_copy.ts";
+import { Silence, SILENT } from "../wire/idle_timeout.ts";
+import { tap, type Watch } from "../wire/tap.ts";
+import { authenticate } from "./authenticate.ts";
+import { baseUrlFault } from "./base_url.ts";
+import { claimed, Creation } from "./creation.ts";
+import { failureOf, refusedCredential, returned, send } from "./forward.ts";
+import { NamedFiles } from "./named_files.ts";
+import { assertOwner, assertOwnFiles } from "./ownership.ts";
+import { bodyFault } from "./read.ts";
+import { belongingOf, namesSession } from "./trace.ts";
+import { CLIENT_LEFT } from "./traffic.ts";
+import type { Arrival, World } from "./world.ts";
+
+/** A route whose calls are not billed. */
+export interface Passage {
+  /** The route's name in metrics. */
+  readonly name: string;
+  readonly maxBodyBytes: number;
+  /** The call belongs to its session, though it has no row. */
+  readonly joinsTrace: boolean;
+  /** The body may name files, which then have to be the caller's. */
+  readonly namesFiles: boolean;
+  /** A good answer is one JSON document, so that a cut shows in it. */
+  readonly answersJson: boolean;
+}
+
+export interface PassOptions {
+  readonly passage: Passage;
+  /** What the call is about: it passes only for its owner. */
+  readonly about: { readonly kind: OwnedKind; readonly id: string } | null;
+  /** What a good answer has made, which then is the caller's. */
+  readonly makes: OwnedKind | null;
+  /** Settles when the answer's last byte has been delivered or the client has gone. */
+  readonly over: Promise<unknown>;
+  readonly world: World;
+}
+
+/** A call without a row: authenticated, then passed on with streaming bodies in both directions. */
+export async function pass(arrival: Arrival, options: PassOptions): Promise<Response> {
+  const { passage, about, makes, world } = options;
+  const { request } = arrival;
+  const sandbox = await authenticate(arrival, world);
+  const called = { headers: request.headers, asked: null, sandbox };
+  if (passage.joinsTrace && namesSession(request.headers, world)) {
+    belongingOf(called, world).then(({ trace }) => world.ledger.join(trace))
+      .catch((cause) => world.observe.note("warn", "a trace's activity could not be recorded", { cause }));
+  }
+  if (about !== null) await assertOwner(about, { sandbox, world });
+  if ((declaredLength(request.headers) ?? 0) > passage.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
+  if (about?.kind === "batch" && request.method === "DELETE") await world.batches.accountFor(about.id);
+
+  if (makes !== null) assertRecordable(world);
+  const credential = world.upstream.credential();
+  const creation = makes === null ? null : new Creation(arrival, {
+    kind: makes,
+    sandbox,
+    belonging: await belongingOf(called, world),
+    credential,
+    world,
+  });
+  const over = creation?.over ?? options.over;
+  const controller = world.traffic.controllerUntil(over, arrival.requestId);
+  const silence = new Silence({
+    ms: world.upstream.idleMs,
+    elapsed: world.elapsed,
+    onSilence: () => controller.abort(SILENT),
+  });
+  const ended = () => silence.end();
+  over.then(ended, ended);
+  silence.listen();
+  request.signal.addEventListener("abort", () => creation === null ? controller.abort(CLIENT_LEFT) : creation.leave(controller));
+  const problem: { fault: unknown } = { fault: null };
+  const body = bodyOf(arrival, { passage, sandbox, world, silence, onProblem: (fault) => problem.fault ??= fault });
+  try {
+    const answer = await send(arrival, { body, credential, signal: controller.signal, world }).catch((error) => {
+      throw problem.fault ?? failureOf(controller.signal, error).fault;
+    });
+    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
+    world.observe.passed(arrival.requestId, passage.name, answer.status, arrival);
+    silence.heard();
+    const init = returned(answer, credential);
+    if (creation !== null) return claimed(answer, init, { creation, silence });
+    const passing = answer.body === null
+      ? null
+      : tap(answer.body, watchOf(answer, passage), { holdsLast: false, isSized: false, silence });
+    return new Response(passing, init);
+  } catch (error) {
+    creation?.end();
+    throw error;
+  }
+}
+
+/** What nobody could claim must not be made. Throws `Fault` `ledger_unavailable`. */
+function assertRecordable({ ledger }: World): void {
+  const trouble = ledger.trouble();
+  if (trouble === null) return;
+  throw new Fault("ledger_unavailable", "Nothing can be recorded at the moment, so nothing is made", { cause: trouble });
+}
+
+/** The request's body as it goes on: within its limit, and not to its end where it names what is not the caller's. */
+function bodyOf(
+  { request }: Arrival,
+  { passage, sandbox, world, silence, onProblem }: {
+    readonly passage: Passage;
+    readonly sandbox: Sandbox;
+    readonly world: World;
+    readonly silence: Silence;
+    readonly onProblem: (fault: unknown) => void;
+  },
+): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+  if (request.body === null) return null;
+  const limited = limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
+    maxBytes: passage.maxBodyBytes,
+    deadlineMs: world.limits.bodyDeadlineMs,
+    onProblem: (error) => onProblem(bodyFault(error)),
+    silence,
+  });
+  if (!passage.namesFiles) return limited;
+  const files = new NamedFiles(request.headers.get("content-encoding") ?? "", { maxDecodedBytes: passage.maxBodyBytes });
+  const reader = limited.getReader();
+  return new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async pull(controller) {
+      try {
+        const { value, done } = await reader.read();
+        await assertOwnFiles(await (done ? files.end() : files.push(value)), { sandbox, world });
+        if (done) controller.close();
+        else controller.enqueue(value);
+      } catch (error) {
+        // The upstream has seen no end, and a body without one is no request.
+        onProblem(error);
+        files.close();
+        reader.cancel(error).catch(() => {});
+        throw error;
+      }
+    },
+    cancel(reason) {
+      files.close();
+      return reader.cancel(reason);
+    },
+  }, { highWaterMark: 0 });
+}
+
+/**
+ * Where the end of the connection is the end of the answer, a cut shows only in the JSON itself
+ * (RFC 9112, section 8).
+ */
+function watchOf(answer: Response, { answersJson }: Passage): Watch {
+  if (!answersJson || !answer.ok || answer.headers.has("content-length") || answer.headers.has("transfer-encoding")) {
+    return UNWATCHED;
+  }
+  const copy = new JsonCopy(answer.headers, { keys: [], maxValueBytes: 0, maxDecodedBytes: MAX_DECODED_BYTES });
+  return {
+    look: (chunk) => copy.push(chunk),
+    ended: async () => (await copy.end()).isCut ? "broken" : "tidy",
+    broke: () => Promise.resolve(copy.close()),
+    left: () => {
+      copy.close();
+      return "cancel";
+    },
+  };
+}
+
+/** The most that is decoded of a compressed answer whose end nothing but its content tells. */
+const MAX_DECODED_BYTES = 16 * 1024 * 1024;
+
+const UNWATCHED: Watch = {
+  look: () => {},
+  ended: () => Promise.resolve("tidy"),
+  broke: () => Promise.resolve(),
+  left: () => "cancel",
+};
+
+/**
+ * Throws a `Fault` unless an operator's `LLMPROXY_ALLOW_PATHS` names the path: whole segments, or `*` for all. A path that comes
+ * of a client's wrong base URL is open only to a prefix that says as much itself: by `*` a call would pass unmetered.
+ */
+export function assertAllowed(path: string, allowed: readonly string[]): void {
+  const slip = baseUrlFault(path);
+  const isAllowed = allowed.some((prefix) => {
+    if (slip !== null && baseUrlFault(prefix) === null) return false;
+    return prefix === "*" || path === prefix || path.startsWith(prefix.replace(/\/?$/, "/"));
+  });
+  if (isAllowed) return;
+  throw slip ?? new Fault(
+    "path_not_allowed",
+    "This endpoint is not open through the proxy. Its operator can open it by LLMPROXY_ALLOW_PATHS.",
+  );
+}

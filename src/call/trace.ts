@@ -1,0 +1,112 @@
+import { generateTraceId } from "../domain/ids.ts";
+import type { Sandbox } from "../domain/sandbox.ts";
+import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
+import { hashFirstElement } from "../wire/first_element.ts";
+import { tokenOf } from "./authenticate.ts";
+import { type AgentNames, agentNames, clientOf, namedSessions, type Sender } from "./clients.ts";
+import { headersToKeep, unlessSecret } from "./token_filter.ts";
+import { isInferredId } from "./inferred_id.ts";
+import type { Asked } from "./read.ts";
+import type { World } from "./world.ts";
+
+/** What a call belongs to, and which of its client's agents makes it. */
+export interface Belonging {
+  readonly trace: Trace;
+  readonly client: string | null;
+  readonly agent: AgentNames;
+}
+
+export interface CallToPlace {
+  readonly headers: Headers;
+  /** Null: the body is not read, because it has no row. */
+  readonly asked: Pick<Asked, "userId" | "messages" | "body"> | null;
+  readonly sandbox: Sandbox;
+}
+
+/**
+ * The session that this call belongs to: the one that its client names, otherwise the one that its
+ * first message tells of, otherwise a new one. A sub-agent that has a session of its own belongs to
+ * the session that it was started from.
+ */
+export async function belongingOf(call: CallToPlace, world: World): Promise<Belonging> {
+  const sender = senderOf(call);
+  const client = clientOf(sender);
+  const names = agentNames(sender);
+  const clue = extractTraceId(sender, { traceHeader: world.traceHeader, token: tokenOf(call.headers) });
+  if (clue === null) {
+    const inferred = await inferredId(call, { client, world });
+    const found = inferred ?? { id: generateTraceId(world.newId), source: "auto" };
+    return { trace: newTrace(call, { ...found, world }), client, agent: names };
+  }
+  if (clue.child === null) return { trace: newTrace(call, { ...clue, world }), client, agent: names };
+  const { workspaceId, sandboxId } = call.sandbox;
+  const { session, parent } = clue.child;
+  const root = await world.sessions.rootOf({ workspaceId, sandboxId, session, parent }, world.now());
+  const id = clue.source === "header" ? clue.id : root.traceId;
+  const agent = { ...names, agentId: session, parentAgentId: root.isParentMain ? null : parent };
+  return { trace: newTrace(call, { ...clue, id, world }), client, agent };
+}
+
+/** Whether a call without a row belongs to a session: one that its headers name. */
+export function namesSession(headers: Headers, { traceHeader }: Pick<World, "traceHeader">): boolean {
+  return extractTraceId({ headers, userId: undefined }, { traceHeader, token: tokenOf(headers) }) !== null;
+}
+
+/** Where a trace id was found, and the session of the sub-agent that calls, if it is one. */
+export interface TraceClue {
+  readonly id: string;
+  readonly source: string;
+  readonly child: { readonly session: string; readonly parent: string } | null;
+}
+
+/**
+ * The trace id that the client named, first that is present: the trace header as given, Claude
+ * Code's session, another agent's session. An id that is not 1 to 128 visible ASCII characters,
+ * that holds the proxy token, or that the proxy itself could have inferred, is ignored, and another
+ * one is looked for.
+ */
+export function extractTraceId(
+  sender: Sender,
+  { traceHeader, token }: { readonly traceHeader: string; readonly token: string },
+): TraceClue | null {
+  const accepts = (id: string) => unlessSecret(id, [token]) !== null && isTraceId(id);
+  const named = namedSessions(sender).find(({ session }) => accepts(traceIdOf(session)));
+  const parent = named?.parent ?? null;
+  const isChild = named !== undefined && parent !== null && accepts(traceIdOf(parent));
+  const child = isChild ? { session: named.session, parent } : null;
+  const header = sender.headers.get(traceHeader);
+  if (header !== null && accepts(header)) return { id: header, source: "header", child };
+  return named === undefined ? null : { id: traceIdOf(named.session), source: named.source, child };
+}
+
+/** The trace of a session that a client names. */
+export function traceIdOf(session: string): string {
+  return `at-${session}`;
+}
+
+function isTraceId(id: string): boolean {
+  return id.length <= MAX_TRACE_ID_LENGTH && /^[\x21-\x7e]+$/.test(id) && !isInferredId(id);
+}
+
+function senderOf({ headers, asked }: CallToPlace): Sender {
+  return { headers: headersToKeep(headers), userId: asked === null ? undefined : asked.userId };
+}
+
+async function inferredId(
+  { sandbox, asked }: CallToPlace,
+  { client, world }: { readonly client: string | null; readonly world: World },
+): Promise<Pick<Trace, "id" | "source"> | null> {
+  if (asked === null || asked.messages === null || !world.sessions.infers) return null;
+  const firstMessage = await hashFirstElement(asked.body, { range: asked.messages, without: "cache_control" });
+  if (firstMessage === null) return null;
+  const { workspaceId, sandboxId } = sandbox;
+  return { id: await world.sessions.inferred({ workspaceId, sandboxId, client, firstMessage }, world.now()), source: "inferred" };
+}
+
+function newTrace(
+  { sandbox }: CallToPlace,
+  { id, source, world }: Pick<Trace, "id" | "source"> & { readonly world: World },
+): Trace {
+  const now = world.now();
+  return { id, source, sandboxId: sandbox.sandboxId, workspaceId: sandbox.workspaceId, createdAt: now, updatedAt: now };
+}

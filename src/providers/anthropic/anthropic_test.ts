@@ -1,0 +1,282 @@
+import assert from "node:assert/strict";
+import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
+import { MAX_CLIENT_STRING_BYTES } from "../../domain/text.ts";
+import { anthropic, parseNonStreamingResponse, parseStreamEvent } from "./anthropic.ts";
+
+const START = {
+  type: "message_start",
+  message: {
+    id: "msg_01",
+    type: "message",
+    model: "claude-opus-5-5",
+    stop_reason: null,
+    usage: {
+      input_tokens: 25,
+      output_tokens: 3,
+      cache_creation_input_tokens: 100,
+      cache_read_input_tokens: 40,
+      cache_creation: { ephemeral_5m_input_tokens: 60, ephemeral_1h_input_tokens: 40 },
+      output_tokens_details: { thinking_tokens: 2 },
+      server_tool_use: { web_search_requests: 1 },
+      service_tier: "standard",
+      inference_geo: "us",
+      speed: "fast",
+      iterations: [{ type: "message", model: null, input_tokens: 25, cache_creation: { ephemeral_1h_input_tokens: 4 } }],
+    },
+  },
+};
+const STARTED = fold(EMPTY_READING, START);
+
+Deno.test("parseStreamEvent() takes the whole usage object of message_start", () => {
+  assert.deepEqual(STARTED, {
+    ...EMPTY_READING,
+    messageId: "msg_01",
+    servedModel: "claude-opus-5-5",
+    inputTokens: 25,
+    outputTokens: 3,
+    cacheCreationInputTokens: 100,
+    cacheReadInputTokens: 40,
+    cacheCreation5mTokens: 60,
+    cacheCreation1hTokens: 40,
+    thinkingTokens: 2,
+    serverToolUse: { web_search_requests: 1 },
+    serviceTier: "standard",
+    inferenceGeo: "us",
+    speed: "fast",
+    iterations: START.message.usage.iterations,
+    hasInput: true,
+  });
+});
+
+Deno.test("parseStreamEvent() gives back the very same reading for what it does not know and what is not an object", () => {
+  const data = [
+    "",
+    "{",
+    "null",
+    "[]",
+    "7",
+    '"message_stop"',
+    '{"type":"ping"}',
+    '{"type":"toString"}',
+    '{"type":"content_block_stop"}',
+  ];
+  for (const text of [...data, '{"type":"message_start"}', '{"type":"content_block_delta","delta":null}', "\u0000"]) {
+    for (const event of ["", "ping", "constructor", "__proto__", "brand_new"]) {
+      assert.equal(parseStreamEvent(STARTED, { event, data: text }), STARTED, `${event}: ${text}`);
+    }
+  }
+  assert.equal(parseStreamEvent(STARTED, { event: "message_stop", data: "[DONE]" }), STARTED);
+});
+
+Deno.test("parseStreamEvent() believes the data's type against the event's name, and the name where the data have no type", () => {
+  assert.equal(parseStreamEvent(STARTED, { event: "ping", data: '{"type":"message_stop"}' }).isWhole, true);
+  assert.equal(parseStreamEvent(STARTED, { event: "message_stop", data: '{"type":"ping"}' }), STARTED);
+  assert.equal(parseStreamEvent(STARTED, { event: "message_stop", data: "{}" }).isWhole, true);
+});
+
+Deno.test("parseStreamEvent() reads an error event that says no type, or nothing readable, as `error`", () => {
+  const type = (data: string) => parseStreamEvent(STARTED, { event: "error", data }).errorType;
+  assert.equal(type('{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'), "overloaded_error");
+  assert.equal(type('{"type":"error","error":null}'), "error");
+  assert.equal(type("upstream went away"), "error");
+});
+
+Deno.test("parseStreamEvent() lets a later output count win also when it is zero or smaller, and calls it final once a stop reason is known", () => {
+  const running = fold(STARTED, { type: "message_delta", delta: { stop_reason: null }, usage: { output_tokens: 5 } });
+  assert.deepEqual([running.outputTokens, running.hasFinalOutput], [5, false]);
+  const stopped = fold(running, { type: "message_delta", delta: { stop_reason: "refusal" }, usage: {} });
+  assert.deepEqual([stopped.outputTokens, stopped.hasFinalOutput, stopped.stopReason], [5, false, "refusal"]);
+  const final = fold(stopped, { type: "message_delta", delta: {}, usage: { output_tokens: 0 } });
+  assert.deepEqual([final.outputTokens, final.hasFinalOutput, final.stopReason], [0, true, "refusal"]);
+  assert.equal(fold(final, { type: "message_delta", delta: {} }).hasFinalOutput, true);
+});
+
+Deno.test("parseStreamEvent() and parseNonStreamingResponse() read why a call was declined, and tell no category from no word about one", () => {
+  const rows: readonly (readonly [unknown, string | null])[] = [
+    [{ type: "refusal", category: "cyber", explanation: "no" }, "cyber"],
+    [{ type: "refusal", category: null, explanation: null }, ""],
+    [{ type: "refusal" }, ""],
+    [{ type: "refusal", category: 7 }, null],
+    [{ type: "refusal", category: ["bio"] }, null],
+    [{ type: "refusal", category: "x".repeat(300) }, "x".repeat(256)],
+    [{ type: "something_else", category: "cyber" }, null],
+    [null, null],
+    [undefined, null],
+    ["cyber", null],
+  ];
+  for (const [stop_details, category] of rows) {
+    const delta = { stop_reason: "refusal", stop_details };
+    const streamed = fold(STARTED, { type: "message_delta", delta, usage: { output_tokens: 0 } });
+    const message = { ...START.message, ...delta, usage: { ...START.message.usage, output_tokens: 0 } };
+    for (const reading of [streamed, parseNonStreamingResponse(JSON.stringify(message))]) {
+      assert.deepEqual([reading.refusalCategory, reading.stopReason], [category, "refusal"], JSON.stringify(stop_details));
+      assert.deepEqual([reading.outputTokens, reading.hasFinalOutput], [0, true]);
+    }
+  }
+});
+
+Deno.test("parseStreamEvent() believes no count of nothing where text has passed before a refusal", () => {
+  const text = fold(STARTED, { type: "content_block_delta", delta: { type: "text_delta", text: "Sure, the" } });
+  const refused = fold(text, { type: "message_delta", delta: { stop_reason: "refusal" }, usage: { output_tokens: 0 } });
+  assert.equal(refused.hasFinalOutput, false);
+  assert.equal(anthropic.estimate(refused).outputTokens, 3);
+  const counted = fold(text, { type: "message_delta", delta: { stop_reason: "refusal" }, usage: { output_tokens: 7 } });
+  assert.deepEqual([counted.hasFinalOutput, counted.outputTokens], [true, 7]);
+});
+
+Deno.test("parseNonStreamingResponse() believes no count of nothing beside the text of a refusal, in a batch neither", () => {
+  const message = (content: readonly object[]) => ({
+    type: "message",
+    model: "claude-opus-5-5",
+    content,
+    stop_reason: "refusal",
+    usage: { input_tokens: 9, output_tokens: 0 },
+  });
+  const text = message([{ type: "text", text: "Sure, the" }]);
+  assert.ok(anthropic.needsContent(text) && !anthropic.needsContent({ ...text, stop_reason: "end_turn" }));
+  const line = { custom_id: "a", result: { type: "succeeded", message: text } };
+  for (
+    const reading of [
+      anthropic.parseNonStreamingResponse(JSON.stringify(text)),
+      anthropic.batches.parseLine(JSON.stringify(line))!.reading,
+    ]
+  ) {
+    assert.equal(reading.hasFinalOutput, false);
+    assert.equal(anthropic.estimate(reading).outputTokens, 3);
+  }
+  const empty = anthropic.parseNonStreamingResponse(JSON.stringify(message([])));
+  assert.deepEqual([empty.hasFinalOutput, empty.outputTokens], [true, 0]);
+});
+
+Deno.test("parseStreamEvent() counts text, thinking and tool input, of deltas and of a block's start, and no other words", () => {
+  const delta = (value: object) => ({ type: "content_block_delta", index: 0, delta: value });
+  const start = (value: object) => ({ type: "content_block_start", index: 0, content_block: value });
+  const rows: [object, number, boolean][] = [
+    [start({ type: "text", text: "" }), 0, false],
+    [start({ type: "text", text: "abc" }), 3, false],
+    [start({ type: "web_search_tool_result", content: [{ title: "no" }] }), 0, false],
+    [delta({ type: "text_delta", text: "Grüße 👋" }), 8, true],
+    [delta({ type: "thinking_delta", thinking: "hm" }), 2, true],
+    [delta({ type: "input_json_delta", partial_json: '{"a' }), 3, true],
+    [delta({ type: "signature_delta", signature: "EqQB" }), 0, true],
+    [delta({ type: "compaction_delta", content: "a summary" }), 0, true],
+    [delta({ type: "brand_new_delta", text: 7 }), 0, true],
+  ];
+  for (const [event, characters, hasContent] of rows) {
+    assert.deepEqual(fold(STARTED, event), { ...STARTED, contentCharacters: characters, hasContent }, JSON.stringify(event));
+  }
+});
+
+Deno.test("parseStreamEvent() takes the model that a fallback block hands over to as the one that served", () => {
+  const start = (block: object) => fold(STARTED, { type: "content_block_start", index: 0, content_block: block });
+  assert.equal(start({ type: "fallback", to: { model: "claude-opus-5" } }).servedModel, "claude-opus-5");
+  assert.equal(start({ type: "fallback", to: null }), STARTED);
+  assert.equal(start({ type: "handover", to: { model: "claude-opus-5" } }), STARTED);
+});
+
+Deno.test("parseNonStreamingResponse() is empty and not whole for what is no JSON object, and knows messages from errors", () => {
+  for (const body of ["", "{", "null", "[]", "7", '"x"', "<html>", '{"type":"message"']) {
+    assert.equal(parseNonStreamingResponse(body), EMPTY_READING, body);
+  }
+  assert.deepEqual(parseNonStreamingResponse("{}"), { ...EMPTY_READING, isWhole: true });
+  assert.deepEqual(parseNonStreamingResponse('\ufeff{"type":"error","error":{"type":"api_error"}}'), {
+    ...EMPTY_READING,
+    errorType: "api_error",
+    isWhole: true,
+  });
+  assert.equal(parseNonStreamingResponse('{"error":{"type":"gateway_error"}}').errorType, "gateway_error");
+  const message = { ...START.message, stop_reason: "end_turn" };
+  const whole = { ...STARTED, stopReason: "end_turn", hasContent: true, hasFinalOutput: true, isWhole: true };
+  assert.deepEqual(parseNonStreamingResponse(JSON.stringify(message)), whole);
+});
+
+Deno.test("parseNonStreamingResponse() survives a body that is nested 1,000,000 deep", () => {
+  const nested = "[".repeat(1_000_000) + "]".repeat(1_000_000);
+  assert.equal(parseNonStreamingResponse(nested), EMPTY_READING);
+  assert.equal(parseStreamEvent(STARTED, { event: "ping", data: nested }), STARTED);
+});
+
+Deno.test("estimate() makes one token of 3.5 characters, never fewer than named, and leaves the upstream's last word alone", () => {
+  const estimated = (reading: Partial<Reading>) => anthropic.estimate({ ...EMPTY_READING, ...reading }).outputTokens;
+  assert.equal(estimated({ contentCharacters: 0, outputTokens: 0 }), 0);
+  assert.equal(estimated({ contentCharacters: 7, outputTokens: 1 }), 2);
+  assert.equal(estimated({ contentCharacters: 8, outputTokens: 1 }), 3);
+  assert.equal(estimated({ contentCharacters: 8, outputTokens: 40 }), 40);
+  assert.equal(estimated({ contentCharacters: 8000, outputTokens: 4, hasFinalOutput: true }), 4);
+});
+
+Deno.test("parseStreamEvent() throws on nothing, makes no impossible count, and replaces rather than adds, on 30,000 seeded mutations", () => {
+  const seed = 0x5eed;
+  const random = randomOf(seed);
+  let reading = EMPTY_READING;
+  for (let round = 0; round < 30_000; round++) {
+    const data = mutated(random);
+    const event = pick(random, ["", "ping", "error", "message_delta", "message_start", "what"]);
+    const hint = `seed ${seed}, round ${round}: ${event} ${data}`;
+    const next = parseStreamEvent(Object.freeze(reading), { event, data });
+    assertPossible(next, hint);
+    const again = parseStreamEvent(next, { event, data });
+    assert.deepEqual({ ...again, contentCharacters: 0 }, { ...next, contentCharacters: 0 }, hint);
+    assertPossible(parseNonStreamingResponse(data), hint);
+    reading = random() < 0.1 ? EMPTY_READING : next;
+  }
+});
+
+function fold(reading: Reading, event: object): Reading {
+  return parseStreamEvent(reading, { event: "", data: JSON.stringify(event) });
+}
+
+function assertPossible(reading: Reading, hint: string): void {
+  const counts = [...Object.values(reading), ...Object.values(reading.serverToolUse)].filter((value) =>
+    typeof value === "number"
+  );
+  for (const count of counts) assert.ok(Number.isSafeInteger(count) && !Object.is(count, -0) && count >= 0, hint);
+  assert.equal(reading.cacheCreation5mTokens + reading.cacheCreation1hTokens, reading.cacheCreationInputTokens, hint);
+  for (const value of Object.values(reading)) {
+    if (typeof value === "string") assert.ok(new TextEncoder().encode(value).length <= MAX_CLIENT_STRING_BYTES, hint);
+  }
+}
+
+/** Mulberry32. */
+function randomOf(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function pick<T>(random: () => number, of: readonly T[]): T {
+  return of[Math.floor(random() * of.length)]!;
+}
+
+/** An event with some of its values replaced by rubbish, and one time in three its text damaged too. */
+function mutated(random: () => number): string {
+  const events: unknown[] = [
+    START,
+    START.message,
+    { type: "message_delta", delta: { stop_reason: "end_turn" }, usage: { ...START.message.usage, output_tokens: 61 } },
+    { type: "content_block_start", content_block: { type: "fallback", text: "abc", to: { model: "claude-opus-5" } } },
+    { type: "content_block_delta", delta: { type: "text_delta", text: "é👋", partial_json: '{"' } },
+    { type: "error", error: { type: "overloaded_error" } },
+    { type: "message_stop" },
+  ];
+  const rubbish = [null, true, -0, -7, 0, 0.5, 1e300, 2 ** 53, 2 ** 53 - 1, 12, "12", "", "👋".repeat(200), [], [[]], {}, {
+    type: "ping",
+  }];
+  const damagedValue = (value: unknown): unknown => {
+    if (random() < 0.06) return pick(random, rubbish);
+    if (Array.isArray(value)) return value.map(damagedValue);
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, damagedValue(inner)]));
+  };
+  // JSON.stringify writes -0 as 0.
+  let text = JSON.stringify(damagedValue(pick(random, events))).replace(/:0([,}])/, random() < 0.5 ? ":-0$1" : ":0$1");
+  while (random() < 0.3) {
+    const at = Math.floor(random() * text.length);
+    text = text.slice(0, at) + pick(random, ["", "}", "{", '"', "9", "-", "\\u00", ",", "\ud83d"]) +
+      text.slice(at + Math.floor(random() * 3));
+  }
+  return text;
+}

@@ -1,0 +1,97 @@
+import { parentPort } from "node:worker_threads";
+import type { UsageReader, UsageRecord } from "../../domain/usage_record.ts";
+import { carriedError } from "../../domain/unavailable.ts";
+import { encoderOf } from "../../export/encoder.ts";
+import { openUsageReader as openPostgresReader } from "../../stores/postgres/usage_reader.ts";
+import { backUpDatabase, countCopied, whyNotSound } from "../../stores/sqlite/backup.ts";
+import { unavailableOf } from "../../stores/sqlite/unavailable.ts";
+import { openUsageReader as openSqliteReader } from "../../stores/sqlite/usage_reader.ts";
+import type { Chunk, ExportWish, TakeoutMessage, TakeoutReply, TakeoutVerbs, UsagePlace } from "./protocol.ts";
+
+/** Some 100 KB of CSV. */
+const PAGE_ROWS = 400;
+
+const exports = new Map<number, AsyncGenerator<Chunk, void>>();
+
+const VERBS: TakeoutVerbs = {
+  begin: (name, wish) => {
+    exports.set(name, chunksOf(wish));
+    return next(name);
+  },
+  more: next,
+  stop: async (name) => {
+    await exports.get(name)?.return();
+    exports.delete(name);
+  },
+  backUp: (path, into) => Promise.try(() => backUpDatabase(path, into)),
+  checkCopy: (path, bounds) =>
+    Promise.try(() => {
+      const rows = countCopied(path, bounds);
+      const damage = whyNotSound(path, rows);
+      if (damage !== null) throw new Error(`The copy is not sound: ${damage}`);
+      return rows;
+    }),
+};
+
+parentPort?.on("message", (message: TakeoutMessage) => void answer(message));
+
+async function answer({ ask, verb, args }: TakeoutMessage): Promise<void> {
+  let reply: TakeoutReply;
+  try {
+    // The asking side's types tie the arguments to the verb; the compiler cannot follow them through a message.
+    const method = VERBS[verb] as (...args: readonly unknown[]) => Promise<unknown>;
+    reply = { ask, value: await method(...args) };
+  } catch (error) {
+    reply = { ask, failure: carriedError(unavailableOf(error) ?? error) };
+  }
+  parentPort?.postMessage(reply, "value" in reply && isChunk(reply.value) ? [reply.value.bytes.buffer] : []);
+}
+
+async function next(name: number): Promise<Chunk> {
+  const { value } = await exports.get(name)?.next() ?? {};
+  if (value === undefined) throw new Error("There is no such export any more");
+  if (value.isLast) await VERBS.stop(name);
+  return value;
+}
+
+/** Reads on until there is something to say. */
+async function* chunksOf({ place, format, filter }: ExportWish): AsyncGenerator<Chunk, void> {
+  const reader = readerAt(place);
+  try {
+    const encoder = encoderOf(format);
+    // Only a progress bar needs it: a database that is too slow to count can be read all the same.
+    const total = await reader.count(filter).catch(() => null);
+    let after: UsageRecord | null = null;
+    let rows = 0;
+    for (let isLast = false; !isLast;) {
+      const page: readonly UsageRecord[] = await reader.read({ ...filter, after, limit: PAGE_ROWS });
+      after = page.at(-1) ?? after;
+      rows += page.length;
+      isLast = page.length < PAGE_ROWS;
+      const bytes = isLast ? joined([encoder.add(page), encoder.end()]) : encoder.add(page);
+      if (bytes.length === 0 && !isLast) continue;
+      yield { bytes, rows, total, isLast };
+      rows = 0;
+    }
+  } finally {
+    await reader.close();
+  }
+}
+
+function readerAt(place: UsagePlace): UsageReader {
+  return "path" in place ? openSqliteReader(place.path) : openPostgresReader(place.url);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function isChunk(value: unknown): value is Chunk {
+  return typeof value === "object" && value !== null && "bytes" in value;
+}

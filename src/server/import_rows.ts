@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto";
+import type { ImportedUsage, TakeIn } from "../domain/imported_rows.ts";
+import { priceIn, type PriceOf } from "../domain/price.ts";
+import { EMPTY_READING, type Reading } from "../domain/reading.ts";
+import type { Store } from "../domain/store.ts";
+import { cutClientString } from "../domain/text.ts";
+import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
+import { ABSURD_USAGE, type Closing, NO_COST, REVISION, UNSAID, type UsageRow } from "../domain/usage.ts";
+
+/** The run of the proxy that imported rows are said to be of. */
+const INSTANCE_ID = "imported";
+/** What another program recorded is believed further than an upstream's answer. Sums of millions of such rows still fit. */
+const MAX_IMPORTED_COUNT = 1_000_000_000_000;
+const OUR_ROW = /^ar-[\x21-\x7e]{1,125}$/;
+const OUR_TRACE = new RegExp(`^[\\x21-\\x7e]{1,${MAX_TRACE_ID_LENGTH}}$`);
+
+/** Takes rows of the Go program in as our own: priced at their own time, and with ids that are the same every time. */
+export function takeInto(store: Pick<Store, "recordUsage" | "recordTraces">, priceOf: PriceOf): TakeIn {
+  return async ({ traces, usage }) => {
+    const rows = usage.map((row) => usageRowOf(row, priceOf));
+    await store.recordTraces([...traces.map(ourTrace), ...rows.map(traceOfRow)]);
+    await store.recordUsage(rows);
+    return { unpriced: rows.filter(({ closing }) => closing.cost === null && closing.trust !== "unknown").length };
+  };
+}
+
+function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
+  const model = cutClientString(row.model);
+  const messageId = row.messageId === null ? null : cutClientString(row.messageId);
+  const reading: Reading = {
+    ...EMPTY_READING,
+    servedModel: model,
+    messageId,
+    inputTokens: row.inputTokens,
+    outputTokens: row.outputTokens,
+    cacheCreationInputTokens: row.cacheCreationInputTokens,
+    // It did not keep the split: 5 minutes are what clients ask for where they say nothing.
+    cacheCreation5mTokens: row.cacheCreationInputTokens,
+    cacheReadInputTokens: row.cacheReadInputTokens,
+  };
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = row;
+  const isAbsurd = [inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens].some((count) =>
+    count > MAX_IMPORTED_COUNT
+  );
+  const account: Pick<Closing, "reading" | "trust" | "cost" | "priceVersion" | "unpricedUses"> = isAbsurd
+    ? { reading: { ...EMPTY_READING, servedModel: model, messageId, errorType: ABSURD_USAGE }, trust: "unknown", ...NO_COST }
+    : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { trust: "exact", reading }) };
+  return {
+    call: {
+      id: OUR_ROW.test(row.id) ? row.id : mapped("ar", row.id),
+      instanceId: INSTANCE_ID,
+      workspaceId: cutClientString(row.workspaceId),
+      sandboxId: cutClientString(row.sandboxId),
+      traceId: row.traceId === null ? mapped("at", row.id) : traceIdOf(row.traceId),
+      kind: "message",
+      provider: cutClientString(row.provider),
+      requestedModel: model,
+      streaming: row.streaming,
+      createdAt: row.createdAt,
+      maxTokens: null,
+      requestBytes: 0,
+      ...UNSAID,
+    },
+    closing: {
+      ending: "completed",
+      status: null,
+      upstreamRequestId: null,
+      duration: row.duration,
+      ttft: row.ttft === 0 ? null : row.ttft,
+      ...account,
+    },
+    revision: REVISION.closed,
+  };
+}
+
+/** One that is there keeps its source; its activity moves on. */
+function traceOfRow({ call }: UsageRow): Trace {
+  return {
+    id: call.traceId,
+    workspaceId: call.workspaceId,
+    sandboxId: call.sandboxId,
+    source: "auto",
+    createdAt: call.createdAt,
+    updatedAt: call.createdAt,
+  };
+}
+
+function ourTrace(trace: Trace): Trace {
+  return {
+    ...trace,
+    id: traceIdOf(trace.id),
+    workspaceId: cutClientString(trace.workspaceId),
+    sandboxId: cutClientString(trace.sandboxId),
+    source: cutClientString(trace.source),
+  };
+}
+
+function traceIdOf(id: string): string {
+  return OUR_TRACE.test(id) ? id : mapped("at", id);
+}
+
+/** An id of our form, the same one for an id whenever it is asked for. */
+function mapped(prefix: "ar" | "at", id: string): string {
+  return `${prefix}-${createHash("sha256").update(id).digest("hex").slice(0, 32)}`;
+}

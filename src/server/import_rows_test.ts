@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import type { ImportedUsage } from "../domain/imported_rows.ts";
+import type { UsageRow } from "../domain/usage.ts";
+import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import { priceOf } from "../pricing/price_of.ts";
+import { takeInto } from "./import_rows.ts";
+
+const ROW: ImportedUsage = {
+  id: "ar-1",
+  traceId: "at-1",
+  sandboxId: "sb-1",
+  workspaceId: "w-1",
+  provider: "anthropic",
+  model: "claude-opus-4-5",
+  messageId: "msg_1",
+  inputTokens: 1_000,
+  outputTokens: 0,
+  cacheCreationInputTokens: 0,
+  cacheReadInputTokens: 0,
+  streaming: false,
+  duration: 1,
+  ttft: 0,
+  createdAt: Date.UTC(2026, 1, 1),
+};
+
+Deno.test("takeInto() takes none of the counts of a row with one that cannot be true, and marks it", async () => {
+  const taken: UsageRow[] = [];
+  const store = {
+    recordTraces: () => Promise.resolve(),
+    recordUsage: (rows: readonly UsageRow[]) => Promise.resolve(void taken.push(...rows)),
+  };
+  const takeIn = takeInto(store, priceOf(CLAUDE_PRICES));
+  const odd = { ...ROW, id: "ar-2", cacheReadInputTokens: 1_000_000_000_001 };
+  const stranger = { ...ROW, id: "ar-3", model: "of nobody", outputTokens: 1_000_000_000_000 };
+  assert.deepEqual(await takeIn({ traces: [], usage: [ROW, odd, stranger] }), { unpriced: 1 });
+  assert.deepEqual(
+    taken.map((
+      { closing: { trust, cost, reading } },
+    ) => [trust, cost, reading.errorType, reading.inputTokens, reading.outputTokens]),
+    [
+      ["exact", 5_000_000, null, 1_000, 0],
+      ["unknown", null, "absurd_usage", 0, 0],
+      ["exact", null, null, 1_000, 1_000_000_000_000],
+    ],
+  );
+});

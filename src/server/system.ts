@@ -1,0 +1,80 @@
+import { monotonicFactory } from "ulid";
+import { BATCH_PACE, type BatchPace } from "../batches/accounts.ts";
+import { newLogger } from "../telemetry/log.ts";
+import { LogWriter } from "../telemetry/log_writer.ts";
+import { readPrices, readSecrets, type Secrets } from "../config/config.ts";
+import { ConfigProblems } from "../config/config_problems.ts";
+import type { ConfigSource } from "../config/environment.ts";
+import type { NewId } from "../domain/ids.ts";
+import type { PriceList } from "../pricing/price_list.ts";
+
+/** What a serving proxy takes from its process. */
+export interface Machine {
+  /** Milliseconds since the epoch, UTC. */
+  readonly now: () => number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsed: () => number;
+  readonly newId: NewId;
+  /** That many bytes from a cryptographic source. */
+  readonly randomBytes: (count: number) => Uint8Array;
+  /** Takes one log line, its line end included. It never waits for who reads the log. */
+  readonly writeLog: (line: string) => void;
+  /** How many log lines were dropped since the start, because nobody read them. */
+  readonly logLinesDropped: () => number;
+  /** Resolves when the log's lines are written, or soon, if nobody reads them. */
+  readonly flushLog: () => Promise<void>;
+  /** The secrets again, or what is wrong with them. */
+  readonly rereadSecrets: () => Secrets | ConfigProblems;
+  /** The prices again, or what is wrong with them. */
+  readonly rereadPrices: () => PriceList | ConfigProblems;
+  readonly batchPace: BatchPace;
+}
+
+/** The end of the process waits no longer for who reads its output. */
+export const FLUSH_MS = 1_000;
+
+/** The clock, chance and output of this process, and its secrets' files: the one place that reaches for them. */
+export function machineOf(source: ConfigSource): Machine {
+  // Deno writes on a thread of its own, so a reader that stops reading stops no call and no exit.
+  const log = new LogWriter({ write: (bytes) => Deno.stdout.write(bytes), droppedLine });
+  return {
+    now: () => Date.now(),
+    elapsed: () => performance.now(),
+    newId: newIdFactory(),
+    randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
+    writeLog: (line) => log.write(line),
+    logLinesDropped: () => log.dropped,
+    flushLog: () => log.flush(FLUSH_MS),
+    rereadSecrets: () => orProblems(() => readSecrets(source)),
+    rereadPrices: () => orProblems(() => readPrices(source)),
+    batchPace: BATCH_PACE,
+  };
+}
+
+function orProblems<T>(read: () => T): T | ConfigProblems {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ConfigProblems) return error;
+    throw error;
+  }
+}
+
+/** ULIDs that sort also within one millisecond, 0.7 us each (a plain `ulid()` takes 20 us). */
+function newIdFactory(): () => string {
+  const next = monotonicFactory();
+  return () => next();
+}
+
+/** What `serve` says on stderr. A stderr that nobody reads must not keep the process from its end. */
+export function errorOutput(): LogWriter {
+  return new LogWriter({ write: (bytes) => Deno.stderr.write(bytes), droppedLine: () => "" });
+}
+
+/** Told whatever `LLMPROXY_LOG_LEVEL` says, because what was dropped was asked for. */
+function droppedLine(count: number): string {
+  const lines: string[] = [];
+  const options = { write: (line: string) => void lines.push(line), now: () => Date.now(), secrets: () => [] };
+  newLogger("warn", options).log("warn", "log lines were dropped: nobody read stdout for a time", { dropped: count });
+  return lines.join("");
+}

@@ -1,0 +1,45 @@
+/** Why a call was aborted. */
+export const SILENT = "the upstream was silent for too long";
+
+/**
+ * Calls `onSilence` once where nothing is heard for `ms` while it listens.
+ * The timer is set anew only when it fires, so that hearing costs one clock reading and no timer.
+ */
+export class Silence {
+  readonly #ms: number;
+  readonly #elapsed: () => number;
+  readonly #onSilence: () => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When it last began to listen; null while it does not. */
+  #since: number | null = null;
+
+  constructor(options: { readonly ms: number; readonly elapsed: () => number; readonly onSilence: () => void }) {
+    this.#ms = options.ms;
+    this.#elapsed = options.elapsed;
+    this.#onSilence = options.onSilence;
+  }
+
+  listen(): void {
+    this.#since = this.#elapsed();
+    this.#timer ??= setTimeout(() => this.#check(), this.#ms);
+  }
+
+  heard(): void {
+    this.#since = null;
+  }
+
+  /** Takes the timer away, which else keeps the process alive; `listen` begins anew. */
+  end(): void {
+    this.#since = null;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #check(): void {
+    this.#timer = undefined;
+    if (this.#since === null) return;
+    const left = this.#since + this.#ms - this.#elapsed();
+    if (left <= 0) this.#onSilence();
+    else this.#timer = setTimeout(() => this.#check(), left);
+  }
+}
