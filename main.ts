@@ -1,7 +1,7 @@
 import { signalWarnings } from "./src/server/stray_signals.ts";
 
 // Loaded only now, because loading takes a while, and a stray signal must not end the process meanwhile.
-const [{ errorOutput, FLUSH_MS, machineOf }, { directFetch }, { migrateAll }, { openOffline }, { runProgram }, { serve }] =
+const [{ errorOutput, FLUSH_MS, systemOf }, { directFetch }, { migrateAll }, { openOffline }, { runProgram }, { serve }] =
   await Promise.all([
     import("./src/server/system.ts"),
     import("./src/cli/direct_fetch.ts"),
@@ -16,13 +16,13 @@ const source = {
   names: Object.keys(Deno.env.toObject()),
   readFile: (path: string) => Deno.readTextFileSync(path),
 };
-const machine = machineOf(source);
+const system = systemOf(source);
 const encoder = new TextEncoder();
 /** Commands may wait for who reads them; a proxy may not. */
 const errors = Deno.args[0] === "serve" ? errorOutput() : null;
 
 const code = await runProgram(Deno.args, {
-  ...machine,
+  ...system,
   env: source.env,
   envNames: source.names,
   readFile: source.readFile,
@@ -34,7 +34,7 @@ const code = await runProgram(Deno.args, {
   isTerminal: () => Deno.stderr.isTerminal(),
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
-  serve: (config) => serve({ ...config, warnings: [...config.warnings, ...signalWarnings] }, machine),
+  serve: (config) => serve({ ...config, warnings: [...config.warnings, ...signalWarnings] }, system),
   migrate: migrateAll,
   openOffline,
 });

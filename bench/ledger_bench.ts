@@ -18,8 +18,8 @@ const rowsBefore = Number(Deno.args[0] ?? 200_000);
 const parent = Deno.args[1] ?? Deno.makeTempDirSync();
 
 const CLOSING: Closing = {
-  ending: "completed",
-  trust: "exact",
+  outcome: "completed",
+  accuracy: "exact",
   status: 200,
   upstreamRequestId: "req_011CQmJ1q2W3e4R5t6Y7u8I9",
   duration: 12_345,
@@ -59,7 +59,7 @@ async function measure(
     synchronous,
     now: Date.now,
     onTrouble: console.error,
-    journal: null,
+    spool: null,
   });
   prefill(`${dir}/llmproxy.db`);
   const latencies: number[] = [];
@@ -129,8 +129,8 @@ function prefill(path: string): void {
   const db = new DatabaseSync(path);
   db.exec(`
     PRAGMA busy_timeout = 5000;
-    INSERT INTO usage (id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, ending,
-      trust, streaming, created_at, request_bytes)
+    INSERT INTO usage (id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, outcome,
+      accuracy, streaming, created_at, request_bytes)
     WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ${rowsBefore})
     SELECT printf('ar-%026d', i), 2, 'old', 'w-' || (i % 50), 'sb-' || (i % 500), printf('at-%d', i / 40), 'message',
       'anthropic', 'claude-opus-4-5', 'completed', 'exact', 1, 1700000000000 + i, 1000

@@ -1,7 +1,7 @@
 /** llmproxy with everything on but its ledger, which forgets what it is told: what is left is the price of recording. */
 import { assemble } from "../src/server/assemble.ts";
 import { loadConfigFromEnv } from "../src/config/config.ts";
-import { machineOf } from "../src/server/system.ts";
+import { systemOf } from "../src/server/system.ts";
 import type { Ledger } from "../src/domain/ledger.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
 
@@ -11,9 +11,9 @@ const source = {
   readFile: (path: string) => Deno.readTextFileSync(path),
 };
 const config = loadConfigFromEnv(source);
-const assembly = await assemble(config, machineOf(source));
+const assembly = await assemble(config, systemOf(source));
 const forgetful: Ledger = {
-  ...assembly.world.ledger,
+  ...assembly.deps.ledger,
   open: () => Promise.resolve("opened"),
   close: () => Promise.resolve(),
   join: () => Promise.resolve(),
@@ -21,7 +21,7 @@ const forgetful: Ledger = {
   trouble: () => null,
 };
 const readiness = () => ({ status: "ok", reason: null } as const);
-const proxy = proxyHandler({ world: { ...assembly.world, ledger: forgetful }, allowedPaths: [], readiness });
+const proxy = proxyHandler({ deps: { ...assembly.deps, ledger: forgetful }, allowedPaths: [], readiness });
 const quietly = { automaticCompression: false, onListen: () => {} };
 Deno.serve({ ...config.proxy.address, ...quietly }, proxy);
 if (config.admin.address !== "same") Deno.serve({ ...config.admin.address, ...quietly }, assembly.admin);

@@ -28,14 +28,14 @@ export interface AdminUnderTest extends AsyncDisposable {
   /** What an operator was told. */
   readonly notes: readonly (readonly unknown[])[];
   /** What a test may change: the clock, why calls cannot be served, the host names, the admin token. */
-  readonly world: { now: number; reason: string | null; hosts: readonly string[]; adminToken: string };
+  readonly deps: { now: number; reason: string | null; hosts: readonly string[]; adminToken: string };
 }
 
 export async function openAdmin(): Promise<AdminUnderTest> {
-  const world = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN };
-  const now = () => world.now;
+  const deps = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN };
+  const now = () => deps.now;
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
-  const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {}, journal: null });
+  const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {}, spool: null });
   let ids = 0;
   const tokens = localTokens({
     tokens: embedded.tokens,
@@ -51,12 +51,12 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     cacheValueOf: cacheValueOf(CLAUDE_PRICES),
     tokens,
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
-    adminToken: () => world.adminToken,
-    adminHosts: () => world.hosts,
-    readiness: () => ({ status: world.reason === null ? "ok" : "unavailable", reason: world.reason }),
+    adminToken: () => deps.adminToken,
+    adminHosts: () => deps.hosts,
+    readiness: () => ({ status: deps.reason === null ? "ok" : "unavailable", reason: deps.reason }),
     reship: null,
     reprice: () => null,
-    takeIn: () => Promise.reject(new Error("nothing was to be taken in")),
+    importRows: () => Promise.reject(new Error("nothing was to be taken in")),
     backUp: () => Promise.reject(new Error("no backup was to be made")),
     exportUsage: () => Promise.reject(new Error("no export was to be made")),
     now,
@@ -69,7 +69,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     embedded,
     sandboxOf: tokens.sandboxOf,
     notes,
-    world,
+    deps,
     async [Symbol.asyncDispose]() {
       await embedded.end();
       await Deno.remove(dir, { recursive: true });
@@ -97,8 +97,8 @@ export function usageRow(given: Partial<OpenCall>, reading: Partial<typeof EMPTY
       ...given,
     },
     closing: {
-      ending: "completed",
-      trust: "exact",
+      outcome: "completed",
+      accuracy: "exact",
       status: 200,
       upstreamRequestId: null,
       duration: 1_500,

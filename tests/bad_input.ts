@@ -136,10 +136,18 @@ export class Stand {
 
 export function assertExact(row: Row, text: string): void {
   const usage = usageOf(text);
-  const { ending, trust, status, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = row;
-  assert.deepEqual({ ending, trust, status, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens }, {
-    ending: "completed",
-    trust: "exact",
+  const { outcome, accuracy, status, input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens } = row;
+  assert.deepEqual({
+    outcome,
+    accuracy,
+    status,
+    input_tokens,
+    output_tokens,
+    cache_creation_input_tokens,
+    cache_read_input_tokens,
+  }, {
+    outcome: "completed",
+    accuracy: "exact",
     status: 200,
     input_tokens: usage.input_tokens,
     output_tokens: usage.output_tokens,

@@ -39,7 +39,7 @@ Deno.test("deno task dev prints curl lines that stream an answer and show its us
     const [usage] = row.requests;
     assert.equal(row.requests.length, 1);
     assert.deepEqual(
-      [usage.sandboxId, usage.model, usage.ending, usage.trust],
+      [usage.sandboxId, usage.model, usage.outcome, usage.accuracy],
       ["dev-sandbox", "claude-haiku-4-5", "completed", "exact"],
     );
     const counted = /"output_tokens":(\d+)\}\}\n\nevent: message_stop/.exec(answer);

@@ -1,4 +1,4 @@
-import type { Reading } from "../src/domain/reading.ts";
+import type { UsageReading } from "../src/domain/reading.ts";
 
 /** One recorded answer of an upstream, with what it must be read as. */
 export interface Fixture {
@@ -15,7 +15,7 @@ export interface Fixture {
   readonly contentType: string;
   readonly contentEncoding: string | null;
   /** The fields that differ from `EMPTY_READING`, derived from the wire's rules. */
-  readonly expected: Partial<Reading>;
+  readonly expected: Partial<UsageReading>;
 }
 
 const ROOT = new URL("./fixtures/", import.meta.url);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import Anthropic from "anthropic_sdk_1";
-import { EMPTY_READING, type Reading } from "../src/domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../src/domain/reading.ts";
 import { anthropic } from "../src/providers/anthropic/anthropic.ts";
 import { SseReader } from "../src/wire/sse.ts";
 import { decodedBodyOf, type Fixture, loadFixtures } from "./fixtures.ts";
@@ -52,7 +52,7 @@ for (const fixture of streams.filter(({ name, expected }) => expected.isWhole ==
   Deno.test(`reading.json of ${fixture.name} is what Anthropic's own SDK sums up`, async () => {
     const message = await sdkMessageOf(fixture);
     const { usage } = message;
-    const summed: Partial<Reading> = {
+    const summed: Partial<UsageReading> = {
       messageId: message.id,
       servedModel: message.model,
       stopReason: message.stop_reason,
@@ -63,12 +63,12 @@ for (const fixture of streams.filter(({ name, expected }) => expected.isWhole ==
       thinkingTokens: usage.output_tokens_details?.thinking_tokens ?? 0,
       iterations: (usage.iterations ?? []).map((iteration) => ({ ...iteration })),
     };
-    const expected: Reading = { ...EMPTY_READING, ...fixture.expected };
-    for (const key of Object.keys(summed) as (keyof Reading)[]) assert.deepEqual(expected[key], summed[key], key);
+    const expected: UsageReading = { ...EMPTY_READING, ...fixture.expected };
+    for (const key of Object.keys(summed) as (keyof UsageReading)[]) assert.deepEqual(expected[key], summed[key], key);
   });
 }
 
-function readStream(body: Uint8Array, cut: number): Reading {
+function readStream(body: Uint8Array, cut: number): UsageReading {
   let reading = EMPTY_READING;
   const sse = new SseReader({
     maxEventBytes: 1024 * 1024,

@@ -1,6 +1,6 @@
 /** `llmproxy serve` as a process, with a pace at which a test can wait for a batch. */
 import { loadConfigFromEnv } from "../src/config/config.ts";
-import { machineOf } from "../src/server/system.ts";
+import { systemOf } from "../src/server/system.ts";
 import { serve } from "../src/server/serve.ts";
 import { HURRIED } from "./hurried_pace.ts";
 
@@ -9,4 +9,4 @@ const source = {
   names: Object.keys(Deno.env.toObject()),
   readFile: (path: string) => Deno.readTextFileSync(path),
 };
-Deno.exit(await serve(loadConfigFromEnv(source), { ...machineOf(source), batchPace: HURRIED }));
+Deno.exit(await serve(loadConfigFromEnv(source), { ...systemOf(source), batchPace: HURRIED }));

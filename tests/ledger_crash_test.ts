@@ -16,19 +16,19 @@ for (const synchronous of ["normal", "full"] as const) {
       synchronous,
       now: Date.now,
       onTrouble: () => {},
-      journal: null,
+      spool: null,
     });
     const db = new DatabaseSync(`${dir}/llmproxy.db`);
-    const endings = new Map(db.prepare("SELECT id, ending FROM usage").all().map((row) => [row.id, row.ending]));
-    for (const id of said.open) assert.ok(endings.has(id), `${id} was lost`);
-    for (const id of said.close) assert.equal(endings.get(id), "completed", id);
+    const outcomes = new Map(db.prepare("SELECT id, outcome FROM usage").all().map((row) => [row.id, row.outcome]));
+    for (const id of said.open) assert.ok(outcomes.has(id), `${id} was lost`);
+    for (const id of said.close) assert.equal(outcomes.get(id), "completed", id);
     // A row may have been committed whose word did not get out; none may be open.
-    assert.ok([...endings.values()].every((ending) => ending === "completed" || ending === "unknown"));
+    assert.ok([...outcomes.values()].every((outcome) => outcome === "completed" || outcome === "unknown"));
     assert.equal(embedded.ledger.openCount(), 0);
 
     const totals = db.prepare("SELECT sum(request_count) AS calls, sum(total_output_tokens) AS output FROM traces").get();
-    assert.equal(totals?.calls, endings.size);
-    assert.equal(totals?.output, [...endings.values()].filter((ending) => ending === "completed").length);
+    assert.equal(totals?.calls, outcomes.size);
+    assert.equal(totals?.output, [...outcomes.values()].filter((outcome) => outcome === "completed").length);
     assert.deepEqual(db.prepare("PRAGMA integrity_check").get(), Object.assign(Object.create(null), { integrity_check: "ok" }));
     db.close();
     await embedded.end();
@@ -55,7 +55,7 @@ async function recordUntilKilled({ dir, run, synchronous, said }: Killing): Prom
     text += part;
     if (isKilled || text.length < 3_000 * "close ar-run-1-10-100\n".length) continue;
     await assert.rejects(
-      openEmbedded({ dir, instanceId: "second", synchronous, now: Date.now, onTrouble: () => {}, journal: null }),
+      openEmbedded({ dir, instanceId: "second", synchronous, now: Date.now, onTrouble: () => {}, spool: null }),
       DataDirLocked,
     );
     child.kill("SIGKILL");

@@ -63,7 +63,7 @@ export function assertExactRows(rows: readonly Row[], answers: readonly SeenAnsw
   }
   const charged = (messageId: unknown, counts: readonly unknown[]) => JSON.stringify([messageId, ...counts]);
   assert.deepEqual(
-    rows.map((row) => charged(row.message_id, [row.ending, row.trust, ...countsOf(row)])).sort(),
+    rows.map((row) => charged(row.message_id, [row.outcome, row.accuracy, ...countsOf(row)])).sort(),
     answers.map(({ messageId, text }) => charged(messageId, ["completed", "exact", ...countsOfText(text)])).sort(),
   );
   assert.equal(new Set(rows.map((row) => row.id)).size, answers.length);

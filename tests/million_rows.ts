@@ -45,8 +45,8 @@ function assertCost(text: string, cost: bigint): void {
 function insertRows({ from, isStreaming }: { readonly from: string; readonly isStreaming: string }): string {
   return `
     INSERT INTO usage (
-      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, ending,
-      trust, streaming, created_at, input_tokens, request_bytes, cost
+      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, outcome,
+      accuracy, streaming, created_at, input_tokens, request_bytes, cost
     )
     SELECT
       'ar-' || n, 2, 'earlier', 'w-1', 'sb-1', 'at-1', 'message', 'anthropic', 'm', 'm', 'completed',

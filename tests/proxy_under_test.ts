@@ -1,7 +1,7 @@
 /** The real proxy over loopback sockets, in this process or as a process of its own, with a fake upstream behind it. */
 import { DatabaseSync } from "node:sqlite";
 import { loadConfigFromEnv } from "../src/config/config.ts";
-import { type Machine, machineOf } from "../src/server/system.ts";
+import { type ServerSystem, systemOf } from "../src/server/system.ts";
 import { type Running, start } from "../src/server/serve.ts";
 import { type FakeUpstream, startFakeUpstream } from "./fake_upstream.ts";
 import { waitFor } from "./wait.ts";
@@ -40,7 +40,7 @@ export interface ProxyOptions {
   readonly env?:
     | Readonly<Record<string, string>>
     | ((known: { readonly upstreamUrl: string }) => Readonly<Record<string, string>>);
-  readonly machine?: Partial<Machine>;
+  readonly system?: Partial<ServerSystem>;
   readonly dataDir?: string;
 }
 
@@ -56,8 +56,8 @@ export async function startProxy(options: ProxyOptions = {}): Promise<ProxyUnder
     readFile: (path: string) => Deno.readTextFileSync(path),
   };
   const logs: string[] = [];
-  const machine = { ...machineOf(source), writeLog: (line: string) => void logs.push(line), ...options.machine };
-  const running = await start(loadConfigFromEnv(source), machine);
+  const system = { ...systemOf(source), writeLog: (line: string) => void logs.push(line), ...options.system };
+  const running = await start(loadConfigFromEnv(source), system);
   const url = `http://127.0.0.1:${running.proxyAddress.port}`;
   const adminUrl = `http://127.0.0.1:${running.adminAddress.port}`;
   const admin = adminOf(adminUrl, running.adminToken());
@@ -131,7 +131,7 @@ export function readRows(dataDir: string): readonly Row[] {
 export function closedRows(rows: () => readonly Row[], count: number): Promise<readonly Row[]> {
   return waitFor(() => {
     const now = rows();
-    return now.length >= count && now.every((row) => row.ending !== null) && now;
+    return now.length >= count && now.every((row) => row.outcome !== null) && now;
   }, { what: `${count} closed rows` });
 }
 

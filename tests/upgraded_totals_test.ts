@@ -6,7 +6,7 @@ import { hourStart } from "../src/domain/calendar.ts";
 import { NOTHING_REFUSED } from "../src/domain/spool.ts";
 import type { Store } from "../src/domain/store.ts";
 import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
-import { openJournal } from "../src/stores/sqlite/spool.ts";
+import { openSpool } from "../src/stores/sqlite/spool.ts";
 import { migrateSqlite } from "../src/stores/sqlite/migrate.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "../src/stores/postgres/migrate.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../src/stores/postgres/store.ts";
@@ -69,20 +69,20 @@ Deno.test("an embedded database of the first schema keeps every total, counts on
     db.exec(firstRows({ no: "0", yes: "1" }));
     db.close();
     const options = { dir, instanceId: "run-2", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
-    const alone = await openEmbedded({ ...options, journal: null });
+    const alone = await openEmbedded({ ...options, spool: null });
     await assertTotals(alone.store, { partly: 0 });
     await alone.ledger.open(CALL, traceOf(CALL));
     await alone.ledger.close(CALL, CLOSING);
     await assertTotals(alone.store, { partly: 1 });
     await alone.end();
 
-    const asJournal = await openEmbedded({ ...options, journal: { maxBytes: 1e9, onFull: "refuse" } });
-    while (await asJournal.store.handOver()) continue;
-    const journal = openJournal(path, { synchronous: "normal" });
-    const shipment = journal.unshipped(10);
-    journal.shipped(shipment, NOTHING_REFUSED);
-    journal.close();
-    await asJournal.end();
+    const asSpool = await openEmbedded({ ...options, spool: { maxBytes: 1e9, onFull: "refuse" } });
+    while (await asSpool.store.handOver()) continue;
+    const spool = openSpool(path, { synchronous: "normal" });
+    const shipment = spool.unshipped(10);
+    spool.shipped(shipment, NOTHING_REFUSED);
+    spool.close();
+    await asSpool.end();
     const handed = shipment.rows.map(({ closing }) => [closing.reading.refusalCategory, closing.unpricedUses, closing.cost]);
     assert.deepEqual(handed, [[null, {}, 70], [null, {}, 50], [null, CLOSING.unpricedUses, 9]]);
   } finally {
@@ -90,7 +90,7 @@ Deno.test("an embedded database of the first schema keeps every total, counts on
   }
 });
 
-Deno.test("a journal of the first schema keeps its counts of refusals, and ships those that it had not shipped as its own", async () => {
+Deno.test("a spool of the first schema keeps its counts of refusals, and ships those that it had not shipped as its own", async () => {
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
   try {
@@ -104,32 +104,32 @@ Deno.test("a journal of the first schema keeps its counts of refusals, and ships
       VALUES (17, 'w-1', 'sb-1', 'overloaded', ${T0});`);
     db.close();
     const options = { dir, instanceId: "run-2", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
-    const embedded = await openEmbedded({ ...options, journal: { maxBytes: 1e9, onFull: "refuse" } });
+    const embedded = await openEmbedded({ ...options, spool: { maxBytes: 1e9, onFull: "refuse" } });
     const own = { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0 } as const;
-    const journal = openJournal(path, { synchronous: "normal" });
-    const before = journal.unshipped(10);
+    const spool = openSpool(path, { synchronous: "normal" });
+    const before = spool.unshipped(10);
     assert.deepEqual(before.refusals, [{ ...own, instanceId: "file-1", count: 4 }]);
     await embedded.ledger.countRefusals([{ ...own, instanceId: "run-2", count: 3 }]);
-    journal.shipped(before, NOTHING_REFUSED);
-    assert.deepEqual(journal.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 3 }]);
+    spool.shipped(before, NOTHING_REFUSED);
+    assert.deepEqual(spool.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 3 }]);
     assert.deepEqual((await embedded.store.queryRefusals(ALL)).map(({ fault, count }) => [fault, count]), [
       ["unauthenticated", 9],
       ["overloaded", 7],
     ]);
     await embedded.store.reship(T0);
-    assert.deepEqual(journal.unshipped(10).refusals.map(({ instanceId, count }) => [instanceId, count]).sort(), [
+    assert.deepEqual(spool.unshipped(10).refusals.map(({ instanceId, count }) => [instanceId, count]).sort(), [
       ["file-1", 4],
       ["file-1", 9],
       ["run-2", 3],
     ]);
     // What waits for one run keeps nothing of another's.
     while (await embedded.store.prune(T0 + 60_000, Date.now())) continue;
-    journal.shipped(journal.unshipped(10), NOTHING_REFUSED);
+    spool.shipped(spool.unshipped(10), NOTHING_REFUSED);
     await embedded.ledger.countRefusals([{ ...own, instanceId: "run-2", count: 1 }]);
     while (await embedded.store.prune(T0 + 60_000, Date.now())) continue;
-    assert.deepEqual(journal.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 4 }]);
+    assert.deepEqual(spool.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 4 }]);
     assert.deepEqual((await embedded.store.queryRefusals(ALL)).map(({ count }) => count), [4]);
-    journal.close();
+    spool.close();
     await embedded.end();
   } finally {
     Deno.removeSync(dir, { recursive: true });

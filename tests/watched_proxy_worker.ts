@@ -1,7 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 import { loadConfigFromEnv } from "../src/config/config.ts";
-import { machineOf } from "../src/server/system.ts";
+import { systemOf } from "../src/server/system.ts";
 import { start } from "../src/server/serve.ts";
 import { HURRIED } from "./hurried_pace.ts";
 import { adminOf } from "./proxy_under_test.ts";
@@ -13,7 +13,7 @@ self.onmessage = async ({ data }: MessageEvent<Readonly<Record<string, string>>>
     names: Object.keys(data),
     readFile: (path: string) => Deno.readTextFileSync(path),
   };
-  const running = await start(loadConfigFromEnv(source), { ...machineOf(source), batchPace: HURRIED, writeLog: () => {} });
+  const running = await start(loadConfigFromEnv(source), { ...systemOf(source), batchPace: HURRIED, writeLog: () => {} });
   const admin = adminOf(`http://127.0.0.1:${running.adminAddress.port}`, running.adminToken());
   const token = await admin.token();
   let [longest, turnedAt, keptOffMs] = [0, performance.now(), keptOff()];

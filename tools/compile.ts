@@ -51,7 +51,7 @@ function removeHalfMade(): void {
 }
 
 /**
- * prom-client's bintrees ships test data without a file ending, 100,000 lines that each begin with a number or a minus.
+ * prom-client's bintrees ships test data without a file extension, 100,000 lines that each begin with a number or a minus.
  * `deno compile` (2.9.6) reads every file of a package as JavaScript, takes that for one expression and overflows its stack.
  */
 function samplesOfBintrees(): string {

@@ -5,7 +5,7 @@
 import "../src/server/stray_signals.ts";
 import { loadConfigFromEnv } from "../src/config/config.ts";
 import { directFetch } from "../src/cli/direct_fetch.ts";
-import { machineOf } from "../src/server/system.ts";
+import { systemOf } from "../src/server/system.ts";
 import { type Running, start } from "../src/server/serve.ts";
 import { startSimulatedUpstream } from "./simulated_upstream.ts";
 
@@ -23,7 +23,7 @@ const source = {
   names: Object.keys(Deno.env.toObject()),
   readFile: (path: string) => Deno.readTextFileSync(path),
 };
-const machine = machineOf(source);
+const system = systemOf(source);
 const running = await startOrExplain();
 const proxy = `http://127.0.0.1:${running.proxyAddress.port}`;
 const admin = `http://127.0.0.1:${running.adminAddress.port}`;
@@ -62,14 +62,14 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 async function stop(): Promise<never> {
   await running.stop();
   await upstream?.close();
-  await machine.flushLog();
+  await system.flushLog();
   return Deno.exit(0);
 }
 
 /** What is in the way is for the developer to mend, who is told what it is and not where it was noticed. */
 async function startOrExplain(): Promise<Running> {
   try {
-    return await start(loadConfigFromEnv(source), machine);
+    return await start(loadConfigFromEnv(source), system);
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     return Deno.exit(1);
@@ -83,7 +83,7 @@ async function makeToken(): Promise<string> {
     body: JSON.stringify({
       workspaceId: "dev",
       sandboxId: "dev-sandbox",
-      expiresAt: new Date(machine.now() + TOKEN_LIFE_MS).toISOString(),
+      expiresAt: new Date(system.now() + TOKEN_LIFE_MS).toISOString(),
     }),
   });
   if (!answer.ok) throw new Error(`Cannot make a token: ${answer.status} ${await answer.text()}`);

@@ -195,7 +195,7 @@ export class BatchAccounts implements Batches {
     const onLine = async (line: string | null) => {
       lines++;
       const parsed = line === null ? null : provider.batches.parseLine(line);
-      rows.push(rowOfLine(parsed, { number: lines, call, world: this.#options }));
+      rows.push(rowOfLine(parsed, { number: lines, call, deps: this.#options }));
       if (rows.length >= ROWS_AT_ONCE) await write();
       if (Math.abs(now() - seenAt) < pace.leaseMs / 3) return;
       seenAt = now();

@@ -1,4 +1,4 @@
-import { type AccountingDeps, accountOf, trustOf } from "../domain/account.ts";
+import { type AccountingDeps, accountOf, accuracyOf } from "../domain/account.ts";
 import type { BatchLine } from "../domain/provider.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../domain/usage.ts";
@@ -12,20 +12,20 @@ const ID_DIGITS = 26;
  */
 export function rowOfLine(
   line: BatchLine | null,
-  options: { readonly number: number; readonly call: OpenCall; readonly world: AccountingDeps },
+  options: { readonly number: number; readonly call: OpenCall; readonly deps: AccountingDeps },
 ): UsageRow {
-  const { number, world } = options;
+  const { number, deps } = options;
   const customId = line?.customId ?? null;
   const batchId = options.call.batchId ?? "";
   const call: OpenCall = { ...options.call, id: lineId(batchId, customId ?? { number }), customId };
-  const trust = line === null ? "unknown" : line.hasSucceeded ? trustOf(line.reading) : "exact";
+  const accuracy = line === null ? "unknown" : line.hasSucceeded ? accuracyOf(line.reading) : "exact";
   const closing: Closing = {
-    ending: line === null ? "unknown" : line.hasSucceeded ? "completed" : "upstream_error",
+    outcome: line === null ? "unknown" : line.hasSucceeded ? "completed" : "upstream_error",
     status: null,
     upstreamRequestId: null,
     duration: null,
     ttft: null,
-    ...accountOf(line?.reading ?? EMPTY_READING, { trust, call, world }),
+    ...accountOf(line?.reading ?? EMPTY_READING, { accuracy, call, deps }),
   };
   return { call, closing, revision: REVISION.closed };
 }

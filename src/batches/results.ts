@@ -3,11 +3,11 @@ import type { BatchStatus, Credential, Provider } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import { decoderOf } from "../wire/decode.ts";
-import { Lines } from "../wire/lines.ts";
-import { Silence, SILENT } from "../wire/idle_timeout.ts";
+import { LineSplitter } from "../wire/line_splitter.ts";
+import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { nextTurn } from "../wire/event_loop_budget.ts";
 
-/** What reading a batch takes of the world. */
+/** What reading a batch takes from outside. */
 export interface BatchSource {
   readonly provider: Provider;
   readonly fetch: Fetch;
@@ -96,7 +96,7 @@ async function read(
   onLine: OnLine,
 ): Promise<void> {
   const controller = new AbortController();
-  const silence = new Silence({ ms: SILENCE_MS, elapsed: source.elapsed, onSilence: () => controller.abort(SILENT) });
+  const silence = new IdleTimeout({ ms: SILENCE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
   silence.listen();
   try {
     const credential = source.upstream.credential();
@@ -125,12 +125,12 @@ async function eachLine(
   answer: Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> },
   { maxBytes, silence, onLine }: {
     readonly maxBytes: number;
-    readonly silence: Silence;
+    readonly silence: IdleTimeout;
     readonly onLine: OnLine;
   },
 ): Promise<void> {
   let waiting: (string | null)[] = [];
-  const lines = new Lines({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
+  const lines = new LineSplitter({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
   const decoder = decoderOf(answer.headers.get("content-encoding") ?? "", { maxBytes, onChunk: (chunk) => lines.push(chunk) });
   if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
 

@@ -2,14 +2,14 @@ import type { OpenCall } from "../domain/usage.ts";
 import type { Credential } from "../domain/provider.ts";
 import { cutClientString } from "../domain/text.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
-import type { Asked } from "./read.ts";
+import type { RequestFacts } from "./read.ts";
 import type { Belonging } from "./trace.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** A call that may go upstream. */
 export interface Admitted {
   readonly call: OpenCall;
-  /** False where the journal is full and the operator chose to serve on: the call has no row, only a log line. */
+  /** False where the spool is full and the operator chose to serve on: the call has no row, only a log line. */
   readonly isRecorded: boolean;
 }
 
@@ -18,16 +18,16 @@ export interface Admitted {
  * Rejects with `Fault` `ledger_unavailable`.
  */
 export async function admit(
-  arrival: Arrival,
+  arrival: IncomingCall,
   options: {
     readonly sandbox: Sandbox;
-    readonly asked: Asked;
+    readonly asked: RequestFacts;
     readonly belonging: Belonging;
     readonly credential: Credential;
-    readonly world: World;
+    readonly deps: Deps;
   },
 ): Promise<Admitted> {
-  const { asked, belonging, world } = options;
+  const { asked, belonging, deps } = options;
   const call: OpenCall = {
     ...calledBy(arrival, options),
     kind: "message",
@@ -37,28 +37,28 @@ export async function admit(
     requestBytes: asked.body.length,
     messagesHash: asked.messagesHash,
   };
-  return { call, isRecorded: await world.ledger.open(call, belonging.trace) === "opened" };
+  return { call, isRecorded: await deps.ledger.open(call, belonging.trace) === "opened" };
 }
 
 /** What a row has of who called and when; the rest is for a caller that has read the body, or makes the rows of a batch's lines. */
 export function calledBy(
-  arrival: Arrival,
-  { sandbox, belonging, credential, world }: {
+  arrival: IncomingCall,
+  { sandbox, belonging, credential, deps }: {
     readonly sandbox: Sandbox;
     readonly belonging: Belonging;
     readonly credential: Credential;
-    readonly world: World;
+    readonly deps: Deps;
   },
 ): OpenCall {
   const { trace, client, agent } = belonging;
   return {
     id: arrival.requestId,
-    instanceId: world.instanceId,
+    instanceId: deps.instanceId,
     workspaceId: sandbox.workspaceId,
     sandboxId: sandbox.sandboxId,
     traceId: trace.id,
     kind: "batch_line",
-    provider: world.provider.name,
+    provider: deps.provider.name,
     requestedModel: "",
     streaming: false,
     createdAt: trace.updatedAt,

@@ -2,13 +2,13 @@ import { Fault } from "../domain/fault.ts";
 import type { Provider } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { holdsSecret } from "../wire/secrets.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** Finds out whose proxy token the request carries. */
-export async function authenticate(arrival: Arrival, world: World): Promise<Sandbox> {
-  const { request: { headers }, setAside, target } = arrival;
-  if (setAside.some((secret) => holdsSecret(target, secret))) throw new Fault("unauthenticated", IN_URL);
-  if (setAside.length > 0 && !headers.get("x-api-key") && !headers.get("authorization")) {
+export async function authenticate(arrival: IncomingCall, deps: Deps): Promise<Sandbox> {
+  const { request: { headers }, ownCredentials, target } = arrival;
+  if (ownCredentials.some((secret) => holdsSecret(target, secret))) throw new Fault("unauthenticated", IN_URL);
+  if (ownCredentials.length > 0 && !headers.get("x-api-key") && !headers.get("authorization")) {
     throw new Fault(
       "unauthenticated",
       "The key that was sent is the model provider's own, not a proxy token. Send the proxy token in its place; " +
@@ -17,7 +17,7 @@ export async function authenticate(arrival: Arrival, world: World): Promise<Sand
   }
   const token = tokenOf(headers);
   if (holdsSecret(target, token)) throw new Fault("unauthenticated", IN_URL);
-  arrival.sandbox = await world.sandboxOf(token);
+  arrival.sandbox = await deps.sandboxOf(token);
   return arrival.sandbox;
 }
 
@@ -27,17 +27,17 @@ const IN_URL = "A key or a proxy token does not belong in the URL.";
  * The request as if its client had not sent a credential of the upstream's own: users often have one set beside the proxy
  * token. It is no proxy token, so nobody is asked about it, and it goes nowhere, in whatever header it stands once more.
  */
-export function setAsideCredentials(
+export function withoutOwnCredentials(
   request: Request,
   { credentialHeaders, credentialShape }: Pick<Provider, "credentialHeaders" | "credentialShape">,
-): Pick<Arrival, "request" | "setAside"> {
+): Pick<IncomingCall, "request" | "ownCredentials"> {
   const shown = credentialHeaders.map((name) => request.headers.get(name)?.replace(/^bearer +/i, "") ?? "");
   const others = [...request.headers].filter(([name]) => !credentialHeaders.includes(name)).map(([, value]) => value);
   const elsewhere = others.flatMap((value) => value.match(credentialShape) ?? []);
-  const setAside = [...new Set([...shown.filter((value) => value.match(credentialShape)?.[0] === value), ...elsewhere])];
-  if (setAside.length === 0) return { request, setAside };
+  const ownCredentials = [...new Set([...shown.filter((value) => value.match(credentialShape)?.[0] === value), ...elsewhere])];
+  if (ownCredentials.length === 0) return { request, ownCredentials };
   const headers = new Headers(
-    [...request.headers].filter(([name, value]) => !setAside.some((secret) => isHeldBy(secret, { name, value }))),
+    [...request.headers].filter(([name, value]) => !ownCredentials.some((secret) => isHeldBy(secret, { name, value }))),
   );
   return {
     request: {
@@ -50,7 +50,7 @@ export function setAsideCredentials(
         return request.signal;
       },
     },
-    setAside,
+    ownCredentials,
   };
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../domain/fault.ts";
-import { setAsideCredentials, tokenOf } from "./authenticate.ts";
+import { tokenOf, withoutOwnCredentials } from "./authenticate.ts";
 
 Deno.test("tokenOf() takes the token from x-api-key or from Authorization: Bearer", () => {
   assert.equal(tokenOf(new Headers({ "x-api-key": "t1" })), "t1");
@@ -36,7 +36,7 @@ function received(headers: Readonly<Record<string, string>>): Request {
   return new Request("http://proxy/v1/messages", { method: "POST", headers, body: "{}" });
 }
 
-Deno.test("setAsideCredentials() leaves the proxy token, whichever header the user's own key stands in", () => {
+Deno.test("withoutOwnCredentials() leaves the proxy token, whichever header the user's own key stands in", () => {
   const cases: readonly Readonly<Record<string, string>>[] = [
     { "x-api-key": "llmp_t1", authorization: `Bearer ${OWN}` },
     { "x-api-key": "llmp_t1", authorization: `bearer  ${OWN}` },
@@ -44,13 +44,13 @@ Deno.test("setAsideCredentials() leaves the proxy token, whichever header the us
     { "x-api-key": OWN, authorization: "Bearer llmp_t1" },
   ];
   for (const headers of cases) {
-    const { request, setAside } = setAsideCredentials(received(headers), SHAPES);
-    assert.deepEqual(setAside, [OWN]);
+    const { request, ownCredentials } = withoutOwnCredentials(received(headers), SHAPES);
+    assert.deepEqual(ownCredentials, [OWN]);
     assert.equal(tokenOf(request.headers), "llmp_t1");
   }
 });
 
-Deno.test("setAsideCredentials() leaves out every header that holds the key once more, and nothing else of the request", async () => {
+Deno.test("withoutOwnCredentials() leaves out every header that holds the key once more, and nothing else of the request", async () => {
   const original = received({
     "x-api-key": OWN,
     authorization: "Bearer llmp_t1",
@@ -59,21 +59,21 @@ Deno.test("setAsideCredentials() leaves out every header that holds the key once
     [`x-${OWN}`]: "1",
     "x-trace-id": "run-1",
   });
-  const { request } = setAsideCredentials(original, SHAPES);
+  const { request } = withoutOwnCredentials(original, SHAPES);
   assert.deepEqual([...request.headers.keys()], ["authorization", "content-type", "x-trace-id"]);
   assert.equal(request.method, "POST");
   assert.equal(request.signal, original.signal);
   assert.equal(await new Response(request.body).text(), "{}");
 });
 
-Deno.test("setAsideCredentials() finds the key in a header of any name, with other words around it", () => {
+Deno.test("withoutOwnCredentials() finds the key in a header of any name, with other words around it", () => {
   const headers = { "x-api-key": "llmp_t1", "anthropic-api-key": OWN, "x-trace-id": `run-${OWN}`, "x-other": "1" };
-  const { request, setAside } = setAsideCredentials(received(headers), SHAPES);
-  assert.deepEqual(setAside, [OWN]);
+  const { request, ownCredentials } = withoutOwnCredentials(received(headers), SHAPES);
+  assert.deepEqual(ownCredentials, [OWN]);
   assert.deepEqual([...request.headers.keys()], ["content-type", "x-api-key", "x-other"]);
 });
 
-Deno.test("setAsideCredentials() touches no request without such a key", () => {
+Deno.test("withoutOwnCredentials() touches no request without such a key", () => {
   const others: readonly Readonly<Record<string, string>>[] = [
     {},
     { "x-api-key": "llmp_t1" },
@@ -84,8 +84,8 @@ Deno.test("setAsideCredentials() touches no request without such a key", () => {
   ];
   for (const headers of others) {
     const original = received(headers);
-    const { request, setAside } = setAsideCredentials(original, SHAPES);
+    const { request, ownCredentials } = withoutOwnCredentials(original, SHAPES);
     assert.equal(request, original);
-    assert.deepEqual(setAside, []);
+    assert.deepEqual(ownCredentials, []);
   }
 });

@@ -3,12 +3,12 @@ import { OWNED_ID, type OwnedKind } from "../domain/owned.ts";
 import type { Credential } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { JsonCopy } from "../wire/json_copy.ts";
-import type { Silence } from "../wire/idle_timeout.ts";
+import type { IdleTimeout } from "../wire/idle_timeout.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { calledBy } from "./admit.ts";
 import type { Belonging } from "./trace.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** The longest `id` of an answer that is read, and the most that is decoded of a compressed one. */
 const MAX_VALUE_BYTES = 1024;
@@ -16,7 +16,7 @@ const MAX_DECODED_BYTES = 16 * 1024 * 1024;
 
 /** A call that makes a file or a batch at the upstream, which is the caller's from before the answer's end on. */
 export class Creation {
-  readonly world: World;
+  readonly deps: Deps;
   readonly #kind: OwnedKind;
   readonly #sandbox: Sandbox;
   readonly #call: OpenCall;
@@ -25,16 +25,16 @@ export class Creation {
   #departure: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    arrival: Arrival,
+    arrival: IncomingCall,
     options: {
       readonly kind: OwnedKind;
       readonly sandbox: Sandbox;
       readonly belonging: Belonging;
       readonly credential: Credential;
-      readonly world: World;
+      readonly deps: Deps;
     },
   ) {
-    this.world = options.world;
+    this.deps = options.deps;
     this.#kind = options.kind;
     this.#sandbox = options.sandbox;
     this.#belonging = options.belonging;
@@ -48,15 +48,15 @@ export class Creation {
 
   /** The client has gone. What it has made, it has made: the answer may come in for a while, so that somebody knows whose it is. */
   leave(controller: AbortController): void {
-    this.#departure ??= setTimeout(() => controller.abort(CLIENT_LEFT), this.world.upstream.drainAfterLeftMs);
+    this.#departure ??= setTimeout(() => controller.abort(CLIENT_LEFT), this.deps.upstream.drainAfterLeftMs);
     this.over.then(() => clearTimeout(this.#departure));
   }
 
   /** Commits the claim. Rejects with `Fault` `ledger_unavailable`. */
   async claim(id: unknown): Promise<void> {
-    const { world } = this;
+    const { deps } = this;
     if (typeof id !== "string" || !OWNED_ID.test(id)) {
-      world.observe.note("warn", "the upstream made something that it gave no id: nobody owns it", {
+      deps.observe.note("warn", "the upstream made something that it gave no id: nobody owns it", {
         requestId: this.#call.id,
         kind: this.#kind,
       });
@@ -64,15 +64,15 @@ export class Creation {
     }
     const isBatch = this.#kind === "batch";
     // Its lines belong to the call's trace, whose name only this call knows.
-    if (isBatch) await world.ledger.join(this.#belonging.trace);
-    await world.owners.claim([{
+    if (isBatch) await deps.ledger.join(this.#belonging.trace);
+    await deps.owners.claim([{
       id,
       kind: this.#kind,
       workspaceId: this.#sandbox.workspaceId,
       sandboxId: this.#sandbox.sandboxId,
       createdAt: this.#call.createdAt,
       call: isBatch ? { ...this.#call, batchId: id } : null,
-      dueAt: isBatch ? this.#call.createdAt + world.batches.firstLookMs : null,
+      dueAt: isBatch ? this.#call.createdAt + deps.batches.firstLookMs : null,
     }]);
   }
 
@@ -85,7 +85,7 @@ export class Creation {
 export function claimed(
   answer: Response,
   init: ResponseInit & { readonly headers: Headers },
-  { creation, silence }: { readonly creation: Creation; readonly silence: Silence },
+  { creation, silence }: { readonly creation: Creation; readonly silence: IdleTimeout },
 ): Response {
   if (!answer.ok || answer.body === null) {
     creation.end();

@@ -1,15 +1,15 @@
 import { Fault } from "../domain/fault.ts";
 import type { Credential } from "../domain/provider.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
-import type { Ending } from "../domain/usage.ts";
+import type { Outcome } from "../domain/usage.ts";
 import { streamOf } from "../wire/body.ts";
 import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
-import { Silence, SILENT } from "../wire/idle_timeout.ts";
+import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { tokenOf } from "./authenticate.ts";
-import type { Asked } from "./read.ts";
+import type { RequestFacts } from "./read.ts";
 import type { Recorder } from "./record.ts";
 import { CLIENT_LEFT, CUT } from "./traffic.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** A call that is upstream: its answer, and how to end it early. */
 export interface Exchange {
@@ -19,8 +19,8 @@ export interface Exchange {
   /** The request asked for a stream. */
   readonly isStreamAsked: boolean;
   readonly controller: AbortController;
-  /** Listens for the upstream's silence; at it the call is aborted with `SILENT`. */
-  readonly silence: Silence;
+  /** Listens for the upstream's silence; at it the call is aborted with `UPSTREAM_IDLE`. */
+  readonly silence: IdleTimeout;
   /** The client has gone. Ends a streamed call at once; lets an unstreamed one, which is paid for anyway, come in for a while. */
   readonly leave: () => void;
   readonly hasLeft: () => boolean;
@@ -31,17 +31,17 @@ export interface Exchange {
  * Rejects with `Fault` `upstream_unreachable`, `upstream_timeout`, `upstream_refused_credential` or `draining`; its row is closed then.
  */
 export async function forward(
-  arrival: Arrival,
-  options: { readonly asked: Asked; readonly credential: Credential; readonly recorder: Recorder; readonly world: World },
+  arrival: IncomingCall,
+  options: { readonly asked: RequestFacts; readonly credential: Credential; readonly recorder: Recorder; readonly deps: Deps },
 ): Promise<Exchange> {
-  const { asked, credential, recorder, world } = options;
-  const controller = world.traffic.controllerUntil(recorder.settled, arrival.requestId);
-  const silence = new Silence({
-    ms: world.upstream.idleMs,
-    elapsed: world.elapsed,
-    onSilence: () => controller.abort(SILENT),
+  const { asked, credential, recorder, deps } = options;
+  const controller = deps.traffic.controllerUntil(recorder.settled, arrival.requestId);
+  const silence = new IdleTimeout({
+    ms: deps.upstream.idleMs,
+    elapsed: deps.elapsed,
+    onIdle: () => controller.abort(UPSTREAM_IDLE),
   });
-  const departure = departureOf(controller, { isStreamed: asked.isStreamed, recorder, world });
+  const departure = departureOf(controller, { isStreamed: asked.isStreamed, recorder, deps });
   recorder.settled.then(() => {
     silence.end();
     departure.end();
@@ -54,16 +54,16 @@ export async function forward(
       body: streamOf(asked.body),
       credential,
       signal: controller.signal,
-      world,
+      deps,
     });
-    recorder.answered(answer.status, answer.headers.get(world.provider.requestIdHeader));
-    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
+    recorder.answered(answer.status, answer.headers.get(deps.provider.requestIdHeader));
+    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, deps });
     const { leave, hasLeft } = departure;
     return { answer, credential, isStreamAsked: asked.isStreamed, controller, silence, leave, hasLeft };
   } catch (error) {
-    const { ending, fault } = failureOf(controller.signal, error);
+    const { outcome, fault } = failureOf(controller.signal, error);
     // A ledger that cannot be written keeps the closing and tries again; what is answered here is no completed answer.
-    await recorder.end(ending, { ...EMPTY_READING, errorType: errorTypeOf(fault) }).catch(() => {});
+    await recorder.end(outcome, { ...EMPTY_READING, errorType: errorTypeOf(fault) }).catch(() => {});
     throw fault;
   } finally {
     silence.heard();
@@ -72,15 +72,15 @@ export async function forward(
 
 /** The request as it goes on: every end-to-end header and byte of the sandbox's, with the operator's credential for its token. */
 export async function send(
-  arrival: Arrival,
+  arrival: IncomingCall,
   options: {
     readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
     readonly credential: Credential;
     readonly signal: AbortSignal;
-    readonly world: World;
+    readonly deps: Deps;
   },
 ): Promise<Response> {
-  const { provider, upstream, fetch, clientIpHeader } = options.world;
+  const { provider, upstream, fetch, clientIpHeader } = options.deps;
   const { request, target } = arrival;
   const headers = forwardedHeaders(request.headers, {
     drop: clientIpHeader === null ? provider.credentialHeaders : [...provider.credentialHeaders, clientIpHeader],
@@ -118,11 +118,11 @@ export function returned(answer: Response, credential: Credential): ResponseInit
 /** An upstream 401 is about the operator's credential, so the sandbox gets our 502: its own token is good. */
 export function refusedCredential(
   answer: Response,
-  arrival: Arrival,
-  options: { readonly credential: Credential; readonly world: World },
+  arrival: IncomingCall,
+  options: { readonly credential: Credential; readonly deps: Deps },
 ): Fault {
   answer.body?.cancel().catch(() => {});
-  options.world.observe.credentialRefused(arrival.requestId, options.credential.id);
+  options.deps.observe.credentialRefused(arrival.requestId, options.credential.id);
   return new Fault(
     "upstream_refused_credential",
     "The upstream refused the proxy's own credential. Tell the operator of the proxy; asking again does not help.",
@@ -130,20 +130,20 @@ export function refusedCredential(
 }
 
 /** What a failed fetch means: the reason of our own abort where there was one, else that nobody answered. */
-export function failureOf(signal: AbortSignal, error: unknown): { readonly ending: Ending; readonly fault: Fault } {
-  if (error instanceof Fault) return { ending: "upstream_error", fault: error };
+export function failureOf(signal: AbortSignal, error: unknown): { readonly outcome: Outcome; readonly fault: Fault } {
+  if (error instanceof Fault) return { outcome: "upstream_error", fault: error };
   switch (signal.aborted ? signal.reason : null) {
     case CLIENT_LEFT:
-      return { ending: "client_left", fault: new Fault("client_left", "The client left before the answer.") };
-    case SILENT:
-      return { ending: "upstream_broke", fault: new Fault("upstream_timeout", "The upstream did not answer in time.") };
+      return { outcome: "client_left", fault: new Fault("client_left", "The client left before the answer.") };
+    case UPSTREAM_IDLE:
+      return { outcome: "upstream_broke", fault: new Fault("upstream_timeout", "The upstream did not answer in time.") };
     case CUT:
-      return { ending: "proxy_cut", fault: new Fault("draining", "The proxy is restarting. Ask again in a few seconds.") };
+      return { outcome: "proxy_cut", fault: new Fault("draining", "The proxy is restarting. Ask again in a few seconds.") };
   }
   const fault = new Fault("upstream_unreachable", "The upstream could not be reached, or it hung up before it answered.", {
     cause: error,
   });
-  return { ending: "upstream_broke", fault };
+  return { outcome: "upstream_broke", fault };
 }
 
 function errorTypeOf(fault: Fault): string | null {
@@ -153,7 +153,7 @@ function errorTypeOf(fault: Fault): string | null {
 
 function departureOf(
   controller: AbortController,
-  options: { readonly isStreamed: boolean; readonly recorder: Recorder; readonly world: World },
+  options: { readonly isStreamed: boolean; readonly recorder: Recorder; readonly deps: Deps },
 ): { readonly leave: () => void; readonly hasLeft: () => boolean; readonly end: () => void } {
   let hasLeft = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -164,7 +164,7 @@ function departureOf(
       if (hasLeft || options.recorder.hasEnded) return;
       hasLeft = true;
       if (options.isStreamed) controller.abort(CLIENT_LEFT);
-      else timer = setTimeout(() => controller.abort(CLIENT_LEFT), options.world.upstream.drainAfterLeftMs);
+      else timer = setTimeout(() => controller.abort(CLIENT_LEFT), options.deps.upstream.drainAfterLeftMs);
     },
   };
 }

@@ -1,7 +1,7 @@
 import { Fault } from "../domain/fault.ts";
 import { Buffer } from "node:buffer";
-import { EMPTY_READING, type Reading } from "../domain/reading.ts";
-import type { Ending } from "../domain/usage.ts";
+import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
+import type { Outcome } from "../domain/usage.ts";
 import { type AnswerForm, formOf } from "../wire/answer_form.ts";
 import { codingOf } from "../wire/answer_coding.ts";
 import { decoderOf } from "../wire/decode.ts";
@@ -11,7 +11,7 @@ import { tap, type Watch } from "../wire/tap.ts";
 import { type Exchange, failureOf, returned } from "./forward.ts";
 import type { Recorder } from "./record.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
-import type { World } from "./world.ts";
+import type { Deps } from "./deps.ts";
 
 /** What the scanner of a JSON answer looks for besides the provider's keys. */
 const CONTENT_KEY = "content";
@@ -33,7 +33,7 @@ const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([101, 204, 205, 304]);
  */
 export async function meter(
   exchange: Exchange,
-  options: { readonly recorder: Recorder; readonly world: World },
+  options: { readonly recorder: Recorder; readonly deps: Deps },
 ): Promise<Response> {
   const { answer } = exchange;
   const init = returned(answer, exchange.credential);
@@ -46,7 +46,7 @@ export async function meter(
     await options.recorder.end("upstream_broke", EMPTY_READING);
     throw new Fault("upstream_unreachable", "The upstream's answer is empty.");
   }
-  const reader = readerOf(exchange, options.world);
+  const reader = readerOf(exchange, options.deps);
   const watch = watchOf(exchange, { ...options, reader });
   const isSized = init.headers.has("content-length");
   const holdsLast = () => isSized || reader.holdsLast();
@@ -61,13 +61,13 @@ interface AnswerReader {
   readonly end: () => Promise<void>;
   /** Nobody asks any more, wherever the answer is: what is held for it is freed. */
   readonly close: () => void;
-  readonly reading: () => Reading;
+  readonly reading: () => UsageReading;
   /** Files that the upstream's tools made: they are the caller's. */
   readonly filesMade: () => readonly string[];
   /** How the answer ended, as soon as that is known; null before. */
-  readonly ending: () => Ending | null;
+  readonly outcome: () => Outcome | null;
   /** How it ended where the bytes end now without another word. */
-  readonly endingAtEnd: () => Ending;
+  readonly outcomeAtEnd: () => Outcome;
   /**
    * The end is known only at the end of the bytes, as far as anybody can say by now: one chunk must
    * be held back for it.
@@ -80,24 +80,24 @@ function watchOf(
   options: { readonly reader: AnswerReader; readonly recorder: Recorder },
 ): Watch {
   const { reader, recorder } = options;
-  const endAs = (ending: Ending) => {
+  const endAs = (outcome: Outcome) => {
     // Of a JSON body, and of the last bytes of a compressed one, the content is known only now.
     if (reader.reading().hasContent) recorder.contentCame();
-    const ended = recorder.end(exchange.hasLeft() && ending === "completed" ? "client_left" : ending, reader.reading());
+    const ended = recorder.end(exchange.hasLeft() && outcome === "completed" ? "client_left" : outcome, reader.reading());
     const files = reader.filesMade();
     return files.length === 0 ? ended : Promise.all([ended, recorder.claimFiles(files)]).then(() => {});
   };
   const looked = () => {
     if (reader.reading().hasContent) recorder.contentCame();
-    const ending = reader.ending();
-    return ending === null ? undefined : endAs(ending);
+    const outcome = reader.outcome();
+    return outcome === null ? undefined : endAs(outcome);
   };
   let isCutOff = false;
   onAbort(exchange.controller.signal, (reason) => {
     // Not left to the break of the source, which is met only by whoever reads on: a client may have stopped reading.
     if (recorder.hasEnded) return;
     isCutOff = true;
-    endAs(failureOf(exchange.controller.signal, reason).ending).catch(() => {});
+    endAs(failureOf(exchange.controller.signal, reason).outcome).catch(() => {});
   });
   recorder.settled.then(reader.close);
   return {
@@ -112,12 +112,12 @@ function watchOf(
       if (isCutOff) return "broken";
       if (recorder.hasEnded) return "tidy";
       await reader.end();
-      const ending = reader.ending() ?? reader.endingAtEnd();
-      await endAs(ending);
-      return ending === "upstream_broke" ? "broken" : "tidy";
+      const outcome = reader.outcome() ?? reader.outcomeAtEnd();
+      await endAs(outcome);
+      return outcome === "upstream_broke" ? "broken" : "tidy";
     },
     broke: async (error) => {
-      await endAs(failureOf(exchange.controller.signal, error).ending).catch(() => {});
+      await endAs(failureOf(exchange.controller.signal, error).outcome).catch(() => {});
     },
     left: () => {
       exchange.leave();
@@ -131,14 +131,14 @@ function onAbort(signal: AbortSignal, then: (reason: unknown) => void): void {
   else signal.addEventListener("abort", () => then(signal.reason), { once: true });
 }
 
-function cancel(endAs: (ending: Ending) => Promise<void>): "cancel" {
+function cancel(endAs: (outcome: Outcome) => Promise<void>): "cancel" {
   endAs("client_left").catch(() => {});
   return "cancel";
 }
 
 /** Reads the answer in the coding that its first byte tells (`codingOf`). */
-function readerOf(exchange: Exchange, world: World): AnswerReader {
-  const plain = readerByForm(exchange, world);
+function readerOf(exchange: Exchange, deps: Deps): AnswerReader {
+  const plain = readerByForm(exchange, deps);
   const label = exchange.answer.headers.get("content-encoding");
   let reader: AnswerReader | null = null;
   return {
@@ -154,8 +154,8 @@ function readerOf(exchange: Exchange, world: World): AnswerReader {
     close: () => reader?.close(),
     reading: plain.reading,
     filesMade: plain.filesMade,
-    ending: plain.ending,
-    endingAtEnd: () => (reader ?? plain).endingAtEnd(),
+    outcome: plain.outcome,
+    outcomeAtEnd: () => (reader ?? plain).outcomeAtEnd(),
     holdsLast: () => reader?.holdsLast() ?? true,
   };
 }
@@ -175,7 +175,7 @@ function decodingReader(
       await plain.end();
     },
     close: () => decoder?.close(),
-    endingAtEnd: () => decoder === null || decoder.isBlind ? finished(answer) : plain.endingAtEnd(),
+    outcomeAtEnd: () => decoder === null || decoder.isBlind ? finished(answer) : plain.outcomeAtEnd(),
   };
 }
 
@@ -183,14 +183,14 @@ function decodingReader(
  * Events one by one, a body of which only the keys that the provider reads are kept, or bytes that
  * stay unread.
  */
-const READERS: Readonly<Record<AnswerForm, (answer: Response, world: World) => AnswerReader>> = {
+const READERS: Readonly<Record<AnswerForm, (answer: Response, deps: Deps) => AnswerReader>> = {
   events: eventReader,
   json: bodyReader,
   other: otherReader,
 };
 
 /** Reads the answer as what its first bytes are (`formOf`). Until they have come, it holds them. */
-function readerByForm({ answer, isStreamAsked }: Exchange, world: World): AnswerReader {
+function readerByForm({ answer, isStreamAsked }: Exchange, deps: Deps): AnswerReader {
   const clues = { label: answer.headers.get("content-type"), isStreamAsked };
   let head: Uint8Array = new Uint8Array();
   let reader: AnswerReader | null = null;
@@ -198,7 +198,7 @@ function readerByForm({ answer, isStreamAsked }: Exchange, world: World): Answer
   function decide({ isAll }: { readonly isAll: boolean }): void {
     const form = formOf(head, { ...clues, isAll });
     if (form === null) return;
-    reader = READERS[form](answer, world);
+    reader = READERS[form](answer, deps);
     reader.push(head);
     head = new Uint8Array();
   }
@@ -216,28 +216,28 @@ function readerByForm({ answer, isStreamAsked }: Exchange, world: World): Answer
     close: () => {},
     reading: () => reader?.reading() ?? EMPTY_READING,
     filesMade: () => reader?.filesMade() ?? [],
-    ending: () => reader?.ending() ?? null,
-    endingAtEnd: () => reader!.endingAtEnd(),
+    outcome: () => reader?.outcome() ?? null,
+    outcomeAtEnd: () => reader!.outcomeAtEnd(),
     holdsLast: () => reader?.holdsLast() ?? true,
   };
 }
 
-function eventReader(answer: Response, world: World): AnswerReader {
+function eventReader(answer: Response, deps: Deps): AnswerReader {
   let reading = EMPTY_READING;
   /**
    * What comes behind the event that ended the answer counts no more, however the bytes were cut
    * into chunks.
    */
-  let ending: Ending | null = null;
+  let outcome: Outcome | null = null;
   const filesMade: string[] = [];
   const sse = new SseReader({
     maxEventBytes: MAX_EVENT_BYTES,
     onEvent: (event) => {
-      if (ending !== null) return;
-      reading = world.provider.parseStreamEvent(reading, event);
-      if (event.data.includes(TOOL_RESULT)) filesMade.push(...world.provider.filesMadeIn(blockIn(event.data)));
-      if (reading.errorType !== null) ending = "upstream_error";
-      else if (reading.isWhole) ending = finished(answer);
+      if (outcome !== null) return;
+      reading = deps.provider.parseStreamEvent(reading, event);
+      if (event.data.includes(TOOL_RESULT)) filesMade.push(...deps.provider.filesMadeIn(blockIn(event.data)));
+      if (reading.errorType !== null) outcome = "upstream_error";
+      else if (reading.isWhole) outcome = finished(answer);
     },
   });
   return {
@@ -246,13 +246,13 @@ function eventReader(answer: Response, world: World): AnswerReader {
     close: () => {},
     reading: () => reading,
     filesMade: () => filesMade,
-    ending: () => ending,
-    endingAtEnd: () => answer.ok && !sse.isBlind ? "upstream_broke" : finished(answer),
+    outcome: () => outcome,
+    outcomeAtEnd: () => answer.ok && !sse.isBlind ? "upstream_broke" : finished(answer),
     holdsLast: () => false,
   };
 }
 
-function bodyReader(answer: Response, { provider }: World): AnswerReader {
+function bodyReader(answer: Response, { provider }: Deps): AnswerReader {
   const scanner = new TopLevelScanner([...provider.answerKeys, CONTENT_KEY], { maxValueBytes: MAX_VALUE_BYTES });
   let reading = EMPTY_READING;
   let filesMade: readonly string[] = [];
@@ -271,8 +271,8 @@ function bodyReader(answer: Response, { provider }: World): AnswerReader {
     close: () => {},
     reading: () => reading,
     filesMade: () => filesMade,
-    ending: () => null,
-    endingAtEnd: () => {
+    outcome: () => null,
+    outcomeAtEnd: () => {
       if (answer.ok && !reading.isWhole) return "upstream_broke";
       const isMessage = reading.hasContent || reading.hasInput;
       return reading.errorType === null && isMessage ? finished(answer) : "upstream_error";
@@ -296,8 +296,8 @@ function otherReader(): AnswerReader {
     close: () => {},
     reading: () => EMPTY_READING,
     filesMade: () => [],
-    ending: () => null,
-    endingAtEnd: () => "upstream_error",
+    outcome: () => null,
+    outcomeAtEnd: () => "upstream_error",
     holdsLast: () => true,
   };
 }
@@ -311,6 +311,6 @@ function blockIn(data: string): unknown {
   }
 }
 
-function finished(answer: Response): Ending {
+function finished(answer: Response): Outcome {
   return answer.ok ? "completed" : "upstream_error";
 }

@@ -2,7 +2,7 @@ import { Fault } from "../domain/fault.ts";
 import { OWNED_ID, type OwnedKind } from "../domain/owned.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { authenticate } from "./authenticate.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** More files than one request can use. */
 export const MAX_NAMED = 10_000;
@@ -13,10 +13,10 @@ const FILE_ID_PREFIX = "file_";
 /** Throws `Fault` `not_owned` where the id is not of that workspace and kind, whether another has it or nobody. */
 export async function assertOwner(
   thing: { readonly kind: OwnedKind; readonly id: string },
-  options: { readonly sandbox: Sandbox; readonly world: Pick<World, "owners"> },
+  options: { readonly sandbox: Sandbox; readonly deps: Pick<Deps, "owners"> },
 ): Promise<void> {
-  const { sandbox, world } = options;
-  const owner = OWNED_ID.test(thing.id) ? (await world.owners.ownersOf([thing.id])).get(thing.id) : undefined;
+  const { sandbox, deps } = options;
+  const owner = OWNED_ID.test(thing.id) ? (await deps.owners.ownersOf([thing.id])).get(thing.id) : undefined;
   if (owner?.workspaceId !== sandbox.workspaceId || owner.kind !== thing.kind) throw notOwned(thing.kind);
 }
 
@@ -26,13 +26,13 @@ export async function assertOwner(
  */
 export async function assertOwnFiles(
   named: readonly string[],
-  options: { readonly sandbox: Sandbox; readonly world: Pick<World, "owners"> },
+  options: { readonly sandbox: Sandbox; readonly deps: Pick<Deps, "owners"> },
 ): Promise<void> {
   if (named.length === 0) return;
   const ids = [...new Set(named)];
   if (ids.length > MAX_NAMED) throw notOwned("file");
-  const { sandbox, world } = options;
-  const owners = await world.owners.ownersOf(ids.filter((id) => OWNED_ID.test(id)));
+  const { sandbox, deps } = options;
+  const owners = await deps.owners.ownersOf(ids.filter((id) => OWNED_ID.test(id)));
   for (const id of ids) {
     const owner = owners.get(id);
     const isOwn = owner === undefined ? !id.startsWith(FILE_ID_PREFIX) : owner.workspaceId === sandbox.workspaceId;
@@ -41,8 +41,8 @@ export async function assertOwnFiles(
 }
 
 /** Lists show what belongs to everybody behind the key. Rejects with `Fault` `path_not_allowed`, for those who may call at all. */
-export async function closed(arrival: Arrival, world: World): Promise<never> {
-  await authenticate(arrival, world);
+export async function closed(arrival: IncomingCall, deps: Deps): Promise<never> {
+  await authenticate(arrival, deps);
   throw new Fault("path_not_allowed", "This endpoint shows or changes what belongs to other workspaces too, so it is closed.");
 }
 

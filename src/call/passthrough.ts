@@ -3,7 +3,7 @@ import type { OwnedKind } from "../domain/owned.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
 import { JsonCopy } from "../wire/json_copy.ts";
-import { Silence, SILENT } from "../wire/idle_timeout.ts";
+import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { authenticate } from "./authenticate.ts";
 import { baseUrlFault } from "./base_url.ts";
@@ -14,10 +14,10 @@ import { assertOwner, assertOwnFiles } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
 import { belongingOf, namesSession } from "./trace.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** A route whose calls are not billed. */
-export interface Passage {
+export interface PassthroughRoute {
   /** The route's name in metrics. */
   readonly name: string;
   readonly maxBodyBytes: number;
@@ -30,58 +30,58 @@ export interface Passage {
 }
 
 export interface PassOptions {
-  readonly passage: Passage;
+  readonly passage: PassthroughRoute;
   /** What the call is about: it passes only for its owner. */
   readonly about: { readonly kind: OwnedKind; readonly id: string } | null;
   /** What a good answer has made, which then is the caller's. */
   readonly makes: OwnedKind | null;
   /** Settles when the answer's last byte has been delivered or the client has gone. */
   readonly over: Promise<unknown>;
-  readonly world: World;
+  readonly deps: Deps;
 }
 
 /** A call without a row: authenticated, then passed on with streaming bodies in both directions. */
-export async function pass(arrival: Arrival, options: PassOptions): Promise<Response> {
-  const { passage, about, makes, world } = options;
+export async function pass(arrival: IncomingCall, options: PassOptions): Promise<Response> {
+  const { passage, about, makes, deps } = options;
   const { request } = arrival;
-  const sandbox = await authenticate(arrival, world);
+  const sandbox = await authenticate(arrival, deps);
   const called = { headers: request.headers, asked: null, sandbox };
-  if (passage.joinsTrace && namesSession(request.headers, world)) {
-    belongingOf(called, world).then(({ trace }) => world.ledger.join(trace))
-      .catch((cause) => world.observe.note("warn", "a trace's activity could not be recorded", { cause }));
+  if (passage.joinsTrace && namesSession(request.headers, deps)) {
+    belongingOf(called, deps).then(({ trace }) => deps.ledger.join(trace))
+      .catch((cause) => deps.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
-  if (about !== null) await assertOwner(about, { sandbox, world });
+  if (about !== null) await assertOwner(about, { sandbox, deps });
   if ((declaredLength(request.headers) ?? 0) > passage.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
-  if (about?.kind === "batch" && request.method === "DELETE") await world.batches.accountFor(about.id);
+  if (about?.kind === "batch" && request.method === "DELETE") await deps.batches.accountFor(about.id);
 
-  if (makes !== null) assertRecordable(world);
-  const credential = world.upstream.credential();
+  if (makes !== null) assertRecordable(deps);
+  const credential = deps.upstream.credential();
   const creation = makes === null ? null : new Creation(arrival, {
     kind: makes,
     sandbox,
-    belonging: await belongingOf(called, world),
+    belonging: await belongingOf(called, deps),
     credential,
-    world,
+    deps,
   });
   const over = creation?.over ?? options.over;
-  const controller = world.traffic.controllerUntil(over, arrival.requestId);
-  const silence = new Silence({
-    ms: world.upstream.idleMs,
-    elapsed: world.elapsed,
-    onSilence: () => controller.abort(SILENT),
+  const controller = deps.traffic.controllerUntil(over, arrival.requestId);
+  const silence = new IdleTimeout({
+    ms: deps.upstream.idleMs,
+    elapsed: deps.elapsed,
+    onIdle: () => controller.abort(UPSTREAM_IDLE),
   });
   const ended = () => silence.end();
   over.then(ended, ended);
   silence.listen();
   request.signal.addEventListener("abort", () => creation === null ? controller.abort(CLIENT_LEFT) : creation.leave(controller));
   const problem: { fault: unknown } = { fault: null };
-  const body = bodyOf(arrival, { passage, sandbox, world, silence, onProblem: (fault) => problem.fault ??= fault });
+  const body = bodyOf(arrival, { passage, sandbox, deps, silence, onProblem: (fault) => problem.fault ??= fault });
   try {
-    const answer = await send(arrival, { body, credential, signal: controller.signal, world }).catch((error) => {
+    const answer = await send(arrival, { body, credential, signal: controller.signal, deps }).catch((error) => {
       throw problem.fault ?? failureOf(controller.signal, error).fault;
     });
-    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, world });
-    world.observe.passed(arrival.requestId, passage.name, answer.status, arrival);
+    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, deps });
+    deps.observe.passed(arrival.requestId, passage.name, answer.status, arrival);
     silence.heard();
     const init = returned(answer, credential);
     if (creation !== null) return claimed(answer, init, { creation, silence });
@@ -96,7 +96,7 @@ export async function pass(arrival: Arrival, options: PassOptions): Promise<Resp
 }
 
 /** What nobody could claim must not be made. Throws `Fault` `ledger_unavailable`. */
-function assertRecordable({ ledger }: World): void {
+function assertRecordable({ ledger }: Deps): void {
   const trouble = ledger.trouble();
   if (trouble === null) return;
   throw new Fault("ledger_unavailable", "Nothing can be recorded at the moment, so nothing is made", { cause: trouble });
@@ -104,19 +104,19 @@ function assertRecordable({ ledger }: World): void {
 
 /** The request's body as it goes on: within its limit, and not to its end where it names what is not the caller's. */
 function bodyOf(
-  { request }: Arrival,
-  { passage, sandbox, world, silence, onProblem }: {
-    readonly passage: Passage;
+  { request }: IncomingCall,
+  { passage, sandbox, deps, silence, onProblem }: {
+    readonly passage: PassthroughRoute;
     readonly sandbox: Sandbox;
-    readonly world: World;
-    readonly silence: Silence;
+    readonly deps: Deps;
+    readonly silence: IdleTimeout;
     readonly onProblem: (fault: unknown) => void;
   },
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (request.body === null) return null;
   const limited = limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
     maxBytes: passage.maxBodyBytes,
-    deadlineMs: world.limits.bodyDeadlineMs,
+    deadlineMs: deps.limits.bodyDeadlineMs,
     onProblem: (error) => onProblem(bodyFault(error)),
     silence,
   });
@@ -127,7 +127,7 @@ function bodyOf(
     async pull(controller) {
       try {
         const { value, done } = await reader.read();
-        await assertOwnFiles(await (done ? files.end() : files.push(value)), { sandbox, world });
+        await assertOwnFiles(await (done ? files.end() : files.push(value)), { sandbox, deps });
         if (done) controller.close();
         else controller.enqueue(value);
       } catch (error) {
@@ -149,7 +149,7 @@ function bodyOf(
  * Where the end of the connection is the end of the answer, a cut shows only in the JSON itself
  * (RFC 9112, section 8).
  */
-function watchOf(answer: Response, { answersJson }: Passage): Watch {
+function watchOf(answer: Response, { answersJson }: PassthroughRoute): Watch {
   if (!answersJson || !answer.ok || answer.headers.has("content-length") || answer.headers.has("transfer-encoding")) {
     return UNWATCHED;
   }

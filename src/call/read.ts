@@ -7,13 +7,13 @@ import { tokenOf } from "./authenticate.ts";
 import { unlessSecret } from "./token_filter.ts";
 import { assertSeen, fileIdScanner, isEncoded } from "./named_files.ts";
 import { MAX_NAMED } from "./ownership.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** The API's own limit for messages and count_tokens, bytes. */
 export const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
 
 /** The body's bytes, held, and what the proxy needs to know of it. */
-export interface Asked {
+export interface RequestFacts {
   readonly body: HeldBody;
   /** How long the client took to send its body, milliseconds: not the proxy's doing. */
   readonly arrivalMs: number;
@@ -34,7 +34,7 @@ export interface Asked {
 }
 
 /** Reads the request's body within its limits and finds the few keys that are needed. A body that is not JSON is no fault of ours to tell. */
-export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Promise<Asked> {
+export async function read(arrival: IncomingCall, sandbox: Sandbox, deps: Deps): Promise<RequestFacts> {
   const { request } = arrival;
   const scanner = new TopLevelScanner(WANTED, { maxValueBytes: MAX_VALUE_BYTES });
   const encoding = request.headers.get("content-encoding") ?? "";
@@ -48,18 +48,18 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
       for (const id of fileIds.take()) if (named.size <= MAX_NAMED) named.add(id);
     },
   });
-  const startedAt = world.elapsed();
+  const startedAt = deps.elapsed();
   let body: HeldBody | null = null;
   try {
     body = await readBody(request.body, {
       declared: declaredLength(request.headers),
       maxBytes: MAX_MESSAGE_BYTES,
-      deadlineMs: world.limits.bodyDeadlineMs,
-      budget: world.budget,
+      deadlineMs: deps.limits.bodyDeadlineMs,
+      budget: deps.budget,
       holder: JSON.stringify([sandbox.workspaceId, sandbox.sandboxId]),
       look: (chunk) => decoder?.push(chunk),
     });
-    const arrivalMs = world.elapsed() - startedAt;
+    const arrivalMs = deps.elapsed() - startedAt;
     await decoder?.end();
     const scan = scanner.end();
     const isCoded = isEncoded(encoding);
@@ -77,7 +77,7 @@ export async function read(arrival: Arrival, sandbox: Sandbox, world: World): Pr
       messagesHash,
       messages: messages ?? null,
       fileIds: [...named],
-      ...keysOf(scan, [tokenOf(request.headers), ...arrival.setAside]),
+      ...keysOf(scan, [tokenOf(request.headers), ...arrival.ownCredentials]),
     };
   } catch (error) {
     body?.release();
@@ -106,7 +106,7 @@ const MAX_VALUE_BYTES = 16 * 1024;
 function keysOf(
   { found }: ScanResult,
   secrets: readonly string[],
-): Pick<Asked, "requestedModel" | "hidesModel" | "isStreamed" | "maxTokens" | "userId"> {
+): Pick<RequestFacts, "requestedModel" | "hidesModel" | "isStreamed" | "maxTokens" | "userId"> {
   const model = found.get("model")?.value;
   const named = typeof model === "string" ? model : "";
   const kept = unlessSecret(named, secrets);

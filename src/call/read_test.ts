@@ -3,7 +3,7 @@ import { brotliCompressSync } from "node:zlib";
 import { assertFrees } from "../../tests/best_attempt.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { read } from "./read.ts";
-import type { Arrival, World } from "./world.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 const MB = 1024 * 1024;
 /** What brotli takes for one decoder is megabytes. */
@@ -11,9 +11,9 @@ const BODIES = 200;
 
 Deno.test("read() frees what decodes a body that breaks off, so that nobody can fill the memory with such bodies", async () => {
   const budget = new ByteBudget({ totalBytes: MB, perHolderBytes: MB });
-  const world = { budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as World;
+  const deps = { budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as Deps;
   await assertFrees(100 * MB, async () => {
-    for (let n = 0; n < BODIES; n++) await assert.rejects(read(brokenOff(), sandbox, world));
+    for (let n = 0; n < BODIES; n++) await assert.rejects(read(brokenOff(), sandbox, deps));
   });
   assert.equal(budget.heldBytes, 0);
 });
@@ -21,12 +21,12 @@ Deno.test("read() frees what decodes a body that breaks off, so that nobody can 
 const sandbox = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
 const BROTLI = new Uint8Array(brotliCompressSync(JSON.stringify({ model: "m", messages: [] })));
 
-function brokenOff(): Arrival {
+function brokenOff(): IncomingCall {
   const body = ReadableStream.from(function* () {
     yield BROTLI.slice(0, -4);
     throw new Error("cut");
   }());
   const headers = { "x-api-key": "t", "content-encoding": "br" };
   const request = new Request("http://proxy/v1/messages", { method: "POST", headers, body });
-  return { requestId: "ar-1", request, setAside: [], target: "/v1/messages", arrivedAt: 0, clientIp: null, sandbox };
+  return { requestId: "ar-1", request, ownCredentials: [], target: "/v1/messages", arrivedAt: 0, clientIp: null, sandbox };
 }

@@ -1,16 +1,16 @@
-import { EMPTY_READING, type Reading } from "../domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import { OWNED_ID } from "../domain/owned.ts";
-import { accountOf, trustOf } from "../domain/account.ts";
-import { type Closing, type Ending, type OpenCall } from "../domain/usage.ts";
+import { accountOf, accuracyOf } from "../domain/account.ts";
+import { type Closing, type OpenCall, type Outcome } from "../domain/usage.ts";
 import type { Admitted } from "./admit.ts";
-import type { Asked } from "./read.ts";
-import type { Arrival, World } from "./world.ts";
+import type { RequestFacts } from "./read.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** Writes how one billed call ended: exactly once, however many reasons come together. The first one counts. */
 export class Recorder {
   readonly #call: OpenCall;
   readonly #isRecorded: boolean;
-  readonly #world: World;
+  readonly #deps: Deps;
   readonly #hidesModel: boolean;
   readonly #clientIp: string | null;
   readonly #openedAt: number;
@@ -22,22 +22,25 @@ export class Recorder {
   #committed: Promise<void> | null = null;
   readonly #settled = Promise.withResolvers<void>();
 
-  constructor(admitted: Admitted, options: { readonly arrival: Arrival; readonly asked: Asked; readonly world: World }) {
+  constructor(
+    admitted: Admitted,
+    options: { readonly arrival: IncomingCall; readonly asked: RequestFacts; readonly deps: Deps },
+  ) {
     this.#call = admitted.call;
     this.#isRecorded = admitted.isRecorded;
-    this.#world = options.world;
+    this.#deps = options.deps;
     this.#hidesModel = options.asked.hidesModel;
     this.#clientIp = options.arrival.clientIp;
-    this.#openedAt = options.world.elapsed();
+    this.#openedAt = options.deps.elapsed();
     this.#overheadMs = this.#openedAt - options.arrival.arrivedAt - options.asked.arrivalMs;
   }
 
-  /** True as soon as an ending has been named, committed or not. */
+  /** True as soon as an outcome has been named, committed or not. */
   get hasEnded(): boolean {
     return this.#committed !== null;
   }
 
-  /** Resolves when the ending's commit has succeeded or failed. */
+  /** Resolves when the outcome's commit has succeeded or failed. */
   get settled(): Promise<void> {
     return this.#settled.promise;
   }
@@ -54,53 +57,53 @@ export class Recorder {
   }
 
   /**
-   * Commits the ending. Where one was named before, that one's promise is returned and this one is dropped.
+   * Commits the outcome. Where one was named before, that one's promise is returned and this one is dropped.
    * Rejects with `Fault` `ledger_unavailable`: then the client must not see a tidy end.
    */
-  end(ending: Ending, reading: Reading): Promise<void> {
-    this.#committed ??= this.#commit(ending, reading);
+  end(outcome: Outcome, reading: UsageReading): Promise<void> {
+    this.#committed ??= this.#commit(outcome, reading);
     return this.#committed;
   }
 
   /** Commits that the files are the caller's. Rejects like `end`. */
   claimFiles(ids: readonly string[]): Promise<void> {
     const { workspaceId, sandboxId } = this.#call;
-    const { owners, now } = this.#world;
+    const { owners, now } = this.#deps;
     const kept = ids.filter((id) => OWNED_ID.test(id));
     return owners.claim(
       kept.map((id) => ({ id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: null, dueAt: null })),
     );
   }
 
-  async #commit(ending: Ending, reading: Reading): Promise<void> {
-    const { world, call } = { world: this.#world, call: this.#call };
+  async #commit(outcome: Outcome, reading: UsageReading): Promise<void> {
+    const { deps, call } = { deps: this.#deps, call: this.#call };
     const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
-    const trust = isRefusal ? "exact" : trustOf(known);
+    const accuracy = isRefusal ? "exact" : accuracyOf(known);
     const closing: Closing = {
-      ending,
+      outcome,
       status: this.#status,
       upstreamRequestId: this.#upstreamRequestId,
       duration: this.#sinceOpened(),
       ttft: this.#ttft,
-      ...accountOf(this.#toKeep(known), { trust, call, world }),
+      ...accountOf(this.#toKeep(known), { accuracy, call, deps }),
     };
-    const asked = world.elapsed();
+    const asked = deps.elapsed();
     try {
-      if (this.#isRecorded) await world.ledger.close(call, closing);
+      if (this.#isRecorded) await deps.ledger.close(call, closing);
     } finally {
-      this.#overheadMs += world.elapsed() - asked;
+      this.#overheadMs += deps.elapsed() - asked;
       const more = { overheadMs: this.#overheadMs, isRecorded: this.#isRecorded, clientIp: this.#clientIp };
-      world.observe.callEnded(call, closing, more);
+      deps.observe.callEnded(call, closing, more);
       this.#settled.resolve();
     }
   }
 
-  #toKeep(reading: Reading): Reading {
+  #toKeep(reading: UsageReading): UsageReading {
     return this.#hidesModel ? { ...reading, servedModel: null, iterations: [] } : reading;
   }
 
   #sinceOpened(): number {
-    return Math.round(this.#world.elapsed() - this.#openedAt);
+    return Math.round(this.#deps.elapsed() - this.#openedAt);
   }
 }

@@ -6,8 +6,8 @@ import { tokenOf } from "./authenticate.ts";
 import { type AgentNames, agentNames, clientOf, namedSessions, type Sender } from "./clients.ts";
 import { headersToKeep, unlessSecret } from "./token_filter.ts";
 import { isInferredId } from "./inferred_id.ts";
-import type { Asked } from "./read.ts";
-import type { World } from "./world.ts";
+import type { RequestFacts } from "./read.ts";
+import type { Deps } from "./deps.ts";
 
 /** What a call belongs to, and which of its client's agents makes it. */
 export interface Belonging {
@@ -19,7 +19,7 @@ export interface Belonging {
 export interface CallToPlace {
   readonly headers: Headers;
   /** Null: the body is not read, because it has no row. */
-  readonly asked: Pick<Asked, "userId" | "messages" | "body"> | null;
+  readonly asked: Pick<RequestFacts, "userId" | "messages" | "body"> | null;
   readonly sandbox: Sandbox;
 }
 
@@ -28,27 +28,27 @@ export interface CallToPlace {
  * first message tells of, otherwise a new one. A sub-agent that has a session of its own belongs to
  * the session that it was started from.
  */
-export async function belongingOf(call: CallToPlace, world: World): Promise<Belonging> {
+export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belonging> {
   const sender = senderOf(call);
   const client = clientOf(sender);
   const names = agentNames(sender);
-  const clue = extractTraceId(sender, { traceHeader: world.traceHeader, token: tokenOf(call.headers) });
+  const clue = extractTraceId(sender, { traceHeader: deps.traceHeader, token: tokenOf(call.headers) });
   if (clue === null) {
-    const inferred = await inferredId(call, { client, world });
-    const found = inferred ?? { id: generateTraceId(world.newId), source: "auto" };
-    return { trace: newTrace(call, { ...found, world }), client, agent: names };
+    const inferred = await inferredId(call, { client, deps });
+    const found = inferred ?? { id: generateTraceId(deps.newId), source: "auto" };
+    return { trace: newTrace(call, { ...found, deps }), client, agent: names };
   }
-  if (clue.child === null) return { trace: newTrace(call, { ...clue, world }), client, agent: names };
+  if (clue.child === null) return { trace: newTrace(call, { ...clue, deps }), client, agent: names };
   const { workspaceId, sandboxId } = call.sandbox;
   const { session, parent } = clue.child;
-  const root = await world.sessions.rootOf({ workspaceId, sandboxId, session, parent }, world.now());
+  const root = await deps.sessions.rootOf({ workspaceId, sandboxId, session, parent }, deps.now());
   const id = clue.source === "header" ? clue.id : root.traceId;
   const agent = { ...names, agentId: session, parentAgentId: root.isParentMain ? null : parent };
-  return { trace: newTrace(call, { ...clue, id, world }), client, agent };
+  return { trace: newTrace(call, { ...clue, id, deps }), client, agent };
 }
 
 /** Whether a call without a row belongs to a session: one that its headers name. */
-export function namesSession(headers: Headers, { traceHeader }: Pick<World, "traceHeader">): boolean {
+export function namesSession(headers: Headers, { traceHeader }: Pick<Deps, "traceHeader">): boolean {
   return extractTraceId({ headers, userId: undefined }, { traceHeader, token: tokenOf(headers) }) !== null;
 }
 
@@ -94,19 +94,19 @@ function senderOf({ headers, asked }: CallToPlace): Sender {
 
 async function inferredId(
   { sandbox, asked }: CallToPlace,
-  { client, world }: { readonly client: string | null; readonly world: World },
+  { client, deps }: { readonly client: string | null; readonly deps: Deps },
 ): Promise<Pick<Trace, "id" | "source"> | null> {
-  if (asked === null || asked.messages === null || !world.sessions.infers) return null;
+  if (asked === null || asked.messages === null || !deps.sessions.infers) return null;
   const firstMessage = await hashFirstElement(asked.body, { range: asked.messages, without: "cache_control" });
   if (firstMessage === null) return null;
   const { workspaceId, sandboxId } = sandbox;
-  return { id: await world.sessions.inferred({ workspaceId, sandboxId, client, firstMessage }, world.now()), source: "inferred" };
+  return { id: await deps.sessions.inferred({ workspaceId, sandboxId, client, firstMessage }, deps.now()), source: "inferred" };
 }
 
 function newTrace(
   { sandbox }: CallToPlace,
-  { id, source, world }: Pick<Trace, "id" | "source"> & { readonly world: World },
+  { id, source, deps }: Pick<Trace, "id" | "source"> & { readonly deps: Deps },
 ): Trace {
-  const now = world.now();
+  const now = deps.now();
   return { id, source, sandboxId: sandbox.sandboxId, workspaceId: sandbox.workspaceId, createdAt: now, updatedAt: now };
 }

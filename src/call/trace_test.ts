@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { inferredIdOf } from "./inferred_id.ts";
 import { belongingOf, extractTraceId } from "./trace.ts";
-import type { World } from "./world.ts";
+import type { Deps } from "./deps.ts";
 
 const SESSION = "00000000-0000-4000-8000-000000000001";
 const TOKEN = 'tok/"1"';
@@ -133,7 +133,7 @@ Deno.test("extractTraceId() hears nobody who names an inferred session", () => {
 
 Deno.test("belongingOf() of a named session reads no message and asks nobody; a sub-agent's, without a row too, is its root's", async () => {
   const asked: unknown[] = [];
-  const world = {
+  const deps = {
     traceHeader: "x-trace-id",
     now: () => 7,
     newId: () => "new",
@@ -145,7 +145,7 @@ Deno.test("belongingOf() of a named session reads no message and asks nobody; a 
         return Promise.resolve({ traceId: "at-root", isParentMain: false });
       },
     },
-  } as unknown as World;
+  } as unknown as Deps;
   const sandbox = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
   const body = {
     chunks: [],
@@ -158,7 +158,7 @@ Deno.test("belongingOf() of a named session reads no message and asks nobody; a 
       headers: new Headers({ "x-api-key": "tok-1", ...headers }),
       asked: isRead ? { userId: null, messages: { start: 0, end: 9 }, body } as never : null,
       sandbox,
-    }, world);
+    }, deps);
   for (const headers of [{ "x-trace-id": "run-1" }, { "x-session-id": "ses_1" }, { "x-claude-code-session-id": SESSION }]) {
     assert.notEqual((await call(headers)).trace.source, "inferred");
   }

@@ -1,16 +1,16 @@
 import { z } from "zod";
-import type { TakeIn } from "../domain/imported_rows.ts";
+import type { ImportRows } from "../domain/imported_rows.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { ClientConfig } from "../config/config.ts";
 import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
-import { CommandFailure, type Platform } from "./system.ts";
+import { type CliSystem, CommandFailure } from "./system.ts";
 import type { Address } from "../config/setting_kinds.ts";
 
 /** What a new token is for. */
 export type TokenWish = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;
 
 /** The administration of local tokens, wherever it happens. Every method rejects with words for the operator. */
-export interface TokenDesk {
+export interface TokenAdmin {
   /** `token` is shown here once. */
   readonly create: (wish: TokenWish) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
   /** Newest first. */
@@ -20,19 +20,19 @@ export interface TokenDesk {
 }
 
 /** What only a running proxy does. */
-export interface AdminClient extends TokenDesk {
+export interface AdminClient extends TokenAdmin {
   /** Resolves to how many rows are queued to be shipped once more. */
   readonly reship: (since: number) => Promise<number>;
   /** What is answered line by line (NDJSON), each as soon as it comes. */
   readonly lines: (method: string, path: string) => AsyncGenerator<unknown, void>;
-  readonly takeIn: TakeIn;
+  readonly importRows: ImportRows;
   /** Resolves to an answer whose body is still to come. */
   readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
 
 /** A database that does not answer is given up by the proxy after some 35 s, with a reason: that is worth waiting for. */
 const TIMEOUT_MS = 40_000;
-/** A journal of millions of rows is queued in short transactions. */
+/** A spool of millions of rows is queued in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
 /** What tells of its progress may take as long as there is some. */
 const LINES_TIMEOUT_MS = 86_400_000;
@@ -58,9 +58,9 @@ const takenInShape = z.object({ unpriced: z.number() });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
 /** The running proxy's admin API. */
-export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetch" | "readFile">): AdminClient {
+export function adminClient(config: ClientConfig, system: Pick<CliSystem, "fetch" | "readFile">): AdminClient {
   const base = adminUrlOf(config);
-  const { token, from } = adminTokenOf(config, platform);
+  const { token, from } = adminTokenOf(config, system);
 
   async function ask(
     method: string,
@@ -68,7 +68,7 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
     { body, accept, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly accept?: string; readonly timeoutMs?: number } =
       {},
   ): Promise<Response> {
-    const answer = await platform.fetch(`${base}${path}`, {
+    const answer = await system.fetch(`${base}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${token}`,
@@ -118,7 +118,7 @@ export function adminClient(config: ClientConfig, platform: Pick<Platform, "fetc
       const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
       return answer.ok ? answer : await readAnswer(answer, z.never());
     },
-    async takeIn({ traces, usage }) {
+    async importRows({ traces, usage }) {
       const iso = (at: number) => new Date(at).toISOString();
       const body = {
         traces: traces.map((trace) => ({ ...trace, createdAt: iso(trace.createdAt), updatedAt: iso(trace.updatedAt) })),
@@ -152,7 +152,7 @@ function adminUrlOf({ proxyAddress, admin }: ClientConfig): string {
 
 function adminTokenOf(
   { admin, dataDir }: ClientConfig,
-  { readFile }: Pick<Platform, "readFile">,
+  { readFile }: Pick<CliSystem, "readFile">,
 ): { readonly token: string; readonly from: string } {
   if (admin.token !== null) return { token: admin.token, from: "LLMPROXY_ADMIN_TOKEN" };
   const path = `${dataDir}/${ADMIN_TOKEN_FILE}`;

@@ -2,7 +2,7 @@ import type { ExportFormat } from "../domain/usage_record.ts";
 import { adminClient } from "./admin_client.ts";
 import { loadClientConfig } from "../config/config.ts";
 import { saveBody } from "./save_body.ts";
-import { configSourceOf, type Platform } from "./system.ts";
+import { type CliSystem, configSourceOf } from "./system.ts";
 
 export interface ExportOptions {
   readonly format: ExportFormat;
@@ -16,7 +16,7 @@ export interface ExportOptions {
 }
 
 /** `llmproxy export`: the rows of the running proxy, to stdout or into a file, which is there whole or not at all. */
-export async function exportCommand(platform: Platform, options: ExportOptions): Promise<void> {
+export async function exportCommand(system: CliSystem, options: ExportOptions): Promise<void> {
   const { format, since, until, workspace, sandbox, output } = options;
   const filters = Object.entries({
     format,
@@ -25,11 +25,11 @@ export async function exportCommand(platform: Platform, options: ExportOptions):
     workspace_id: workspace,
     sandbox_id: sandbox,
   }).filter((filter): filter is [string, string] => filter[1] !== null);
-  const client = adminClient(loadClientConfig(configSourceOf(platform)), platform);
+  const client = adminClient(loadClientConfig(configSourceOf(system)), system);
   const answer = await client.download("GET", `/internal/export?${new URLSearchParams(filters)}`);
   const expected = Number(answer.headers.get("x-llmproxy-estimated-bytes") ?? "-1");
-  const file = await saveBody(platform, answer, { output, what: "export", expectedBytes: expected < 0 ? null : expected });
+  const file = await saveBody(system, answer, { output, what: "export", expectedBytes: expected < 0 ? null : expected });
   await file?.rename();
   const rows = answer.headers.get("x-llmproxy-rows");
-  if (platform.isTerminal() && output !== null) platform.stderr(`${rows ?? "all"} rows in ${output}\n`);
+  if (system.isTerminal() && output !== null) system.stderr(`${rows ?? "all"} rows in ${output}\n`);
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { NOW, run } from "../../tests/fake_platform.ts";
+import { NOW, run } from "../../tests/fake_system.ts";
 
 const LINE = "0123456789\n";
 

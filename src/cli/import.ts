@@ -1,10 +1,10 @@
-import type { TakeIn } from "../domain/imported_rows.ts";
+import type { ImportRows } from "../domain/imported_rows.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { MAX_IMPORTED } from "../http/import.ts";
 import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
 import { adminClient } from "./admin_client.ts";
 import { loadClientConfig, loadStorageConfig, readPrices } from "../config/config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
+import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
 import { faultOfSecret, withoutLineEnds } from "../config/secret_text.ts";
 import { takeInto } from "../server/import_rows.ts";
 
@@ -19,22 +19,22 @@ export interface ImportOptions {
  * `llmproxy import`: takes over what the Go program recorded, page by page. With a shared database it is written there at
  * once, else by the running proxy. Run again, it takes what has come since; what is there counts once.
  */
-export async function importCommand(platform: Platform, { from, offline }: ImportOptions): Promise<void> {
-  const source = openGoProgram(urlOf(platform, from));
+export async function importCommand(system: CliSystem, { from, offline }: ImportOptions): Promise<void> {
+  const source = openGoProgram(urlOf(system, from));
   try {
     await source.check();
-    const { takeIn, end } = await openTarget(platform, offline);
+    const { importRows, end } = await openTarget(system, offline);
     try {
-      const traces = await eachPage(source.traces, (page) => takeIn({ traces: page, usage: [] }));
+      const traces = await eachPage(source.traces, (page) => importRows({ traces: page, usage: [] }));
       let unpriced = 0;
       const calls = await eachPage(source.usage, async (page) => {
-        unpriced += (await takeIn({ traces: [], usage: page })).unpriced;
-        if (platform.isTerminal()) platform.stderr(`\r\x1b[K… ${page.at(-1)?.id}`);
+        unpriced += (await importRows({ traces: [], usage: page })).unpriced;
+        if (system.isTerminal()) system.stderr(`\r\x1b[K… ${page.at(-1)?.id}`);
       });
-      if (platform.isTerminal()) platform.stderr("\r\x1b[K");
-      platform.stdout(`${calls} calls and ${traces} traces are in; those that were there already count once\n`);
+      if (system.isTerminal()) system.stderr("\r\x1b[K");
+      system.stdout(`${calls} calls and ${traces} traces are in; those that were there already count once\n`);
       if (unpriced > 0) {
-        platform.stderr(`${unpriced} of the calls have no price: LLMPROXY_PRICES_FILE can name those of their models\n`);
+        system.stderr(`${unpriced} of the calls have no price: LLMPROXY_PRICES_FILE can name those of their models\n`);
       }
     } finally {
       await end();
@@ -60,20 +60,20 @@ async function eachPage<T extends { readonly id: string }>(
 }
 
 async function openTarget(
-  platform: Platform,
+  system: CliSystem,
   offline: boolean,
-): Promise<{ readonly takeIn: TakeIn; readonly end: () => Promise<void> }> {
-  const source = configSourceOf(platform);
+): Promise<{ readonly importRows: ImportRows; readonly end: () => Promise<void> }> {
+  const source = configSourceOf(system);
   const storage = loadStorageConfig(source);
   if (!offline && storage.database === null) {
-    return { takeIn: adminClient(loadClientConfig(source), platform).takeIn, end: () => Promise.resolve() };
+    return { importRows: adminClient(loadClientConfig(source), system).importRows, end: () => Promise.resolve() };
   }
   const prices = readPrices(source);
-  const { records, end } = await platform.openOffline(storage);
-  return { takeIn: takeInto(records, priceOf(prices)), end };
+  const { records, end } = await system.openOffline(storage);
+  return { importRows: takeInto(records, priceOf(prices)), end };
 }
 
-function urlOf({ readFile }: Platform, from: string): string {
+function urlOf({ readFile }: CliSystem, from: string): string {
   if (/^postgres(ql)?:/.test(from)) return from;
   const text = withoutLineEnds(contentOf(readFile, from));
   const fault = text === "" ? "it is empty" : faultOfSecret(text, "LLMPROXY_DATABASE_URL");
@@ -81,7 +81,7 @@ function urlOf({ readFile }: Platform, from: string): string {
   return text;
 }
 
-function contentOf(readFile: Platform["readFile"], path: string): string {
+function contentOf(readFile: CliSystem["readFile"], path: string): string {
   try {
     return readFile(path);
   } catch (cause) {

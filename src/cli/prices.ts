@@ -2,7 +2,7 @@ import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from 
 import { PRICE_FACTORS } from "../pricing/price_of.ts";
 import { columns } from "./columns.ts";
 import { readPrices } from "../config/config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
+import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
 
 export interface PricesOptions {
   /** As a row names it; null: all models. */
@@ -14,12 +14,12 @@ export interface PricesOptions {
 const FROM_THE_FIRST = "1970-01-01";
 
 /** `llmproxy prices [model]`: the list that the settings put in force, the operators' own file included. Asks no proxy. */
-export function pricesCommand(platform: Platform, { model, json }: PricesOptions): void {
-  const list = readPrices(configSourceOf(platform));
+export function pricesCommand(system: CliSystem, { model, json }: PricesOptions): void {
+  const list = readPrices(configSourceOf(system));
   const models = model === null ? list.models : modelsFor(list, model);
   if (model !== null && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
   const shown = { ...list, models, factors: PRICE_FACTORS };
-  platform.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown));
+  system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown));
 }
 
 /** Those of the list that price calls of a model: its own, and its base model's for the time before. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { run } from "../../tests/fake_platform.ts";
+import { run } from "../../tests/fake_system.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import { parsePriceList } from "../config/prices_file.ts";
 

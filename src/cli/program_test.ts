@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { answering, type Call, run } from "../../tests/fake_platform.ts";
+import { answering, type Call, run } from "../../tests/fake_system.ts";
 import type { Config } from "../config/config.ts";
 import type { StorageConfig } from "../config/storage_config.ts";
 import { VERSION } from "../server/version.ts";

@@ -1,4 +1,4 @@
-import type { Platform } from "./system.ts";
+import type { CliSystem } from "./system.ts";
 
 const WIDTH = 30;
 const EVERY_MS = 100;
@@ -12,7 +12,7 @@ export interface Progress {
 
 /** `expected`: bytes in all, about; null where nobody can say. */
 export function startProgress(
-  { stderr, isTerminal, now }: Pick<Platform, "stderr" | "isTerminal" | "now">,
+  { stderr, isTerminal, now }: Pick<CliSystem, "stderr" | "isTerminal" | "now">,
   expected: number | null,
 ): Progress {
   if (!isTerminal()) return { add: () => {}, end: () => {} };

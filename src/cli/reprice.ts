@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { adminClient } from "./admin_client.ts";
 import { loadClientConfig } from "../config/config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
+import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
 import { columns } from "./columns.ts";
 
 export interface RepriceOptions {
@@ -43,7 +43,7 @@ const lineShape = z.union([
 type Result = z.output<typeof resultShape>;
 
 /** `llmproxy reprice`: has the running proxy price rows anew by its list in force, and shows the difference. */
-export async function repriceCommand(platform: Platform, options: RepriceOptions): Promise<void> {
+export async function repriceCommand(system: CliSystem, options: RepriceOptions): Promise<void> {
   const { since, until, isDryRun, rows, json } = options;
   const query = new URLSearchParams({
     since: new Date(since).toISOString(),
@@ -51,9 +51,9 @@ export async function repriceCommand(platform: Platform, options: RepriceOptions
     dry_run: String(isDryRun),
     rows: String(rows),
   });
-  const lines = adminClient(loadClientConfig(configSourceOf(platform)), platform).lines("POST", `/internal/reprice?${query}`);
+  const lines = adminClient(loadClientConfig(configSourceOf(system)), system).lines("POST", `/internal/reprice?${query}`);
   let result: Result | null = null;
-  const progress = progressOn(platform);
+  const progress = progressOn(system);
   for await (const line of lines) {
     const read = lineShape.safeParse(line);
     if (!read.success) {
@@ -61,16 +61,16 @@ export async function repriceCommand(platform: Platform, options: RepriceOptions
     }
     if ("error" in read.data) throw new CommandFailure(`Cannot reprice: ${read.data.error.message}`);
     if ("progress" in read.data) progress.show(read.data.progress);
-    if ("row" in read.data) platform.stdout(`${JSON.stringify(read.data.row)}\n`);
+    if ("row" in read.data) system.stdout(`${JSON.stringify(read.data.row)}\n`);
     if ("result" in read.data) result = read.data.result;
   }
   progress.clear();
   if (result === null) throw new CommandFailure("The answer broke off: what was repriced so far stands, the rest is as it was");
-  platform.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
+  system.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
 }
 
-function progressOn(platform: Pick<Platform, "stderr" | "isTerminal">) {
-  const write = (text: string) => platform.isTerminal() && platform.stderr(`\r\u001b[K${text}`);
+function progressOn(system: Pick<CliSystem, "stderr" | "isTerminal">) {
+  const write = (text: string) => system.isTerminal() && system.stderr(`\r\u001b[K${text}`);
   return {
     show: ({ read, at }: { readonly read: number; readonly at?: string | undefined }) =>
       void write(`${read} rows read${at === undefined ? "" : `, up to ${at}`}`),

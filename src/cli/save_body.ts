@@ -1,5 +1,5 @@
 import { beginFile, type OutputFile } from "./output_file.ts";
-import { CommandFailure, type Platform } from "./system.ts";
+import { type CliSystem, CommandFailure } from "./system.ts";
 import { startProgress } from "./progress.ts";
 
 export interface SaveOptions {
@@ -19,13 +19,13 @@ const SILENCE_MS = 120_000;
  * Rejects with `CommandFailure` where the body breaks off; then no file is left.
  */
 export async function saveBody(
-  platform: Platform,
+  system: CliSystem,
   answer: Response,
   { output, what, expectedBytes }: SaveOptions,
 ): Promise<OutputFile | null> {
   const file = output === null ? null : await beginFile(output);
-  const write = file?.write ?? platform.writeOut;
-  const progress = startProgress(platform, expectedBytes);
+  const write = file?.write ?? system.writeOut;
+  const progress = startProgress(system, expectedBytes);
   let writing = false;
   try {
     for await (const chunk of withinSilence(answer.body)) {

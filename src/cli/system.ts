@@ -6,7 +6,7 @@ import type { MigratedDatabase } from "../server/migrate.ts";
 import type { Offline } from "../server/offline.ts";
 
 /** What the program runs on. main.ts hands it in; a test hands in another. */
-export interface Platform {
+export interface CliSystem {
   readonly env: ConfigSource["env"];
   /** The names of all environment variables that are set. */
   readonly envNames: ConfigSource["names"];
@@ -39,6 +39,6 @@ export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
 }
 
-export function configSourceOf({ env, envNames, readFile }: Platform): ConfigSource {
+export function configSourceOf({ env, envNames, readFile }: CliSystem): ConfigSource {
   return { env, names: envNames, readFile };
 }

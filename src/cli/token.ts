@@ -1,9 +1,9 @@
 import type { LocalToken } from "../domain/tokens.ts";
 import { createLocalToken } from "../identity/local_tokens.ts";
-import { adminClient, type TokenDesk } from "./admin_client.ts";
+import { adminClient, type TokenAdmin } from "./admin_client.ts";
 import { columns } from "./columns.ts";
 import { loadClientConfig, loadStorageConfig } from "../config/config.ts";
-import { CommandFailure, configSourceOf, type Platform } from "./system.ts";
+import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
 
 /** What `create`, `list` and `revoke` have in common. */
 export interface TokenOptions {
@@ -28,40 +28,40 @@ const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_60
 
 /** `llmproxy token create`: the token alone goes to stdout, so that a script can take it; what it is for to stderr. */
 export async function createTokenCommand(
-  platform: Platform,
+  system: CliSystem,
   { workspace, sandbox, expires, offline, json }: CreateOptions,
 ): Promise<void> {
-  const expiresAt = expires === null ? null : platform.now() + expires;
+  const expiresAt = expires === null ? null : system.now() + expires;
   const wish = { workspaceId: workspace, sandboxId: sandbox, expiresAt };
-  const { token, kept } = await withDesk(platform, offline, { work: (desk) => desk.create(wish) });
-  if (json) return platform.stdout(`${JSON.stringify({ token, ...tokenJson(kept) })}\n`);
-  platform.stdout(`${token}\n`);
+  const { token, kept } = await withDesk(system, offline, { work: (desk) => desk.create(wish) });
+  if (json) return system.stdout(`${JSON.stringify({ token, ...tokenJson(kept) })}\n`);
+  system.stdout(`${token}\n`);
   const end = kept.expiresAt === null ? "never expires" : `expires ${isoOf(kept.expiresAt)}`;
-  platform.stderr(
+  system.stderr(
     `Token ${kept.id} of sandbox ${kept.sandboxId} in workspace ${kept.workspaceId}; it ${end} and is shown only now.\n`,
   );
 }
 
 /** `llmproxy token list`. */
-export async function listTokensCommand(platform: Platform, { workspace, offline, json }: ListOptions): Promise<void> {
-  const tokens = await withDesk(platform, offline, { work: (desk) => desk.list(workspace) });
-  if (json) return platform.stdout(`${JSON.stringify({ tokens: tokens.map(tokenJson) })}\n`);
+export async function listTokensCommand(system: CliSystem, { workspace, offline, json }: ListOptions): Promise<void> {
+  const tokens = await withDesk(system, offline, { work: (desk) => desk.list(workspace) });
+  if (json) return system.stdout(`${JSON.stringify({ tokens: tokens.map(tokenJson) })}\n`);
   const rows = tokens.map((token) => [
     token.id,
     token.workspaceId,
     token.sandboxId,
     isoOf(token.createdAt),
     token.expiresAt === null ? "never" : isoOf(token.expiresAt),
-    stateOf(token, platform.now()),
+    stateOf(token, system.now()),
   ]);
-  platform.stdout(columns([["ID", "WORKSPACE", "SANDBOX", "CREATED", "EXPIRES", "STATE"], ...rows]));
+  system.stdout(columns([["ID", "WORKSPACE", "SANDBOX", "CREATED", "EXPIRES", "STATE"], ...rows]));
 }
 
 /** `llmproxy token revoke ID`. */
-export async function revokeTokenCommand(platform: Platform, id: string, { offline, json }: TokenOptions): Promise<void> {
-  const revoked = await withDesk(platform, offline, { work: (desk) => desk.revoke(id) });
+export async function revokeTokenCommand(system: CliSystem, id: string, { offline, json }: TokenOptions): Promise<void> {
+  const revoked = await withDesk(system, offline, { work: (desk) => desk.revoke(id) });
   if (revoked === null) throw new CommandFailure(`Cannot revoke the token ${JSON.stringify(id)}: there is none of that id`);
-  platform.stdout(json ? `${JSON.stringify(tokenJson(revoked))}\n` : `revoked ${revoked.id}\n`);
+  system.stdout(json ? `${JSON.stringify(tokenJson(revoked))}\n` : `revoked ${revoked.id}\n`);
 }
 
 /** Milliseconds of `90s`, `45m`, `12h` or `30d`; null for `never`; undefined where it is none of them. */
@@ -72,17 +72,17 @@ export function parseDuration(text: string): number | null | undefined {
 }
 
 async function withDesk<T>(
-  platform: Platform,
+  system: CliSystem,
   offline: boolean,
-  { work }: { readonly work: (desk: TokenDesk) => Promise<T> },
+  { work }: { readonly work: (desk: TokenAdmin) => Promise<T> },
 ): Promise<T> {
-  if (!offline) return await work(adminClient(loadClientConfig(configSourceOf(platform)), platform));
-  const { tokens, end } = await platform.openOffline(loadStorageConfig(configSourceOf(platform)));
+  if (!offline) return await work(adminClient(loadClientConfig(configSourceOf(system)), system));
+  const { tokens, end } = await system.openOffline(loadStorageConfig(configSourceOf(system)));
   try {
     return await work({
-      create: (wish) => createLocalToken(wish, { ...platform, tokens }),
+      create: (wish) => createLocalToken(wish, { ...system, tokens }),
       list: (workspaceId) => tokens.listTokens(workspaceId),
-      revoke: (id) => tokens.revokeToken(id, platform.now()),
+      revoke: (id) => tokens.revokeToken(id, system.now()),
     });
   } finally {
     await end();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ADMIN_TOKEN, answering, type Call, NOW, run } from "../../tests/fake_platform.ts";
+import { ADMIN_TOKEN, answering, type Call, NOW, run } from "../../tests/fake_system.ts";
 import type { LocalToken, Tokens } from "../domain/tokens.ts";
 import type { StorageConfig } from "../config/storage_config.ts";
 import { parseDuration } from "./token.ts";

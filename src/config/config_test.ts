@@ -62,9 +62,9 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     LLMPROXY_DRAIN_SECONDS: "1",
     LLMPROXY_LEDGER_SYNC: "full",
     LLMPROXY_DATABASE_URL: "postgres://llmproxy:secret@db.internal/llmproxy?sslmode=verify-full",
-    LLMPROXY_JOURNAL_KEEP_HOURS: "2",
-    LLMPROXY_JOURNAL_MAX_MB: "10",
-    LLMPROXY_ON_JOURNAL_FULL: "serve",
+    LLMPROXY_SPOOL_KEEP_HOURS: "2",
+    LLMPROXY_SPOOL_MAX_MB: "10",
+    LLMPROXY_SPOOL_FULL: "serve",
     LLMPROXY_TOKEN_GRACE_SECONDS: "60",
     LLMPROXY_RETENTION_DAYS: "90",
     LLMPROXY_DEFAULT_MAX_RPD: "0",
@@ -93,7 +93,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     database: {
       url: "postgres://llmproxy:secret@db.internal/llmproxy?sslmode=verify-full",
       tokenGraceMs: 60_000,
-      journal: { keepMs: 7_200_000, maxBytes: 10_485_760, onFull: "serve" },
+      spool: { keepMs: 7_200_000, maxBytes: 10_485_760, onFull: "serve" },
     },
     retentionMs: 90 * 86_400_000,
   });

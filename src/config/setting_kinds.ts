@@ -13,11 +13,11 @@ export interface Address {
 }
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-const ON_JOURNAL_FULL = ["refuse", "serve"] as const;
+const SPOOL_FULL = ["refuse", "serve"] as const;
 const MAX_HOURS = 8_760;
 const MAX_DAYS = 36_500;
-/** A journal smaller than this would be full of its own empty tables. */
-const MIN_JOURNAL_MB = 1;
+/** A spool smaller than this would be full of its own empty tables. */
+const MIN_SPOOL_MB = 1;
 const LEDGER_SYNCS = ["normal", "full"] as const;
 const MAX_SECONDS = 86_400;
 /** A whole body of `POST /v1/messages` (32 MB) must fit into the budget. */
@@ -89,11 +89,11 @@ export const SETTING_KINDS = {
     expects: `a whole number of days from 1 to ${MAX_DAYS}`,
     read: (text: string) => readWhole(text, 1, { max: MAX_DAYS }),
   },
-  journalMegabytes: {
-    expects: `a whole number of megabytes from ${MIN_JOURNAL_MB} to ${MAX_BUDGET_MB}`,
-    read: (text: string) => readWhole(text, MIN_JOURNAL_MB, { max: MAX_BUDGET_MB }),
+  spoolMegabytes: {
+    expects: `a whole number of megabytes from ${MIN_SPOOL_MB} to ${MAX_BUDGET_MB}`,
+    read: (text: string) => readWhole(text, MIN_SPOOL_MB, { max: MAX_BUDGET_MB }),
   },
-  onJournalFull: { expects: `one of ${ON_JOURNAL_FULL.join(", ")}`, read: (text: string) => oneOf(ON_JOURNAL_FULL, text) },
+  onSpoolFull: { expects: `one of ${SPOOL_FULL.join(", ")}`, read: (text: string) => oneOf(SPOOL_FULL, text) },
   logLevel: { expects: `one of ${LOG_LEVELS.join(", ")}`, read: (text: string) => oneOf(LOG_LEVELS, text) },
   ledgerSync: { expects: `one of ${LEDGER_SYNCS.join(", ")}`, read: (text: string) => oneOf(LEDGER_SYNCS, text) },
   url: {

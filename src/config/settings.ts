@@ -167,20 +167,20 @@ export const SETTINGS = {
     isSecret: true,
     meaning: "`postgres://…`: the PostgreSQL that replicas share; where unset, all is in the data directory",
   },
-  LLMPROXY_JOURNAL_KEEP_HOURS: {
+  LLMPROXY_SPOOL_KEEP_HOURS: {
     kind: "hours",
     default: "24",
     isSecret: false,
     meaning: "with a shared database: how long rows that it has are kept here too, for `llmproxy reship`",
   },
-  LLMPROXY_JOURNAL_MAX_MB: {
-    kind: "journalMegabytes",
+  LLMPROXY_SPOOL_MAX_MB: {
+    kind: "spoolMegabytes",
     default: "4096",
     isSecret: false,
     meaning: "with a shared database: the most that is recorded here while it is away",
   },
-  LLMPROXY_ON_JOURNAL_FULL: {
-    kind: "onJournalFull",
+  LLMPROXY_SPOOL_FULL: {
+    kind: "onSpoolFull",
     default: "refuse",
     isSecret: false,
     meaning: "at that bound `refuse` calls with 503, or `serve` them without a row, counted and logged",

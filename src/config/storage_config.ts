@@ -16,10 +16,10 @@ export interface DatabaseConfig {
   readonly url: string;
   /** How long a local token that was used here works on while the database is away. */
   readonly tokenGraceMs: number;
-  readonly journal: {
+  readonly spool: {
     readonly keepMs: number;
     readonly maxBytes: number;
-    readonly onFull: ValueOf<"LLMPROXY_ON_JOURNAL_FULL">;
+    readonly onFull: ValueOf<"LLMPROXY_SPOOL_FULL">;
   };
 }
 
@@ -40,13 +40,13 @@ export function readStorage(reader: EnvironmentReader): StorageConfig {
 
 function readDatabase(reader: EnvironmentReader): DatabaseConfig | null {
   const url = readDatabaseUrl(reader);
-  const journal = {
-    keepMs: reader.read("LLMPROXY_JOURNAL_KEEP_HOURS") * MS_PER_HOUR,
-    maxBytes: reader.read("LLMPROXY_JOURNAL_MAX_MB") * BYTES_PER_MB,
-    onFull: reader.read("LLMPROXY_ON_JOURNAL_FULL"),
+  const spool = {
+    keepMs: reader.read("LLMPROXY_SPOOL_KEEP_HOURS") * MS_PER_HOUR,
+    maxBytes: reader.read("LLMPROXY_SPOOL_MAX_MB") * BYTES_PER_MB,
+    onFull: reader.read("LLMPROXY_SPOOL_FULL"),
   };
   const tokenGraceMs = reader.read("LLMPROXY_TOKEN_GRACE_SECONDS") * MS_PER_SECOND;
-  return url === null ? null : { url, tokenGraceMs, journal };
+  return url === null ? null : { url, tokenGraceMs, spool };
 }
 
 /** No message of `parsePostgresUrl` holds the URL. */

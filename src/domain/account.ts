@@ -1,8 +1,8 @@
-import { EMPTY_READING, type Reading } from "./reading.ts";
+import { EMPTY_READING, type UsageReading } from "./reading.ts";
 import type { Observe } from "./observe.ts";
 import { priceIn, type PriceOf } from "./price.ts";
 import type { Provider } from "./provider.ts";
-import { ABSURD_USAGE, type Closing, NO_COST, type OpenCall, type Trust } from "./usage.ts";
+import { ABSURD_USAGE, type Accuracy, type Closing, NO_COST, type OpenCall } from "./usage.ts";
 
 export interface AccountingDeps {
   readonly priceOf: PriceOf;
@@ -11,33 +11,33 @@ export interface AccountingDeps {
 }
 
 /** Of a closing, what an answer was read as, how far that holds, and what it cost. */
-type Account = Pick<Closing, "reading" | "trust" | "cost" | "priceVersion" | "unpricedUses">;
+type Account = Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses">;
 
-/** What nothing is known of has no cost; it is not free. `trust`: what `read` deserves as it was read. */
+/** What nothing is known of has no cost; it is not free. `accuracy`: what `read` deserves as it was read. */
 export function accountOf(
-  read: Reading,
-  { trust, call, world }: {
-    readonly trust: Trust;
+  read: UsageReading,
+  { accuracy, call, deps }: {
+    readonly accuracy: Accuracy;
     readonly call: OpenCall;
-    readonly world: AccountingDeps;
+    readonly deps: AccountingDeps;
   },
 ): Account {
   if (read.hasAbsurdCount) {
-    world.observe.absurdUsage(call.id, read.servedModel);
-    return { reading: withoutCounts(read), trust: "unknown", ...NO_COST };
+    deps.observe.absurdUsage(call.id, read.servedModel);
+    return { reading: withoutCounts(read), accuracy: "unknown", ...NO_COST };
   }
-  if (trust === "unknown") return { reading: read, trust, ...NO_COST };
-  const reading = trust === "estimated" ? world.provider.estimate(read) : read;
-  const cost = world.priceOf({ ...reading, kind: call.kind }, call.createdAt);
-  if (!cost.isPriced) world.observe.unpriced(call.id, cost);
+  if (accuracy === "unknown") return { reading: read, accuracy, ...NO_COST };
+  const reading = accuracy === "estimated" ? deps.provider.estimate(read) : read;
+  const cost = deps.priceOf({ ...reading, kind: call.kind }, call.createdAt);
+  if (!cost.isPriced) deps.observe.unpriced(call.id, cost);
   else if (Object.keys(cost.unpricedUses).length > 0) {
-    world.observe.partlyPriced(call.id, { model: reading.servedModel, uses: cost.unpricedUses });
+    deps.observe.partlyPriced(call.id, { model: reading.servedModel, uses: cost.unpricedUses });
   }
-  return { reading, ...priceIn(cost, { trust, reading }) };
+  return { reading, ...priceIn(cost, { accuracy, reading }) };
 }
 
 /** If one count cannot be believed, neither can the others; and no total may ever hold it. */
-function withoutCounts(read: Reading): Reading {
+function withoutCounts(read: UsageReading): UsageReading {
   const { messageId, servedModel, stopReason, refusalCategory, serviceTier, inferenceGeo, speed } = read;
   return {
     ...EMPTY_READING,
@@ -47,7 +47,7 @@ function withoutCounts(read: Reading): Reading {
 }
 
 /** Exact where the upstream named input and final output, estimated where at least the input, else unknown. */
-export function trustOf(reading: Reading): Trust {
+export function accuracyOf(reading: UsageReading): Accuracy {
   if (!reading.hasInput) return "unknown";
   return reading.hasFinalOutput ? "exact" : "estimated";
 }

@@ -30,4 +30,4 @@ export interface ImportBatch {
  * Takes a batch in; what is there already counts once. Resolves to how many of its rows have no price. A row whose trace is
  * not among those taken in makes it known.
  */
-export type TakeIn = (batch: ImportBatch) => Promise<{ readonly unpriced: number }>;
+export type ImportRows = (batch: ImportBatch) => Promise<{ readonly unpriced: number }>;

@@ -29,7 +29,7 @@ export interface Ledger {
   /**
    * Commits the call's open row, and its trace where that is new. `trace.updatedAt` moves an existing trace's activity on where
    * that is a minute old; whoever counts the ended call does it in any case.
-   * `unrecorded`: the journal is full, and the operator chose to serve on without rows; nothing was written.
+   * `unrecorded`: the spool is full, and the operator chose to serve on without rows; nothing was written.
    * Rejects with `Fault` `ledger_unavailable`; then nothing was written either.
    */
   readonly open: (call: OpenCall, trace: Trace) => Promise<"opened" | "unrecorded">;

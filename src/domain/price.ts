@@ -1,12 +1,12 @@
-import type { Reading } from "./reading.ts";
+import type { UsageReading } from "./reading.ts";
 import type { Price } from "./repricing.ts";
-import type { OpenCall, Trust } from "./usage.ts";
+import type { Accuracy, OpenCall } from "./usage.ts";
 
 /** What of a row decides its price; everything else of it (the requested model too) does not. Counts are tokens. */
 export type Priced =
   & Pick<OpenCall, "kind">
   & Pick<
-    Reading,
+    UsageReading,
     | "servedModel"
     | "stopReason"
     | "refusalCategory"
@@ -73,22 +73,25 @@ const REFUSAL = "refusal";
  * Whether the upstream declined the call before it had written anything. Told from what a row keeps, so that a call costs the
  * same whenever it is priced.
  */
-export function isRefusedBeforeOutput({ stopReason, outputTokens }: Pick<Reading, "stopReason" | "outputTokens">): boolean {
+export function isRefusedBeforeOutput({ stopReason, outputTokens }: Pick<UsageReading, "stopReason" | "outputTokens">): boolean {
   return stopReason === REFUSAL && outputTokens === 0;
 }
 
 /**
  * What pricing makes of a row whose counts are trusted so far. A cost that is not certain is not exact. A call that was
- * declined before any output has no count that was estimated, so its trust is its cost's.
+ * declined before any output has no count that was estimated, so its accuracy is its cost's.
  */
-export function priceIn(cost: Cost, { trust, reading }: { readonly trust: Trust; readonly reading: Reading }): Price {
-  if (!cost.isPriced) return { cost: null, priceVersion: null, unpricedUses: {}, trust };
+export function priceIn(
+  cost: Cost,
+  { accuracy, reading }: { readonly accuracy: Accuracy; readonly reading: UsageReading },
+): Price {
+  if (!cost.isPriced) return { cost: null, priceVersion: null, unpricedUses: {}, accuracy };
   const isDeclined = isRefusedBeforeOutput(reading);
   return {
     cost: cost.nanoDollars,
     priceVersion: cost.version,
     unpricedUses: cost.unpricedUses,
-    trust: !cost.isCertain ? "estimated" : isDeclined ? "exact" : trust,
+    accuracy: !cost.isCertain ? "estimated" : isDeclined ? "exact" : accuracy,
   };
 }
 
@@ -96,7 +99,7 @@ export function priceIn(cost: Cost, { trust, reading }: { readonly trust: Trust;
  * What a row costs that was admitted at that time (milliseconds since the epoch): a call is priced at its own time, so that
  * pricing it again gives the same while its price list is the same. Pure, and never throws, whatever the upstream wrote.
  *
- * The caller asks only for what it knows: a row of trust `unknown` has counts of zero that mean nothing, and would cost
+ * The caller asks only for what it knows: a row of accuracy `unknown` has counts of zero that mean nothing, and would cost
  * nothing here. A row in which no model is named and nothing was used (the upstream refused the call) costs nothing indeed.
  */
 export type PriceOf = (priced: Priced, at: number) => Cost;

@@ -1,4 +1,4 @@
-import type { Reading } from "./reading.ts";
+import type { UsageReading } from "./reading.ts";
 
 /** Where the accounting of a message batch stands at the upstream. */
 export interface BatchStatus {
@@ -14,7 +14,7 @@ export interface BatchLine {
   readonly customId: string;
   readonly hasSucceeded: boolean;
   /** Of one that has not succeeded, `errorType` says why. */
-  readonly reading: Reading;
+  readonly reading: UsageReading;
 }
 
 /** One event of a streamed answer: its `event:` name (may be empty) and its `data:` text. */
@@ -41,7 +41,7 @@ export interface Provider {
   /** As it stands in `usage.provider`. */
   readonly name: string;
   /** Reads a whole JSON answer, of any status. What is not JSON leaves the reading not whole. */
-  readonly parseNonStreamingResponse: (body: string) => Reading;
+  readonly parseNonStreamingResponse: (body: string) => UsageReading;
   /** The top-level keys of a JSON answer that `parseNonStreamingResponse` reads; the others need not be handed to it. */
   readonly answerKeys: readonly string[];
   /**
@@ -60,9 +60,9 @@ export interface Provider {
     readonly parseLine: (line: string) => BatchLine | null;
   };
   /** Folds one event into the reading. */
-  readonly parseStreamEvent: (reading: Reading, part: Part) => Reading;
+  readonly parseStreamEvent: (reading: UsageReading, part: Part) => UsageReading;
   /** The reading with its output estimated from the text that passed, where the upstream did not name it. */
-  readonly estimate: (reading: Reading) => Reading;
+  readonly estimate: (reading: UsageReading) => UsageReading;
   /** Request headers in which clients and the operator put credentials; removed before the operator's goes in. */
   readonly credentialHeaders: readonly string[];
   /** What the upstream's own credentials look like, wherever they stand in a text (`g`): none is a proxy token. */

@@ -1,12 +1,12 @@
 import type { Trace, TraceWithStats } from "./trace.ts";
-import type { Ending, QueryOpts, Trust, UsageSummary, UsageTotals } from "./usage.ts";
+import type { Accuracy, Outcome, QueryOpts, UsageSummary, UsageTotals } from "./usage.ts";
 
 /** What calls are narrowed to; null stands for "all". */
 export interface CallFilters extends Pick<QueryOpts, "workspaceId" | "sandboxId" | "since" | "until"> {
   /** The served model, or the requested one where no answer named one. */
   readonly model: string | null;
-  readonly ending: Ending | null;
-  readonly trust: Trust | null;
+  readonly outcome: Outcome | null;
+  readonly accuracy: Accuracy | null;
 }
 
 /** What totals are grouped by. A trace's key is (workspace, id), so `trace` groups by the workspace too. Days and hours are UTC. */
@@ -40,7 +40,7 @@ export interface UsageQuery extends QueryOpts, CallFilters {
   readonly after: Position | null;
 }
 
-/** `since` and `until` are about a trace's latest activity; model, ending and trust keep the traces that have such a call. */
+/** `since` and `until` are about a trace's latest activity; model, outcome and accuracy keep the traces that have such a call. */
 export interface TraceQuery extends QueryOpts, CallFilters {
   readonly order: Order<TraceOrder>;
   readonly after: Position | null;

@@ -1,5 +1,5 @@
 /** What is known of one answer's cost so far. Providers fold answers into it; it is never changed in place. */
-export interface Reading {
+export interface UsageReading {
   readonly messageId: string | null;
   /** The model in the answer, which is what was served and is what is priced. */
   readonly servedModel: string | null;
@@ -45,7 +45,7 @@ export interface Reading {
  */
 export const MAX_COUNT = 1_000_000_000;
 
-export const EMPTY_READING: Reading = {
+export const EMPTY_READING: UsageReading = {
   messageId: null,
   servedModel: null,
   stopReason: null,

@@ -7,7 +7,7 @@ export interface Span {
 }
 
 /** What pricing decides of a row: its cost and the list that made it (both null if it is unpriced), and how far that holds. */
-export type Price = Pick<Closing, "cost" | "priceVersion" | "unpricedUses" | "trust">;
+export type Price = Pick<Closing, "cost" | "priceVersion" | "unpricedUses" | "accuracy">;
 
 /** A row as it was read, and what it is to cost. */
 export interface NewPrice {
@@ -19,8 +19,8 @@ export interface NewPrice {
  * Gives rows other prices after they were recorded. SQLite and PostgreSQL answer alike (`tests/conformance`). Not for the event
  * loop of the hot path. Rejects with the technology's own error.
  *
- * A row that is given a price has the next revision then, so that whatever is recorded of it once more, a journal's shipment or
- * a reshipment, changes nothing. Rows of trust `unknown` are never read: they have no price, and the real close that may still
+ * A row that is given a price has the next revision then, so that whatever is recorded of it once more, a spool's shipment or
+ * a reshipment, changes nothing. Rows of accuracy `unknown` are never read: they have no price, and the real close that may still
  * come for one that was swept has to win.
  */
 export interface Repricing {

@@ -1,4 +1,4 @@
-import type { Ending } from "./usage.ts";
+import type { Outcome } from "./usage.ts";
 
 /**
  * Which call asks again what another has asked. Of the closed rows of one trace with one `messages_hash`, in the order of their
@@ -31,14 +31,14 @@ export const RETRY_BOUNDS = { withinMs: 600_000, spanMs: 86_400_000, attempts: 3
 export interface Attempt {
   readonly id: string;
   readonly createdAt: number;
-  readonly ending: Ending;
+  readonly outcome: Outcome;
   readonly duration: number | null;
 }
 
 /** `later` is the row just behind `earlier`. */
 export function isRepeated(earlier: Attempt, later: Attempt): boolean {
   const apart = later.createdAt - earlier.createdAt;
-  return earlier.ending !== "completed" && apart <= RETRY_BOUNDS.spanMs &&
+  return earlier.outcome !== "completed" && apart <= RETRY_BOUNDS.spanMs &&
     apart <= (earlier.duration ?? 0) + RETRY_BOUNDS.withinMs;
 }
 

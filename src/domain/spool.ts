@@ -14,7 +14,7 @@ export interface Shipment {
   readonly isFull: boolean;
 }
 
-/** Changes of the journal are numbered; everything in the shipment has a number up to these. */
+/** Changes of the spool are numbered; everything in the shipment has a number up to these. */
 export interface ShipmentMarks {
   readonly rows: number;
   readonly traces: number;
@@ -24,32 +24,32 @@ export interface ShipmentMarks {
 
 /** How far the shared database is behind. */
 export interface Backlog {
-  /** Closed rows that are still to be shipped, those set aside not among them. */
+  /** Closed rows that are still to be shipped, those quarantined not among them. */
   readonly rows: number;
   /** Admission of the oldest of them, milliseconds since the epoch; null where there is none. */
   readonly oldestCreatedAt: number | null;
   /** Rows that the shared database refuses for their own sake. */
-  readonly setAside: number;
+  readonly quarantined: number;
 }
 
 /**
  * The ledger's other side: what has been recorded on this machine and is to be shipped to the shared database. Not on the
  * hot path: every method blocks its thread until it is committed, and throws the technology's own error.
  */
-export interface Journal {
+export interface Spool {
   /**
    * The oldest of what is to be shipped: at most `most` rows with the traces that they belong to, and as many traces that come
    * alone, counters and owned things.
    */
   readonly unshipped: (most: number) => Shipment;
-  /** The shipment has arrived, but for what is refused: such rows are set aside, everything else stays queued, behind the rest. */
+  /** The shipment has arrived, but for what is refused: such rows are quarantined, everything else stays queued, behind the rest. */
   readonly shipped: (shipment: Shipment, refused: Refused) => void;
-  /** Queues again what was set aside. Gives back how many rows. */
-  readonly retrySetAside: () => number;
+  /** Queues again what was quarantined. Gives back how many rows. */
+  readonly retryQuarantined: () => number;
   readonly backlog: () => Backlog;
 }
 
-export interface SetAside {
+export interface QuarantinedRow {
   readonly row: UsageRow;
   /** The database's words. */
   readonly reason: string;
@@ -57,21 +57,21 @@ export interface SetAside {
 
 /** What the shared database refuses of a shipment for its own sake. */
 export interface Refused extends Pick<Shipment, "traces" | "refusals" | "owned"> {
-  readonly rows: readonly SetAside[];
+  readonly rows: readonly QuarantinedRow[];
 }
 
 export const NOTHING_REFUSED: Refused = { rows: [], traces: [], refusals: [], owned: [] };
 
-/** What is done to a journal now and then, off the hot path. */
-export interface JournalCare {
+/** What is done to a spool now and then, off the hot path. */
+export interface SpoolCare {
   /**
-   * Queues some of what the file held before it became a journal, once in its life as one. Resolves to whether more is left;
+   * Queues some of what the file held before it became a spool, once in its life as one. Resolves to whether more is left;
    * until nothing is, `prune` must not be called: it would delete what has never been shipped.
    */
   readonly handOver: () => Promise<boolean>;
   /**
    * Deletes some of what was recorded before `before` and has been shipped, the oldest first. Resolves to whether more is left.
-   * What is still to be shipped, or set aside, stays whatever its age, and so do sessions that are active `now`.
+   * What is still to be shipped, or quarantined, stays whatever its age, and so do sessions that are active `now`.
    */
   readonly prune: (before: number, now: number) => Promise<boolean>;
   /** Deletes some copies of tokens that the shared database has not vouched for since `before`, likewise. */

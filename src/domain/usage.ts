@@ -1,13 +1,13 @@
 import type { UnpricedUses } from "./price.ts";
-import type { Reading } from "./reading.ts";
+import type { UsageReading } from "./reading.ts";
 
 /** How a billed call stopped. `unknown`: the proxy died with it, and nobody saw. `proxy_cut`: we cut it, at the end of a drain. */
-export const ENDINGS = ["completed", "client_left", "upstream_error", "upstream_broke", "proxy_cut", "unknown"] as const;
-export type Ending = (typeof ENDINGS)[number];
+export const OUTCOMES = ["completed", "client_left", "upstream_error", "upstream_broke", "proxy_cut", "unknown"] as const;
+export type Outcome = (typeof OUTCOMES)[number];
 
 /** How far a row's counts can be trusted. */
-export const TRUSTS = ["exact", "estimated", "unknown"] as const;
-export type Trust = (typeof TRUSTS)[number];
+export const ACCURACIES = ["exact", "estimated", "unknown"] as const;
+export type Accuracy = (typeof ACCURACIES)[number];
 
 /** What is known of a billed call when it is admitted; committed before its first byte goes upstream. */
 export interface OpenCall {
@@ -58,8 +58,8 @@ export const UNSAID = {
 
 /** How a call ended and what it used. */
 export interface Closing {
-  readonly ending: Ending;
-  readonly trust: Trust;
+  readonly outcome: Outcome;
+  readonly accuracy: Accuracy;
   /** The upstream's HTTP status; null where none came. */
   readonly status: number | null;
   readonly upstreamRequestId: string | null;
@@ -67,8 +67,8 @@ export interface Closing {
   readonly duration: number | null;
   /** Milliseconds from admission to the first content delta. */
   readonly ttft: number | null;
-  readonly reading: Reading;
-  /** Whole nano-dollars; null where nobody can say: the row is unpriced, or its trust is `unknown`. */
+  readonly reading: UsageReading;
+  /** Whole nano-dollars; null where nobody can say: the row is unpriced, or its accuracy is `unknown`. */
   readonly cost: number | null;
   /** The price list that made the cost. */
   readonly priceVersion: string | null;
@@ -110,8 +110,8 @@ export interface TokenUsage {
   readonly duration: number;
   readonly ttft: number;
   readonly createdAt: number;
-  readonly ending: Ending | "open";
-  readonly trust: Trust;
+  readonly outcome: Outcome | "open";
+  readonly accuracy: Accuracy;
   readonly status?: number;
   readonly errorType?: string;
   readonly stopReason?: string;

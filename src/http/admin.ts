@@ -1,5 +1,5 @@
 import { type Context, Hono } from "hono";
-import type { TakeIn } from "../domain/imported_rows.ts";
+import type { ImportRows } from "../domain/imported_rows.ts";
 import type { Observe } from "../domain/observe.ts";
 import { isUnavailable } from "../domain/unavailable.ts";
 import { rawPath } from "../call/target.ts";
@@ -26,7 +26,7 @@ export interface AdminDeps extends InternalDeps {
   readonly reprice: Reprice;
   readonly exportUsage: ExportUsage;
   readonly backUp: BackUp;
-  readonly takeIn: TakeIn;
+  readonly importRows: ImportRows;
   readonly observe: Pick<Observe, "note">;
 }
 
@@ -60,7 +60,7 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/refusals", { GET: (request) => answerRefusals(request, deps) });
   route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
   route("/internal/backup", { POST: (request) => answerBackup(request, deps.backUp) });
-  route("/internal/import", { POST: (request) => answerImport(request, deps.takeIn) });
+  route("/internal/import", { POST: (request) => answerImport(request, deps.importRows) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
     POST: (request) => createToken(request, tokens, { now }),

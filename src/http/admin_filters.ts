@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { isEmptySpan } from "../domain/calendar.ts";
 import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
-import { ENDINGS, type QueryOpts, TRUSTS } from "../domain/usage.ts";
+import { ACCURACIES, OUTCOMES, type QueryOpts } from "../domain/usage.ts";
 import type { ExportFormat } from "../domain/usage_record.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 
@@ -43,8 +43,8 @@ const FILTERS = {
   since: TIME_FILTER,
   until: TIME_FILTER,
   model: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a model") },
-  ending: { expects: `one of ${ENDINGS.join(", ")}`, schema: z.enum(ENDINGS) },
-  trust: { expects: `one of ${TRUSTS.join(", ")}`, schema: z.enum(TRUSTS) },
+  outcome: { expects: `one of ${OUTCOMES.join(", ")}`, schema: z.enum(OUTCOMES) },
+  accuracy: { expects: `one of ${ACCURACIES.join(", ")}`, schema: z.enum(ACCURACIES) },
   group_by: {
     expects: `one or more of ${GROUPINGS.join(", ")}, each once, with commas between them`,
     schema: z.string().transform((text) => text.split(",")).pipe(z.array(z.enum(GROUPINGS))).refine(areDistinct),
@@ -69,7 +69,7 @@ export type FilterName = keyof typeof FILTERS;
 export type FilterValues<N extends FilterName> = { readonly [K in N]: z.output<(typeof FILTERS)[K]["schema"]> | null };
 
 /** What narrows calls, in every list of them. */
-export const CALL_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "model", "ending", "trust"] as const;
+export const CALL_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "model", "outcome", "accuracy"] as const;
 const LIST_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "limit", "offset"] as const;
 
 /** The filters of a plain list. Throws `AdminRefusal` 400 that names what cannot be read. */
@@ -80,8 +80,8 @@ export function queryOptsOf(url: string): QueryOpts {
 
 /** The filters of calls among those that were read. */
 export function callFiltersOf(read: FilterValues<(typeof CALL_FILTERS)[number]>): CallFilters {
-  const { workspace_id, sandbox_id, since, until, model, ending, trust } = read;
-  return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, model, ending, trust };
+  const { workspace_id, sandbox_id, since, until, model, outcome, accuracy } = read;
+  return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, model, outcome, accuracy };
 }
 
 export function pageOf({ limit, offset }: FilterValues<"limit" | "offset">): Pick<QueryOpts, "limit" | "offset"> {

@@ -43,13 +43,13 @@ Deno.test("adminApp() answers 403 to a foreign host, with the token neither", as
   for (const [method, path] of ROUTES) {
     assert.equal((await admin.ask(path, { method, headers: { host: "evil.example" } })).status, 403, `${method} ${path}`);
   }
-  admin.world.hosts = ["proxy.internal"];
+  admin.deps.hosts = ["proxy.internal"];
   assert.equal((await admin.ask("/internal/usage", { headers: { host: "proxy.internal:8082" } })).status, 200);
 });
 
 Deno.test("adminApp() answers health without a token, whatever the host", async () => {
   await using admin = await openAdmin();
-  admin.world.reason = "draining";
+  admin.deps.reason = "draining";
   const headers = { host: "evil.example" };
   assert.equal((await admin.askBare("/healthz", { headers })).status, 200);
   const { status, json } = await admin.askBare("/readyz", { headers });

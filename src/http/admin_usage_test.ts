@@ -105,8 +105,8 @@ Deno.test("/internal/traces/:id answers the trace and its requests, and leaves o
       duration: 1500,
       ttft: 400,
       createdAt: "2026-01-31T11:00:00.000Z",
-      ending: "completed",
-      trust: "exact",
+      outcome: "completed",
+      accuracy: "exact",
       status: 200,
       stopReason: "end_turn",
       requestedModel: "claude-x",
@@ -160,7 +160,7 @@ Deno.test("/internal/traces/:id answers 404 to an id with a NUL, whatever the da
 Deno.test("/internal/traces/:id finds ids of every visible ASCII character", async () => {
   await using admin = await seeded();
   const id = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index)).join("");
-  const at = admin.world.now;
+  const at = admin.deps.now;
   await admin.embedded.store.getOrCreateTrace({
     id,
     workspaceId: "ws-1",

@@ -3,8 +3,8 @@ import { AdminRefusal } from "./admin_refusal.ts";
 import { filtersOf } from "./admin_filters.ts";
 
 export interface Backup {
-  /** `journal`: the records of a shared database are not in it. */
-  readonly of: "database" | "journal";
+  /** `spool`: the records of a shared database are not in it. */
+  readonly of: "database" | "spool";
   readonly bytes: number;
   /** Calls in it: as many as the database had. */
   readonly rows: number;

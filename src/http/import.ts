@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { ImportBatch, TakeIn } from "../domain/imported_rows.ts";
+import type { ImportBatch, ImportRows } from "../domain/imported_rows.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 import { filtersOf, rfc3339 } from "./admin_filters.ts";
 import { readJsonBody } from "./json_body.ts";
@@ -46,11 +46,11 @@ const batch = z.strictObject({
  * `POST /internal/import` `{"traces": Trace[], "usage": TokenUsage[]}`, at most 200 of each, as the Go program's API has them:
  * `{"unpriced": n}` of these rows. What is there already counts once.
  */
-export async function answerImport(request: Request, takeIn: TakeIn): Promise<Response> {
+export async function answerImport(request: Request, importRows: ImportRows): Promise<Response> {
   filtersOf(request.url, []);
   const read = batch.safeParse(await readJsonBody(request, MAX_BODY_BYTES));
   if (!read.success) throw unreadable(read.error.issues[0]!);
-  return Response.json(await takeIn(read.data satisfies ImportBatch));
+  return Response.json(await importRows(read.data satisfies ImportBatch));
 }
 
 function unreadable({ path, message }: z.core.$ZodIssue): AdminRefusal {

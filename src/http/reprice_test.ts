@@ -10,7 +10,7 @@ const AT = Date.UTC(2026, 10, 2);
 async function* steps({ end, ended }: { readonly end: "complete" | undefined; readonly ended: string[] }): RepriceSteps {
   try {
     for (const n of [1, 2]) {
-      const price = { unpricedUses: {}, trust: "exact" } as const;
+      const price = { unpricedUses: {}, accuracy: "exact" } as const;
       const from = { ...price, cost: Number.MAX_SAFE_INTEGER, priceVersion: "v1" };
       const change = { id: `ar-${n}`, workspaceId: "w", traceId: "t", createdAt: AT, model: "m", from };
       yield { read: 200, at: AT, changes: [{ ...change, to: { ...price, cost: 0, priceVersion: "v2" } }] };

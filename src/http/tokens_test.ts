@@ -17,7 +17,7 @@ Deno.test("/internal/tokens makes a token that works at once, and shows it only 
   const listed = await admin.ask(PATH);
   assert.deepEqual(listed.json, { tokens: [kept] });
   assert.ok(!listed.text.includes(json.token));
-  admin.world.now += HOUR_MS;
+  admin.deps.now += HOUR_MS;
   await assert.rejects(admin.sandboxOf(json.token), { code: "unauthenticated" });
 });
 
@@ -49,7 +49,7 @@ Deno.test("/internal/tokens/:id revokes a token at once, and twice keeps the fir
   assert.equal(status, 200);
   assert.deepEqual([json.id, json.revokedAt, json.token], [id, "2026-01-31T12:00:00.000Z", undefined]);
   await assert.rejects(admin.sandboxOf(token), { code: "unauthenticated" });
-  admin.world.now += HOUR_MS;
+  admin.deps.now += HOUR_MS;
   assert.equal((await admin.ask(`${PATH}/${id}`, { method: "DELETE" })).json.revokedAt, "2026-01-31T12:00:00.000Z");
 });
 

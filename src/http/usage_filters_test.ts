@@ -16,8 +16,8 @@ Deno.test("usageQueryOf() asks for everything by provider and model, the most to
     workspaceId: null,
     sandboxId: null,
     model: null,
-    ending: null,
-    trust: null,
+    outcome: null,
+    accuracy: null,
     since: null,
     until: null,
     limit: 100,
@@ -31,10 +31,10 @@ Deno.test("usageQueryOf() asks for everything by provider and model, the most to
 
 Deno.test("usageQueryOf() reads what narrows, groups and orders", () => {
   const { query } = usageQueryOf(
-    `${USAGE}?model=m&ending=client_left&trust=estimated&group_by=trace,agent&order=cost.asc&until=1970-01-01T00:00:01Z`,
+    `${USAGE}?model=m&outcome=client_left&accuracy=estimated&group_by=trace,agent&order=cost.asc&until=1970-01-01T00:00:01Z`,
     { now },
   );
-  assert.deepEqual([query.model, query.ending, query.trust, query.until], ["m", "client_left", "estimated", 1_000]);
+  assert.deepEqual([query.model, query.outcome, query.accuracy, query.until], ["m", "client_left", "estimated", 1_000]);
   assert.deepEqual([query.groupBy, query.order], [["trace", "agent"], { by: "cost", isAscending: true }]);
   assert.deepEqual(usageQueryOf(`${USAGE}?order=time.desc&group_by=day`, { now }).query.order, {
     by: "time",
@@ -45,9 +45,9 @@ Deno.test("usageQueryOf() reads what narrows, groups and orders", () => {
 Deno.test("usageQueryOf() refuses what it cannot read and what does not go together, and names the filter", () => {
   const unreadable: Readonly<Record<string, string>> = {
     "model=": "model",
-    "ending=done": "ending",
-    "ending=open": "ending",
-    "trust=much": "trust",
+    "outcome=done": "outcome",
+    "outcome=open": "outcome",
+    "accuracy=much": "accuracy",
     "group_by=": "group_by",
     "group_by=colour": "group_by",
     "group_by=model,": "group_by",
@@ -141,7 +141,7 @@ Deno.test("/internal/usage by day and hour names both as UTC has them, and the t
 Deno.test("/internal/usage says 400 and from when on it can answer where rows have been dropped", async () => {
   await using admin = await seeded();
   while (await admin.embedded.store.dropMonths(Date.UTC(2026, 1))) continue;
-  for (const path of ["/internal/usage?group_by=agent", "/internal/usage?trust=exact", "/internal/traces?model=m"]) {
+  for (const path of ["/internal/usage?group_by=agent", "/internal/usage?accuracy=exact", "/internal/traces?model=m"]) {
     const { status, json } = await admin.ask(path);
     assert.equal(status, 400, path);
     assert.match(json.error.message, /^Cannot answer this: rows from before 2026-02-01T00:00:00\.000Z .* as since$/);
@@ -159,8 +159,8 @@ async function pagesOf(admin: AdminUnderTest, path: string, key: string): Promis
     assert.equal(status, 200);
     found.push(...json[key]);
     next = json.nextCursor === undefined ? "" : `&cursor=${json.nextCursor}`;
-    admin.world.now += 1_000;
-    if (found.length < 5) await record(admin, { n: 50 + found.length, createdAt: admin.world.now });
+    admin.deps.now += 1_000;
+    if (found.length < 5) await record(admin, { n: 50 + found.length, createdAt: admin.deps.now });
   } while (next !== "");
   return found;
 }

@@ -1,10 +1,10 @@
 import { Fault } from "../domain/fault.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Sandbox, SandboxInfo, SandboxOf } from "../domain/sandbox.ts";
-import { LOOK_UP_LIMITS, LookUps, NotAsked } from "./lookup_limiter.ts";
+import { LOOK_UP_LIMITS, LookupLimiter, NotAsked } from "./lookup_limiter.ts";
 import { sha256OfToken } from "./token_hash.ts";
 import { validateProxyToken } from "./validate_proxy_token.ts";
-import { type Answer, Vouched } from "./token_cache.ts";
+import { type Answer, TokenCache } from "./token_cache.ts";
 
 export interface AgentserverOptions {
   /** Base URL of the control plane; a path prefix and a trailing slash are fine. */
@@ -27,7 +27,7 @@ const ACTIVE: ReadonlySet<string> = new Set(["running", "creating"]);
 const PATIENCE_MS = 250;
 
 /**
- * The control plane as the authority on proxy tokens, with caches, single flight and grace (see `Vouched`).
+ * The control plane as the authority on proxy tokens, with caches, single flight and grace (see `TokenCache`).
  * Observes each look-up by its outcome, and each call that asked nobody as `cached` or `grace`.
  */
 export function agentserverSandboxOf(options: AgentserverOptions): SandboxOf {
@@ -50,16 +50,16 @@ class Outage {
 
 class Agentserver {
   readonly #options: AgentserverOptions;
-  readonly #vouched: Vouched;
-  readonly #lookUps: LookUps;
+  readonly #vouched: TokenCache;
+  readonly #lookUps: LookupLimiter;
   readonly #flights = new Map<string, Flight>();
   /** The latest look-up that ended had no answer. */
   #isAway = false;
 
   constructor(options: AgentserverOptions) {
     this.#options = options;
-    this.#vouched = new Vouched(options);
-    this.#lookUps = new LookUps({ ...LOOK_UP_LIMITS, timeoutMs: options.timeoutMs });
+    this.#vouched = new TokenCache(options);
+    this.#lookUps = new LookupLimiter({ ...LOOK_UP_LIMITS, timeoutMs: options.timeoutMs });
   }
 
   async sandboxOf(token: string): Promise<Sandbox> {

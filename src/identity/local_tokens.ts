@@ -5,7 +5,7 @@ import type { NewId } from "../domain/ids.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
 import { LOCAL_TOKEN_PREFIX, type LocalToken, type Tokens } from "../domain/tokens.ts";
-import { LOOK_UP_LIMITS, LookUps } from "./lookup_limiter.ts";
+import { LOOK_UP_LIMITS, LookupLimiter } from "./lookup_limiter.ts";
 import { sha256OfToken } from "./token_hash.ts";
 
 export interface LocalTokensOptions {
@@ -70,7 +70,7 @@ export async function createLocalToken(
 
 class CachedTokens {
   readonly #options: LocalTokensOptions;
-  readonly #lookUps: LookUps;
+  readonly #lookUps: LookupLimiter;
   readonly #good = new LRUCache<string, { readonly token: LocalToken; readonly askedAt: number }>({ max: MAX_ENTRIES });
   /** Tokens that were never made, and those that were revoked, which are remembered by whose they were. */
   readonly #bad = new LRUCache<string, { readonly token: LocalToken | null; readonly askedAt: number }>({ max: MAX_ENTRIES });
@@ -80,7 +80,7 @@ class CachedTokens {
 
   constructor(options: LocalTokensOptions) {
     this.#options = options;
-    this.#lookUps = new LookUps({ ...LOOK_UP_LIMITS, timeoutMs: options.timeoutMs });
+    this.#lookUps = new LookupLimiter({ ...LOOK_UP_LIMITS, timeoutMs: options.timeoutMs });
   }
 
   async sandboxOf(token: string): Promise<Sandbox> {

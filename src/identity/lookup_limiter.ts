@@ -10,7 +10,7 @@ export interface LookUpLimits {
 export const LOOK_UP_LIMITS = { atOnce: 64, waiting: 1024 } as const;
 
 /** Runs look-ups within `LookUpLimits`. */
-export class LookUps {
+export class LookupLimiter {
   readonly #limits: LookUpLimits;
   readonly #waiting = new Set<() => void>();
   #running = 0;

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { faultOf, inScene, refuses } from "../../tests/agentserver_scene.ts";
 import { waitFor } from "../../tests/wait.ts";
-import { LookUps, NotAsked, TooSlow } from "./lookup_limiter.ts";
+import { LookupLimiter, NotAsked, TooSlow } from "./lookup_limiter.ts";
 
-Deno.test("LookUps.run() never runs more than its limit at once, and all of them in the order of asking", async () => {
-  const lookUps = new LookUps({ atOnce: 3, waiting: 100, timeoutMs: 5_000 });
+Deno.test("LookupLimiter.run() never runs more than its limit at once, and all of them in the order of asking", async () => {
+  const lookUps = new LookupLimiter({ atOnce: 3, waiting: 100, timeoutMs: 5_000 });
   const order: number[] = [];
   let [running, most] = [0, 0];
   await Promise.all(Array.from({ length: 50 }, (_, n) =>
@@ -18,14 +18,14 @@ Deno.test("LookUps.run() never runs more than its limit at once, and all of them
   assert.deepEqual(order, Array.from({ length: 50 }, (_, n) => n));
 });
 
-Deno.test("LookUps.run() gives the turn back after a look-up that failed", async () => {
-  const lookUps = new LookUps({ atOnce: 1, waiting: 1, timeoutMs: 5_000 });
+Deno.test("LookupLimiter.run() gives the turn back after a look-up that failed", async () => {
+  const lookUps = new LookupLimiter({ atOnce: 1, waiting: 1, timeoutMs: 5_000 });
   for (let n = 0; n < 3; n++) await assert.rejects(lookUps.run(() => Promise.reject(new Error(`no ${n}`))), /no/);
   assert.equal(await lookUps.run(() => Promise.resolve(7)), 7);
 });
 
-Deno.test("LookUps.run() counts a look-up that ignores its signal until it has settled", async () => {
-  const lookUps = new LookUps({ atOnce: 1, waiting: 1, timeoutMs: 20 });
+Deno.test("LookupLimiter.run() counts a look-up that ignores its signal until it has settled", async () => {
+  const lookUps = new LookupLimiter({ atOnce: 1, waiting: 1, timeoutMs: 20 });
   const { promise, resolve } = Promise.withResolvers<string>();
   let signal: AbortSignal | null = null;
   await assert.rejects(
@@ -41,8 +41,8 @@ Deno.test("LookUps.run() counts a look-up that ignores its signal until it has s
   await waitFor(() => lookUps.run(() => Promise.resolve(true)).catch(() => false), { what: "the turn that was given back" });
 });
 
-Deno.test("LookUps.run() refuses at once when too many wait", async () => {
-  const lookUps = new LookUps({ atOnce: 1, waiting: 2, timeoutMs: 5_000 });
+Deno.test("LookupLimiter.run() refuses at once when too many wait", async () => {
+  const lookUps = new LookupLimiter({ atOnce: 1, waiting: 2, timeoutMs: 5_000 });
   const { promise, resolve } = Promise.withResolvers<number>();
   const taken = Array.from({ length: 3 }, () => lookUps.run(() => promise));
   await assert.rejects(lookUps.run(() => promise), NotAsked);

@@ -24,7 +24,7 @@ interface Bad {
 }
 
 /** What the control plane has said of tokens, by the SHA-256 of the whole token. Every `at` is now, in milliseconds. */
-export class Vouched {
+export class TokenCache {
   readonly #graceMs: number;
   readonly #good = new LRUCache<string, Good>({ max: MAX_ENTRIES });
   readonly #bad = new LRUCache<string, Bad>({ max: MAX_ENTRIES });

@@ -50,7 +50,7 @@ function priceNow({ call, closing }: UsageRow, priceOf: PriceOf): Price {
 }
 
 function isOther(from: Price, to: Price): boolean {
-  return from.cost !== to.cost || from.priceVersion !== to.priceVersion || from.trust !== to.trust ||
+  return from.cost !== to.cost || from.priceVersion !== to.priceVersion || from.accuracy !== to.accuracy ||
     JSON.stringify(from.unpricedUses) !== JSON.stringify(to.unpricedUses);
 }
 
@@ -65,7 +65,7 @@ function repricedOf({ row: { call, closing }, to }: NewPrice): Repriced {
       cost: closing.cost,
       priceVersion: closing.priceVersion,
       unpricedUses: closing.unpricedUses,
-      trust: closing.trust,
+      accuracy: closing.accuracy,
     },
     to,
   };

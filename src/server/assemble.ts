@@ -9,7 +9,7 @@ import { BatchAccounts } from "../batches/accounts.ts";
 import { Refusals } from "../call/refusals.ts";
 import { Sessions, SESSIONS_DEFAULTS } from "../call/sessions.ts";
 import { Traffic } from "../call/traffic.ts";
-import type { World } from "../call/world.ts";
+import type { Deps } from "../call/deps.ts";
 import { cacheValueOf } from "../pricing/cache_value.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { priceOf } from "../pricing/price_of.ts";
@@ -23,7 +23,7 @@ import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import type { Config, Secrets } from "../config/config.ts";
 import { httpClients } from "./http_clients.ts";
-import type { Machine } from "./system.ts";
+import type { ServerSystem } from "./system.ts";
 import { Repricer } from "./repricing.ts";
 import { takeInto } from "./import_rows.ts";
 import { openStorage, type Storage } from "./storage.ts";
@@ -31,7 +31,7 @@ import { VERSION } from "./version.ts";
 
 /** The parts of a proxy, put together; nobody listens yet. */
 export interface Assembly {
-  readonly world: World;
+  readonly deps: Deps;
   readonly proxy: (request: Request, delivery: Delivery) => Response | Promise<Response>;
   readonly admin: (request: Request) => Response | Promise<Response>;
   readonly observe: Observe;
@@ -53,8 +53,8 @@ const TOKEN_LOOKUP_MS = 5_000;
 const FLUSH_REFUSALS_MS = 5_000;
 
 /** Opens the data directory and puts the parts together. Rejects with `DataDirLocked`, `SchemaTooNew` or an error of the disk. */
-export async function assemble(config: Config, machine: Machine): Promise<Assembly> {
-  const { now, elapsed, newId, randomBytes } = machine;
+export async function assemble(config: Config, system: ServerSystem): Promise<Assembly> {
+  const { now, elapsed, newId, randomBytes } = system;
   let secrets: Secrets = {
     credential: config.upstream.credential,
     adminToken: config.admin.token,
@@ -62,7 +62,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   };
   let keptToken = "";
   const logger = newLogger(config.logLevel, {
-    write: machine.writeLog,
+    write: system.writeLog,
     now,
     secrets: () => [
       secrets.credential.secret,
@@ -86,14 +86,14 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       ledgerBytes: () => held.storage?.ledger.usedBytes() ?? 0,
       unshippedRows: () => held.storage?.shipping()?.rows ?? 0,
       oldestUnshippedSeconds: () => Math.max(now() - (held.storage?.shipping()?.oldestCreatedAt ?? now()), 0) / 1000,
-      setAsideRows: () => held.storage?.shipping()?.setAside ?? 0,
+      quarantinedRows: () => held.storage?.shipping()?.quarantined ?? 0,
       shippedRows: () => held.storage?.shipping()?.shipped ?? 0,
       shipErrors: () => held.storage?.shipping()?.errors ?? 0,
       batchesWaiting: () => held.batches?.state.waiting ?? 0,
       batchLines: () => held.batches?.state.lines ?? 0,
       batchErrors: () => held.batches?.state.errors ?? 0,
       batchesLost: () => held.batches?.state.lost ?? 0,
-      logLinesDropped: machine.logLinesDropped,
+      logLinesDropped: system.logLinesDropped,
     },
     version: VERSION,
     elapsed,
@@ -117,28 +117,28 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
   const repricer = new Repricer();
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
-  const upstream: World["upstream"] = {
+  const upstream: Deps["upstream"] = {
     baseUrl: config.upstream.baseUrl,
     credential: () => secrets.credential,
     idleMs: config.upstream.idleMs,
     drainAfterLeftMs: DRAIN_AFTER_LEFT_MS,
     userAgent: `llmproxy/${VERSION}`,
   };
-  const priceOfCall: World["priceOf"] = (priced, at) => pricing.priceOf(priced, at);
+  const priceOfCall: Deps["priceOf"] = (priced, at) => pricing.priceOf(priced, at);
   const upstreamFetch = plainFetch(clients.fetch);
   const batches = new BatchAccounts({
     records: storage.batches,
     provider: anthropic,
     priceOf: priceOfCall,
     fetch: upstreamFetch,
-    pace: machine.batchPace,
+    pace: system.batchPace,
     upstream,
     observe,
     now,
     elapsed,
   });
   held.batches = batches;
-  const world: World = {
+  const deps: Deps = {
     sandboxOf: sandboxOf({
       local: tokens.sandboxOf,
       agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: clients.fetch, now, observe }),
@@ -184,16 +184,16 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
     },
     exportUsage: storage.exportUsage,
     backUp: storage.backUp,
-    takeIn: takeInto(store, (priced, at) => pricing.priceOf(priced, at)),
+    importRows: takeInto(store, (priced, at) => pricing.priceOf(priced, at)),
     now,
     observe,
   });
-  const flushing = setInterval(() => world.refusals.flush(ledger), FLUSH_REFUSALS_MS);
+  const flushing = setInterval(() => deps.refusals.flush(ledger), FLUSH_REFUSALS_MS);
   Deno.unrefTimer(flushing);
   void batches.run();
   return {
-    world,
-    proxy: proxyHandler({ world, allowedPaths: config.proxy.allowPaths, readiness }),
+    deps,
+    proxy: proxyHandler({ deps, allowedPaths: config.proxy.allowPaths, readiness }),
     admin: (request) => admin.fetch(request),
     observe,
     adminToken,
@@ -210,7 +210,7 @@ export async function assemble(config: Config, machine: Machine): Promise<Assemb
       clearInterval(flushing);
       await repricer.end();
       await batches.end();
-      await world.refusals.flush(ledger);
+      await deps.refusals.flush(ledger);
       await storage.end();
       metrics.end();
       clients.close();

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import type { ImportedUsage, TakeIn } from "../domain/imported_rows.ts";
+import type { ImportedUsage, ImportRows } from "../domain/imported_rows.ts";
 import { priceIn, type PriceOf } from "../domain/price.ts";
-import { EMPTY_READING, type Reading } from "../domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { Store } from "../domain/store.ts";
 import { cutClientString } from "../domain/text.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
@@ -15,19 +15,19 @@ const OUR_ROW = /^ar-[\x21-\x7e]{1,125}$/;
 const OUR_TRACE = new RegExp(`^[\\x21-\\x7e]{1,${MAX_TRACE_ID_LENGTH}}$`);
 
 /** Takes rows of the Go program in as our own: priced at their own time, and with ids that are the same every time. */
-export function takeInto(store: Pick<Store, "recordUsage" | "recordTraces">, priceOf: PriceOf): TakeIn {
+export function takeInto(store: Pick<Store, "recordUsage" | "recordTraces">, priceOf: PriceOf): ImportRows {
   return async ({ traces, usage }) => {
     const rows = usage.map((row) => usageRowOf(row, priceOf));
     await store.recordTraces([...traces.map(ourTrace), ...rows.map(traceOfRow)]);
     await store.recordUsage(rows);
-    return { unpriced: rows.filter(({ closing }) => closing.cost === null && closing.trust !== "unknown").length };
+    return { unpriced: rows.filter(({ closing }) => closing.cost === null && closing.accuracy !== "unknown").length };
   };
 }
 
 function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   const model = cutClientString(row.model);
   const messageId = row.messageId === null ? null : cutClientString(row.messageId);
-  const reading: Reading = {
+  const reading: UsageReading = {
     ...EMPTY_READING,
     servedModel: model,
     messageId,
@@ -42,9 +42,9 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   const isAbsurd = [inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens].some((count) =>
     count > MAX_IMPORTED_COUNT
   );
-  const account: Pick<Closing, "reading" | "trust" | "cost" | "priceVersion" | "unpricedUses"> = isAbsurd
-    ? { reading: { ...EMPTY_READING, servedModel: model, messageId, errorType: ABSURD_USAGE }, trust: "unknown", ...NO_COST }
-    : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { trust: "exact", reading }) };
+  const account: Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses"> = isAbsurd
+    ? { reading: { ...EMPTY_READING, servedModel: model, messageId, errorType: ABSURD_USAGE }, accuracy: "unknown", ...NO_COST }
+    : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { accuracy: "exact", reading }) };
   return {
     call: {
       id: OUR_ROW.test(row.id) ? row.id : mapped("ar", row.id),
@@ -62,7 +62,7 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
       ...UNSAID,
     },
     closing: {
-      ending: "completed",
+      outcome: "completed",
       status: null,
       upstreamRequestId: null,
       duration: row.duration,

@@ -29,14 +29,14 @@ Deno.test("takeInto() takes none of the counts of a row with one that cannot be 
     recordTraces: () => Promise.resolve(),
     recordUsage: (rows: readonly UsageRow[]) => Promise.resolve(void taken.push(...rows)),
   };
-  const takeIn = takeInto(store, priceOf(CLAUDE_PRICES));
+  const importRows = takeInto(store, priceOf(CLAUDE_PRICES));
   const odd = { ...ROW, id: "ar-2", cacheReadInputTokens: 1_000_000_000_001 };
   const stranger = { ...ROW, id: "ar-3", model: "of nobody", outputTokens: 1_000_000_000_000 };
-  assert.deepEqual(await takeIn({ traces: [], usage: [ROW, odd, stranger] }), { unpriced: 1 });
+  assert.deepEqual(await importRows({ traces: [], usage: [ROW, odd, stranger] }), { unpriced: 1 });
   assert.deepEqual(
     taken.map((
-      { closing: { trust, cost, reading } },
-    ) => [trust, cost, reading.errorType, reading.inputTokens, reading.outputTokens]),
+      { closing: { accuracy, cost, reading } },
+    ) => [accuracy, cost, reading.errorType, reading.inputTokens, reading.outputTokens]),
     [
       ["exact", 5_000_000, null, 1_000, 0],
       ["unknown", null, "absurd_usage", 0, 0],

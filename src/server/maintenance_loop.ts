@@ -1,4 +1,4 @@
-import type { JournalCare } from "../domain/spool.ts";
+import type { SpoolCare } from "../domain/spool.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Store } from "../domain/store.ts";
@@ -9,7 +9,7 @@ export interface HousekeepingOptions {
   readonly ledger: Pick<Ledger, "usedBytes" | "boundBytes">;
   /** Whose rows fall under retention. */
   readonly store: Pick<Store, "dropMonths" | "makeReady" | "clock">;
-  readonly care: JournalCare;
+  readonly care: SpoolCare;
   readonly database: DatabaseConfig | null;
   readonly observe: Pick<Observe, "note">;
   readonly now: () => number;
@@ -20,7 +20,7 @@ const ROUND_MS = 5_000;
 const SLOW_ROUND_MS = 600_000;
 /** Between two short transactions: the ledger's commits take their turns. */
 const BREATH_MS = 20;
-/** Of the journal's bound. From there on what is shipped already is not kept any longer. */
+/** Of the spool's bound. From there on what is shipped already is not kept any longer. */
 const PRUNE_FROM = 0.45;
 const WARN_FROM = [0.5, 0.8];
 
@@ -47,19 +47,19 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
     while (!isEnded && await part()) await pause(BREATH_MS);
   }
 
-  async function careForJournal({ journal, tokenGraceMs }: DatabaseConfig): Promise<void> {
+  async function careForSpool({ spool, tokenGraceMs }: DatabaseConfig): Promise<void> {
     const { care, ledger, now } = options;
     const fill = () => ledger.usedBytes() / ledger.boundBytes();
     await whole(() => care.handOver());
-    await whole(() => care.prune(now() - journal.keepMs, now()));
+    await whole(() => care.prune(now() - spool.keepMs, now()));
     if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER, now()) && fill() >= PRUNE_FROM);
     await whole(() => care.pruneTokens(now() - tokenGraceMs));
     const passed = WARN_FROM.filter((from) => fill() >= from);
     if (passed.length > warned) {
-      observe.note("warn", `the journal is ${Math.floor(fill() * 100)} % full of calls that the shared database has not taken`, {
+      observe.note("warn", `the spool is ${Math.floor(fill() * 100)} % full of calls that the shared database has not taken`, {
         usedBytes: ledger.usedBytes(),
         maxBytes: ledger.boundBytes(),
-        whenFull: journal.onFull,
+        whenFull: spool.onFull,
       });
     }
     warned = passed.length;
@@ -74,7 +74,7 @@ export function startHousekeeping(options: HousekeepingOptions): { readonly end:
   }
 
   async function round(): Promise<void> {
-    if (options.database !== null) await careForJournal(options.database);
+    if (options.database !== null) await careForSpool(options.database);
     if (sinceSlowMs < SLOW_ROUND_MS) return;
     sinceSlowMs = 0;
     await slowRound();

@@ -24,7 +24,7 @@ export async function openOffline(storage: StorageConfig): Promise<Offline> {
   const dir = openDataDir(storage.dataDir);
   try {
     migrateSqlite(dir.databasePath);
-    // What is written here is counted here; a shared database gets it when the file is a journal again.
+    // What is written here is counted here; a shared database gets it when the file is a spool again.
     takeRole(dir.databasePath, "database");
     const store = await openSqliteStore({ path: dir.databasePath, synchronous: "full", checkpointMs: 0 });
     return { tokens: store, records: store, end: () => store.close().finally(() => dir.release()) };

@@ -4,7 +4,7 @@ import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { type Config } from "../config/config.ts";
 import { ConfigProblems, SettingsRefused } from "../config/config_problems.ts";
-import type { Machine } from "./system.ts";
+import type { ServerSystem } from "./system.ts";
 import type { Address } from "../config/setting_kinds.ts";
 import type { SettingName } from "../config/settings.ts";
 
@@ -34,13 +34,13 @@ const CUT_MS = 2_000;
  * Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`.
  * Either way the log is written by then, unless nobody reads it.
  */
-export async function serve(config: Config, machine: Machine): Promise<number> {
+export async function serve(config: Config, system: ServerSystem): Promise<number> {
   // The settings are read already: a secret that changes while the databases are opened must not be missed.
   const hangUps: { reload: (() => void) | null; early: number } = { reload: null, early: 0 };
   const onHangUp = () => hangUps.reload === null ? void hangUps.early++ : hangUps.reload();
   Deno.addSignalListener("SIGHUP", onHangUp);
-  const running = await start(config, machine).catch(async (error) => {
-    await machine.flushLog();
+  const running = await start(config, system).catch(async (error) => {
+    await system.flushLog();
     throw FOR_THE_OPERATOR.some((kind) => error instanceof kind) ? new SettingsRefused(error.message, { cause: error }) : error;
   });
   const stopped = Promise.withResolvers<void>();
@@ -49,7 +49,7 @@ export async function serve(config: Config, machine: Machine): Promise<number> {
   hangUps.reload = running.reload;
   if (hangUps.early > 0) running.reload();
   try {
-    await stopped.promise.finally(machine.flushLog);
+    await stopped.promise.finally(system.flushLog);
     return 0;
   } finally {
     for (const signal of ["SIGTERM", "SIGINT"] as const) Deno.removeSignalListener(signal, onStop);
@@ -58,8 +58,8 @@ export async function serve(config: Config, machine: Machine): Promise<number> {
 }
 
 /** Opens everything and listens. Rejects where the data directory or an address cannot be had; nothing is left open then. */
-export async function start(config: Config, machine: Machine): Promise<Running> {
-  const assembly = await assemble(config, machine);
+export async function start(config: Config, system: ServerSystem): Promise<Running> {
+  const assembly = await assemble(config, system);
   const isSame = config.admin.address === "same";
   const listeners: Deno.HttpServer<Deno.NetAddr>[] = [];
   try {
@@ -78,7 +78,7 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
       proxyAddress: proxy.addr,
       adminAddress: admin.addr,
       adminToken: assembly.adminToken,
-      reload: () => reload(assembly, machine),
+      reload: () => reload(assembly, system),
       stop: stopOnce(assembly, { config, proxy, admin }),
     };
   } catch (error) {
@@ -89,15 +89,15 @@ export async function start(config: Config, machine: Machine): Promise<Running> 
 }
 
 /** Secrets and prices are read again each for itself: what is broken in one must not keep the other from changing. */
-function reload(assembly: Assembly, machine: Machine): void {
-  const fresh = machine.rereadSecrets();
+function reload(assembly: Assembly, system: ServerSystem): void {
+  const fresh = system.rereadSecrets();
   if (fresh instanceof ConfigProblems) {
     assembly.observe.note("error", "the secrets could not be read again; the old ones stay", { problems: fresh.problems });
   } else {
     assembly.rotate(fresh);
     assembly.observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
   }
-  const prices = machine.rereadPrices();
+  const prices = system.rereadPrices();
   if (prices instanceof ConfigProblems) {
     assembly.observe.note("error", "the prices could not be read again; the old ones stay", { problems: prices.problems });
   } else if (assembly.reprice(prices)) {
@@ -130,7 +130,7 @@ function stopOnce(
     readonly admin: Deno.HttpServer<Deno.NetAddr>;
   },
 ): () => Promise<void> {
-  const { traffic } = assembly.world;
+  const { traffic } = assembly.deps;
   const { drain } = options.config;
   const hurry = Promise.withResolvers<void>();
   let stopped: Promise<void> | null = null;

@@ -9,13 +9,13 @@ import type { BackUp } from "../http/backup.ts";
 import type { ExportUsage } from "../http/export.ts";
 import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
-import { ownersNearby } from "../stores/shipping/cached_owners.ts";
-import { sessionsNearby } from "../stores/shipping/cached_sessions.ts";
+import { cachedOwners } from "../stores/shipping/cached_owners.ts";
+import { cachedSessions } from "../stores/shipping/cached_sessions.ts";
 import { connectPostgres } from "../stores/postgres/connect.ts";
 import { type Shipping, startShipping } from "../stores/shipping/link.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
-import { tokensNearby } from "../stores/shipping/cached_tokens.ts";
+import { cachedTokens } from "../stores/shipping/cached_tokens.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
 import { within } from "../stores/within.ts";
 import { backups, type BackupsOptions } from "./backups.ts";
@@ -23,7 +23,7 @@ import { startExports } from "./exports.ts";
 import { TakeoutLink } from "./export_worker/link.ts";
 import type { DatabaseConfig, StorageConfig } from "../config/storage_config.ts";
 import { startHousekeeping } from "./maintenance_loop.ts";
-import type { Machine } from "./system.ts";
+import type { ServerSystem } from "./system.ts";
 import type { RowsDatabase } from "./repricing.ts";
 
 /** Where calls are recorded and what answers for them: the embedded database alone, or with a shared one behind it. */
@@ -50,7 +50,7 @@ export interface Storage {
   readonly end: () => Promise<void>;
 }
 
-export interface StorageOptions extends Pick<Machine, "now" | "randomBytes"> {
+export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes"> {
   readonly config: StorageConfig;
   readonly instanceId: string;
   readonly observe: Pick<Observe, "note">;
@@ -74,19 +74,19 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     synchronous: config.sync,
     instanceId,
     now,
-    journal: config.database?.journal ?? null,
+    spool: config.database?.spool ?? null,
     onTrouble: (trouble) =>
       trouble === null
         ? observe.note("info", "calls are recorded again")
         : observe.note("error", "calls cannot be recorded and are refused", { trouble }),
   });
-  if (embedded.putAside !== null) {
+  if (embedded.moveAside !== null) {
     observe.note(
       "error",
-      "the journal was damaged: it has been put aside and a new one begun; what it had not shipped is only there",
+      "the spool was damaged: it has been moved aside and a new one begun; what it had not shipped is only there",
       {
-        ...embedded.putAside,
-        rescue: `sqlite3 ${embedded.putAside.path} .recover`,
+        ...embedded.moveAside,
+        rescue: `sqlite3 ${embedded.moveAside.path} .recover`,
       },
     );
   }
@@ -115,8 +115,8 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     ledger,
     store,
     tokens,
-    owners: ownersNearby({ ledger, local: embedded.owned, shared: null }),
-    sessions: sessionsNearby({ local: embedded.sessions, shared: null }),
+    owners: cachedOwners({ ledger, local: embedded.owned, shared: null }),
+    sessions: cachedSessions({ local: embedded.sessions, shared: null }),
     batches: store,
     readiness: () => readinessOf(ledger.trouble(), null),
     shipping: () => null,
@@ -158,16 +158,16 @@ async function sharedStorage(
   return {
     ledger,
     store,
-    tokens: tokensNearby({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
-    owners: ownersNearby({ ledger, local: embedded.owned, shared: store }),
-    sessions: sessionsNearby({ local: embedded.sessions, shared: store }),
+    tokens: cachedTokens({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
+    owners: cachedOwners({ ledger, local: embedded.owned, shared: store }),
+    sessions: cachedSessions({ local: embedded.sessions, shared: store }),
     batches: store,
     readiness: () => readinessOf(ledger.trouble(), unrecordedTrouble(ledger) ?? shippingTrouble(shipping, now())),
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
     rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
     exportUsage: exports.start,
-    backUp: backupsOf(embedded, { takeout, dataDir: config.dataDir, of: "journal" }),
+    backUp: backupsOf(embedded, { takeout, dataDir: config.dataDir, of: "spool" }),
     rotate: (url) => {
       if (url === null) return;
       databaseUrl = url;
@@ -217,16 +217,16 @@ async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note
   }
 }
 
-/** A full journal either refuses calls, which the ledger calls its trouble, or lets them pass without a row. */
+/** A full spool either refuses calls, which the ledger calls its trouble, or lets them pass without a row. */
 function unrecordedTrouble(ledger: Ledger): string | null {
-  return ledger.usedBytes() < ledger.boundBytes() ? null : "The journal is full: calls are served without a row";
+  return ledger.usedBytes() < ledger.boundBytes() ? null : "The spool is full: calls are served without a row";
 }
 
 function shippingTrouble(shipping: Shipping, now: number): string | null {
-  const { failure, oldestCreatedAt, setAside, rows } = shipping.state();
+  const { failure, oldestCreatedAt, quarantined, rows } = shipping.state();
   if (failure !== null) return `The shared database takes nothing: ${rows} calls wait here`;
   if (oldestCreatedAt !== null && now - oldestCreatedAt > LAG_MS) return `The shared database is behind: ${rows} calls wait here`;
-  return setAside > 0 ? `The shared database refuses ${setAside} rows` : null;
+  return quarantined > 0 ? `The shared database refuses ${quarantined} rows` : null;
 }
 
 function readinessOf(trouble: string | null, shippingTrouble: string | null): Readiness {

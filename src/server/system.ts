@@ -9,7 +9,7 @@ import type { NewId } from "../domain/ids.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 
 /** What a serving proxy takes from its process. */
-export interface Machine {
+export interface ServerSystem {
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   /** Milliseconds of a clock that never goes back. */
@@ -34,7 +34,7 @@ export interface Machine {
 export const FLUSH_MS = 1_000;
 
 /** The clock, chance and output of this process, and its secrets' files: the one place that reaches for them. */
-export function machineOf(source: ConfigSource): Machine {
+export function systemOf(source: ConfigSource): ServerSystem {
   // Deno writes on a thread of its own, so a reader that stops reading stops no call and no exit.
   const log = new LogWriter({ write: (bytes) => Deno.stdout.write(bytes), droppedLine });
   return {

@@ -1,12 +1,12 @@
 import type { UnpricedUses } from "../domain/price.ts";
-import type { Reading } from "../domain/reading.ts";
+import type { UsageReading } from "../domain/reading.ts";
 
 export function wholeMs(milliseconds: number | null): number | null {
   return milliseconds === null ? null : Math.round(milliseconds);
 }
 
 /** A JSON object as text; null where there is nothing in it. */
-export function serverToolUseJson(reading: Reading): string | null {
+export function serverToolUseJson(reading: UsageReading): string | null {
   return countsJson(reading.serverToolUse);
 }
 
@@ -17,6 +17,6 @@ export function countsJson(counts: UnpricedUses): string | null {
 }
 
 /** A JSON array as text; null where there is nothing in it. */
-export function iterationsJson(reading: Reading): string | null {
+export function iterationsJson(reading: UsageReading): string | null {
   return reading.iterations.length === 0 ? null : JSON.stringify(reading.iterations);
 }

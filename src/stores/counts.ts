@@ -1,5 +1,5 @@
 import type { Link } from "../domain/retry.ts";
-import type { Closing, Trust } from "../domain/usage.ts";
+import type { Accuracy, Closing } from "../domain/usage.ts";
 import { linkOf } from "./retries.ts";
 import { integer, integerOrNull, type Row, text, unpricedUsesOf } from "./row_decoders.ts";
 
@@ -22,7 +22,7 @@ export interface Counts {
 
 /** Of a row that is already there, what it was counted as. */
 export interface Counted {
-  readonly trust: Trust;
+  readonly accuracy: Accuracy;
   readonly cost: number | null;
   readonly unpricedUses: Closing["unpricedUses"];
   readonly link: Link;
@@ -35,8 +35,8 @@ export interface Counted {
 /** Of a row of `usage`, integers as bigints. */
 export function countedOf(row: Row): Counted {
   return {
-    // The column holds what `Trust` names: only rows of ours are ever written.
-    trust: text(row, "trust") as Trust,
+    // The column holds what `Accuracy` names: only rows of ours are ever written.
+    accuracy: text(row, "accuracy") as Accuracy,
     cost: integerOrNull(row, "cost"),
     unpricedUses: unpricedUsesOf(row),
     link: linkOf(row),
@@ -78,9 +78,9 @@ const NO_COUNTS: Counts = {
 export const COUNT_COLUMNS = Object.keys(NO_COUNTS) as readonly (keyof Counts)[];
 
 /** What a row adds to the totals; with `sign` -1 what it takes from them when it is replaced. */
-export function countsOf({ trust, cost, unpricedUses, reading, link }: Counted, sign: 1 | -1): Counts {
-  const isUnknown = trust === "unknown";
-  const isEstimated = trust === "estimated";
+export function countsOf({ accuracy, cost, unpricedUses, reading, link }: Counted, sign: 1 | -1): Counts {
+  const isUnknown = accuracy === "unknown";
+  const isEstimated = accuracy === "estimated";
   return {
     request_count: sign,
     input_tokens: sign * reading.inputTokens,

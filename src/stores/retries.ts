@@ -1,5 +1,5 @@
 import type { Attempt, Link } from "../domain/retry.ts";
-import type { Ending, OpenCall } from "../domain/usage.ts";
+import type { OpenCall, Outcome } from "../domain/usage.ts";
 import { flag, integer, integerOrNull, type Row, text, textOrNull } from "./row_decoders.ts";
 
 /** A closed row as its links need it, with what says in which totals it stands. */
@@ -14,7 +14,7 @@ export interface CountedAttempt extends Attempt, Pick<OpenCall, "workspaceId" | 
 /** The columns that `attemptOf` reads. */
 export const ATTEMPT_COLUMNS = `
   workspace_id, created_at, id, trace_id, sandbox_id, provider, kind, coalesce(served_model, requested_model) AS model,
-  cost, ending, duration_ms, retry_of, asked_again`;
+  cost, outcome, duration_ms, retry_of, asked_again`;
 
 export function attemptOf(row: Row): CountedAttempt {
   return {
@@ -27,8 +27,8 @@ export function attemptOf(row: Row): CountedAttempt {
     kind: text(row, "kind"),
     model: text(row, "model"),
     cost: integerOrNull(row, "cost"),
-    // The column holds what `Ending` names: only rows of ours are ever written.
-    ending: text(row, "ending") as Ending,
+    // The column holds what `Outcome` names: only rows of ours are ever written.
+    outcome: text(row, "outcome") as Outcome,
     duration: integerOrNull(row, "duration_ms"),
     link: linkOf(row),
   };

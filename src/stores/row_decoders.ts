@@ -3,7 +3,7 @@ import type { RefusalCount, RunRefusals } from "../domain/ledger.ts";
 import type { UnpricedUses } from "../domain/price.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { Ending, MoneySummary, RetrySummary, TokenUsage, Trust, UsageSummary, UsageTotals } from "../domain/usage.ts";
+import type { Accuracy, MoneySummary, Outcome, RetrySummary, TokenUsage, UsageSummary, UsageTotals } from "../domain/usage.ts";
 
 /** One row as a database gives it, integers as bigint; a flag is a boolean, or 1 or 0 where the database has none. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -110,9 +110,9 @@ export function tokenUsageOf(row: Row): TokenUsage {
     duration: integerOrNull(row, "duration_ms") ?? 0,
     ttft: integerOrNull(row, "ttft_ms") ?? 0,
     createdAt: integer(row, "created_at"),
-    // The column holds what `Ending` and `Trust` name: only rows of ours are ever written.
-    ending: (textOrNull(row, "ending") ?? "open") as Ending | "open",
-    trust: text(row, "trust") as Trust,
+    // The column holds what `Outcome` and `Accuracy` name: only rows of ours are ever written.
+    outcome: (textOrNull(row, "outcome") ?? "open") as Outcome | "open",
+    accuracy: text(row, "accuracy") as Accuracy,
     ...(row.status !== null && { status: integer(row, "status") }),
     ...(errorType && { errorType }),
     ...(stopReason && { stopReason }),
@@ -157,7 +157,7 @@ export function refusalOf(row: Row): RefusalCount {
 }
 
 export function runRefusalsOf(row: Row): RunRefusals {
-  return { ...refusalOf(row), instanceId: text(row, "journal_id") };
+  return { ...refusalOf(row), instanceId: text(row, "instance_id") };
 }
 
 export function localTokenOf(row: Row): LocalToken {

@@ -1,5 +1,5 @@
 import { EMPTY_READING } from "../domain/reading.ts";
-import type { Ending, Trust, UsageRow } from "../domain/usage.ts";
+import type { Accuracy, Outcome, UsageRow } from "../domain/usage.ts";
 import { flag, integer, integerOrNull, type Row, text, textOrNull, unpricedUsesOf } from "./row_decoders.ts";
 
 /** A closed row, whole. Of the reading, what says how far it had come is not kept: only what was found stands in a row. */
@@ -12,7 +12,7 @@ export function usageRowOf(row: Row): UsageRow {
       workspaceId: text(row, "workspace_id"),
       sandboxId: text(row, "sandbox_id"),
       traceId: text(row, "trace_id"),
-      // The column holds what `kind`, `Ending` and `Trust` name: only rows of ours are ever written.
+      // The column holds what `kind`, `Outcome` and `Accuracy` name: only rows of ours are ever written.
       kind: text(row, "kind") as UsageRow["call"]["kind"],
       provider: text(row, "provider"),
       requestedModel: text(row, "requested_model"),
@@ -33,8 +33,8 @@ export function usageRowOf(row: Row): UsageRow {
       customId: textOrNull(row, "custom_id"),
     },
     closing: {
-      ending: text(row, "ending") as Ending,
-      trust: text(row, "trust") as Trust,
+      outcome: text(row, "outcome") as Outcome,
+      accuracy: text(row, "accuracy") as Accuracy,
       status: integerOrNull(row, "status"),
       upstreamRequestId: textOrNull(row, "upstream_request_id"),
       duration: integerOrNull(row, "duration_ms"),

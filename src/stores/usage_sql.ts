@@ -61,10 +61,10 @@ export const COUNTED_ROW = `
   1 AS request_count,
   input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
   coalesce(cost, 0)                                                        AS cost,
-  CASE WHEN trust = 'estimated' THEN coalesce(cost, 0) ELSE 0 END          AS estimated_cost,
-  CASE WHEN trust = 'estimated' THEN 1 ELSE 0 END                          AS estimated_count,
-  CASE WHEN trust = 'unknown' THEN 1 ELSE 0 END                            AS unknown_count,
-  CASE WHEN cost IS NULL AND trust <> 'unknown' THEN 1 ELSE 0 END          AS unpriced_count,
+  CASE WHEN accuracy = 'estimated' THEN coalesce(cost, 0) ELSE 0 END          AS estimated_cost,
+  CASE WHEN accuracy = 'estimated' THEN 1 ELSE 0 END                          AS estimated_count,
+  CASE WHEN accuracy = 'unknown' THEN 1 ELSE 0 END                            AS unknown_count,
+  CASE WHEN cost IS NULL AND accuracy <> 'unknown' THEN 1 ELSE 0 END          AS unpriced_count,
   CASE WHEN unpriced_uses IS NOT NULL THEN 1 ELSE 0 END                    AS partly_priced_count,
   CASE WHEN retry_of IS NOT NULL THEN 1 ELSE 0 END                         AS retry_count,
   CASE WHEN asked_again THEN coalesce(cost, 0) ELSE 0 END                  AS retried_cost`;
@@ -132,14 +132,14 @@ export function narrowed(filters: readonly Filter[]): Statement {
 
 /** What keeps a call, besides when it was made; for export and whoever else reads rows. */
 export function callFilters(
-  { workspaceId, sandboxId, model, ending, trust }: Omit<CallFilters, "since" | "until">,
+  { workspaceId, sandboxId, model, outcome, accuracy }: Omit<CallFilters, "since" | "until">,
 ): readonly Filter[] {
   return [
     { sql: "AND workspace_id = ?", value: workspaceId },
     { sql: "AND sandbox_id = ?", value: sandboxId },
     { sql: "AND coalesce(served_model, requested_model) = ?", value: model },
-    { sql: "AND ending = ?", value: ending },
-    { sql: "AND trust = ?", value: trust },
+    { sql: "AND outcome = ?", value: outcome },
+    { sql: "AND accuracy = ?", value: accuracy },
   ];
 }
 
@@ -165,7 +165,7 @@ function sourcesOf(
   query: UsageQuery,
   { columns, droppedBefore }: { readonly columns: readonly Column[]; readonly droppedBefore: number },
 ): readonly Statement[] {
-  const needsRows = query.ending !== null || query.trust !== null || columns.some(({ ofHour }) => ofHour === null);
+  const needsRows = query.outcome !== null || query.accuracy !== null || columns.some(({ ofHour }) => ofHour === null);
   if (needsRows) {
     if ((query.since ?? Number.MIN_SAFE_INTEGER) < droppedBefore) throw new RowsDropped(droppedBefore);
     return [rowsOf(query, { columns, stretch: { from: query.since, to: query.until } })];

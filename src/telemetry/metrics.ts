@@ -1,7 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { LookupOutcome } from "../domain/observe.ts";
-import type { Reading } from "../domain/reading.ts";
+import type { UsageReading } from "../domain/reading.ts";
 import type { Closing } from "../domain/usage.ts";
 import { watchEventLoop } from "./event_loop.ts";
 import { ModelLabels } from "./model_labels.ts";
@@ -17,7 +17,7 @@ export interface Gauges {
   /** Of shipping to the shared database; zeros where there is none. */
   readonly unshippedRows: () => number;
   readonly oldestUnshippedSeconds: () => number;
-  readonly setAsideRows: () => number;
+  readonly quarantinedRows: () => number;
   readonly shippedRows: () => number;
   readonly shipErrors: () => number;
   /** Of the accounting of message batches. */
@@ -56,7 +56,7 @@ export interface Metrics {
   readonly end: () => void;
 }
 
-const TOKEN_KINDS: Readonly<Record<string, (reading: Reading) => number>> = {
+const TOKEN_KINDS: Readonly<Record<string, (reading: UsageReading) => number>> = {
   input: (reading) => reading.inputTokens,
   output: (reading) => reading.outputTokens,
   cache_creation: (reading) => reading.cacheCreationInputTokens,
@@ -88,12 +88,12 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metric
   const endWatch = watchEventLoop(elapsed, (seconds) => delay.observe(seconds));
   return {
     callEnded(
-      { ending, status, reading, duration: durationMs, ttft: ttftMs, cost: nanoDollars },
+      { outcome, status, reading, duration: durationMs, ttft: ttftMs, cost: nanoDollars },
       { streaming, overheadMs, isRecorded },
     ) {
       if (!isRecorded) unrecorded.inc();
       const model = models.labelOf(reading.servedModel);
-      calls.inc({ ending, status: statusLabel(status), model });
+      calls.inc({ outcome, status: statusLabel(status), model });
       for (const [kind, countOf] of Object.entries(TOKEN_KINDS)) {
         const count = countOf(reading);
         if (count > 0) tokens.inc({ kind, model }, count);
@@ -118,11 +118,11 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metric
 function callMetrics(registry: Registry) {
   return {
     calls: counter(registry, "calls_total", {
-      help: "Billed calls that went upstream and have ended, by ending, upstream status and served model.",
-      labelNames: ["ending", "status", "model"],
+      help: "Billed calls that went upstream and have ended, by outcome, upstream status and served model.",
+      labelNames: ["outcome", "status", "model"],
     }),
     unrecorded: counter(registry, "unrecorded_calls_total", {
-      help: "Calls served without a row, because the journal is full and LLMPROXY_ON_JOURNAL_FULL says so.",
+      help: "Calls served without a row, because the spool is full and LLMPROXY_SPOOL_FULL says so.",
       labelNames: [],
     }),
     cost: counter(registry, "cost_usd_total", {
@@ -194,7 +194,7 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
       "Age of the oldest of them: how far the shared database is behind.",
       gauges.oldestUnshippedSeconds,
     ],
-    ["set_aside_rows", "Rows that the shared database refuses for their own sake.", gauges.setAsideRows],
+    ["set_aside_rows", "Rows that the shared database refuses for their own sake.", gauges.quarantinedRows],
     ["batches_waiting", "Message batches whose lines are still to be recorded, of all replicas.", gauges.batchesWaiting],
     ["resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss],
     ["heap_used_bytes", "JavaScript heap in use.", () => Deno.memoryUsage().heapUsed],

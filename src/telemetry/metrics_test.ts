@@ -14,7 +14,7 @@ const GAUGES: Gauges = {
   ledgerBytes: () => 8_192,
   unshippedRows: () => 5,
   oldestUnshippedSeconds: () => 1.5,
-  setAsideRows: () => 4,
+  quarantinedRows: () => 4,
   shippedRows: () => 70,
   shipErrors: () => 6,
   batchesWaiting: () => 8,
@@ -25,8 +25,8 @@ const GAUGES: Gauges = {
 };
 
 const CLOSING: Closing = {
-  ending: "completed",
-  trust: "exact",
+  outcome: "completed",
+  accuracy: "exact",
   status: 200,
   upstreamRequestId: "req_1",
   duration: 1_500,
@@ -44,21 +44,21 @@ const CLOSING: Closing = {
   },
 };
 
-Deno.test("newMetrics() counts an ended call by ending, status and served model, with its tokens and times", async () => {
+Deno.test("newMetrics() counts an ended call by outcome, status and served model, with its tokens and times", async () => {
   using metrics = opened();
   metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
   metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
-  const refused: Closing = { ...CLOSING, ending: "upstream_error", status: 529, ttft: null, reading: EMPTY_READING };
+  const refused: Closing = { ...CLOSING, outcome: "upstream_error", status: 529, ttft: null, reading: EMPTY_READING };
   metrics.callEnded(refused, { streaming: false, overheadMs: -1, isRecorded: true });
-  metrics.callEnded({ ...refused, ending: "client_left", status: null, duration: null }, {
+  metrics.callEnded({ ...refused, outcome: "client_left", status: null, duration: null }, {
     streaming: false,
     overheadMs: 4,
     isRecorded: true,
   });
   const samples = await samplesOf(metrics);
-  assert.equal(samples.get('llmproxy_calls_total{ending="completed",status="200",model="claude-x"}'), 2);
-  assert.equal(samples.get('llmproxy_calls_total{ending="upstream_error",status="529",model="none"}'), 1);
-  assert.equal(samples.get('llmproxy_calls_total{ending="client_left",status="none",model="none"}'), 1);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="claude-x"}'), 2);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="upstream_error",status="529",model="none"}'), 1);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="client_left",status="none",model="none"}'), 1);
   for (const [kind, count] of [["input", 20], ["output", 40], ["cache_creation", 60], ["cache_read", 80]]) {
     assert.equal(samples.get(`llmproxy_tokens_total{kind="${kind}",model="claude-x"}`), count);
   }

@@ -1,6 +1,6 @@
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { Closing, Ending, OpenCall } from "../domain/usage.ts";
+import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
 import { costUsd } from "../domain/money.ts";
 import { BoundedLines } from "./bounded_lines.ts";
 import { DailyLines } from "./daily_lines.ts";
@@ -15,7 +15,7 @@ export interface ObserveOptions {
 }
 
 /** What an operator should look at stands out from what is a day's work. */
-const LEVEL_OF_ENDING: Readonly<Record<Ending, LogLevel>> = {
+const LEVEL_OF_OUTCOME: Readonly<Record<Outcome, LogLevel>> = {
   completed: "info",
   client_left: "info",
   upstream_error: "info",
@@ -55,8 +55,8 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
     callEnded(call, closing, { overheadMs, isRecorded, clientIp }) {
       bounded.settle();
       metrics.callEnded(closing, { streaming: call.streaming, overheadMs, isRecorded });
-      const level = isRecorded ? LEVEL_OF_ENDING[closing.ending] : "warn";
-      const message = isRecorded ? "call ended" : "call ended and is not recorded: the journal is full";
+      const level = isRecorded ? LEVEL_OF_OUTCOME[closing.outcome] : "warn";
+      const message = isRecorded ? "call ended" : "call ended and is not recorded: the spool is full";
       if (logger.isEnabled(level)) {
         logger.log(level, message, { ...callFields({ call, closing, overheadMs }), clientIp: clientIp ?? undefined });
       }
@@ -122,7 +122,7 @@ function levelOfFault(code: FaultCode): LogLevel {
   return FAULTS[code].status >= 500 ? "warn" : "info";
 }
 
-/** The line of one call. What is not known is left out; counts and `trust` always stand there. */
+/** The line of one call. What is not known is left out; counts and `accuracy` always stand there. */
 function callFields(
   { call, closing, overheadMs }: { readonly call: OpenCall; readonly closing: Closing; readonly overheadMs: number },
 ): Readonly<Record<string, unknown>> {
@@ -142,8 +142,8 @@ function callFields(
     requestedModel: call.requestedModel,
     servedModel: reading.servedModel ?? undefined,
     streaming: call.streaming,
-    ending: closing.ending,
-    trust: closing.trust,
+    outcome: closing.outcome,
+    accuracy: closing.accuracy,
     status: closing.status ?? undefined,
     errorType: reading.errorType ?? undefined,
     stopReason: reading.stopReason ?? undefined,

@@ -29,8 +29,8 @@ const CALL: OpenCall = {
 };
 
 const CLOSING: Closing = {
-  ending: "completed",
-  trust: "exact",
+  outcome: "completed",
+  accuracy: "exact",
   status: 200,
   upstreamRequestId: "req_1",
   duration: 1234.5678,
@@ -53,7 +53,7 @@ const CLOSING: Closing = {
 const SANDBOX = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: "lt-1" };
 const UNKNOWN = { sandbox: null, path: "/v1/messages", client: null, clientIp: null };
 
-Deno.test("callEnded() writes one line with the call's ids, models, counts, ending and times", () => {
+Deno.test("callEnded() writes one line with the call's ids, models, counts, outcome and times", () => {
   using watched = watch();
   watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1.239, isRecorded: true });
   assert.deepEqual(watched.lines(), [{
@@ -73,8 +73,8 @@ Deno.test("callEnded() writes one line with the call's ids, models, counts, endi
     requestedModel: "claude-x",
     servedModel: "claude-x-1",
     streaming: true,
-    ending: "completed",
-    trust: "exact",
+    outcome: "completed",
+    accuracy: "exact",
     status: 200,
     stopReason: "end_turn",
     inputTokens: 10,
@@ -95,7 +95,7 @@ Deno.test("callEnded() of a call without a row warns, and counts it", async () =
   const [line] = watched.lines();
   assert.deepEqual([line?.level, line?.msg, line?.outputTokens], [
     "warn",
-    "call ended and is not recorded: the journal is full",
+    "call ended and is not recorded: the spool is full",
     20,
   ]);
   assert.match((await watched.metrics.text()).text, /^llmproxy_unrecorded_calls_total 1$/m);
@@ -139,8 +139,8 @@ Deno.test("callEnded() leaves out what is not known, and warns of what an operat
   using watched = watch();
   const closing: Closing = {
     ...CLOSING,
-    ending: "upstream_broke",
-    trust: "unknown",
+    outcome: "upstream_broke",
+    accuracy: "unknown",
     status: null,
     upstreamRequestId: null,
     ttft: null,
@@ -163,7 +163,7 @@ Deno.test("callEnded() moves the metrics also where its line is below the log's 
   assert.deepEqual(watched.lines(), []);
   assert.match(
     (await watched.metrics.text()).text,
-    /llmproxy_calls_total\{ending="completed",status="200",model="claude-x-1"\} 1/,
+    /llmproxy_calls_total\{outcome="completed",status="200",model="claude-x-1"\} 1/,
   );
 });
 
@@ -274,7 +274,7 @@ function watch(level: LogLevel = "info") {
     ...{
       unshippedRows: nothing,
       oldestUnshippedSeconds: nothing,
-      setAsideRows: nothing,
+      quarantinedRows: nothing,
       shippedRows: nothing,
       shipErrors: nothing,
       batchesWaiting: nothing,

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { ByteBudget } from "./budget.ts";
-import type { Silence } from "./idle_timeout.ts";
-import { TURNS } from "./event_loop_budget.ts";
+import type { IdleTimeout } from "./idle_timeout.ts";
+import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
 export type BodyProblem = "too_large" | "too_slow" | "cut" | "no_room";
 
@@ -59,7 +59,7 @@ export async function readBody(
   if ((options.declared ?? 0) > maxBytes) throw new BodyError("too_large");
   let room = Math.max(options.declared ?? 0, LEAST_BYTES_A_CALL);
   if (!budget.take(holder, room)) throw new BodyError("no_room");
-  const held = new Gathered();
+  const held = new ChunkList();
   let length = 0;
   try {
     for await (const chunk of within(body, options.deadlineMs)) {
@@ -71,7 +71,7 @@ export async function readBody(
         room += more;
       }
       // A client that is quick enough would otherwise have 128 chunks looked at in one turn: 8 MB, 30 to 60 ms (Deno 2.9.6).
-      await TURNS.enter(chunk.length);
+      await EVENT_LOOP_BUDGET.enter(chunk.length);
       options.look(chunk);
       held.add(chunk);
     }
@@ -108,7 +108,7 @@ export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>
  */
 export function limitBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  options: BodyLimits & { readonly onProblem: (error: BodyError) => void; readonly silence: Silence },
+  options: BodyLimits & { readonly onProblem: (error: BodyError) => void; readonly silence: IdleTimeout },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   let length = 0;
@@ -140,7 +140,7 @@ export async function hashRange(body: HeldBody, range: { readonly start: number;
     const to = Math.min(range.end - offset, chunk.length);
     offset += chunk.length;
     if (from >= to) continue;
-    await TURNS.enter((to - from) / HASHES_A_LOOK);
+    await EVENT_LOOP_BUDGET.enter((to - from) / HASHES_A_LOOK);
     hash.update(chunk.subarray(from, to));
   }
   return hash.digest("hex");
@@ -153,7 +153,7 @@ const HASHES_A_LOOK = 4;
  * Chunks as they came, but for small ones, which are copied together: Deno.serve gives each in a buffer of 64 KB (2.9.6), so that
  * a body that comes byte by byte would be held in 65,536 times its bytes.
  */
-class Gathered {
+class ChunkList {
   readonly chunks: Uint8Array<ArrayBuffer>[] = [];
   /** In which the last chunk begins and may grow. */
   #block: Uint8Array<ArrayBuffer> | null = null;

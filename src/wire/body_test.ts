@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { BodyError, declaredLength, hashRange, LEAST_BYTES_A_CALL, limitBody, readBody, streamOf } from "./body.ts";
 import { ByteBudget } from "./budget.ts";
-import { Silence } from "./idle_timeout.ts";
+import { IdleTimeout } from "./idle_timeout.ts";
 import { nextTurn } from "./event_loop_budget.ts";
 
 const MB = 1024 * 1024;
@@ -97,7 +97,7 @@ Deno.test("readBody() tells a body that broke from one that ended", async () => 
 });
 
 Deno.test("limitBody() passes bytes on in order and fails where the body grows over its limit or falls silent", async () => {
-  const silence = new Silence({ ms: 60_000, elapsed: () => 0, onSilence: () => assert.fail() });
+  const silence = new IdleTimeout({ ms: 60_000, elapsed: () => 0, onIdle: () => assert.fail() });
   const limits = { maxBytes: 10, deadlineMs: 10, silence };
   const passed = limitBody(chunked(new Uint8Array([1, 2]), new Uint8Array([3])), { ...limits, onProblem: () => assert.fail() });
   assert.deepEqual([...await new Response(passed).bytes()], [1, 2, 3]);

@@ -6,7 +6,7 @@ import {
   createInflateRaw,
   createZstdDecompress,
 } from "node:zlib";
-import { TURNS } from "./event_loop_budget.ts";
+import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
 /** Decodes a copy of a body that itself passes on untouched. Nothing in it throws or rejects. */
 export interface CopyDecoder {
@@ -175,7 +175,7 @@ class Decompressor implements CopyDecoder {
     this.#passedOn = this.#next.push(piece);
     this.#bytesAtOnce += piece.length;
     if (this.#bytesAtOnce < BYTES_AT_ONCE) return;
-    const others = TURNS.enter(this.#bytesAtOnce);
+    const others = EVENT_LOOP_BUDGET.enter(this.#bytesAtOnce);
     this.#bytesAtOnce = 0;
     if (others !== undefined) this.#rest(others);
   }

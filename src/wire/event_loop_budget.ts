@@ -5,7 +5,7 @@ const BYTES_A_TURN = 256 * 1024;
  * Shares the event loop between the bodies that are looked at and everything else. There is one loop, so there is one of these:
  * a bound for each body would add up where many come at once.
  */
-export class Turns {
+export class EventLoopBudget {
   readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = [];
   #bytes = 0;
   #isNextDue = false;
@@ -41,7 +41,7 @@ export class Turns {
   }
 }
 
-export const TURNS = new Turns();
+export const EVENT_LOOP_BUDGET = new EventLoopBudget();
 
 /**
  * Resolves after whatever else the process has to do at the moment. By a timer: a loop that always has a `setImmediate` due looks

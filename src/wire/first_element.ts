@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { HeldBody } from "./body.ts";
-import { TURNS } from "./event_loop_budget.ts";
+import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
 /**
  * SHA-256 (hex) of the first element of the array that `range` of a valid JSON document holds; null
@@ -9,7 +9,7 @@ import { TURNS } from "./event_loop_budget.ts";
  * White space between tokens does not count, and neither do members named `without`, at any depth.
  * All else counts as it was sent: the order of keys, the spelling of strings and numbers. Memory is
  * constant however large the element is, and the event loop is shared with everybody else
- * (`Turns`).
+ * (`EventLoopBudget`).
  */
 export async function hashFirstElement(
   body: Pick<HeldBody, "chunks">,
@@ -21,7 +21,7 @@ export async function hashFirstElement(
     const to = Math.min(range.end - offset, chunk.length);
     for (let from = Math.max(range.start - offset, 0); from < to; from += PIECE_BYTES) {
       const piece = chunk.subarray(from, Math.min(from + PIECE_BYTES, to));
-      await TURNS.enter(piece.length);
+      await EVENT_LOOP_BUDGET.enter(piece.length);
       if (element.push(piece)) return element.digest();
     }
     offset += chunk.length;

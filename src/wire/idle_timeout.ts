@@ -1,22 +1,22 @@
 /** Why a call was aborted. */
-export const SILENT = "the upstream was silent for too long";
+export const UPSTREAM_IDLE = "the upstream was silent for too long";
 
 /**
- * Calls `onSilence` once where nothing is heard for `ms` while it listens.
+ * Calls `onIdle` once where nothing is heard for `ms` while it listens.
  * The timer is set anew only when it fires, so that hearing costs one clock reading and no timer.
  */
-export class Silence {
+export class IdleTimeout {
   readonly #ms: number;
   readonly #elapsed: () => number;
-  readonly #onSilence: () => void;
+  readonly #onIdle: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** When it last began to listen; null while it does not. */
   #since: number | null = null;
 
-  constructor(options: { readonly ms: number; readonly elapsed: () => number; readonly onSilence: () => void }) {
+  constructor(options: { readonly ms: number; readonly elapsed: () => number; readonly onIdle: () => void }) {
     this.#ms = options.ms;
     this.#elapsed = options.elapsed;
-    this.#onSilence = options.onSilence;
+    this.#onIdle = options.onIdle;
   }
 
   listen(): void {
@@ -39,7 +39,7 @@ export class Silence {
     this.#timer = undefined;
     if (this.#since === null) return;
     const left = this.#since + this.#ms - this.#elapsed();
-    if (left <= 0) this.#onSilence();
+    if (left <= 0) this.#onIdle();
     else this.#timer = setTimeout(() => this.#check(), left);
   }
 }

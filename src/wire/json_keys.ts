@@ -1,4 +1,4 @@
-import { Held, parseJson } from "./json_values.ts";
+import { parseJson, RangeBuffer } from "./json_values.ts";
 
 /** Which of a few wanted object keys a raw key stands for, without parsing those that cannot be one. */
 export class WantedKeys {
@@ -9,7 +9,7 @@ export class WantedKeys {
   /** By raw length: 1 where a key of so many bytes and without escapes may be one of them. */
   readonly #plainLengths: Uint8Array;
   /** The beginning of the key that is open, from earlier chunks. */
-  readonly #held: Held;
+  readonly #held: RangeBuffer;
 
   constructor(wanted: readonly string[]) {
     this.#indexOf = new Map(wanted.map((key, index) => [key, index]));
@@ -18,7 +18,7 @@ export class WantedKeys {
     this.#plainLengths = new Uint8Array(this.#maxRawBytes + 1);
     // A UTF-16 unit is one to three bytes: what is not UTF-8 stands for U+FFFD with as little as one.
     for (const key of wanted) this.#plainLengths.fill(1, key.length, (isAscii(key) ? 1 : 3) * key.length + 1);
-    this.#held = new Held(this.#maxRawBytes);
+    this.#held = new RangeBuffer(this.#maxRawBytes);
   }
 
   /** Keeps what the chunk has of the key that is open, from `start`, which is below zero where an earlier chunk began it. */

@@ -12,14 +12,14 @@ export class WantedValues {
   readonly #maxBytes: number;
   readonly #slots: Slot[];
   /** The beginning of the value that is open, from earlier chunks. */
-  readonly #held: Held;
+  readonly #held: RangeBuffer;
   #hasFresh = false;
 
   constructor(wanted: readonly string[], options: { readonly maxValueBytes: number }) {
     this.#wanted = wanted;
     this.#maxBytes = options.maxValueBytes;
     this.#slots = wanted.map(() => ({ start: -1, end: -1, raw: null, isFresh: false }));
-    this.#held = new Held(options.maxValueBytes);
+    this.#held = new RangeBuffer(options.maxValueBytes);
   }
 
   /** The value of that wanted key is the absolute range, which the current chunk ends. A later one takes its place. */
@@ -73,7 +73,7 @@ export function parseJson(raw: Uint8Array): unknown {
 }
 
 /** The beginning of a range that spans chunks, and no more of it than `maxBytes`. */
-export class Held {
+export class RangeBuffer {
   readonly #maxBytes: number;
   #bytes: Uint8Array = new Uint8Array(64);
   #length = 0;

@@ -1,4 +1,4 @@
-import type { Silence } from "./idle_timeout.ts";
+import type { IdleTimeout } from "./idle_timeout.ts";
 
 /** What watches a stream of bytes go by. Each promise delays the bytes that wait for it. */
 export interface Watch {
@@ -31,7 +31,7 @@ const BUFFER_BYTES = 64 * 1024;
 export function tap(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
   watch: Watch,
-  options: { readonly holdsLast: boolean | (() => boolean); readonly isSized: boolean; readonly silence: Silence },
+  options: { readonly holdsLast: boolean | (() => boolean); readonly isSized: boolean; readonly silence: IdleTimeout },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = source.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(BUFFER_BYTES);

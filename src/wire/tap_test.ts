@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { Silence } from "./idle_timeout.ts";
+import { IdleTimeout } from "./idle_timeout.ts";
 import { tap, type Watch } from "./tap.ts";
 
-function never(): Silence {
-  return new Silence({ ms: 60_000, elapsed: () => performance.now(), onSilence: () => assert.fail("silence") });
+function never(): IdleTimeout {
+  return new IdleTimeout({ ms: 60_000, elapsed: () => performance.now(), onIdle: () => assert.fail("silence") });
 }
 
 /** A byte stream that the test feeds by hand. */
@@ -221,7 +221,7 @@ Deno.test("tap() listens for silence only while it waits for the source", async 
   const { stream, send } = source();
   let now = 0;
   const silent = Promise.withResolvers<void>();
-  const silence = new Silence({ ms: 20, elapsed: () => now, onSilence: silent.resolve });
+  const silence = new IdleTimeout({ ms: 20, elapsed: () => now, onIdle: silent.resolve });
   const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence }).getReader();
   send("a");
   await take(reader);

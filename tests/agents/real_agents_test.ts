@@ -49,8 +49,8 @@ for (const agent of AGENTS) {
     assertKeysInPlace(proxy, { token, run });
 
     const rows = await proxy.closedRows(expected.calls);
-    const columns = rows.map(({ ending, trust, output_tokens, cost }) => ({ ending, trust, output_tokens, cost }));
-    const each = { ending: "completed", trust: "exact", output_tokens: SCRIPTED_USAGE.output_tokens, cost: CALL_NANO };
+    const columns = rows.map(({ outcome, accuracy, output_tokens, cost }) => ({ outcome, accuracy, output_tokens, cost }));
+    const each = { outcome: "completed", accuracy: "exact", output_tokens: SCRIPTED_USAGE.output_tokens, cost: CALL_NANO };
     assert.deepEqual(columns, Array.from({ length: expected.calls }, () => each));
     if (agent.name === "claude-code") assertSameCost(run, expected.calls * CALL_NANO);
     // Last, so that a failure here says that all the rest holds.

@@ -26,7 +26,7 @@ export interface ChaosResult {
   readonly calls: number;
   readonly faults: number;
   readonly outcomes: Readonly<Record<string, number>>;
-  readonly endings: Readonly<Record<string, number>>;
+  readonly rowOutcomes: Readonly<Record<string, number>>;
   /** From the last call to the last row in PostgreSQL. */
   readonly drainMs: number;
 }
@@ -78,7 +78,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     calls: clients.told.length,
     faults,
     outcomes: counted(clients.told, ({ outcome }: Told) => outcome),
-    endings: counted(state.rows, ({ ending }) => String(ending)),
+    rowOutcomes: counted(state.rows, ({ outcome }) => String(outcome)),
     drainMs,
   };
 }
@@ -120,7 +120,7 @@ export function tableOf(result: ChaosResult): string {
   return [
     `${result.calls} calls, ${result.faults} faults; the last row came ${Math.round(result.drainMs)} ms after the last call`,
     `clients saw   ${JSON.stringify(result.outcomes)}`,
-    `rows ended    ${JSON.stringify(result.endings)}`,
+    `rows ended    ${JSON.stringify(result.rowOutcomes)}`,
     "",
     `${"promise".padEnd(64)} ${"looked".padStart(8)} ${"broken".padStart(8)}`,
     ...lines,

@@ -112,7 +112,7 @@ class ReplicaProcess implements Replica {
   }
 }
 
-/** What a data directory has not shipped yet: rows, traces and counters, rows set aside, and calls still open. */
+/** What a data directory has not shipped yet: rows, traces and counters, rows quarantined, and calls still open. */
 export function unshippedIn(dataDir: string): number {
   const database = new DatabaseSync(`${dataDir}/llmproxy.db`, { readOnly: true, timeout: STOP_MS });
   try {
@@ -132,4 +132,4 @@ export async function drained(replicas: readonly Replica[], deadlineMs: number):
 const UNSHIPPED = `
   SELECT
     (SELECT count(*) FROM unshipped_usage) + (SELECT count(*) FROM unshipped_traces) + (SELECT count(*) FROM unshipped_refusals) +
-    (SELECT count(*) FROM set_aside) + (SELECT count(*) FROM usage WHERE revision = 0) AS count`;
+    (SELECT count(*) FROM quarantined) + (SELECT count(*) FROM usage WHERE revision = 0) AS count`;

@@ -102,8 +102,8 @@ function wrongRow(told: Told, row: Row | undefined): string | null {
     workspace_id: told.workspaceId,
     sandbox_id: told.sandboxId,
     trace_id: told.traceId,
-    ending: refused ? "upstream_error" : "completed",
-    trust: "exact",
+    outcome: refused ? "upstream_error" : "completed",
+    accuracy: "exact",
     status: told.status,
     message_id: refused ? null : messageIdOf(number),
     served_model: refused ? null : modelOf(number),
@@ -119,11 +119,13 @@ function untrue(row: Row, told: Told | undefined): string | null {
   if (told === undefined || told.outcome === "whole") return null;
   const number = Number(row.prompt_id);
   const counts = countsOfRow(row);
-  const words = `call ${number}, ${told.outcome} at ${told.replica.name}: ${row.ending}, ${row.trust}, ${JSON.stringify(counts)}`;
-  if (row.ending === "unknown") {
-    return endedMeanwhile(told, ["SIGKILL"]) && sumOf(counts) === 0 && row.trust === "unknown" ? null : words;
+  const words = `call ${number}, ${told.outcome} at ${told.replica.name}: ${row.outcome}, ${row.accuracy}, ${
+    JSON.stringify(counts)
+  }`;
+  if (row.outcome === "unknown") {
+    return endedMeanwhile(told, ["SIGKILL"]) && sumOf(counts) === 0 && row.accuracy === "unknown" ? null : words;
   }
-  if (row.trust !== "exact") return null;
+  if (row.accuracy !== "exact") return null;
   const expected = isOverloaded(number) ? NOTHING : countsOfCall(number);
   return JSON.stringify(counts) === JSON.stringify(expected) ? null : words;
 }

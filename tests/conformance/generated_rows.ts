@@ -1,7 +1,7 @@
 /** Rows as a fleet writes them in some months, the same ones for a seed. */
 import type { FaultCode } from "../../src/domain/fault.ts";
 import type { RunRefusals } from "../../src/domain/ledger.ts";
-import type { Reading } from "../../src/domain/reading.ts";
+import type { UsageReading } from "../../src/domain/reading.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import { type Closing, NO_COST, type UsageRow } from "../../src/domain/usage.ts";
 import { callOf, closingOf, seededRandom, T0, traceOf } from "./samples.ts";
@@ -97,8 +97,8 @@ function newRow(random: Random, progress: number): UsageRow {
 function newClosing(random: Random): Closing {
   if (random() < 0.05) {
     return closingOf({ servedModel: null }, {
-      ending: "unknown",
-      trust: "unknown",
+      outcome: "unknown",
+      accuracy: "unknown",
       status: null,
       upstreamRequestId: null,
       duration: null,
@@ -106,7 +106,7 @@ function newClosing(random: Random): Closing {
       ...NO_COST,
     });
   }
-  const reading: Partial<Reading> = {
+  const reading: Partial<UsageReading> = {
     messageId: `msg_${Math.floor(random() * 1e9)}`,
     servedModel: oneOf(random, MODELS),
     ...oneOf(random, STOPS),
@@ -125,8 +125,8 @@ function newClosing(random: Random): Closing {
   const isWell = random() < 0.9;
   const cost = random() < 0.1 ? null : Math.floor(random() * 3e9);
   return closingOf(reading, {
-    ending: isWell ? "completed" : "client_left",
-    trust: isWell ? "exact" : "estimated",
+    outcome: isWell ? "completed" : "client_left",
+    accuracy: isWell ? "exact" : "estimated",
     duration: random() * 100_000,
     ttft: random() * 1_000,
     cost,

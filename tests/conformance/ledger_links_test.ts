@@ -1,7 +1,7 @@
 /** Attempts whose calls overlap as they like, over restarts, are linked as `src/domain/retry.ts` says. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import type { Closing, Ending, OpenCall, UsageRow } from "../../src/domain/usage.ts";
+import type { Closing, OpenCall, Outcome, UsageRow } from "../../src/domain/usage.ts";
 import { type Embedded, openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { usageRowOf } from "../../src/stores/usage_row.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, seededRandom, T0, traceOf } from "./samples.ts";
@@ -11,7 +11,7 @@ const CASES = 100;
 const RUNS = 3;
 const CALLS_OF_RUN = 20;
 /** How calls end that do not complete. */
-const FAILURES: readonly Ending[] = ["client_left", "upstream_error", "upstream_broke"];
+const FAILURES: readonly Outcome[] = ["client_left", "upstream_error", "upstream_broke"];
 
 type Random = () => number;
 
@@ -60,10 +60,10 @@ async function live(
   for (let n = 0; n < CALLS_OF_RUN; n++) {
     some.at += upTo(3) * 100_000;
     const [traceId, messagesHash] = [`at-${some.workspaceId}-${upTo(3)}`, String(upTo(8)).repeat(64)];
-    const ending = upTo(4) === 0 ? FAILURES[upTo(3)]! : "completed";
+    const outcome = upTo(4) === 0 ? FAILURES[upTo(3)]! : "completed";
     const call = callOf({ createdAt: some.at, workspaceId: some.workspaceId, traceId, messagesHash });
     await ledger.open(call, traceOf(call));
-    underWay.push({ call, closing: closingOf({}, { ending, duration: upTo(1_000_000), cost: 1 + upTo(9) }) });
+    underWay.push({ call, closing: closingOf({}, { outcome, duration: upTo(1_000_000), cost: 1 + upTo(9) }) });
     // Some end together, in one commit.
     await Promise.all(underWay.splice(upTo(underWay.length + 1), upTo(4)).map(end));
   }
@@ -71,7 +71,7 @@ async function live(
 }
 
 async function withDatabase(dir: string, instanceId: string, work: (embedded: Embedded) => Promise<void>): Promise<void> {
-  const options = { dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {}, journal: null } as const;
+  const options = { dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {}, spool: null } as const;
   const embedded = await openEmbedded(options);
   await work(embedded);
   await embedded.end();

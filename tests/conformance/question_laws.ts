@@ -47,10 +47,13 @@ export const QUESTION_LAWS: Laws = {
     }
   },
 
-  "queryUsage() keeps the calls of an ending and of a trust": async (store) => {
+  "queryUsage() keeps the calls of an outcome and of an accuracy": async (store) => {
     const rows = await recorded(store);
     for (
-      const narrowing of [{ ending: "client_left" }, { trust: "estimated" }, { ending: "completed", trust: "exact" }] as const
+      const narrowing of [{ outcome: "client_left" }, { accuracy: "estimated" }, {
+        outcome: "completed",
+        accuracy: "exact",
+      }] as const
     ) {
       const query = { ...ALL, ...narrowing, model: "m-1", since: T0 + 1, until: T0 + 1.5 * HOUR_MS };
       const kept = rows.filter((row) => isKept(row, query));
@@ -107,7 +110,9 @@ export const QUESTION_LAWS: Laws = {
     const rows = [T0, dropped - HOUR_MS / 2, dropped + 1].map((createdAt, n) => rowAt(createdAt, { traceId: `at-${n}` }));
     await store.recordUsage(rows);
     while (await store.dropMonths(dropped)) continue;
-    for (const narrowing of [{ groupBy: OF_ROWS }, { ending: "completed" }, { trust: "exact", since: dropped - 1 }] as const) {
+    for (
+      const narrowing of [{ groupBy: OF_ROWS }, { outcome: "completed" }, { accuracy: "exact", since: dropped - 1 }] as const
+    ) {
       await assert.rejects(store.queryUsage({ ...ALL, ...narrowing }), {
         name: "RowsDropped",
         message: /2026-02-01T00:00:00\.000Z/,
@@ -150,12 +155,12 @@ export const QUESTION_LAWS: Laws = {
     assert.deepEqual(costs, costs.toSorted((a, b) => (a > b ? -1 : 1)));
   },
 
-  "queryTraces() keeps the traces that have a call of that model, ending and trust, and those active before a time": async (
+  "queryTraces() keeps the traces that have a call of that model, outcome and accuracy, and those active before a time": async (
     store,
   ) => {
-    const row = (traceId: string, model: string, ending: "completed" | "client_left", createdAt = T0) => ({
+    const row = (traceId: string, model: string, outcome: "completed" | "client_left", createdAt = T0) => ({
       call: callOf({ traceId, createdAt }),
-      closing: closingOf({ servedModel: model }, { ending, trust: ending === "completed" ? "exact" : "estimated" }),
+      closing: closingOf({ servedModel: model }, { outcome, accuracy: outcome === "completed" ? "exact" : "estimated" }),
       revision: 2,
     });
     await store.recordUsage([
@@ -166,9 +171,9 @@ export const QUESTION_LAWS: Laws = {
     const ids = async (narrowing: Partial<UsageQuery>) =>
       (await store.queryTraces({ ...ALL_TRACES, ...narrowing, order: ALL_TRACES.order })).traces.map(({ id }) => id).sort();
     assert.deepEqual(await ids({ model: "m-1" }), ["at-1", "at-2"]);
-    assert.deepEqual(await ids({ model: "m-1", ending: "client_left" }), ["at-2"]);
-    assert.deepEqual(await ids({ model: "m-2", trust: "estimated" }), ["at-1"]);
-    assert.deepEqual(await ids({ model: "m-2", trust: "exact" }), []);
+    assert.deepEqual(await ids({ model: "m-1", outcome: "client_left" }), ["at-2"]);
+    assert.deepEqual(await ids({ model: "m-2", accuracy: "estimated" }), ["at-1"]);
+    assert.deepEqual(await ids({ model: "m-2", accuracy: "exact" }), []);
     assert.deepEqual(await ids({ until: T0 + 5 }), ["at-1"]);
     assert.deepEqual(await ids({ until: T0 }), []);
   },

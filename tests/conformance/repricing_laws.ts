@@ -23,7 +23,7 @@ function pricesOf(version: number): PriceOf {
       : { isPriced: true, nanoDollars: inputTokens * version, version: `v${version}`, unpricedUses: {}, isCertain: true };
 }
 
-const NINE = { cost: 9, priceVersion: "v9", unpricedUses: {}, trust: "exact" } as const;
+const NINE = { cost: 9, priceVersion: "v9", unpricedUses: {}, accuracy: "exact" } as const;
 
 /** Registers what whatever reprices a store must hold, as tests. */
 export function repricingLaws(name: string, make: () => Promise<RepricingUnderTest>): void {
@@ -107,7 +107,7 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
       const money = { cost: 12n, estimatedCost: 7n, estimatedCount: 1, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 1 };
       assert.deepEqual(await sums(), money);
       const [detail] = await store.getTraceDetail("at-1", null);
-      assert.deepEqual(detail!.requests.map((row) => [row.inputTokens, row.trust, row.unpricedUses]).sort(), [
+      assert.deepEqual(detail!.requests.map((row) => [row.inputTokens, row.accuracy, row.unpricedUses]).sort(), [
         [5, "exact", counters],
         [7, "estimated", undefined],
       ]);
@@ -130,7 +130,7 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
 
   "reprice() leaves a swept row as it is, so that its real close still wins": async ({ store, repricing }) => {
     const call = callOf();
-    const swept = closingOf({ servedModel: null }, { ending: "unknown", trust: "unknown", cost: null, priceVersion: null });
+    const swept = closingOf({ servedModel: null }, { outcome: "unknown", accuracy: "unknown", cost: null, priceVersion: null });
     await store.recordUsage([{ call, closing: swept, revision: 1 }]);
     assert.deepEqual(await run(repricing, { version: 4, isDryRun: false }), []);
     await store.recordUsage([{ call, closing: closingOf({ inputTokens: 6 }, { cost: 6, priceVersion: "v1" }), revision: 2 }]);
@@ -141,7 +141,7 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
 
   "reprice() moves what was paid for attempts that were asked again, and keeps their links": async ({ store, repricing }) => {
     const first = callOf({ messagesHash: "asked" });
-    const broken = closingOf({ inputTokens: 3 }, { ending: "upstream_broke", cost: 3, priceVersion: "v1" });
+    const broken = closingOf({ inputTokens: 3 }, { outcome: "upstream_broke", cost: 3, priceVersion: "v1" });
     await store.recordUsage([
       { call: first, closing: broken, revision: 2 },
       priced({ messagesHash: "asked", createdAt: T0 + 1 }, 1),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Store } from "../../src/domain/store.ts";
-import type { Closing, Ending, UsageRow } from "../../src/domain/usage.ts";
+import type { Closing, Outcome, UsageRow } from "../../src/domain/usage.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, seededRandom, T0 } from "./samples.ts";
 import type { StoreUnderTest } from "./store_laws.ts";
 
@@ -24,11 +24,11 @@ export function retryLaws(name: string, make: () => Promise<StoreUnderTest>): vo
 const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
   "recordUsage() links what is asked again to the first attempt, until one completes": async (store) => {
     const rows = [
-      attempt({ at: 0, ending: "upstream_broke", cost: 10 }),
-      attempt({ at: 600, ending: "upstream_error", cost: 0 }),
-      attempt({ at: 1_500, ending: "completed", cost: 30 }),
-      attempt({ at: 9_000, ending: "completed", cost: 40 }),
-      attempt({ at: 9_500, ending: "client_left", cost: 50, hash: "another" }),
+      attempt({ at: 0, outcome: "upstream_broke", cost: 10 }),
+      attempt({ at: 600, outcome: "upstream_error", cost: 0 }),
+      attempt({ at: 1_500, outcome: "completed", cost: 30 }),
+      attempt({ at: 9_000, outcome: "completed", cost: 40 }),
+      attempt({ at: 9_500, outcome: "client_left", cost: 50, hash: "another" }),
     ];
     await store.recordUsage(rows);
     const first = rows[0]!.call.id;
@@ -52,7 +52,7 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
       ];
       for (const [n, { duration, later, isRetry }] of cases.entries()) {
         const traceId = `at-${n}`;
-        const rows = [attempt({ at: 0, ending: "upstream_broke", duration, traceId }), attempt({ at: later, traceId })];
+        const rows = [attempt({ at: 0, outcome: "upstream_broke", duration, traceId }), attempt({ at: later, traceId })];
         await store.recordUsage(rows);
         const expected = isRetry ? [[null, true], [rows[0]!.call.id, false]] : [[null, false], [null, false]];
         assert.deepEqual(await linksIn(store, traceId), expected, JSON.stringify(cases[n]));
@@ -60,13 +60,13 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
     },
 
   "recordUsage() links attempts neither across traces or workspaces, nor without a hash": async (store) => {
-    const ending = "upstream_broke";
+    const outcome = "upstream_broke";
     await store.recordUsage([
-      attempt({ at: 0, ending }),
-      attempt({ at: 1, ending, traceId: "at-2" }),
-      { ...attempt({ at: 2, ending }), call: callOf({ workspaceId: "w-2", messagesHash: "asked", createdAt: T0 + 2 }) },
-      attempt({ at: 3, ending, hash: null, traceId: "at-3" }),
-      attempt({ at: 4, ending, hash: null, traceId: "at-3" }),
+      attempt({ at: 0, outcome }),
+      attempt({ at: 1, outcome, traceId: "at-2" }),
+      { ...attempt({ at: 2, outcome }), call: callOf({ workspaceId: "w-2", messagesHash: "asked", createdAt: T0 + 2 }) },
+      attempt({ at: 3, outcome, hash: null, traceId: "at-3" }),
+      attempt({ at: 4, outcome, hash: null, traceId: "at-3" }),
     ]);
     for (const id of ["at-1", "at-2", "at-3"]) {
       for (const { requests } of await store.getTraceDetail(id, null)) {
@@ -76,7 +76,7 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
   },
 
   "recordUsage() bounds what one row can change: the first attempt is at most 32 attempts away": async (store) => {
-    const rows = Array.from({ length: 80 }, (_, n) => attempt({ at: n, ending: "upstream_error", cost: 1 }));
+    const rows = Array.from({ length: 80 }, (_, n) => attempt({ at: n, outcome: "upstream_error", cost: 1 }));
     const random = seededRandom(32);
     const sent = [...rows].sort(() => random() - 0.5);
     while (sent.length > 0) await store.recordUsage(sent.splice(0, 1 + Math.floor(random() * 20)));
@@ -104,16 +104,16 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
 interface Given {
   /** Milliseconds after `T0`. */
   readonly at: number;
-  readonly ending?: Ending;
+  readonly outcome?: Outcome;
   readonly duration?: number | null;
   readonly cost?: number;
   readonly hash?: string | null;
   readonly traceId?: string;
 }
 
-function attempt({ at, ending = "completed", duration = 100, cost = 1, hash = "asked", traceId = "at-1" }: Given): UsageRow {
+function attempt({ at, outcome = "completed", duration = 100, cost = 1, hash = "asked", traceId = "at-1" }: Given): UsageRow {
   const call = callOf({ createdAt: T0 + at, messagesHash: hash, traceId });
-  return { call, closing: closingOf({}, { ending, duration, cost }), revision: 2 };
+  return { call, closing: closingOf({}, { outcome, duration, cost }), revision: 2 };
 }
 
 /** Of each row of a trace in their order: what it repeats, and whether it is asked again. */
@@ -135,7 +135,7 @@ function historyOf(workspaceId: string, random: () => number): readonly UsageRow
   return calls.flatMap((call) =>
     [1, 2, 3].filter((revision) => revision === 2 || random() < 0.4).map((revision): UsageRow => {
       const closing: Partial<Omit<Closing, "reading">> = {
-        ending: oneOf(["completed", "completed", "client_left", "upstream_error", "upstream_broke", "unknown"]),
+        outcome: oneOf(["completed", "completed", "client_left", "upstream_error", "upstream_broke", "unknown"]),
         duration: oneOf([null, 0, 5.4, 9 * MINUTE_MS, DAY_MS]),
         cost: oneOf([null, 1, 1_000, 2 ** 40]),
       };
@@ -152,7 +152,7 @@ async function compareWithModel(store: Store, history: readonly UsageRow[]): Pro
   const repeats = (row: UsageRow): UsageRow | null => {
     const before = standing.slice(0, standing.indexOf(row)).filter(({ call }) => call.messagesHash === row.call.messagesHash);
     const last = before.at(-1);
-    if (row.call.messagesHash === null || last === undefined || last.closing.ending === "completed") return null;
+    if (row.call.messagesHash === null || last === undefined || last.closing.outcome === "completed") return null;
     const end = last.call.createdAt + Math.round(last.closing.duration ?? 0);
     const isInTime = row.call.createdAt <= end + 10 * MINUTE_MS && row.call.createdAt <= last.call.createdAt + DAY_MS;
     return isInTime ? last : null;

@@ -1,5 +1,5 @@
 import { DEFAULT_GROUPING, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
-import { EMPTY_READING, type Reading } from "../../src/domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, UNSAID, type UsageRow } from "../../src/domain/usage.ts";
 
@@ -11,8 +11,8 @@ export const ALL: UsageQuery = {
   workspaceId: null,
   sandboxId: null,
   model: null,
-  ending: null,
-  trust: null,
+  outcome: null,
+  accuracy: null,
   since: null,
   until: null,
   limit: 100,
@@ -46,10 +46,10 @@ export function callOf(given: Partial<OpenCall> = {}): OpenCall {
   };
 }
 
-export function closingOf(reading: Partial<Reading> = {}, given: Partial<Omit<Closing, "reading">> = {}): Closing {
+export function closingOf(reading: Partial<UsageReading> = {}, given: Partial<Omit<Closing, "reading">> = {}): Closing {
   return {
-    ending: "completed",
-    trust: "exact",
+    outcome: "completed",
+    accuracy: "exact",
     status: 200,
     upstreamRequestId: "req_1",
     duration: 1_000,
@@ -63,7 +63,7 @@ export function closingOf(reading: Partial<Reading> = {}, given: Partial<Omit<Cl
 }
 
 /** A closed row as the ledger writes it. */
-export function rowOf(call: Partial<OpenCall> = {}, reading: Partial<Reading> = {}): UsageRow {
+export function rowOf(call: Partial<OpenCall> = {}, reading: Partial<UsageReading> = {}): UsageRow {
   return { call: callOf(call), closing: closingOf(reading), revision: REVISION.closed };
 }
 

@@ -116,11 +116,11 @@ async function assertNoStall(attempt: (breath: () => Promise<void>) => Promise<v
 }
 
 function openIn(dir: string, instanceId: string): Promise<Embedded> {
-  return openEmbedded({ dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {}, journal: null });
+  return openEmbedded({ dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {}, spool: null });
 }
 
 async function endingsIn({ store }: Embedded): Promise<unknown[]> {
-  return (await store.getTraceDetail("at-1", null)).flatMap((found) => found.requests.map((request) => request.ending));
+  return (await store.getTraceDetail("at-1", null)).flatMap((found) => found.requests.map((request) => request.outcome));
 }
 
 function insertRows(path: string, count: number): void {
@@ -129,8 +129,8 @@ function insertRows(path: string, count: number): void {
     PRAGMA busy_timeout = 5000;
     PRAGMA synchronous = OFF;
     INSERT INTO usage (
-      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, ending,
-      trust, streaming, created_at, request_bytes, input_tokens, message_id, upstream_request_id, client
+      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, outcome,
+      accuracy, streaming, created_at, request_bytes, input_tokens, message_id, upstream_request_id, client
     )
     WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ${count})
     SELECT printf('ar-%026d', i), 2, 'run-0', 'w-1', 'sb-1', 'at-1', 'message', 'anthropic', 'claude-asked', 'claude-served',

@@ -83,7 +83,7 @@ law("open() stores every column that is known at admission", async ({ ledger, ot
   await ledger.open(call, traceOf(call));
   const columns = "instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, streaming, created_at, " +
     "max_tokens, request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, " +
-    "token_id, credential_id, trust, ending, cost";
+    "token_id, credential_id, accuracy, outcome, cost";
   assert.deepEqual(all(other, `SELECT ${columns} FROM usage`), [[
     ...["run-1", "w-1", "sb-1", "at-1", "batch_line", "anthropic", "claude-asked", 1, T0, 7, 2_000, "hash", "agent", "parent"],
     ...["type", "class", "prompt", "client", "token", "credential", "unknown", null, null],
@@ -125,7 +125,7 @@ law("sweep() closes what other runs left open as unknown, and leaves this run's 
   assert.equal(await ledger.sweep("run-1"), 250);
   assert.equal(await ledger.sweep("run-1"), 0);
   assert.equal(ledger.openCount(), 1);
-  assert.deepEqual(all(other, "SELECT DISTINCT revision, ending, trust, status FROM usage WHERE revision = 1"), [
+  assert.deepEqual(all(other, "SELECT DISTINCT revision, outcome, accuracy, status FROM usage WHERE revision = 1"), [
     [1, "unknown", "unknown", null],
   ]);
   assert.deepEqual(totalsOf(other), [["at-1", 250, 0, 0], ["at-2", 1, 5, 0]]);
@@ -284,7 +284,7 @@ Deno.test("SQLite ledger: from the loss of the files on nothing is confirmed unt
   const ledger = openLedger({
     ...{ path, synchronous: "normal", now: Date.now, onTrouble: (trouble) => void troubles.push(trouble), ...LEDGER_DEFAULTS },
     ...{ ...QUICK, lookMs: 5, whyLost: () => loss },
-    journal: { maxBytes: 1, onFull: "serve" },
+    spool: { maxBytes: 1, onFull: "serve" },
   });
   const other = new DatabaseSync(path);
   const call = callOf();
@@ -363,7 +363,7 @@ Deno.test("SQLite ledger: a volume that is nearly full refuses new calls while r
   const clock = { now: T0 };
   const ledger = openLedger({
     ...{ path, synchronous: "normal", now: () => clock.now += 1_000, onTrouble: () => {}, ...LEDGER_DEFAULTS },
-    journal: { maxBytes: 4_000 * MB, onFull: "refuse" },
+    spool: { maxBytes: 4_000 * MB, onFull: "refuse" },
     freeBytes: () => volume.freeBytes,
   });
   const calls = [callOf(), callOf()];
@@ -407,7 +407,7 @@ function isUnavailable(error: unknown): boolean {
 }
 
 function rowsOf(db: DatabaseSync): unknown[][] {
-  return all(db, "SELECT id, revision, ending, input_tokens, output_tokens FROM usage ORDER BY id");
+  return all(db, "SELECT id, revision, outcome, input_tokens, output_tokens FROM usage ORDER BY id");
 }
 
 function totalsOf(db: DatabaseSync): unknown[][] {

@@ -238,9 +238,9 @@ const LAWS: Laws = {
   ) => {
     const closings = [
       closingOf({}, { cost: 7, unpricedUses: { tool_search_requests: 2 } }),
-      closingOf({}, { trust: "estimated", cost: 11 }),
-      closingOf({}, { trust: "estimated", cost: null, priceVersion: null }),
-      closingOf({}, { trust: "unknown", ending: "unknown", cost: null, priceVersion: null }),
+      closingOf({}, { accuracy: "estimated", cost: 11 }),
+      closingOf({}, { accuracy: "estimated", cost: null, priceVersion: null }),
+      closingOf({}, { accuracy: "unknown", outcome: "unknown", cost: null, priceVersion: null }),
       closingOf({}, { cost: null, priceVersion: null }),
     ];
     await store.recordUsage(closings.map((closing) => ({ call: callOf({ createdAt: T0 + 1 }), closing, revision: 2 })));
@@ -382,7 +382,13 @@ const LAWS: Laws = {
       iterations: [{ type: "message", model: "x", output_tokens: 2 }],
       errorType: "overloaded_error",
     };
-    const closing = closingOf(reading, { ending: "upstream_error", trust: "estimated", status: 529, duration: 12.6, ttft: 3.2 });
+    const closing = closingOf(reading, {
+      outcome: "upstream_error",
+      accuracy: "estimated",
+      status: 529,
+      duration: 12.6,
+      ttft: 3.2,
+    });
     await store.recordUsage([{ call, closing, revision: 2 }, rowOf({ createdAt: T0 + 6 }), rowOf({ createdAt: T0 + 8 })]);
     const [found] = await store.getTraceDetail("at-1", null);
     assert.deepEqual(found?.requests.map((request) => request.createdAt), [T0 + 6, T0 + 7, T0 + 8]);
@@ -402,8 +408,8 @@ const LAWS: Laws = {
       duration: 13,
       ttft: 3,
       createdAt: T0 + 7,
-      ending: "upstream_error",
-      trust: "estimated",
+      outcome: "upstream_error",
+      accuracy: "estimated",
       status: 529,
       errorType: "overloaded_error",
       stopReason: "end_turn",

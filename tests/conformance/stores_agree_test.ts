@@ -67,7 +67,7 @@ async function bothStores(): Promise<BothStores> {
     synchronous: "normal",
     now: () => T0,
     onTrouble: () => {},
-    journal: null,
+    spool: null,
   });
   const shared = connectPostgres(server.url);
   await shared.migrate();
@@ -149,11 +149,11 @@ const FURTHER = [
   ].flatMap((asked) => [
     `/internal/usage?${asked}`,
     `/internal/usage?${asked}&since=2026-03-01T00:00:00Z&until=2026-03-20T06:30:00Z`,
-    `/internal/usage?${asked}&trust=estimated&model=claude-haiku-4-5&since=2026-03-01T00:00:00Z`,
+    `/internal/usage?${asked}&accuracy=estimated&model=claude-haiku-4-5&since=2026-03-01T00:00:00Z`,
   ]),
   ...["activity.asc", "created", "cost", "tokens.asc", "requests"].map((order) => `/internal/traces?order=${order}`),
-  "/internal/traces?ending=client_left&since=2026-03-01T00:00:00Z",
-  "/internal/traces?model=claude-opus-4-8&trust=exact&offset=20",
+  "/internal/traces?outcome=client_left&since=2026-03-01T00:00:00Z",
+  "/internal/traces?model=claude-opus-4-8&accuracy=exact&offset=20",
 ];
 
 function depsOf(store: InternalStore): InternalDeps {
@@ -182,8 +182,8 @@ type Totals = readonly (readonly [key: string, ...numbers: readonly bigint[]])[]
 
 function totalsOf(rows: readonly UsageRow[]): Totals {
   const totals = new Map<string, bigint[]>();
-  for (const { call, closing: { reading, trust, cost, unpricedUses } } of rows) {
-    const [isEstimated, isUnknown] = [trust === "estimated", trust === "unknown"];
+  for (const { call, closing: { reading, accuracy, cost, unpricedUses } } of rows) {
+    const [isEstimated, isUnknown] = [accuracy === "estimated", accuracy === "unknown"];
     const key = JSON.stringify([call.provider, reading.servedModel ?? call.requestedModel]);
     const numbers = [
       1,

@@ -8,13 +8,13 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const BIG_COST = 2 ** 52 + 1;
 
-/** Some hundred calls of two days: three workspaces, their sandboxes, traces, agents and clients, of every trust. */
+/** Some hundred calls of two days: three workspaces, their sandboxes, traces, agents and clients, of every accuracy. */
 export async function recorded(store: Store): Promise<readonly UsageRow[]> {
   const random = seededRandom(41);
   const upTo = (most: number) => Math.floor(random() * most);
   const rows = Array.from({ length: 300 }, (_, n): UsageRow => {
-    const trust = (["exact", "exact", "estimated", "unknown"] as const)[upTo(4)]!;
-    const isPriced = trust !== "unknown" && upTo(5) > 0;
+    const accuracy = (["exact", "exact", "estimated", "unknown"] as const)[upTo(4)]!;
+    const isPriced = accuracy !== "unknown" && upTo(5) > 0;
     const call = callOf({
       createdAt: T0 + (n % 10 === 0 ? upTo(30) * HOUR_MS : upTo(4 * HOUR_MS)),
       workspaceId: `w-${upTo(3)}`,
@@ -35,8 +35,8 @@ export async function recorded(store: Store): Promise<readonly UsageRow[]> {
       cacheCreationInputTokens: upTo(50),
       cacheReadInputTokens: upTo(50),
     }, {
-      trust,
-      ending: (["completed", "client_left"] as const)[upTo(2)]!,
+      accuracy,
+      outcome: (["completed", "client_left"] as const)[upTo(2)]!,
       duration: upTo(9_000),
       cost: isPriced ? [upTo(100), BIG_COST][upTo(2)]! : null,
       unpricedUses: isPriced && upTo(4) === 0 ? { tool_search_requests: 1 + upTo(3) } : {},
@@ -57,8 +57,9 @@ export function rowAt(
 
 export function isKept({ call, closing }: UsageRow, query: UsageQuery): boolean {
   return (query.workspaceId ?? call.workspaceId) === call.workspaceId && (query.sandboxId ?? call.sandboxId) === call.sandboxId &&
-    (query.model ?? modelOf(call, closing)) === modelOf(call, closing) && (query.ending ?? closing.ending) === closing.ending &&
-    (query.trust ?? closing.trust) === closing.trust && call.createdAt >= (query.since ?? 0) &&
+    (query.model ?? modelOf(call, closing)) === modelOf(call, closing) &&
+    (query.outcome ?? closing.outcome) === closing.outcome &&
+    (query.accuracy ?? closing.accuracy) === closing.accuracy && call.createdAt >= (query.since ?? 0) &&
     call.createdAt < (query.until ?? Infinity);
 }
 
@@ -70,7 +71,7 @@ function modelOf(call: UsageRow["call"], { reading }: UsageRow["closing"]): stri
 export function sumOf(rows: readonly UsageRow[]): UsageTotals {
   const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + BigInt(value(row)), 0n);
   const cost = (some: readonly UsageRow[]) => some.reduce((total, { closing }) => total + BigInt(closing.cost ?? 0), 0n);
-  const trusted = (trust: string) => rows.filter(({ closing }) => closing.trust === trust);
+  const trusted = (accuracy: string) => rows.filter(({ closing }) => closing.accuracy === accuracy);
   return {
     inputTokens: sum(({ closing }) => closing.reading.inputTokens),
     outputTokens: sum(({ closing }) => closing.reading.outputTokens),
@@ -82,7 +83,7 @@ export function sumOf(rows: readonly UsageRow[]): UsageTotals {
       estimatedCost: cost(trusted("estimated")),
       estimatedCount: trusted("estimated").length,
       unknownCount: trusted("unknown").length,
-      unpricedCount: rows.filter(({ closing }) => closing.cost === null && closing.trust !== "unknown").length,
+      unpricedCount: rows.filter(({ closing }) => closing.cost === null && closing.accuracy !== "unknown").length,
       partlyPricedCount: rows.filter(({ closing }) => Object.keys(closing.unpricedUses).length > 0).length,
     },
     // No two of these rows ask the same: retry_laws.ts is about those that do.

@@ -109,8 +109,8 @@ const LAWS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
       duration: 1_000,
       ttft: 100,
       createdAt: T0,
-      ending: "completed",
-      trust: "exact",
+      outcome: "completed",
+      accuracy: "exact",
       status: 200,
       requestedModel: "claude-asked",
       upstreamRequestId: "req_1",
@@ -147,7 +147,7 @@ Deno.test("SQLite usage reader: read() and count() leave out calls that are stil
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
   migrateSqlite(path);
-  const options = { ...LEDGER_DEFAULTS, path, synchronous: "normal", now: () => T0, onTrouble: () => {}, journal: null } as const;
+  const options = { ...LEDGER_DEFAULTS, path, synchronous: "normal", now: () => T0, onTrouble: () => {}, spool: null } as const;
   const ledger = openLedger(options);
   const reader = openSqliteReader(path);
   const [open, closed] = [callOf(), callOf()];

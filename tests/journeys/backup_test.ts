@@ -78,18 +78,18 @@ Deno.test("llmproxy backup leaves no file, and the last one as it was, where wha
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("llmproxy backup with a shared database copies the journal, and says that PostgreSQL is to be backed up by its own tools", async () => {
+Deno.test("llmproxy backup with a shared database copies the spool, and says that PostgreSQL is to be backed up by its own tools", async () => {
   await using scene = await openScene();
   await using server = await startPostgres();
   const env = { LLMPROXY_DATABASE_URL: server.url };
   await using proxy = await startProxyProcess({ upstreamUrl: scene.upstream.url, dataDir: `${scene.dir}/data`, env });
   await callAll(proxy, await proxy.token(), []);
-  const { code, stderr } = await runCommandLine(["backup", `${scene.dir}/journal.db`], proxy.env);
+  const { code, stderr } = await runCommandLine(["backup", `${scene.dir}/spool.db`], proxy.env);
   assert.equal(code, 0);
   assert.match(stderr, /PostgreSQL .*: back that up by its own tools/);
-  const journal = new DatabaseSync(`${scene.dir}/journal.db`, { readOnly: true });
-  assert.equal(journal.prepare("SELECT count(*) AS n FROM usage").get()!.n, CALLS);
-  journal.close();
+  const spool = new DatabaseSync(`${scene.dir}/spool.db`, { readOnly: true });
+  assert.equal(spool.prepare("SELECT count(*) AS n FROM usage").get()!.n, CALLS);
+  spool.close();
 });
 
 async function openScene() {

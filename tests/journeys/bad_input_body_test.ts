@@ -101,7 +101,14 @@ async function opened(env: Readonly<Record<string, string>> = {}): Promise<Stand
 }
 
 /** What the upstream refuses: the row says so, with the model where JSON.parse finds one. */
-const NONSENSE = { ending: "upstream_error", trust: "exact", status: 400, requested_model: "", streaming: 0, input_tokens: 0 };
+const NONSENSE = {
+  outcome: "upstream_error",
+  accuracy: "exact",
+  status: 400,
+  requested_model: "",
+  streaming: 0,
+  input_tokens: 0,
+};
 
 function oddBodies(stand: Stand): readonly BadInput[] {
   const good = encoder.encode(JSON.stringify(GOOD));
@@ -163,7 +170,7 @@ function oddBodies(stand: Stand): readonly BadInput[] {
 
 /** What the upstream takes, odd as it is. */
 function taken(row: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return { ending: "completed", trust: "exact", status: 200, ...row };
+  return { outcome: "completed", accuracy: "exact", status: 200, ...row };
 }
 
 function passed(bytes: Uint8Array, row: Readonly<Record<string, unknown>>): Expected {

@@ -121,7 +121,7 @@ function passedAs(target: string, row: Readonly<Record<string, unknown>> = {}): 
   return {
     kind: "passed",
     status: 200,
-    row: { ending: "completed", trust: "exact", ...row },
+    row: { outcome: "completed", accuracy: "exact", ...row },
     seen: (call) => assert.deepEqual([call.method, call.target, new TextDecoder().decode(call.body)], ["POST", target, BODY]),
   };
 }

@@ -117,8 +117,8 @@ Deno.test("each line of a batch is a row that says how it ended, and only what w
   ];
   things.finish(id, lines);
   const rows = await proxy.closedRows(lines.length);
-  const shown = rows.map(({ custom_id, ending, trust, error_type, cost, input_tokens }) => ({
-    ...{ custom_id, ending, trust, error_type, cost, input_tokens },
+  const shown = rows.map(({ custom_id, outcome, accuracy, error_type, cost, input_tokens }) => ({
+    ...{ custom_id, outcome, accuracy, error_type, cost, input_tokens },
   }));
   const { input_tokens, output_tokens, cache_read_input_tokens } = usageOfLine(1);
   const cost = input_tokens * NANO.input + output_tokens * NANO.output + cache_read_input_tokens * NANO.read;
@@ -126,13 +126,13 @@ Deno.test("each line of a batch is a row that says how it ended, and only what w
   assert.deepEqual(
     shown.toSorted((a, b) => String(a.custom_id).localeCompare(String(b.custom_id))),
     [
-      { ...none, custom_id: "bad", ending: "upstream_error", trust: "exact", error_type: "invalid_request_error" },
-      { ...none, custom_id: "line-1", ending: "completed", trust: "exact", cost, input_tokens },
-      { ...none, custom_id: "not", ending: "upstream_error", trust: "exact", error_type: "invalid_request_error" },
-      { ...none, custom_id: null, ending: "unknown", trust: "unknown", cost: null },
-      { ...none, custom_id: "odd", ending: "completed", trust: "exact", cost: null, input_tokens: 5 },
-      { ...none, custom_id: "off", ending: "upstream_error", trust: "exact", error_type: "canceled" },
-      { ...none, custom_id: "old", ending: "upstream_error", trust: "exact", error_type: "expired" },
+      { ...none, custom_id: "bad", outcome: "upstream_error", accuracy: "exact", error_type: "invalid_request_error" },
+      { ...none, custom_id: "line-1", outcome: "completed", accuracy: "exact", cost, input_tokens },
+      { ...none, custom_id: "not", outcome: "upstream_error", accuracy: "exact", error_type: "invalid_request_error" },
+      { ...none, custom_id: null, outcome: "unknown", accuracy: "unknown", cost: null },
+      { ...none, custom_id: "odd", outcome: "completed", accuracy: "exact", cost: null, input_tokens: 5 },
+      { ...none, custom_id: "off", outcome: "upstream_error", accuracy: "exact", error_type: "canceled" },
+      { ...none, custom_id: "old", outcome: "upstream_error", accuracy: "exact", error_type: "expired" },
     ],
   );
 });
@@ -169,7 +169,7 @@ for (const [what, send] of NO_RESULTS) {
     await waitFor(() => things.fetches(id) > 1, { what: "a second try" });
     things.sendResults((text) => ({ body: text.slice(0, -1) }));
     await waitFor(async () => await metric(proxy, "batches_waiting") === 0, { what: "the batch to be accounted for" });
-    const rows = proxy.rows().map(({ custom_id, ending, trust }) => [custom_id, ending, trust]);
+    const rows = proxy.rows().map(({ custom_id, outcome, accuracy }) => [custom_id, outcome, accuracy]);
     assert.deepEqual(rows.toSorted(), [1, 2, 3].map((n) => [`line-${n - 1}`, "completed", "exact"]));
   });
 }
@@ -227,7 +227,7 @@ Deno.test("a batch whose client leaves before the answer has an owner all the sa
 });
 
 async function opened(pace: BatchPace = HURRIED) {
-  const proxy = await startProxy({ machine: { batchPace: pace } });
+  const proxy = await startProxy({ system: { batchPace: pace } });
   const things = fakeThings();
   proxy.upstream.answer(things.answer);
   return { proxy, things, token: await proxy.token("w1", "s1"), [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
@@ -292,8 +292,8 @@ function assertRows(
     const usage = usageOfLine(n);
     const cost = usage.input_tokens * NANO.input + usage.output_tokens * NANO.output + usage.cache_read_input_tokens * NANO.read;
     const expected = {
-      ...{ workspace_id: workspace, sandbox_id: "s1", trace_id: trace, batch_id: id, kind: "batch_line", ending: "completed" },
-      ...{ trust: "exact", served_model: MODEL, service_tier: "batch", message_id: `msg_line_${n}` },
+      ...{ workspace_id: workspace, sandbox_id: "s1", trace_id: trace, batch_id: id, kind: "batch_line", outcome: "completed" },
+      ...{ accuracy: "exact", served_model: MODEL, service_tier: "batch", message_id: `msg_line_${n}` },
       ...{ input_tokens: usage.input_tokens, output_tokens: usage.output_tokens, cost },
     };
     const shown = Object.fromEntries(

@@ -213,8 +213,8 @@ function assertRow(row: Row, options: {
   const asked = captured.bodyShape!;
   const { messages } = JSON.parse(new TextDecoder().decode(body));
   const columns = {
-    ending: "completed",
-    trust: "exact",
+    outcome: "completed",
+    accuracy: "exact",
     requested_model: asked.model,
     streaming: asked.stream === true ? 1 : 0,
     max_tokens: asked.max_tokens,

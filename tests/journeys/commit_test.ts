@@ -35,7 +35,7 @@ Deno.test("a commit that is delayed delays the client's last bytes, in each way 
   using calls = await answeredUnderLock(proxy);
   await severalTurns(proxy);
   assert.deepEqual(calls.whole(), [], "an answer was whole before its row was committed");
-  assert.ok(proxy.rows().every((row) => row.ending === null));
+  assert.ok(proxy.rows().every((row) => row.outcome === null));
   calls.lock.release();
   assertExactRows(await proxy.closedRows(WAYS.length), await calls.answers);
 });
@@ -78,7 +78,7 @@ Deno.test("a commit that fails gives no tidy end and refuses new calls, until a 
     assert.equal(answer.status, 200);
     assert.ok(answer.error instanceof Error, "an answer whose commit failed ended tidily");
   }
-  assert.ok(proxy.rows().every((row) => row.ending === null));
+  assert.ok(proxy.rows().every((row) => row.outcome === null));
 
   const token = calls.token;
   for (const url of [proxy.url, proxy.adminUrl]) assert.equal((await readiness(url)).status, 503);

@@ -44,7 +44,7 @@ for (const status of ["running", "creating"]) {
       control.sandboxes.set(TOKEN, { ...RUNNING, status });
       await serves(TOKEN);
       const [row] = await proxy.closedRows(1);
-      assert.deepEqual([row!.sandbox_id, row!.workspace_id, row!.token_id, row!.ending], ["sb-1", "ws-1", null, "completed"]);
+      assert.deepEqual([row!.sandbox_id, row!.workspace_id, row!.token_id, row!.outcome], ["sb-1", "ws-1", null, "completed"]);
       const [lookUp] = control.lookUps;
       assert.equal(`${lookUp!.method} ${lookUp!.path}`, "POST /internal/validate-proxy-token");
       assert.deepEqual(lookUp!.body, { proxy_token: TOKEN });
@@ -244,7 +244,7 @@ Deno.test("the proxy makes one look-up of 200 concurrent first calls with one to
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
     assert.equal(control.lookUps.length, 1);
     const rows = await proxy.closedRows(CROWD);
-    assert.deepEqual(rows.map(({ sandbox_id, ending }) => `${sandbox_id} ${ending}`), Array(CROWD).fill("sb-1 completed"));
+    assert.deepEqual(rows.map(({ sandbox_id, outcome }) => `${sandbox_id} ${outcome}`), Array(CROWD).fill("sb-1 completed"));
     assert.equal(proxy.upstream.calls.length, CROWD);
   }, { LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS: "60" }));
 
@@ -313,7 +313,7 @@ async function inScene(play: (scene: Scene) => Promise<void>, env: Readonly<Reco
   let at = Date.parse("2026-01-31T12:00:00Z");
   await using proxy = await startProxy({
     env: { LLMPROXY_AGENTSERVER_URL: control.url, ...env },
-    machine: { now: () => at },
+    system: { now: () => at },
   });
   await play({
     control,

@@ -14,7 +14,7 @@ Deno.test.afterAll(async () => await postgres[Symbol.asyncDispose]());
 Deno.test("replicas that were started from one image count their refusals side by side, through restarts and repeated shipments", async () => {
   await using dirs = makeDirs();
   const url = await postgres.newDatabase();
-  const start = (dataDir: string) => startProxy({ env: { LLMPROXY_DATABASE_URL: url }, dataDir, machine: { now: () => MINUTE } });
+  const start = (dataDir: string) => startProxy({ env: { LLMPROXY_DATABASE_URL: url }, dataDir, system: { now: () => MINUTE } });
   /** The counters, one for each run. */
   const shared = async () => {
     const rows = await postgres.psql("SELECT count FROM refusals ORDER BY count", url);
@@ -59,14 +59,14 @@ Deno.test("a call that was open when its replica's directory was copied ends as 
   call.catch(() => {});
   await waitFor(() => proxy.upstream.calls.length === 1, { what: "the call to be upstream" });
   imageOf(dirs.original, dirs.copies[0]!);
-  const endings = async () => (await sharedRows(postgres, url)).map(({ ending }) => ending);
+  const outcomes = async () => (await sharedRows(postgres, url)).map(({ outcome }) => outcome);
   {
     await using _copy = await startProxy({ env, dataDir: dirs.copies[0]! });
-    await waitFor(async () => (await endings()).includes("unknown"), { what: "the copy's sweep to arrive" });
+    await waitFor(async () => (await outcomes()).includes("unknown"), { what: "the copy's sweep to arrive" });
     leaving.abort();
-    await waitFor(async () => (await endings()).includes("client_left"), { what: "the end of the call to arrive" });
+    await waitFor(async () => (await outcomes()).includes("client_left"), { what: "the end of the call to arrive" });
   }
-  assert.deepEqual(await endings(), ["client_left"]);
+  assert.deepEqual(await outcomes(), ["client_left"]);
 });
 
 async function refuse(proxy: ProxyUnderTest, times: number): Promise<void> {

@@ -22,7 +22,7 @@ const QUESTIONS: readonly (readonly [method: string, path: string, body?: unknow
   ["POST", "/internal/import", { traces: [traceOf()], usage: [] }],
 ];
 const WRITES = QUESTIONS.filter(([method, path]) => method !== "GET" && !path.includes("reprice"));
-/** What the journal of this machine answers, whatever the shared database does. */
+/** What the spool of this machine answers, whatever the shared database does. */
 const LOCAL: typeof QUESTIONS = [["POST", "/internal/reship?since=2026-01-01T00:00:00Z"], ["POST", "/internal/backup"]];
 
 function traceOf() {
@@ -50,7 +50,7 @@ async function assertUnavailable(proxy: ProxyUnderTest, says: RegExp, questions 
   }
 }
 
-Deno.test("while nobody listens at the database's port every question to it is 503 with the reason, and the journal's own work goes on", async () => {
+Deno.test("while nobody listens at the database's port every question to it is 503 with the reason, and the spool's own work goes on", async () => {
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: "postgres://someone:s3cr3t@127.0.0.1:1/none" } });
   await assertUnavailable(proxy, /^PostgreSQL cannot be reached \(ECONNREFUSED\): is it running/);
   const lines = await ask(proxy, ["POST", "/internal/reprice?since=2026-01-01T00:00:00Z"], { accept: "application/x-ndjson" });

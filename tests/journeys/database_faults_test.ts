@@ -3,7 +3,7 @@ import { callOf, closingOf, T0, traceOf } from "../conformance/samples.ts";
 import { connectPostgres } from "../../src/stores/postgres/connect.ts";
 import { PACE, type Report, Shipper } from "../../src/stores/shipping/shipper.ts";
 import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
-import { openJournal } from "../../src/stores/sqlite/spool.ts";
+import { openSpool } from "../../src/stores/sqlite/spool.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { assertExactRows, callAndRead, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { startPostgres } from "../postgres_server.ts";
@@ -68,7 +68,7 @@ for (const { what, words, begin, end } of REFUSALS) {
   });
 }
 
-Deno.test("a row that the database refuses for its own sake is set aside and told of, and the others arrive", async () => {
+Deno.test("a row that the database refuses for its own sake is quarantined and told of, and the others arrive", async () => {
   const url = await postgres.newDatabase();
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url } });
   const [good, bad] = [await proxy.token("w-good"), await proxy.token("w-bad")];
@@ -81,7 +81,7 @@ Deno.test("a row that the database refuses for its own sake is set aside and tol
   await waitFor(async () => await metricOf(proxy, "llmproxy_set_aside_rows") === 1, { what: "the row to be counted" });
   await waitFor(async () => await metricOf(proxy, "llmproxy_unshipped_rows") === 0, { what: "no row to wait any more" });
   const said = await waitFor(
-    () => recordOf(proxy, "the shared database refuses a row: it is set aside and tried again now and then"),
+    () => recordOf(proxy, "the shared database refuses a row: it is quarantined and tried again now and then"),
     { what: "the log to tell of it" },
   );
   assert.match(String(said.reason), /no_bad_rows/);
@@ -93,11 +93,11 @@ Deno.test("a row that the database refuses for its own sake is set aside and tol
   });
 });
 
-Deno.test("rows that were set aside are tried again and arrive when the database takes them, counted once", async () => {
+Deno.test("rows that were quarantined are tried again and arrive when the database takes them, counted once", async () => {
   const url = await postgres.newDatabase();
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   const options = { dir, instanceId: "i-1", synchronous: "normal", now: () => T0, onTrouble: () => {} } as const;
-  const embedded = await openEmbedded({ ...options, journal: { maxBytes: 1 << 30, onFull: "refuse" } });
+  const embedded = await openEmbedded({ ...options, spool: { maxBytes: 1 << 30, onFull: "refuse" } });
   const shared = connectPostgres(url);
   await shared.migrate();
   await postgres.psql("ALTER TABLE usage ADD CONSTRAINT no_bad_rows CHECK (workspace_id <> 'w-bad')", url);
@@ -107,10 +107,10 @@ Deno.test("rows that were set aside are tried again and arrive when the database
     await embedded.ledger.close(call, closingOf({ inputTokens: 1, outputTokens: 2 }));
   }
 
-  const journal = openJournal(embedded.databasePath, { synchronous: "normal" });
+  const spool = openSpool(embedded.databasePath, { synchronous: "normal" });
   const reports: Report[] = [];
   const shipper = new Shipper({
-    journal,
+    spool,
     sink: () => Promise.resolve(shared.store),
     pace: { ...PACE, idleMs: 5, retryMs: 50 },
     random: () => 0,
@@ -118,21 +118,21 @@ Deno.test("rows that were set aside are tried again and arrive when the database
   });
   const running = shipper.run();
   assert.equal((await arrivedRows(postgres, { count: 90, url })).length, 90);
-  await waitFor(() => journal.backlog().setAside === 10, { what: "the refused rows to be set aside" });
-  const reasons = reports.flatMap((report) => report.setAside.map(({ reason }) => reason));
+  await waitFor(() => spool.backlog().quarantined === 10, { what: "the refused rows to be quarantined" });
+  const reasons = reports.flatMap((report) => report.quarantined.map(({ reason }) => reason));
   assert.ok(reasons.length >= 10 && reasons.every((reason) => reason.includes("no_bad_rows")));
   // Tried again, and refused again.
-  await waitFor(() => reports.flatMap(({ setAside }) => setAside).length >= 20, { what: "a second try" });
+  await waitFor(() => reports.flatMap(({ quarantined }) => quarantined).length >= 20, { what: "a second try" });
 
   await postgres.psql("ALTER TABLE usage DROP CONSTRAINT no_bad_rows", url);
   const rows = await arrivedRows(postgres, { count: 100, url });
-  await waitFor(() => journal.backlog().setAside === 0, { what: "nothing to be set aside any more" });
+  await waitFor(() => spool.backlog().quarantined === 0, { what: "nothing to be quarantined any more" });
   assert.deepEqual(rows.map((row) => row.id).sort(), calls.map((call) => call.id).sort());
   const totals = await postgres.psql("SELECT sum(request_count) AS calls, sum(total_output_tokens) AS output FROM traces", url);
   assert.deepEqual([Number(totals[0]?.calls), Number(totals[0]?.output)], [100, 200]);
   shipper.stop();
   await running;
-  journal.close();
+  spool.close();
   await shared.store.close();
   await embedded.end();
   await Deno.remove(dir, { recursive: true });

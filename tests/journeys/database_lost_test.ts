@@ -83,9 +83,9 @@ Deno.test("llmproxy backup saves what the proxy still holds after its files are 
   await Deno.remove(dir, { recursive: true }).catch(() => {});
 });
 
-Deno.test("a journal whose files are removed is noticed, and what it still holds arrives in the shared database", async () => {
+Deno.test("a spool whose files are removed is noticed, and what it still holds arrives in the shared database", async () => {
   await using postgres = await startPostgres();
-  await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: postgres.url, LLMPROXY_ON_JOURNAL_FULL: "serve" } });
+  await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: postgres.url, LLMPROXY_SPOOL_FULL: "serve" } });
   const token = await proxy.token();
   const running = await heldCall(proxy, token);
   await shell("rm llmproxy.db*", proxy.dataDir);
@@ -94,7 +94,7 @@ Deno.test("a journal whose files are removed is noticed, and what it still holds
   running.goOn();
   assert.notEqual((await running.answer).error, null);
   const [row] = await arrivedRows(postgres, { count: 1 });
-  assert.deepEqual([row?.ending, row?.trust], ["completed", "exact"]);
+  assert.deepEqual([row?.outcome, row?.accuracy], ["completed", "exact"]);
 });
 
 Deno.test("a proxy that writes, is backed up and is looked into by others does not take its database for lost", async () => {

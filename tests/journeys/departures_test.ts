@@ -22,7 +22,7 @@ Deno.test("the proxy closes the upstream within 200 ms when a streaming client l
     left.abort();
     const closedAt = await closingOf(proxy);
     const [row] = await proxy.closedRows(1);
-    assert.deepEqual([row!.ending, row!.trust, row!.status], ["client_left", "estimated", 200]);
+    assert.deepEqual([row!.outcome, row!.accuracy, row!.status], ["client_left", "estimated", 200]);
     assertPromptCounts(row!);
     const passed = [...seen.matchAll(/word-\d+ /g)].join("").length;
     // What was under way when the client left may be counted too; tokens are fewer than characters.
@@ -44,7 +44,7 @@ Deno.test("the proxy closes the upstream within 200 ms when a streaming client l
     const closedAt = await closingOf(proxy);
     await asked;
     const [row] = await proxy.closedRows(1);
-    assert.deepEqual([row!.ending, row!.trust, row!.status], ["client_left", "unknown", null]);
+    assert.deepEqual([row!.outcome, row!.accuracy, row!.status], ["client_left", "unknown", null]);
     assert.deepEqual([row!.input_tokens, row!.output_tokens, row!.cache_read_input_tokens], [0, 0, 0]);
     return closedAt - leftAt;
   });
@@ -192,8 +192,8 @@ function assertPromptCounts(row: Row): void {
   assert.equal(row.cache_read_input_tokens, USAGE.cache_read_input_tokens);
 }
 
-function assertExact(row: Row, ending: string): void {
-  assert.deepEqual([row.ending, row.trust, row.status], [ending, "exact", 200]);
+function assertExact(row: Row, outcome: string): void {
+  assert.deepEqual([row.outcome, row.accuracy, row.status], [outcome, "exact", 200]);
   assertPromptCounts(row);
   assert.equal(row.output_tokens, USAGE.output_tokens);
 }

@@ -236,7 +236,7 @@ async function fill(): Promise<void> {
     WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${ROWS - 1})
     INSERT INTO usage (
       id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, message_id,
-      upstream_request_id, ending, trust, status, streaming, created_at, duration_ms, ttft_ms, input_tokens, output_tokens,
+      upstream_request_id, outcome, accuracy, status, streaming, created_at, duration_ms, ttft_ms, input_tokens, output_tokens,
       request_bytes, cost, price_version, client, token_id
     )
     SELECT

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EMPTY_READING, type Reading } from "../../src/domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
 import { cut } from "../fake_answers.ts";
 import { type Fixture, loadFixtures } from "../fixtures.ts";
 import { type ProxyUnderTest, type Row, startProxy } from "../proxy_under_test.ts";
@@ -9,24 +9,24 @@ import { waitFor } from "../wait.ts";
 const CUTS = [Infinity, 1, 2, 3, 7, 64];
 
 interface Outcome {
-  readonly ending: string;
-  readonly trust: string;
+  readonly outcome: string;
+  readonly accuracy: string;
   /** Where it is not the reading's, because it was estimated from the text that passed. */
   readonly outputTokens?: number;
 }
 
-const WHOLE: Outcome = { ending: "completed", trust: "exact" };
+const WHOLE: Outcome = { outcome: "completed", accuracy: "exact" };
 
 /** What is not whole and exact, and why: 33 and 32 characters of English make 10 tokens. */
 const OUTCOMES: ReadonlyMap<string, Outcome> = new Map([
-  ["error_in_mid_stream", { ending: "upstream_error", trust: "estimated", outputTokens: 10 }],
-  ["no_message_stop", { ending: "upstream_broke", trust: "estimated", outputTokens: 10 }],
-  ["thinking_not_shown_then_cut", { ending: "upstream_broke", trust: "estimated", outputTokens: 5 }],
-  ["usage_missing_in_start", { ending: "completed", trust: "unknown" }],
+  ["error_in_mid_stream", { outcome: "upstream_error", accuracy: "estimated", outputTokens: 10 }],
+  ["no_message_stop", { outcome: "upstream_broke", accuracy: "estimated", outputTokens: 10 }],
+  ["thinking_not_shown_then_cut", { outcome: "upstream_broke", accuracy: "estimated", outputTokens: 5 }],
+  ["usage_missing_in_start", { outcome: "completed", accuracy: "unknown" }],
   // Whether the attempt that declined before any output is billed depends on its category, which no row knows.
-  ["fallback_iteration", { ending: "completed", trust: "estimated" }],
-  ["json_error_429", { ending: "upstream_error", trust: "exact" }],
-  ["json_error_529", { ending: "upstream_error", trust: "exact" }],
+  ["fallback_iteration", { outcome: "completed", accuracy: "estimated" }],
+  ["json_error_429", { outcome: "upstream_error", accuracy: "exact" }],
+  ["json_error_529", { outcome: "upstream_error", accuracy: "exact" }],
 ]);
 
 Deno.test("the proxy passes every recorded answer byte for byte and records its reading, whole and cut at 1, 2, 3, 7 and 64 bytes", async (t) => {
@@ -42,7 +42,7 @@ Deno.test("the proxy passes every recorded answer byte for byte and records its 
       for (const size of CUTS) {
         answerAs(proxy, { fixture, size });
         const reply = await connection.send(requestOf(fixture, { url: proxy.url, token }));
-        assertSameAnswer(reply, { fixture, isBroken: outcome.ending === "upstream_broke", where: `cut at ${size}` });
+        assertSameAnswer(reply, { fixture, isBroken: outcome.outcome === "upstream_broke", where: `cut at ${size}` });
         const row = await rowBehind(proxy, { reply, before: seen.rows });
         seen.rows++;
         assertRow(row, { fixture, outcome, where: `cut at ${size}`, proxy });
@@ -96,7 +96,7 @@ async function rowBehind(
   proxy: ProxyUnderTest,
   { reply, before }: { readonly reply: RawReply; readonly before: number },
 ): Promise<Row> {
-  const closed = () => proxy.rows().slice(before).find((row) => row.ending !== null) ?? null;
+  const closed = () => proxy.rows().slice(before).find((row) => row.outcome !== null) ?? null;
   const row = reply.isBroken ? await waitFor(closed, { what: "the row of an answer that broke" }) : closed();
   assert.ok(row !== null, "the answer has been seen whole, and its row is not closed");
   return row;
@@ -107,11 +107,11 @@ function assertRow(
   options: { readonly fixture: Fixture; readonly outcome: Outcome; readonly where: string; readonly proxy: ProxyUnderTest },
 ): void {
   const { fixture, outcome, where, proxy } = options;
-  const expected: Reading = { ...EMPTY_READING, ...fixture.expected };
+  const expected: UsageReading = { ...EMPTY_READING, ...fixture.expected };
   const request = JSON.parse(new TextDecoder().decode(fixture.request));
   const columns = {
-    ending: outcome.ending,
-    trust: outcome.trust,
+    outcome: outcome.outcome,
+    accuracy: outcome.accuracy,
     status: fixture.status,
     error_type: expected.errorType,
     provider: fixture.provider,

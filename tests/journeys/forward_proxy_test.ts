@@ -93,7 +93,7 @@ async function inScene(play: (scene: Scene) => Promise<void>): Promise<void> {
             LLMPROXY_AGENTSERVER_URL: control.url,
             ...env({ upstream: new URL(upstreamUrl).host, control: new URL(control.url).host }),
           }),
-          machine: { batchPace: HURRIED },
+          system: { batchPace: HURRIED },
         }),
       ),
   });

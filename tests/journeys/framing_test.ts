@@ -101,7 +101,7 @@ Deno.test("the proxy passes an answer whole, with a true length or none, that is
     assert.equal(reply.isBroken, false, where);
     assert.ok([undefined, String(body.length)].includes(reply.headers.get("content-length")), where);
     assert.deepEqual(
-      [row.ending, row.status, row.trust, row.output_tokens],
+      [row.outcome, row.status, row.accuracy, row.output_tokens],
       ["completed", 200, "exact", USAGE.output_tokens],
       where,
     );
@@ -112,9 +112,9 @@ Deno.test("the proxy ends no answer tidily that was cut, and never calls it comp
   await asked(BROKEN, ({ reply, row, body, where }) => {
     assert.equal(reply.isBroken, true, where);
     assert.ok(body.startsWith(new TextDecoder().decode(reply.body)), where);
-    assert.deepEqual([row.ending, row.status], ["upstream_broke", 200], where);
+    assert.deepEqual([row.outcome, row.status], ["upstream_broke", 200], where);
     // Of the stream all but its last event came: the counts are the upstream's last word.
-    assert.equal(row.trust, body === JSON_TEXT ? "unknown" : "exact", where);
+    assert.equal(row.accuracy, body === JSON_TEXT ? "unknown" : "exact", where);
   });
 });
 
@@ -122,7 +122,7 @@ Deno.test("the proxy answers 502 where an answer's framing cannot be read, and i
   await asked(REFUSED, ({ reply, row, where }) => {
     assert.deepEqual([reply.isBroken, reply.status], [false, 502], where);
     assert.ok(reply.headers.has("retry-after"), where);
-    assert.deepEqual([row.ending, row.status, row.trust, row.error_type], [
+    assert.deepEqual([row.outcome, row.status, row.accuracy, row.error_type], [
       "upstream_broke",
       null,
       "unknown",
@@ -160,7 +160,7 @@ Deno.test("the proxy passes a 204 and a 304 without a body, and a 204 without a 
     const { reply, row } = await ask(proxy, { isStreamed: false });
     assert.deepEqual([reply.status, reply.isBroken, reply.body.length], [status, false, 0]);
     if (status === 204) assert.equal(reply.headers.has("content-length"), false);
-    assert.deepEqual([row.ending, row.status], ["upstream_error", status]);
+    assert.deepEqual([row.outcome, row.status], ["upstream_error", status]);
   }
 });
 

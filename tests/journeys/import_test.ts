@@ -104,15 +104,15 @@ Deno.test("llmproxy import gives the running proxy the Go program's totals, pric
     createdAt: "2026-02-01T01:59:59.999Z",
     updatedAt: "2026-04-03T17:59:59.999Z",
   });
-  const { id, duration, ttft, streaming, ending, trust, costUsd: cost, messageId } = requests[0]!;
+  const { id, duration, ttft, streaming, outcome, accuracy, costUsd: cost, messageId } = requests[0]!;
   const [{ id: itsId } = {}] = await server.psql("SELECT id FROM usage WHERE input_tokens = 2", from);
-  assert.deepEqual({ id, duration, ttft, streaming, ending, trust, cost, messageId }, {
+  assert.deepEqual({ id, duration, ttft, streaming, outcome, accuracy, cost, messageId }, {
     id: itsId,
     duration: 1_002,
     ttft: 2,
     streaming: true,
-    ending: "completed",
-    trust: "exact",
+    outcome: "completed",
+    accuracy: "exact",
     // The third model is nobody's.
     cost: undefined,
     messageId: "msg_2",

@@ -56,7 +56,7 @@ Deno.test("the proxy links what an agent without a session asks again after a br
   proxy.upstream.answer(streamed());
   await ask(proxy, { token });
   const [first, again] = await proxy.closedRows(2);
-  assert.deepEqual([first!.id, first!.ending, again!.ending], [broken.id, "upstream_broke", "completed"]);
+  assert.deepEqual([first!.id, first!.outcome, again!.outcome], [broken.id, "upstream_broke", "completed"]);
   assert.deepEqual([again!.retry_of, again!.trace_id], [first!.id, first!.trace_id]);
   const { traces } = await proxy.ask("/internal/traces") as { traces: Record<string, unknown>[] };
   assert.deepEqual(
@@ -117,7 +117,7 @@ Deno.test("the proxy goes on in an inferred session and in a tree of sub-agents 
   // The last minute of a slot of twelve hours, and so a run that reaches into the next one.
   const begun = Date.UTC(2026, 10, 28, 11, 59);
   const at = async (now: number, use: (proxy: ProxyUnderTest, token: string) => Promise<Row>) => {
-    await using proxy = await startProxy({ dataDir, machine: { now: () => now } });
+    await using proxy = await startProxy({ dataDir, system: { now: () => now } });
     return await use(proxy, await proxy.token());
   };
   const session = (id: string, parent: string) => ({ ...OPENCODE, "x-session-id": id, "x-parent-session-id": parent });

@@ -109,7 +109,7 @@ Deno.test("the proxy keeps equal trace ids of two workspaces apart, and asks whi
 
 Deno.test("a sandbox cannot join another workspace's trace by naming it in any way, nor move its activity", async () => {
   let at = Date.parse("2026-01-31T12:00:00Z");
-  await using proxy = await startProxy({ machine: { now: () => at } });
+  await using proxy = await startProxy({ system: { now: () => at } });
   const session = "00000000-0000-4000-8000-000000000001";
   await call(proxy, await proxy.token("w1", "s1"), { text: "mine", id: `at-${session}` });
   await proxy.closedRows(1);

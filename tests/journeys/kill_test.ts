@@ -52,7 +52,7 @@ Deno.test("kill -9 with 30 clients loses no answer that was seen whole, leaves w
     if (answer?.isWhole !== true) continue;
     const row = rowOf.get(traceId);
     assert.ok(row, `the row of ${traceId} is lost`);
-    assert.deepEqual([row.ending, row.trust, row.message_id], ["completed", "exact", answer.messageId], traceId);
+    assert.deepEqual([row.outcome, row.accuracy, row.message_id], ["completed", "exact", answer.messageId], traceId);
     assert.deepEqual(countsOf(row), countsOfText(answer.text), traceId);
   }
   const sent = upstream.calls.map((call) => call.header(TRACE)!);
@@ -60,13 +60,13 @@ Deno.test("kill -9 with 30 clients loses no answer that was seen whole, leaves w
   for (const traceId of sent) assert.ok(rowOf.has(traceId), `${traceId} went upstream without a row`);
   for (const traceId of sent.filter(isHeld)) {
     const row = rowOf.get(traceId)!;
-    assert.deepEqual([row.ending, row.trust, ...countsOf(row)], ["unknown", "unknown", 0, 0, 0, 0]);
+    assert.deepEqual([row.outcome, row.accuracy, ...countsOf(row)], ["unknown", "unknown", 0, 0, 0, 0]);
   }
-  assert.ok(rows.every((row) => row.ending === "completed" || row.ending === "unknown"));
-  assert.ok(rows.filter((row) => row.ending === "unknown").length <= KILLS * CLIENTS, "more is unknown than was in flight");
+  assert.ok(rows.every((row) => row.outcome === "completed" || row.outcome === "unknown"));
+  assert.ok(rows.filter((row) => row.outcome === "unknown").length <= KILLS * CLIENTS, "more is unknown than was in flight");
 
   const { usage } = await proxy.ask("/internal/usage") as { usage: { requestCount: number; outputTokens: number }[] };
-  const exact = rows.filter((row) => row.ending === "completed");
+  const exact = rows.filter((row) => row.outcome === "completed");
   assert.equal(usage.reduce((sum, { requestCount }) => sum + requestCount, 0), rows.length);
   assert.equal(
     usage.reduce((sum, { outputTokens }) => sum + outputTokens, 0),

@@ -47,9 +47,13 @@ Deno.test("the proxy passes an answer whole and meters it by what it is, whateve
             assert.deepEqual([...reply.body], [...sent], where);
             assert.equal(reply.isBroken, isCut, where);
             assert.equal(reply.headers.get("content-type") ?? null, label, where);
-            if (isCut) assert.equal(row.ending, "upstream_broke", where);
+            if (isCut) assert.equal(row.outcome, "upstream_broke", where);
             else {
-              assert.deepEqual([row.ending, row.trust, row.output_tokens], ["completed", "exact", USAGE.output_tokens], where);
+              assert.deepEqual(
+                [row.outcome, row.accuracy, row.output_tokens],
+                ["completed", "exact", USAGE.output_tokens],
+                where,
+              );
               assert.equal(row.input_tokens, USAGE.input_tokens, where);
               assert.ok(row.cost !== null, where);
             }
@@ -78,8 +82,8 @@ Deno.test("the proxy reads an answer whose content-encoding is a slip, and break
         });
         const { reply, row } = await caller({ isStreamed: form === "events" });
         assert.deepEqual([...reply.body], [...sent], where);
-        assert.deepEqual([reply.isBroken, row.ending], isCut ? [true, "upstream_broke"] : [false, "completed"], where);
-        if (!isCut) assert.deepEqual([row.trust, row.output_tokens], ["exact", USAGE.output_tokens], where);
+        assert.deepEqual([reply.isBroken, row.outcome], isCut ? [true, "upstream_broke"] : [false, "completed"], where);
+        if (!isCut) assert.deepEqual([row.accuracy, row.output_tokens], ["exact", USAGE.output_tokens], where);
       }
     }
   }
@@ -91,15 +95,15 @@ Deno.test("the proxy records JSON that is no message as an error, counts beyond 
   for (const text of ['{"message":"no Route matched"}', '{"error":"rate limited"}', "{}", '{"object":"chat.completion"}']) {
     proxy.upstream.answer(() => ({ headers: labelled("application/json"), body: [bytesOf([text])], framing: "chunked" }));
     const { reply, row } = await caller({ isStreamed: false });
-    assert.deepEqual([reply.isBroken, row.ending, row.trust], [false, "upstream_error", "unknown"], text);
+    assert.deepEqual([reply.isBroken, row.outcome, row.accuracy], [false, "upstream_error", "unknown"], text);
   }
   const absurd = '{"type":"message","model":"m","usage":{"input_tokens":1,"output_tokens":1,"cache_read_input_tokens":1e400}}';
   proxy.upstream.answer(() => ({ headers: labelled("application/json"), body: [bytesOf([absurd])], framing: "chunked" }));
   const { row } = await caller({ isStreamed: false });
-  assert.deepEqual([row.trust, row.error_type, row.cost], ["unknown", "absurd_usage", null]);
+  assert.deepEqual([row.accuracy, row.error_type, row.cost], ["unknown", "absurd_usage", null]);
   proxy.upstream.answer({ headers: labelled("application/json"), body: [], framing: "length" });
   const empty = await caller({ isStreamed: false });
-  assert.deepEqual([empty.reply.status, empty.row.ending], [502, "upstream_broke"]);
+  assert.deepEqual([empty.reply.status, empty.row.outcome], [502, "upstream_broke"]);
 });
 
 Deno.test("the proxy reads an answer behind a byte order mark and white space, and one of known length", async () => {
@@ -112,7 +116,7 @@ Deno.test("the proxy reads an answer behind a byte order mark and white space, a
           proxy.upstream.answer((call) => ({ headers: labelled(label), body: before + textOf(form, call), framing }));
           const { reply, row } = await caller({ isStreamed: form === "events" });
           const where = JSON.stringify({ form, before, framing, label });
-          assert.deepEqual([reply.isBroken, row.ending, row.trust], [false, "completed", "exact"], where);
+          assert.deepEqual([reply.isBroken, row.outcome, row.accuracy], [false, "completed", "exact"], where);
           assert.equal(new TextDecoder("utf-8", { ignoreBOM: true }).decode(reply.body).slice(0, before.length), before);
         }
       }
@@ -152,9 +156,9 @@ Deno.test("the proxy records an error with status 200 alike as JSON and as an ev
         const { reply, row } = await caller({ isStreamed });
         const where = JSON.stringify({ body, label, isStreamed });
         assert.deepEqual([reply.isBroken, new TextDecoder().decode(reply.body)], [false, body], where);
-        assert.deepEqual([row.ending, row.status, row.error_type], ["upstream_error", 200, "overloaded_error"], where);
+        assert.deepEqual([row.outcome, row.status, row.error_type], ["upstream_error", 200, "overloaded_error"], where);
         // Whether it was charged the answer does not say.
-        assert.deepEqual([row.trust, row.cost], ["unknown", null], where);
+        assert.deepEqual([row.accuracy, row.cost], ["unknown", null], where);
       }
     }
   }
@@ -166,7 +170,7 @@ Deno.test("the proxy keeps the first of an error and message_stop, in one chunk 
   const error = sse("error", ERROR);
   for (const isInPieces of [false, true]) {
     for (
-      const [isErrorFirst, ending, errorType] of [[true, "upstream_error", "overloaded_error"], [
+      const [isErrorFirst, outcome, errorType] of [[true, "upstream_error", "overloaded_error"], [
         false,
         "completed",
         null,
@@ -178,7 +182,7 @@ Deno.test("the proxy keeps the first of an error and message_stop, in one chunk 
         return eventStream(isInPieces ? all : all.join(""));
       });
       const { reply, row } = await caller({ isStreamed: true });
-      assert.deepEqual([reply.isBroken, row.ending, row.error_type, row.trust], [false, ending, errorType, "exact"]);
+      assert.deepEqual([reply.isBroken, row.outcome, row.error_type, row.accuracy], [false, outcome, errorType, "exact"]);
     }
   }
 });
@@ -194,7 +198,7 @@ Deno.test("the proxy passes a page that is no answer, with status 200, and recor
         proxy.upstream.answer({ headers: labelled(label), body: PAGE, framing });
         const { reply, row } = await caller({ isStreamed });
         assert.deepEqual([reply.isBroken, new TextDecoder().decode(reply.body)], [false, PAGE]);
-        assert.deepEqual([row.ending, row.status, row.trust, row.cost], ["upstream_error", 200, "unknown", null]);
+        assert.deepEqual([row.outcome, row.status, row.accuracy, row.cost], ["upstream_error", 200, "unknown", null]);
       }
     }
   }
@@ -204,7 +208,7 @@ Deno.test("the proxy breaks an empty answer with status 200 by its label or by w
   await using proxy = await startProxy();
   using caller = await rawCaller(proxy);
   for (
-    const [label, ending] of [[null, "upstream_broke"], ["text/event-stream", "upstream_broke"], [
+    const [label, outcome] of [[null, "upstream_broke"], ["text/event-stream", "upstream_broke"], [
       "text/html",
       "upstream_error",
     ]] as const
@@ -212,7 +216,7 @@ Deno.test("the proxy breaks an empty answer with status 200 by its label or by w
     for (const isStreamed of [false, true]) {
       proxy.upstream.answer({ headers: labelled(label), body: [], framing: "chunked" });
       const { reply, row } = await caller({ isStreamed });
-      assert.deepEqual([reply.isBroken, row.ending, row.trust], [ending === "upstream_broke", ending, "unknown"]);
+      assert.deepEqual([reply.isBroken, row.outcome, row.accuracy], [outcome === "upstream_broke", outcome, "unknown"]);
     }
   }
 });
@@ -230,7 +234,7 @@ Deno.test("the proxy passes errors whole whatever they are labelled and are, and
         const { reply, row } = await caller({ isStreamed: status % 2 === 0 });
         const where = JSON.stringify({ status, body, label });
         assert.deepEqual([reply.status, reply.isBroken], [status, false], where);
-        assert.deepEqual([row.ending, row.trust, row.error_type !== null], ["upstream_error", "exact", isTyped], where);
+        assert.deepEqual([row.outcome, row.accuracy, row.error_type !== null], ["upstream_error", "exact", isTyped], where);
       }
     }
   }
@@ -257,7 +261,7 @@ for (const { name, Sdk } of SDKS) {
     }
     const rows = await proxy.closedRows(2 * LABELS.length);
     for (const row of rows) {
-      assert.deepEqual([row.ending, row.trust, row.output_tokens], ["completed", "exact", USAGE.output_tokens]);
+      assert.deepEqual([row.outcome, row.accuracy, row.output_tokens], ["completed", "exact", USAGE.output_tokens]);
     }
   });
 }
@@ -276,7 +280,7 @@ async function rawCaller(proxy: ProxyUnderTest): Promise<Caller> {
     const number = count++;
     const row = await waitFor(() => {
       const found = proxy.rows()[number];
-      return found !== undefined && found.ending !== null && found;
+      return found !== undefined && found.outcome !== null && found;
     }, { what: `the row of call ${number}` });
     return { reply, row };
   }

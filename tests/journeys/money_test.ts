@@ -16,7 +16,7 @@ Deno.test("a refusal before any output costs what its category says, streamed or
   await using proxy = await startProxy();
   const token = await proxy.token();
   const refusal = (category: unknown) => ({ type: "refusal", category, explanation: null });
-  const cases: readonly (readonly [name: string, details: unknown, costUsd: string, trust: string])[] = [
+  const cases: readonly (readonly [name: string, details: unknown, costUsd: string, accuracy: string])[] = [
     ["cyber", refusal("cyber"), "0.000000000", "exact"],
     ["general_harms", refusal("general_harms"), "0.000000000", "exact"],
     ["none", refusal(null), "0.000000000", "exact"],
@@ -24,15 +24,15 @@ Deno.test("a refusal before any output costs what its category says, streamed or
     ["unheard_of", refusal("unheard_of"), "4.000000000", "estimated"],
     ["unsaid", undefined, "4.000000000", "estimated"],
   ];
-  for (const [name, details, costUsd, trust] of cases) {
+  for (const [name, details, costUsd, accuracy] of cases) {
     for (const stream of [false, true]) {
       const trace = `${name}-${stream}`;
       const usage = { input_tokens: MILLION, output_tokens: 0 };
       await answered(proxy, { token, trace, stream, usage, stop: { stop_reason: "refusal", stop_details: details } });
       const { requests } = await proxy.ask(`/internal/traces/${trace}`) as { requests: Usage[] };
       const [row] = requests;
-      assert.deepEqual([row?.costUsd, row?.trust, row?.stopReason, row?.inputTokens, row?.outputTokens], [
-        ...[costUsd, trust, "refusal", MILLION, 0],
+      assert.deepEqual([row?.costUsd, row?.accuracy, row?.stopReason, row?.inputTokens, row?.outputTokens], [
+        ...[costUsd, accuracy, "refusal", MILLION, 0],
       ], trace);
       const category = (details as { category?: string } | undefined)?.category ?? undefined;
       assert.equal(row?.refusalCategory, category, trace);
@@ -55,7 +55,7 @@ Deno.test("a refusal after output is paid and exact, whatever its category", asy
     const stop = { stop_reason: "refusal", stop_details: { type: "refusal", category: "cyber", explanation: null } };
     await answered(proxy, { token, trace: `after-${stream}`, stream, usage, text: "Sure, the", stop });
     const { requests } = await proxy.ask(`/internal/traces/after-${stream}`) as { requests: Usage[] };
-    assert.deepEqual([requests[0]?.costUsd, requests[0]?.trust], ["4.001000000", "exact"]);
+    assert.deepEqual([requests[0]?.costUsd, requests[0]?.accuracy], ["4.001000000", "exact"]);
   }
 });
 
@@ -74,7 +74,7 @@ Deno.test("uses without a price are flagged beside the cost, in rows, totals, ag
     const { traces } = await proxy.ask("/internal/traces") as { traces: Usage[] };
     const sums = [totals, detail.agents[0]!, traces[0]!];
     return {
-      rows: detail.requests.map(({ costUsd, trust, unpricedUses }) => [costUsd, trust, unpricedUses]),
+      rows: detail.requests.map(({ costUsd, accuracy, unpricedUses }) => [costUsd, accuracy, unpricedUses]),
       sums: sums.map(({ costUsd, unpricedCount, partlyPricedCount }) => [costUsd, unpricedCount, partlyPricedCount]),
     };
   };
@@ -126,10 +126,10 @@ Deno.test("counts that cannot be true are not taken: the row says so, and every 
   const { requests } = await proxy.ask("/internal/traces/absurd") as { requests: Usage[] };
   assert.equal(requests.length, 2 * absurd.length);
   for (
-    const { trust, errorType, costUsd, inputTokens, outputTokens, cacheReadInputTokens, serverToolUse, iterations } of requests
+    const { accuracy, errorType, costUsd, inputTokens, outputTokens, cacheReadInputTokens, serverToolUse, iterations } of requests
   ) {
     assert.deepEqual(
-      [trust, errorType, costUsd, inputTokens, outputTokens, cacheReadInputTokens, serverToolUse, iterations],
+      [accuracy, errorType, costUsd, inputTokens, outputTokens, cacheReadInputTokens, serverToolUse, iterations],
       ["unknown", "absurd_usage", undefined, 0, 0, 0, undefined, undefined],
     );
   }

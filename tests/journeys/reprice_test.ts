@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { run } from "../fake_platform.ts";
+import { run } from "../fake_system.ts";
 import { messageCall, type ProxyUnderTest, received, startProxy } from "../proxy_under_test.ts";
 
 const TIER = { input: "1", write5m: "1", write1h: "1", read: "1", output: "1" };

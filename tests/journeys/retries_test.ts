@@ -17,7 +17,7 @@ Deno.test("the proxy links the plain answer that Claude Code asks for after an e
   await ask(proxy, { token, stream: true, answer: (call) => eventStream([...begun(call), OVERLOADED]) });
   await ask(proxy, { token, stream: false, answer: "default" });
   const [first, second] = await proxy.closedRows(2);
-  assert.deepEqual([first!.ending, first!.trust, second!.ending, second!.streaming], [
+  assert.deepEqual([first!.outcome, first!.accuracy, second!.outcome, second!.streaming], [
     "upstream_error",
     "estimated",
     "completed",
@@ -34,7 +34,7 @@ Deno.test("the proxy links the streams that a client asks for after a dropped on
   await ask(proxy, { token, stream: true, answer: streamed() });
   await ask(proxy, { token, stream: true, answer: streamed() });
   const rows = await proxy.closedRows(4);
-  assert.deepEqual(rows.map((row) => row.ending), ["upstream_broke", "upstream_error", "completed", "completed"]);
+  assert.deepEqual(rows.map((row) => row.outcome), ["upstream_broke", "upstream_error", "completed", "completed"]);
   await assertShown(proxy, rows);
 });
 
@@ -54,7 +54,7 @@ async function ask(proxy: ProxyUnderTest, { token, stream, answer }: Asking): Pr
 
 /** Of the calls, those before the first that completed repeat one another, as the admin API shows them. */
 async function assertShown(proxy: ProxyUnderTest, rows: readonly Row[]): Promise<void> {
-  const answered = rows.findIndex((row) => row.ending === "completed");
+  const answered = rows.findIndex((row) => row.outcome === "completed");
   const { requests } = await proxy.ask(`/internal/traces/at-${SESSION}`) as {
     requests: { retryOf?: string; askedAgain?: boolean }[];
   };

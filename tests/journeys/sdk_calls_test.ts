@@ -86,8 +86,8 @@ async function assertAbort(
   const row = (await proxy.closedRows(number + 1))[number]!;
   const { input_tokens, cache_read_input_tokens } = usageOf(text);
   const columns = {
-    ending: "client_left",
-    trust: "estimated",
+    outcome: "client_left",
+    accuracy: "estimated",
     status: 200,
     message_id: call.messageId,
     stop_reason: null,
@@ -107,8 +107,8 @@ function assertRow(row: Row, expected: {
 }): void {
   const { cache_creation, service_tier, ...counts } = usageOf(expected.text);
   const columns = {
-    ending: "completed",
-    trust: "exact",
+    outcome: "completed",
+    accuracy: "exact",
     status: 200,
     error_type: null,
     workspace_id: "w1",

@@ -45,11 +45,11 @@ for (const { name, Sdk } of SDKS) {
         const [row, ...others] = proxy.rows().slice(before.rows);
         assert.deepEqual(others, []);
         assert.equal(error.headers.get("x-llmproxy-request-id"), row!.id);
-        const { ending, trust, error_type, upstream_request_id, input_tokens, output_tokens } = row!;
+        const { outcome, accuracy, error_type, upstream_request_id, input_tokens, output_tokens } = row!;
         assert.deepEqual(
           {
-            ending,
-            trust,
+            outcome,
+            accuracy,
             status: row!.status,
             error_type,
             upstream_request_id,
@@ -58,8 +58,8 @@ for (const { name, Sdk } of SDKS) {
             output_tokens,
           },
           {
-            ending: "upstream_error",
-            trust: "exact",
+            outcome: "upstream_error",
+            accuracy: "exact",
             status,
             error_type: type,
             upstream_request_id: requestId,
@@ -112,7 +112,7 @@ for (const { name, Sdk } of SDKS) {
     assert.doesNotMatch(error.message, /x-api-key|401/);
     assert.deepEqual([attempts(), proxy.upstream.calls.length], [1, 1]);
     const [row, ...others] = proxy.rows();
-    assert.deepEqual([row!.ending, row!.status, row!.error_type, others.length], [
+    assert.deepEqual([row!.outcome, row!.status, row!.error_type, others.length], [
       "upstream_error",
       401,
       "authentication_error",
@@ -131,7 +131,7 @@ for (const { name, Sdk } of SDKS) {
     const message = await client.messages.create(saying("patience"));
     assert.deepEqual(message.usage, usageOf("patience"));
     assert.equal(attempts(), 2);
-    const recorded = proxy.rows().map(({ ending, status, message_id }) => [ending, status, message_id]);
+    const recorded = proxy.rows().map(({ outcome, status, message_id }) => [outcome, status, message_id]);
     assert.deepEqual(recorded, [["upstream_error", 529, null], ["completed", 200, message.id]]);
   });
 }

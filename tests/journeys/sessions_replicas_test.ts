@@ -14,7 +14,7 @@ Deno.test.afterAll(async () => await postgres[Symbol.asyncDispose]());
 Deno.test("replicas place the calls of a run without a session, and of nested sub-agents, in the same traces", async () => {
   const url = await postgres.newDatabase();
   const clock = { now: BEGUN };
-  const start = () => startProxy({ env: { LLMPROXY_DATABASE_URL: url }, machine: { now: () => clock.now } });
+  const start = () => startProxy({ env: { LLMPROXY_DATABASE_URL: url }, system: { now: () => clock.now } });
   await using one = await start();
   await using other = await start();
   const token = await one.token();

@@ -96,8 +96,8 @@ Deno.test("three replicas started at once on an empty database: one migrates, an
 Deno.test("a clock that is set back by a day and forward by 40 loses no row, whether PostgreSQL is there or away meanwhile", async () => {
   const url = await postgres.newDatabase();
   const clock = { aheadMs: 0 };
-  const machine = { now: () => Date.now() + clock.aheadMs };
-  await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url }, machine });
+  const system = { now: () => Date.now() + clock.aheadMs };
+  await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url }, system });
   const token = await proxy.token();
   const answers: SeenAnswer[] = [];
   for (const [n, aheadMs] of [0, -DAY_MS, 40 * DAY_MS, 0, 40 * DAY_MS, -DAY_MS, 0].entries()) {
@@ -121,7 +121,7 @@ Deno.test("a machine whose clock is 400 days ahead drops nothing of what others 
   await callsOf(right, { token: await right.token(), from: 0, count: 1 });
   await arrivedRows(postgres, { count: 1, url });
   {
-    await using ahead = await startProxy({ env, machine: { now: () => Date.now() + 400 * DAY_MS } });
+    await using ahead = await startProxy({ env, system: { now: () => Date.now() + 400 * DAY_MS } });
     const said = await waitFor(() => ahead.logs.find((line) => /housekeeping failed/.test(line)) ?? null, {
       what: "the log to tell of it",
     });
@@ -137,7 +137,7 @@ Deno.test("what was recorded before there was a shared database arrives there ho
   const answers: SeenAnswer[] = [];
   const spent = async (proxy: ProxyUnderTest) => (await proxy.ask("/internal/usage")).totals;
   {
-    await using proxy = await startProxy({ dataDir, machine: { now: () => Date.now() - 40 * DAY_MS } });
+    await using proxy = await startProxy({ dataDir, system: { now: () => Date.now() - 40 * DAY_MS } });
     answers.push(...await callsOf(proxy, { token: await proxy.token(), from: 0, count: 3 }));
   }
   let shared: unknown;

@@ -21,7 +21,7 @@ const DAMAGES: Readonly<Record<string, (path: string) => void>> = {
 };
 
 for (const [how, damage] of Object.entries(DAMAGES)) {
-  Deno.test(`a journal that was ${how} is put aside with a message that says what to do, and the start goes on`, async () => {
+  Deno.test(`a spool that was ${how} is moved aside with a message that says what to do, and the start goes on`, async () => {
     const url = await postgres.newDatabase();
     const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
     const env = { LLMPROXY_DATABASE_URL: url };
@@ -36,9 +36,7 @@ for (const [how, damage] of Object.entries(DAMAGES)) {
       answers.push({ ...await callAndRead(proxy.url, { token: await proxy.token(), text: textOf(1) }) });
       const rows = await arrivedRows(postgres, { count: 2, url });
       assert.deepEqual(rows.map((row) => row.input_tokens), answers.map(({ text }) => text.length));
-      const said = proxy.logs.map((line) => JSON.parse(line)).find(({ msg }) =>
-        String(msg).startsWith("the journal was damaged")
-      );
+      const said = proxy.logs.map((line) => JSON.parse(line)).find(({ msg }) => String(msg).startsWith("the spool was damaged"));
       assert.equal(said?.level, "error");
       const aside = [...Deno.readDirSync(dataDir)].map(({ name }) => name).filter((name) =>
         /^llmproxy\.db\.damaged-[\dTZ.-]+$/.test(name)

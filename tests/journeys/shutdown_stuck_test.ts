@@ -13,7 +13,7 @@ const PIECE_BYTES = 64 * 1024;
 const STUCK: readonly {
   readonly how: string;
   readonly begin: (proxy: ProxyProcess, upstream: FakeUpstream) => Promise<Socket>;
-  /** Ending, trust and status of each row that is left. */
+  /** Outcome, accuracy and status of each row that is left. */
   readonly rows: readonly (readonly unknown[])[];
 }[] = [
   {
@@ -33,7 +33,7 @@ const STUCK: readonly {
         eventStream(heldBefore(messageEvents(messageTo(call)), { number: Infinity, until: gate().passed }))
       );
       const socket = (await callOn(proxy)).resume();
-      await waitFor(() => proxy.rows()[0]?.ending === "completed", { what: "the row" });
+      await waitFor(() => proxy.rows()[0]?.outcome === "completed", { what: "the row" });
       return socket;
     },
     rows: [["completed", "exact", 200]],
@@ -60,7 +60,7 @@ for (const { how, begin, rows } of STUCK) {
       const socket = await begin(proxy, upstream);
       proxy.kill("SIGTERM");
       assert.equal((await proxy.exited()).code, 0);
-      assert.deepEqual(readRows(dataDir).map((row) => [row.ending, row.trust, row.status]), rows);
+      assert.deepEqual(readRows(dataDir).map((row) => [row.outcome, row.accuracy, row.status]), rows);
       socket.destroy();
     }
     await Deno.remove(dataDir, { recursive: true });

@@ -89,7 +89,7 @@ for (const [when, [lead, drain], then] of CUTS) {
 
       const rows = proxy.rows();
       assert.deepEqual(
-        rows.map((row) => JSON.stringify([row.ending, row.trust, row.status, row.input_tokens])).sort(),
+        rows.map((row) => JSON.stringify([row.outcome, row.accuracy, row.status, row.input_tokens])).sort(),
         [
           ...Array.from({ length: STREAMS }, (_, n) => ["proxy_cut", "estimated", 200, usageOf(textOf(n)).input_tokens]),
           ...Array(UNANSWERED).fill(["proxy_cut", "unknown", null, 0]),

@@ -8,19 +8,19 @@ import { messageCall, type ProxyUnderTest, startProxy } from "../proxy_under_tes
 import { arrivedRows, sharedRows } from "../shared_rows.ts";
 import { gate, waitFor } from "../wait.ts";
 
-/** Calls at a time, and the most that are made until the journal of one megabyte is full. */
+/** Calls at a time, and the most that are made until the spool of one megabyte is full. */
 const AT_ONCE = 20;
 const MOST_CALLS = 5_000;
 /** Housekeeping, which makes room again, goes round every few seconds. */
 const ROOM_MS = 30_000;
-const UNRECORDED = "call ended and is not recorded: the journal is full";
+const UNRECORDED = "call ended and is not recorded: the spool is full";
 
 const postgres = await startPostgres({ own: true });
 Deno.test.afterAll(async () => await postgres[Symbol.asyncDispose]());
 
-Deno.test("a full journal refuses calls with 503 and closes those under way; when PostgreSQL is back all rows arrive and calls are served again", async () => {
+Deno.test("a full spool refuses calls with 503 and closes those under way; when PostgreSQL is back all rows arrive and calls are served again", async () => {
   const url = await postgres.newDatabase();
-  await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url, LLMPROXY_JOURNAL_MAX_MB: "1" } });
+  await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url, LLMPROXY_SPOOL_MAX_MB: "1" } });
   const token = await proxy.token();
   const first = await callAndRead(proxy.url, { token, text: textOf(0) });
   await arrivedRows(postgres, { count: 1, url });
@@ -38,7 +38,7 @@ Deno.test("a full journal refuses calls with 503 and closes those under way; whe
   assert.notEqual(refusal!.retryAfter, null);
   const { code, status, reason } = await readinessOf(proxy);
   assert.deepEqual([code, status], [503, "unavailable"]);
-  assert.match(reason, /LLMPROXY_JOURNAL_MAX_MB \(1 MB\)/);
+  assert.match(reason, /LLMPROXY_SPOOL_MAX_MB \(1 MB\)/);
   assert.ok(await metricOf(proxy, "llmproxy_ledger_bytes") >= 1_048_576);
   assert.equal(await metricOf(proxy, "llmproxy_ledger_trouble"), 1);
   assert.ok(await metricOf(proxy, 'llmproxy_refusals_total{fault="ledger_unavailable"}') > 0);
@@ -59,22 +59,22 @@ Deno.test("a full journal refuses calls with 503 and closes those under way; whe
   const whole = [first, late, ...answers];
   const rows = await arrivedRows(postgres, { count: whole.length, url });
   assert.deepEqual(rows.map((row) => row.message_id).sort(), whole.map(({ messageId }) => messageId).sort());
-  await waitFor(async () => (await readinessOf(proxy)).status === "ok", { what: "room in the journal", deadlineMs: ROOM_MS });
+  await waitFor(async () => (await readinessOf(proxy)).status === "ok", { what: "room in the spool", deadlineMs: ROOM_MS });
   const again = await callAndRead(proxy.url, { token, text: textOf(2) });
   assert.equal(again.isWhole, true);
 });
 
-Deno.test("a full journal serves on where LLMPROXY_ON_JOURNAL_FULL says so: each call without a row is counted and logged", async () => {
+Deno.test("a full spool serves on where LLMPROXY_SPOOL_FULL says so: each call without a row is counted and logged", async () => {
   const url = await postgres.newDatabase();
   await using proxy = await startProxy({
-    env: { LLMPROXY_DATABASE_URL: url, LLMPROXY_JOURNAL_MAX_MB: "1", LLMPROXY_ON_JOURNAL_FULL: "serve" },
+    env: { LLMPROXY_DATABASE_URL: url, LLMPROXY_SPOOL_MAX_MB: "1", LLMPROXY_SPOOL_FULL: "serve" },
   });
   const token = await proxy.token();
   await callAndRead(proxy.url, { token, text: textOf(0) });
   await postgres.stop();
   const answers: SeenAnswer[] = [];
   while (await metricOf(proxy, "llmproxy_unrecorded_calls_total") === 0) {
-    assert.ok(answers.length < MOST_CALLS, "the journal does not become full");
+    assert.ok(answers.length < MOST_CALLS, "the spool does not become full");
     answers.push(...await someCalls(proxy, token));
   }
   answers.push(...await someCalls(proxy, token));
@@ -112,7 +112,7 @@ async function callUntilRefused(
     answers.push(...some.filter(({ status }) => status === 200));
     if (some.every(({ status }) => status !== 200)) return { answers, refusal: await refusalOf(proxy, token) };
   }
-  throw new Error("The journal does not become full");
+  throw new Error("The spool does not become full");
 }
 
 function someCalls(proxy: ProxyUnderTest, token: string): Promise<readonly SeenAnswer[]> {
@@ -126,10 +126,10 @@ async function refusalOf(proxy: ProxyUnderTest, token: string): Promise<Refusal>
   return { status: answer.status, text: await answer.text(), retryAfter: answer.headers.get("retry-after") };
 }
 
-/** How full the journal was, in percent, when the log warned of it. */
+/** How full the spool was, in percent, when the log warned of it. */
 function warnings(proxy: ProxyUnderTest): readonly number[] {
   return proxy.logs.map((line) => String(JSON.parse(line).msg)).flatMap((message) => {
-    const percent = /^the journal is (\d+) % full/.exec(message)?.[1];
+    const percent = /^the spool is (\d+) % full/.exec(message)?.[1];
     return percent === undefined ? [] : [Number(percent)];
   });
 }

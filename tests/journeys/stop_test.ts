@@ -18,7 +18,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
     proxy.kill(signal);
     const { code } = await proxy.exited();
     assert.equal(code, 0, proxy.output());
-    assert.deepEqual(rows.map((row) => row.ending), ["completed", "completed", "completed"]);
+    assert.deepEqual(rows.map((row) => row.outcome), ["completed", "completed", "completed"]);
     await Deno.remove(dataDir, { recursive: true });
   });
 }

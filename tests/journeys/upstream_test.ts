@@ -24,10 +24,10 @@ for (const [how, script] of [["closes", "close"], ["resets", "reset"]] as const)
     const connections = proxy.upstream.calls.map((call) => call.connectionId);
     assert.ok(new Set(connections).size < 40, "no connection was reused, so nothing was tried");
     const rows = await proxy.closedRows(40);
-    assert.equal(rows.filter((row) => row.ending === "completed").length, 20);
-    const broken = rows.filter((row) => row.ending === "upstream_broke");
+    assert.equal(rows.filter((row) => row.outcome === "completed").length, 20);
+    const broken = rows.filter((row) => row.outcome === "upstream_broke");
     assert.deepEqual(
-      broken.map((row) => [row.status, row.trust, row.error_type]),
+      broken.map((row) => [row.status, row.accuracy, row.error_type]),
       Array(20).fill([null, "unknown", "upstream_unreachable"]),
     );
   });
@@ -48,7 +48,7 @@ Deno.test("the proxy hands a redirect on and does not follow it with the operato
   assert.equal(proxy.upstream.calls.length, 5);
   const rows = await proxy.closedRows(5);
   assert.deepEqual(
-    rows.map((row) => [row.ending, row.status]),
+    rows.map((row) => [row.outcome, row.status]),
     [301, 302, 303, 307, 308].map((status) => ["upstream_error", status]),
   );
 });
@@ -163,7 +163,7 @@ Deno.test("the proxy answers 502 with retry-after, and says nothing of hosts, wh
   }
   const rows = await proxy.closedRows(2);
   assert.deepEqual(
-    rows.map((row) => [row.ending, row.status, row.error_type]),
+    rows.map((row) => [row.outcome, row.status, row.error_type]),
     Array(2).fill(["upstream_broke", null, "upstream_unreachable"]),
   );
   assert.ok(proxy.logs.some((line) => line.includes("upstream_unreachable")));
@@ -209,7 +209,7 @@ Deno.test("the proxy trusts an upstream of a private CA by LLMPROXY_CA_FILE, and
     const got = await received(await ask(proxy, { stream: true }));
     assert.equal(got.error, null);
     const [row] = await proxy.closedRows(1);
-    assert.deepEqual([row!.ending, row!.output_tokens], ["completed", usageOf("tls").output_tokens]);
+    assert.deepEqual([row!.outcome, row!.output_tokens], ["completed", usageOf("tls").output_tokens]);
   }
   {
     await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: upstream.url } });
@@ -242,7 +242,7 @@ async function assertRefusal(
 }
 
 function summary(row: Row): string {
-  return JSON.stringify([row.ending, row.status, row.trust, row.error_type]);
+  return JSON.stringify([row.outcome, row.status, row.accuracy, row.error_type]);
 }
 
 async function inFlight(proxy: ProxyUnderTest, count: number): Promise<void> {

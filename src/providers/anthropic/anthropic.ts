@@ -1,6 +1,6 @@
 import type { Part, Provider } from "../../domain/provider.ts";
 import { isRefusedBeforeOutput } from "../../domain/price.ts";
-import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { filesMadeIn, parseLine, parseStatus, pathOf } from "./batches.ts";
 import { countOf, foldUsage, isRecord, textOf } from "./usage.ts";
 
@@ -24,7 +24,7 @@ export const anthropic: Provider = {
  * Reads a whole JSON answer: a message, or an error of any status. What does not parse to an object, such as a body cut
  * short, is an empty reading that is not whole. Never throws.
  */
-export function parseNonStreamingResponse(body: string): Reading {
+export function parseNonStreamingResponse(body: string): UsageReading {
   const answer = parsed(body);
   return answer === null ? EMPTY_READING : foldAnswer(answer);
 }
@@ -33,17 +33,17 @@ export function parseNonStreamingResponse(body: string): Reading {
  * An error is one wherever it stands: under a good status, and in a batch's line that says that it
  * succeeded.
  */
-function foldAnswer(answer: Data): Reading {
+function foldAnswer(answer: Data): UsageReading {
   return answer.type === "error" || isRecord(answer.error) ? foldError(WHOLE, answer) : foldWholeMessage(WHOLE, answer);
 }
 
-const WHOLE: Reading = { ...EMPTY_READING, isWhole: true };
+const WHOLE: UsageReading = { ...EMPTY_READING, isWhole: true };
 
 /**
  * Folds one event of a stream. The data's `type` says what the event is, as in Anthropic's SDKs; the `event:` name only
  * where the data have no type. An unknown event, or data that do not parse, give back the very same reading. Never throws.
  */
-export function parseStreamEvent(reading: Reading, part: Part): Reading {
+export function parseStreamEvent(reading: UsageReading, part: Part): UsageReading {
   const data = parsed(part.data);
   // The SDKs end the answer at an event of that name, whatever its data are.
   if (data === null) return part.event === "error" ? foldError(reading, {}) : reading;
@@ -54,7 +54,7 @@ export function parseStreamEvent(reading: Reading, part: Part): Reading {
 type Data = Readonly<Record<string, unknown>>;
 
 /** What each event does to the reading. An event that is not here (`ping`, `content_block_stop`, what is yet to come) does nothing. */
-const FOLDS: ReadonlyMap<string, (reading: Reading, data: Data) => Reading> = new Map([
+const FOLDS: ReadonlyMap<string, (reading: UsageReading, data: Data) => UsageReading> = new Map([
   ["message_start", (reading, data) => isRecord(data.message) ? foldMessage(reading, data.message) : reading],
   ["content_block_start", foldBlockStart],
   ["content_block_delta", foldBlockDelta],
@@ -70,13 +70,13 @@ const FOLDS: ReadonlyMap<string, (reading: Reading, data: Data) => Reading> = ne
 const CHARACTERS_PER_TOKEN = 3.5;
 
 /** The reading with at least as many output tokens as its text makes, unless the upstream has said its last word on them. */
-function estimate(reading: Reading): Reading {
+function estimate(reading: UsageReading): UsageReading {
   if (reading.hasFinalOutput) return reading;
   const fromText = Math.ceil(reading.contentCharacters / CHARACTERS_PER_TOKEN);
   return fromText <= reading.outputTokens ? reading : { ...reading, outputTokens: fromText };
 }
 
-function foldMessage(reading: Reading, message: Data): Reading {
+function foldMessage(reading: UsageReading, message: Data): UsageReading {
   return {
     ...foldUsage(reading, message.usage),
     messageId: textOf(message.id) ?? reading.messageId,
@@ -94,7 +94,7 @@ function refusalCategoryOf(details: unknown): string | null {
 }
 
 /** The text is left uncounted: a whole message names its output. */
-function foldWholeMessage(reading: Reading, message: Data): Reading {
+function foldWholeMessage(reading: UsageReading, message: Data): UsageReading {
   const { type, usage } = message;
   const folded = { ...foldMessage(reading, message), hasContent: type === "message" };
   const isNamed = isRecord(usage) && countOf(usage.output_tokens) !== null;
@@ -108,7 +108,7 @@ function charactersOf(content: unknown): number {
   return blocks.reduce((sum, block) => sum + lengthOf(block.text) + lengthOf(block.thinking), 0);
 }
 
-function foldBlockStart(reading: Reading, data: Data): Reading {
+function foldBlockStart(reading: UsageReading, data: Data): UsageReading {
   const block = data.content_block;
   if (!isRecord(block)) return reading;
   // Another model takes over from here, as in the SDKs: `message_start` named the one that declined.
@@ -122,7 +122,7 @@ function foldBlockStart(reading: Reading, data: Data): Reading {
  * Any kind of delta is content: where thinking is not shown, its signature is the first sign of an answer. The text of a
  * compaction is not counted, since its tokens stand in its iteration and not in the output.
  */
-function foldBlockDelta(reading: Reading, data: Data): Reading {
+function foldBlockDelta(reading: UsageReading, data: Data): UsageReading {
   const { delta } = data;
   if (!isRecord(delta)) return reading;
   const characters = lengthOf(delta.text) + lengthOf(delta.thinking) + lengthOf(delta.partial_json);
@@ -130,7 +130,7 @@ function foldBlockDelta(reading: Reading, data: Data): Reading {
   return { ...reading, hasContent: true, contentCharacters: reading.contentCharacters + characters };
 }
 
-function foldMessageDelta(reading: Reading, data: Data): Reading {
+function foldMessageDelta(reading: UsageReading, data: Data): UsageReading {
   const { delta, usage } = data;
   const stopReason = (isRecord(delta) ? textOf(delta.stop_reason) : null) ?? reading.stopReason;
   const refusalCategory = (isRecord(delta) ? refusalCategoryOf(delta.stop_details) : null) ?? reading.refusalCategory;
@@ -142,7 +142,7 @@ function foldMessageDelta(reading: Reading, data: Data): Reading {
 }
 
 /** An error that does not say its type is an `error`. */
-function foldError(reading: Reading, data: Data): Reading {
+function foldError(reading: UsageReading, data: Data): UsageReading {
   return { ...reading, errorType: (isRecord(data.error) ? textOf(data.error.type) : null) ?? "error" };
 }
 

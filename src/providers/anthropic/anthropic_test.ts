@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { MAX_CLIENT_STRING_BYTES } from "../../domain/text.ts";
 import { anthropic, parseNonStreamingResponse, parseStreamEvent } from "./anthropic.ts";
 
@@ -197,7 +197,7 @@ Deno.test("parseNonStreamingResponse() survives a body that is nested 1,000,000 
 });
 
 Deno.test("estimate() makes one token of 3.5 characters, never fewer than named, and leaves the upstream's last word alone", () => {
-  const estimated = (reading: Partial<Reading>) => anthropic.estimate({ ...EMPTY_READING, ...reading }).outputTokens;
+  const estimated = (reading: Partial<UsageReading>) => anthropic.estimate({ ...EMPTY_READING, ...reading }).outputTokens;
   assert.equal(estimated({ contentCharacters: 0, outputTokens: 0 }), 0);
   assert.equal(estimated({ contentCharacters: 7, outputTokens: 1 }), 2);
   assert.equal(estimated({ contentCharacters: 8, outputTokens: 1 }), 3);
@@ -222,11 +222,11 @@ Deno.test("parseStreamEvent() throws on nothing, makes no impossible count, and 
   }
 });
 
-function fold(reading: Reading, event: object): Reading {
+function fold(reading: UsageReading, event: object): UsageReading {
   return parseStreamEvent(reading, { event: "", data: JSON.stringify(event) });
 }
 
-function assertPossible(reading: Reading, hint: string): void {
+function assertPossible(reading: UsageReading, hint: string): void {
   const counts = [...Object.values(reading), ...Object.values(reading.serverToolUse)].filter((value) =>
     typeof value === "number"
   );

@@ -1,5 +1,5 @@
 import type { BatchLine, BatchStatus } from "../../domain/provider.ts";
-import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { countOf, isRecord, textOf } from "./usage.ts";
 
 /** Message batches (https://docs.anthropic.com/en/api/retrieving-message-batches). */
@@ -20,7 +20,7 @@ export function parseStatus(body: string): BatchStatus | null {
 }
 
 /** One line of the results: `read` folds the message of one that succeeded. What is no result of a line is null. Never throws. */
-export function parseLine(line: string, read: (message: Readonly<Record<string, unknown>>) => Reading): BatchLine | null {
+export function parseLine(line: string, read: (message: Readonly<Record<string, unknown>>) => UsageReading): BatchLine | null {
   const parsed = recordIn(line);
   const customId = textOf(parsed?.custom_id);
   const result = parsed?.result;

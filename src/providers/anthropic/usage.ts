@@ -1,4 +1,4 @@
-import { MAX_COUNT, type Reading } from "../../domain/reading.ts";
+import { MAX_COUNT, type UsageReading } from "../../domain/reading.ts";
 import { cutClientString } from "../../domain/text.ts";
 
 /** More iterations than a server-side loop runs; later ones are left out. */
@@ -16,7 +16,7 @@ const MAX_KEYS = 32;
  * up. A zero input or cache count never replaces a greater one: deltas carry such zeros as fillers. A zero output count does:
  * the start's is a placeholder. A greater number is no count, and the reading says once and for all that there was one.
  */
-export function foldUsage(reading: Reading, usage: unknown): Reading {
+export function foldUsage(reading: UsageReading, usage: unknown): UsageReading {
   if (!isRecord(usage)) return reading;
   const details = usage.output_tokens_details;
   return {
@@ -61,10 +61,10 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-type CacheCreation = Pick<Reading, "cacheCreationInputTokens" | "cacheCreation5mTokens" | "cacheCreation1hTokens">;
+type CacheCreation = Pick<UsageReading, "cacheCreationInputTokens" | "cacheCreation5mTokens" | "cacheCreation1hTokens">;
 
 /** The total is the wire's where it names one, else the split's sum; what the 1-hour part leaves of it is 5-minute. */
-function cacheCreationOf(reading: Reading, usage: Record<string, unknown>): CacheCreation {
+function cacheCreationOf(reading: UsageReading, usage: Record<string, unknown>): CacheCreation {
   const split = isRecord(usage.cache_creation) ? usage.cache_creation : {};
   const fiveMinutes = countOf(split.ephemeral_5m_input_tokens) ?? 0;
   const oneHour = countOf(split.ephemeral_1h_input_tokens) ?? 0;
@@ -79,7 +79,7 @@ function cacheCreationOf(reading: Reading, usage: Record<string, unknown>): Cach
   };
 }
 
-function serverToolUseOf(reading: Reading, value: unknown): Reading["serverToolUse"] {
+function serverToolUseOf(reading: UsageReading, value: unknown): UsageReading["serverToolUse"] {
   if (!isRecord(value)) return reading.serverToolUse;
   const counts: Record<string, number> = { ...reading.serverToolUse };
   for (const [key, count] of plainEntries(value, (count) => countOf(count) ?? undefined)) {
@@ -89,7 +89,7 @@ function serverToolUseOf(reading: Reading, value: unknown): Reading["serverToolU
 }
 
 /** The list as it is kept, or null where it holds no object. */
-function iterationsOf(value: unknown): Reading["iterations"] | null {
+function iterationsOf(value: unknown): UsageReading["iterations"] | null {
   if (!Array.isArray(value)) return null;
   const iterations: Record<string, unknown>[] = [];
   let characters = 0;

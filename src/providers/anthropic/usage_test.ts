@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { EMPTY_READING, type Reading } from "../../domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { foldUsage } from "./usage.ts";
 
-const KNOWN: Reading = {
+const KNOWN: UsageReading = {
   ...EMPTY_READING,
   inputTokens: 25,
   outputTokens: 3,

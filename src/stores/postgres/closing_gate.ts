@@ -1,5 +1,5 @@
 /** Lets in until it is shut; shutting waits for those who are inside. */
-export class Door {
+export class ClosingGate {
   readonly #inside = new Set<Promise<unknown>>();
   #isShut = false;
 

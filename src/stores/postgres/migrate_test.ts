@@ -76,7 +76,7 @@ Deno.test("migrations/postgres has the tables of migrations/sqlite, column by co
     url,
   );
   const shared = sqliteColumns().filter((column) =>
-    !/^(journal|absent_indexes|unshipped_\w+|set_aside|ledger_probe|token_copies)\.|^usage\.(attempt|counted)$/.test(column)
+    !/^(spool|absent_indexes|unshipped_\w+|quarantined|ledger_probe|token_copies)\.|^usage\.(attempt|counted)$/.test(column)
   );
   assert.deepEqual(rows.map((row) => `${row.table_name}.${row.column_name}`), shared);
 });

@@ -138,7 +138,7 @@ function samples(): string {
   return `
     ${months.join(";")};
     INSERT INTO usage (
-      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, trust, streaming, created_at,
+      id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, accuracy, streaming, created_at,
       request_bytes
     )
     SELECT n, 2, '', 'w-' || n % 50, 's-' || n % 200, 'at-' || n % 200, 'message', 'anthropic', 'm', 'exact', true,

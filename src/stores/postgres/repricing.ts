@@ -48,7 +48,7 @@ async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly New
       cost: to.cost,
       price_version: to.priceVersion,
       unpriced_uses: countsJson(to.unpricedUses),
-      trust: to.trust,
+      accuracy: to.accuracy,
     })),
   ]);
   const links = new Map(set.map((row) => [rowKeyOf(row), linkOf(row)]));
@@ -72,7 +72,7 @@ async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly New
 const READ = `
   SELECT *
   FROM usage
-  WHERE created_at >= $1 AND created_at < $2 AND (created_at, workspace_id, id) > ($3, $4, $5) AND trust <> 'unknown'
+  WHERE created_at >= $1 AND created_at < $2 AND (created_at, workspace_id, id) > ($3, $4, $5) AND accuracy <> 'unknown'
   ORDER BY created_at, workspace_id, id
   LIMIT $6`;
 
@@ -82,10 +82,10 @@ const SET = `
     cost = sent.cost,
     price_version = sent.price_version,
     unpriced_uses = sent.unpriced_uses,
-    trust = sent.trust
+    accuracy = sent.accuracy
   FROM json_to_recordset($1) AS sent (
     workspace_id TEXT COLLATE "C", created_at BIGINT, id TEXT COLLATE "C", revision BIGINT, cost BIGINT, price_version TEXT,
-    unpriced_uses TEXT, trust TEXT
+    unpriced_uses TEXT, accuracy TEXT
   )
   WHERE usage.workspace_id = sent.workspace_id AND usage.created_at = sent.created_at AND usage.id = sent.id
     AND usage.revision = sent.revision

@@ -48,7 +48,7 @@ function insertedOf(rows: ReadonlyMap<string, UsageRow>, [answer]: readonly Row[
 }
 
 function endedOtherwise({ closing }: UsageRow, old: Row): boolean {
-  return text(old, "ending") !== closing.ending || integerOrNull(old, "duration_ms") !== wholeMs(closing.duration);
+  return text(old, "outcome") !== closing.outcome || integerOrNull(old, "duration_ms") !== wholeMs(closing.duration);
 }
 
 /** Of the rows with one key, the first with the highest revision. */
@@ -90,8 +90,8 @@ function sentOf(row: UsageRow) {
     served_model: reading.servedModel,
     message_id: reading.messageId,
     upstream_request_id: closing.upstreamRequestId,
-    ending: closing.ending,
-    trust: closing.trust,
+    outcome: closing.outcome,
+    accuracy: closing.accuracy,
     status: closing.status,
     error_type: reading.errorType,
     stop_reason: reading.stopReason,
@@ -135,7 +135,7 @@ const SENT = `json_populate_recordset(NULL::usage, $1) AS sent`;
 
 const COLUMNS = `
   id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, message_id,
-  upstream_request_id, ending, trust, status, error_type, stop_reason, streaming, created_at, duration_ms, ttft_ms,
+  upstream_request_id, outcome, accuracy, status, error_type, stop_reason, streaming, created_at, duration_ms, ttft_ms,
   input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens, cache_creation_5m_tokens,
   cache_creation_1h_tokens, thinking_tokens, server_tool_use, service_tier, inference_geo, speed, iterations, max_tokens,
   request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class, prompt_id, client, token_id, credential_id,
@@ -165,10 +165,10 @@ const LOCK_WEAKER = `
     usage.output_tokens,
     usage.cache_creation_input_tokens,
     usage.cache_read_input_tokens,
-    usage.trust,
+    usage.accuracy,
     usage.cost,
     usage.unpriced_uses,
-    usage.ending,
+    usage.outcome,
     usage.duration_ms,
     usage.retry_of,
     usage.asked_again
@@ -184,8 +184,8 @@ const REPLACE = `
     served_model = sent.served_model,
     message_id = sent.message_id,
     upstream_request_id = sent.upstream_request_id,
-    ending = sent.ending,
-    trust = sent.trust,
+    outcome = sent.outcome,
+    accuracy = sent.accuracy,
     status = sent.status,
     error_type = sent.error_type,
     stop_reason = sent.stop_reason,

@@ -5,7 +5,7 @@ import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { Ask } from "./connection.ts";
-import { Door } from "./closing_gate.ts";
+import { ClosingGate } from "./closing_gate.ts";
 import { dropMonths, droppedBefore, Months, readClock } from "./months.ts";
 import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
@@ -48,7 +48,7 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
   const months = new Months(pool, { seconds: patientSeconds });
-  const door = new Door();
+  const door = new ClosingGate();
 
   function ask<T>(access: Access, seconds: number, ask: (ask: Ask) => Promise<T>): Promise<T> {
     return door.pass(() => pool.run({ access, seconds, ask }));

@@ -49,7 +49,7 @@ const JOIN = `
   WHERE excluded.updated_at > traces.updated_at`;
 
 const SET_REFUSALS = `
-  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
+  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, instance_id, count)
   SELECT "workspaceId", "sandboxId", fault, minute, "instanceId", max(count)
   FROM json_to_recordset($1) AS sent (
     "workspaceId" TEXT COLLATE "C", "sandboxId" TEXT COLLATE "C", fault TEXT COLLATE "C", minute BIGINT,
@@ -57,7 +57,7 @@ const SET_REFUSALS = `
   )
   GROUP BY "workspaceId", "sandboxId", minute, fault, "instanceId"
   ORDER BY "workspaceId", "sandboxId", minute, fault, "instanceId"
-  ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = excluded.count
+  ON CONFLICT (workspace_id, sandbox_id, minute, fault, instance_id) DO UPDATE SET count = excluded.count
   WHERE excluded.count > refusals.count`;
 
 const INSERT = `

@@ -18,7 +18,7 @@ const MAX_ENTRIES = 10_000;
 const PATIENCE_MS = 1_000;
 
 /** Owners by what this machine knows, then by what the shared database does. Nobody's ids are asked for each time. */
-export function ownersNearby({ ledger, local, shared }: OwnersNearbyOptions): Owners {
+export function cachedOwners({ ledger, local, shared }: OwnersNearbyOptions): Owners {
   const known = new LRUCache<string, Pick<Owned, "kind" | "workspaceId">>({ max: MAX_ENTRIES });
   const places = shared === null ? [local] : [local, shared];
 

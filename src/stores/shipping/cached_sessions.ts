@@ -16,11 +16,11 @@ const MOST_AT_ONCE = 4;
 /**
  * Sessions by what the shared database knows, because all replicas go by that. What has not arrived
  * there yet, and all if it does not answer, is taken from this machine. Only the shared one
- * searches for agents: a journal has no index for that.
+ * searches for agents: a spool has no index for that.
  */
-export function sessionsNearby({ local, shared }: SessionsNearbyOptions): SessionRecords {
+export function cachedSessions({ local, shared }: SessionsNearbyOptions): SessionRecords {
   if (shared === null) return { findTrace: local.findTrace, findAgent: local.findAgent };
-  const turns = new Turns(MOST_AT_ONCE);
+  const turns = new EventLoopBudget(MOST_AT_ONCE);
   return {
     async findTrace(workspaceId, id) {
       const here = local.findTrace(workspaceId, id).catch(() => null);
@@ -35,7 +35,7 @@ export function sessionsNearby({ local, shared }: SessionsNearbyOptions): Sessio
  * Questions to a database that may be slow: a few at a time. One that is given up keeps its turn
  * until the database has dealt with it; one that had no turn by then is never asked.
  */
-class Turns {
+class EventLoopBudget {
   #free: number;
   readonly #waiting: (() => void)[] = [];
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Trace } from "../../domain/trace.ts";
-import { sessionsNearby } from "./cached_sessions.ts";
+import { cachedSessions } from "./cached_sessions.ts";
 
 const TRACE: Trace = { id: "at-1", workspaceId: "w1", sandboxId: "s1", source: "inferred", createdAt: 1, updatedAt: 2 };
 const ASKED = { workspaceId: "w1", sandboxId: "s1", agentId: "a", since: 0 };
@@ -11,7 +11,7 @@ function records(trace: Trace | null | Error): SessionRecords {
   return { findTrace: () => answer(trace as Trace | null), findAgent: () => answer("at-1") };
 }
 
-Deno.test("sessionsNearby() goes by the shared database, then by this machine, and rejects if neither knows", async () => {
+Deno.test("cachedSessions() goes by the shared database, then by this machine, and rejects if neither knows", async () => {
   const here = { ...TRACE, createdAt: 9 };
   const away = new Error("away");
   for (
@@ -24,29 +24,29 @@ Deno.test("sessionsNearby() goes by the shared database, then by this machine, a
       [null, null, null],
     ] as const
   ) {
-    const nearby = sessionsNearby({ local: records(local), shared: records(shared) });
+    const nearby = cachedSessions({ local: records(local), shared: records(shared) });
     assert.deepEqual(await nearby.findTrace("w1", "at-1"), found);
   }
-  const nobody = sessionsNearby({ local: records(null), shared: records(away) });
+  const nobody = cachedSessions({ local: records(null), shared: records(away) });
   await assert.rejects(nobody.findTrace("w1", "at-1"), away);
   await assert.rejects(nobody.findAgent(ASKED), away);
   const silent = { findTrace: () => new Promise<never>(() => {}), findAgent: () => new Promise<never>(() => {}) };
-  assert.deepEqual(await sessionsNearby({ local: records(here), shared: silent }).findTrace("w1", "at-1"), here);
+  assert.deepEqual(await cachedSessions({ local: records(here), shared: silent }).findTrace("w1", "at-1"), here);
 });
 
-Deno.test("sessionsNearby() without a shared database asks this machine for all", async () => {
-  const nearby = sessionsNearby({ local: records(TRACE), shared: null });
+Deno.test("cachedSessions() without a shared database asks this machine for all", async () => {
+  const nearby = cachedSessions({ local: records(TRACE), shared: null });
   assert.deepEqual([await nearby.findTrace("w1", "at-1"), await nearby.findAgent(ASKED)], [TRACE, "at-1"]);
 });
 
-Deno.test("sessionsNearby() has a slow shared database deal with four questions at a time, and asks none that nobody waits for", async () => {
+Deno.test("cachedSessions() has a slow shared database deal with four questions at a time, and asks none that nobody waits for", async () => {
   let asked = 0;
   const answers: (() => void)[] = [];
   const slow = () => {
     asked++;
     return new Promise<null>((resolve) => answers.push(() => resolve(null)));
   };
-  const nearby = sessionsNearby({ local: records(null), shared: { findTrace: slow, findAgent: slow } });
+  const nearby = cachedSessions({ local: records(null), shared: { findTrace: slow, findAgent: slow } });
   const questions = Array.from(
     { length: 40 },
     (_, n) => nearby.findTrace("w1", `at-${n}`).then(() => "answered", () => "given up"),

@@ -22,7 +22,7 @@ const STALE_MS = 60_000;
  * The shared database's tokens, which work on by their copies while it is away. A copy's expiry counts as ever, and a
  * revocation that this machine knows of is never forgotten; one that was made elsewhere acts when the database is back.
  */
-export function tokensNearby({ shared, copies, graceMs, now }: TokensNearbyOptions): Tokens {
+export function cachedTokens({ shared, copies, graceMs, now }: TokensNearbyOptions): Tokens {
   /** When the shared database failed last, or was too late; null where its last word came in time. */
   let failedAt: number | null = null;
   let isLooking = false;

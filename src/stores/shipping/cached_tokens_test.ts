@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { LocalToken, TokenCopies, TokenCopy, Tokens } from "../../domain/tokens.ts";
-import { tokensNearby } from "./cached_tokens.ts";
+import { cachedTokens } from "./cached_tokens.ts";
 
 const TOKEN: LocalToken = {
   id: "lt-1",
@@ -123,7 +123,7 @@ function stand() {
     listTokens: () => answer([]),
     revokeToken: () => answer(null),
   };
-  const tokens = tokensNearby({ shared: database, copies: copiesInMemory(), graceMs: GRACE_MS, now: () => clock.now });
+  const tokens = cachedTokens({ shared: database, copies: copiesInMemory(), graceMs: GRACE_MS, now: () => clock.now });
   return { tokens, shared, clock };
 }
 

@@ -1,7 +1,7 @@
 import type { Observe } from "../../domain/observe.ts";
 import type { FurtherMessage, ShippingMessage, ShippingState, StartMessage } from "./protocol.ts";
 
-/** Ships this machine's journal to the shared database, in a Worker of its own. */
+/** Ships this machine's spool to the shared database, in a Worker of its own. */
 export interface Shipping {
   readonly state: () => ShippingState;
   /** The database's URL has changed. */
@@ -13,7 +13,7 @@ export interface Shipping {
 /** A Worker that died is begun anew after so long. */
 const RESTART_MS = 1_000;
 
-const NOTHING_YET: ShippingState = { rows: 0, oldestCreatedAt: null, setAside: 0, failure: null, shipped: 0, errors: 0 };
+const NOTHING_YET: ShippingState = { rows: 0, oldestCreatedAt: null, quarantined: 0, failure: null, shipped: 0, errors: 0 };
 
 export function startShipping(options: StartMessage & { readonly observe: Pick<Observe, "note"> }): Shipping {
   return new Link(options);
@@ -74,8 +74,12 @@ class Link implements Shipping {
   #hear(message: ShippingMessage): void {
     if ("finished" in message) return this.#finished.resolve();
     if ("state" in message) return this.#take(message.state);
-    for (const row of message.setAside) {
-      this.#options.observe.note("error", "the shared database refuses a row: it is set aside and tried again now and then", row);
+    for (const row of message.quarantined) {
+      this.#options.observe.note(
+        "error",
+        "the shared database refuses a row: it is quarantined and tried again now and then",
+        row,
+      );
     }
   }
 

@@ -2,7 +2,7 @@ import type { Backlog } from "../../domain/spool.ts";
 
 /** The first message to the Worker. */
 export interface StartMessage {
-  /** The journal's database. */
+  /** The spool's database. */
   readonly path: string;
   readonly synchronous: "normal" | "full";
   readonly databaseUrl: string;
@@ -16,8 +16,8 @@ export type FurtherMessage = { readonly rotate: string } | { readonly finish: tr
 /** The Worker's words. */
 export type ShippingMessage =
   | { readonly state: ShippingState }
-  /** Rows that are newly set aside. */
-  | { readonly setAside: readonly { readonly id: string; readonly workspaceId: string; readonly reason: string }[] }
+  /** Rows that are newly quarantined. */
+  | { readonly quarantined: readonly { readonly id: string; readonly workspaceId: string; readonly reason: string }[] }
   | { readonly finished: true };
 
 /** How shipping goes. */

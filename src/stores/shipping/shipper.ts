@@ -1,4 +1,4 @@
-import type { Journal, Refused, SetAside } from "../../domain/spool.ts";
+import type { QuarantinedRow, Refused, Spool } from "../../domain/spool.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import { wordsOf } from "../../domain/unavailable.ts";
@@ -12,7 +12,7 @@ export interface Sink
 }
 
 export interface ShipperOptions {
-  readonly journal: Journal;
+  readonly spool: Spool;
   /** Asked for each shipment, because it can be rotated. Rejects while the database cannot be used. */
   readonly sink: () => Promise<Sink>;
   readonly pace: Pace;
@@ -29,7 +29,7 @@ export interface Pace {
   /** After a first failure; it doubles up to `mostWaitMs`. */
   readonly leastWaitMs: number;
   readonly mostWaitMs: number;
-  /** Between two tries of what was set aside. */
+  /** Between two tries of what was quarantined. */
   readonly retryMs: number;
   /** Silence after which the database is asked whether it is still there, though nothing waits. */
   readonly askMs: number;
@@ -41,13 +41,13 @@ export const PACE: Pace = { batch: 500, idleMs: 250, leastWaitMs: 100, mostWaitM
 export interface Report {
   /** Rows that have arrived. */
   readonly shipped: number;
-  /** Rows newly set aside, with the database's words. */
-  readonly setAside: readonly SetAside[];
+  /** Rows newly quarantined, with the database's words. */
+  readonly quarantined: readonly QuarantinedRow[];
   /** Why not all could be shipped, or nothing; null where all went well. */
   readonly failure: string | null;
 }
 
-/** Ships what the journal holds until it is stopped, round by round, whatever becomes of the database. */
+/** Ships what the spool holds until it is stopped, round by round, whatever becomes of the database. */
 export class Shipper {
   readonly #options: ShipperOptions;
   #failures = 0;
@@ -81,9 +81,9 @@ export class Shipper {
 
   /** Ships once. Resolves to whether more waits and can be shipped at once. Never rejects. */
   async round(): Promise<boolean> {
-    const { journal, pace, onReport } = this.#options;
+    const { spool, pace, onReport } = this.#options;
     try {
-      const shipment = journal.unshipped(pace.batch);
+      const shipment = spool.unshipped(pace.batch);
       const { rows, traces, refusals, owned, isFull } = shipment;
       const isEmpty = [rows, traces, refusals, owned].every((list) => list.length === 0);
       if (isEmpty && this.#failures === 0 && this.#sinceWordMs < pace.askMs) return false;
@@ -95,17 +95,17 @@ export class Shipper {
       const sessions = await recordApart(traces, { sink, record: (some) => sink.recordTraces(some) });
       const calls = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });
       const counts = await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some) });
-      const setAside = calls.map(({ item, reason }): SetAside => ({ row: item as UsageRow, reason }));
-      const refused: Refused = { rows: setAside, traces: items(sessions), refusals: items(counts), owned: items(things) };
-      if (!isEmpty) keep(() => journal.shipped(shipment, refused));
+      const quarantined = calls.map(({ item, reason }): QuarantinedRow => ({ row: item as UsageRow, reason }));
+      const refused: Refused = { rows: quarantined, traces: items(sessions), refusals: items(counts), owned: items(things) };
+      if (!isEmpty) keep(() => spool.shipped(shipment, refused));
       this.#sinceWordMs = 0;
       const [left] = [...things, ...sessions, ...counts];
       this.#failures = left === undefined ? 0 : this.#failures + 1;
-      onReport({ shipped: rows.length - setAside.length, setAside, failure: left?.reason ?? null });
+      onReport({ shipped: rows.length - quarantined.length, quarantined, failure: left?.reason ?? null });
       return isFull && left === undefined;
     } catch (error) {
       this.#failures++;
-      onReport({ shipped: 0, setAside: [], failure: wordsOf(error) });
+      onReport({ shipped: 0, quarantined: [], failure: wordsOf(error) });
       return false;
     }
   }
@@ -129,7 +129,7 @@ export class Shipper {
     // While nothing arrives they would only be queued once more.
     if (this.#sinceRetryMs < this.#options.pace.retryMs || this.#failures > 0) return;
     this.#sinceRetryMs = 0;
-    this.#options.journal.retrySetAside();
+    this.#options.spool.retryQuarantined();
   }
 }
 
@@ -148,7 +148,7 @@ function keep(note: () => void): void {
     note();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`What has arrived cannot be noted in the journal of this machine: ${reason}`, { cause: error });
+    throw new Error(`What has arrived cannot be noted in the spool of this machine: ${reason}`, { cause: error });
   }
 }
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import type { Journal, Refused, SetAside, Shipment } from "../../domain/spool.ts";
+import type { QuarantinedRow, Refused, Shipment, Spool } from "../../domain/spool.ts";
 import type { Owned } from "../../domain/owned.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { callOf, rowOf, traceOf } from "../../../tests/conformance/samples.ts";
 import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
 
 Deno.test("round() ships the oldest first, a batch at a time, and says whether more waits", async () => {
-  const { shipper, sink, journal } = stand(7, { batch: 3 });
+  const { shipper, sink, spool } = stand(7, { batch: 3 });
   assert.deepEqual([await shipper.round(), await shipper.round(), await shipper.round(), await shipper.round()], [
     true,
     true,
@@ -14,45 +14,45 @@ Deno.test("round() ships the oldest first, a batch at a time, and says whether m
     false,
   ]);
   assert.deepEqual(sink.batches.map((batch) => batch.length), [3, 3, 1]);
-  assert.deepEqual(sink.arrived, journal.all);
+  assert.deepEqual(sink.arrived, spool.all);
 });
 
-Deno.test("round() that fails takes nothing out of the journal, and the next one ships it", async () => {
-  const { shipper, sink, journal, reports } = stand(2);
+Deno.test("round() that fails takes nothing out of the spool, and the next one ships it", async () => {
+  const { shipper, sink, spool, reports } = stand(2);
   sink.outage = new Error("the database is restarting");
   assert.equal(await shipper.round(), false);
-  assert.equal(journal.waiting.length, 2);
+  assert.equal(spool.waiting.length, 2);
   assert.deepEqual(reports.map((report) => report.failure), ["the database is restarting"]);
   sink.outage = null;
   await shipper.round();
-  assert.deepEqual([sink.arrived.length, journal.waiting.length], [2, 0]);
+  assert.deepEqual([sink.arrived.length, spool.waiting.length], [2, 0]);
   assert.equal(reports.at(-1)?.failure, null);
 });
 
 Deno.test("round() sets aside exactly the rows that are refused for their own sake, and ships all others", async () => {
-  const { shipper, sink, journal, reports } = stand(100);
-  for (const n of [0, 41, 42, 99]) sink.poison.add(journal.all[n]!.call.id);
+  const { shipper, sink, spool, reports } = stand(100);
+  for (const n of [0, 41, 42, 99]) sink.poison.add(spool.all[n]!.call.id);
   await shipper.round();
-  assert.deepEqual(journal.aside.map(({ row }) => row.call.id), [...sink.poison]);
-  assert.equal(journal.aside[0]?.reason, "the row is refused");
+  assert.deepEqual(spool.aside.map(({ row }) => row.call.id), [...sink.poison]);
+  assert.equal(spool.aside[0]?.reason, "the row is refused");
   assert.equal(sink.arrived.length, 96);
-  assert.equal(journal.waiting.length, 0);
-  assert.deepEqual([reports[0]?.shipped, reports[0]?.setAside.length], [96, 4]);
+  assert.equal(spool.waiting.length, 0);
+  assert.deepEqual([reports[0]?.shipped, reports[0]?.quarantined.length], [96, 4]);
 });
 
 Deno.test("round() that meets an outage while it looks for a refused row sets nothing aside", async () => {
-  const { shipper, sink, journal } = stand(10);
-  sink.poison.add(journal.all[3]!.call.id);
+  const { shipper, sink, spool } = stand(10);
+  sink.poison.add(spool.all[3]!.call.id);
   sink.outageAfter = 2;
   await shipper.round();
-  assert.deepEqual([journal.aside.length, journal.waiting.length], [0, 10]);
+  assert.deepEqual([spool.aside.length, spool.waiting.length], [0, 10]);
 });
 
 Deno.test("round() ships what changed while it was being shipped once more", async () => {
-  const { shipper, sink, journal } = stand(1);
-  sink.meanwhile = () => journal.add({ ...journal.all[0]!, revision: 3 });
+  const { shipper, sink, spool } = stand(1);
+  sink.meanwhile = () => spool.add({ ...spool.all[0]!, revision: 3 });
   await shipper.round();
-  assert.equal(journal.waiting.length, 1);
+  assert.equal(spool.waiting.length, 1);
   sink.meanwhile = () => {};
   await shipper.round();
   assert.deepEqual(sink.arrived.map((row) => row.revision), [2, 3]);
@@ -72,45 +72,45 @@ Deno.test("run() waits longer after each failure up to a ceiling, ends a wait wh
   assert.equal(sink.arrived.length, 1);
 });
 
-Deno.test("run() tries what was set aside again now and then", async () => {
-  const { shipper, sink, journal } = stand(2, { idleMs: 1, retryMs: 5 });
-  const [bad] = journal.all;
+Deno.test("run() tries what was quarantined again now and then", async () => {
+  const { shipper, sink, spool } = stand(2, { idleMs: 1, retryMs: 5 });
+  const [bad] = spool.all;
   sink.poison.add(bad!.call.id);
   const running = shipper.run();
-  while (journal.aside.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  while (spool.aside.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
   sink.poison.clear();
   while (sink.arrived.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
   shipper.stop();
   await running;
-  assert.deepEqual(journal.aside, []);
+  assert.deepEqual(spool.aside, []);
 });
 
-Deno.test("run() leaves what was set aside alone while nothing arrives", async () => {
-  const { shipper, sink, journal, reports } = stand(2, { idleMs: 1, leastWaitMs: 1, mostWaitMs: 1, retryMs: 2 });
-  sink.poison.add(journal.all[0]!.call.id);
+Deno.test("run() leaves what was quarantined alone while nothing arrives", async () => {
+  const { shipper, sink, spool, reports } = stand(2, { idleMs: 1, leastWaitMs: 1, mostWaitMs: 1, retryMs: 2 });
+  sink.poison.add(spool.all[0]!.call.id);
   await shipper.round();
-  assert.equal(journal.aside.length, 1);
-  journal.add(rowOf());
+  assert.equal(spool.aside.length, 1);
+  spool.add(rowOf());
   sink.outage = new Error("away");
   const running = shipper.run();
   const failures = () => reports.filter(({ failure }) => failure !== null).length;
   while (failures() < 20) await new Promise((resolve) => setTimeout(resolve, 1));
-  assert.equal(journal.waiting.length, 1);
+  assert.equal(spool.waiting.length, 1);
   shipper.stop();
   await running;
 });
 
 Deno.test("round() keeps a file that is refused for its own sake, says so, ships everything else and tries it again", async () => {
-  const { shipper, sink, journal, reports } = stand(3);
+  const { shipper, sink, spool, reports } = stand(3);
   const [good, bad] = ["file_1", "file_2"].map((id): Owned => fileOf(id));
-  journal.owned = [bad!, good!];
+  spool.owned = [bad!, good!];
   sink.poison.add("file_2");
   assert.equal(await shipper.round(), false);
-  assert.deepEqual([sink.arrived.length, sink.owned, journal.owned], [3, [good], [bad]]);
+  assert.deepEqual([sink.arrived.length, sink.owned, spool.owned], [3, [good], [bad]]);
   assert.deepEqual([reports[0]?.shipped, reports[0]?.failure], [3, "the file is refused"]);
   sink.poison.clear();
   await shipper.round();
-  assert.deepEqual([sink.owned, journal.owned, reports.at(-1)?.failure], [[good, bad], [], null]);
+  assert.deepEqual([sink.owned, spool.owned, reports.at(-1)?.failure], [[good, bad], [], null]);
 });
 
 Deno.test("round() asks whether the database is there before anything waits, and now and then", async () => {
@@ -131,39 +131,39 @@ Deno.test("round() asks whether the database is there before anything waits, and
   await running;
 });
 
-Deno.test("round() that cannot note what has arrived says that it is this machine's journal", async () => {
-  const { shipper, journal, reports } = stand(1);
-  journal.shipped = () => {
+Deno.test("round() that cannot note what has arrived says that it is this machine's spool", async () => {
+  const { shipper, spool, reports } = stand(1);
+  spool.shipped = () => {
     throw new Error("database or disk is full");
   };
   await shipper.round();
-  assert.match(reports[0]!.failure!, /journal of this machine: database or disk is full/);
+  assert.match(reports[0]!.failure!, /spool of this machine: database or disk is full/);
 });
 
-/** A shipper between a journal in memory, which numbers its changes, and a sink that can fail. */
+/** A shipper between a spool in memory, which numbers its changes, and a sink that can fail. */
 function stand(count: number, pace: Partial<typeof PACE> = {}) {
-  const journal = new JournalInMemory();
-  for (let n = 0; n < count; n++) journal.add(rowOf());
+  const spool = new SpoolInMemory();
+  for (let n = 0; n < count; n++) spool.add(rowOf());
   const sink = new FailingSink();
   const reports: Report[] = [];
   const shipper = new Shipper({
-    journal,
+    spool,
     sink: () => Promise.resolve(sink),
     pace: { ...PACE, ...pace },
     random: () => 1,
     onReport: (report) => void reports.push(report),
   });
-  return { shipper, journal, sink, reports };
+  return { shipper, spool, sink, reports };
 }
 
 function fileOf(id: string): Owned {
   return { id, kind: "file", workspaceId: "w-1", sandboxId: "sb-1", createdAt: 0, call: null, dueAt: null };
 }
 
-class JournalInMemory implements Journal {
+class SpoolInMemory implements Spool {
   readonly all: UsageRow[] = [];
   waiting: { readonly number: number; readonly row: UsageRow }[] = [];
-  aside: SetAside[] = [];
+  aside: QuarantinedRow[] = [];
   owned: Owned[] = [];
   #number = 0;
 
@@ -190,13 +190,13 @@ class JournalInMemory implements Journal {
     this.owned = [...this.owned.filter((one) => !owned.includes(one)), ...refused.owned];
   }
 
-  retrySetAside(): number {
+  retryQuarantined(): number {
     for (const { row } of this.aside) this.waiting.push({ number: ++this.#number, row });
     return this.aside.length;
   }
 
   backlog() {
-    return { rows: this.waiting.length, oldestCreatedAt: null, setAside: this.aside.length };
+    return { rows: this.waiting.length, oldestCreatedAt: null, quarantined: this.aside.length };
   }
 }
 

@@ -1,7 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 import { connectPostgres } from "../postgres/connect.ts";
-import { openJournal } from "../sqlite/spool.ts";
+import { openSpool } from "../sqlite/spool.ts";
 import type { FurtherMessage, ShippingMessage, StartMessage } from "./protocol.ts";
 import { SharedDatabase } from "./shared_database.ts";
 import { PACE, type Report, Shipper } from "./shipper.ts";
@@ -15,34 +15,36 @@ const CONNECTING = { max: 2, patientSeconds: 10 };
 self.onmessage = ({ data }: MessageEvent<StartMessage>) => begin(data);
 
 function begin({ path, synchronous, databaseUrl, seed }: StartMessage): void {
-  const journal = openJournal(path, { synchronous });
+  const spool = openSpool(path, { synchronous });
   const database = new SharedDatabase((url) => connectPostgres(url, CONNECTING), databaseUrl);
   const state = { failure: null as string | null, shipped: 0, errors: 0 };
   const shipper = new Shipper({
-    journal,
+    spool,
     sink: () => database.ready(),
     pace: PACE,
     random: jitterFrom(seed),
     onReport: (report) => note(report),
   });
 
-  function note({ shipped, setAside, failure }: Report): void {
+  function note({ shipped, quarantined, failure }: Report): void {
     state.shipped += shipped;
     state.failure = failure;
     if (failure !== null) state.errors++;
-    if (setAside.length === 0) return;
-    say({ setAside: setAside.map(({ row: { call }, reason }) => ({ id: call.id, workspaceId: call.workspaceId, reason })) });
+    if (quarantined.length === 0) return;
+    say({
+      quarantined: quarantined.map(({ row: { call }, reason }) => ({ id: call.id, workspaceId: call.workspaceId, reason })),
+    });
   }
 
-  const telling = setInterval(() => say({ state: { ...state, ...journal.backlog() } }), STATE_MS);
+  const telling = setInterval(() => say({ state: { ...state, ...spool.backlog() } }), STATE_MS);
 
   async function finish(running: Promise<void>): Promise<void> {
     shipper.stop();
     await running;
     while (await shipper.round()) continue;
     clearInterval(telling);
-    say({ state: { ...state, ...journal.backlog() } });
-    journal.close();
+    say({ state: { ...state, ...spool.backlog() } });
+    spool.close();
     await database.close();
     say({ finished: true });
   }

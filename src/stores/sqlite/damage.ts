@@ -46,7 +46,7 @@ export function isDamage(error: unknown): boolean {
 }
 
 /** Moves a database out of the way, with what belongs to it. Gives back its new path. */
-export function putAside(path: string, now: number): string {
+export function moveAside(path: string, now: number): string {
   const aside = `${path}.damaged-${new Date(now).toISOString().replaceAll(":", "")}`;
   for (const suffix of ["", "-wal", "-shm"]) {
     try {

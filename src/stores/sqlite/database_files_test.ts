@@ -136,6 +136,6 @@ function inDatabase<T>(check: (place: Place) => T): T {
 
 const INSERT = `
   INSERT INTO usage (
-    id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, trust, streaming, created_at,
+    id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, accuracy, streaming, created_at,
     request_bytes, client
   ) VALUES ('ar-' || hex(randomblob(8)), 2, 'i-1', 'w-1', 'sb-1', 'at-1', 'message', 'anthropic', 'm', 'exact', 0, ?, 1, '')`;

@@ -1,14 +1,14 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-/** How large the journal may become while the shared database is away, and what happens then. */
-export interface JournalBound {
+/** How large the spool may become while the shared database is away, and what happens then. */
+export interface SpoolBound {
   readonly maxBytes: number;
   /** `refuse` new billed calls, or `serve` them without a row. Open rows are closed in either case. */
   readonly onFull: "refuse" | "serve";
 }
 
 export interface FullnessOptions {
-  readonly journal: JournalBound | null;
+  readonly spool: SpoolBound | null;
   /** What is left of the volume that the database is on, bytes; null where the system does not tell. */
   readonly freeBytes: () => number | null;
   readonly now: () => number;
@@ -19,12 +19,12 @@ const LOOK_MS = 100;
 
 /**
  * Of the volume, what new calls leave alone: open rows are closed in it, and what has been shipped is noted and checkpointed in it.
- * A journal that has filled its disk could not even note that it may be emptied.
+ * A spool that has filled its disk could not even note that it may be emptied.
  */
 const RESERVE_BYTES = 64 * 1024 * 1024;
 
 /** How much of the file is in use and how much may be, measured at most every `LOOK_MS`. */
-export class Fullness {
+export class DiskQuota {
   readonly #options: FullnessOptions;
   readonly #pageBytes: number;
   readonly #pages: StatementSync;
@@ -50,7 +50,7 @@ export class Fullness {
   /** How much may be in use; infinite where nothing bounds it. */
   boundBytes(): number {
     this.#look();
-    return Math.min(this.#options.journal?.maxBytes ?? Number.POSITIVE_INFINITY, this.#roomBytes);
+    return Math.min(this.#options.spool?.maxBytes ?? Number.POSITIVE_INFINITY, this.#roomBytes);
   }
 
   isFull(): boolean {
@@ -64,12 +64,12 @@ export class Fullness {
 
   /** Why calls are refused, for an operator. */
   words(): string {
-    const { journal } = this.#options;
-    if (journal === null || this.#roomBytes < journal.maxBytes) {
+    const { spool } = this.#options;
+    if (spool === null || this.#roomBytes < spool.maxBytes) {
       return `The volume of the database has less than ${megabytes(RESERVE_BYTES)} left, which no new call is recorded in`;
     }
-    return `The journal has reached LLMPROXY_JOURNAL_MAX_MB (${
-      megabytes(journal.maxBytes)
+    return `The spool has reached LLMPROXY_SPOOL_MAX_MB (${
+      megabytes(spool.maxBytes)
     }) of records that the shared database has not taken`;
   }
 

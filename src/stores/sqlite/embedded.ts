@@ -5,10 +5,10 @@ import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Migrated } from "../migrations.ts";
 import type { Synchronous } from "./connection.ts";
 import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
-import { damageOf, DatabaseDamaged, isDamage, putAside } from "./damage.ts";
+import { damageOf, DatabaseDamaged, isDamage, moveAside } from "./damage.ts";
 import { openDataDir } from "./data_dir.ts";
 import { DatabaseFiles, type Loss } from "./database_files.ts";
-import type { JournalBound } from "./disk_quota.ts";
+import type { SpoolBound } from "./disk_quota.ts";
 import { LEDGER_DEFAULTS, openLedger } from "./ledger.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { takeRole } from "./role.ts";
@@ -23,8 +23,8 @@ export interface EmbeddedOptions {
   readonly now: () => number;
   /** As `LedgerOptions.onTrouble`. */
   readonly onTrouble: (trouble: string | null) => void;
-  /** As `LedgerOptions.journal`. */
-  readonly journal: JournalBound | null;
+  /** As `LedgerOptions.spool`. */
+  readonly spool: SpoolBound | null;
 }
 
 /** The embedded database, ready: the ledger on this thread, store and tokens in Workers, all on one file. */
@@ -41,31 +41,31 @@ export interface Embedded {
   /** Looks whether the path still names the files that are open. Nothing may be opened by the path if it does not. */
   readonly loss: () => Loss | null;
   readonly migrated: Migrated;
-  /** Rows that the file had recorded as the journal of a shared database, and that are counted here now. */
+  /** Rows that the file had recorded as the spool of a shared database, and that are counted here now. */
   readonly counted: number;
   /** Rows of earlier runs that were closed as `unknown`. */
   readonly swept: number;
-  /** A damaged journal, which was put aside: its new path, and what is wrong with it. Null where there was none. */
-  readonly putAside: { readonly path: string; readonly damage: string } | null;
+  /** A damaged spool, which was moved aside: its new path, and what is wrong with it. Null where there was none. */
+  readonly moveAside: { readonly path: string; readonly damage: string } | null;
   /** Commits what waits, closes both and gives the directory free; rejects as `Ledger.end` does, when all is closed. */
   readonly end: () => Promise<void>;
 }
 
 /**
- * Locks the directory, brings the schema up to date, makes the file database or journal, opens the ledger, sweeps, and starts the store.
+ * Locks the directory, brings the schema up to date, makes the file database or spool, opens the ledger, sweeps, and starts the store.
  * Rejects with `DataDirLocked`, `DataDirUnusable`, `SchemaTooNew`, `DatabaseDamaged`, `Fault` `ledger_unavailable` (the sweep), or
  * SQLite's own error; then nothing is held.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const { synchronous, now, onTrouble, journal } = options;
+  const { synchronous, now, onTrouble, spool } = options;
   const dir = openDataDir(options.dir);
   const opened: (() => Promise<void>)[] = [() => Promise.resolve(dir.release())];
   const end = () => endAll(opened);
   try {
     const path = dir.databasePath;
-    const aside = journal === null ? null : putAsideDamaged(path, now());
+    const aside = spool === null ? null : moveAsideDamaged(path, now());
     const migrated = migrateSqlite(path);
-    const counted = takeRole(path, journal === null ? "database" : "journal");
+    const counted = takeRole(path, spool === null ? "database" : "spool");
     const files = new DatabaseFiles(path, { keepHold: dir.keepHold });
     opened.unshift(() => Promise.resolve(files.close()));
     const whyLost = () => files.look()?.reason ?? null;
@@ -79,7 +79,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       synchronous,
       now,
       onTrouble,
-      journal,
+      spool,
       freeBytes: () => freeBytesOf(options.dir),
       whyLost,
     });
@@ -98,7 +98,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
       migrated,
       counted,
       swept,
-      putAside: aside,
+      moveAside: aside,
       end,
     };
   } catch (error) {
@@ -117,10 +117,10 @@ function freeBytesOf(dir: string): number | null {
   }
 }
 
-/** A journal that is damaged must not stop the calls: most of it is in the shared database. The only database is not put aside. */
-function putAsideDamaged(path: string, now: number): Embedded["putAside"] {
+/** A spool that is damaged must not stop the calls: most of it is in the shared database. The only database is not moved aside. */
+function moveAsideDamaged(path: string, now: number): Embedded["moveAside"] {
   const damage = damageOf(path);
-  return damage === null ? null : { path: putAside(path, now), damage };
+  return damage === null ? null : { path: moveAside(path, now), damage };
 }
 
 /** Ends all in order, whatever becomes of each; then rejects with the first failure. */

@@ -3,7 +3,7 @@ import type { OpenCall } from "../../domain/usage.ts";
 type Asking = Pick<OpenCall, "id" | "workspaceId" | "traceId" | "messagesHash">;
 
 /** What the calls that are under way ask, so that an attempt which completes tells whether an earlier one may still fail. */
-export class Questions {
+export class InflightPrompts {
   readonly #askedBy = new Map<string, Set<string>>();
 
   begins(call: Asking): void {

@@ -6,12 +6,12 @@ import type { Trace } from "../../domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { Commits, GROUP_LIMITS, type GroupLimits, WriteRefused } from "./commits.ts";
 import { openConnection, type Synchronous } from "./connection.ts";
-import { Activity } from "./trace_activity_cache.ts";
-import { Fullness, type JournalBound } from "./disk_quota.ts";
+import { TraceActivityCache } from "./trace_activity_cache.ts";
+import { DiskQuota, type SpoolBound } from "./disk_quota.ts";
 import { Outbox } from "./outbox.ts";
 import { Claims } from "./owned.ts";
 import { Probe } from "./write_probe.ts";
-import { Questions } from "./inflight_prompts.ts";
+import { InflightPrompts } from "./inflight_prompts.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
 
@@ -26,7 +26,7 @@ export interface LedgerOptions {
   /** Between two tries whether writing works again. */
   readonly probeMs: number;
   /** Where what is recorded is shipped to a shared database: how large the file may become meanwhile. Null: nothing is shipped. */
-  readonly journal: JournalBound | null;
+  readonly spool: SpoolBound | null;
   /** As `FullnessOptions.freeBytes`. */
   readonly freeBytes: () => number | null;
   /**
@@ -41,7 +41,7 @@ export interface LedgerOptions {
 export const LEDGER_DEFAULTS = {
   limits: GROUP_LIMITS,
   probeMs: 1_000,
-  journal: null,
+  spool: null,
   freeBytes: () => null,
   whyLost: () => null,
   lookMs: 250,
@@ -85,10 +85,10 @@ class SqliteLedger implements Ledger {
   readonly #claims: Claims;
   readonly #probeWrite: Probe;
   readonly #commits: Commits;
-  readonly #fullness: Fullness;
-  readonly #activity = new Activity();
+  readonly #diskQuota: DiskQuota;
+  readonly #activity = new TraceActivityCache();
   /** Null where another database links the attempts at a question. */
-  readonly #questions: Questions | null;
+  readonly #questions: InflightPrompts | null;
   #openRows: number;
   #trouble: string | null = null;
   /** Why the files are lost. No probe ends that: it would succeed in the files that have no name. */
@@ -103,14 +103,14 @@ class SqliteLedger implements Ledger {
   constructor(db: DatabaseSync, options: LedgerOptions) {
     this.#db = db;
     this.#options = options;
-    const outbox = options.journal === null ? null : new Outbox(db);
-    this.#questions = outbox === null ? new Questions() : null;
+    const outbox = options.spool === null ? null : new Outbox(db);
+    this.#questions = outbox === null ? new InflightPrompts() : null;
     this.#rows = new Rows(db, { outbox, underWay: this.#questions });
     this.#traces = new Traces(db, outbox);
     this.#claims = new Claims(db, outbox);
     this.#probeWrite = new Probe(db);
     this.#commits = new Commits(db, options);
-    this.#fullness = new Fullness(db, options);
+    this.#diskQuota = new DiskQuota(db, options);
     this.#openRows = this.#rows.countOpen();
     this.#lookTimer = setInterval(() => this.#look(), options.lookMs);
     Deno.unrefTimer(this.#lookTimer);
@@ -118,9 +118,9 @@ class SqliteLedger implements Ledger {
 
   async open(call: OpenCall, trace: Trace): Promise<"opened" | "unrecorded"> {
     this.#refuseIfUnusable();
-    if (this.#fullness.isFull()) {
-      if (this.#options.journal?.onFull === "serve") return "unrecorded";
-      throw unavailable(this.#fullness.words());
+    if (this.#diskQuota.isFull()) {
+      if (this.#options.spool?.onFull === "serve") return "unrecorded";
+      throw unavailable(this.#diskQuota.words());
     }
     const isFresh = this.#activity.isFresh(trace);
     this.#questions?.begins(call);
@@ -169,17 +169,17 @@ class SqliteLedger implements Ledger {
   }
 
   usedBytes(): number {
-    return this.#fullness.usedBytes();
+    return this.#diskQuota.usedBytes();
   }
 
   boundBytes(): number {
-    return this.#fullness.boundBytes();
+    return this.#diskQuota.boundBytes();
   }
 
   trouble(): string | null {
     const trouble = this.#loss ?? this.#trouble;
     if (trouble !== null) return trouble;
-    return this.#options.journal?.onFull !== "serve" && this.#fullness.isFull() ? this.#fullness.words() : null;
+    return this.#options.spool?.onFull !== "serve" && this.#diskQuota.isFull() ? this.#diskQuota.words() : null;
   }
 
   async end(): Promise<void> {
@@ -190,7 +190,7 @@ class SqliteLedger implements Ledger {
     await this.#commits.idle();
     await this.#probing;
     await this.#writeKept().catch((error) => this.#failed(error));
-    this.#fullness.end();
+    this.#diskQuota.end();
     this.#db.close();
     if (this.#kept.size > 0) {
       throw unavailable(`${this.#kept.size} ended calls could not be recorded: ${this.#loss ?? this.#trouble}`);

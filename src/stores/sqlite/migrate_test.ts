@@ -60,7 +60,7 @@ Deno.test("migrations/sqlite has every column of usage that the design names, an
 
 const DESIGNED = `
   id revision instance_id workspace_id sandbox_id trace_id kind provider requested_model served_model message_id
-  upstream_request_id ending trust status error_type stop_reason streaming created_at duration_ms ttft_ms input_tokens
+  upstream_request_id outcome accuracy status error_type stop_reason streaming created_at duration_ms ttft_ms input_tokens
   output_tokens cache_creation_input_tokens cache_read_input_tokens cache_creation_5m_tokens cache_creation_1h_tokens
   thinking_tokens server_tool_use service_tier inference_geo speed iterations max_tokens request_bytes messages_hash retry_of
   asked_again agent_id parent_agent_id agent_type request_class prompt_id client token_id credential_id reserved cost price_version

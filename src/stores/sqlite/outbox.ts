@@ -18,7 +18,7 @@ export class Outbox {
     this.#addRow = db.prepare("INSERT OR REPLACE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)");
     this.#addTrace = db.prepare("INSERT OR REPLACE INTO unshipped_traces (workspace_id, id) VALUES (?, ?)");
     this.#addRefusal = db.prepare(
-      "INSERT OR REPLACE INTO unshipped_refusals (workspace_id, sandbox_id, fault, minute, journal_id) VALUES (?, ?, ?, ?, ?)",
+      "INSERT OR REPLACE INTO unshipped_refusals (workspace_id, sandbox_id, fault, minute, instance_id) VALUES (?, ?, ?, ?, ?)",
     );
     this.#addOwned = db.prepare("INSERT OR REPLACE INTO unshipped_owned (id) VALUES (?)");
   }

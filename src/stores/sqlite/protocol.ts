@@ -1,4 +1,4 @@
-import type { JournalCare } from "../../domain/spool.ts";
+import type { SpoolCare } from "../../domain/spool.ts";
 import type { TokenCopies } from "../../domain/tokens.ts";
 import type { CarriedError } from "../../domain/unavailable.ts";
 import type { StoreVerbs } from "../verbs.ts";
@@ -11,7 +11,7 @@ export interface Rescue {
 }
 
 /** What the Worker is asked for, one verb a method of the seams. */
-export type Verbs = StoreVerbs & JournalCare & TokenCopies & Rescue;
+export type Verbs = StoreVerbs & SpoolCare & TokenCopies & Rescue;
 export type Verb = keyof Verbs;
 
 /** The same methods, answered at once by the thread that holds the connection. */

@@ -26,15 +26,15 @@ export class Housekeeping {
     this.#db = db;
     this.#drop = db.prepare(DROP);
     this.#noteDropped = db.prepare(NOTE_DROPPED);
-    this.#forget = ["unshipped_usage", "set_aside"].map((table) => db.prepare(`DELETE FROM ${table} WHERE created_at < ?`));
+    this.#forget = ["unshipped_usage", "quarantined"].map((table) => db.prepare(`DELETE FROM ${table} WHERE created_at < ?`));
     this.#oldestUnshipped = db.prepare("SELECT min(created_at) AS oldest FROM unshipped_usage");
     this.#pruneRows = db.prepare(PRUNE_ROWS);
     this.#pruneTraces = db.prepare(PRUNE_TRACES);
     this.#pruneOthers = PRUNE_OTHERS.map((sql) => db.prepare(sql));
     this.#pruneTokens = db.prepare(PRUNE_TOKENS);
     this.#isQueueLong = db.prepare(IS_QUEUE_LONG);
-    this.#isHandedOver = db.prepare("SELECT is_handed_over FROM journal");
-    this.#setHandedOver = db.prepare("UPDATE journal SET is_handed_over = 1");
+    this.#isHandedOver = db.prepare("SELECT is_handed_over FROM spool");
+    this.#setHandedOver = db.prepare("UPDATE spool SET is_handed_over = 1");
   }
 
   dropSome(before: number): boolean {
@@ -68,7 +68,7 @@ export class Housekeeping {
     return rows;
   }
 
-  /** Queues some of what the file held before it became a journal, likewise. Gives back whether more is left. */
+  /** Queues some of what the file held before it became a spool, likewise. Gives back whether more is left. */
   handOverSome(): boolean {
     if (this.#isHandedOver.get()?.is_handed_over === 1) return false;
     this.#handingOver ??= this.#queue(Number.MIN_SAFE_INTEGER);
@@ -136,13 +136,13 @@ const QUEUEINGS: readonly Queueing[] = [
   },
   {
     find: `
-      SELECT workspace_id, sandbox_id, minute, fault, journal_id
+      SELECT workspace_id, sandbox_id, minute, fault, instance_id
       FROM refusals
-      WHERE (workspace_id, sandbox_id, minute, fault, journal_id) > (?, ?, ?, ?, ?) AND minute + 60000 > ?
-      ORDER BY workspace_id, sandbox_id, minute, fault, journal_id
+      WHERE (workspace_id, sandbox_id, minute, fault, instance_id) > (?, ?, ?, ?, ?) AND minute + 60000 > ?
+      ORDER BY workspace_id, sandbox_id, minute, fault, instance_id
       LIMIT ?`,
     queue: `
-      INSERT OR IGNORE INTO unshipped_refusals (workspace_id, sandbox_id, minute, fault, journal_id)
+      INSERT OR IGNORE INTO unshipped_refusals (workspace_id, sandbox_id, minute, fault, instance_id)
       VALUES (?, ?, ?, ?, ?)`,
     first: ["", "", Number.MIN_SAFE_INTEGER, "", ""],
     isUsage: false,
@@ -171,7 +171,7 @@ const IS_QUEUE_LONG = `
     OR EXISTS (SELECT 1 FROM unshipped_owned LIMIT 1 OFFSET ?) AS is_long`;
 
 /**
- * What a journal has shipped stands in the shared database too. Totals of hours that it has from when it was the only database
+ * What a spool has shipped stands in the shared database too. Totals of hours that it has from when it was the only database
  * stay: of what retention has dropped nothing else is left.
  */
 const PRUNE_ROWS = `
@@ -180,7 +180,7 @@ const PRUNE_ROWS = `
      FROM usage AS u
      WHERE created_at < ? AND revision > 0
        AND NOT EXISTS (
-         SELECT 1 FROM set_aside AS a WHERE a.workspace_id = u.workspace_id AND a.created_at = u.created_at AND a.id = u.id
+         SELECT 1 FROM quarantined AS a WHERE a.workspace_id = u.workspace_id AND a.created_at = u.created_at AND a.id = u.id
        )
      ORDER BY created_at
      LIMIT ?
@@ -197,14 +197,14 @@ const PRUNE_TRACES = `
    )`;
 
 const PRUNE_OTHERS = [
-  `DELETE FROM refusals WHERE (workspace_id, sandbox_id, minute, fault, journal_id) IN (
-     SELECT workspace_id, sandbox_id, minute, fault, journal_id
+  `DELETE FROM refusals WHERE (workspace_id, sandbox_id, minute, fault, instance_id) IN (
+     SELECT workspace_id, sandbox_id, minute, fault, instance_id
      FROM refusals AS r
      WHERE minute + 60000 <= ?
        AND NOT EXISTS (
          SELECT 1 FROM unshipped_refusals AS o
          WHERE o.workspace_id = r.workspace_id AND o.sandbox_id = r.sandbox_id AND o.minute = r.minute AND o.fault = r.fault
-           AND o.journal_id = r.journal_id
+           AND o.instance_id = r.instance_id
        )
      ORDER BY minute
      LIMIT ?

@@ -58,7 +58,7 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
   ],
   [
     "queryUsage() of a workspace by what only rows tell",
-    (q) => q.queryUsage({ ...ALL, ...narrowedTo("w", null, 5), groupBy: ["trace", "agent"], trust: "exact", model: "m" }),
+    (q) => q.queryUsage({ ...ALL, ...narrowedTo("w", null, 5), groupBy: ["trace", "agent"], accuracy: "exact", model: "m" }),
     /SEARCH usage USING .*\(workspace_id=\? AND created_at>\?\)/,
   ],
   [

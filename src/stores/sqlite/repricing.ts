@@ -29,7 +29,7 @@ export function openSqliteRepricing(path: string, { synchronous }: { readonly sy
 /** Whether the row was still as it was read. */
 function write({ row, to }: NewPrice, { set, totals }: { readonly set: StatementSync; readonly totals: Totals }): boolean {
   const { call, closing, revision } = row;
-  const price = [to.cost, to.priceVersion, countsJson(to.unpricedUses), to.trust] as const;
+  const price = [to.cost, to.priceVersion, countsJson(to.unpricedUses), to.accuracy] as const;
   const found = set.get(...price, call.workspaceId, call.createdAt, call.id, revision);
   if (found === undefined) return false;
   const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
@@ -44,7 +44,7 @@ const READ = `
   FROM usage
   WHERE created_at >= ? AND created_at < ? AND (created_at, workspace_id, id) > (?, ?, ?)
     AND created_at >= coalesce((SELECT before FROM dropped), -9007199254740991)
-    AND revision > 0 AND trust <> 'unknown'
+    AND revision > 0 AND accuracy <> 'unknown'
   ORDER BY created_at, workspace_id, id
   LIMIT ?`;
 
@@ -54,7 +54,7 @@ const SET = `
     cost = ?,
     price_version = ?,
     unpriced_uses = ?,
-    trust = ?
+    accuracy = ?
   WHERE workspace_id = ? AND created_at = ? AND id = ? AND revision = ?
     AND created_at >= coalesce((SELECT before FROM dropped), -9007199254740991)
   RETURNING retry_of, asked_again`;

@@ -58,7 +58,7 @@ const IS_ALONE = `
   SELECT
     NOT EXISTS (SELECT 1 ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
     AND coalesce((
-      SELECT ending = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
+      SELECT outcome = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
       ORDER BY created_at DESC, id DESC
       LIMIT 1
     ), 1) AS is_alone`;

@@ -7,38 +7,38 @@ import { inTransaction, openConnection, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";
 import { Totals } from "./totals.ts";
 
-/** What the file is: the only database, which is asked for totals, or the journal of a shared one, which is not. */
-export type Role = "database" | "journal";
+/** What the file is: the only database, which is asked for totals, or the spool of a shared one, which is not. */
+export type Role = "database" | "spool";
 
-/** Indexes of `usage` that only questions need. They are a third of what recording costs, so a journal does without. */
+/** Indexes of `usage` that only questions need. They are a third of what recording costs, so a spool does without. */
 const ASKED_BY = ["usage_by_sandbox", "usage_by_trace"];
 
 /** Rows that one transaction counts: some 10 ms. */
 const COUNTED_AT_ONCE = 200;
 
 /**
- * Makes the file what it is to be from now on, before anybody else works on it. A journal becomes the only database by counting
+ * Makes the file what it is to be from now on, before anybody else works on it. A spool becomes the only database by counting
  * what it has not counted. Gives back how many rows that were. The schema must be up to date. Throws SQLite's own error; then the
  * next start goes on.
  */
 export function takeRole(path: string, role: Role): number {
   const db = openConnection(path, { synchronous: "full", busyTimeoutMs: 5_000, autoCheckpointPages: 1_000, cacheKib: 8_000 });
   try {
-    if (db.prepare("SELECT role FROM journal").get()?.role === role) return 0;
+    if (db.prepare("SELECT role FROM spool").get()?.role === role) return 0;
     if (role === "database") return becomeDatabase(db);
-    inTransaction(db, () => becomeJournal(db));
+    inTransaction(db, () => becomeSpool(db));
     return 0;
   } finally {
     db.close();
   }
 }
 
-function becomeJournal(db: DatabaseSync): void {
+function becomeSpool(db: DatabaseSync): void {
   for (const name of ASKED_BY) {
     db.prepare("INSERT OR REPLACE INTO absent_indexes (name, sql) SELECT name, sql FROM sqlite_schema WHERE name = ?").run(name);
     db.exec(`DROP INDEX IF EXISTS ${name}`);
   }
-  db.exec("UPDATE journal SET role = 'journal', is_handed_over = 0");
+  db.exec("UPDATE spool SET role = 'spool', is_handed_over = 0");
 }
 
 function becomeDatabase(db: DatabaseSync): number {
@@ -47,7 +47,7 @@ function becomeDatabase(db: DatabaseSync): number {
   for (let some = COUNTED_AT_ONCE; some === COUNTED_AT_ONCE; counted += some) some = inTransaction(db, countSome);
   inTransaction(db, () => {
     for (const { sql } of db.prepare("SELECT sql FROM absent_indexes").all()) db.exec(String(sql));
-    db.exec("DELETE FROM absent_indexes; UPDATE journal SET role = 'database'");
+    db.exec("DELETE FROM absent_indexes; UPDATE spool SET role = 'database'");
   });
   return counted;
 }

@@ -5,7 +5,7 @@ import type { UsageRow } from "../../domain/usage.ts";
 import { generatedRows } from "../../../tests/conformance/generated_rows.ts";
 import { ALL, ALL_TRACES, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
 import { type Embedded, openEmbedded } from "./embedded.ts";
-import { openJournal } from "./spool.ts";
+import { openSpool } from "./spool.ts";
 import type { Role } from "./role.ts";
 
 /** Each call once, because the ledger opens none twice; a few questions are asked again and again in a few sessions. */
@@ -21,18 +21,18 @@ const ROWS = [...new Map([...generatedRows(900, 7)].map((row) => [row.call.id, r
 }));
 const [FIRST, SECOND, THIRD] = [ROWS.slice(0, 300), ROWS.slice(300, 600), ROWS.slice(600)];
 
-Deno.test("takeRole() has a journal that becomes the only database count what it had not counted, and answer like one that always was", async () => {
+Deno.test("takeRole() has a spool that becomes the only database count what it had not counted, and answer like one that always was", async () => {
   await using always = standUp();
   await always.as("database", async (embedded) => await record(embedded, ROWS));
   await using moved = standUp();
   await moved.as("database", async (embedded) => await record(embedded, FIRST));
-  await moved.as("journal", async (embedded) => {
+  await moved.as("spool", async (embedded) => {
     const before = await answersOf(embedded);
     await record(embedded, SECOND);
     assert.deepEqual((await embedded.store.queryUsage(ALL)).totals, before.usage[0]!.totals);
   });
-  // Another start as a journal changes nothing.
-  await moved.as("journal", () => Promise.resolve());
+  // Another start as a spool changes nothing.
+  await moved.as("spool", () => Promise.resolve());
   await moved.as("database", async (embedded) => await record(embedded, THIRD));
   const [answers, expected] = [await moved.as("database", answersOf), await always.as("database", answersOf)];
   assert.deepEqual(answers, expected);
@@ -43,26 +43,26 @@ Deno.test("takeRole() has a journal that becomes the only database count what it
 Deno.test("handOver() queues what the only database held, which is then pruned only when it has been shipped", async () => {
   await using stand = standUp();
   await stand.as("database", async (embedded) => await record(embedded, FIRST));
-  await stand.as("journal", async ({ store, databasePath }) => {
+  await stand.as("spool", async ({ store, databasePath }) => {
     while (await store.handOver()) continue;
-    const journal = openJournal(databasePath, { synchronous: "normal" });
-    assert.equal(journal.backlog().rows, FIRST.length);
+    const spool = openSpool(databasePath, { synchronous: "normal" });
+    assert.equal(spool.backlog().rows, FIRST.length);
     while (await store.prune(Number.MAX_SAFE_INTEGER, T0)) continue;
-    const shipment = journal.unshipped(1_000);
+    const shipment = spool.unshipped(1_000);
     assert.deepEqual(idsOf(shipment.rows), idsOf(FIRST));
-    journal.shipped(shipment, NOTHING_REFUSED);
+    spool.shipped(shipment, NOTHING_REFUSED);
     while (await store.prune(Number.MAX_SAFE_INTEGER, T0)) continue;
-    journal.close();
+    spool.close();
     assert.equal(countIn(databasePath, "usage"), 0);
     assert.ok(countIn(databasePath, "usage_hours") > 0);
   });
-  await stand.as("journal", async ({ store }) => assert.equal(await store.handOver(), false));
+  await stand.as("spool", async ({ store }) => assert.equal(await store.handOver(), false));
 });
 
 Deno.test("handOver() that failed in its middle begins anew, and nothing counts as handed over before", async () => {
   await using stand = standUp();
   await stand.as("database", async (embedded) => await record(embedded, FIRST));
-  await stand.as("journal", async ({ store, databasePath }) => {
+  await stand.as("spool", async ({ store, databasePath }) => {
     assert.equal(await store.handOver(), true);
     const other = new DatabaseSync(databasePath);
     other.exec("CREATE TRIGGER full BEFORE INSERT ON unshipped_usage BEGIN SELECT RAISE(ABORT, 'no room'); END");
@@ -74,9 +74,9 @@ Deno.test("handOver() that failed in its middle begins anew, and nothing counts 
   });
 });
 
-Deno.test("pruneTokens() alone deletes copies of tokens: they outlive what is shipped, however full the journal is", async () => {
+Deno.test("pruneTokens() alone deletes copies of tokens: they outlive what is shipped, however full the spool is", async () => {
   await using stand = standUp();
-  await stand.as("journal", async ({ store, tokens, databasePath }) => {
+  await stand.as("spool", async ({ store, tokens, databasePath }) => {
     const token = { workspaceId: "w-1", sandboxId: "sb-1", createdAt: T0, expiresAt: null, revokedAt: null };
     for (const n of [1, 2]) await tokens.keepTokenCopy({ ...token, id: `lt-${n}` }, `hash-${n}`, { seenAt: T0 + n });
     while (await store.prune(Number.MAX_SAFE_INTEGER, T0 + 3_600_000)) continue;
@@ -88,12 +88,12 @@ Deno.test("pruneTokens() alone deletes copies of tokens: they outlive what is sh
 
 Deno.test("prune() leaves the sessions of rows that stay, and holds nobody up where much waits", async () => {
   await using stand = standUp();
-  await stand.as("journal", async (embedded) => {
+  await stand.as("spool", async (embedded) => {
     const { store, databasePath } = embedded;
     const calls = [0, 30_000].map((after) => rowOf({ createdAt: T0 + after, traceId: "at-kept" }));
     await record(embedded, [...calls, rowOf({ createdAt: T0 - 3_600_000, traceId: "at-old" })]);
-    const journal = openJournal(databasePath, { synchronous: "normal" });
-    const ship = () => journal.shipped(journal.unshipped(1_000), NOTHING_REFUSED);
+    const spool = openSpool(databasePath, { synchronous: "normal" });
+    const ship = () => spool.shipped(spool.unshipped(1_000), NOTHING_REFUSED);
     ship();
     while (await store.prune(T0 + 10_000, T0 + 40_000)) continue;
     assert.deepEqual(idsIn(databasePath, "traces"), ["at-kept"]);
@@ -107,24 +107,24 @@ Deno.test("prune() leaves the sessions of rows that stay, and holds nobody up wh
     ship();
     while (await store.prune(T0 + 3_600_000, T0 + 7_200_000)) continue;
     assert.equal(countIn(databasePath, "traces"), 0);
-    journal.close();
+    spool.close();
   });
 });
 
-Deno.test("a row that was set aside and then dropped by retention is set aside no more", async () => {
+Deno.test("a row that was quarantined and then dropped by retention is quarantined no more", async () => {
   await using stand = standUp();
-  await stand.as("journal", async (embedded) => {
+  await stand.as("spool", async (embedded) => {
     await record(embedded, [rowOf({ createdAt: T0 })]);
-    const journal = openJournal(embedded.databasePath, { synchronous: "normal" });
-    const shipment = journal.unshipped(10);
-    journal.shipped(shipment, { ...NOTHING_REFUSED, rows: shipment.rows.map((row) => ({ row, reason: "no" })) });
-    assert.equal(journal.backlog().setAside, 1);
-    journal.close();
+    const spool = openSpool(embedded.databasePath, { synchronous: "normal" });
+    const shipment = spool.unshipped(10);
+    spool.shipped(shipment, { ...NOTHING_REFUSED, rows: shipment.rows.map((row) => ({ row, reason: "no" })) });
+    assert.equal(spool.backlog().quarantined, 1);
+    spool.close();
   });
   await stand.as("database", async ({ store }) => {
     while (await store.dropMonths(T0 + 90 * 86_400_000)) continue;
   });
-  await stand.as("journal", ({ databasePath }) => Promise.resolve(assert.equal(countIn(databasePath, "set_aside"), 0)));
+  await stand.as("spool", ({ databasePath }) => Promise.resolve(assert.equal(countIn(databasePath, "quarantined"), 0)));
 });
 
 function standUp() {
@@ -135,7 +135,7 @@ function standUp() {
       const options = { dir, instanceId: "run-1", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
       const embedded = await openEmbedded({
         ...options,
-        journal: role === "journal" ? { maxBytes: 1e9, onFull: "refuse" } : null,
+        spool: role === "spool" ? { maxBytes: 1e9, onFull: "refuse" } : null,
       });
       try {
         return await work(embedded);

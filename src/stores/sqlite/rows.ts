@@ -8,7 +8,7 @@ import { readingBigInts } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import { countedOf } from "../counts.ts";
 import { flag, integerOrNull } from "../row_decoders.ts";
-import type { Questions } from "./inflight_prompts.ts";
+import type { InflightPrompts } from "./inflight_prompts.ts";
 import { Retries } from "./retries.ts";
 import { type CountedCall, Totals } from "./totals.ts";
 
@@ -21,7 +21,7 @@ export class Rows {
   /** Null where another database counts and links. */
   readonly #retries: Retries | null;
   readonly #outbox: Outbox | null;
-  readonly #underWay: Questions | null;
+  readonly #underWay: InflightPrompts | null;
   readonly #insertOpen: StatementSync;
   readonly #counted: StatementSync;
   readonly #close: StatementSync;
@@ -33,7 +33,10 @@ export class Rows {
    * `outbox`: where what changes is noted for shipping; null where nothing is shipped. `underWay`: the questions of all calls that
    * have a row and are yet to end; null where that is not known.
    */
-  constructor(db: DatabaseSync, { outbox, underWay }: { readonly outbox: Outbox | null; readonly underWay: Questions | null }) {
+  constructor(
+    db: DatabaseSync,
+    { outbox, underWay }: { readonly outbox: Outbox | null; readonly underWay: InflightPrompts | null },
+  ) {
     this.#underWay = underWay;
     this.#totals = new Totals(db);
     this.#retries = outbox === null ? new Retries(db, this.#totals) : null;
@@ -105,7 +108,7 @@ export class Rows {
       return 0;
     }
     this.#totals.count(counted, { ...closing, link });
-    if (old.ending !== closing.ending || integerOrNull(old, "duration_ms") !== wholeMs(closing.duration)) {
+    if (old.outcome !== closing.outcome || integerOrNull(old, "duration_ms") !== wholeMs(closing.duration)) {
       this.#relink(counted, closing, link);
     }
     return 0;
@@ -148,15 +151,15 @@ export class Rows {
    * Whether the row may get links, now or when another one ends: nearly no call that completes. An attempt before which none
    * failed and while which none is under way needs no link ever: who fails later than it begins anew.
    */
-  #isAttempt(call: LinkedCall, { ending }: Closing): boolean {
+  #isAttempt(call: LinkedCall, { outcome }: Closing): boolean {
     if (this.#retries === null || call.messagesHash === null) return false;
-    if (ending !== "completed" || this.#underWay === null || this.#underWay.isAskedByOthers(call)) return true;
+    if (outcome !== "completed" || this.#underWay === null || this.#underWay.isAskedByOthers(call)) return true;
     return this.#retries.areKnown(call, call.messagesHash);
   }
 
-  #relink(call: LinkedCall, { ending, duration, cost }: Closing, link: Link): void {
+  #relink(call: LinkedCall, { outcome, duration, cost }: Closing, link: Link): void {
     if (call.messagesHash === null) return;
-    this.#retries?.relink({ ...call, ending, duration: wholeMs(duration), cost, link }, call.messagesHash);
+    this.#retries?.relink({ ...call, outcome, duration: wholeMs(duration), cost, link }, call.messagesHash);
   }
 
   /** False where there is no row at the revision `from`; then nothing was written. */
@@ -173,8 +176,8 @@ export class Rows {
       reading.servedModel,
       reading.messageId,
       closing.upstreamRequestId,
-      closing.ending,
-      closing.trust,
+      closing.outcome,
+      closing.accuracy,
       closing.status,
       reading.errorType,
       reading.stopReason,
@@ -211,8 +214,8 @@ type RowKey = Pick<OpenCall, "id" | "workspaceId" | "createdAt">;
 type LinkedCall = CountedCall & Pick<OpenCall, "id" | "messagesHash">;
 
 const SWEPT: Closing = {
-  ending: "unknown",
-  trust: "unknown",
+  outcome: "unknown",
+  accuracy: "unknown",
   status: null,
   upstreamRequestId: null,
   duration: null,
@@ -223,7 +226,7 @@ const SWEPT: Closing = {
 
 const INSERT_OPEN = `
   INSERT INTO usage (
-    id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, trust, streaming,
+    id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, accuracy, streaming,
     created_at, max_tokens, request_bytes, messages_hash, agent_id, parent_agent_id, agent_type, request_class,
     prompt_id, client, token_id, credential_id, batch_id, custom_id
   ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`;
@@ -238,10 +241,10 @@ const COUNTED = `
     output_tokens,
     cache_creation_input_tokens,
     cache_read_input_tokens,
-    trust,
+    accuracy,
     cost,
     unpriced_uses,
-    ending,
+    outcome,
     duration_ms,
     retry_of,
     asked_again
@@ -256,8 +259,8 @@ const CLOSE = `
     served_model = ?,
     message_id = ?,
     upstream_request_id = ?,
-    ending = ?,
-    trust = ?,
+    outcome = ?,
+    accuracy = ?,
     status = ?,
     error_type = ?,
     stop_reason = ?,

@@ -1,5 +1,5 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { Backlog, Journal, Refused, Shipment, ShipmentMarks } from "../../domain/spool.ts";
+import type { Backlog, Refused, Shipment, ShipmentMarks, Spool } from "../../domain/spool.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
 import { ownedOf } from "../owned_reading.ts";
@@ -9,23 +9,23 @@ import { usageRowOf } from "../usage_row.ts";
 /** How long a write waits for the ledger's transactions, which take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-export interface OpenJournal extends Journal {
+export interface OpenSpool extends Spool {
   readonly close: () => void;
 }
 
-/** Opens the journal of a database whose schema is up to date, on a connection of its own. Throws SQLite's own error. */
-export function openJournal(path: string, options: { readonly synchronous: Synchronous }): OpenJournal {
+/** Opens the spool of a database whose schema is up to date, on a connection of its own. Throws SQLite's own error. */
+export function openSpool(path: string, options: { readonly synchronous: Synchronous }): OpenSpool {
   const { synchronous } = options;
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 8_000 });
   try {
-    return new SqliteJournal(db);
+    return new SqliteSpool(db);
   } catch (error) {
     db.close();
     throw error;
   }
 }
 
-class SqliteJournal implements OpenJournal {
+class SqliteSpool implements OpenSpool {
   readonly #db: DatabaseSync;
   readonly #rows: StatementSync;
   readonly #traces: StatementSync;
@@ -34,12 +34,12 @@ class SqliteJournal implements OpenJournal {
   readonly #owned: StatementSync;
   readonly #clear: Readonly<Record<keyof ShipmentMarks, StatementSync>>;
   readonly #outbox: Outbox;
-  readonly #setAside: StatementSync;
-  readonly #unsetAside: StatementSync;
+  readonly #quarantine: StatementSync;
+  readonly #release: StatementSync;
   readonly #retry: StatementSync;
   readonly #backlog: StatementSync;
-  /** Rows may be set aside: only then those that arrive are looked for there. */
-  #hasSetAside: boolean;
+  /** Rows may be quarantined: only then those that arrive are looked for there. */
+  #hasQuarantined: boolean;
 
   constructor(db: DatabaseSync) {
     this.#db = db;
@@ -55,11 +55,13 @@ class SqliteJournal implements OpenJournal {
       owned: db.prepare("DELETE FROM unshipped_owned WHERE number <= ?"),
     };
     this.#outbox = new Outbox(db);
-    this.#setAside = db.prepare("INSERT OR REPLACE INTO set_aside (workspace_id, created_at, id, reason) VALUES (?, ?, ?, ?)");
-    this.#unsetAside = db.prepare("DELETE FROM set_aside WHERE workspace_id = ? AND created_at = ? AND id = ?");
+    this.#quarantine = db.prepare(
+      "INSERT OR REPLACE INTO quarantined (workspace_id, created_at, id, reason) VALUES (?, ?, ?, ?)",
+    );
+    this.#release = db.prepare("DELETE FROM quarantined WHERE workspace_id = ? AND created_at = ? AND id = ?");
     this.#retry = db.prepare(RETRY);
     this.#backlog = db.prepare(BACKLOG);
-    this.#hasSetAside = this.backlog().setAside > 0;
+    this.#hasQuarantined = this.backlog().quarantined > 0;
   }
 
   unshipped(most: number): Shipment {
@@ -86,25 +88,25 @@ class SqliteJournal implements OpenJournal {
       this.#clear.traces.run(upTo.traces);
       this.#clear.refusals.run(upTo.refusals);
       this.#clear.owned.run(upTo.owned);
-      if (this.#hasSetAside) { for (const { call } of rows) this.#unsetAside.run(call.workspaceId, call.createdAt, call.id); }
+      if (this.#hasQuarantined) { for (const { call } of rows) this.#release.run(call.workspaceId, call.createdAt, call.id); }
       for (const { row: { call }, reason } of refused.rows) {
-        this.#setAside.run(call.workspaceId, call.createdAt, call.id, reason);
+        this.#quarantine.run(call.workspaceId, call.createdAt, call.id, reason);
       }
       for (const trace of refused.traces) this.#outbox.addTrace(trace);
       for (const count of refused.refusals) this.#outbox.addRefusal(count);
       for (const owned of refused.owned) this.#outbox.addOwned(owned);
     });
-    this.#hasSetAside = this.#hasSetAside ? this.backlog().setAside > 0 : refused.rows.length > 0;
+    this.#hasQuarantined = this.#hasQuarantined ? this.backlog().quarantined > 0 : refused.rows.length > 0;
   }
 
-  retrySetAside(): number {
-    if (!this.#hasSetAside) return 0;
+  retryQuarantined(): number {
+    if (!this.#hasQuarantined) return 0;
     return Number(inTransaction(this.#db, () => this.#retry.run()).changes);
   }
 
   backlog(): Backlog {
-    const { rows, oldest, set_aside } = this.#backlog.get() ?? {};
-    return { rows: Number(rows), oldestCreatedAt: oldest === null ? null : Number(oldest), setAside: Number(set_aside) };
+    const { rows, oldest, quarantined } = this.#backlog.get() ?? {};
+    return { rows: Number(rows), oldestCreatedAt: oldest === null ? null : Number(oldest), quarantined: Number(quarantined) };
   }
 
   close(): void {
@@ -148,7 +150,7 @@ const REFUSALS = `
   FROM unshipped_refusals AS o
   CROSS JOIN refusals AS r
     ON r.workspace_id = o.workspace_id AND r.sandbox_id = o.sandbox_id AND r.minute = o.minute AND r.fault = o.fault
-    AND r.journal_id = o.journal_id
+    AND r.instance_id = o.instance_id
   ORDER BY o.number
   LIMIT ?`;
 
@@ -161,10 +163,10 @@ const OWNED = `
 
 const RETRY = `
   INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id)
-  SELECT workspace_id, created_at, id FROM set_aside`;
+  SELECT workspace_id, created_at, id FROM quarantined`;
 
 const BACKLOG = `
   SELECT
     (SELECT count(*) FROM unshipped_usage)                                              AS rows,
     (SELECT created_at FROM unshipped_usage ORDER BY number LIMIT 1)                    AS oldest,
-    (SELECT count(*) FROM set_aside)                                                    AS set_aside`;
+    (SELECT count(*) FROM quarantined)                                                    AS quarantined`;

@@ -6,7 +6,7 @@ export const BEHIND_MS = 60_000;
 const TRACES = 10_000;
 
 /** Which traces have said lately that they are active: whoever counts the row of a call says it again, so that its beginning need not. */
-export class Activity {
+export class TraceActivityCache {
   readonly #writtenAt = new LRUCache<string, number>({ max: TRACES });
 
   isFresh(trace: Trace): boolean {

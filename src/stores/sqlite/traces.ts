@@ -63,11 +63,11 @@ export const INSERT_TRACE = `
 const MOVE_ON = "UPDATE traces SET updated_at = ? WHERE workspace_id = ? AND id = ? AND updated_at < ?";
 
 const ADD_REFUSALS = `
-  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
+  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, instance_id, count)
   VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = count + excluded.count`;
+  ON CONFLICT (workspace_id, sandbox_id, minute, fault, instance_id) DO UPDATE SET count = count + excluded.count`;
 
 const SET_REFUSALS = `
-  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, journal_id, count)
+  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, instance_id, count)
   VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT (workspace_id, sandbox_id, minute, fault, journal_id) DO UPDATE SET count = max(count, excluded.count)`;
+  ON CONFLICT (workspace_id, sandbox_id, minute, fault, instance_id) DO UPDATE SET count = max(count, excluded.count)`;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { Platform } from "../src/cli/system.ts";
+import type { CliSystem } from "../src/cli/system.ts";
 import { runProgram } from "../src/cli/program.ts";
 
 /** 2026-01-02T03:04:05.000Z */
@@ -14,13 +14,13 @@ export interface Call {
   readonly body: unknown;
 }
 
-/** What a test changes of the platform; the rest fails where it is used. */
-export type Given = Partial<Omit<Platform, "env">> & {
+/** What a test changes of the system; the rest fails where it is used. */
+export type Given = Partial<Omit<CliSystem, "env">> & {
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
 };
 
-/** Runs the program on that platform and gives all that came out. */
+/** Runs the program on that system and gives all that came out. */
 export async function run(
   args: readonly string[],
   { env = {}, files = { "./data/admin-token": `${ADMIN_TOKEN}\n` }, ...given }: Given,
@@ -52,7 +52,7 @@ export async function run(
 }
 
 /** A fetch that notes each call and gives one answer to all of them. */
-export function answering(calls: Call[], status: number, body: unknown): Platform["fetch"] {
+export function answering(calls: Call[], status: number, body: unknown): CliSystem["fetch"] {
   return (url, init) => {
     const text = typeof init.body === "string" ? JSON.parse(init.body) : null;
     calls.push({ url, method: init.method ?? "GET", authorization: new Headers(init.headers).get("authorization"), body: text });

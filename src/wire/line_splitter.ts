@@ -4,7 +4,7 @@ const LINE_FEED = 0x0a;
 const encodedNothing = Buffer.alloc(0);
 
 /** Cuts bytes that come in chunks into lines at each line feed. No more is kept than the line that is open. */
-export class Lines {
+export class LineSplitter {
   readonly #maxBytes: number;
   readonly #onLine: (line: string | null) => void;
   #open: Uint8Array[] = [];

@@ -14,10 +14,10 @@ import type { Sessions } from "./sessions.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** Everything that a call needs from outside. A test changes one line of it. */
-export interface World {
+export interface Deps {
   readonly sandboxOf: SandboxOf;
   readonly provider: Provider;
-  /** Asked at each call's end, because prices can be read anew. */
+  /** RequestFacts at each call's end, because prices can be read anew. */
   readonly priceOf: PriceOf;
   readonly ledger: Ledger;
   readonly owners: Owners;
@@ -55,12 +55,12 @@ export interface Limits {
 export type ArrivedRequest = Pick<Request, "method" | "headers" | "body" | "signal">;
 
 /** A request as it came in, with the id under which every answer and log line speaks of it. */
-export interface Arrival {
+export interface IncomingCall {
   readonly requestId: string;
   /** As it was received, but without what was set aside. */
   readonly request: ArrivedRequest;
   /** Credentials of the upstream's own that the client sent where its proxy token belongs: they are kept and shown nowhere. */
-  readonly setAside: readonly string[];
+  readonly ownCredentials: readonly string[];
   /** Path and query, exactly as they were received and go on. */
   readonly target: string;
   /** `elapsed()` at its arrival. */

@@ -12,7 +12,7 @@ interface Breakage {
   readonly answer: (call: SeenCall) => Answer;
   /** What of the answer had arrived before it broke. */
   readonly arrived: (call: SeenCall) => string;
-  readonly trust: "estimated" | "exact" | "unknown";
+  readonly accuracy: "estimated" | "exact" | "unknown";
 }
 
 /** Everything up to the third of ten deltas. */
@@ -38,63 +38,63 @@ const BREAKAGES: readonly Breakage[] = [
     isStreamed: true,
     answer: (call) => ({ ...eventStream(begun(call)), ending: "reset" }),
     arrived: (call) => begun(call).join(""),
-    trust: "estimated",
+    accuracy: "estimated",
   },
   {
     how: "ends tidily without message_stop",
     isStreamed: true,
     answer: (call) => eventStream(begun(call)),
     arrived: (call) => begun(call).join(""),
-    trust: "estimated",
+    accuracy: "estimated",
   },
   {
     how: "ends tidily after message_delta, without message_stop",
     isStreamed: true,
     answer: (call) => eventStream(allButTheStop(call)),
     arrived: (call) => allButTheStop(call).join(""),
-    trust: "exact",
+    accuracy: "exact",
   },
   {
     how: "ends tidily in the middle of an event",
     isStreamed: true,
     answer: (call) => eventStream([...begun(call), "event: content_block_delta\ndata: {"]),
     arrived: (call) => begun(call).join("") + "event: content_block_delta\ndata: {",
-    trust: "estimated",
+    accuracy: "estimated",
   },
   {
     how: "cuts its chunked framing",
     isStreamed: true,
     answer: (call) => ({ ...eventStream(begun(call)), ending: "cut" }),
     arrived: (call) => begun(call).join(""),
-    trust: "estimated",
+    accuracy: "estimated",
   },
   {
     how: "closes a connection that delimits a stream",
     isStreamed: true,
     answer: (call) => ({ ...eventStream(begun(call).join("")), framing: "close" }),
     arrived: (call) => begun(call).join(""),
-    trust: "estimated",
+    accuracy: "estimated",
   },
   {
     how: "ends a stream tidily without message_stop, with the length of what it sent",
     isStreamed: true,
     answer: (call) => ({ ...eventStream(begun(call).join("")), framing: "length" }),
     arrived: (call) => begun(call).join("").slice(0, -1),
-    trust: "estimated",
+    accuracy: "estimated",
   },
   {
     how: "answers an empty event stream",
     isStreamed: true,
     answer: () => eventStream([]),
     arrived: () => "",
-    trust: "unknown",
+    accuracy: "unknown",
   },
   {
     how: "cuts a JSON body short of its content-length",
     isStreamed: false,
     answer: (call) => ({ ...json(null), body: half(jsonText(call)), contentLength: jsonText(call).length, ending: "cut" }),
     arrived: (call) => half(jsonText(call)),
-    trust: "unknown",
+    accuracy: "unknown",
   },
   {
     how: "ends a JSON body tidily in its middle, with the length of what it sent",
@@ -102,7 +102,7 @@ const BREAKAGES: readonly Breakage[] = [
     answer: (call) => ({ ...json(null), body: half(jsonText(call)) }),
     // The client knows the length, so the last byte would be the end.
     arrived: (call) => half(jsonText(call)).slice(0, -1),
-    trust: "unknown",
+    accuracy: "unknown",
   },
   {
     how: "ends a JSON body tidily in its middle, in chunks",
@@ -113,18 +113,18 @@ const BREAKAGES: readonly Breakage[] = [
       framing: "chunked",
     }),
     arrived: (call) => half(jsonText(call)),
-    trust: "unknown",
+    accuracy: "unknown",
   },
   {
     how: "resets a JSON body",
     isStreamed: false,
     answer: (call) => ({ ...json(null), body: [half(jsonText(call))], framing: "chunked", ending: "reset" }),
     arrived: (call) => half(jsonText(call)),
-    trust: "unknown",
+    accuracy: "unknown",
   },
 ];
 
-for (const { how, isStreamed, answer, arrived, trust } of BREAKAGES) {
+for (const { how, isStreamed, answer, arrived, accuracy } of BREAKAGES) {
   Deno.test(`the proxy breaks the client's connection, after every byte that had arrived, where the upstream ${how}`, async () => {
     await using proxy = await startProxy();
     proxy.upstream.answer(answer);
@@ -133,9 +133,9 @@ for (const { how, isStreamed, answer, arrived, trust } of BREAKAGES) {
     assert.equal(got.text, arrived(call));
     assert.ok(got.error instanceof Error, "the client saw a tidy end");
     const [row] = await proxy.closedRows(1);
-    assert.deepEqual([row!.ending, row!.status, row!.trust], ["upstream_broke", 200, trust]);
-    if (trust !== "unknown") assertPromptCounts(row!);
-    if (trust === "estimated") assertEstimatedOutput(row!);
+    assert.deepEqual([row!.outcome, row!.status, row!.accuracy], ["upstream_broke", 200, accuracy]);
+    if (accuracy !== "unknown") assertPromptCounts(row!);
+    if (accuracy === "estimated") assertEstimatedOutput(row!);
     assert.equal(proxy.upstream.calls.length, 1);
   });
 }
@@ -157,7 +157,7 @@ Deno.test("the proxy keeps a call completed whose upstream resets the connection
   const got = await received(await ask(proxy, { isStreamed: true }));
   assert.match(got.text, /"message_stop"/);
   const [row] = await proxy.closedRows(1);
-  assert.deepEqual([row!.ending, row!.trust, row!.output_tokens], ["completed", "exact", USAGE.output_tokens]);
+  assert.deepEqual([row!.outcome, row!.accuracy, row!.output_tokens], ["completed", "exact", USAGE.output_tokens]);
 });
 
 Deno.test("the proxy ends a stream tidily that carries an error event, and records its type under the status 200", async () => {
@@ -169,8 +169,8 @@ Deno.test("the proxy ends a stream tidily that carries an error event, and recor
   assert.equal(got.error, null);
   assert.ok(got.text.endsWith(error));
   const [row] = await proxy.closedRows(1);
-  assert.deepEqual([row!.ending, row!.status, row!.error_type], ["upstream_error", 200, "overloaded_error"]);
-  assert.equal(row!.trust, "estimated");
+  assert.deepEqual([row!.outcome, row!.status, row!.error_type], ["upstream_error", 200, "overloaded_error"]);
+  assert.equal(row!.accuracy, "estimated");
   assertPromptCounts(row!);
   assertEstimatedOutput(row!);
 });
@@ -217,10 +217,10 @@ Deno.test("the proxy passes the upstream's errors with all their headers, and re
   const rows = await proxy.closedRows(expected.length);
   assert.deepEqual(
     rows.map((row) => [
-      row.ending,
+      row.outcome,
       row.status,
       row.error_type,
-      row.trust,
+      row.accuracy,
       row.input_tokens,
       row.output_tokens,
       row.cache_creation_input_tokens,
