@@ -1,0 +1,17 @@
+/** Callers that ask for the same key while it is being fetched share one fetch. Nothing is kept afterwards. */
+export class SingleFlight<K, V> {
+  readonly #flights = new Map<K, Promise<V>>();
+
+  /** Joins the flight of that key, or starts one. Settles as `start` does. */
+  run(key: K, start: () => Promise<V>): Promise<V> {
+    const joined = this.#flights.get(key);
+    if (joined !== undefined) return joined;
+    const flight = start().finally(() => this.#flights.delete(key));
+    this.#flights.set(key, flight);
+    return flight;
+  }
+
+  has(key: K): boolean {
+    return this.#flights.has(key);
+  }
+}

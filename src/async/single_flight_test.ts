@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { SingleFlight } from "./single_flight.ts";
+
+Deno.test("SingleFlight starts one work for callers of one key, and another after it has settled", async () => {
+  const flights = new SingleFlight<string, number>();
+  let started = 0;
+  const start = () => Promise.resolve(++started);
+  assert.deepEqual(await Promise.all([flights.run("a", start), flights.run("a", start), flights.run("b", start)]), [1, 1, 2]);
+  assert.equal(flights.has("a"), false);
+  assert.equal(await flights.run("a", start), 3);
+});
+
+Deno.test("SingleFlight hands one failure to all who joined, and forgets it", async () => {
+  const flights = new SingleFlight<string, number>();
+  const fail = () => Promise.reject(new Error("failed"));
+  const both = [flights.run("a", fail), flights.run("a", fail)];
+  for (const each of both) await assert.rejects(each, /^Error: failed$/);
+  assert.equal(await flights.run("a", () => Promise.resolve(1)), 1);
+});
