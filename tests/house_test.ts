@@ -109,8 +109,8 @@ Deno.test("every document links only to files that are there", () => {
   }
 });
 
-Deno.test("DECISIONS.md says of every dependency why it is there", () => {
-  const text = read("DECISIONS.md");
+Deno.test("decision 0001 says of every dependency why it is there", () => {
+  const text = read("docs/decisions/0001-dependencies.md");
   const packages = Object.values(imports()).map((target) => target.match(/^npm:((?:@[^/]+\/)?[^@/]+)/)?.[1] ?? target);
   assert.deepEqual(packages.filter((name) => !text.includes(name)), []);
 });
