@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# 2026-11-28, @anthropic-ai/claude-code 2.1.332 (linux-x64), `claude -p`.
+# Seen on 2026-11-28 with @anthropic-ai/claude-code 2.1.332 (linux-x64), `claude -p`.
 #
-# Behaviour: what a user reads of a gateway's refusal depends on its status. The body is Anthropic's
-# error JSON with `x-should-retry: false` each time. A 404's message is replaced by words about the
-# selected model, and a 400 is asked several times in spite of the header. A 421 is asked once and
-# its message is shown as it is.
-# One would expect: the message of an error is shown whatever its status, and `x-should-retry: false`
-# is obeyed for all. Hurts: gateways that tell users what to change (a wrong base URL, a closed path).
-# Exits 1 if that changes. Downloads 186 MB; Linux on x64 only.
+# Behaviour: the status of a gateway's refusal decides what the user reads. The body is
+# Anthropic's error JSON with `x-should-retry: false` each time. Claude Code replaces a 404's
+# message by words about the model. It sends a 400 six times in spite of the header. It sends a
+# 421 once and shows its message.
+# Output seen: "400: 6 attempts; the user reads: API Error: 400 Take the second /v1 off your base
+# URL.", "404: 2 attempts; the user reads: There's an issue with the selected model", "421: 1
+# attempts; the user reads: API Error: 421 Take the second /v1 off your base URL."
+# Expected: the user reads the message at every status, and `x-should-retry: false` is obeyed.
+# Hurts: gateways that tell users what to change (a wrong base URL, a closed path).
+# Exits 1 if the behaviour changes. Downloads 186 MB; Linux on x64 only.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 cd "$folder"

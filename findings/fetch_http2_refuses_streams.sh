@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# 2026-11-28, Deno 2.9.6.
+# Seen on 2026-11-28 with Deno 2.9.6 on Linux.
 #
-# Behaviour: fetch speaks HTTP/2 over TLS by default and keeps one connection a host. Calls beyond
-# the number of streams that the server allows are not sent over a second connection: many fail
-# with "refused stream". With `http2: false` all pass, over pooled connections.
-# One would expect: the client waits for a free stream or opens another connection, as browsers and
-# Go's client do. Hurts: gateways; real servers allow 100 to 250 streams a connection.
-# Exits 1 if that changes.
+# Behaviour: fetch speaks HTTP/2 over TLS by default and keeps one connection per host. It sends
+# calls beyond the server's limit of streams over no second connection. Many of them fail. With
+# `http2: false` all pass, over pooled connections.
+# Output seen: "one of the failures: stream error received: refused stream before processing any
+# application logic", "30 calls at once, 10 streams a connection: 10 answered over HTTP/2, 30 with
+# http2: false".
+# Expected: the client waits for a free stream or opens another connection, as browsers and Go's
+# client do.
+# Hurts: gateways; real servers allow 100 to 250 streams per connection.
+# Exits 1 if the behaviour changes. Needs openssl.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# 2026-11-28, Deno 2.9.6.
+# Seen on 2026-11-28 with Deno 2.9.6 on Linux.
 #
-# Behaviour: fetch sends a POST with a buffered body twice, by itself, if the server closes a reused
-# connection before it answers. The server has read the first copy whole. The caller sees one call
-# and one answer. A streamed body is not sent again: that fetch fails with a TypeError.
-# Output seen: "buffered: the server read 2 copies", "streamed: the server read 1 copy, TypeError".
-# One would expect: a POST is not repeated once its bytes have left, because it is not idempotent
-# (RFC 9110, 9.2.2). Hurts: everyone who pays per call.
-# Exits 1 if that changes.
+# Behaviour: if the server closes a reused connection before it answers, fetch sends a POST with a
+# buffered body again, by itself. The server has read the first copy whole. The caller sees one
+# call and one answer. fetch does not send a streamed body again; it throws a TypeError.
+# Output seen: "buffered: the server read 2 copies, one answer", "streamed: the server read 1
+# copy, TypeError".
+# Expected: no client repeats a POST after its bytes have left, because a POST is not idempotent
+# (RFC 9110, 9.2.2).
+# Hurts: everyone who pays per call. Send the body as a stream.
+# Exits 1 if the behaviour changes.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 cat > "$folder/twice.ts" <<'TS'

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# 2026-11-28, Deno 2.9.6 with OTEL_DENO=true.
+# Seen on 2026-11-28 with Deno 2.9.6 and OTEL_DENO=true.
 #
-# Behaviour: fetch appends the runtime's own `traceparent` to a header of that name which the program
-# set. The server gets two lines, or one with both values. W3C Trace Context (3.2) has a receiver drop
-# a `traceparent` that it cannot parse, so the trace is lost at the next hop.
-# One would expect: the runtime's header replaces the program's, or stays away if there is one.
-# Hurts: proxies and gateways that pass their clients' headers on. Exits 1 if that changes.
+# Behaviour: if the program sets a `traceparent` header, fetch appends the runtime's own. The
+# server gets two lines, or one line with both values. A receiver drops a `traceparent` that it
+# cannot parse (W3C Trace Context, 3.2), so the trace ends at the next hop.
+# Output seen: 'traceparent at the server:
+# ["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+# "00-a352081a9889ff630c9adbe82c4993e6-f50e7834014e7a55-01"]'.
+# Expected: the runtime's header replaces the program's, or stays away if there is one.
+# Hurts: proxies and gateways that pass on the headers of their clients.
+# Exits 1 if the behaviour changes.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 cat > "$folder/ask.ts" <<'TS'

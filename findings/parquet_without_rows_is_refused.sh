@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# 2026-11-28, hyparquet-writer 0.17.0, parquet-wasm 0.8.0 (the Rust reader), Node.
+# Seen on 2026-11-28 with hyparquet-writer 0.17.0 and parquet-wasm 0.8.0 (the Rust reader) on Node
+# 20.
 #
-# Behaviour: hyparquet-writer writes a table without rows, but strict readers refuse the file.
-# Output seen below. A table with one row is read by both.
-# One would expect: an empty month is a file that every reader opens and finds empty.
-# Hurts: whoever exports by query and gets no rows now and then; the job that reads them fails.
-# Exits 1 if that changes.
+# Behaviour: hyparquet-writer writes a table without rows, and strict readers refuse the file.
+# They read a table with one row.
+# Output seen: "one row: read: 1 batches", "no rows: refused: Parquet error: Expected list element
+# type of Struct but got Byte".
+# Expected: every reader opens the file of an empty month and finds it empty.
+# Hurts: everyone who exports by query and sometimes gets no rows. The job that reads the file
+# fails.
+# Exits 1 if the behaviour changes.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 cd "$folder"

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# 2026-11-28, @anthropic-ai/sdk 0.137.0 and 1.12.0, Node.
+# Seen on 2026-11-28 with @anthropic-ai/sdk 0.137.0 and 1.12.0 on Node 20.
 #
 # Behaviour: a client with `timeout: 1000` waits as long as a server's `retry-after` says, up to
 # 2^31 - 1 ms (24 days). The timeout is for one attempt; no option bounds the whole call.
-# Output seen: both SDKs gave up after 4 s, with `timeout: 1000`, `maxRetries: 1`, `retry-after: 4`.
-# One would expect: a bound on the wait, as older releases had (60 s), or `timeout` for the call.
-# Hurts: whoever answers with a long `retry-after` (a gateway over its budget until midnight): agents
-# then hang silently for hours instead of failing. Servers must keep `retry-after` short.
-# Exits 1 if that changes.
+# Output seen, with `maxRetries: 1` and `retry-after: 4`: "sdk0: InternalServerError after 4.1 s",
+# "sdk1: ServiceUnavailableError after 4.0 s".
+# Expected: a bound on the wait, as older releases had (60 s), or a `timeout` for the whole call.
+# Hurts: agents behind a server with a long `retry-after`, such as a gateway over its budget until
+# midnight. They hang silently for hours instead of failing. Servers must keep it short.
+# Exits 1 if the behaviour changes.
 set -euo pipefail
 folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
 cd "$folder"
@@ -27,10 +28,10 @@ for (const name of ["sdk0", "sdk1"]) {
   const { default: Anthropic } = await import(name);
   const baseURL = `http://127.0.0.1:${server.address().port}`;
   const client = new Anthropic({ apiKey: "none", baseURL, maxRetries: 1, timeout: 1000 });
-  const begun = performance.now();
+  const start = performance.now();
   const asked = { model: "m", max_tokens: 1, messages: [{ role: "user", content: "x" }] };
   const error = await client.messages.create(asked).catch((cause) => cause);
-  waits.push(performance.now() - begun);
+  waits.push(performance.now() - start);
   console.log(`${name}: ${error.constructor.name} after ${(waits.at(-1) / 1000).toFixed(1)} s`);
 }
 process.exit(waits.every((ms) => ms >= 3_900) ? 0 : 1);
