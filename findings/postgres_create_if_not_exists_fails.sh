@@ -14,7 +14,7 @@ programs=$(dirname "$(ls /usr/lib/postgresql/*/bin/postgres 2>/dev/null | tail -
 [ -x "$programs/postgres" ] || { echo "needs PostgreSQL: apt-get install -y postgresql" >&2; exit 2; }
 folder=$(mktemp -d)
 # PostgreSQL refuses to run as root.
-as=(); [ "$(id -u)" != 0 ] || { as=(setpriv --reuid=nobody --regid=nogroup --clear-groups); chown nobody "$folder"; }
+as=(); [ "$(id -u)" != 0 ] || { as=(setpriv --reuid=65534 --regid=65534 --clear-groups); chown 65534 "$folder"; }
 end() { "${as[@]}" "$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$folder"; }
 trap end EXIT
 cd "$folder"
