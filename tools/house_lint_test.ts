@@ -29,13 +29,13 @@ const CASES: readonly Case[] = [
       `import Anthropic from "@anthropic-ai/sdk";`,
       `import { readFileSync } from "node:fs";`,
       `import { z } from "npm:zod@4";`,
-      `const late = await import("../journey/journey.ts");`,
+      `const late = await import("../call/journey.ts");`,
     ],
     passes: [`import { createParser } from "eventsource-parser";`, `import { createGunzip } from "node:zlib";`],
   },
   {
     rule: "floors",
-    file: "src/journey/journey.ts",
+    file: "src/call/journey.ts",
     trips: [
       `import { anthropic } from "../providers/anthropic.ts";`,
       `import { proxyApp } from "../http/proxy.ts";`,
@@ -84,7 +84,7 @@ const CASES: readonly Case[] = [
   },
   {
     rule: "no-ambient",
-    file: "src/journey/journey.ts",
+    file: "src/call/journey.ts",
     trips: [
       `Deno.env.get("X");`,
       `Deno.serve(() => new Response());`,
@@ -136,16 +136,16 @@ const CASES: readonly Case[] = [
     rule: "few-positionals",
     file: "src/wire/tap.ts",
     trips: [
-      `export function f(a: string, b: string, c: string) {}`,
-      `export function f(a: string, b: string, c: F, d: F) {}`,
-      `export async function f(a: string, b: string, c: () => void) {}`,
+      `export function f(a: string, b: string, c: string, d: string) {}`,
+      `export function f(a: string, b: string, c: F, d: F, e: F) {}`,
+      `export async function f(a: string, b: string, c: string, d: () => void) {}`,
     ],
     passes: [
-      `export function f(a: string, b: string) {}`,
-      `export function f(a: string, b: string, options: Options) {}`,
-      `export function f(a: string, b: string, { c }: { c: string }) {}`,
-      `export function f(a: string, b: string, options: { c: string } = { c: "" }) {}`,
-      `function f(a: string, b: string, c: string) {}`,
+      `export function f(a: string, b: string, c: string) {}`,
+      `export function f(a: string, b: string, c: string, options: Options) {}`,
+      `export function f(a: string, b: string, c: string, { d }: { d: string }) {}`,
+      `export function f(a: string, b: string, c: string, options: { d: string } = { d: "" }) {}`,
+      `function f(a: string, b: string, c: string, d: string) {}`,
     ],
   },
   {
@@ -190,7 +190,7 @@ Deno.test("house/no-ambient leaves src/cli, tests and files outside of src alone
   for (
     const file of [
       "src/cli/serve.ts",
-      "src/journey/journey_test.ts",
+      "src/call/journey_test.ts",
       "main.ts",
       "tests/journeys/a_test.ts",
       "bench/end_to_end.ts",
@@ -205,9 +205,13 @@ Deno.test("house_lint finds the room of a file by its absolute path too", () => 
 });
 
 Deno.test("FLOORS has no arrow upwards and none among strangers", () => {
-  const height: Record<string, number> = { domain: 1, journey: 3, http: 4, cli: 5 };
+  const height: Record<string, number> = { domain: 1, async: 1, call: 3, batches: 3, http: 4, config: 5, server: 5, cli: 5 };
   for (const [room, below] of Object.entries(FLOORS)) {
-    for (const other of below) assert.ok((height[other] ?? 2) < (height[room] ?? 2), `${room} -> ${other}`);
+    for (const other of below) {
+      const [mine, theirs] = [height[room] ?? 2, height[other] ?? 2];
+      // The rooms of the top floor know one another.
+      assert.ok(theirs < mine || (theirs === 5 && mine === 5), `${room} -> ${other}`);
+    }
   }
 });
 
