@@ -86,16 +86,17 @@ export async function makeFolder(programs: PostgresPrograms): Promise<PostgresFo
   };
 }
 
-/** Runs a program in the folder as its user, to its end; throws what it said where it failed. */
+/** Runs a program in the folder as its user, to its end. Returns what it printed; throws that if it failed. */
 export async function run(
   command: string,
   { args, folder }: { readonly args: readonly string[]; readonly folder?: PostgresFolder },
-): Promise<void> {
+): Promise<string> {
   const place = folder === undefined ? {} : { ...folder.user, cwd: folder.path };
   const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], ...place, env: { LC_ALL: "C" } })
     .output();
   const decoder = new TextDecoder();
   if (!success) throw new Error(`Cannot run ${command}: ${decoder.decode(stdout)}${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
 }
 
 /** Resolves when the server takes connections. Throws its log where it ends before. */

@@ -4,6 +4,7 @@
  * They stay in a cache outside the tree, so a machine downloads each version once.
  */
 import { createHash } from "node:crypto";
+import { isThere, testCacheFolder } from "../test_cache.ts";
 import { runProgram } from "./agent_process.ts";
 
 /** One version of a package. */
@@ -90,7 +91,7 @@ export async function agentProgram(which: AgentProgram): Promise<string> {
   const platform = `${Deno.build.os}-${Deno.build.arch}`;
   const wanted = AGENT_PACKAGES[which].any ?? AGENT_PACKAGES[which][platform];
   if (wanted === undefined) throw new Error(`Cannot run ${which} on ${platform}: npm has no package of it that this table names`);
-  const folder = `${cacheFolder()}/${wanted.name.replace("/", "+")}@${wanted.version}`;
+  const folder = `${testCacheFolder()}/agents/${wanted.name.replace("/", "+")}@${wanted.version}`;
   const program = `${folder}/package/${wanted.program}`;
   if (!isThere(program)) await install(wanted, folder);
   return program;
@@ -147,19 +148,6 @@ async function checkIntegrity(file: string, integrity: string | null): Promise<v
 /** What npm needs to find its registry and its own cache. */
 function npmEnv(): Record<string, string> {
   return { ...Deno.env.toObject(), npm_config_update_notifier: "false", npm_config_audit: "false" };
-}
-
-function cacheFolder(): string {
-  const base = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "."}/.cache`;
-  return `${base}/llmproxy-tests/agents`;
-}
-
-function isThere(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
 
 function claudeCode(platform: string) {
