@@ -83,11 +83,21 @@ export const AGENT_PACKAGES: Readonly<Record<AgentProgram, Readonly<Record<strin
 /** The largest file has 186 MB; the machine may be busy and its line slow. */
 const INSTALL_MS = 180_000;
 
+const programs = new Map<AgentProgram, Promise<string>>();
+
 /**
  * Returns the program's path, and downloads the program first unless the cache has it.
  * Throws if npm cannot bring it: tests never skip for that.
  */
-export async function agentProgram(which: AgentProgram): Promise<string> {
+export function agentProgram(which: AgentProgram): Promise<string> {
+  const known = programs.get(which) ?? findOrInstall(which);
+  programs.set(which, known);
+  // The test that needs the program says what went wrong.
+  known.catch(() => {});
+  return known;
+}
+
+async function findOrInstall(which: AgentProgram): Promise<string> {
   const platform = `${Deno.build.os}-${Deno.build.arch}`;
   const wanted = AGENT_PACKAGES[which].any ?? AGENT_PACKAGES[which][platform];
   if (wanted === undefined) throw new Error(`Cannot run ${which} on ${platform}: npm has no package of it that this table names`);
