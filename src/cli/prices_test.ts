@@ -3,17 +3,17 @@ import { run } from "../../tests/fake_system.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import { parsePriceList } from "../config/prices_file.ts";
 
-const README_FILE = /```json\n(\{\n {2}"models"[\s\S]*?)```/.exec(
-  Deno.readTextFileSync(new URL("../../README.md", import.meta.url)),
+const DOCUMENTED_FILE = /```json\n(\{\n {2}"models"[\s\S]*?)```/.exec(
+  Deno.readTextFileSync(new URL("../../docs/pricing.md", import.meta.url)),
 )?.[1] ?? "";
 
-Deno.test("the README's example of a prices file is one, and prices what it names", async () => {
-  const list = parsePriceList(README_FILE, { path: "prices.json", base: CLAUDE_PRICES });
+Deno.test("the prices file of docs/pricing.md is one, and prices what it names", async () => {
+  const list = parsePriceList(DOCUMENTED_FILE, { path: "prices.json", base: CLAUDE_PRICES });
   assert.equal(list.models["house-model"]?.[0]?.tiers[1]?.output, "10");
   assert.deepEqual(list.models["claude-opus-5-5"]?.map(({ from }) => from), ["1970-01-01", "2027-01-01"]);
   const { code, stdout } = await run(["prices", "house-model"], {
     env: { LLMPROXY_PRICES_FILE: "/prices.json" },
-    files: { "/prices.json": README_FILE },
+    files: { "/prices.json": DOCUMENTED_FILE },
   });
   assert.equal(code, 0);
   assert.match(stdout, /^Prices 2026-11-28\+[0-9a-f]{8}, US dollars per million tokens\n/);

@@ -32,7 +32,7 @@ Examples:
   llmproxy reprice --since 30d --dry-run                        what other prices would change; without --dry-run, does it
   llmproxy health --ready                                       exit code 0 where calls can be served and recorded
 
-Settings are environment variables; the README names every one. Exit codes: 1 it failed, 2 it was asked wrongly.
+Settings are environment variables; docs/settings.md lists them. Exit codes: 1 it failed, 2 it was asked wrongly.
 `;
 
 /**

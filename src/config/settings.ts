@@ -9,7 +9,7 @@ interface SettingRow {
   readonly meaning: string;
 }
 
-/** Every setting there is, in the README's order. A new setting is one row here and one in the README. */
+/** Every setting there is, in the order of docs/settings.md. A new setting is one row here and one there. */
 export const SETTINGS = {
   ANTHROPIC_API_KEY: {
     kind: "credential",

@@ -194,7 +194,7 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
       "Age of the oldest of them: how far the shared database is behind.",
       gauges.oldestUnshippedSeconds,
     ],
-    ["set_aside_rows", "Rows that the shared database refuses for their own sake.", gauges.quarantinedRows],
+    ["quarantined_rows", "Rows that the shared database rejects because of their contents.", gauges.quarantinedRows],
     ["batches_waiting", "Message batches whose lines are still to be recorded, of all replicas.", gauges.batchesWaiting],
     ["resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss],
     ["heap_used_bytes", "JavaScript heap in use.", () => Deno.memoryUsage().heapUsed],

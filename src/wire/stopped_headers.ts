@@ -4,7 +4,7 @@ export interface StoppedHeader {
   readonly direction: "request" | "answer" | "both";
   /** Lower case. A `*` at the end stands for any rest. */
   readonly names: readonly string[];
-  /** What the fields speak of, for the README. */
+  /** What the fields speak of, for docs/proxy-routes.md. */
   readonly reason: string;
 }
 

@@ -33,7 +33,7 @@ Deno.test("llmproxy backup copies a database that is being written, and from its
   assert.deepEqual(namesIn(dir), ["backup.db", "data"]);
   assert.deepEqual(namesIn(`${dir}/data`).filter((name) => name.startsWith("backup")), []);
 
-  // The README's restore.
+  // The restore of docs/operations.md.
   for (const name of namesIn(`${dir}/data`).filter((name) => name.startsWith("llmproxy.db"))) {
     Deno.removeSync(`${dir}/data/${name}`);
   }

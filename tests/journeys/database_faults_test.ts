@@ -58,7 +58,7 @@ for (const { what, words, begin, end } of REFUSALS) {
     assert.match(failureOf(proxy)!, words);
     await waitFor(async () => await metricOf(proxy, "llmproxy_unshipped_rows") === 5, { what: "the metric to count them" });
     assert.ok(await metricOf(proxy, "llmproxy_ship_errors_total") > 0);
-    assert.equal(await metricOf(proxy, "llmproxy_set_aside_rows"), 0);
+    assert.equal(await metricOf(proxy, "llmproxy_quarantined_rows"), 0);
     const { code, status } = await readinessOf(proxy);
     assert.deepEqual([code, status], [200, "degraded"]);
 
@@ -78,7 +78,7 @@ Deno.test("a row that the database refuses for its own sake is quarantined and t
   for (let n = 0; n < 5; n++) answers.push(await callAndRead(proxy.url, { token: good, text: textOf(n) }));
 
   assertExactRows(await arrivedRows(postgres, { count: 5, url }), answers);
-  await waitFor(async () => await metricOf(proxy, "llmproxy_set_aside_rows") === 1, { what: "the row to be counted" });
+  await waitFor(async () => await metricOf(proxy, "llmproxy_quarantined_rows") === 1, { what: "the row to be counted" });
   await waitFor(async () => await metricOf(proxy, "llmproxy_unshipped_rows") === 0, { what: "no row to wait any more" });
   const said = await waitFor(
     () => recordOf(proxy, "the shared database refuses a row: it is quarantined and tried again now and then"),

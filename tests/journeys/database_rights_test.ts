@@ -11,19 +11,19 @@ import { arrivedRows } from "../shared_rows.ts";
 const postgres = await startPostgres({ own: true });
 Deno.test.afterAll(async () => await postgres[Symbol.asyncDispose]());
 
-/** The statements of the README, for a role and a database of the test's own. */
-const README = /```sql\n(CREATE ROLE llmproxy [\s\S]*?)```/.exec(
-  Deno.readTextFileSync(new URL("../../README.md", import.meta.url)),
+/** The statements of docs/scaling.md, for a role and a database of the test's own. */
+const RIGHTS = /```sql\n(CREATE ROLE llmproxy [\s\S]*?)```/.exec(
+  Deno.readTextFileSync(new URL("../../docs/scaling.md", import.meta.url)),
 )![1]!;
 
 let roles = 0;
 
-/** A database and the URL of a role that has what the README gives it, and nothing that everybody has. */
-async function withReadmeRights(): Promise<{ readonly url: string; readonly owner: string; readonly role: string }> {
+/** A database and the URL of a role that has what docs/scaling.md gives it, and nothing that everybody has. */
+async function withDocumentedRights(): Promise<{ readonly url: string; readonly owner: string; readonly role: string }> {
   const [role, database] = [`role_${++roles}`, `database_${roles}`];
   const owner = new URL(postgres.url);
   owner.pathname = `/${database}`;
-  const [inServer, inDatabase] = README.replace("ROLE llmproxy", `ROLE ${role}`).replace("TO llmproxy", `TO ${role}`)
+  const [inServer, inDatabase] = RIGHTS.replace("ROLE llmproxy", `ROLE ${role}`).replace("TO llmproxy", `TO ${role}`)
     .replaceAll("DATABASE llmproxy", `DATABASE ${database}`).replace("public TO llmproxy", `public TO ${role}`).split(/^--.*$/m);
   for (const statement of inServer!.split(";")) if (statement.trim() !== "") await postgres.psql(statement);
   await postgres.psql(`REVOKE ALL ON DATABASE ${database} FROM PUBLIC; REVOKE ALL ON SCHEMA public FROM PUBLIC`, owner.href);
@@ -33,8 +33,8 @@ async function withReadmeRights(): Promise<{ readonly url: string; readonly owne
   return { url: url.href, owner: owner.href, role };
 }
 
-Deno.test("a role with the README's rights migrates, ships, answers, exports, makes the months' partitions and drops them", async () => {
-  const { url, role } = await withReadmeRights();
+Deno.test("a role with the rights of docs/scaling.md migrates, ships, answers, exports, makes the months' partitions and drops them", async () => {
+  const { url, role } = await withDocumentedRights();
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url } });
   const token = await proxy.token();
   await callAndRead(proxy.url, { token, text: "hello" });
@@ -65,7 +65,7 @@ Deno.test("a role with the README's rights migrates, ships, answers, exports, ma
 });
 
 Deno.test("a role works in a schema of its own, which options in the URL name", async () => {
-  const { url, owner, role } = await withReadmeRights();
+  const { url, owner, role } = await withDocumentedRights();
   await postgres.psql(`REVOKE ALL ON SCHEMA public FROM ${role}; CREATE SCHEMA metering AUTHORIZATION ${role}`, owner);
   const { store, migrate } = connectPostgres(`${url}?options=-c%20search_path%3Dmetering`);
   await migrate();
@@ -77,7 +77,7 @@ Deno.test("a role works in a schema of its own, which options in the URL name", 
 });
 
 Deno.test("a right that is missing is named, whichever it is", async () => {
-  const { url, owner, role } = await withReadmeRights();
+  const { url, owner, role } = await withDocumentedRights();
   const { store, migrate } = connectPostgres(url);
   const refused = async (work: () => Promise<unknown>, says: RegExp) =>
     await assert.rejects(work(), (error) => {

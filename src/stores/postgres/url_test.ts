@@ -144,9 +144,9 @@ Deno.test("parsePostgresUrl() names what it does not know, do or find, and never
   }
 });
 
-Deno.test("the README names every parameter that a database's URL may hold", () => {
-  const readme = Deno.readTextFileSync(new URL("../../../README.md", import.meta.url));
-  const listed = readme.slice(readme.indexOf("**What the URL may hold.**")).split("\n\n")[0]!;
+Deno.test("docs/scaling.md names every parameter that a database's URL may hold", () => {
+  const page = Deno.readTextFileSync(new URL("../../../docs/scaling.md", import.meta.url));
+  const listed = page.slice(page.indexOf("- the parameters ")).split("\n\n")[0]!;
   for (const name of READ_PARAMETERS) assert.match(listed, new RegExp(`\`${name}(=true)?\``), name);
 });
 
