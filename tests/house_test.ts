@@ -59,19 +59,6 @@ Deno.test("the house pairs its migrations by name and numbers them without a gap
   if (postgres.length > 0) assert.deepEqual(postgres, sqlite);
 });
 
-Deno.test("README.md names every setting once in its table, with its default", () => {
-  const rows = read("README.md").split("\n").filter((line) => /^\|\s*`[A-Z_]+`\s*\|/.test(line));
-  const named = rows.map((row) => row.match(/`([A-Z_]+)`/)![1]!);
-  assert.deepEqual(named.toSorted(), Object.keys(SETTINGS).toSorted());
-  for (const row of rows) {
-    const cells = row.split("|").map((cell) => cell.trim());
-    const [name, shown] = [cells[1]!.replaceAll("`", ""), cells[2]!];
-    const setting = SETTINGS[name as keyof typeof SETTINGS];
-    const expected = setting.default === "" ? "" : `\`${setting.default}\``;
-    assert.equal(shown, expected, `expected: | \`${name}\` | ${expected} | ${setting.meaning} |`);
-  }
-});
-
 Deno.test("the documents name no setting that the code does not read", () => {
   const known = [...environmentNames()];
   for (

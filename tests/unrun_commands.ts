@@ -1,0 +1,97 @@
+/** The commands in the documents that `docs_test.ts` does not run, each with the reason, and what is checked instead. */
+import assert from "node:assert/strict";
+import { inheritedEnv } from "./proxy_process.ts";
+import { run } from "./dev_process.ts";
+
+const ROOT = new URL("../", import.meta.url);
+
+export interface UnrunCommand {
+  readonly matches: RegExp;
+  readonly reason: string;
+  /** Throws if the command contradicts the tree. */
+  readonly check: (command: string) => void | Promise<void>;
+}
+
+const UNIT = read("deploy/llmproxy.service");
+const DOCKERFILE = read("Dockerfile");
+const KEY_FILE = /^LoadCredential=[\w-]+:(\S+)$/m.exec(UNIT)![1]!;
+const STATE = `/var/lib/${/^StateDirectory=(\S+)$/m.exec(UNIT)![1]}`;
+const IMAGE_USER = /^USER (\d+)/m.exec(DOCKERFILE)![1]!;
+const STOP_SECONDS = /^TimeoutStopSec=(\d+)$/m.exec(UNIT)![1]!;
+const TASKS = JSON.parse(read("deno.json")).tasks as Readonly<Record<string, string>>;
+
+export const UNRUN_COMMANDS: readonly UnrunCommand[] = [
+  {
+    matches: /^npx -y deno@/,
+    reason: "a task serves, takes minutes or downloads; dev_task_test.ts runs `task dev`, and the gate runs the others",
+    check: (command) => assert.ok(/ task (\w+)/.exec(command)![1]! in TASKS),
+  },
+  {
+    matches: /^sudo install /,
+    reason: "it writes into the machine as the superuser",
+    check: (command) => {
+      for (const path of command.match(/deploy\/\S+/g) ?? []) Deno.statSync(new URL(path, ROOT));
+      if (command.includes("anthropic-api-key")) assert.ok(command.includes(KEY_FILE));
+      if (command.includes("container-key")) assert.match(command, new RegExp(` -m 0400 -o ${IMAGE_USER} `));
+      if (command.includes(".service")) assert.match(command, /deploy\/llmproxy\.service \/etc\/systemd\/system\/$/);
+      if (command.includes("llmproxy.env")) assert.match(UNIT, /^EnvironmentFile=-\/etc\/llmproxy\/llmproxy\.env$/m);
+      if (command.includes("/usr/local/bin")) assert.match(UNIT, /^ExecStart=.* \/usr\/local\/bin\/llmproxy serve$/m);
+      if (command.includes("llmproxy.db")) assert.ok(command.includes(` ${STATE}/llmproxy.db`));
+    },
+  },
+  {
+    matches: /^sudo test -s /,
+    reason: "it starts the unit",
+    check: async (command) => {
+      assert.ok(command.includes(`test -s ${KEY_FILE} &&`));
+      await verifyUnit();
+    },
+  },
+  { matches: /^sudo systemctl (stop|start|restart) llmproxy$/, reason: "it controls the unit", check: () => {} },
+  {
+    matches: /^sudo (rm -f|chown) /,
+    reason: "it replaces a stopped proxy's database; backup_test.ts takes the same steps",
+    check: (command) => {
+      const files = ["llmproxy.db", "llmproxy.db-wal", "llmproxy.db-shm"].map((name) => `${STATE}/${name}`);
+      if (command.includes("rm -f")) assert.deepEqual(command.split(" ").slice(3), files);
+      else assert.match(command, new RegExp(`--reference=${STATE}/ ${files[0]}$`));
+    },
+  },
+  {
+    matches: /^docker (build|run|exec|stop) /,
+    reason: "it needs a container engine, and the build downloads images",
+    check: (command) => {
+      const volume = /^VOLUME (\S+)$/m.exec(DOCKERFILE)![1]!;
+      if (command.startsWith("docker run")) {
+        assert.ok(command.includes(`-v llmproxy:${volume} `));
+        assert.ok(command.includes(`-p 8081:${/^EXPOSE (\d+)$/m.exec(DOCKERFILE)![1]}`));
+        const mounted = /container-key:(\S+):ro/.exec(command)![1]!;
+        assert.ok(command.includes(`ANTHROPIC_API_KEY_FILE=${mounted} `));
+      }
+      if (command.startsWith("docker stop")) assert.match(command, new RegExp(`^docker stop -t ${STOP_SECONDS} llmproxy`));
+      if (command.startsWith("docker exec")) assert.match(command, /^docker exec llmproxy llmproxy token create /);
+      for (const source of DOCKERFILE.match(/COPY (?!--from|\. )\S+/g) ?? []) Deno.statSync(new URL(source.slice(5), ROOT));
+    },
+  },
+  {
+    matches: /^env --block-signal=/,
+    reason: "it serves until it is stopped; stray_signals_test.ts runs it",
+    check: (command) => {
+      const [, signals] = /--block-signal=(\S+)/.exec(command)!;
+      assert.ok(UNIT.includes(`--block-signal=${signals} `));
+      assert.ok(DOCKERFILE.includes(`"--block-signal=${signals}"`));
+    },
+  },
+];
+
+/** `systemd-analyze` accepts the unit, if the machine has that program. */
+async function verifyUnit(): Promise<void> {
+  const env = { ...inheritedEnv(), LC_ALL: "C" };
+  const unit = new URL("deploy/llmproxy.service", ROOT).pathname;
+  const ran = await run("systemd-analyze", ["verify", unit], { env }).catch(() => null);
+  if (ran !== null) assert.deepEqual([ran.code, ran.stderr.includes("llmproxy.service")], [0, false], ran.stderr);
+}
+
+function read(path: string): string {
+  return Deno.readTextFileSync(new URL(path, ROOT));
+}
