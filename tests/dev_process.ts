@@ -1,4 +1,4 @@
-/** `deno task dev` as a process of its own, in a new folder, and a shell that finds it as a reader of the documents would. */
+/** Runs `deno task dev` in a new folder, and a shell that finds it as a reader of the docs does. */
 import { inheritedEnv } from "./proxy_process.ts";
 import { waitFor } from "./wait.ts";
 
@@ -96,7 +96,7 @@ export async function run(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** The programs that documents name and a test's machine lacks: `llmproxy`, `sudo` without rights, and `curl` if there is none. */
+/** Makes `llmproxy`, a `sudo` without rights and, if needed, a `curl`. Returns their folder. */
 async function makePrograms(folder: string): Promise<string> {
   const deno = `exec '${Deno.execPath()}' run -A --no-check --config '${ROOT}deno.json'`;
   const programs: Record<string, string> = {

@@ -18,7 +18,7 @@ import { UNRUN_COMMANDS } from "./unrun_commands.ts";
 import { waitFor } from "./wait.ts";
 
 const README_LINES = 150;
-/** Each has a test of its own that reads it: the rights, the price list; the last is for other programs. */
+/** Blocks that are not commands: other tests read the SQL and the price file. */
 const OTHER_LANGUAGES = ["sql", "json", "yaml", "text"];
 /** Set in a sandbox for its client, or for the tests, not for the proxy. */
 const OTHERS_SETTINGS = ["ANTHROPIC_MODEL", "ANTHROPIC_CUSTOM_HEADERS"];
@@ -121,7 +121,10 @@ Deno.test("every command in the documents runs and answers as they show, or is l
   for (const runs of afterStop) await runs();
 });
 
-/** Calls of two workspaces and a refusal, so that every question has an answer. Resolves to the id of acme's token. */
+/**
+ * Makes calls of two workspaces and a refusal, so that every question has an answer.
+ * Returns the id of acme's token.
+ */
 async function seed(dev: DevProcess): Promise<string> {
   const ask = async (line: string) => JSON.parse((await dev.shell(line)).stdout);
   const asOperator = `curl -s -H 'authorization: Bearer ${dev.adminToken}'`;
@@ -142,13 +145,13 @@ async function seed(dev: DevProcess): Promise<string> {
 
 /** The text with the addresses, folders and ids that this proxy has. */
 function here(text: string, dev: DevProcess, tokenId: string): string {
-  return text.replaceAll("http://127.0.0.1:8081", dev.url).replaceAll("http://127.0.0.1:8082", dev.adminUrl)
+  return text.replaceAll(/http:\/\/(127\.0\.0\.1|proxy):8081/g, dev.url).replaceAll("http://127.0.0.1:8082", dev.adminUrl)
     .replaceAll("/var/lib/llmproxy", `${dev.folder}/data`).replaceAll(" /backup/", ` ${dev.folder}/backup/`)
     .replaceAll("lt-01JZ…", tokenId).replaceAll("postgres://user@host/", "postgres://user@127.0.0.1:1/");
 }
 
 /** Works on a data directory that no proxy holds. */
-const NEEDS_STOPPED_PROXY = / llmproxy migrate$/;
+const NEEDS_STOPPED_PROXY = /^llmproxy migrate$/;
 
 /** Needs what `task dev` does not have: the command is run, and must fail for that reason alone. */
 const EXPECTED_FAILURES: readonly (readonly [RegExp, RegExp])[] = [

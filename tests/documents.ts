@@ -1,4 +1,4 @@
-/** README.md and the pages of docs/, taken apart: their blocks, commands, shown answers, headings and links. */
+/** Reads README.md and the pages of docs/: their blocks, commands, shown answers and links. */
 
 const ROOT = new URL("../", import.meta.url);
 
@@ -41,8 +41,8 @@ export function proseOf(text: string): string {
 }
 
 /**
- * The commands of a shell block: a line that ends in `\`, `||` or `&&` goes on in the next one. A comment that begins with
- * `# {` is the answer that the page shows for the command above, up to the end of its JSON.
+ * The commands of a shell block. A line that ends in `\`, `||` or `&&` goes on in the next one.
+ * A comment that begins with `# {` is the shown answer to the command above. It ends with its JSON.
  */
 export function commandsOf(block: Block): readonly Command[] {
   const commands: { line: string; answer: unknown }[] = [];
@@ -94,8 +94,8 @@ export function tableOf(text: string, firstHeading: string): readonly (readonly 
 const STEADY = ["fault", "outcome", "accuracy", "model", "client", "source", "kind", "provider", "type", "message", "status"];
 
 /**
- * Where the real answer differs from the shown one in shape, or null. `"…"` stands for any value, and the key `…` for keys
- * that are left out. Each shown entry of a list must be like one of the real ones.
+ * Where the real answer differs from the shown one in shape, or null. `"…"` stands for any value,
+ * and the key `…` for keys that are left out. Each shown entry of a list must match a real one.
  */
 export function differenceOf(shown: unknown, real: unknown, at = "answer"): string | null {
   if (shown === "…") return null;

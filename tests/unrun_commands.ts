@@ -1,4 +1,4 @@
-/** The commands in the documents that `docs_test.ts` does not run, each with the reason, and what is checked instead. */
+/** Commands that `docs_test.ts` does not run, each with the reason and what it checks instead. */
 import assert from "node:assert/strict";
 import { inheritedEnv } from "./proxy_process.ts";
 import { run } from "./dev_process.ts";
