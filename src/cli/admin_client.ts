@@ -4,7 +4,7 @@ import type { LocalToken } from "../domain/tokens.ts";
 import type { ClientConfig } from "../config/config.ts";
 import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
-import type { Address } from "../config/setting_kinds.ts";
+import type { Address } from "../config/settings.ts";
 
 /** What a new token is for. */
 export type TokenWish = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;

@@ -5,7 +5,7 @@ import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
 import { adminClient } from "./admin_client.ts";
 import { loadClientConfig, loadStorageConfig, readPrices } from "../config/config.ts";
 import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
-import { faultOfSecret, withoutLineEnds } from "../config/secret_text.ts";
+import { faultOfSecret, withoutLineEnds } from "../config/settings_reader.ts";
 import { takeInto } from "../server/import_rows.ts";
 
 export interface ImportOptions {

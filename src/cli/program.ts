@@ -3,7 +3,7 @@ import { isEmptySpan } from "../domain/calendar.ts";
 import { wordsOf } from "../domain/unavailable.ts";
 import { backupCommand } from "./backup.ts";
 import { loadConfigFromEnv } from "../config/config.ts";
-import { ConfigProblems, SettingsRefused } from "../config/config_problems.ts";
+import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
 import { exportCommand } from "./export.ts";
 import { healthCommand } from "./health.ts";
 import { importCommand } from "./import.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { answering, type Call, run } from "../../tests/fake_system.ts";
 import type { Config } from "../config/config.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
+import type { StorageConfig } from "../config/config.ts";
 import { VERSION } from "../server/version.ts";
 
 Deno.test("runProgram() serves with the config of the environment and gives what serve gives", async () => {

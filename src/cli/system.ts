@@ -1,7 +1,7 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Config } from "../config/config.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
-import type { ConfigSource } from "../config/environment.ts";
+import type { StorageConfig } from "../config/config.ts";
+import type { ConfigSource } from "../config/settings_reader.ts";
 import type { MigratedDatabase } from "../server/migrate.ts";
 import type { Offline } from "../server/offline.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ADMIN_TOKEN, answering, type Call, NOW, run } from "../../tests/fake_system.ts";
 import type { LocalToken, Tokens } from "../domain/tokens.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
+import type { StorageConfig } from "../config/config.ts";
 import { parseDuration } from "./token.ts";
 
 const DAY = 86_400_000;

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type PriceList, withPrices } from "../pricing/price_list.ts";
-import { ConfigProblems } from "./config_problems.ts";
+import { ConfigProblems } from "./settings_reader.ts";
 
 const MAX_MODEL_LENGTH = 256;
-/** Ten thousand percent is a price a hundred times the standard one: more is a slip. */
+/** A hundred times the standard price: more is a slip. */
 const MAX_FAST_PERCENT = 10_000;
 const MAX_SHOWN_LENGTH = 120;
 
@@ -23,7 +23,7 @@ const tier = z.strictObject({
 const from = z.iso.date();
 const pricePeriod = z.strictObject({
   from,
-  // Asked for: left out, fast calls of a model that offers it would quietly be paid as standard.
+  // Required: without it, fast calls of a model that offers them would be priced as standard ones.
   fastPercent: z.int().min(1).max(MAX_FAST_PERCENT).nullable(),
   tiers: z.array(tier).min(1).refine((tiers) => tiers[0]?.promptFrom === 0 && isAscending(tiers.map((row) => row.promptFrom))),
 });
@@ -43,13 +43,13 @@ const pricesFile = z.strictObject({
 
 const USD_PER_MILLION = 'US dollars per million tokens with at most six decimal places, such as "0.125"';
 const PERIODS = "periods, at least one, in the order of their dates";
-/** What stands after "as" in `Cannot read x as …`, by the last name in the key's path. */
+/** What follows "as" in `Cannot read x as …`, by the last name in the key's path. */
 const EXPECTS: Readonly<Record<string, string>> = {
   "": 'an object with "models", "serverTools" and "refusals"',
   models: "an object of periods by model id",
   serverTools: 'an object of periods by counter, such as "web_search_requests"',
   refusals: "periods in the order of their dates",
-  from: "a day such as 2026-10-07, from whose start in UTC on the prices hold",
+  from: "a day such as 2026-10-07; the prices hold from its start in UTC",
   billed: 'categories such as "bio", or null for a refusal that names none',
   notBilled: 'categories such as "cyber" or null, or "others" for all that are not billed',
   fastPercent: `a whole number from 1 to ${MAX_FAST_PERCENT}, or null where fast is not offered`,
@@ -64,11 +64,12 @@ const EXPECTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * The operators' own prices put over `base`: models and server tools are added, and where `base` has them, the file's prices
- * hold from their first day on. The version is the base's and eight hex digits of the text's SHA-256.
+ * Puts the operators' own prices over `base`: models and server tools are added, and if `base` has
+ * them, the file's prices hold from their first day on. The version is the base's and eight hex
+ * digits of the text's SHA-256.
  *
- * A file with anything wrong in it is refused whole: throws `ConfigProblems` with one line for each thing, which names the
- * file, the key and what was expected.
+ * A file with anything wrong in it is refused whole: throws `ConfigProblems` with one line for each
+ * problem, which names the file, the key and what was expected.
  */
 export function parsePriceList(text: string, { path, base }: { readonly path: string; readonly base: PriceList }): PriceList {
   const parsed = pricesFile.safeParse(jsonOf(text, path), { reportInput: true });
@@ -79,7 +80,7 @@ export function parsePriceList(text: string, { path, base }: { readonly path: st
   return withPrices(base, { version, ...parsed.data });
 }
 
-/** V8 quotes the text in its message, or says where in it; the file may be another one than was meant, and is not quoted. */
+/** V8 may quote the text in its message. The file may be the wrong one, so its text stays out. */
 function jsonOf(text: string, path: string): unknown {
   try {
     return JSON.parse(text);
@@ -107,7 +108,7 @@ function expectsOf(path: readonly PropertyKey[]): string {
   if (room === "refusals" && path.length > 1) {
     return typeof within[0] === "string" ? EXPECTS[within[0]]! : "a period: an object with from, billed and notBilled";
   }
-  // One level below "models" the key is a model's id, whatever it is called.
+  // One level below "models" the key is a model's id, which may be any word.
   if (path.length === 2) return PERIODS;
   const last = within.at(-1);
   if (typeof last === "string") return EXPECTS[last]!;
@@ -127,7 +128,7 @@ function shown(value: unknown): string {
   return text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}…` : text;
 }
 
-/** A JSON number is taken by its shortest text, which for so few digits is how it was written. */
+/** Takes a JSON number by its shortest text, which for so few digits is how it was written. */
 function decimalOf(places: number) {
   const decimal = new RegExp(`^\\d{1,6}(\\.\\d{1,${places}})?$`);
   return z.union([z.string(), z.number()]).transform(String).pipe(z.string().regex(decimal));

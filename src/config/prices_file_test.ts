@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import { priceOf } from "../pricing/price_of.ts";
-import { ConfigProblems } from "./config_problems.ts";
+import { ConfigProblems } from "./settings_reader.ts";
 import { parsePriceList } from "./prices_file.ts";
 
 const PATH = "/etc/llmproxy/prices.json";
@@ -82,7 +82,7 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   ],
   [
     { models: { tiers: [{ ...PERIOD, from: "2026-02-30" }] } },
-    `Cannot read models.tiers[0].from of ${PATH} as a day such as 2026-10-07, from whose start in UTC on the prices hold: ` +
+    `Cannot read models.tiers[0].from of ${PATH} as a day such as 2026-10-07; the prices hold from its start in UTC: ` +
     `current value is "2026-02-30"`,
   ],
   [

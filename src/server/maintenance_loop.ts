@@ -2,7 +2,7 @@ import type { SpoolCare } from "../domain/spool.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Store } from "../domain/store.ts";
-import type { DatabaseConfig, StorageConfig } from "../config/storage_config.ts";
+import type { DatabaseConfig, StorageConfig } from "../config/config.ts";
 
 export interface HousekeepingOptions {
   readonly config: StorageConfig;

@@ -2,7 +2,7 @@ import { connectPostgres } from "../stores/postgres/connect.ts";
 import type { Migrated } from "../stores/migrations.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
+import type { StorageConfig } from "../config/config.ts";
 
 export interface MigratedDatabase {
   /** For an operator. */

@@ -4,7 +4,7 @@ import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";
 import { takeRole } from "../stores/sqlite/role.ts";
 import { openSqliteStore } from "../stores/sqlite/store.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
+import type { StorageConfig } from "../config/config.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 

@@ -3,9 +3,9 @@ import { DatabaseDamaged } from "../stores/sqlite/damage.ts";
 import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import { type Config } from "../config/config.ts";
-import { ConfigProblems, SettingsRefused } from "../config/config_problems.ts";
+import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
 import type { ServerSystem } from "./system.ts";
-import type { Address } from "../config/setting_kinds.ts";
+import type { Address } from "../config/settings.ts";
 import type { SettingName } from "../config/settings.ts";
 
 /** A proxy that listens. */

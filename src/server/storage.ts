@@ -21,7 +21,7 @@ import { within } from "../stores/within.ts";
 import { backups, type BackupsOptions } from "./backups.ts";
 import { startExports } from "./exports.ts";
 import { TakeoutLink } from "./export_worker/link.ts";
-import type { DatabaseConfig, StorageConfig } from "../config/storage_config.ts";
+import type { DatabaseConfig, StorageConfig } from "../config/config.ts";
 import { startHousekeeping } from "./maintenance_loop.ts";
 import type { ServerSystem } from "./system.ts";
 import type { RowsDatabase } from "./repricing.ts";

@@ -3,8 +3,8 @@ import { BATCH_PACE, type BatchPace } from "../batches/accounts.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { LogWriter } from "../telemetry/log_writer.ts";
 import { readPrices, readSecrets, type Secrets } from "../config/config.ts";
-import { ConfigProblems } from "../config/config_problems.ts";
-import type { ConfigSource } from "../config/environment.ts";
+import { ConfigProblems } from "../config/settings_reader.ts";
+import type { ConfigSource } from "../config/settings_reader.ts";
 import type { NewId } from "../domain/ids.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 
