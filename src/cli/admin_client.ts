@@ -1,23 +1,10 @@
 import { z } from "zod";
 import type { ImportRows } from "../domain/imported_rows.ts";
-import type { LocalToken } from "../domain/tokens.ts";
+import type { TokenAdmin } from "../domain/tokens.ts";
 import type { ClientConfig } from "../config/config.ts";
 import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
 import type { Address } from "../config/settings.ts";
-
-/** What a new token is for. */
-export type TokenWish = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;
-
-/** The administration of local tokens, wherever it happens. Every method rejects with words for the operator. */
-export interface TokenAdmin {
-  /** `token` is shown here once. */
-  readonly create: (wish: TokenWish) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
-  /** Newest first. */
-  readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
-  /** The revoked token, or null where the id is unknown. */
-  readonly revoke: (id: string) => Promise<LocalToken | null>;
-}
 
 /** What only a running proxy does. */
 export interface AdminClient extends TokenAdmin {

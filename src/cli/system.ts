@@ -2,8 +2,8 @@ import type { NewId } from "../domain/ids.ts";
 import type { Config } from "../config/config.ts";
 import type { StorageConfig } from "../config/config.ts";
 import type { ConfigSource } from "../config/settings_reader.ts";
-import type { MigratedDatabase } from "../server/migrate.ts";
-import type { Offline } from "../server/offline.ts";
+
+import type { MigratedDatabase, Offline } from "../server/offline.ts";
 
 /** What the program runs on. main.ts hands it in; a test hands in another. */
 export interface CliSystem {

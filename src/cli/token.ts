@@ -1,6 +1,7 @@
-import type { LocalToken } from "../domain/tokens.ts";
+import type { LocalToken, TokenAdmin } from "../domain/tokens.ts";
+import { tokenJson } from "../http/admin_json.ts";
 import { createLocalToken } from "../identity/local_tokens.ts";
-import { adminClient, type TokenAdmin } from "./admin_client.ts";
+import { adminClient } from "./admin_client.ts";
 import { columns } from "./columns.ts";
 import { loadClientConfig, loadStorageConfig } from "../config/config.ts";
 import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
@@ -87,20 +88,6 @@ async function withDesk<T>(
   } finally {
     await end();
   }
-}
-
-/** As the admin API writes it. */
-function tokenJson(
-  { id, workspaceId, sandboxId, createdAt, expiresAt, revokedAt }: LocalToken,
-): Readonly<Record<string, string>> {
-  return {
-    id,
-    workspaceId,
-    sandboxId,
-    createdAt: isoOf(createdAt),
-    ...(expiresAt === null ? {} : { expiresAt: isoOf(expiresAt) }),
-    ...(revokedAt === null ? {} : { revokedAt: isoOf(revokedAt) }),
-  };
 }
 
 function stateOf({ expiresAt, revokedAt }: LocalToken, now: number): string {

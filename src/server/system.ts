@@ -3,12 +3,11 @@ import { BATCH_PACE, type BatchPace } from "../batches/accounts.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { LogWriter } from "../telemetry/log_writer.ts";
 import { readPrices, readSecrets, type Secrets } from "../config/config.ts";
-import { ConfigProblems } from "../config/settings_reader.ts";
-import type { ConfigSource } from "../config/settings_reader.ts";
+import { ConfigProblems, type ConfigSource } from "../config/settings_reader.ts";
 import type { NewId } from "../domain/ids.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 
-/** What a serving proxy takes from its process. */
+/** What a serving proxy uses of its process. */
 export interface ServerSystem {
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
@@ -17,11 +16,11 @@ export interface ServerSystem {
   readonly newId: NewId;
   /** That many bytes from a cryptographic source. */
   readonly randomBytes: (count: number) => Uint8Array;
-  /** Takes one log line, its line end included. It never waits for who reads the log. */
+  /** Takes one log line with its line end. It never waits for the reader of the log. */
   readonly writeLog: (line: string) => void;
-  /** How many log lines were dropped since the start, because nobody read them. */
+  /** Log lines dropped since the start because the log's reader was too slow. */
   readonly logLinesDropped: () => number;
-  /** Resolves when the log's lines are written, or soon, if nobody reads them. */
+  /** Resolves when the log's lines are written, or soon if its reader has stopped. */
   readonly flushLog: () => Promise<void>;
   /** The secrets again, or what is wrong with them. */
   readonly rereadSecrets: () => Secrets | ConfigProblems;
@@ -30,12 +29,12 @@ export interface ServerSystem {
   readonly batchPace: BatchPace;
 }
 
-/** The end of the process waits no longer for who reads its output. */
+/** How long the end of the process waits for the reader of its output. */
 export const FLUSH_MS = 1_000;
 
-/** The clock, chance and output of this process, and its secrets' files: the one place that reaches for them. */
+/** The clock, randomness, output and secrets' files of this process. Other parts get them from here. */
 export function systemOf(source: ConfigSource): ServerSystem {
-  // Deno writes on a thread of its own, so a reader that stops reading stops no call and no exit.
+  // Deno writes on another thread, so a reader that stops blocks no call and no exit.
   const log = new LogWriter({ write: (bytes) => Deno.stdout.write(bytes), droppedLine });
   return {
     now: () => Date.now(),
@@ -66,15 +65,15 @@ function newIdFactory(): () => string {
   return () => next();
 }
 
-/** What `serve` says on stderr. A stderr that nobody reads must not keep the process from its end. */
+/** The stderr of `serve`. A reader that has stopped must not keep the process from its end. */
 export function errorOutput(): LogWriter {
   return new LogWriter({ write: (bytes) => Deno.stderr.write(bytes), droppedLine: () => "" });
 }
 
-/** Told whatever `LLMPROXY_LOG_LEVEL` says, because what was dropped was asked for. */
+/** Written at every `LLMPROXY_LOG_LEVEL`, because that level asked for the lines that were dropped. */
 function droppedLine(count: number): string {
   const lines: string[] = [];
   const options = { write: (line: string) => void lines.push(line), now: () => Date.now(), secrets: () => [] };
-  newLogger("warn", options).log("warn", "log lines were dropped: nobody read stdout for a time", { dropped: count });
+  newLogger("warn", options).log("warn", "log lines were dropped: stdout was not read for a time", { dropped: count });
   return lines.join("");
 }
