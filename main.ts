@@ -22,9 +22,7 @@ const errors = Deno.args[0] === "serve" ? errorOutput() : null;
 
 const code = await runProgram(Deno.args, {
   ...system,
-  env: source.env,
-  envNames: source.names,
-  readFile: source.readFile,
+  source,
   stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
   stderr: (text) => errors === null ? void Deno.stderr.writeSync(encoder.encode(text)) : errors.write(text),
   writeOut: async (bytes) => {

@@ -1,17 +1,15 @@
 import { z } from "zod";
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig } from "../config/config.ts";
-import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
-import { columns } from "./columns.ts";
+import { type CliSystem, columns, CommandFailure, isoOf } from "./system.ts";
 
 export interface RepriceOptions {
   readonly since: number;
-  /** Null: now. */
-  readonly until: number | null;
-  readonly isDryRun: boolean;
+  /** Without it, now. */
+  readonly until?: number;
+  readonly dryRun?: true;
   /** Print each row that changes. */
-  readonly rows: boolean;
-  readonly json: boolean;
+  readonly rows?: true;
+  readonly json?: true;
 }
 
 const changeShape = z.object({
@@ -42,16 +40,16 @@ const lineShape = z.union([
 ]);
 type Result = z.output<typeof resultShape>;
 
-/** `llmproxy reprice`: has the running proxy price rows anew by its list in force, and shows the difference. */
+/** `llmproxy reprice`: has the running proxy price rows again, and shows the difference. */
 export async function repriceCommand(system: CliSystem, options: RepriceOptions): Promise<void> {
-  const { since, until, isDryRun, rows, json } = options;
+  const { since, until, dryRun = false, rows = false, json } = options;
   const query = new URLSearchParams({
-    since: new Date(since).toISOString(),
-    ...(until === null ? {} : { until: new Date(until).toISOString() }),
-    dry_run: String(isDryRun),
+    since: isoOf(since),
+    ...(until !== undefined && { until: isoOf(until) }),
+    dry_run: String(dryRun),
     rows: String(rows),
   });
-  const lines = adminClient(loadClientConfig(configSourceOf(system)), system).lines("POST", `/internal/reprice?${query}`);
+  const lines = adminClient(system).lines("POST", `/internal/reprice?${query}`);
   let result: Result | null = null;
   const progress = progressOn(system);
   for await (const line of lines) {
@@ -65,7 +63,9 @@ export async function repriceCommand(system: CliSystem, options: RepriceOptions)
     if ("result" in read.data) result = read.data.result;
   }
   progress.clear();
-  if (result === null) throw new CommandFailure("The answer broke off: what was repriced so far stands, the rest is as it was");
+  if (result === null) {
+    throw new CommandFailure("The answer broke off: rows repriced so far keep their new price, the others are unchanged");
+  }
   system.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
 }
 

@@ -72,7 +72,7 @@ Deno.test("token revoke names what it revoked, and fails for an unknown id", asy
   assert.deepEqual([calls[0]?.method, calls[0]?.url], ["DELETE", "http://127.0.0.1:8082/internal/tokens/lt-1"]);
   const unknown = await run(["token", "revoke", "a/b"], { fetch: answering(calls, 404, { error: { message: "no" } }) });
   assert.equal(calls[1]?.url, "http://127.0.0.1:8082/internal/tokens/a%2Fb");
-  assert.deepEqual([unknown.code, unknown.stderr], [1, 'Cannot revoke the token "a/b": there is none of that id\n']);
+  assert.deepEqual([unknown.code, unknown.stderr], [1, 'Cannot revoke the token "a/b": there is no token with that id\n']);
 });
 
 Deno.test("token list goes where LLMPROXY_ADMIN_ADDR points, and to the proxy's listener where that is same", async () => {
@@ -112,7 +112,7 @@ Deno.test("token create shows the proxy's own words where it refuses, and doubts
   const refused = await run(create, {
     fetch: answering([], 400, { type: "error", error: { type: "invalid_request_error", message: "No." } }),
   });
-  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy says no (400): No.\n"]);
+  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy refuses (400): No.\n"]);
   const stranger = await run(create, { fetch: answering([], 200, "<html>") });
   assert.equal(stranger.code, 1);
   assert.match(stranger.stderr, /Cannot understand the answer \(200\)/);
