@@ -10,7 +10,7 @@ const NOT_OF_POSTGRES =
 const RESCUED = "The database's files were removed or replaced while the proxy ran. This backup has what the proxy still held, " +
   "whole and sound. Stop the proxy, put this file in their place, and start it";
 
-/** `llmproxy backup FILE`: the running proxy's database as one file, checked before it gets its name. */
+/** `llmproxy backup FILE`: the running proxy's database, checked before it gets its name. */
 export async function backupCommand(system: CliSystem, output: string): Promise<void> {
   const answer = await adminClient(system).download("POST", "/internal/backup");
   const bytes = Number(answer.headers.get("content-length"));

@@ -14,7 +14,7 @@ export interface DownloadOptions {
   readonly output: string | undefined;
   /** For an operator. */
   readonly what: string;
-  /** An estimate; null if there is none. */
+  /** An estimate; null if unknown. */
   readonly expectedBytes: number | null;
 }
 

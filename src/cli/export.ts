@@ -14,7 +14,7 @@ export interface ExportOptions {
   readonly output?: string | undefined;
 }
 
-/** `llmproxy export`: the running proxy's rows, to stdout or into a file, never into half a file. */
+/** `llmproxy export`: the running proxy's rows, to stdout or into a file, whole or not at all. */
 export async function exportCommand(system: CliSystem, options: ExportOptions): Promise<void> {
   const { format, since, until, workspace, sandbox, output } = options;
   const filters = Object.entries({

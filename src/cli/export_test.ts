@@ -3,7 +3,7 @@ import { NOW, run } from "../../tests/fake_system.ts";
 
 const LINE = "0123456789\n";
 
-Deno.test("export asks for what it is told, prints the rows alone, and says nothing where nobody watches", async () => {
+Deno.test("export asks for what it is told, prints only the rows, and no progress without a terminal", async () => {
   const urls: string[] = [];
   const args = ["--since", "2026-01-01T00:00:00Z", "--until", "1h", "--workspace", "w&x", "--sandbox", "sb"];
   const { code, stdout, stderr } = await run(["export", "--format", "csv", ...args], {

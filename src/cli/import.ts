@@ -4,7 +4,7 @@ import { MAX_IMPORTED } from "../http/import.ts";
 import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
 import { loadStorageConfig, readPrices } from "../config/config.ts";
 import { faultOfSecret, withoutLineEnds } from "../config/settings_reader.ts";
-import { takeInto } from "../server/import_rows.ts";
+import { importInto } from "../server/import_rows.ts";
 import { adminClient } from "./admin_client.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
 
@@ -17,7 +17,7 @@ export interface ImportOptions {
 
 /**
  * `llmproxy import`: imports the rows of the Go program, page by page: into the shared database, or
- * through the running proxy if there is none. Run again, it adds new rows; each row counts once.
+ * without one through the running proxy. Run again, it adds new rows; each row counts once.
  */
 export async function importCommand(system: CliSystem, { from, offline }: ImportOptions): Promise<void> {
   const source = openGoProgram(urlOf(system, from));
@@ -70,7 +70,7 @@ async function openTarget(
   }
   const prices = readPrices(source);
   const { records, end } = await system.openOffline(storage);
-  return { importRows: takeInto(records, priceOf(prices)), end };
+  return { importRows: importInto(records, priceOf(prices)), end };
 }
 
 function urlOf({ source }: CliSystem, from: string): string {

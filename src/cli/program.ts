@@ -143,7 +143,7 @@ function addRowCommands(program: Command, system: CliSystem): void {
     .action(withSpan(repriceCommand));
   program.command("export").description("write every closed row of a time span to stdout or into a file")
     .addOption(new Option("--format <format>", "of the file").choices(["csv", "ndjson", "parquet"]).makeOptionMandatory())
-    .option(...since)
+    .option(since[0], `${since[1]}; without it, all`, time)
     .option(...until)
     .option("--workspace <id>", "only rows of this workspace", readId)
     .option("--sandbox <id>", "only rows of this sandbox", readId)

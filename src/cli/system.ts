@@ -29,7 +29,7 @@ export interface CliSystem {
   readonly openOffline: (storage: StorageConfig) => Promise<Offline>;
 }
 
-/** A command failed. Its user sees the message and nothing else. */
+/** A command failed. Its user sees only the message. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
 }

@@ -22,7 +22,7 @@ export interface Config {
   readonly prices: PriceList;
   readonly drain: { readonly leadMs: number; readonly runningMs: number };
   readonly logLevel: ValueOf<"LLMPROXY_LOG_LEVEL">;
-  /** For the operator; none of them stops the start. */
+  /** For the operator; they do not stop the start. */
   readonly warnings: readonly string[];
 }
 

@@ -48,7 +48,7 @@ Deno.test("parsePriceList() takes our own list as a file, and changes nothing by
   assert.match(version, /^2026-11-28\+[0-9a-f]{8}$/);
 });
 
-Deno.test("parsePriceList() gives every content a version of its own", () => {
+Deno.test("parsePriceList() returns another version for another content", () => {
   // printf '{}' | sha256sum
   assert.equal(parse({}).version, "2026-11-28+44136fa3");
   assert.equal(parse({}).version, parse({}).version);
@@ -159,7 +159,7 @@ Deno.test("parsePriceList() names all that is wrong at once", () => {
   assert.equal(problemsOf({ models: { m: [{ ...PERIOD, from: 1 }], n: [7] }, more: 1 }).length, 3);
 });
 
-Deno.test("parsePriceList() says of a text that is no JSON where it stops being that, and shows nothing of it", () => {
+Deno.test("parsePriceList() says at which position a text stops being JSON, and shows nothing of it", () => {
   assert.deepEqual(problemsOf(null, '{"models" 1}'), [`Cannot read ${PATH} as JSON at position 10 (line 1 column 11)`]);
   for (const text of ["sk-ant-secret", '{"models": sk-ant-secret}', ""]) {
     const [problem, ...others] = problemsOf(null, text);

@@ -21,7 +21,7 @@ export class ConfigProblems extends Error {
   }
 }
 
-/** The program cannot work as it is set up, and starting it again changes nothing. Its exit code is 2. */
+/** The program cannot work as it is set up; starting it again does not help. Exit code 2. */
 export class SettingsRefused extends Error {
   override readonly name = "SettingsRefused";
 }
@@ -42,7 +42,7 @@ export class SettingsReader {
     }
   }
 
-  /** The setting's value. If it cannot be read, that is a problem, and the default stands in for it. */
+  /** The setting's value. If it cannot be read, adds a problem and returns the default. */
   read<N extends SettingName>(name: N): ValueOf<N> {
     const row = SETTINGS[name];
     const text = row.isSecret ? this.#secret(name) : this.variable(name);
@@ -65,7 +65,7 @@ export class SettingsReader {
     return this.variable(name) !== null || (SETTINGS[name].isSecret && this.variable(`${name}_FILE`) !== null);
   }
 
-  /** The text of the file that the variable `name` names; null with a problem if it cannot be read. */
+  /** The text of the file that a variable names; null with a problem if it cannot be read. */
   readFile(name: string, path: string): string | null {
     try {
       return this.#source.readFile(path);
@@ -117,7 +117,7 @@ export class SettingsReader {
   }
 }
 
-/** Deno's messages end with the path (`…: readfile '/x'`), which may be a secret in the wrong place. */
+/** Deno's messages end with the path (`…: readfile '/x'`), which may be a misplaced secret. */
 function reasonOf(error: unknown, path: string): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.split(": ")[0]!.replaceAll(path, "it");
@@ -151,7 +151,7 @@ const SECRET_FAULTS: readonly (readonly [RegExp, string])[] = [
 const VISIBLE_ASCII = /^[\x21-\x7e]$/;
 const VISIBLE = /^[^\p{C}\p{Z}]$/u;
 
-/** What is wrong with the text of a secret, in words that show nothing of it; null if nothing is. */
+/** What is wrong with a secret's text, in words that show nothing of it; null if nothing is. */
 export function faultOfSecret(text: string, name: string): string | null {
   if (new RegExp(`^\\s*(export\\s+)?${name}\\s*=`).test(text)) return "it begins with the setting's name and =: remove both";
   const fault = SECRET_FAULTS.find(([pattern]) => pattern.test(text))?.[1];

@@ -10,14 +10,14 @@ export interface Readiness {
   readonly reason: string | null;
 }
 
-/** Queues what this proxy recorded from `since` on to be shipped again; null: no shared database. */
+/** Queues the rows recorded from `since` on to be shipped again; null: no shared database. */
 export type Reship = ((since: number) => Promise<number>) | null;
 
 export interface RepriceRequest extends Span {
   readonly isDryRun: boolean;
 }
 
-/** Prices rows again by the list in force, from the first step taken on; null while another runs. */
+/** Prices rows again by the current list, from its first step on; null while another runs. */
 export type Reprice = (request: RepriceRequest) => {
   readonly priceVersion: string;
   readonly steps: RepriceSteps;

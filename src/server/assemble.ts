@@ -23,7 +23,7 @@ import { proxyFor } from "../wire/forward_proxy.ts";
 import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import { type HttpClients, httpClients } from "./http_clients.ts";
-import { takeInto } from "./import_rows.ts";
+import { importInto } from "./import_rows.ts";
 import { Repricer } from "./repricing.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import type { ServerSystem } from "./system.ts";
@@ -36,9 +36,9 @@ export interface Assembly {
   readonly admin: (request: Request) => Response | Promise<Response>;
   readonly observe: Observe;
   readonly adminToken: () => string;
-  /** Takes newly read secrets into use; calls under way keep theirs. */
+  /** Uses new secrets; calls under way keep theirs. */
   readonly rotate: (secrets: Secrets) => void;
-  /** Takes newly read prices into use for calls that end from now on. False if they are the same. */
+  /** Uses new prices for calls that end from now on. False if they are the same. */
   readonly reprice: (prices: PriceList) => boolean;
   /** Commits what waits and unlocks the data directory. */
   readonly end: () => Promise<void>;
@@ -101,7 +101,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   if (config.admin.token === null) keptToken = readOrMakeAdminToken(config.storage.dataDir, randomBytes);
   noteForwardProxies(config, observe);
   const clients = httpClients({
-    // One HTTP/2 connection would carry all calls and refuse those beyond the upstream's limit of streams.
+    // One HTTP/2 connection would refuse calls beyond the upstream's limit of streams.
     http2: false,
     poolIdleTimeout: POOL_IDLE_MS,
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
@@ -262,7 +262,7 @@ function adminListener(
     },
     exportUsage: storage.exportUsage,
     backUp: storage.backUp,
-    importRows: takeInto(storage.store, (priced, at) => live.pricing.priceOf(priced, at)),
+    importRows: importInto(storage.store, (priced, at) => live.pricing.priceOf(priced, at)),
     now,
     observe,
   });

@@ -9,8 +9,8 @@ import type { ExportMethods } from "./export_worker/protocol.ts";
 const COPY = /^backup-\d+\.partial$/;
 
 /**
- * Copies the embedded database in the Worker, next to itself, checks the copy and returns its bytes.
- * No file stays. One backup at a time.
+ * The Worker copies the embedded database, next to it, and checks the copy. The proxy sends its
+ * bytes and keeps no file. One backup at a time.
  */
 export function backups(
   rpc: WorkerRpc<ExportMethods>,

@@ -5,7 +5,7 @@ import type { Chunk, ExportMethods, ExportOrder, UsagePlace } from "./export_wor
 const MOST_AT_ONCE = 2;
 /** A client that reads nothing for so long is cut off, because others may be waiting. */
 const UNREAD_MS = 300_000;
-/** Part of a chunk. Whole chunks are so large that 64 MB of them gather before they are collected. */
+/** Chunks are sent in slices: 64 MB of whole chunks gathered before they were collected. */
 const SLICE_BYTES = 16 * 1_024;
 
 export interface Exports {

@@ -37,10 +37,10 @@ export function httpClients(
 /**
  * A client that follows its options and ignores the environment's proxies.
  *
- * The runtime reads the environment when it makes a client (Deno 2.9.6, held by a test). `HTTP_PROXY`
- * turns a direct client into a proxied one. `NO_PROXY`, which it reads only in part, turns a proxied
- * one into a direct one. So this function removes the variables during that synchronous call. They
- * stay for other fetches of the runtime, such as a package.
+ * The runtime reads the environment when it makes a client (Deno 2.9.6, held by a test).
+ * `HTTP_PROXY` turns a direct client into a proxied one. `NO_PROXY`, which it reads only in part,
+ * turns a proxied one into a direct one. So this function removes the variables during that
+ * synchronous call. They stay for other fetches of the runtime, such as a package.
  */
 export function clientOf(options: ClientOptions): Deno.HttpClient {
   const held = PROXY_VARIABLES.map((name) => [name, Deno.env.get(name)] as const);

@@ -15,7 +15,7 @@ const OUR_ROW = /^ar-[\x21-\x7e]{1,125}$/;
 const OUR_TRACE = new RegExp(`^[\\x21-\\x7e]{1,${MAX_TRACE_ID_LENGTH}}$`);
 
 /** Imports rows of the Go program: priced at their own time, with the same ids every time. */
-export function takeInto(store: Pick<Store, "recordUsage" | "recordTraces">, priceOf: PriceOf): ImportRows {
+export function importInto(store: Pick<Store, "recordUsage" | "recordTraces">, priceOf: PriceOf): ImportRows {
   return async ({ traces, usage }) => {
     const rows = usage.map((row) => usageRowOf(row, priceOf));
     await store.recordTraces([...traces.map(ourTrace), ...rows.map(traceOfRow)]);

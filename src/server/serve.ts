@@ -14,7 +14,7 @@ export interface Running {
   /** The proxy's if `LLMPROXY_ADMIN_ADDR` is `same`. */
   readonly adminAddress: Deno.NetAddr;
   readonly adminToken: () => string;
-  /** Reads secrets and prices again. If they cannot be read, the old ones stay and the log says why. */
+  /** Reads secrets and prices again. Broken ones change nothing, and the log says why. */
   readonly reload: () => void;
   /**
    * Drains and ends. Resolves when everything is recorded and closed, except connections whose
@@ -31,8 +31,8 @@ const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, Schem
 const CUT_MS = 2_000;
 
 /**
- * Serves until SIGTERM or SIGINT; a second one cuts the running calls. Resolves to the exit code, or
- * rejects with `SettingsRefused`. The log is written by then, unless its reader has stopped.
+ * Serves until SIGTERM or SIGINT; a second one cuts the running calls. Resolves to the exit code,
+ * or rejects with `SettingsRefused`. The log is written by then, unless its reader has stopped.
  */
 export async function serve(config: Config, system: ServerSystem): Promise<number> {
   // The settings are read already: a secret may change while the databases are being opened.
@@ -105,7 +105,7 @@ function reload(assembly: Assembly, system: ServerSystem): void {
   }
 }
 
-/** Throws an error for the operator. It may pass: another process may be about to free the address. */
+/** Throws an error for the operator. It may pass, if another process is about to end. */
 function listen(
   { setting, address }: { readonly setting: SettingName; readonly address: Address },
   handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>,

@@ -24,7 +24,7 @@ import { type MaintenanceOptions, startMaintenance } from "./maintenance_loop.ts
 import type { RowsDatabase } from "./repricing.ts";
 import type { ServerSystem } from "./system.ts";
 
-/** Where calls are recorded and queried: the embedded database, alone or as a spool of a shared one. */
+/** Records calls and answers queries: the embedded database, or a spool and a shared one. */
 export interface Storage {
   readonly ledger: Ledger;
   readonly store: Store;
@@ -198,7 +198,7 @@ function pathOf(embedded: Embedded): string {
   return embedded.databasePath;
 }
 
-/** Migrates if the database answers. Rejects only if it is newer, because waiting cannot cure that. */
+/** Migrates if the database answers. Rejects only if it is newer: waiting cannot cure that. */
 async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note">): Promise<void> {
   try {
     await deadline(shared.ready(), START_MS, () => new Error(`it did not answer within ${START_MS / 1000} s`));

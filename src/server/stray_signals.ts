@@ -3,10 +3,11 @@
  * groups of processes. main.ts imports it first and alone, because until then SIGUSR1, SIGUSR2 and
  * SIGHUP end the process.
  *
- * A listener is not enough. Half a second after its start, Deno (from 2.9.2 on) opens its debugger on
- * 127.0.0.1:9229 at a SIGUSR1, in spite of listeners. The debugger asks for no token and can read the
- * operator's key. Deno has no switch for it, so the C library is asked to ignore the signal. The
- * listener must come first, because Deno installs its handler once, with the first listener.
+ * A listener is not enough. Half a second after its start, Deno (from 2.9.2 on) opens its debugger
+ * on 127.0.0.1:9229 at a SIGUSR1, in spite of listeners. The debugger asks for no token and can
+ * read the operator's key. Deno has no switch for it, so the C library is asked to ignore the
+ * signal. The listener must come first, because Deno installs its handler once, with the first
+ * listener.
  */
 
 /** From each system's signal.h. `sigset_t` is at least this long, and its first bit is SIGHUP's. */

@@ -32,7 +32,7 @@ export interface ServerSystem {
 /** How long the end of the process waits for the reader of its output. */
 export const FLUSH_MS = 1_000;
 
-/** The clock, randomness, output and secrets' files of this process. Other parts get them from here. */
+/** Clock, randomness, output and secrets' files of this process, for all other parts. */
 export function systemOf(source: ConfigSource): ServerSystem {
   // Deno writes on another thread, so a reader that stops blocks no call and no exit.
   const log = new LogWriter({ write: (bytes) => Deno.stdout.write(bytes), droppedLine });
@@ -70,7 +70,7 @@ export function errorOutput(): LogWriter {
   return new LogWriter({ write: (bytes) => Deno.stderr.write(bytes), droppedLine: () => "" });
 }
 
-/** Written at every `LLMPROXY_LOG_LEVEL`, because that level asked for the lines that were dropped. */
+/** Written at every `LLMPROXY_LOG_LEVEL`: that level asked for the lines that were dropped. */
 function droppedLine(count: number): string {
   const lines: string[] = [];
   const options = { write: (line: string) => void lines.push(line), now: () => Date.now(), secrets: () => [] };

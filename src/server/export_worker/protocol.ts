@@ -4,7 +4,7 @@ import { arrivedError, type CarriedError } from "../../domain/unavailable.ts";
 import type { ExportFormat, UsageFilter } from "../../domain/usage_record.ts";
 import type { RowBounds } from "../../stores/sqlite/backup.ts";
 
-/** Where the rows are: the embedded database's path, or the shared database's URL with a password. */
+/** The embedded database's path, or the shared database's URL with its password. */
 export type UsagePlace = { readonly path: string } | { readonly url: string };
 
 export interface ExportOrder {
