@@ -51,31 +51,25 @@ export async function repriceCommand(system: CliSystem, options: RepriceOptions)
   });
   const lines = adminClient(system).lines("POST", `/internal/reprice?${query}`);
   let result: Result | null = null;
-  const progress = progressOn(system);
+  const show = (text: string) => system.isTerminal() && system.stderr(`\r\x1b[K${text}`);
   for await (const line of lines) {
     const read = lineShape.safeParse(line);
     if (!read.success) {
       throw new CommandFailure("Cannot understand the answer: is it llmproxy's admin listener that answers there?");
     }
     if ("error" in read.data) throw new CommandFailure(`Cannot reprice: ${read.data.error.message}`);
-    if ("progress" in read.data) progress.show(read.data.progress);
+    if ("progress" in read.data) {
+      const { read: count, at } = read.data.progress;
+      show(`${count} rows read${at === undefined ? "" : `, up to ${at}`}`);
+    }
     if ("row" in read.data) system.stdout(`${JSON.stringify(read.data.row)}\n`);
     if ("result" in read.data) result = read.data.result;
   }
-  progress.clear();
+  show("");
   if (result === null) {
     throw new CommandFailure("The answer broke off: rows repriced so far keep their new price, the others are unchanged");
   }
   system.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
-}
-
-function progressOn(system: Pick<CliSystem, "stderr" | "isTerminal">) {
-  const write = (text: string) => system.isTerminal() && system.stderr(`\r\u001b[K${text}`);
-  return {
-    show: ({ read, at }: { readonly read: number; readonly at?: string | undefined }) =>
-      void write(`${read} rows read${at === undefined ? "" : `, up to ${at}`}`),
-    clear: () => void write(""),
-  };
 }
 
 function summaryOf(result: Result): string {

@@ -54,6 +54,8 @@ const clientIpHeader = parsed(
   "the name of a header in which a server in front writes an address, such as X-Forwarded-For",
   (text) => HEADER_NAME.test(text) && !PRIVATE_HEADER.test(text) && !CALL_HEADER.test(text) ? text : null,
 );
+const logLevel = oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent");
+const days = whole("days", { min: 1, max: 36_500, unit: 24 * 3_600_000 });
 const count = z.string().regex(/^\d{1,15}$/, "a whole number").transform(Number);
 
 /**
@@ -65,108 +67,38 @@ export const SETTINGS = {
   ANTHROPIC_AUTH_TOKEN: secret(credential, "the upstream's token, sent as `Authorization: Bearer`"),
   ANTHROPIC_BASE_URL: setting(url, "https://api.anthropic.com", "where calls go, without `/v1`; may have a path prefix"),
   LLMPROXY_LISTEN_ADDR: setting(address, ":8081", "where sandboxes call; a port alone means all IPv4 addresses"),
-  LLMPROXY_ADMIN_ADDR: setting(
-    adminAddress,
-    "127.0.0.1:8082",
-    "where operators call; `same` serves the admin API on the proxy's listener",
-  ),
-  LLMPROXY_ADMIN_TOKEN: secret(
-    adminToken,
-    "what operators show; if unset, the proxy makes one and keeps it as `admin-token` in the data directory",
-  ),
+  LLMPROXY_ADMIN_ADDR: setting(adminAddress, "127.0.0.1:8082", "where operators call; `same`: on the proxy's listener"),
+  LLMPROXY_ADMIN_TOKEN: secret(adminToken, "what operators send; if unset, the proxy makes `admin-token` in the data directory"),
   LLMPROXY_ADMIN_HOSTS: optional(hostNames, "more `Host` names that the admin listener answers to, comma-separated"),
-  LLMPROXY_DATA_DIR: setting(
-    path("a folder"),
-    "./data",
-    "the database's folder, on a local, lasting volume; under systemd `$STATE_DIRECTORY`",
-  ),
-  LLMPROXY_LOG_LEVEL: setting(
-    oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent"),
-    "info",
-    "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`",
-  ),
+  LLMPROXY_DATA_DIR: setting(path("a folder"), "./data", "a local, lasting volume; under systemd `$STATE_DIRECTORY`"),
+  LLMPROXY_LOG_LEVEL: setting(logLevel, "info", "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`"),
   LLMPROXY_AGENTSERVER_URL: optional(url, "the control plane that knows proxy tokens; if unset, only local tokens work"),
   LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS: setting(seconds(1), "5", "how long the control plane may take to check one token"),
-  LLMPROXY_AGENTSERVER_GRACE_SECONDS: setting(
-    seconds(0),
-    "300",
-    "how long a known-good token keeps working while the control plane is down",
-  ),
+  LLMPROXY_AGENTSERVER_GRACE_SECONDS: setting(seconds(0), "300", "how long known-good tokens work while it is down"),
   LLMPROXY_TRACE_HEADER: setting(traceHeader, "X-Trace-Id", "the request header whose value is the trace id"),
-  LLMPROXY_CLIENT_IP_HEADER: optional(
-    clientIpHeader,
-    "the request header in which a reverse proxy writes the client's address, for log lines; if unset, none",
-  ),
-  LLMPROXY_INFER_SESSION_HOURS: setting(
-    hours(0),
-    "12",
-    "how long calls that name no session and begin with the same message are one session; `0` for never",
-  ),
-  LLMPROXY_ALLOW_PATHS: optional(
-    pathPrefixes,
-    "more paths under `/v1/` that pass unmetered, as comma-separated prefixes; `*` for all",
-  ),
+  LLMPROXY_CLIENT_IP_HEADER: optional(clientIpHeader, "the header with the client's address for log lines; if unset, none"),
+  LLMPROXY_INFER_SESSION_HOURS: setting(hours(0), "12", "how long calls with the same first message are one session; `0`: never"),
+  LLMPROXY_ALLOW_PATHS: optional(pathPrefixes, "more prefixes under `/v1/` that pass unmetered, comma-separated; `*` for all"),
   LLMPROXY_PRICES_FILE: optional(
     path("a JSON file of prices"),
-    "JSON of prices that add to the built-in list or override it; read again on SIGHUP",
+    "adds to the built-in list or overrides it; read again on SIGHUP",
   ),
-  LLMPROXY_CA_FILE: optional(
-    path("a file of PEM certificates"),
-    "PEM certificates to trust besides the public ones, for the upstream and the control plane",
-  ),
-  LLMPROXY_UPSTREAM_IDLE_SECONDS: setting(
-    seconds(1),
-    "660",
-    "the idle timeout: how long the upstream may send nothing before the proxy breaks the call",
-  ),
+  LLMPROXY_CA_FILE: optional(path("a file of PEM certificates"), "PEM to trust besides the public ones, for all we call"),
+  LLMPROXY_UPSTREAM_IDLE_SECONDS: setting(seconds(1), "660", "the idle timeout, after which the proxy breaks a silent call"),
   LLMPROXY_BODY_SECONDS: setting(seconds(1), "60", "how long reading a request's body may take"),
   // A whole body of `POST /v1/messages` (32 MB) must fit.
-  LLMPROXY_BODY_BUDGET_MB: setting(megabytes(32), "512", "request bodies held in memory at a time, of all sandboxes together"),
-  LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: setting(megabytes(32), "128", "request bodies held in memory at a time, of one sandbox"),
-  LLMPROXY_DRAIN_LEAD_SECONDS: setting(
-    seconds(0),
-    "5",
-    "at shutdown, how long new calls get 503 before the proxy refuses connections",
-  ),
+  LLMPROXY_BODY_BUDGET_MB: setting(megabytes(32), "512", "request bodies in memory at a time, of all sandboxes together"),
+  LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: setting(megabytes(32), "128", "request bodies in memory at a time, of one sandbox"),
+  LLMPROXY_DRAIN_LEAD_SECONDS: setting(seconds(0), "5", "at shutdown, how long new calls get 503 before connections end"),
   LLMPROXY_DRAIN_SECONDS: setting(seconds(0), "120", "at shutdown, how long running calls may take to finish"),
-  LLMPROXY_LEDGER_SYNC: setting(
-    oneOf("normal", "full"),
-    "normal",
-    "what recorded calls survive: `normal` the death of the process, `full` a power cut too",
-  ),
-  LLMPROXY_DATABASE_URL: secret(
-    databaseUrl,
-    "`postgres://…`: the PostgreSQL that replicas share; if unset, everything is in the data directory",
-  ),
-  LLMPROXY_SPOOL_KEEP_HOURS: setting(
-    hours(1),
-    "24",
-    "with a shared database: how long the spool keeps rows after it shipped them, for `llmproxy reship`",
-  ),
-  LLMPROXY_SPOOL_MAX_MB: setting(
-    megabytes(1),
-    "4096",
-    "with a shared database: the most that the spool holds while the database is down",
-  ),
-  LLMPROXY_SPOOL_FULL: setting(
-    oneOf("refuse", "serve"),
-    "refuse",
-    "if the spool is full: `refuse` calls with 503, or `serve` them without a row, counted and logged",
-  ),
-  LLMPROXY_TOKEN_GRACE_SECONDS: setting(
-    seconds(0),
-    "86400",
-    "with a shared database: how long a local token that was used here keeps working while the database is down",
-  ),
-  LLMPROXY_RETENTION_DAYS: optional(
-    whole("days", { min: 1, max: 36_500, unit: 24 * 3_600_000 }),
-    "older rows are dropped, whole months at a time, and totals stay; if unset, all rows are kept",
-  ),
-  LLMPROXY_DEFAULT_MAX_RPD: setting(
-    count,
-    "0",
-    "requests a day and workspace, 0 for no limit; this version holds no limits and starts with no other value",
-  ),
+  LLMPROXY_LEDGER_SYNC: setting(oneOf("normal", "full"), "normal", "`normal` survives a killed process, `full` also a power cut"),
+  LLMPROXY_DATABASE_URL: secret(databaseUrl, "`postgres://…` that replicas share; if unset, everything is in the data directory"),
+  LLMPROXY_SPOOL_KEEP_HOURS: setting(hours(1), "24", "how long the spool keeps shipped rows, for `llmproxy reship`"),
+  LLMPROXY_SPOOL_MAX_MB: setting(megabytes(1), "4096", "the most that the spool holds while the shared database is down"),
+  LLMPROXY_SPOOL_FULL: setting(oneOf("refuse", "serve"), "refuse", "`refuse` calls with 503, or `serve` them without a row"),
+  LLMPROXY_TOKEN_GRACE_SECONDS: setting(seconds(0), "86400", "how long used local tokens work while the database is down"),
+  LLMPROXY_RETENTION_DAYS: optional(days, "older rows are dropped, whole months at a time; totals stay; if unset, all are kept"),
+  LLMPROXY_DEFAULT_MAX_RPD: setting(count, "0", "requests a day and workspace, 0 for no limit; no other value works yet"),
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** Old names. One that is still set is a problem: the proxy would silently use the default. */

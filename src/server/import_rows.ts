@@ -27,24 +27,15 @@ export function importInto(store: Pick<Store, "recordUsage" | "recordTraces">, p
 function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   const model = cutClientString(row.model);
   const messageId = row.messageId === null ? null : cutClientString(row.messageId);
-  const reading: UsageReading = {
-    ...EMPTY_READING,
-    servedModel: model,
-    messageId,
-    inputTokens: row.inputTokens,
-    outputTokens: row.outputTokens,
-    cacheCreationInputTokens: row.cacheCreationInputTokens,
-    // The Go program kept no split; 5 minutes is the default of clients.
-    cacheCreation5mTokens: row.cacheCreationInputTokens,
-    cacheReadInputTokens: row.cacheReadInputTokens,
-  };
+  const empty: UsageReading = { ...EMPTY_READING, servedModel: model, messageId };
   const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = row;
-  const isAbsurd = [inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens].some((count) =>
-    count > MAX_IMPORTED_COUNT
-  );
-  const account: Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses"> = isAbsurd
-    ? { reading: { ...EMPTY_READING, servedModel: model, messageId, errorType: ABSURD_USAGE }, accuracy: "unknown", ...NO_COST }
-    : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { accuracy: "exact", reading }) };
+  const counts = { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens };
+  // The Go program kept no split; 5 minutes is the default of clients.
+  const reading = { ...empty, ...counts, cacheCreation5mTokens: cacheCreationInputTokens };
+  const account: Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses"> =
+    Object.values(counts).some((count) => count > MAX_IMPORTED_COUNT)
+      ? { reading: { ...empty, errorType: ABSURD_USAGE }, accuracy: "unknown", ...NO_COST }
+      : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { accuracy: "exact", reading }) };
   return {
     call: {
       id: OUR_ROW.test(row.id) ? row.id : mapped("ar", row.id),

@@ -89,20 +89,24 @@ export async function start(config: Config, system: ServerSystem): Promise<Runni
 }
 
 /** Secrets and prices change independently: a broken file must not keep the other from changing. */
-function reload(assembly: Assembly, system: ServerSystem): void {
-  const fresh = system.rereadSecrets();
-  if (fresh instanceof ConfigProblems) {
-    assembly.observe.note("error", "cannot read the secrets again; the old ones stay", { problems: fresh.problems });
-  } else {
-    assembly.rotate(fresh);
-    assembly.observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
+function reload({ observe, rotate, reprice }: Assembly, system: ServerSystem): void {
+  function attempt(what: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof ConfigProblems)) throw error;
+      observe.note("error", `cannot read the ${what} again; the old ones stay`, { problems: error.problems });
+    }
   }
-  const prices = system.rereadPrices();
-  if (prices instanceof ConfigProblems) {
-    assembly.observe.note("error", "cannot read the prices again; the old ones stay", { problems: prices.problems });
-  } else if (assembly.reprice(prices)) {
-    assembly.observe.note("info", "the prices were read again", { priceVersion: prices.version });
-  }
+  attempt("secrets", () => {
+    const fresh = system.rereadSecrets();
+    rotate(fresh);
+    observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
+  });
+  attempt("prices", () => {
+    const prices = system.rereadPrices();
+    if (reprice(prices)) observe.note("info", "the prices were read again", { priceVersion: prices.version });
+  });
 }
 
 /** Throws an error for the operator. It may pass, if another process is about to end. */

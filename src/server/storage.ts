@@ -108,6 +108,7 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
   const place = () => ({ path: pathOf(embedded) });
   const jobs = startJobs(embedded, options, { store, place, of: "database" });
   return {
+    ...jobs,
     ledger,
     store,
     tokens,
@@ -118,8 +119,6 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
     shipping: () => null,
     reship: null,
     rowsDatabase: () => ({ kind: "embedded", path: pathOf(embedded), synchronous: options.config.sync }),
-    exportUsage: jobs.exportUsage,
-    backUp: jobs.backUp,
     rotate: () => {},
     end: async () => {
       await jobs.end();
@@ -139,6 +138,7 @@ async function sharedStorage(embedded: Embedded, database: DatabaseConfig, optio
   const shipping = startShipping({ path: embedded.databasePath, synchronous: config.sync, databaseUrl, seed, observe });
   const jobs = startJobs(embedded, options, { store, place: () => ({ url: databaseUrl }), of: "spool" });
   return {
+    ...jobs,
     ledger,
     store,
     tokens: cachedTokens({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
@@ -149,8 +149,6 @@ async function sharedStorage(embedded: Embedded, database: DatabaseConfig, optio
     shipping: () => shipping.state(),
     reship: (since) => embedded.store.reship(since),
     rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
-    exportUsage: jobs.exportUsage,
-    backUp: jobs.backUp,
     rotate: (url) => {
       if (url === null) return;
       databaseUrl = url;
