@@ -1,11 +1,10 @@
 import { signalWarnings } from "./src/server/stray_signals.ts";
 
-// Loaded only now, because loading takes a while, and a stray signal must not end the process meanwhile.
-const [{ errorOutput, FLUSH_MS, systemOf }, { directFetch }, { migrateAll }, { openOffline }, { runProgram }, { serve }] =
+// Loading takes a while, and a stray signal must not end the process meanwhile.
+const [{ errorOutput, FLUSH_MS, systemOf }, { directFetch }, { migrateAll, openOffline }, { runProgram }, { serve }] =
   await Promise.all([
     import("./src/server/system.ts"),
     import("./src/cli/direct_fetch.ts"),
-    import("./src/server/migrate.ts"),
     import("./src/server/offline.ts"),
     import("./src/cli/program.ts"),
     import("./src/server/serve.ts"),
@@ -18,14 +17,12 @@ const source = {
 };
 const system = systemOf(source);
 const encoder = new TextEncoder();
-/** Commands may wait for who reads them; a proxy may not. */
+/** Commands may wait for the reader of stderr; a proxy may not. */
 const errors = Deno.args[0] === "serve" ? errorOutput() : null;
 
 const code = await runProgram(Deno.args, {
   ...system,
-  env: source.env,
-  envNames: source.names,
-  readFile: source.readFile,
+  source,
   stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
   stderr: (text) => errors === null ? void Deno.stderr.writeSync(encoder.encode(text)) : errors.write(text),
   writeOut: async (bytes) => {
@@ -39,5 +36,5 @@ const code = await runProgram(Deno.args, {
   openOffline,
 });
 await errors?.flush(FLUSH_MS);
-// All is recorded and closed. A client that reads no more must not keep the process by its connection, which nothing closes.
+// All is recorded and closed. Nothing closes the connection of a client that has stopped reading.
 Deno.exit(code);

@@ -15,7 +15,7 @@ export interface Call {
 }
 
 /** What a test changes of the system; the rest fails where it is used. */
-export type Given = Partial<Omit<CliSystem, "env">> & {
+export type Given = Partial<Omit<CliSystem, "source">> & {
   readonly env?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, string>>;
 };
@@ -27,12 +27,14 @@ export async function run(
 ) {
   const out = { stdout: "", stderr: "" };
   const code = await runProgram(args, {
-    env: (name) => env[name],
-    envNames: Object.keys(env),
-    readFile: (path) => {
-      const text = files[path];
-      if (text === undefined) throw new Error(`no such file: readfile '${path}'`);
-      return text;
+    source: {
+      env: (name) => env[name],
+      names: Object.keys(env),
+      readFile: (path) => {
+        const text = files[path];
+        if (text === undefined) throw new Error(`no such file: readfile '${path}'`);
+        return text;
+      },
     },
     stdout: (text) => void (out.stdout += text),
     stderr: (text) => void (out.stderr += text),

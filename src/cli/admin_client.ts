@@ -1,45 +1,32 @@
 import { z } from "zod";
+import { type ClientConfig, loadClientConfig } from "../config/config.ts";
+import type { Address } from "../config/settings.ts";
 import type { ImportRows } from "../domain/imported_rows.ts";
-import type { LocalToken } from "../domain/tokens.ts";
-import type { ClientConfig } from "../config/config.ts";
+import type { TokenAdmin } from "../domain/tokens.ts";
 import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
-import { type CliSystem, CommandFailure } from "./system.ts";
-import type { Address } from "../config/setting_kinds.ts";
+import { type CliSystem, CommandFailure, isoOf } from "./system.ts";
 
-/** What a new token is for. */
-export type TokenWish = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;
-
-/** The administration of local tokens, wherever it happens. Every method rejects with words for the operator. */
-export interface TokenAdmin {
-  /** `token` is shown here once. */
-  readonly create: (wish: TokenWish) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
-  /** Newest first. */
-  readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
-  /** The revoked token, or null where the id is unknown. */
-  readonly revoke: (id: string) => Promise<LocalToken | null>;
-}
-
-/** What only a running proxy does. */
+/** The running proxy's admin API. Every method rejects with words for the operator. */
 export interface AdminClient extends TokenAdmin {
-  /** Resolves to how many rows are queued to be shipped once more. */
+  /** Resolves to the number of rows queued to be shipped again. */
   readonly reship: (since: number) => Promise<number>;
-  /** What is answered line by line (NDJSON), each as soon as it comes. */
+  /** An answer line by line (NDJSON), each as soon as it comes. */
   readonly lines: (method: string, path: string) => AsyncGenerator<unknown, void>;
   readonly importRows: ImportRows;
-  /** Resolves to an answer whose body is still to come. */
+  /** Resolves before the body has come. */
   readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
 
-/** A database that does not answer is given up by the proxy after some 35 s, with a reason: that is worth waiting for. */
+/** After about 35 s the proxy gives up a database that does not answer, and tells the reason. */
 const TIMEOUT_MS = 40_000;
-/** A spool of millions of rows is queued in short transactions. */
+/** The proxy queues a spool of millions of rows in short transactions. */
 const RESHIP_TIMEOUT_MS = 600_000;
-/** What tells of its progress may take as long as there is some. */
+/** An answer that reports its progress may take long. */
 const LINES_TIMEOUT_MS = 86_400_000;
 const NDJSON = "application/x-ndjson";
 /** A batch waits for its turn behind queries. */
 const IMPORT_TIMEOUT_MS = 60_000;
-/** For the first bytes of an export or a backup: rows are counted, the whole database is copied. */
+/** For the first bytes: an export counts its rows, a backup copies the whole database. */
 const DOWNLOAD_TIMEOUT_MS = 3_600_000;
 
 const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
@@ -57,10 +44,11 @@ const queuedShape = z.object({ queued: z.number() });
 const takenInShape = z.object({ unpriced: z.number() });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
-/** The running proxy's admin API. */
-export function adminClient(config: ClientConfig, system: Pick<CliSystem, "fetch" | "readFile">): AdminClient {
+/** Throws `ConfigProblems`, or `CommandFailure` if the settings do not lead to the admin API. */
+export function adminClient({ source, fetch }: CliSystem): AdminClient {
+  const config = loadClientConfig(source);
   const base = adminUrlOf(config);
-  const { token, from } = adminTokenOf(config, system);
+  const { token, from } = adminTokenOf(config, source.readFile);
 
   async function ask(
     method: string,
@@ -68,7 +56,7 @@ export function adminClient(config: ClientConfig, system: Pick<CliSystem, "fetch
     { body, accept, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly accept?: string; readonly timeoutMs?: number } =
       {},
   ): Promise<Response> {
-    const answer = await system.fetch(`${base}${path}`, {
+    const answer = await fetch(`${base}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${token}`,
@@ -93,13 +81,13 @@ export function adminClient(config: ClientConfig, system: Pick<CliSystem, "fetch
     await answer.body?.cancel();
     throw new CommandFailure(
       `The proxy at ${base} refuses the admin token, which was taken from ${from}: ` +
-        `it has to be the proxy's own LLMPROXY_ADMIN_TOKEN, or the ${ADMIN_TOKEN_FILE} of its data directory (LLMPROXY_DATA_DIR)`,
+        `it must be the proxy's own LLMPROXY_ADMIN_TOKEN, or the ${ADMIN_TOKEN_FILE} of its data directory (LLMPROXY_DATA_DIR)`,
     );
   }
 
   return {
     async create({ workspaceId, sandboxId, expiresAt }) {
-      const expiry = expiresAt === null ? {} : { expiresAt: new Date(expiresAt).toISOString() };
+      const expiry = expiresAt === null ? {} : { expiresAt: isoOf(expiresAt) };
       const answer = await ask("POST", "/internal/tokens", { body: { workspaceId, sandboxId, ...expiry } });
       const { token, ...kept } = await readAnswer(answer, createdShape);
       return { token, kept };
@@ -119,15 +107,14 @@ export function adminClient(config: ClientConfig, system: Pick<CliSystem, "fetch
       return answer.ok ? answer : await readAnswer(answer, z.never());
     },
     async importRows({ traces, usage }) {
-      const iso = (at: number) => new Date(at).toISOString();
       const body = {
-        traces: traces.map((trace) => ({ ...trace, createdAt: iso(trace.createdAt), updatedAt: iso(trace.updatedAt) })),
-        usage: usage.map((row) => ({ ...row, createdAt: iso(row.createdAt) })),
+        traces: traces.map((trace) => ({ ...trace, createdAt: isoOf(trace.createdAt), updatedAt: isoOf(trace.updatedAt) })),
+        usage: usage.map((row) => ({ ...row, createdAt: isoOf(row.createdAt) })),
       };
       return await readAnswer(await ask("POST", "/internal/import", { body, timeoutMs: IMPORT_TIMEOUT_MS }), takenInShape);
     },
     async reship(since) {
-      const path = `/internal/reship?since=${encodeURIComponent(new Date(since).toISOString())}`;
+      const path = `/internal/reship?since=${encodeURIComponent(isoOf(since))}`;
       return (await readAnswer(await ask("POST", path, { timeoutMs: RESHIP_TIMEOUT_MS }), queuedShape)).queued;
     },
     async *lines(method, path) {
@@ -138,7 +125,7 @@ export function adminClient(config: ClientConfig, system: Pick<CliSystem, "fetch
   };
 }
 
-/** The URL at which this machine reaches a listener, without a slash at its end. */
+/** The URL at which this machine reaches a listener, without a trailing slash. */
 export function localUrlOf({ hostname, port }: Address): string {
   const reachable = hostname === "0.0.0.0" ? "127.0.0.1" : hostname === "::" ? "::1" : hostname;
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
@@ -146,13 +133,15 @@ export function localUrlOf({ hostname, port }: Address): string {
 
 function adminUrlOf({ proxyAddress, admin }: ClientConfig): string {
   const address = admin.address === "same" ? proxyAddress : admin.address;
-  if (address.port === 0) throw new CommandFailure("Cannot find the admin listener: its port is 0, chosen anew at each start");
+  if (address.port === 0) {
+    throw new CommandFailure("Cannot find the admin listener: its port is 0, so every start chooses another");
+  }
   return localUrlOf(address);
 }
 
 function adminTokenOf(
   { admin, dataDir }: ClientConfig,
-  { readFile }: Pick<CliSystem, "readFile">,
+  readFile: (path: string) => string,
 ): { readonly token: string; readonly from: string } {
   if (admin.token !== null) return { token: admin.token, from: "LLMPROXY_ADMIN_TOKEN" };
   const path = `${dataDir}/${ADMIN_TOKEN_FILE}`;
@@ -161,7 +150,7 @@ function adminTokenOf(
   } catch (cause) {
     throw new CommandFailure(
       `Cannot find the admin token: LLMPROXY_ADMIN_TOKEN is not set, and ${path} cannot be read. ` +
-        `Set it, or LLMPROXY_DATA_DIR to the proxy's data directory, and run as a user who may read that`,
+        `Set it, or set LLMPROXY_DATA_DIR to the proxy's data directory and run as a user who may read it`,
       { cause },
     );
   }
@@ -183,7 +172,7 @@ async function readAnswer<T>(answer: Response, shape: z.ZodType<T>): Promise<T> 
   const refusal = refusalShape.safeParse(body);
   throw new CommandFailure(
     refusal.success
-      ? `The proxy says no (${answer.status}): ${refusal.data.error.message}`
+      ? `The proxy refuses (${answer.status}): ${refusal.data.error.message}`
       : `Cannot understand the answer (${answer.status}): is it llmproxy's admin listener that answers there?`,
   );
 }

@@ -1,8 +1,8 @@
 import { clientOf } from "../server/http_clients.ts";
 
 /**
- * A fetch that takes no proxy, whatever the environment says: what goes to the proxy of this machine carries the admin
- * token, which nobody else may have. The body is read as it comes, and its connection is closed behind it.
+ * A fetch that ignores the environment's proxies: its requests carry the admin token, which no
+ * other machine may see. The body is read as it comes, and closes its connection at the end.
  */
 export async function directFetch(url: string, init: RequestInit): Promise<Response> {
   const client = clientOf({});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { directFetch } from "./direct_fetch.ts";
 
-Deno.test("directFetch() goes to the host itself where HTTP_PROXY names another, on IPv4 and by name", async () => {
+Deno.test("directFetch() goes to the host itself if HTTP_PROXY names another, on IPv4 and by name", async () => {
   await using stranger = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response("stranger"));
   await using own = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
     return Response.json({
@@ -27,7 +27,7 @@ Deno.test("directFetch() goes to the host itself where HTTP_PROXY names another,
   }
 });
 
-Deno.test("directFetch() keeps statuses that have no body, and rejects where nobody listens", async () => {
+Deno.test("directFetch() keeps statuses that have no body, and rejects if nothing listens", async () => {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () => new Response(null, { status: 204 }));
   const url = `http://127.0.0.1:${server.addr.port}/`;
   assert.equal((await directFetch(url, {})).status, 204);

@@ -3,7 +3,7 @@ import { NOW, run } from "../../tests/fake_system.ts";
 
 const LINE = "0123456789\n";
 
-Deno.test("export asks for what it is told, prints the rows alone, and says nothing where nobody watches", async () => {
+Deno.test("export asks for what it is told, prints only the rows, and no progress without a terminal", async () => {
   const urls: string[] = [];
   const args = ["--since", "2026-01-01T00:00:00Z", "--until", "1h", "--workspace", "w&x", "--sandbox", "sb"];
   const { code, stdout, stderr } = await run(["export", "--format", "csv", ...args], {
@@ -59,7 +59,7 @@ Deno.test("export that breaks off gives 1 and leaves the file of last time as it
 Deno.test("export says why the proxy refuses, and that it does not know a format", async () => {
   const fetch = () => Promise.resolve(Response.json({ error: { message: "2 exports are under way" } }, { status: 503 }));
   const refused = await run(["export", "--format", "csv"], { fetch });
-  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy says no (503): 2 exports are under way\n"]);
+  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy refuses (503): 2 exports are under way\n"]);
   assert.equal((await run(["export", "--format", "xlsx"], {})).code, 2);
   assert.equal((await run(["export"], {})).code, 2);
 });

@@ -2,28 +2,28 @@ import type { ImportRows } from "../domain/imported_rows.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { MAX_IMPORTED } from "../http/import.ts";
 import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
+import { loadStorageConfig, readPrices } from "../config/config.ts";
+import { faultOfSecret, withoutLineEnds } from "../config/settings_reader.ts";
+import { importInto } from "../server/import_rows.ts";
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig, loadStorageConfig, readPrices } from "../config/config.ts";
-import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
-import { faultOfSecret, withoutLineEnds } from "../config/secret_text.ts";
-import { takeInto } from "../server/import_rows.ts";
+import { type CliSystem, CommandFailure } from "./system.ts";
 
 export interface ImportOptions {
   /** `postgres://…`, or the path of a file that holds it. */
   readonly from: string;
-  /** Work on the data directory of a proxy that does not run. */
-  readonly offline: boolean;
+  /** Works on the data directory of a proxy that does not run. */
+  readonly offline?: true;
 }
 
 /**
- * `llmproxy import`: takes over what the Go program recorded, page by page. With a shared database it is written there at
- * once, else by the running proxy. Run again, it takes what has come since; what is there counts once.
+ * `llmproxy import`: imports the rows of the Go program, page by page: into the shared database, or
+ * without one through the running proxy. Run again, it adds new rows; each row counts once.
  */
 export async function importCommand(system: CliSystem, { from, offline }: ImportOptions): Promise<void> {
   const source = openGoProgram(urlOf(system, from));
   try {
     await source.check();
-    const { importRows, end } = await openTarget(system, offline);
+    const { importRows, end } = await openTarget(system, offline === true);
     try {
       const traces = await eachPage(source.traces, (page) => importRows({ traces: page, usage: [] }));
       let unpriced = 0;
@@ -32,9 +32,9 @@ export async function importCommand(system: CliSystem, { from, offline }: Import
         if (system.isTerminal()) system.stderr(`\r\x1b[K… ${page.at(-1)?.id}`);
       });
       if (system.isTerminal()) system.stderr("\r\x1b[K");
-      system.stdout(`${calls} calls and ${traces} traces are in; those that were there already count once\n`);
+      system.stdout(`${calls} calls and ${traces} traces are imported; those that were there already count once\n`);
       if (unpriced > 0) {
-        system.stderr(`${unpriced} of the calls have no price: LLMPROXY_PRICES_FILE can name those of their models\n`);
+        system.stderr(`${unpriced} of the calls have no price: LLMPROXY_PRICES_FILE can add prices of their models\n`);
       }
     } finally {
       await end();
@@ -63,28 +63,28 @@ async function openTarget(
   system: CliSystem,
   offline: boolean,
 ): Promise<{ readonly importRows: ImportRows; readonly end: () => Promise<void> }> {
-  const source = configSourceOf(system);
+  const { source } = system;
   const storage = loadStorageConfig(source);
   if (!offline && storage.database === null) {
-    return { importRows: adminClient(loadClientConfig(source), system).importRows, end: () => Promise.resolve() };
+    return { importRows: adminClient(system).importRows, end: () => Promise.resolve() };
   }
   const prices = readPrices(source);
   const { records, end } = await system.openOffline(storage);
-  return { importRows: takeInto(records, priceOf(prices)), end };
+  return { importRows: importInto(records, priceOf(prices)), end };
 }
 
-function urlOf({ readFile }: CliSystem, from: string): string {
+function urlOf({ source }: CliSystem, from: string): string {
   if (/^postgres(ql)?:/.test(from)) return from;
-  const text = withoutLineEnds(contentOf(readFile, from));
+  const text = withoutLineEnds(contentOf(source.readFile, from));
   const fault = text === "" ? "it is empty" : faultOfSecret(text, "LLMPROXY_DATABASE_URL");
   if (fault !== null) throw new CommandFailure(`Cannot import: the file that --from names cannot be used: ${fault}`);
   return text;
 }
 
-function contentOf(readFile: CliSystem["readFile"], path: string): string {
+function contentOf(readFile: (path: string) => string, path: string): string {
   try {
     return readFile(path);
   } catch (cause) {
-    throw new CommandFailure(`Cannot import: --from is neither a postgres:// URL nor a file that can be read`, { cause });
+    throw new CommandFailure(`Cannot import: --from is neither a postgres:// URL nor a readable file`, { cause });
   }
 }

@@ -1,28 +1,25 @@
 import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from "../pricing/price_list.ts";
 import { PRICE_FACTORS } from "../pricing/price_of.ts";
-import { columns } from "./columns.ts";
 import { readPrices } from "../config/config.ts";
-import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
+import { type CliSystem, columns, CommandFailure } from "./system.ts";
 
-export interface PricesOptions {
-  /** As a row names it; null: all models. */
-  readonly model: string | null;
-  readonly json: boolean;
-}
-
-/** Of the built-in list: it holds for every call before as well. */
+/** Of the built-in list: its first prices hold for all earlier calls too. */
 const FROM_THE_FIRST = "1970-01-01";
 
-/** `llmproxy prices [model]`: the list that the settings put in force, the operators' own file included. Asks no proxy. */
-export function pricesCommand(system: CliSystem, { model, json }: PricesOptions): void {
-  const list = readPrices(configSourceOf(system));
-  const models = model === null ? list.models : modelsFor(list, model);
-  if (model !== null && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
+/** `llmproxy prices [model]`: the prices that the settings put in force. Asks no proxy. */
+export function pricesCommand(
+  system: CliSystem,
+  model: string | undefined,
+  { json }: { readonly json?: true },
+): void {
+  const list = readPrices(system.source);
+  const models = model === undefined ? list.models : modelsFor(list, model);
+  if (model !== undefined && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
   const shown = { ...list, models, factors: PRICE_FACTORS };
   system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown));
 }
 
-/** Those of the list that price calls of a model: its own, and its base model's for the time before. */
+/** The prices of a model's calls: its own, and its base model's for the time before. */
 function modelsFor(list: PriceList, model: string): PriceList["models"] {
   const names = [...new Set([model, baseModel(model)])].filter((name) => Object.hasOwn(list.models, name));
   return Object.fromEntries(names.map((name) => [name, list.models[name]!]));
@@ -35,7 +32,7 @@ function whyUnpriced(model: string): string {
     JSON.stringify(model)
   }: its calls are unpriced, not free. To add one, put it into the JSON file ` +
     `that LLMPROXY_PRICES_FILE names, in US dollars per million tokens, such as\n\n  ${JSON.stringify(example)}\n\n` +
-    `send SIGHUP to the proxy, and give the calls so far their price with: llmproxy reprice --since 30d`;
+    `send SIGHUP to the proxy, and price earlier calls with: llmproxy reprice --since 30d`;
 }
 
 function textOf(
@@ -59,7 +56,7 @@ function refusalRow({ from, billed, notBilled }: RefusalPeriod): string[] {
   return [`from ${fromText(from)}`, names(billed), names(notBilled)];
 }
 
-/** What holds for the whole period stands in its first line only. */
+/** Values of the whole period stand only in its first line. */
 function tierRows(name: string, { from, fastPercent, tiers }: PricePeriod): string[][] {
   return tiers.map(({ promptFrom, input, write5m, write1h, read, output }, n) => {
     const fast = fastPercent === null ? "-" : `x ${fastPercent / 100}`;

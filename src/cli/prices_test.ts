@@ -52,7 +52,7 @@ Deno.test("llmproxy prices says of a model without a price so, and how to add it
   assert.equal(list.models["claude-nova-9"]?.length, 1);
 });
 
-Deno.test("llmproxy prices gives 2 and names what is wrong where the prices file is broken", async () => {
+Deno.test("llmproxy prices returns 2 and names what is wrong if the prices file is broken", async () => {
   const { code, stderr } = await run(["prices"], { env: { LLMPROXY_PRICES_FILE: "/p.json" }, files: { "/p.json": "{" } });
   assert.equal(code, 2);
   assert.match(stderr, /\/p\.json as JSON/);

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { answering, type Call, run } from "../../tests/fake_system.ts";
 import type { Config } from "../config/config.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
+import type { StorageConfig } from "../config/config.ts";
 import { VERSION } from "../server/version.ts";
 
-Deno.test("runProgram() serves with the config of the environment and gives what serve gives", async () => {
+Deno.test("runProgram() serves with the config of the environment and returns the exit code of serve", async () => {
   const seen: Config[] = [];
   const { code } = await run(["serve"], {
     env: { ANTHROPIC_API_KEY: "key", LLMPROXY_LISTEN_ADDR: ":9" },
@@ -17,7 +17,7 @@ Deno.test("runProgram() serves with the config of the environment and gives what
   assert.equal(seen[0]?.proxy.address.port, 9);
 });
 
-Deno.test("runProgram() prints each config problem on its own line and gives 2", async () => {
+Deno.test("runProgram() prints each config problem on its own line and returns 2", async () => {
   const { code, stdout, stderr } = await run(["serve"], { env: { LLMPROXY_DRAIN_SECONDS: "two", LLMPROXY_LOG_LEVEL: "loud" } });
   assert.equal(code, 2);
   assert.equal(stdout, "");
@@ -33,7 +33,7 @@ for (
     "s",
   ], []]
 ) {
-  Deno.test(`runProgram() gives 2 and says why for: llmproxy ${args.join(" ")}`, async () => {
+  Deno.test(`runProgram() returns 2 and says why for: llmproxy ${args.join(" ")}`, async () => {
     const { code, stdout, stderr } = await run(args, {});
     assert.equal(code, 2);
     assert.equal(stdout, "");
@@ -41,7 +41,7 @@ for (
   });
 }
 
-Deno.test("runProgram() lists the commands and examples for --help and gives 0", async () => {
+Deno.test("runProgram() lists the commands and examples for --help and returns 0", async () => {
   const { code, stdout } = await run(["--help"], {});
   assert.equal(code, 0);
   for (const word of ["serve", "migrate", "token", "reship", "prices", "reprice", "health", "version", "Examples:"]) {
@@ -69,7 +69,7 @@ Deno.test("runProgram() migrate says from which version to which, and asks for n
   );
 });
 
-Deno.test("runProgram() prints what a command failed of and gives 1", async () => {
+Deno.test("runProgram() prints why a command failed and returns 1", async () => {
   const newer = () => {
     throw new Error("Cannot use a database of version 9: this program knows 1");
   };
@@ -80,7 +80,7 @@ Deno.test("runProgram() prints what a command failed of and gives 1", async () =
   });
 });
 
-Deno.test("health gives 0 where the proxy answers 200 and 1 where it does not", async () => {
+Deno.test("health returns 0 if the proxy answers 200 and 1 if it does not", async () => {
   const calls: Call[] = [];
   assert.deepEqual(await run(["health"], { fetch: answering(calls, 200, "ok") }), { code: 0, stdout: "ok\n", stderr: "" });
   const env = { LLMPROXY_LISTEN_ADDR: ":9000" };
@@ -91,7 +91,7 @@ Deno.test("health gives 0 where the proxy answers 200 and 1 where it does not", 
   assert.equal((await run(["health"], { fetch: () => Promise.reject(new TypeError("refused")) })).code, 1);
 });
 
-Deno.test("export, reprice and reship ask nobody about a time that is empty, say so and give 2", async () => {
+Deno.test("export, reprice and reship refuse an empty time span with 2, before any request", async () => {
   const [earlier, later, future] = ["2025-01-01T00:00:00Z", "2025-02-01T00:00:00Z", "2030-01-01T00:00:00Z"];
   const spans = [["--since", later, "--until", earlier], ["--since", later, "--until", later], ["--since", future]];
   for (const command of [["export", "--format", "csv"], ["reprice"], ["reprice", "--dry-run"]]) {
@@ -107,7 +107,7 @@ Deno.test("export, reprice and reship ask nobody about a time that is empty, say
   assert.match(minutes.stderr, /Expected a time with its seconds, such as 2026-01-31T12:00:00Z/);
 });
 
-Deno.test("a command whose question the proxy does not answer in time says that, and not that no proxy runs", async () => {
+Deno.test("a command that times out says so, and not that no proxy runs", async () => {
   const late = () => Promise.reject(new DOMException("Signal timed out.", "TimeoutError"));
   const { code, stderr } = await run(["token", "list"], { fetch: late });
   assert.equal(code, 1);

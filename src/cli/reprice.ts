@@ -1,17 +1,15 @@
 import { z } from "zod";
 import { adminClient } from "./admin_client.ts";
-import { loadClientConfig } from "../config/config.ts";
-import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
-import { columns } from "./columns.ts";
+import { type CliSystem, columns, CommandFailure, isoOf } from "./system.ts";
 
 export interface RepriceOptions {
   readonly since: number;
-  /** Null: now. */
-  readonly until: number | null;
-  readonly isDryRun: boolean;
+  /** Without it, now. */
+  readonly until?: number;
+  readonly dryRun?: true;
   /** Print each row that changes. */
-  readonly rows: boolean;
-  readonly json: boolean;
+  readonly rows?: true;
+  readonly json?: true;
 }
 
 const changeShape = z.object({
@@ -42,40 +40,36 @@ const lineShape = z.union([
 ]);
 type Result = z.output<typeof resultShape>;
 
-/** `llmproxy reprice`: has the running proxy price rows anew by its list in force, and shows the difference. */
+/** `llmproxy reprice`: has the running proxy price rows again, and shows the difference. */
 export async function repriceCommand(system: CliSystem, options: RepriceOptions): Promise<void> {
-  const { since, until, isDryRun, rows, json } = options;
+  const { since, until, dryRun = false, rows = false, json } = options;
   const query = new URLSearchParams({
-    since: new Date(since).toISOString(),
-    ...(until === null ? {} : { until: new Date(until).toISOString() }),
-    dry_run: String(isDryRun),
+    since: isoOf(since),
+    ...(until !== undefined && { until: isoOf(until) }),
+    dry_run: String(dryRun),
     rows: String(rows),
   });
-  const lines = adminClient(loadClientConfig(configSourceOf(system)), system).lines("POST", `/internal/reprice?${query}`);
+  const lines = adminClient(system).lines("POST", `/internal/reprice?${query}`);
   let result: Result | null = null;
-  const progress = progressOn(system);
+  const show = (text: string) => system.isTerminal() && system.stderr(`\r\x1b[K${text}`);
   for await (const line of lines) {
     const read = lineShape.safeParse(line);
     if (!read.success) {
       throw new CommandFailure("Cannot understand the answer: is it llmproxy's admin listener that answers there?");
     }
     if ("error" in read.data) throw new CommandFailure(`Cannot reprice: ${read.data.error.message}`);
-    if ("progress" in read.data) progress.show(read.data.progress);
+    if ("progress" in read.data) {
+      const { read: count, at } = read.data.progress;
+      show(`${count} rows read${at === undefined ? "" : `, up to ${at}`}`);
+    }
     if ("row" in read.data) system.stdout(`${JSON.stringify(read.data.row)}\n`);
     if ("result" in read.data) result = read.data.result;
   }
-  progress.clear();
-  if (result === null) throw new CommandFailure("The answer broke off: what was repriced so far stands, the rest is as it was");
+  show("");
+  if (result === null) {
+    throw new CommandFailure("The answer broke off: rows repriced so far keep their new price, the others are unchanged");
+  }
   system.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
-}
-
-function progressOn(system: Pick<CliSystem, "stderr" | "isTerminal">) {
-  const write = (text: string) => system.isTerminal() && system.stderr(`\r\u001b[K${text}`);
-  return {
-    show: ({ read, at }: { readonly read: number; readonly at?: string | undefined }) =>
-      void write(`${read} rows read${at === undefined ? "" : `, up to ${at}`}`),
-    clear: () => void write(""),
-  };
 }
 
 function summaryOf(result: Result): string {

@@ -1,23 +1,18 @@
+import type { Config, StorageConfig } from "../config/config.ts";
+import type { ConfigSource } from "../config/settings_reader.ts";
 import type { NewId } from "../domain/ids.ts";
-import type { Config } from "../config/config.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
-import type { ConfigSource } from "../config/environment.ts";
-import type { MigratedDatabase } from "../server/migrate.ts";
-import type { Offline } from "../server/offline.ts";
+import type { MigratedDatabase, Offline } from "../server/offline.ts";
 
-/** What the program runs on. main.ts hands it in; a test hands in another. */
+/** What the program runs on. main.ts passes it in; a test passes another. */
 export interface CliSystem {
-  readonly env: ConfigSource["env"];
-  /** The names of all environment variables that are set. */
-  readonly envNames: ConfigSource["names"];
-  readonly readFile: ConfigSource["readFile"];
+  readonly source: ConfigSource;
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
-  /** Writes all of it to stdout, no faster than it is taken. */
+  /** Writes all bytes to stdout, no faster than its reader takes them. */
   readonly writeOut: (bytes: Uint8Array) => Promise<void>;
-  /** Whether somebody watches stderr. */
+  /** Whether stderr is a terminal. */
   readonly isTerminal: () => boolean;
-  /** Reaches the proxy itself and carries the admin token, so it should go through no HTTP proxy. */
+  /** Sends the admin token to the proxy itself, so it must use no HTTP proxy. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
@@ -28,17 +23,24 @@ export interface CliSystem {
   readonly runtime: string;
   /** Serves until told to stop; resolves to the exit code. */
   readonly serve: (config: Config) => Promise<number>;
-  /** Brings the databases up to this program; gives the schemas' versions before and after. Rejects where one is newer. */
+  /** Returns the schemas' versions before and after. Rejects if a database is newer. */
   readonly migrate: (storage: StorageConfig) => Promise<readonly MigratedDatabase[]>;
-  /** The data directory of a proxy that does not run, locked until `end`. Rejects where one runs. */
+  /** Locks the data directory until `end`. Rejects if a proxy runs on it. */
   readonly openOffline: (storage: StorageConfig) => Promise<Offline>;
 }
 
-/** A command did not do what it was asked for. The message is all that its user sees. */
+/** A command failed. Its user sees only the message. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
 }
 
-export function configSourceOf({ env, envNames, readFile }: CliSystem): ConfigSource {
-  return { env, names: envNames, readFile };
+/** A time as it stands in URLs and tables. */
+export function isoOf(at: number): string {
+  return new Date(at).toISOString();
+}
+
+/** Rows as lines of text, each column as wide as its widest cell. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd() + "\n").join("");
 }

@@ -1,39 +1,31 @@
-import type { LocalToken } from "../domain/tokens.ts";
+import { loadStorageConfig } from "../config/config.ts";
+import type { LocalToken, TokenAdmin } from "../domain/tokens.ts";
+import { tokenJson } from "../http/admin_json.ts";
 import { createLocalToken } from "../identity/local_tokens.ts";
-import { adminClient, type TokenAdmin } from "./admin_client.ts";
-import { columns } from "./columns.ts";
-import { loadClientConfig, loadStorageConfig } from "../config/config.ts";
-import { type CliSystem, CommandFailure, configSourceOf } from "./system.ts";
+import { adminClient } from "./admin_client.ts";
+import { type CliSystem, columns, CommandFailure, isoOf } from "./system.ts";
 
-/** What `create`, `list` and `revoke` have in common. */
 export interface TokenOptions {
-  /** Work on the data directory of a proxy that does not run. */
-  readonly offline: boolean;
-  readonly json: boolean;
+  /** Works on the data directory of a proxy that does not run. */
+  readonly offline?: true;
+  readonly json?: true;
 }
 
 export interface CreateOptions extends TokenOptions {
   readonly workspace: string;
   readonly sandbox: string;
-  /** Milliseconds from now; null: never. */
-  readonly expires: number | null;
-}
-
-export interface ListOptions extends TokenOptions {
-  /** Null: of all workspaces. */
-  readonly workspace: string | null;
+  /** Milliseconds from now; without it, or null, never. */
+  readonly expires?: number | null;
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** `llmproxy token create`: the token alone goes to stdout, so that a script can take it; what it is for to stderr. */
-export async function createTokenCommand(
-  system: CliSystem,
-  { workspace, sandbox, expires, offline, json }: CreateOptions,
-): Promise<void> {
+/** `llmproxy token create`: only the token goes to stdout, so that a script can take it. */
+export async function createTokenCommand(system: CliSystem, options: CreateOptions): Promise<void> {
+  const { workspace, sandbox, expires = null, json } = options;
   const expiresAt = expires === null ? null : system.now() + expires;
-  const wish = { workspaceId: workspace, sandboxId: sandbox, expiresAt };
-  const { token, kept } = await withDesk(system, offline, { work: (desk) => desk.create(wish) });
+  const wanted = { workspaceId: workspace, sandboxId: sandbox, expiresAt };
+  const { token, kept } = await administer(system, options, (admin) => admin.create(wanted));
   if (json) return system.stdout(`${JSON.stringify({ token, ...tokenJson(kept) })}\n`);
   system.stdout(`${token}\n`);
   const end = kept.expiresAt === null ? "never expires" : `expires ${isoOf(kept.expiresAt)}`;
@@ -43,9 +35,12 @@ export async function createTokenCommand(
 }
 
 /** `llmproxy token list`. */
-export async function listTokensCommand(system: CliSystem, { workspace, offline, json }: ListOptions): Promise<void> {
-  const tokens = await withDesk(system, offline, { work: (desk) => desk.list(workspace) });
-  if (json) return system.stdout(`${JSON.stringify({ tokens: tokens.map(tokenJson) })}\n`);
+export async function listTokensCommand(
+  system: CliSystem,
+  options: TokenOptions & { readonly workspace?: string },
+): Promise<void> {
+  const tokens = await administer(system, options, (admin) => admin.list(options.workspace ?? null));
+  if (options.json) return system.stdout(`${JSON.stringify({ tokens: tokens.map(tokenJson) })}\n`);
   const rows = tokens.map((token) => [
     token.id,
     token.workspaceId,
@@ -58,29 +53,29 @@ export async function listTokensCommand(system: CliSystem, { workspace, offline,
 }
 
 /** `llmproxy token revoke ID`. */
-export async function revokeTokenCommand(system: CliSystem, id: string, { offline, json }: TokenOptions): Promise<void> {
-  const revoked = await withDesk(system, offline, { work: (desk) => desk.revoke(id) });
-  if (revoked === null) throw new CommandFailure(`Cannot revoke the token ${JSON.stringify(id)}: there is none of that id`);
-  system.stdout(json ? `${JSON.stringify(tokenJson(revoked))}\n` : `revoked ${revoked.id}\n`);
+export async function revokeTokenCommand(system: CliSystem, id: string, options: TokenOptions): Promise<void> {
+  const revoked = await administer(system, options, (admin) => admin.revoke(id));
+  if (revoked === null) throw new CommandFailure(`Cannot revoke the token ${JSON.stringify(id)}: there is no token with that id`);
+  system.stdout(options.json ? `${JSON.stringify(tokenJson(revoked))}\n` : `revoked ${revoked.id}\n`);
 }
 
-/** Milliseconds of `90s`, `45m`, `12h` or `30d`; null for `never`; undefined where it is none of them. */
+/** Milliseconds of `90s`, `45m`, `12h` or `30d`; null for `never`; undefined for any other text. */
 export function parseDuration(text: string): number | null | undefined {
   if (text === "never") return null;
   const match = /^([1-9]\d{0,4})([smhd])$/.exec(text);
   return match === null ? undefined : Number(match[1]) * UNIT_MS[match[2]!]!;
 }
 
-async function withDesk<T>(
+async function administer<T>(
   system: CliSystem,
-  offline: boolean,
-  { work }: { readonly work: (desk: TokenAdmin) => Promise<T> },
+  { offline }: TokenOptions,
+  work: (admin: TokenAdmin) => Promise<T>,
 ): Promise<T> {
-  if (!offline) return await work(adminClient(loadClientConfig(configSourceOf(system)), system));
-  const { tokens, end } = await system.openOffline(loadStorageConfig(configSourceOf(system)));
+  if (!offline) return await work(adminClient(system));
+  const { tokens, end } = await system.openOffline(loadStorageConfig(system.source));
   try {
     return await work({
-      create: (wish) => createLocalToken(wish, { ...system, tokens }),
+      create: (wanted) => createLocalToken(wanted, { ...system, tokens }),
       list: (workspaceId) => tokens.listTokens(workspaceId),
       revoke: (id) => tokens.revokeToken(id, system.now()),
     });
@@ -89,25 +84,7 @@ async function withDesk<T>(
   }
 }
 
-/** As the admin API writes it. */
-function tokenJson(
-  { id, workspaceId, sandboxId, createdAt, expiresAt, revokedAt }: LocalToken,
-): Readonly<Record<string, string>> {
-  return {
-    id,
-    workspaceId,
-    sandboxId,
-    createdAt: isoOf(createdAt),
-    ...(expiresAt === null ? {} : { expiresAt: isoOf(expiresAt) }),
-    ...(revokedAt === null ? {} : { revokedAt: isoOf(revokedAt) }),
-  };
-}
-
 function stateOf({ expiresAt, revokedAt }: LocalToken, now: number): string {
   if (revokedAt !== null) return "revoked";
   return expiresAt !== null && expiresAt <= now ? "expired" : "good";
-}
-
-function isoOf(at: number): string {
-  return new Date(at).toISOString();
 }

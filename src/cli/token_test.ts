@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { ADMIN_TOKEN, answering, type Call, NOW, run } from "../../tests/fake_system.ts";
 import type { LocalToken, Tokens } from "../domain/tokens.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
+import type { StorageConfig } from "../config/config.ts";
 import { parseDuration } from "./token.ts";
 
 const DAY = 86_400_000;
 
-Deno.test("token create asks the admin API with the token of the data directory and prints the new token alone", async () => {
+Deno.test("token create calls the admin API with the token of the data directory and prints only the new token", async () => {
   const calls: Call[] = [];
   const { code, stdout, stderr } = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--expires", "30d"], {
     fetch: answering(calls, 201, {
@@ -28,7 +28,7 @@ Deno.test("token create asks the admin API with the token of the data directory 
   assert.match(stderr, /lt-1 of sandbox s in workspace w; it expires 2026-02-01T03:04:05.000Z and is shown only now/);
 });
 
-Deno.test("token create --json prints the answer as the admin API writes it, without an expiry that there is not", async () => {
+Deno.test("token create --json prints the answer as the admin API writes it, without expiresAt if the token has none", async () => {
   const calls: Call[] = [];
   const made = { token: "llmp_new", id: "lt-1", workspaceId: "w", sandboxId: "s", createdAt: iso(NOW) };
   const { stdout } = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--json"], {
@@ -38,7 +38,7 @@ Deno.test("token create --json prints the answer as the admin API writes it, wit
   assert.deepEqual(calls[0]?.body, { workspaceId: "w", sandboxId: "s" });
 });
 
-Deno.test("token create refuses a duration and an id that it cannot read, before it asks anybody", async () => {
+Deno.test("token create refuses a duration and an id that it cannot read, before any request", async () => {
   const calls: Call[] = [];
   const fetch = answering(calls, 201, {});
   const create = ["token", "create", "--workspace", "w"];
@@ -47,7 +47,7 @@ Deno.test("token create refuses a duration and an id that it cannot read, before
   assert.deepEqual(calls, []);
 });
 
-Deno.test("token list prints columns, newest as the proxy orders them, with the state of each", async () => {
+Deno.test("token list prints columns, in the order of the proxy, with the state of each", async () => {
   const calls: Call[] = [];
   const base = { workspaceId: "w x", sandboxId: "s", createdAt: iso(NOW - DAY) };
   const tokens = [{ ...base, id: "lt-3" }, { ...base, id: "lt-2", expiresAt: iso(NOW) }, {
@@ -72,10 +72,10 @@ Deno.test("token revoke names what it revoked, and fails for an unknown id", asy
   assert.deepEqual([calls[0]?.method, calls[0]?.url], ["DELETE", "http://127.0.0.1:8082/internal/tokens/lt-1"]);
   const unknown = await run(["token", "revoke", "a/b"], { fetch: answering(calls, 404, { error: { message: "no" } }) });
   assert.equal(calls[1]?.url, "http://127.0.0.1:8082/internal/tokens/a%2Fb");
-  assert.deepEqual([unknown.code, unknown.stderr], [1, 'Cannot revoke the token "a/b": there is none of that id\n']);
+  assert.deepEqual([unknown.code, unknown.stderr], [1, 'Cannot revoke the token "a/b": there is no token with that id\n']);
 });
 
-Deno.test("token list goes where LLMPROXY_ADMIN_ADDR points, and to the proxy's listener where that is same", async () => {
+Deno.test("token list goes where LLMPROXY_ADMIN_ADDR points, and to the proxy's listener if that is same", async () => {
   const cases = [
     [{ LLMPROXY_ADMIN_ADDR: "[::]:99" }, "http://[::1]:99"],
     [{ LLMPROXY_ADMIN_ADDR: "same" }, "http://127.0.0.1:8081"],
@@ -107,18 +107,18 @@ Deno.test("token list says where it looked for the admin token, without the toke
   assert.ok(!(refused.stderr + fromEnv.stderr).includes(ADMIN_TOKEN));
 });
 
-Deno.test("token create shows the proxy's own words where it refuses, and doubts a stranger's answer", async () => {
+Deno.test("token create shows the proxy's own words if it refuses, and doubts a stranger's answer", async () => {
   const create = ["token", "create", "--workspace", "w", "--sandbox", "s"];
   const refused = await run(create, {
     fetch: answering([], 400, { type: "error", error: { type: "invalid_request_error", message: "No." } }),
   });
-  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy says no (400): No.\n"]);
+  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy refuses (400): No.\n"]);
   const stranger = await run(create, { fetch: answering([], 200, "<html>") });
   assert.equal(stranger.code, 1);
   assert.match(stranger.stderr, /Cannot understand the answer \(200\)/);
 });
 
-Deno.test("token --offline works on the data directory without the network and lets go of it", async () => {
+Deno.test("token --offline works on the data directory without the network and unlocks it", async () => {
   const kept = new Map<string, LocalToken>();
   let opened = 0;
   const openOffline = (storage: StorageConfig) => {

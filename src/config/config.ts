@@ -2,72 +2,36 @@ import { createHash } from "node:crypto";
 import type { Credential } from "../domain/provider.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import type { PriceList } from "../pricing/price_list.ts";
+import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { ForwardProxies } from "../wire/forward_proxy.ts";
-import { type ConfigSource, EnvironmentReader } from "./environment.ts";
 import { readForwardProxies } from "./forward_proxies.ts";
-import { ConfigProblems } from "./config_problems.ts";
 import { parsePriceList } from "./prices_file.ts";
-import type { Address } from "./setting_kinds.ts";
-import type { ValueOf } from "./settings.ts";
-import { readDatabaseUrl, readDataDir, readStorage, type StorageConfig } from "./storage_config.ts";
+import { type Address, BYTES_PER_MB, type ValueOf } from "./settings.ts";
+import { ConfigProblems, type ConfigSource, SettingsReader } from "./settings_reader.ts";
 
-/** Everything that `serve` is told, read once and grouped by the part that gets it. Parts get values, never the Config. */
+/** The settings of `serve`, read once and grouped by part. Parts get values, never the Config. */
 export interface Config {
-  readonly proxy: ProxyConfig;
+  readonly proxy: Readonly<ReturnType<typeof readProxy>>;
   readonly admin: AdminConfig;
-  readonly upstream: UpstreamConfig;
+  readonly upstream: Readonly<ReturnType<typeof readUpstream>>;
   /** Between us and the upstream, and between us and the control plane. */
   readonly forwardProxies: ForwardProxies;
   /** Null: only local tokens work. */
-  readonly agentserver: AgentserverConfig | null;
+  readonly agentserver: Readonly<ReturnType<typeof readAgentserver>>;
   readonly storage: StorageConfig;
   readonly prices: PriceList;
   readonly drain: { readonly leadMs: number; readonly runningMs: number };
   readonly logLevel: ValueOf<"LLMPROXY_LOG_LEVEL">;
-  /** What is odd but stops nothing, in words for the operator. */
+  /** For the operator; they do not stop the start. */
   readonly warnings: readonly string[];
 }
 
-export interface ProxyConfig {
-  readonly address: Address;
-  readonly traceHeader: string;
-  /** In which a server in front writes the client's address; null: no header is believed. */
-  readonly clientIpHeader: string | null;
-  /** For how long calls that name no session are one by their first message; 0: never. */
-  readonly inferSessionMs: number;
-  /** Prefixes that begin with `/v1/`, or `*`. */
-  readonly allowPaths: readonly string[];
-  readonly bodyMs: number;
-  readonly bodyBudgetBytes: number;
-  readonly bodyBudgetPerSandboxBytes: number;
-}
+export type AdminConfig = Readonly<ReturnType<typeof readAdmin>>;
+export type StorageConfig = Readonly<ReturnType<typeof readStorage>>;
+/** `url` holds a password. */
+export type DatabaseConfig = Readonly<NonNullable<ReturnType<typeof readDatabase>>>;
 
-export interface AdminConfig {
-  /** `same`: on the proxy's listener. */
-  readonly address: Address | "same";
-  /** Null: the one in the data directory, made there at the first start. */
-  readonly token: string | null;
-  /** Lower-cased `Host` values that are answered besides the listener's own, each with a port or without. */
-  readonly hosts: readonly string[];
-}
-
-export interface UpstreamConfig {
-  /** Without a slash at its end. */
-  readonly baseUrl: string;
-  readonly credential: Credential;
-  readonly idleMs: number;
-  /** PEM; null: the public certificates only. It is for the control plane too. */
-  readonly caCertificates: string | null;
-}
-
-export interface AgentserverConfig {
-  /** Without a slash at its end. */
-  readonly url: string;
-  readonly timeoutMs: number;
-  readonly graceMs: number;
-}
-
-/** What the commands need that talk to a running proxy. No upstream's credential is asked of them. */
+/** For commands that talk to a running proxy. They need no credential of the upstream. */
 export interface ClientConfig {
   readonly proxyAddress: Address;
   readonly admin: Pick<AdminConfig, "address" | "token">;
@@ -81,16 +45,16 @@ export interface Secrets {
   readonly databaseUrl: string | null;
 }
 
-const MS_PER_SECOND = 1_000;
-const MS_PER_HOUR = 3_600_000;
-const BYTES_PER_MB = 1_048_576;
 /** Hostnames that stand for all addresses of the machine. */
 const WILDCARDS = ["0.0.0.0", "::"];
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+/** Paths that the proxy adds to the URLs itself, and that an operator may have copied with them. */
+const API_PATH = /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i;
+const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;
 
 /** The settings of `serve`. Throws `ConfigProblems` with all problems at once. */
 export function loadConfigFromEnv(source: ConfigSource): Config {
-  const reader = new EnvironmentReader(source);
+  const reader = new SettingsReader(source);
   const config = {
     proxy: readProxy(reader),
     admin: readAdmin(reader),
@@ -99,37 +63,34 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     agentserver: readAgentserver(reader),
     storage: readStorage(reader),
     prices: readPriceList(reader),
-    drain: {
-      leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS") * MS_PER_SECOND,
-      runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") * MS_PER_SECOND,
-    },
+    drain: { leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS"), runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") },
     logLevel: reader.read("LLMPROXY_LOG_LEVEL"),
   };
   refuseLimits(reader);
-  compareAddresses(config.proxy.address, config.admin.address, { reader });
-  return finished(reader, { ...config, warnings: warningsOf(reader, config.upstream.baseUrl) });
+  refuseSamePort(config.proxy.address, config.admin.address, reader);
+  return reader.finish({ ...config, warnings: warningsOf(reader, config.upstream.baseUrl) });
 }
 
-/** The settings of what works on the data directory. Throws `ConfigProblems`. */
+/** The settings of commands that work on the data directory. Throws `ConfigProblems`. */
 export function loadStorageConfig(source: ConfigSource): StorageConfig {
-  const reader = new EnvironmentReader(source);
-  return finished(reader, readStorage(reader));
+  const reader = new SettingsReader(source);
+  return reader.finish(readStorage(reader));
 }
 
-/** The settings of what talks to a running proxy. Throws `ConfigProblems`. */
+/** The settings of commands that talk to a running proxy. Throws `ConfigProblems`. */
 export function loadClientConfig(source: ConfigSource): ClientConfig {
-  const reader = new EnvironmentReader(source);
-  return finished(reader, {
+  const reader = new SettingsReader(source);
+  return reader.finish({
     proxyAddress: reader.read("LLMPROXY_LISTEN_ADDR"),
     admin: readAdmin(reader),
     dataDir: readDataDir(reader),
   });
 }
 
-/** The secrets again, from the files that hold them, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
+/** The secrets again, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
 export function readSecrets(source: ConfigSource): Secrets {
-  const reader = new EnvironmentReader(source);
-  return finished(reader, {
+  const reader = new SettingsReader(source);
+  return reader.finish({
     credential: readCredential(reader),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     databaseUrl: readDatabaseUrl(reader),
@@ -138,12 +99,12 @@ export function readSecrets(source: ConfigSource): Secrets {
 
 /** The prices again, on SIGHUP. Throws `ConfigProblems`; then the old ones stay. */
 export function readPrices(source: ConfigSource): PriceList {
-  const reader = new EnvironmentReader(source);
-  return finished(reader, readPriceList(reader));
+  const reader = new SettingsReader(source);
+  return reader.finish(readPriceList(reader));
 }
 
 /** The built-in list, with the operator's own prices over it. A broken file is refused whole. */
-function readPriceList(reader: EnvironmentReader): PriceList {
+function readPriceList(reader: SettingsReader): PriceList {
   const path = reader.read("LLMPROXY_PRICES_FILE");
   const text = path === null ? null : reader.readFile("LLMPROXY_PRICES_FILE", path);
   if (path === null || text === null) return CLAUDE_PRICES;
@@ -156,62 +117,63 @@ function readPriceList(reader: EnvironmentReader): PriceList {
   }
 }
 
-function readProxy(reader: EnvironmentReader): ProxyConfig {
-  const budgetMb = reader.read("LLMPROXY_BODY_BUDGET_MB");
-  const perSandboxMb = reader.read("LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB");
-  if (perSandboxMb > budgetMb && reader.isSet("LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB")) {
+function readProxy(reader: SettingsReader) {
+  const bodyBudgetBytes = reader.read("LLMPROXY_BODY_BUDGET_MB");
+  const perSandboxBytes = reader.read("LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB");
+  if (perSandboxBytes > bodyBudgetBytes && reader.isSet("LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB")) {
     reader.complain(
       "LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB",
-      `Cannot hold LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: LLMPROXY_BODY_BUDGET_MB gives ${budgetMb} to all sandboxes together`,
+      "Cannot hold LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: LLMPROXY_BODY_BUDGET_MB gives " +
+        `${bodyBudgetBytes / BYTES_PER_MB} to all sandboxes together`,
     );
   }
   return {
     address: reader.read("LLMPROXY_LISTEN_ADDR"),
     traceHeader: reader.read("LLMPROXY_TRACE_HEADER"),
+    /** Null: no header is believed. */
     clientIpHeader: reader.read("LLMPROXY_CLIENT_IP_HEADER"),
-    inferSessionMs: reader.read("LLMPROXY_INFER_SESSION_HOURS") * MS_PER_HOUR,
+    /** 0: never. */
+    inferSessionMs: reader.read("LLMPROXY_INFER_SESSION_HOURS"),
     allowPaths: reader.read("LLMPROXY_ALLOW_PATHS") ?? [],
-    bodyMs: reader.read("LLMPROXY_BODY_SECONDS") * MS_PER_SECOND,
-    bodyBudgetBytes: budgetMb * BYTES_PER_MB,
-    bodyBudgetPerSandboxBytes: Math.min(perSandboxMb, budgetMb) * BYTES_PER_MB,
+    bodyMs: reader.read("LLMPROXY_BODY_SECONDS"),
+    bodyBudgetBytes,
+    bodyBudgetPerSandboxBytes: Math.min(perSandboxBytes, bodyBudgetBytes),
   };
 }
 
-function readAdmin(reader: EnvironmentReader): AdminConfig {
+function readAdmin(reader: SettingsReader) {
   return {
     address: reader.read("LLMPROXY_ADMIN_ADDR"),
+    /** Null: the one in the data directory, which the first start makes. */
     token: reader.read("LLMPROXY_ADMIN_TOKEN"),
+    /** `Host` values in lower case, each with a port or without. */
     hosts: reader.read("LLMPROXY_ADMIN_HOSTS") ?? [],
   };
 }
 
-function readUpstream(reader: EnvironmentReader): UpstreamConfig {
+function readUpstream(reader: SettingsReader) {
   return {
-    baseUrl: readBaseUrl(reader),
+    baseUrl: readUrl("ANTHROPIC_BASE_URL", API_PATH, reader),
     credential: readCredential(reader),
-    idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS") * MS_PER_SECOND,
+    idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS"),
+    /** PEM, for the upstream and the control plane; null: the public certificates only. */
     caCertificates: readCaCertificates(reader),
   };
 }
 
-/** What the proxy puts behind the URLs itself, and what an operator may have copied with them. */
-const API_PATH = /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i;
-const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;
-
-/** Clients of other kinds want `/v1` in their base URL; here every call would go to `/v1/v1/…`. */
-function readBaseUrl(reader: EnvironmentReader): string {
-  const url = reader.read("ANTHROPIC_BASE_URL");
-  const path = API_PATH.exec(url)?.[0];
-  if (path !== undefined) {
-    reader.complain(
-      "ANTHROPIC_BASE_URL",
-      `Cannot use ANTHROPIC_BASE_URL: leave ${path} away, the proxy puts it behind the URL itself`,
-    );
-  }
+/** A URL without a trailing slash. The proxy would add the path a second time: `/v1/v1/…`. */
+function readUrl<N extends "ANTHROPIC_BASE_URL" | "LLMPROXY_AGENTSERVER_URL">(
+  name: N,
+  addedPath: RegExp,
+  reader: SettingsReader,
+): ValueOf<N> {
+  const url = reader.read(name);
+  const path = typeof url === "string" ? addedPath.exec(url)?.[0] : undefined;
+  if (path !== undefined) reader.complain(name, `Cannot use ${name}: remove ${path}, the proxy adds it itself`);
   return url;
 }
 
-function readCredential(reader: EnvironmentReader): Credential {
+function readCredential(reader: SettingsReader): Credential {
   const isKey = reader.isSet("ANTHROPIC_API_KEY");
   const isToken = reader.isSet("ANTHROPIC_AUTH_TOKEN");
   if (isKey && isToken) reader.problems.push("Cannot use both ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN: unset one of them");
@@ -227,37 +189,70 @@ function readCredential(reader: EnvironmentReader): Credential {
   return { header: "authorization", value: `Bearer ${secret}`, secret, id: `auth-token-${fingerprint(secret)}` };
 }
 
-/** Tells two credentials apart in rows and logs; 32 bits of a hash say nothing of the key. */
+/** Tells two credentials apart in rows and logs; 32 bits of a hash reveal nothing of the key. */
 function fingerprint(secret: string): string {
   return createHash("sha256").update(secret).digest("hex").slice(0, 8);
 }
 
-function readCaCertificates(reader: EnvironmentReader): string | null {
+function readCaCertificates(reader: SettingsReader): string | null {
   const path = reader.read("LLMPROXY_CA_FILE");
-  if (path === null) return null;
-  const pem = reader.readFile("LLMPROXY_CA_FILE", path);
+  const pem = path === null ? null : reader.readFile("LLMPROXY_CA_FILE", path);
   if (pem !== null && !pem.includes("-----BEGIN CERTIFICATE-----")) {
     reader.complain("LLMPROXY_CA_FILE", "Cannot find a PEM certificate in the file that LLMPROXY_CA_FILE names");
   }
   return pem;
 }
 
-function readAgentserver(reader: EnvironmentReader): AgentserverConfig | null {
-  const url = reader.read("LLMPROXY_AGENTSERVER_URL");
-  const path = url === null ? undefined : VALIDATE_PATH.exec(url)?.[0];
-  if (path !== undefined) {
-    reader.complain(
-      "LLMPROXY_AGENTSERVER_URL",
-      `Cannot use LLMPROXY_AGENTSERVER_URL: leave ${path} away, the proxy puts it behind the URL itself`,
-    );
-  }
-  const timeoutMs = reader.read("LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS") * MS_PER_SECOND;
-  const graceMs = reader.read("LLMPROXY_AGENTSERVER_GRACE_SECONDS") * MS_PER_SECOND;
+function readAgentserver(reader: SettingsReader) {
+  const url = readUrl("LLMPROXY_AGENTSERVER_URL", VALIDATE_PATH, reader);
+  const timeoutMs = reader.read("LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS");
+  const graceMs = reader.read("LLMPROXY_AGENTSERVER_GRACE_SECONDS");
   return url === null ? null : { url, timeoutMs, graceMs };
 }
 
-/** A limit that is set and not held would be a lie. */
-function refuseLimits(reader: EnvironmentReader): void {
+function readStorage(reader: SettingsReader) {
+  return {
+    dataDir: readDataDir(reader),
+    sync: reader.read("LLMPROXY_LEDGER_SYNC"),
+    /** The shared database; null: everything is in the data directory. */
+    database: readDatabase(reader),
+    /** Older rows are dropped; null: all are kept. */
+    retentionMs: reader.read("LLMPROXY_RETENTION_DAYS"),
+  };
+}
+
+function readDatabase(reader: SettingsReader) {
+  const url = readDatabaseUrl(reader);
+  const spool = {
+    keepMs: reader.read("LLMPROXY_SPOOL_KEEP_HOURS"),
+    maxBytes: reader.read("LLMPROXY_SPOOL_MAX_MB"),
+    onFull: reader.read("LLMPROXY_SPOOL_FULL"),
+  };
+  const tokenGraceMs = reader.read("LLMPROXY_TOKEN_GRACE_SECONDS");
+  return url === null ? null : { url, tokenGraceMs, spool };
+}
+
+/** No message of `parsePostgresUrl` holds the URL. */
+function readDatabaseUrl(reader: SettingsReader): string | null {
+  const url = reader.read("LLMPROXY_DATABASE_URL");
+  try {
+    if (url !== null) parsePostgresUrl(url);
+    return url;
+  } catch (error) {
+    const why = (error as Error).message.replace("Cannot read the database's URL: ", "");
+    reader.problems.push(`Cannot use LLMPROXY_DATABASE_URL: ${why}`);
+    return null;
+  }
+}
+
+/** systemd's STATE_DIRECTORY may name several folders; the first is ours (systemd.exec(5)). */
+function readDataDir(reader: SettingsReader): string {
+  const state = reader.variable("STATE_DIRECTORY")?.split(":")[0];
+  return !reader.isSet("LLMPROXY_DATA_DIR") && state ? state : reader.read("LLMPROXY_DATA_DIR");
+}
+
+/** The proxy does not start with a limit that it would not hold. */
+function refuseLimits(reader: SettingsReader): void {
   if (reader.read("LLMPROXY_DEFAULT_MAX_RPD") === 0) return;
   reader.complain(
     "LLMPROXY_DEFAULT_MAX_RPD",
@@ -265,25 +260,20 @@ function refuseLimits(reader: EnvironmentReader): void {
   );
 }
 
-function compareAddresses(proxy: Address, admin: Address | "same", { reader }: { readonly reader: EnvironmentReader }): void {
+function refuseSamePort(proxy: Address, admin: Address | "same", reader: SettingsReader): void {
   if (admin === "same" || admin.port === 0 || admin.port !== proxy.port) return;
   if (admin.hostname !== proxy.hostname && !WILDCARDS.includes(admin.hostname) && !WILDCARDS.includes(proxy.hostname)) return;
   reader.complain(
     "LLMPROXY_ADMIN_ADDR",
-    "Cannot listen twice on one port: give LLMPROXY_ADMIN_ADDR another one than LLMPROXY_LISTEN_ADDR, or set it to same",
+    "Cannot listen twice on one port: give LLMPROXY_ADMIN_ADDR another port than LLMPROXY_LISTEN_ADDR, or set it to same",
   );
 }
 
-function warningsOf(reader: EnvironmentReader, baseUrl: string): readonly string[] {
+function warningsOf(reader: SettingsReader, baseUrl: string): readonly string[] {
   const warnings = reader.unknownNames().map((name) => `${name} is not a setting of llmproxy and is ignored`);
   const { protocol, hostname } = new URL(baseUrl);
   if (protocol === "http:" && !LOOPBACK.test(hostname)) {
-    warnings.push("ANTHROPIC_BASE_URL is not https: the upstream's credential and all prompts travel unencrypted");
+    warnings.push("ANTHROPIC_BASE_URL is not https: the upstream's credential and all prompts are sent unencrypted");
   }
   return warnings;
-}
-
-function finished<T>(reader: EnvironmentReader, value: T): T {
-  if (reader.problems.length > 0) throw new ConfigProblems([...new Set(reader.problems)]);
-  return value;
 }

@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
 import { loadClientConfig, loadConfigFromEnv, loadStorageConfig, readSecrets } from "./config.ts";
-import { ConfigProblems } from "./config_problems.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
-import type { ConfigSource } from "./environment.ts";
-import { SETTING_KINDS } from "./setting_kinds.ts";
 import { type SettingName, SETTINGS } from "./settings.ts";
+import { ConfigProblems, type ConfigSource } from "./settings_reader.ts";
 
 const KEY = "sk-ant-api03-secret-key";
 
@@ -188,7 +186,7 @@ Deno.test("loadConfigFromEnv() reads a secret from its file without the newline 
   assert.equal(config.admin.token, "0123456789abcdef");
 });
 
-Deno.test("loadConfigFromEnv() names the variable and the path of a secret's file that is away or empty", () => {
+Deno.test("loadConfigFromEnv() names the variable and the path of a secret's file that is missing or empty", () => {
   assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY_FILE: "/away" }), [
     'Cannot read the file that ANTHROPIC_API_KEY_FILE names: current value is "/away": no such file',
   ]);
@@ -203,7 +201,7 @@ Deno.test("loadConfigFromEnv() refuses a secret and its file together", () => {
   ]);
 });
 
-Deno.test("loadConfigFromEnv() never shows a secret, in whatever variable it stands", () => {
+Deno.test("loadConfigFromEnv() never shows a secret, in any variable", () => {
   const secret = "hush-hush\u0007";
   for (const [name, row] of Object.entries(SETTINGS)) {
     if (row.isSecret) assert.ok(!problemsOf({ [name]: secret }).join().includes("hush"), name);
@@ -245,7 +243,7 @@ Deno.test("loadConfigFromEnv() warns of misspelt settings and of an unencrypted 
   assert.deepEqual(loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: "http://127.0.0.1:9" })).warnings, []);
 });
 
-Deno.test("loadStorageConfig() takes systemd's folder where LLMPROXY_DATA_DIR is unset", () => {
+Deno.test("loadStorageConfig() takes systemd's folder if LLMPROXY_DATA_DIR is unset", () => {
   assert.equal(loadStorageConfig(source({ STATE_DIRECTORY: "/var/lib/llmproxy:/var/lib/other" })).dataDir, "/var/lib/llmproxy");
   assert.equal(loadStorageConfig(source({ STATE_DIRECTORY: "/var/lib/llmproxy", LLMPROXY_DATA_DIR: "/d" })).dataDir, "/d");
   assert.equal(loadStorageConfig(source({})).dataDir, "./data");
@@ -271,13 +269,9 @@ Deno.test("readSecrets() reads the files again", () => {
   assert.throws(() => readSecrets(changing), ConfigProblems);
 });
 
-Deno.test("SETTINGS has only defaults that its own kinds can read", () => {
-  for (const [name, row] of Object.entries(SETTINGS)) {
-    if (row.default !== "") assert.notEqual(SETTING_KINDS[row.kind].read(row.default), null, name);
-  }
-});
+type Texts = Readonly<Record<string, string>>;
 
-function source(env: Readonly<Record<string, string>>, files: Readonly<Record<string, string>> = {}): ConfigSource {
+function source(env: Texts, files: Texts = {}): ConfigSource {
   return {
     env: (name) => env[name],
     names: Object.keys(env),
@@ -289,7 +283,7 @@ function source(env: Readonly<Record<string, string>>, files: Readonly<Record<st
   };
 }
 
-function problemsOf(env: Readonly<Record<string, string>>, files: Readonly<Record<string, string>> = {}): readonly string[] {
+function problemsOf(env: Texts, files: Texts = {}): readonly string[] {
   try {
     loadConfigFromEnv(source(env, files));
   } catch (error) {
@@ -306,7 +300,7 @@ const SECRETS = [
   ["LLMPROXY_DATABASE_URL", "postgres://u:hush@db/db"],
 ] as const;
 
-/** How copied secrets go wrong, and what is said of it: by a variable, and by a file unless it is null. */
+/** How copied secrets go wrong, and the words for a variable; for a file too, unless it is null. */
 const FAULTS: readonly (readonly [broken: (secret: string, name: string) => string, says: RegExp, ofFile?: null])[] = [
   [(secret) => `\uFEFF${secret}`, /begins with a byte order mark \(BOM\)/],
   [(secret) => [...secret].join("\0"), /is not UTF-8 text, perhaps UTF-16/],
@@ -351,7 +345,7 @@ Deno.test("loadConfigFromEnv() says what is wrong with a secret, of its variable
   }
 });
 
-Deno.test("loadConfigFromEnv() refuses a base URL that holds what the proxy puts behind it, and says what to leave away", () => {
+Deno.test("loadConfigFromEnv() refuses a base URL that holds what the proxy adds to it, and says what to remove", () => {
   for (
     const [url, path] of [
       ["https://api.anthropic.com/v1", "/v1"],
@@ -363,9 +357,7 @@ Deno.test("loadConfigFromEnv() refuses a base URL that holds what the proxy puts
     ] as const
   ) {
     assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url }), [
-      `Cannot use ANTHROPIC_BASE_URL: leave ${path} away, the proxy puts it behind the URL itself: current value is ${
-        JSON.stringify(url)
-      }`,
+      `Cannot use ANTHROPIC_BASE_URL: remove ${path}, the proxy adds it itself: current value is ${JSON.stringify(url)}`,
     ]);
   }
   for (const url of ["https://g.example/v1/acme/anthropic", "https://g.example/v12", "https://v1.example"]) {
@@ -373,11 +365,11 @@ Deno.test("loadConfigFromEnv() refuses a base URL that holds what the proxy puts
   }
   for (const path of ["/internal", "/internal/validate-proxy-token"]) {
     const problems = problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_AGENTSERVER_URL: `http://control.plane${path}` });
-    assert.match(problems.join(), new RegExp(`^Cannot use LLMPROXY_AGENTSERVER_URL: leave ${path} away, `));
+    assert.match(problems.join(), new RegExp(`^Cannot use LLMPROXY_AGENTSERVER_URL: remove ${path}, `));
   }
 });
 
-Deno.test("loadConfigFromEnv() takes the URLs of databases that providers hand out, and names the parameter that it cannot take", () => {
+Deno.test("loadConfigFromEnv() takes the database URLs that providers show, and names the parameter that it cannot take", () => {
   for (
     const url of [
       "postgresql://u:p@ep-1.neon.example/db?sslmode=require&channel_binding=prefer",

@@ -1,25 +1,25 @@
 import { type ForwardProxies, type ForwardProxy, parseNoProxy, parseProxy } from "../wire/forward_proxy.ts";
-import type { EnvironmentReader } from "./environment.ts";
+import type { SettingsReader } from "./settings_reader.ts";
 
-/** Each is read in small letters first, and in capital letters if that is unset or empty: as undici does. */
+/** Read in small letters first, then in capital letters if that is unset or empty, as in undici. */
 const NAMES = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] as const;
 
-/** The variables that tell a program which proxy to take. The runtime reads some of them too. */
+/** The variables that tell a program which proxy to use. The runtime reads some of them too. */
 export const PROXY_VARIABLES = NAMES.flatMap((name) => [name, name.toUpperCase()]);
 
-/** What may be shown of an entry of `NO_PROXY`: no credentials and no address of a proxy. */
+/** Entries of `NO_PROXY` that may be shown: no credentials and no address of a proxy. */
 const SHOWABLE = /^[\w.*:[\]/-]{1,80}$/;
 
-/** What the environment says of proxies. What cannot be read is a problem, and no problem holds a proxy's URL. */
-export function readForwardProxies(reader: EnvironmentReader): ForwardProxies {
+/** The proxies that the environment names. No problem that is reported holds a proxy's URL. */
+export function readForwardProxies(reader: SettingsReader): ForwardProxies {
   const all = readProxy("all_proxy", reader);
   const http = readProxy("http_proxy", reader) ?? all;
   const https = readProxy("https_proxy", reader) ?? all;
-  // Without a proxy the list means nothing, and what is odd in it stops nobody.
+  // Without a proxy the list means nothing, so an odd entry must not stop the start.
   return { http, https, direct: http === null && https === null ? [] : readDirect(reader) };
 }
 
-function readProxy(name: (typeof NAMES)[number], reader: EnvironmentReader): ForwardProxy | null {
+function readProxy(name: (typeof NAMES)[number], reader: SettingsReader): ForwardProxy | null {
   const found = variable(name, reader);
   if (found === null) return null;
   const proxy = parseProxy(found.text);
@@ -32,7 +32,7 @@ function readProxy(name: (typeof NAMES)[number], reader: EnvironmentReader): For
   return proxy;
 }
 
-function readDirect(reader: EnvironmentReader): ForwardProxies["direct"] {
+function readDirect(reader: SettingsReader): ForwardProxies["direct"] {
   const found = variable("no_proxy", reader);
   if (found === null) return [];
   const { entries, unreadable } = parseNoProxy(found.text);
@@ -48,10 +48,10 @@ function readDirect(reader: EnvironmentReader): ForwardProxies["direct"] {
 
 function variable(
   name: (typeof NAMES)[number],
-  reader: EnvironmentReader,
+  reader: SettingsReader,
 ): { readonly name: string; readonly text: string } | null {
   for (const spelled of [name, name.toUpperCase()]) {
-    const text = reader.foreign(spelled);
+    const text = reader.variable(spelled);
     if (text !== null && text.trim() !== "") return { name: spelled, text };
   }
   return null;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadConfigFromEnv } from "./config.ts";
-import { ConfigProblems } from "./config_problems.ts";
+import { ConfigProblems } from "./settings_reader.ts";
 
 Deno.test("readForwardProxies() reads small letters before capital ones, and takes ALL_PROXY for a scheme without its own", () => {
   const cases: readonly (readonly [Readonly<Record<string, string>>, http: string | null, https: string | null])[] = [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import { priceOf } from "../pricing/price_of.ts";
-import { ConfigProblems } from "./config_problems.ts";
+import { ConfigProblems } from "./settings_reader.ts";
 import { parsePriceList } from "./prices_file.ts";
 
 const PATH = "/etc/llmproxy/prices.json";
@@ -48,7 +48,7 @@ Deno.test("parsePriceList() takes our own list as a file, and changes nothing by
   assert.match(version, /^2026-11-28\+[0-9a-f]{8}$/);
 });
 
-Deno.test("parsePriceList() gives every content a version of its own", () => {
+Deno.test("parsePriceList() returns another version for another content", () => {
   // printf '{}' | sha256sum
   assert.equal(parse({}).version, "2026-11-28+44136fa3");
   assert.equal(parse({}).version, parse({}).version);
@@ -82,7 +82,7 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
   ],
   [
     { models: { tiers: [{ ...PERIOD, from: "2026-02-30" }] } },
-    `Cannot read models.tiers[0].from of ${PATH} as a day such as 2026-10-07, from whose start in UTC on the prices hold: ` +
+    `Cannot read models.tiers[0].from of ${PATH} as a day such as 2026-10-07; the prices hold from its start in UTC: ` +
     `current value is "2026-02-30"`,
   ],
   [
@@ -159,7 +159,7 @@ Deno.test("parsePriceList() names all that is wrong at once", () => {
   assert.equal(problemsOf({ models: { m: [{ ...PERIOD, from: 1 }], n: [7] }, more: 1 }).length, 3);
 });
 
-Deno.test("parsePriceList() says of a text that is no JSON where it stops being that, and shows nothing of it", () => {
+Deno.test("parsePriceList() says at which position a text stops being JSON, and shows nothing of it", () => {
   assert.deepEqual(problemsOf(null, '{"models" 1}'), [`Cannot read ${PATH} as JSON at position 10 (line 1 column 11)`]);
   for (const text of ["sk-ant-secret", '{"models": sk-ant-secret}', ""]) {
     const [problem, ...others] = problemsOf(null, text);

@@ -1,220 +1,195 @@
-import type { SettingKindName, ValueOfKind } from "./setting_kinds.ts";
+import { z } from "zod";
 
-interface SettingRow {
-  readonly kind: SettingKindName;
-  /** As it would be written in the environment; empty: none. */
+interface Setting<T> {
+  /** Reads the variable's text. Its message is what stands after "as" in `Cannot read X as …`. */
+  readonly schema: z.ZodType<T, string>;
+  /** As it would be written in the environment; empty: no default. */
   readonly default: string;
   /** A secret may come from the file that `NAME_FILE` names, and its value is never shown. */
   readonly isSecret: boolean;
   readonly meaning: string;
 }
 
-/** Every setting there is, in the order of docs/settings.md. A new setting is one row here and one there. */
+/** Where to listen. Port 0 lets the system choose one. */
+export interface Address {
+  /** A name, an IPv4 address or an IPv6 address without brackets. A port alone means `0.0.0.0`. */
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export const BYTES_PER_MB = 1_048_576;
+
+/** RFC 9110, 5.6.2: the characters of a field name. */
+const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+const HOST_NAME = /^(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?$/i;
+const PATH_PREFIX = /^\/v1\/[A-Za-z0-9_~\-/.]*$/;
+/** They carry credentials or frame the message: no trace id is taken from them. */
+const PRIVATE_HEADER = /^(authorization|proxy-authorization|x-api-key|cookie|host|connection|content-length|transfer-encoding)$/i;
+/** They describe the call and go upstream. A header that only a reverse proxy writes stops here. */
+const CALL_HEADER = /^(content-|accept|anthropic-|user-agent$)/i;
+
+const credential = z.string().regex(VISIBLE_ASCII, "visible ASCII characters that a header can carry");
+const adminToken = z.string().regex(/^[\x21-\x7e]{16,}$/, "at least 16 visible ASCII characters");
+const databaseUrl = z.string().regex(/^postgres(ql)?:\/\/\S+$/, "a URL that begins with postgres://");
+const url = parsed("an http or https URL without credentials, query or fragment", readUrl);
+const address = parsed("an address such as :8081, 127.0.0.1:8081 or [::1]:8081", readAddress);
+const adminAddress = parsed<Address | "same">(
+  "an address such as 127.0.0.1:8082, or same",
+  (text) => text === "same" ? text : readAddress(text),
+);
+const hostNames = parsed(
+  "host names with commas between them, such as proxy.internal,10.0.0.7:8082",
+  (text) => readList(text.toLowerCase(), (item) => HOST_NAME.test(item)),
+);
+const pathPrefixes = parsed(
+  "prefixes that begin with /v1/, with commas between them, or * for all",
+  (text) => readList(text, (item) => item === "*" || isPathPrefix(item)),
+);
+const traceHeader = parsed(
+  "the name of a header that carries no credential and no framing",
+  (text) => HEADER_NAME.test(text) && !PRIVATE_HEADER.test(text) ? text : null,
+);
+const clientIpHeader = parsed(
+  "the name of a header in which a server in front writes an address, such as X-Forwarded-For",
+  (text) => HEADER_NAME.test(text) && !PRIVATE_HEADER.test(text) && !CALL_HEADER.test(text) ? text : null,
+);
+const logLevel = oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent");
+const days = whole("days", { min: 1, max: 36_500, unit: 24 * 3_600_000 });
+const count = z.string().regex(/^\d{1,15}$/, "a whole number").transform(Number);
+
+/**
+ * Every setting, in the order of docs/settings.md. A new setting is one row here and one there. Durations are
+ * read as milliseconds and sizes as bytes.
+ */
 export const SETTINGS = {
-  ANTHROPIC_API_KEY: {
-    kind: "credential",
-    default: "",
-    isSecret: true,
-    meaning: "the upstream's key, sent as `x-api-key`; this or `ANTHROPIC_AUTH_TOKEN`",
-  },
-  ANTHROPIC_AUTH_TOKEN: {
-    kind: "credential",
-    default: "",
-    isSecret: true,
-    meaning: "the upstream's token, sent as `Authorization: Bearer`",
-  },
-  ANTHROPIC_BASE_URL: {
-    kind: "url",
-    default: "https://api.anthropic.com",
-    isSecret: false,
-    meaning: "where calls go, without `/v1`; may have a path prefix",
-  },
-  LLMPROXY_LISTEN_ADDR: {
-    kind: "listenAddress",
-    default: ":8081",
-    isSecret: false,
-    meaning: "where sandboxes call; without a host, all IPv4 addresses",
-  },
-  LLMPROXY_ADMIN_ADDR: {
-    kind: "adminAddress",
-    default: "127.0.0.1:8082",
-    isSecret: false,
-    meaning: "where operators call; `same` mounts it on the proxy's listener",
-  },
-  LLMPROXY_ADMIN_TOKEN: {
-    kind: "adminToken",
-    default: "",
-    isSecret: true,
-    meaning: "what operators show; where unset, one is made and kept as `admin-token` in the data directory",
-  },
-  LLMPROXY_ADMIN_HOSTS: {
-    kind: "hostNames",
-    default: "",
-    isSecret: false,
-    meaning: "further `Host` names that the admin listener answers to, comma-separated",
-  },
-  LLMPROXY_DATA_DIR: {
-    kind: "folder",
-    default: "./data",
-    isSecret: false,
-    meaning: "the ledger's folder, on a local, lasting volume; under systemd `$STATE_DIRECTORY`",
-  },
-  LLMPROXY_LOG_LEVEL: {
-    kind: "logLevel",
-    default: "info",
-    isSecret: false,
-    meaning: "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`",
-  },
-  LLMPROXY_AGENTSERVER_URL: {
-    kind: "url",
-    default: "",
-    isSecret: false,
-    meaning: "the control plane that knows proxy tokens; where unset, only local tokens work",
-  },
-  LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS: {
-    kind: "seconds",
-    default: "5",
-    isSecret: false,
-    meaning: "how long one look-up at the control plane may take",
-  },
-  LLMPROXY_AGENTSERVER_GRACE_SECONDS: {
-    kind: "secondsOrNone",
-    default: "300",
-    isSecret: false,
-    meaning: "how long a known-good token works on while the control plane is away",
-  },
-  LLMPROXY_TRACE_HEADER: {
-    kind: "headerName",
-    default: "X-Trace-Id",
-    isSecret: false,
-    meaning: "the request header whose value is the trace id",
-  },
-  LLMPROXY_CLIENT_IP_HEADER: {
-    kind: "clientIpHeader",
-    default: "",
-    isSecret: false,
-    meaning: "request header in which a server in front writes the client's address, for log lines; if unset, none",
-  },
-  LLMPROXY_INFER_SESSION_HOURS: {
-    kind: "hoursOrNone",
-    default: "12",
-    isSecret: false,
-    meaning: "how long calls that name no session and begin with the same message are one; `0`: each is one of its own",
-  },
-  LLMPROXY_ALLOW_PATHS: {
-    kind: "pathPrefixes",
-    default: "",
-    isSecret: false,
-    meaning: "further paths under `/v1/` that pass unmetered, as comma-separated prefixes; `*` for all",
-  },
-  LLMPROXY_PRICES_FILE: {
-    kind: "pricesFile",
-    default: "",
-    isSecret: false,
-    meaning: "JSON of prices that are added to the built-in list or override it; read again on SIGHUP",
-  },
-  LLMPROXY_CA_FILE: {
-    kind: "caFile",
-    default: "",
-    isSecret: false,
-    meaning: "PEM certificates that the upstream and the control plane may be signed with besides the public ones",
-  },
-  LLMPROXY_UPSTREAM_IDLE_SECONDS: {
-    kind: "seconds",
-    default: "660",
-    isSecret: false,
-    meaning: "silence of the upstream after which a call is broken off",
-  },
-  LLMPROXY_BODY_SECONDS: {
-    kind: "seconds",
-    default: "60",
-    isSecret: false,
-    meaning: "how long reading a request's body may take",
-  },
-  LLMPROXY_BODY_BUDGET_MB: {
-    kind: "megabytes",
-    default: "512",
-    isSecret: false,
-    meaning: "request bodies held in memory at a time, in all",
-  },
-  LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: {
-    kind: "megabytes",
-    default: "128",
-    isSecret: false,
-    meaning: "request bodies held in memory at a time, of one sandbox",
-  },
-  LLMPROXY_DRAIN_LEAD_SECONDS: {
-    kind: "secondsOrNone",
-    default: "5",
-    isSecret: false,
-    meaning: "at shutdown, how long new calls get 503 before connections are refused",
-  },
-  LLMPROXY_DRAIN_SECONDS: {
-    kind: "secondsOrNone",
-    default: "120",
-    isSecret: false,
-    meaning: "at shutdown, how long running calls may finish",
-  },
-  LLMPROXY_LEDGER_SYNC: {
-    kind: "ledgerSync",
-    default: "normal",
-    isSecret: false,
-    meaning: "`normal` survives the death of the process, `full` also a power cut",
-  },
-  LLMPROXY_DATABASE_URL: {
-    kind: "databaseUrl",
-    default: "",
-    isSecret: true,
-    meaning: "`postgres://…`: the PostgreSQL that replicas share; where unset, all is in the data directory",
-  },
-  LLMPROXY_SPOOL_KEEP_HOURS: {
-    kind: "hours",
-    default: "24",
-    isSecret: false,
-    meaning: "with a shared database: how long rows that it has are kept here too, for `llmproxy reship`",
-  },
-  LLMPROXY_SPOOL_MAX_MB: {
-    kind: "spoolMegabytes",
-    default: "4096",
-    isSecret: false,
-    meaning: "with a shared database: the most that is recorded here while it is away",
-  },
-  LLMPROXY_SPOOL_FULL: {
-    kind: "onSpoolFull",
-    default: "refuse",
-    isSecret: false,
-    meaning: "at that bound `refuse` calls with 503, or `serve` them without a row, counted and logged",
-  },
-  LLMPROXY_TOKEN_GRACE_SECONDS: {
-    kind: "secondsOrNone",
-    default: "86400",
-    isSecret: false,
-    meaning: "with a shared database: how long a local token that was used here works on while it is away",
-  },
-  LLMPROXY_RETENTION_DAYS: {
-    kind: "days",
-    default: "",
-    isSecret: false,
-    meaning: "rows older than this are dropped, whole months at a time; totals stay; where unset, all are kept",
-  },
-  LLMPROXY_DEFAULT_MAX_RPD: {
-    kind: "count",
-    default: "0",
-    isSecret: false,
-    meaning: "requests a day and workspace, 0 for no limit; this version holds no limits and does not start with another value",
-  },
-} as const satisfies Record<string, SettingRow>;
+  ANTHROPIC_API_KEY: secret(credential, "the upstream's key, sent as `x-api-key`; this or `ANTHROPIC_AUTH_TOKEN`"),
+  ANTHROPIC_AUTH_TOKEN: secret(credential, "the upstream's token, sent as `Authorization: Bearer`"),
+  ANTHROPIC_BASE_URL: setting(url, "https://api.anthropic.com", "where calls go, without `/v1`; may have a path prefix"),
+  LLMPROXY_LISTEN_ADDR: setting(address, ":8081", "where sandboxes call; a port alone means all IPv4 addresses"),
+  LLMPROXY_ADMIN_ADDR: setting(adminAddress, "127.0.0.1:8082", "where operators call; `same`: on the proxy's listener"),
+  LLMPROXY_ADMIN_TOKEN: secret(adminToken, "what operators send; if unset, the proxy makes `admin-token` in the data directory"),
+  LLMPROXY_ADMIN_HOSTS: optional(hostNames, "more `Host` names that the admin listener answers to, comma-separated"),
+  LLMPROXY_DATA_DIR: setting(path("a folder"), "./data", "a local, lasting volume; under systemd `$STATE_DIRECTORY`"),
+  LLMPROXY_LOG_LEVEL: setting(logLevel, "info", "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`"),
+  LLMPROXY_AGENTSERVER_URL: optional(url, "the control plane that knows proxy tokens; if unset, only local tokens work"),
+  LLMPROXY_AGENTSERVER_TIMEOUT_SECONDS: setting(seconds(1), "5", "how long the control plane may take to check one token"),
+  LLMPROXY_AGENTSERVER_GRACE_SECONDS: setting(seconds(0), "300", "how long known-good tokens work while it is down"),
+  LLMPROXY_TRACE_HEADER: setting(traceHeader, "X-Trace-Id", "the request header whose value is the trace id"),
+  LLMPROXY_CLIENT_IP_HEADER: optional(clientIpHeader, "the header with the client's address for log lines; if unset, none"),
+  LLMPROXY_INFER_SESSION_HOURS: setting(hours(0), "12", "how long calls with the same first message are one session; `0`: never"),
+  LLMPROXY_ALLOW_PATHS: optional(pathPrefixes, "more prefixes under `/v1/` that pass unmetered, comma-separated; `*` for all"),
+  LLMPROXY_PRICES_FILE: optional(
+    path("a JSON file of prices"),
+    "adds to the built-in list or overrides it; read again on SIGHUP",
+  ),
+  LLMPROXY_CA_FILE: optional(path("a file of PEM certificates"), "PEM to trust besides the public ones, for all we call"),
+  LLMPROXY_UPSTREAM_IDLE_SECONDS: setting(seconds(1), "660", "the idle timeout, after which the proxy breaks a silent call"),
+  LLMPROXY_BODY_SECONDS: setting(seconds(1), "60", "how long reading a request's body may take"),
+  // A whole body of `POST /v1/messages` (32 MB) must fit.
+  LLMPROXY_BODY_BUDGET_MB: setting(megabytes(32), "512", "request bodies in memory at a time, of all sandboxes together"),
+  LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: setting(megabytes(32), "128", "request bodies in memory at a time, of one sandbox"),
+  LLMPROXY_DRAIN_LEAD_SECONDS: setting(seconds(0), "5", "at shutdown, how long new calls get 503 before connections end"),
+  LLMPROXY_DRAIN_SECONDS: setting(seconds(0), "120", "at shutdown, how long running calls may take to finish"),
+  LLMPROXY_LEDGER_SYNC: setting(oneOf("normal", "full"), "normal", "`normal` survives a killed process, `full` also a power cut"),
+  LLMPROXY_DATABASE_URL: secret(databaseUrl, "`postgres://…` that replicas share; if unset, everything is in the data directory"),
+  LLMPROXY_SPOOL_KEEP_HOURS: setting(hours(1), "24", "how long the spool keeps shipped rows, for `llmproxy reship`"),
+  LLMPROXY_SPOOL_MAX_MB: setting(megabytes(1), "4096", "the most that the spool holds while the shared database is down"),
+  LLMPROXY_SPOOL_FULL: setting(oneOf("refuse", "serve"), "refuse", "`refuse` calls with 503, or `serve` them without a row"),
+  LLMPROXY_TOKEN_GRACE_SECONDS: setting(seconds(0), "86400", "how long used local tokens work while the database is down"),
+  LLMPROXY_RETENTION_DAYS: optional(days, "older rows are dropped, whole months at a time; totals stay; if unset, all are kept"),
+  LLMPROXY_DEFAULT_MAX_RPD: setting(count, "0", "requests a day and workspace, 0 for no limit; no other value works yet"),
+} as const satisfies Record<string, Setting<unknown>>;
+
+/** Old names. One that is still set is a problem: the proxy would silently use the default. */
+export const RENAMED: Readonly<Record<string, SettingName>> = {
+  LLMPROXY_JOURNAL_KEEP_HOURS: "LLMPROXY_SPOOL_KEEP_HOURS",
+  LLMPROXY_JOURNAL_MAX_MB: "LLMPROXY_SPOOL_MAX_MB",
+  LLMPROXY_ON_JOURNAL_FULL: "LLMPROXY_SPOOL_FULL",
+};
 
 export type SettingName = keyof typeof SETTINGS;
 
-export type SecretName = { [N in SettingName]: (typeof SETTINGS)[N]["isSecret"] extends true ? N : never }[SettingName];
+/** What a setting's text is read as; null if it may be unset and is. */
+export type ValueOf<N extends SettingName> = (typeof SETTINGS)[N] extends Setting<infer T> ? T : never;
 
-/** What a setting's text is read to; null where it is unset and has no default. */
-export type ValueOf<N extends SettingName> =
-  | ValueOfKind<(typeof SETTINGS)[N]["kind"]>
-  | ((typeof SETTINGS)[N]["default"] extends "" ? null : never);
-
-/** Every name that may stand in the environment, those of the secrets' files too. */
+/** Every name that the environment may hold, those of the secrets' files too. */
 export function environmentNames(): readonly string[] {
   return Object.entries(SETTINGS).flatMap(([name, row]) => row.isSecret ? [name, `${name}_FILE`] : [name]);
+}
+
+function setting<T>(schema: z.ZodType<T, string>, byDefault: string, meaning: string): Setting<T> {
+  return { schema, default: byDefault, isSecret: false, meaning };
+}
+
+function optional<T>(schema: z.ZodType<T, string>, meaning: string): Setting<T | null> {
+  return { schema, default: "", isSecret: false, meaning };
+}
+
+function secret(schema: z.ZodType<string, string>, meaning: string): Setting<string | null> {
+  return { schema, default: "", isSecret: true, meaning };
+}
+
+/** `read` returns null for what it cannot read. */
+function parsed<T>(expects: string, read: (text: string) => T | null): z.ZodType<T, string> {
+  return z.string().transform((text, context) => {
+    const value = read(text);
+    if (value !== null) return value;
+    context.addIssue(expects);
+    return z.NEVER;
+  });
+}
+
+function oneOf<const T extends readonly [string, ...string[]]>(...allowed: T) {
+  return parsed<T[number]>(`one of ${allowed.join(", ")}`, (text) => allowed.find((item) => item === text) ?? null);
+}
+
+function path(of: string) {
+  return parsed(`the path of ${of}`, (text) => text.includes("\0") ? null : text);
+}
+
+/** A whole number of `name`, each of which is `unit` milliseconds or bytes. */
+function whole(name: string, { min, max, unit }: { readonly min: number; readonly max: number; readonly unit: number }) {
+  return parsed(`a whole number of ${name} from ${min} to ${max}`, (text) => {
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : -1;
+    return value >= min && value <= max ? value * unit : null;
+  });
+}
+
+function seconds(min: number) {
+  return whole("seconds", { min, max: 86_400, unit: 1_000 });
+}
+
+function hours(min: number) {
+  return whole("hours", { min, max: 8_760, unit: 3_600_000 });
+}
+
+function megabytes(min: number) {
+  return whole("megabytes", { min, max: 1_048_576, unit: BYTES_PER_MB });
+}
+
+function readAddress(text: string): Address | null {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9_.-]*)):(\d{1,5})$/.exec(text);
+  if (match === null) return null;
+  const port = Number(match[3]);
+  const hostname = match[1] ?? (match[2] || "0.0.0.0");
+  if (port > 65_535 || (match[1] !== undefined && !URL.canParse(`http://[${hostname}]/`))) return null;
+  return { hostname, port };
+}
+
+/** The URL's text without trailing slashes, so that a path can follow it. */
+function readUrl(text: string): string | null {
+  const url = VISIBLE_ASCII.test(text) ? URL.parse(text) : null;
+  if (url === null || !["http:", "https:"].includes(url.protocol)) return null;
+  if (url.username !== "" || url.password !== "" || /[?#@\\]/.test(text)) return null;
+  return url.href.replace(/\/+$/, "");
+}
+
+function readList(text: string, accepts: (item: string) => boolean): readonly string[] | null {
+  const items = text.split(",").map((item) => item.trim()).filter((item) => item !== "");
+  return items.every(accepts) ? items : null;
+}
+
+function isPathPrefix(text: string): boolean {
+  return PATH_PREFIX.test(text) && !/\/\/|\/\.\.?(\/|$)/.test(text);
 }

@@ -25,6 +25,19 @@ export interface Tokens {
   readonly revokeToken: (id: string, at: number) => Promise<LocalToken | null>;
 }
 
+/** What a new local token is for. */
+export type NewToken = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;
+
+/** The administration of local tokens. Each method resolves when its change is committed. */
+export interface TokenAdmin {
+  /** `token` is returned only here and stored nowhere. */
+  readonly create: (wanted: NewToken) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
+  /** Newest first. */
+  readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
+  /** The revoked token, which works no more; null if the id is unknown. */
+  readonly revoke: (id: string) => Promise<LocalToken | null>;
+}
+
 /** Copies of the shared database's tokens on this machine, for while that is away. Each method resolves when it is committed. */
 export interface TokenCopies {
   /** `seenAt`: when the shared database last vouched for it, milliseconds since the epoch. A newer copy takes the place of an older. */

@@ -1,21 +1,23 @@
 import { type Context, Hono } from "hono";
 import type { ImportRows } from "../domain/imported_rows.ts";
 import type { Observe } from "../domain/observe.ts";
+import type { BackUp, ExportUsage, Readiness, Reprice, Reship } from "../domain/operations.ts";
+import type { TokenAdmin } from "../domain/tokens.ts";
 import { isUnavailable } from "../domain/unavailable.ts";
 import { rawPath } from "../call/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
-import { answerBackup, type BackUp } from "./backup.ts";
-import { answerExport, type ExportUsage } from "./export.ts";
-import { mountHealth, type Readiness } from "./health.ts";
+import { answerBackup } from "./backup.ts";
+import { answerExport } from "./export.ts";
+import { mountHealth } from "./health.ts";
 import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./admin_usage.ts";
-import { answerReprice, type Reprice } from "./reprice.ts";
-import { answerReship, type Reship } from "./reship.ts";
-import { createToken, listTokens, revokeToken, type TokenAdministration } from "./tokens.ts";
+import { answerReprice } from "./reprice.ts";
+import { answerReship } from "./reship.ts";
+import { createToken, listTokens, revokeToken } from "./tokens.ts";
 
 export interface AdminDeps extends InternalDeps {
-  readonly tokens: TokenAdministration;
+  readonly tokens: TokenAdmin;
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
   /** Asked at each request, because it can be rotated. Where it is empty nobody is let in. */
   readonly adminToken: () => string;

@@ -1,28 +1,7 @@
+import { type BackUp, BackupUnderWay } from "../domain/operations.ts";
 import { isUnavailable } from "../domain/unavailable.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
 import { filtersOf } from "./admin_filters.ts";
-
-export interface Backup {
-  /** `spool`: the records of a shared database are not in it. */
-  readonly of: "database" | "spool";
-  readonly bytes: number;
-  /** Calls in it: as many as the database had. */
-  readonly rows: number;
-  /** The database's files were lost while the proxy ran: this is what the proxy still held. */
-  readonly isRescued: boolean;
-  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
-}
-
-/** Rejects with `BackupUnderWay`, or with why no copy can be made, in words for an operator. */
-export type BackUp = () => Promise<Backup>;
-
-export class BackupUnderWay extends Error {
-  override readonly name = "BackupUnderWay";
-
-  constructor() {
-    super("Cannot make a backup at the moment: another one is under way");
-  }
-}
 
 const RETRY_AFTER_SECONDS = "10";
 

@@ -1,26 +1,7 @@
-import type { ExportFormat, UsageFilter } from "../domain/usage_record.ts";
+import { type ExportUsage, TooManyExports } from "../domain/operations.ts";
+import type { ExportFormat } from "../domain/usage_record.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
 import { filtersOf, untilNow } from "./admin_filters.ts";
-
-export interface UsageExport {
-  /** Null where they could not be counted. */
-  readonly rows: number | null;
-  /** By the first rows; null where nobody can say. */
-  readonly estimatedBytes: number | null;
-  /** Errors where the rows cannot be read to their end. */
-  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
-}
-
-/** Rejects with `TooManyExports`, or where not even the first rows can be read. */
-export type ExportUsage = (format: ExportFormat, filter: UsageFilter) => Promise<UsageExport>;
-
-export class TooManyExports extends Error {
-  override readonly name = "TooManyExports";
-
-  constructor(most: number) {
-    super(`Cannot export at the moment: ${most} exports are under way`);
-  }
-}
 
 const RETRY_AFTER_SECONDS = "10";
 

@@ -1,10 +1,5 @@
 import type { Env, Hono } from "hono";
-
-/** `degraded`: calls are served and recorded, but an operator should look. The reason is null where all is well. */
-export interface Readiness {
-  readonly status: "ok" | "degraded" | "unavailable";
-  readonly reason: string | null;
-}
+import type { Readiness } from "../domain/operations.ts";
 
 /**
  * Mounts `/healthz`, 200 while the process lives, and `/readyz`, 503 where calls cannot be served and recorded, else 200;

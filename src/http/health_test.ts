@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
-import { mountHealth, type Readiness } from "./health.ts";
+import type { Readiness } from "../domain/operations.ts";
+import { mountHealth } from "./health.ts";
 
 Deno.test("mountHealth() answers /healthz while the process lives, ready or not", async () => {
   const response = await appOf(() => ({ status: "unavailable", reason: "draining" })).request("/healthz");

@@ -12,7 +12,8 @@ import { assertPlainMethod, plainTarget, rawPath, unknownPath } from "../call/ta
 import { refusedRequest } from "../call/refused_request.ts";
 import { Whose, WHOSE_DEFAULTS } from "../call/whose.ts";
 import type { Deps, IncomingCall } from "../call/deps.ts";
-import { mountHealth, type Readiness } from "./health.ts";
+import type { Readiness } from "../domain/operations.ts";
+import { mountHealth } from "./health.ts";
 import { refusalResponse } from "./refusal.ts";
 
 const MB = 1024 * 1024;

@@ -1,18 +1,9 @@
+import type { Reprice, RepriceRequest } from "../domain/operations.ts";
 import { costUsd } from "../domain/money.ts";
-import type { Price, Repriced, RepriceStep, RepriceSteps, Span } from "../domain/repricing.ts";
+import type { Price, Repriced, RepriceStep, RepriceSteps } from "../domain/repricing.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
 import { filtersOf, untilNow } from "./admin_filters.ts";
 import { timeJson } from "./admin_json.ts";
-
-export interface RepriceWish extends Span {
-  readonly isDryRun: boolean;
-}
-
-/** Prices rows anew by the list in force, from the first step that is taken on; null while others are being repriced. */
-export type Reprice = (wish: RepriceWish) => {
-  readonly priceVersion: string;
-  readonly steps: RepriceSteps;
-} | null;
 
 const NDJSON = "application/x-ndjson";
 const STOPPED = "It was stopped: what was repriced so far stands, the rest is as it was";
@@ -85,11 +76,11 @@ type Taken = IteratorResult<RepriceStep, "complete" | undefined>;
 
 /** Sums up what changes, by model and price lists; sums are bigint, so that they are exact. */
 class Tally {
-  readonly #wish: RepriceWish & { readonly priceVersion: string };
+  readonly #wish: RepriceRequest & { readonly priceVersion: string };
   readonly #groups = new Map<string, Group>();
   read = 0;
 
-  constructor(wish: RepriceWish & { readonly priceVersion: string }) {
+  constructor(wish: RepriceRequest & { readonly priceVersion: string }) {
     this.#wish = wish;
   }
 

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { RepriceSteps } from "../domain/repricing.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
-import { answerReprice, type Reprice } from "./reprice.ts";
+import type { Reprice } from "../domain/operations.ts";
+import { answerReprice } from "./reprice.ts";
 
 const URL_SINCE = "http://localhost/internal/reprice?since=2026-11-01T00:00:00Z";
 const AT = Date.UTC(2026, 10, 2);

@@ -1,8 +1,6 @@
+import type { Reship } from "../domain/operations.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
 import { filtersOf, untilNow } from "./admin_filters.ts";
-
-/** Queues what was recorded from that time on for the shared database once more; null where there is none. */
-export type Reship = ((since: number) => Promise<number>) | null;
 
 /** `POST /internal/reship?since=`: `{"queued": n}` rows; 409 where there is no shared database. */
 export async function answerReship(

@@ -1,21 +1,9 @@
 import { z } from "zod";
-import type { LocalToken } from "../domain/tokens.ts";
+import type { TokenAdmin } from "../domain/tokens.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 import { filtersOf, rfc3339, RFC3339_WORDS } from "./admin_filters.ts";
 import { tokenJson } from "./admin_json.ts";
 import { readJsonBody } from "./json_body.ts";
-
-/** What administers the local tokens. It must act at once on whoever checks them. */
-export interface TokenAdministration {
-  /** Resolves when the token is committed; `token` is shown here once. */
-  readonly create: (
-    wish: Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">,
-  ) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
-  /** Newest first. */
-  readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
-  /** The revoked token, or null where the id is unknown. */
-  readonly revoke: (id: string) => Promise<LocalToken | null>;
-}
 
 const MAX_BODY_BYTES = 16 * 1024;
 
@@ -32,7 +20,7 @@ const EXPECTS: Readonly<Record<string, string>> = {
 /** `POST /internal/tokens` `{workspaceId, sandboxId, expiresAt?}`: 201 with the token, which is shown only now, and what is kept of it. */
 export async function createToken(
   request: Request,
-  tokens: TokenAdministration,
+  tokens: TokenAdmin,
   { now }: { readonly now: () => number },
 ): Promise<Response> {
   filtersOf(request.url, []);
@@ -45,7 +33,7 @@ export async function createToken(
 }
 
 /** `GET /internal/tokens`: `{"tokens": [{id, workspaceId, sandboxId, createdAt, expiresAt?, revokedAt?}]}`, newest first. */
-export async function listTokens(request: Request, tokens: TokenAdministration): Promise<Response> {
+export async function listTokens(request: Request, tokens: TokenAdmin): Promise<Response> {
   const { workspace_id } = filtersOf(request.url, ["workspace_id"]);
   return Response.json({ tokens: (await tokens.list(workspace_id)).map(tokenJson) });
 }
@@ -54,7 +42,7 @@ export async function listTokens(request: Request, tokens: TokenAdministration):
 export async function revokeToken(
   request: Request,
   tokenId: string,
-  { tokens }: { readonly tokens: TokenAdministration },
+  { tokens }: { readonly tokens: TokenAdmin },
 ): Promise<Response> {
   filtersOf(request.url, []);
   const revoked = await tokens.revoke(tokenId);

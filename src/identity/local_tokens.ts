@@ -4,7 +4,7 @@ import { Fault } from "../domain/fault.ts";
 import type { NewId } from "../domain/ids.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
-import { LOCAL_TOKEN_PREFIX, type LocalToken, type Tokens } from "../domain/tokens.ts";
+import { LOCAL_TOKEN_PREFIX, type LocalToken, type NewToken, type TokenAdmin, type Tokens } from "../domain/tokens.ts";
 import { LOOK_UP_LIMITS, LookupLimiter } from "./lookup_limiter.ts";
 import { sha256OfToken } from "./token_hash.ts";
 
@@ -20,18 +20,9 @@ export interface LocalTokensOptions {
   readonly timeoutMs: number;
 }
 
-/** What a new local token is for. `expiresAt` as in `LocalToken`. */
-export type TokenWish = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;
-
-/** The local tokens of this replica: who they are, and their administration, which must go through here to act at once. */
-export interface LocalTokens {
+/** The local tokens of this replica. A revocation must come through here to act at once. */
+export interface LocalTokens extends TokenAdmin {
   readonly sandboxOf: SandboxOf;
-  /** Resolves when the token is committed. `token` is shown here once and is kept nowhere. */
-  readonly create: (wish: TokenWish) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
-  /** Newest first. */
-  readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
-  /** The revoked token, unknown to `sandboxOf` from when this resolves; null where the id is unknown. */
-  readonly revoke: (id: string) => Promise<LocalToken | null>;
 }
 
 /** 256 bits: nothing to guess, so a plain hash of the token is enough to keep. */
@@ -58,7 +49,7 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
 
 /** A new token, `llmp_` and 32 random bytes in base64url; resolves when it is committed. */
 export async function createLocalToken(
-  wish: TokenWish,
+  wish: NewToken,
   { tokens, newId, randomBytes, now }: Pick<LocalTokensOptions, "tokens" | "newId" | "randomBytes" | "now">,
 ): Promise<{ readonly token: string; readonly kept: LocalToken }> {
   const token = LOCAL_TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toBase64({ alphabet: "base64url", omitPadding: true });

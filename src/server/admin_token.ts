@@ -1,11 +1,11 @@
 import { join } from "node:path";
 
-/** Where the command line on the same machine finds the admin token. */
+/** In the data directory: commands on the same machine read the admin token there. */
 export const ADMIN_TOKEN_FILE = "admin-token";
 
 const TOKEN_BYTES = 32;
 
-/** The admin token that is kept in the data directory; made there, readable by its owner only, where there is none. */
+/** Reads the admin token from the data directory, or makes one that only its owner can read. */
 export function readOrMakeAdminToken(dataDir: string, randomBytes: (count: number) => Uint8Array): string {
   const path = join(dataDir, ADMIN_TOKEN_FILE);
   try {

@@ -1,50 +1,45 @@
 import { join } from "node:path";
+import type { WorkerRpc } from "../async/worker_rpc.ts";
+import { type BackUp, type Backup, BackupUnderWay } from "../domain/operations.ts";
 import { DatabaseUnavailable } from "../domain/unavailable.ts";
-import { type BackUp, type Backup, BackupUnderWay } from "../http/backup.ts";
 import type { RowBounds } from "../stores/sqlite/backup.ts";
-import type { Loss } from "../stores/sqlite/database_files.ts";
-import type { TakeoutLink } from "./export_worker/link.ts";
-
-export interface BackupsOptions {
-  readonly databasePath: string;
-  readonly dataDir: string;
-  readonly of: Backup["of"];
-  /** As `Embedded.loss`. */
-  readonly loss: () => Loss | null;
-  /** Copies on a connection that is open, which still has what the files have lost. */
-  readonly rescue: (into: string) => Promise<RowBounds>;
-}
+import type { Embedded } from "../stores/sqlite/embedded.ts";
+import type { ExportMethods } from "./export_worker/protocol.ts";
 
 const COPY = /^backup-\d+\.partial$/;
 
 /**
- * Copies the embedded database in the Worker, next to itself, checks the copy and hands it out; nothing of it stays. One at a
- * time.
+ * The Worker copies the embedded database, next to it, and checks the copy. The proxy sends its
+ * bytes and keeps no file. One backup at a time.
  */
-export function backups(link: TakeoutLink, { databasePath, dataDir, of, loss, rescue }: BackupsOptions): BackUp {
+export function backups(
+  rpc: WorkerRpc<ExportMethods>,
+  { databasePath, loss, store }: Pick<Embedded, "databasePath" | "loss" | "store">,
+  { dataDir, of }: { readonly dataDir: string; readonly of: Backup["of"] },
+): BackUp {
   let isUnderWay = false;
   let last = 0;
 
   async function copy(): Promise<Backup> {
-    // What a proxy left that died in the middle of one.
+    // A proxy that died during a backup left its copy.
     for (const { name } of namesIn(dataDir)) if (COPY.test(name)) Deno.removeSync(join(dataDir, name));
     const path = join(dataDir, `backup-${++last}.partial`);
     try {
       const { bounds, isRescued } = await copyInto(path);
-      const rows = await link.ask("checkCopy", path, bounds);
+      const rows = await rpc.call("checkCopy", path, bounds);
       const file = await Deno.open(path);
       const { size } = await file.stat();
       return { of, bytes: size, rows, isRescued, body: file.readable };
     } finally {
-      // Open, it can be read without its name.
+      // An open file can be read without its name.
       await Deno.remove(path).catch(() => {});
     }
   }
 
-  /** The Worker opens the database by its path. What it copied counts only if the path named our files before and after. */
+  /** The Worker opens the database by its path, which must name our files before and after. */
   async function copyInto(path: string): Promise<{ readonly bounds: RowBounds; readonly isRescued: boolean }> {
     if (loss() === null) {
-      const bounds = await link.ask("backUp", databasePath, path).catch((error) => {
+      const bounds = await rpc.call("backUp", databasePath, path).catch((error) => {
         if (loss() === null) throw error;
         return null;
       });
@@ -53,7 +48,8 @@ export function backups(link: TakeoutLink, { databasePath, dataDir, of, loss, re
     }
     const lost = loss()!;
     if (!lost.isHeld) throw new DatabaseUnavailable(lost.reason);
-    const bounds = await rescue(path).catch((cause) => {
+    // The store's open connection still has what the files have lost.
+    const bounds = await store.copyInto(path).catch((cause) => {
       throw new DatabaseUnavailable(`${lost.reason}. The records cannot be saved into ${dataDir}: ${cause.message}`, { cause });
     });
     return { bounds, isRescued: true };
@@ -70,7 +66,7 @@ export function backups(link: TakeoutLink, { databasePath, dataDir, of, loss, re
   };
 }
 
-/** None if the directory is gone. */
+/** Empty if the directory is gone. */
 function namesIn(dir: string): readonly Deno.DirEntry[] {
   try {
     return [...Deno.readDirSync(dir)];

@@ -1,11 +1,11 @@
-import { type ExportUsage, TooManyExports, type UsageExport } from "../http/export.ts";
-import type { TakeoutLink } from "./export_worker/link.ts";
-import type { Chunk, ExportWish, UsagePlace } from "./export_worker/protocol.ts";
+import type { WorkerRpc } from "../async/worker_rpc.ts";
+import { type ExportUsage, TooManyExports, type UsageExport } from "../domain/operations.ts";
+import type { Chunk, ExportMethods, ExportOrder, UsagePlace } from "./export_worker/protocol.ts";
 
 const MOST_AT_ONCE = 2;
-/** Whoever reads nothing for so long is cut off: others may be waiting. */
+/** A client that reads nothing for so long is cut off, because others may be waiting. */
 const UNREAD_MS = 300_000;
-/** Of a chunk, handed on at a time: large buffers alone would let some 64 MB of them gather before they are collected. */
+/** Chunks are sent in slices: 64 MB of whole chunks gathered before they were collected. */
 const SLICE_BYTES = 16 * 1_024;
 
 export interface Exports {
@@ -14,36 +14,36 @@ export interface Exports {
   readonly end: () => void;
 }
 
-/** Exports, made by the Worker one chunk ahead of who reads. */
-export function startExports(link: TakeoutLink, place: () => UsagePlace): Exports {
+/** Exports, made by the Worker one chunk ahead of the reader. */
+export function startExports(rpc: WorkerRpc<ExportMethods>, place: () => UsagePlace): Exports {
   const running = new Set<Export>();
   let lastName = 0;
   return {
     start: async (format, filter) => {
       if (running.size >= MOST_AT_ONCE) throw new TooManyExports(MOST_AT_ONCE);
       const from = place();
-      const started = new Export({ link, name: ++lastName, onEnd: () => running.delete(started) });
+      const started = new Export(rpc, ++lastName, () => running.delete(started));
       running.add(started);
-      return await started.begun({ place: from, format, filter });
+      return await started.begin({ place: from, format, filter });
     },
     end: () => running.forEach((one) => one.cut(new Error("The proxy is shutting down"))),
   };
 }
 
 class Export {
-  readonly #link: TakeoutLink;
+  readonly #rpc: WorkerRpc<ExportMethods>;
   readonly #name: number;
   readonly #onEnd: () => void;
   #controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | null = null;
   #unread: ReturnType<typeof setTimeout> | undefined;
 
-  constructor({ link, name, onEnd }: { readonly link: TakeoutLink; readonly name: number; readonly onEnd: () => void }) {
-    [this.#link, this.#name, this.#onEnd] = [link, name, onEnd];
+  constructor(rpc: WorkerRpc<ExportMethods>, name: number, onEnd: () => void) {
+    [this.#rpc, this.#name, this.#onEnd] = [rpc, name, onEnd];
   }
 
-  /** Resolves when the first chunk is there; what fails until then can still be said in words. */
-  async begun(wish: ExportWish): Promise<UsageExport> {
-    let next = await this.#orStop(this.#link.ask("begin", this.#name, wish));
+  /** Resolves with the first chunk. A failure before that can still be reported in words. */
+  async begin(order: ExportOrder): Promise<UsageExport> {
+    let next = await this.#orStop(this.#rpc.call("begin", this.#name, order));
     const { total, rows, bytes } = next;
     let at = 0;
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -60,7 +60,7 @@ class Export {
           controller.close();
           return this.#stop();
         }
-        next = await this.#orStop(this.#link.ask("more", this.#name));
+        next = await this.#orStop(this.#rpc.call("more", this.#name));
         at = 0;
       },
       cancel: () => this.#stop(),
@@ -69,15 +69,15 @@ class Export {
     return { rows: total, estimatedBytes, body };
   }
 
-  /** The reader's connection breaks: what it has of the file must not pass for the whole. */
+  /** Breaks the reader's connection: part of a file must not pass for the whole. */
   cut(reason: Error): void {
     this.#controller?.error(reason);
     this.#stop();
   }
 
-  async #orStop(asked: Promise<Chunk>): Promise<Chunk> {
+  async #orStop(chunk: Promise<Chunk>): Promise<Chunk> {
     try {
-      return await asked;
+      return await chunk;
     } catch (error) {
       this.#stop();
       throw error;
@@ -86,13 +86,13 @@ class Export {
 
   #watch(): void {
     clearTimeout(this.#unread);
-    this.#unread = setTimeout(() => this.cut(new Error(`Nobody read on for ${UNREAD_MS / 1000} s`)), UNREAD_MS);
+    this.#unread = setTimeout(() => this.cut(new Error(`The client read nothing for ${UNREAD_MS / 1000} s`)), UNREAD_MS);
     Deno.unrefTimer(this.#unread);
   }
 
   #stop(): void {
     clearTimeout(this.#unread);
-    this.#link.ask("stop", this.#name).catch(() => {});
+    this.#rpc.call("stop", this.#name).catch(() => {});
     this.#onEnd();
   }
 }

@@ -3,14 +3,14 @@ import { PROXY_VARIABLES } from "../config/forward_proxies.ts";
 
 type ClientOptions = Parameters<typeof Deno.createHttpClient>[0];
 
-/** Requests to the upstream and to the control plane, each directly or through the proxy that the settings name for it. */
+/** Requests to upstream and control plane, each directly or through the proxy set for it. */
 export interface HttpClients {
-  /** Follows no redirect to a host for which another proxy would be right: callers say `redirect: "manual"`. */
+  /** Callers say `redirect: "manual"`: another host might need another proxy. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
   readonly close: () => void;
 }
 
-/** One pool of connections for direct requests, and one for each proxy. `options` are for all of them. */
+/** One pool of connections for direct requests, and one for each proxy, all with these options. */
 export function httpClients(
   options: ClientOptions,
   { proxies }: { readonly proxies: ForwardProxies },
@@ -35,11 +35,12 @@ export function httpClients(
 }
 
 /**
- * A client that does what it is told and nothing that the environment says.
+ * A client that follows its options and ignores the environment's proxies.
  *
- * The runtime reads the variables of the environment when it makes a client (Deno 2.9.6, held by a test): `HTTP_PROXY` turns
- * a direct client into a proxied one, and `NO_PROXY`, of which it knows a part, a proxied one into a direct one. So they are
- * taken away for the length of that synchronous call. They stay for what else the runtime fetches, such as a package.
+ * The runtime reads the environment when it makes a client (Deno 2.9.6, held by a test).
+ * `HTTP_PROXY` turns a direct client into a proxied one. `NO_PROXY`, which it reads only in part,
+ * turns a proxied one into a direct one. So this function removes the variables during that
+ * synchronous call. They stay for other fetches of the runtime, such as a package.
  */
 export function clientOf(options: ClientOptions): Deno.HttpClient {
   const held = PROXY_VARIABLES.map((name) => [name, Deno.env.get(name)] as const);

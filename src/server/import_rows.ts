@@ -7,15 +7,15 @@ import { cutClientString } from "../domain/text.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
 import { ABSURD_USAGE, type Closing, NO_COST, REVISION, UNSAID, type UsageRow } from "../domain/usage.ts";
 
-/** The run of the proxy that imported rows are said to be of. */
+/** Stands for the run of the proxy in imported rows. */
 const INSTANCE_ID = "imported";
-/** What another program recorded is believed further than an upstream's answer. Sums of millions of such rows still fit. */
+/** Higher than for an upstream's answer. Sums of millions of such rows still fit. */
 const MAX_IMPORTED_COUNT = 1_000_000_000_000;
 const OUR_ROW = /^ar-[\x21-\x7e]{1,125}$/;
 const OUR_TRACE = new RegExp(`^[\\x21-\\x7e]{1,${MAX_TRACE_ID_LENGTH}}$`);
 
-/** Takes rows of the Go program in as our own: priced at their own time, and with ids that are the same every time. */
-export function takeInto(store: Pick<Store, "recordUsage" | "recordTraces">, priceOf: PriceOf): ImportRows {
+/** Imports rows of the Go program: priced at their own time, with the same ids every time. */
+export function importInto(store: Pick<Store, "recordUsage" | "recordTraces">, priceOf: PriceOf): ImportRows {
   return async ({ traces, usage }) => {
     const rows = usage.map((row) => usageRowOf(row, priceOf));
     await store.recordTraces([...traces.map(ourTrace), ...rows.map(traceOfRow)]);
@@ -27,24 +27,15 @@ export function takeInto(store: Pick<Store, "recordUsage" | "recordTraces">, pri
 function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   const model = cutClientString(row.model);
   const messageId = row.messageId === null ? null : cutClientString(row.messageId);
-  const reading: UsageReading = {
-    ...EMPTY_READING,
-    servedModel: model,
-    messageId,
-    inputTokens: row.inputTokens,
-    outputTokens: row.outputTokens,
-    cacheCreationInputTokens: row.cacheCreationInputTokens,
-    // It did not keep the split: 5 minutes are what clients ask for where they say nothing.
-    cacheCreation5mTokens: row.cacheCreationInputTokens,
-    cacheReadInputTokens: row.cacheReadInputTokens,
-  };
+  const empty: UsageReading = { ...EMPTY_READING, servedModel: model, messageId };
   const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = row;
-  const isAbsurd = [inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens].some((count) =>
-    count > MAX_IMPORTED_COUNT
-  );
-  const account: Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses"> = isAbsurd
-    ? { reading: { ...EMPTY_READING, servedModel: model, messageId, errorType: ABSURD_USAGE }, accuracy: "unknown", ...NO_COST }
-    : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { accuracy: "exact", reading }) };
+  const counts = { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens };
+  // The Go program kept no split; 5 minutes is the default of clients.
+  const reading = { ...empty, ...counts, cacheCreation5mTokens: cacheCreationInputTokens };
+  const account: Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses"> =
+    Object.values(counts).some((count) => count > MAX_IMPORTED_COUNT)
+      ? { reading: { ...empty, errorType: ABSURD_USAGE }, accuracy: "unknown", ...NO_COST }
+      : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { accuracy: "exact", reading }) };
   return {
     call: {
       id: OUR_ROW.test(row.id) ? row.id : mapped("ar", row.id),
@@ -73,7 +64,7 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   };
 }
 
-/** One that is there keeps its source; its activity moves on. */
+/** An existing trace keeps its source; its activity moves on. */
 function traceOfRow({ call }: UsageRow): Trace {
   return {
     id: call.traceId,
@@ -99,7 +90,7 @@ function traceIdOf(id: string): string {
   return OUR_TRACE.test(id) ? id : mapped("at", id);
 }
 
-/** An id of our form, the same one for an id whenever it is asked for. */
+/** An id of our form, always the same one for an id. */
 function mapped(prefix: "ar" | "at", id: string): string {
   return `${prefix}-${createHash("sha256").update(id).digest("hex").slice(0, 32)}`;
 }

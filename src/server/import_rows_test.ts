@@ -3,7 +3,7 @@ import type { ImportedUsage } from "../domain/imported_rows.ts";
 import type { UsageRow } from "../domain/usage.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import { priceOf } from "../pricing/price_of.ts";
-import { takeInto } from "./import_rows.ts";
+import { importInto } from "./import_rows.ts";
 
 const ROW: ImportedUsage = {
   id: "ar-1",
@@ -23,13 +23,13 @@ const ROW: ImportedUsage = {
   createdAt: Date.UTC(2026, 1, 1),
 };
 
-Deno.test("takeInto() takes none of the counts of a row with one that cannot be true, and marks it", async () => {
+Deno.test("importInto() drops all counts of a row if one of them cannot be true, and marks the row", async () => {
   const taken: UsageRow[] = [];
   const store = {
     recordTraces: () => Promise.resolve(),
     recordUsage: (rows: readonly UsageRow[]) => Promise.resolve(void taken.push(...rows)),
   };
-  const importRows = takeInto(store, priceOf(CLAUDE_PRICES));
+  const importRows = importInto(store, priceOf(CLAUDE_PRICES));
   const odd = { ...ROW, id: "ar-2", cacheReadInputTokens: 1_000_000_000_001 };
   const stranger = { ...ROW, id: "ar-3", model: "of nobody", outputTokens: 1_000_000_000_000 };
   assert.deepEqual(await importRows({ traces: [], usage: [ROW, odd, stranger] }), { unpriced: 1 });

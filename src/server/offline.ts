@@ -1,20 +1,21 @@
+import type { StorageConfig } from "../config/config.ts";
+import type { Store } from "../domain/store.ts";
+import type { Tokens } from "../domain/tokens.ts";
 import { connectPostgres } from "../stores/postgres/connect.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";
 import { takeRole } from "../stores/sqlite/role.ts";
 import { openSqliteStore } from "../stores/sqlite/store.ts";
-import type { StorageConfig } from "../config/storage_config.ts";
-import type { Store } from "../domain/store.ts";
-import type { Tokens } from "../domain/tokens.ts";
 
+/** The databases of a proxy that does not run. */
 export interface Offline {
   readonly tokens: Tokens;
   readonly records: Pick<Store, "recordUsage" | "recordTraces">;
   readonly end: () => Promise<void>;
 }
 
-/** The tokens and records of a proxy that does not run, wherever they are kept. Rejects with `DataDirLocked` where it does. */
+/** Rejects with `DataDirLocked` if a proxy runs on the data directory. */
 export async function openOffline(storage: StorageConfig): Promise<Offline> {
   if (storage.database !== null) {
     const shared = new SharedDatabase(connectPostgres, storage.database.url);
@@ -24,12 +25,40 @@ export async function openOffline(storage: StorageConfig): Promise<Offline> {
   const dir = openDataDir(storage.dataDir);
   try {
     migrateSqlite(dir.databasePath);
-    // What is written here is counted here; a shared database gets it when the file is a spool again.
+    // Rows are counted here; a shared database gets them when the file is a spool again.
     takeRole(dir.databasePath, "database");
     const store = await openSqliteStore({ path: dir.databasePath, synchronous: "full", checkpointMs: 0 });
     return { tokens: store, records: store, end: () => store.close().finally(() => dir.release()) };
   } catch (error) {
     dir.release();
     throw error;
+  }
+}
+
+export interface MigratedDatabase {
+  /** For an operator. */
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Migrates the databases that the settings name. Rejects with `DataDirLocked` while a proxy runs
+ * here, `DataDirUnusable`, or `SchemaTooNew`.
+ */
+export async function migrateAll(storage: StorageConfig): Promise<readonly MigratedDatabase[]> {
+  const dir = openDataDir(storage.dataDir);
+  const migrated: MigratedDatabase[] = [];
+  try {
+    migrated.push({ name: "embedded database", ...migrateSqlite(dir.databasePath) });
+  } finally {
+    dir.release();
+  }
+  if (storage.database === null) return migrated;
+  const { store, migrate } = connectPostgres(storage.database.url);
+  try {
+    return [...migrated, { name: "shared database", ...await migrate() }];
+  } finally {
+    await store.close();
   }
 }

@@ -1,44 +1,37 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
+import { answerRequest, type Request } from "../async/worker_rpc.ts";
 import { carriedError } from "../domain/unavailable.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { reprice } from "../pricing/reprice.ts";
 import { openPostgresRepricing } from "../stores/postgres/repricing.ts";
 import { openSqliteRepricing } from "../stores/sqlite/repricing.ts";
 import { unavailableOf } from "../stores/sqlite/unavailable.ts";
-import type { RepriceMessage, RepriceReply, RepriceStart } from "./repricing.ts";
+import type { RepriceMethods, RepriceStart } from "./repricing.ts";
 
-/** Some 10 ms of a transaction, for which the ledger's commits wait. */
+/** About 10 ms of a transaction, for which the ledger's commits wait. */
 const AT_ONCE = 200;
 
-self.onmessage = ({ data }: MessageEvent<RepriceStart>) => begin(data);
+let work: ReturnType<typeof open> | null = null;
 
-function begin(start: RepriceStart): void {
-  let work: ReturnType<typeof open> | null = null;
-  self.onmessage = async ({ data }: MessageEvent<RepriceMessage>) => {
-    try {
-      if (data === "next") {
-        // Not before it is asked: if the database cannot be opened, the reply says so.
-        work ??= open(start);
-        const { value, done } = await work.steps.next();
-        reply({ step: done === true ? null : value });
-      } else {
-        await work?.repricing.close();
-        reply({ step: null });
-      }
-    } catch (error) {
-      reply({ failure: carriedError(unavailableOf(error) ?? error) });
-    }
-  };
-}
+const METHODS: RepriceMethods = {
+  begin: (start) => void (work = open(start)),
+  next: async () => {
+    const { value, done } = await work!.steps.next();
+    return done === true ? null : value;
+  },
+  close: async () => await work?.repricing.close(),
+};
+
+self.onmessage = ({ data }: MessageEvent<Request>) =>
+  answerRequest(METHODS, data, {
+    reply: (reply) => self.postMessage(reply),
+    carriedError: (error) => carriedError(unavailableOf(error) ?? error),
+  });
 
 function open({ database, prices, span, isDryRun }: RepriceStart) {
   const repricing = database.kind === "shared"
     ? openPostgresRepricing(database.url)
     : openSqliteRepricing(database.path, { synchronous: database.synchronous });
   return { repricing, steps: reprice(repricing, { span, priceOf: priceOf(prices), isDryRun, most: AT_ONCE }) };
-}
-
-function reply(message: RepriceReply): void {
-  self.postMessage(message);
 }

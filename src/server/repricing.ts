@@ -1,14 +1,14 @@
+import { WorkerRpc } from "../async/worker_rpc.ts";
 import type { RepriceStep, RepriceSteps, Span } from "../domain/repricing.ts";
 import { arrivedError, type CarriedError } from "../domain/unavailable.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import type { Synchronous } from "../stores/sqlite/connection.ts";
 
-/** Where the rows are that totals are asked of. */
+/** The database with the rows that totals are computed from. */
 export type RowsDatabase =
   | { readonly kind: "embedded"; readonly path: string; readonly synchronous: Synchronous }
   | { readonly kind: "shared"; readonly url: string };
 
-/** The first message to the Worker. */
 export interface RepriceStart {
   readonly database: RowsDatabase;
   readonly prices: PriceList;
@@ -16,70 +16,54 @@ export interface RepriceStart {
   readonly isDryRun: boolean;
 }
 
-/** Each further message is answered with one reply; after `close` nothing is asked. */
-export type RepriceMessage = "next" | "close";
-export type RepriceReply = { readonly step: RepriceStep | null } | { readonly failure: CarriedError };
+/** The Worker's methods. `next` returns null after the last step. */
+export type RepriceMethods = {
+  readonly begin: (start: RepriceStart) => void;
+  readonly next: () => Promise<RepriceStep | null>;
+  readonly close: () => Promise<void>;
+};
 
-/** One repricing at a time, in a Worker of its own: reading, pricing and writing are off the event loop. */
+/** One repricing at a time, in its own Worker: reading, pricing and writing block no event loop. */
 export class Repricer {
   #running: RepriceSteps | null = null;
 
   /**
-   * Null while another one runs. It runs from its first step until it is complete, or fails, or `return` is called, which whoever
-   * takes no more steps has to do. Rejects with the database's error.
+   * Null while another one runs. It runs from its first step until it completes or fails. A caller
+   * that takes no more steps must call `return`. Rejects with the database's error.
    */
   start(start: RepriceStart): RepriceSteps | null {
     if (this.#running !== null) return null;
-    this.#running = stepsOf(start, { onEnd: () => this.#running = null });
+    this.#running = stepsOf(start, () => this.#running = null);
     return this.#running;
   }
 
-  /** Resolves when none runs any more; what runs ends with its step. */
+  /** Stops after the current step, and resolves when nothing runs. */
   async end(): Promise<void> {
     await this.#running?.return(undefined);
   }
 }
 
-async function* stepsOf(start: RepriceStart, { onEnd }: { readonly onEnd: () => void }): RepriceSteps {
-  const link = new WorkerLink(start);
+async function* stepsOf(start: RepriceStart, onEnd: () => void): RepriceSteps {
+  const rpc = new WorkerRpc<RepriceMethods>({
+    start({ onReply, onDeath }) {
+      const worker = new Worker(new URL("./reprice_worker.ts", import.meta.url), { type: "module" });
+      worker.onmessage = ({ data }) => onReply(data);
+      worker.onerror = (event) => {
+        event.preventDefault();
+        onDeath(new Error(`Repricing failed: ${event.message}`));
+      };
+      return { post: (request) => worker.postMessage(request), terminate: () => worker.terminate() };
+    },
+    arrivedError: (carried) => arrivedError(carried as CarriedError),
+  });
   try {
-    for (let step = await link.ask("next"); step !== null; step = await link.ask("next")) yield step;
+    await rpc.call("begin", start);
+    for (let step = await rpc.call("next"); step !== null; step = await rpc.call("next")) yield step;
     return "complete";
   } finally {
-    await link.end();
+    // The Worker closes its own connection: terminating it alone would leave a lock behind.
+    await rpc.call("close").catch(() => {});
+    rpc.close(new Error("Repricing has ended"));
     onEnd();
-  }
-}
-
-class WorkerLink {
-  readonly #worker = new Worker(new URL("./reprice_worker.ts", import.meta.url), { type: "module" });
-  #asked: PromiseWithResolvers<RepriceStep | null> | null = null;
-  #hasDied = false;
-
-  constructor(start: RepriceStart) {
-    this.#worker.onmessage = ({ data }: MessageEvent<RepriceReply>) => {
-      const asked = this.#asked;
-      if ("step" in data) asked?.resolve(data.step);
-      else asked?.reject(arrivedError(data.failure));
-    };
-    this.#worker.onerror = (event) => {
-      event.preventDefault();
-      this.#hasDied = true;
-      this.#asked?.reject(new Error(`Repricing failed: ${event.message}`));
-    };
-    this.#worker.postMessage(start);
-  }
-
-  ask(message: RepriceMessage): Promise<RepriceStep | null> {
-    if (this.#hasDied) return Promise.reject(new Error("Repricing failed: its worker has died"));
-    this.#asked = Promise.withResolvers();
-    this.#worker.postMessage(message);
-    return this.#asked.promise;
-  }
-
-  /** The connection is closed by its own thread: a lock that it held would stay behind. */
-  async end(): Promise<void> {
-    await this.ask("close").catch(() => {});
-    this.#worker.terminate();
   }
 }

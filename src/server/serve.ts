@@ -1,41 +1,41 @@
+import { settlesWithin } from "../async/deadline.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { DatabaseDamaged } from "../stores/sqlite/damage.ts";
 import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
 import { assemble, type Assembly } from "./assemble.ts";
-import { type Config } from "../config/config.ts";
-import { ConfigProblems, SettingsRefused } from "../config/config_problems.ts";
+import type { Config } from "../config/config.ts";
+import type { Address, SettingName } from "../config/settings.ts";
+import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
 import type { ServerSystem } from "./system.ts";
-import type { Address } from "../config/setting_kinds.ts";
-import type { SettingName } from "../config/settings.ts";
 
 /** A proxy that listens. */
 export interface Running {
   readonly proxyAddress: Deno.NetAddr;
-  /** Where `LLMPROXY_ADMIN_ADDR` is `same`, the proxy's. */
+  /** The proxy's if `LLMPROXY_ADMIN_ADDR` is `same`. */
   readonly adminAddress: Deno.NetAddr;
   readonly adminToken: () => string;
-  /** Reads the secrets' files again; where something is wrong with them, the old secrets stay and the log says why. */
+  /** Reads secrets and prices again. Broken ones change nothing, and the log says why. */
   readonly reload: () => void;
   /**
-   * Drains and ends; resolves when everything is recorded and closed but for connections whose clients take no more bytes:
-   * they end with the process. A second call cuts what is still under way.
+   * Drains and ends. Resolves when everything is recorded and closed, except connections whose
+   * clients take no more bytes: they end with the process. A second call cuts the running calls.
    */
   readonly stop: () => Promise<void>;
 }
 
-/** What is answered on the proxy's listener where the admin one is mounted on it. */
+/** The admin API's paths on the proxy's listener, if `LLMPROXY_ADMIN_ADDR` is `same`. */
 const ADMIN_PATH = /^https?:\/\/[^/]*\/(?:internal|metrics|dashboard)(?:[/?]|$)/;
-/** What starting again does not cure. */
+/** Starting again does not cure them. */
 const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, SchemaTooNew];
-/** How long calls that were cut may take to write their rows, and answers of the admin listener to be taken. */
+/** How long cut calls may take to write their rows, and clients to read the admin API's answers. */
 const CUT_MS = 2_000;
 
 /**
- * Serves until SIGTERM or SIGINT; a second one cuts what is left. Resolves to the exit code; rejects with `SettingsRefused`.
- * Either way the log is written by then, unless nobody reads it.
+ * Serves until SIGTERM or SIGINT; a second one cuts the running calls. Resolves to the exit code,
+ * or rejects with `SettingsRefused`. The log is written by then, unless its reader has stopped.
  */
 export async function serve(config: Config, system: ServerSystem): Promise<number> {
-  // The settings are read already: a secret that changes while the databases are opened must not be missed.
+  // The settings are read already: a secret may change while the databases are being opened.
   const hangUps: { reload: (() => void) | null; early: number } = { reload: null, early: 0 };
   const onHangUp = () => hangUps.reload === null ? void hangUps.early++ : hangUps.reload();
   Deno.addSignalListener("SIGHUP", onHangUp);
@@ -57,7 +57,7 @@ export async function serve(config: Config, system: ServerSystem): Promise<numbe
   }
 }
 
-/** Opens everything and listens. Rejects where the data directory or an address cannot be had; nothing is left open then. */
+/** Opens everything and listens. Rejects if it cannot; then it leaves nothing open. */
 export async function start(config: Config, system: ServerSystem): Promise<Running> {
   const assembly = await assemble(config, system);
   const isSame = config.admin.address === "same";
@@ -79,7 +79,7 @@ export async function start(config: Config, system: ServerSystem): Promise<Runni
       adminAddress: admin.addr,
       adminToken: assembly.adminToken,
       reload: () => reload(assembly, system),
-      stop: stopOnce(assembly, { config, proxy, admin }),
+      stop: stopOnce(assembly, config.drain, { proxy, admin }),
     };
   } catch (error) {
     for (const listener of listeners) await listener.shutdown();
@@ -88,29 +88,33 @@ export async function start(config: Config, system: ServerSystem): Promise<Runni
   }
 }
 
-/** Secrets and prices are read again each for itself: what is broken in one must not keep the other from changing. */
-function reload(assembly: Assembly, system: ServerSystem): void {
-  const fresh = system.rereadSecrets();
-  if (fresh instanceof ConfigProblems) {
-    assembly.observe.note("error", "the secrets could not be read again; the old ones stay", { problems: fresh.problems });
-  } else {
-    assembly.rotate(fresh);
-    assembly.observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
+/** Secrets and prices change independently: a broken file must not keep the other from changing. */
+function reload({ observe, rotate, reprice }: Assembly, system: ServerSystem): void {
+  function attempt(what: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!(error instanceof ConfigProblems)) throw error;
+      observe.note("error", `cannot read the ${what} again; the old ones stay`, { problems: error.problems });
+    }
   }
-  const prices = system.rereadPrices();
-  if (prices instanceof ConfigProblems) {
-    assembly.observe.note("error", "the prices could not be read again; the old ones stay", { problems: prices.problems });
-  } else if (assembly.reprice(prices)) {
-    assembly.observe.note("info", "the prices were read again", { priceVersion: prices.version });
-  }
+  attempt("secrets", () => {
+    const fresh = system.rereadSecrets();
+    rotate(fresh);
+    observe.note("info", "the secrets were read again", { credentialId: fresh.credential.id });
+  });
+  attempt("prices", () => {
+    const prices = system.rereadPrices();
+    if (reprice(prices)) observe.note("info", "the prices were read again", { priceVersion: prices.version });
+  });
 }
 
-/** Throws an error for the operator where the address cannot be had, which may pass: another process may be about to end. */
+/** Throws an error for the operator. It may pass, if another process is about to end. */
 function listen(
   { setting, address }: { readonly setting: SettingName; readonly address: Address },
   handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>,
 ): Deno.HttpServer<Deno.NetAddr> {
-  // What Deno reports here is a stream that broke: that is the journey's doing, and is logged there.
+  // Deno reports streams that broke. The call broke them on purpose and has logged it.
   const onError = () => new Response(null, { status: 500 });
   try {
     return Deno.serve({ ...address, automaticCompression: false, onError, onListen: () => {} }, handler);
@@ -121,30 +125,30 @@ function listen(
   }
 }
 
-/** Shuts down: refuse calls, then connections, wait for what runs, cut what is left, write, close; the admin listener last. */
-function stopOnce(
-  assembly: Assembly,
-  options: {
-    readonly config: Config;
-    readonly proxy: Deno.HttpServer<Deno.NetAddr>;
-    readonly admin: Deno.HttpServer<Deno.NetAddr>;
-  },
-): () => Promise<void> {
+interface Listeners {
+  readonly proxy: Deno.HttpServer<Deno.NetAddr>;
+  readonly admin: Deno.HttpServer<Deno.NetAddr>;
+}
+
+/**
+ * Shuts down: refuses calls, then connections, waits for running calls, cuts the rest, writes and
+ * closes; the admin listener last.
+ */
+function stopOnce(assembly: Assembly, drain: Config["drain"], { proxy, admin }: Listeners): () => Promise<void> {
   const { traffic } = assembly.deps;
-  const { drain } = options.config;
   const hurry = Promise.withResolvers<void>();
   let stopped: Promise<void> | null = null;
 
   async function stop(): Promise<void> {
     traffic.drain();
     assembly.observe.note("info", "draining", { inFlight: traffic.inFlight });
-    await within(drain.leadMs, hurry.promise);
-    const over = Promise.all([options.proxy.shutdown(), traffic.idle()]);
-    await within(drain.runningMs, Promise.race([over, hurry.promise]));
+    await settlesWithin(hurry.promise, drain.leadMs);
+    const over = Promise.all([proxy.shutdown(), traffic.idle()]);
+    await settlesWithin(Promise.race([over, hurry.promise]), drain.runningMs);
     traffic.cut();
-    await within(CUT_MS, over);
+    await settlesWithin(over, CUT_MS);
     await assembly.end();
-    if (options.admin !== options.proxy) await within(CUT_MS, options.admin.shutdown());
+    if (admin !== proxy) await settlesWithin(admin.shutdown(), CUT_MS);
   }
 
   return () => {
@@ -152,11 +156,4 @@ function stopOnce(
     stopped ??= stop();
     return stopped;
   };
-}
-
-/** Waits for the work, but no longer than `ms`. */
-async function within(ms: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, ms);
-  await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
 }

@@ -5,7 +5,7 @@ import { systemOf } from "./system.ts";
 import { start } from "./serve.ts";
 
 for (const setting of ["LLMPROXY_LISTEN_ADDR", "LLMPROXY_ADMIN_ADDR"]) {
-  Deno.test(`start() names ${setting} where its address is taken, and holds nothing then`, async () => {
+  Deno.test(`start() names ${setting} if its address is taken, and then holds nothing`, async () => {
     const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
     const other = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const address = `127.0.0.1:${other.addr.port}`;

@@ -1,14 +1,16 @@
 /**
- * Importing this makes the process deaf to the signals that log rotation and other caretakers send to whole groups of
- * processes. main.ts imports it first and alone, because until then SIGUSR1, SIGUSR2 and SIGHUP end the process.
+ * Importing this makes the process ignore signals that log rotation and other tools send to whole
+ * groups of processes. main.ts imports it first and alone, because until then SIGUSR1, SIGUSR2 and
+ * SIGHUP end the process.
  *
- * A listener is not enough: half a second after its start, Deno (from 2.9.2 on) opens its debugger on 127.0.0.1:9229 at a
- * SIGUSR1, beside all listeners. The debugger asks for no token and can read the operator's key. Deno has no switch for it,
- * so the C library is asked to ignore the signal. The listener must come first, because Deno installs its handler of a
- * signal once, with the first listener.
+ * A listener is not enough. Half a second after its start, Deno (from 2.9.2 on) opens its debugger
+ * on 127.0.0.1:9229 at a SIGUSR1, in spite of listeners. The debugger asks for no token and can
+ * read the operator's key. Deno has no switch for it, so the C library is asked to ignore the
+ * signal. The listener must come first, because Deno installs its handler once, with the first
+ * listener.
  */
 
-/** By operating system, from its signal.h. `sigset_t` is at least as long as here, and its first bit is SIGHUP's. */
+/** From each system's signal.h. `sigset_t` is at least this long, and its first bit is SIGHUP's. */
 const PLATFORMS = {
   linux: { library: "libc.so.6", SIGUSR1: 10, SIGUSR2: 12, SIG_UNBLOCK: 1, bytesOfSet: 128 },
   darwin: { library: "libSystem.B.dylib", SIGUSR1: 30, SIGUSR2: 31, SIG_UNBLOCK: 2, bytesOfSet: 4 },
@@ -16,13 +18,13 @@ const PLATFORMS = {
 const SIG_IGN = 1n;
 const SIGHUP_ALONE = 1;
 
-/** What an operator should know, for the log. */
+/** For the log. */
 export const signalWarnings: readonly string[] = Deno.build.os === "windows" ? [] : becomeDeaf();
 
 function becomeDeaf(): readonly string[] {
   Deno.addSignalListener("SIGUSR1", hearNothing);
   Deno.addSignalListener("SIGUSR2", hearNothing);
-  // Other commands end with their terminal. A proxy reads its secrets again at a SIGHUP, once it serves.
+  // Other commands end with their terminal. A proxy that serves reads its secrets again at SIGHUP.
   if (Deno.args[0] === "serve") Deno.addSignalListener("SIGHUP", hearNothing);
   try {
     ignore();
@@ -47,7 +49,7 @@ function ignore(): void {
   for (const signal of [SIGUSR1, SIGUSR2]) {
     if (c.signal(signal, SIG_IGN) === -1n) throw new Error(`signal ${signal} is refused`);
   }
-  // `env --block-signal` holds SIGHUP back until here. One thread that takes it is enough.
+  // `env --block-signal` blocked SIGHUP until here. One thread that takes it is enough.
   const hangUp = new Uint8Array(bytesOfSet);
   hangUp[0] = SIGHUP_ALONE;
   c.pthread_sigmask(SIG_UNBLOCK, hangUp, null);

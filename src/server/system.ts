@@ -3,12 +3,11 @@ import { BATCH_PACE, type BatchPace } from "../batches/accounts.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { LogWriter } from "../telemetry/log_writer.ts";
 import { readPrices, readSecrets, type Secrets } from "../config/config.ts";
-import { ConfigProblems } from "../config/config_problems.ts";
-import type { ConfigSource } from "../config/environment.ts";
+import type { ConfigSource } from "../config/settings_reader.ts";
 import type { NewId } from "../domain/ids.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 
-/** What a serving proxy takes from its process. */
+/** What a serving proxy uses of its process. */
 export interface ServerSystem {
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
@@ -17,25 +16,24 @@ export interface ServerSystem {
   readonly newId: NewId;
   /** That many bytes from a cryptographic source. */
   readonly randomBytes: (count: number) => Uint8Array;
-  /** Takes one log line, its line end included. It never waits for who reads the log. */
+  /** Takes one log line with its line end. It never waits for the reader of the log. */
   readonly writeLog: (line: string) => void;
-  /** How many log lines were dropped since the start, because nobody read them. */
+  /** Log lines dropped since the start because the log's reader was too slow. */
   readonly logLinesDropped: () => number;
-  /** Resolves when the log's lines are written, or soon, if nobody reads them. */
+  /** Resolves when the log's lines are written, or soon if its reader has stopped. */
   readonly flushLog: () => Promise<void>;
-  /** The secrets again, or what is wrong with them. */
-  readonly rereadSecrets: () => Secrets | ConfigProblems;
-  /** The prices again, or what is wrong with them. */
-  readonly rereadPrices: () => PriceList | ConfigProblems;
+  /** These two read the settings' files again. They throw `ConfigProblems`. */
+  readonly rereadSecrets: () => Secrets;
+  readonly rereadPrices: () => PriceList;
   readonly batchPace: BatchPace;
 }
 
-/** The end of the process waits no longer for who reads its output. */
+/** How long the end of the process waits for the reader of its output. */
 export const FLUSH_MS = 1_000;
 
-/** The clock, chance and output of this process, and its secrets' files: the one place that reaches for them. */
+/** Clock, randomness, output and secrets' files of this process, for all other parts. */
 export function systemOf(source: ConfigSource): ServerSystem {
-  // Deno writes on a thread of its own, so a reader that stops reading stops no call and no exit.
+  // Deno writes on another thread, so a reader that stops blocks no call and no exit.
   const log = new LogWriter({ write: (bytes) => Deno.stdout.write(bytes), droppedLine });
   return {
     now: () => Date.now(),
@@ -45,19 +43,10 @@ export function systemOf(source: ConfigSource): ServerSystem {
     writeLog: (line) => log.write(line),
     logLinesDropped: () => log.dropped,
     flushLog: () => log.flush(FLUSH_MS),
-    rereadSecrets: () => orProblems(() => readSecrets(source)),
-    rereadPrices: () => orProblems(() => readPrices(source)),
+    rereadSecrets: () => readSecrets(source),
+    rereadPrices: () => readPrices(source),
     batchPace: BATCH_PACE,
   };
-}
-
-function orProblems<T>(read: () => T): T | ConfigProblems {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof ConfigProblems) return error;
-    throw error;
-  }
 }
 
 /** ULIDs that sort also within one millisecond, 0.7 us each (a plain `ulid()` takes 20 us). */
@@ -66,15 +55,15 @@ function newIdFactory(): () => string {
   return () => next();
 }
 
-/** What `serve` says on stderr. A stderr that nobody reads must not keep the process from its end. */
+/** The stderr of `serve`. A reader that has stopped must not keep the process from its end. */
 export function errorOutput(): LogWriter {
   return new LogWriter({ write: (bytes) => Deno.stderr.write(bytes), droppedLine: () => "" });
 }
 
-/** Told whatever `LLMPROXY_LOG_LEVEL` says, because what was dropped was asked for. */
+/** Written at every `LLMPROXY_LOG_LEVEL`: that level asked for the lines that were dropped. */
 function droppedLine(count: number): string {
   const lines: string[] = [];
   const options = { write: (line: string) => void lines.push(line), now: () => Date.now(), secrets: () => [] };
-  newLogger("warn", options).log("warn", "log lines were dropped: nobody read stdout for a time", { dropped: count });
+  newLogger("warn", options).log("warn", "log lines were dropped: stdout was not read for a time", { dropped: count });
   return lines.join("");
 }

@@ -78,7 +78,7 @@ Deno.test("llmproxy backup leaves no file, and the last one as it was, where wha
   await Deno.remove(dir, { recursive: true });
 });
 
-Deno.test("llmproxy backup with a shared database copies the spool, and says that PostgreSQL is to be backed up by its own tools", async () => {
+Deno.test("llmproxy backup with a shared database copies the spool, and says that PostgreSQL is backed up with its own tools", async () => {
   await using scene = await openScene();
   await using server = await startPostgres();
   const env = { LLMPROXY_DATABASE_URL: server.url };
@@ -86,7 +86,7 @@ Deno.test("llmproxy backup with a shared database copies the spool, and says tha
   await callAll(proxy, await proxy.token(), []);
   const { code, stderr } = await runCommandLine(["backup", `${scene.dir}/spool.db`], proxy.env);
   assert.equal(code, 0);
-  assert.match(stderr, /PostgreSQL .*: back that up by its own tools/);
+  assert.match(stderr, /PostgreSQL .*: back that up with its own tools/);
   const spool = new DatabaseSync(`${scene.dir}/spool.db`, { readOnly: true });
   assert.equal(spool.prepare("SELECT count(*) AS n FROM usage").get()!.n, CALLS);
   spool.close();

@@ -89,7 +89,7 @@ Deno.test("a row that the database refuses for its own sake is quarantined and t
   assert.deepEqual(await readinessOf(proxy), {
     code: 200,
     status: "degraded",
-    reason: "The shared database refuses 1 rows",
+    reason: "Rows quarantined because the shared database rejects them: 1",
   });
 });
 

@@ -59,11 +59,11 @@ Deno.test("reship --since makes a ledger whole whose standby was promoted withou
   await Deno.remove(dir, { recursive: true });
 });
 
-/** Runs the command beside the replica; gives how many rows it says are shipped once more. */
+/** Runs the command beside the replica; returns how many rows it says are shipped again. */
 async function reshipped({ proxy }: Replica): Promise<number> {
   const { code, stdout, stderr } = await runCommandLine(["reship", "--since", "1h"], proxy!.env);
   assert.deepEqual([code, stderr], [0, ""]);
-  const count = /^(\d+) rows since \S+ are being shipped once more; those that have arrived count once\n$/.exec(stdout)?.[1];
+  const count = /^(\d+) rows since \S+ are being shipped again; rows that have arrived already count once\n$/.exec(stdout)?.[1];
   assert.ok(count, stdout);
   return Number(count);
 }

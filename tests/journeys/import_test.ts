@@ -77,7 +77,7 @@ Deno.test("llmproxy import gives the running proxy the Go program's totals, pric
   const first = await runCommandLine(["import", "--from", from], proxy.env);
   assert.deepEqual([first.code, first.stdout], [
     0,
-    `${ROWS} calls and 40 traces are in; those that were there already count once\n`,
+    `${ROWS} calls and 40 traces are imported; those that were there already count once\n`,
   ]);
   assert.match(first.stderr, new RegExp(`^${ROWS / 3} of the calls have no price`));
   assert.deepEqual(await usageOf(proxy.ask), await expectedUsage(from));

@@ -27,7 +27,11 @@ Deno.test("calls go on while PostgreSQL is away: /readyz says degraded with 200,
     const readiness = await readinessOf(proxy);
     return readiness.status !== "ok" && readiness.reason.includes("10 calls") && readiness;
   }, { what: "/readyz to tell of it" });
-  assert.deepEqual(away, { code: 200, status: "degraded", reason: "The shared database takes nothing: 10 calls wait here" });
+  assert.deepEqual(away, {
+    code: 200,
+    status: "degraded",
+    reason: "Cannot write to the shared database: 10 calls wait in the spool",
+  });
   assert.equal(await metricOf(proxy, "llmproxy_unshipped_rows"), 10);
   assert.ok(await metricOf(proxy, "llmproxy_oldest_unshipped_seconds") > 0);
   assert.ok(await metricOf(proxy, "llmproxy_ship_errors_total") > 0);
@@ -60,7 +64,7 @@ Deno.test("a proxy that starts while PostgreSQL is away serves the tokens that w
   await postgres.kill();
   {
     await using proxy = await startProxy({ env, dataDir });
-    assert.ok(logOf(proxy, "the shared database cannot be used yet: calls are recorded here until it can"));
+    assert.ok(logOf(proxy, "the shared database cannot be used yet: calls are recorded in the spool until it can"));
     answers.push(...await callsOf(proxy, { token: token.value, from: 2, count: 3, prefix: "other " }));
     await postgres.start();
     const rows = await arrivedRows(postgres, { count: 5, url });
@@ -122,7 +126,7 @@ Deno.test("a machine whose clock is 400 days ahead drops nothing of what others 
   await arrivedRows(postgres, { count: 1, url });
   {
     await using ahead = await startProxy({ env, system: { now: () => Date.now() + 400 * DAY_MS } });
-    const said = await waitFor(() => ahead.logs.find((line) => /housekeeping failed/.test(line)) ?? null, {
+    const said = await waitFor(() => ahead.logs.find((line) => /maintenance failed/.test(line)) ?? null, {
       what: "the log to tell of it",
     });
     assert.match(said, /clock is 400 days ahead of the shared database's: nothing is dropped/);

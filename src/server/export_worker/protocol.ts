@@ -1,41 +1,57 @@
-import type { CarriedError } from "../../domain/unavailable.ts";
-import type { RowBounds } from "../../stores/sqlite/backup.ts";
+import { Worker } from "node:worker_threads";
+import { WorkerRpc } from "../../async/worker_rpc.ts";
+import { arrivedError, type CarriedError } from "../../domain/unavailable.ts";
 import type { ExportFormat, UsageFilter } from "../../domain/usage_record.ts";
+import type { RowBounds } from "../../stores/sqlite/backup.ts";
 
-/** Where the rows are: the embedded database's path, or the shared one's URL, which holds a password. */
+/** The embedded database's path, or the shared database's URL with its password. */
 export type UsagePlace = { readonly path: string } | { readonly url: string };
 
-export interface ExportWish {
+export interface ExportOrder {
   readonly place: UsagePlace;
   readonly format: ExportFormat;
   readonly filter: UsageFilter;
 }
 
-/** Part of a file. `rows`: how many of them went into it. `total`: of all parts, null where they could not be counted. */
+/** Part of a file. */
 export interface Chunk {
   readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Rows in this part. */
   readonly rows: number;
+  /** Rows in all parts; null if they could not be counted. */
   readonly total: number | null;
   readonly isLast: boolean;
 }
 
-/** What the Worker does. An export is named by whoever begins it; `stop` ends one whose end nobody waits for. */
-export interface TakeoutVerbs {
-  readonly begin: (name: number, wish: ExportWish) => Promise<Chunk>;
+/** The Worker's methods. The caller numbers its exports. */
+export type ExportMethods = {
+  readonly begin: (name: number, order: ExportOrder) => Promise<Chunk>;
   readonly more: (name: number) => Promise<Chunk>;
+  /** Ends an export before its last chunk. */
   readonly stop: (name: number) => Promise<void>;
-  /** Copies the embedded database of that path, as it stands at one moment, into a new file. */
+  /** Copies the embedded database, as it stands at one moment, into a new file. */
   readonly backUp: (path: string, into: string) => Promise<RowBounds>;
-  /** How many rows of usage are in the copy. Rejects if that cannot be all, or if it is not sound. */
+  /** How many rows the copy has. Rejects if that cannot be all, or if it is not sound. */
   readonly checkCopy: (path: string, bounds: RowBounds) => Promise<number>;
-}
+};
 
-export interface TakeoutMessage {
-  readonly ask: number;
-  readonly verb: keyof TakeoutVerbs;
-  readonly args: readonly unknown[];
-}
+/**
+ * Without bounds a Worker's garbage grows to 100 MB and more before it is collected. A Worker that
+ * needs more dies without harm to the proxy.
+ */
+const HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 40 };
 
-export type TakeoutReply =
-  | { readonly ask: number; readonly value: unknown }
-  | { readonly ask: number; readonly failure: CarriedError };
+/** Starts the Worker with the proxy, because starting one blocks the event loop for 100 ms. */
+export function startExportWorker(): WorkerRpc<ExportMethods> {
+  const rpc = new WorkerRpc<ExportMethods>({
+    start({ onReply, onDeath }) {
+      const worker = new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits: HEAP });
+      worker.on("message", onReply);
+      worker.on("error", (error: Error) => onDeath(new Error(`The export worker has died: ${error.message}`)));
+      return { post: (request) => worker.postMessage(request), terminate: () => void worker.terminate() };
+    },
+    arrivedError: (carried) => arrivedError(carried as CarriedError),
+  });
+  rpc.start();
+  return rpc;
+}

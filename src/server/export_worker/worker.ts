@@ -1,4 +1,5 @@
 import { parentPort } from "node:worker_threads";
+import { answerRequest, type Request } from "../../async/worker_rpc.ts";
 import type { UsageReader, UsageRecord } from "../../domain/usage_record.ts";
 import { carriedError } from "../../domain/unavailable.ts";
 import { encoderOf } from "../../export/encoder.ts";
@@ -6,16 +7,16 @@ import { openUsageReader as openPostgresReader } from "../../stores/postgres/usa
 import { backUpDatabase, countCopied, whyNotSound } from "../../stores/sqlite/backup.ts";
 import { unavailableOf } from "../../stores/sqlite/unavailable.ts";
 import { openUsageReader as openSqliteReader } from "../../stores/sqlite/usage_reader.ts";
-import type { Chunk, ExportWish, TakeoutMessage, TakeoutReply, TakeoutVerbs, UsagePlace } from "./protocol.ts";
+import type { Chunk, ExportMethods, ExportOrder, UsagePlace } from "./protocol.ts";
 
-/** Some 100 KB of CSV. */
+/** About 100 KB of CSV. */
 const PAGE_ROWS = 400;
 
 const exports = new Map<number, AsyncGenerator<Chunk, void>>();
 
-const VERBS: TakeoutVerbs = {
-  begin: (name, wish) => {
-    exports.set(name, chunksOf(wish));
+const METHODS: ExportMethods = {
+  begin: (name, order) => {
+    exports.set(name, chunksOf(order));
     return next(name);
   },
   more: next,
@@ -33,33 +34,26 @@ const VERBS: TakeoutVerbs = {
     }),
 };
 
-parentPort?.on("message", (message: TakeoutMessage) => void answer(message));
-
-async function answer({ ask, verb, args }: TakeoutMessage): Promise<void> {
-  let reply: TakeoutReply;
-  try {
-    // The asking side's types tie the arguments to the verb; the compiler cannot follow them through a message.
-    const method = VERBS[verb] as (...args: readonly unknown[]) => Promise<unknown>;
-    reply = { ask, value: await method(...args) };
-  } catch (error) {
-    reply = { ask, failure: carriedError(unavailableOf(error) ?? error) };
-  }
-  parentPort?.postMessage(reply, "value" in reply && isChunk(reply.value) ? [reply.value.bytes.buffer] : []);
-}
+parentPort?.on("message", (request: Request) => {
+  void answerRequest(METHODS, request, {
+    reply: (reply) => parentPort?.postMessage(reply, "value" in reply && isChunk(reply.value) ? [reply.value.bytes.buffer] : []),
+    carriedError: (error) => carriedError(unavailableOf(error) ?? error),
+  });
+});
 
 async function next(name: number): Promise<Chunk> {
   const { value } = await exports.get(name)?.next() ?? {};
-  if (value === undefined) throw new Error("There is no such export any more");
-  if (value.isLast) await VERBS.stop(name);
+  if (value === undefined) throw new Error("This export has ended");
+  if (value.isLast) await METHODS.stop(name);
   return value;
 }
 
-/** Reads on until there is something to say. */
-async function* chunksOf({ place, format, filter }: ExportWish): AsyncGenerator<Chunk, void> {
+/** Reads pages until the encoder has bytes to send. */
+async function* chunksOf({ place, format, filter }: ExportOrder): AsyncGenerator<Chunk, void> {
   const reader = readerAt(place);
   try {
     const encoder = encoderOf(format);
-    // Only a progress bar needs it: a database that is too slow to count can be read all the same.
+    // Only a progress bar needs the count: a database that is too slow to count can still be read.
     const total = await reader.count(filter).catch(() => null);
     let after: UsageRecord | null = null;
     let rows = 0;

@@ -1,0 +1,66 @@
+import type { RepriceSteps, Span } from "./repricing.ts";
+import type { ExportFormat, UsageFilter } from "./usage_record.ts";
+
+/** What an operator asks of a running proxy besides queries: src/http asks, src/server answers. */
+
+/** `degraded`: calls are served and recorded, but an operator should look. */
+export interface Readiness {
+  readonly status: "ok" | "degraded" | "unavailable";
+  /** Null if all is well. */
+  readonly reason: string | null;
+}
+
+/** Queues the rows recorded from `since` on to be shipped again; null: no shared database. */
+export type Reship = ((since: number) => Promise<number>) | null;
+
+export interface RepriceRequest extends Span {
+  readonly isDryRun: boolean;
+}
+
+/** Prices rows again by the current list, from its first step on; null while another runs. */
+export type Reprice = (request: RepriceRequest) => {
+  readonly priceVersion: string;
+  readonly steps: RepriceSteps;
+} | null;
+
+export interface UsageExport {
+  /** Null if they could not be counted. */
+  readonly rows: number | null;
+  /** Estimated from the first rows; null if unknown. */
+  readonly estimatedBytes: number | null;
+  /** Errors if the rows cannot be read to their end. */
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+}
+
+/** Rejects with `TooManyExports`, or if not even the first rows can be read. */
+export type ExportUsage = (format: ExportFormat, filter: UsageFilter) => Promise<UsageExport>;
+
+export class TooManyExports extends Error {
+  override readonly name = "TooManyExports";
+
+  constructor(most: number) {
+    super(`Cannot export at the moment: ${most} exports are under way`);
+  }
+}
+
+export interface Backup {
+  /** `spool`: the records of a shared database are not in it. */
+  readonly of: "database" | "spool";
+  readonly bytes: number;
+  /** Calls in it: as many as the database had. */
+  readonly rows: number;
+  /** The database's files were lost while the proxy ran: this is what the proxy still held. */
+  readonly isRescued: boolean;
+  readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
+}
+
+/** Rejects with `BackupUnderWay`, or with the reason in words for an operator. */
+export type BackUp = () => Promise<Backup>;
+
+export class BackupUnderWay extends Error {
+  override readonly name = "BackupUnderWay";
+
+  constructor() {
+    super("Cannot make a backup at the moment: another one is under way");
+  }
+}
