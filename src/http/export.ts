@@ -1,28 +1,26 @@
 import type { ExportFormat, UsageFilter } from "../domain/usage_record.ts";
-import { AdminRefusal } from "./admin_refusal.ts";
+import { AdminRefusal, Busy } from "./admin_refusal.ts";
 import { filtersOf, untilNow } from "./admin_filters.ts";
 
 export interface UsageExport {
-  /** Null where they could not be counted. */
+  /** Null if they could not be counted. */
   readonly rows: number | null;
-  /** By the first rows; null where nobody can say. */
+  /** From the first rows; null if unknown. */
   readonly estimatedBytes: number | null;
-  /** Errors where the rows cannot be read to their end. */
+  /** Breaks if the rows cannot be read to their end. */
   readonly body: ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
-/** Rejects with `TooManyExports`, or where not even the first rows can be read. */
+/** Rejects with `TooManyExports`, or if the first rows cannot be read. */
 export type ExportUsage = (format: ExportFormat, filter: UsageFilter) => Promise<UsageExport>;
 
-export class TooManyExports extends Error {
+export class TooManyExports extends Busy {
   override readonly name = "TooManyExports";
 
   constructor(most: number) {
     super(`Cannot export at the moment: ${most} exports are under way`);
   }
 }
-
-const RETRY_AFTER_SECONDS = "10";
 
 const CONTENT_TYPES: Readonly<Record<ExportFormat, string>> = {
   csv: "text/csv; charset=utf-8; header=present",
@@ -31,33 +29,25 @@ const CONTENT_TYPES: Readonly<Record<ExportFormat, string>> = {
 };
 
 /**
- * `GET /internal/export?format=`: all closed rows in order of (createdAt, id). A body that ends tidily is whole.
- * `x-llmproxy-rows` says how many there are, `x-llmproxy-estimated-bytes` about how long they will be.
+ * `GET /internal/export?format=`: all closed rows in order of (createdAt, id). If the body ends
+ * tidily, it is whole. The headers tell the number of rows and the estimated bytes.
  */
-export async function answerExport(
-  request: Request,
-  exportUsage: ExportUsage,
-  { now }: { readonly now: () => number },
-): Promise<Response> {
-  const { format, since, until, workspace_id, sandbox_id } = filtersOf(request.url, [
-    "format",
-    "since",
-    "until",
-    "workspace_id",
-    "sandbox_id",
-  ]);
+export async function answerExport(request: Request, exportUsage: ExportUsage, now: () => number): Promise<Response> {
+  const filters = filtersOf(request.url, ["format", "since", "until", "workspace_id", "sandbox_id"]);
+  const { format, since, until } = filters;
   if (format === null) throw new AdminRefusal("invalid_request_error", "Cannot export without the filter format");
   const headers = {
     "content-type": CONTENT_TYPES[format],
     "content-disposition": `attachment; filename="llmproxy-usage.${format}"`,
   };
   if (request.method === "HEAD") return new Response(null, { headers });
-  const filter = { since, until: untilNow(since, { until, now: now() }), workspaceId: workspace_id, sandboxId: sandbox_id };
-  const { rows, estimatedBytes, body } = await exportUsage(format, filter).catch((error) => {
-    throw error instanceof TooManyExports
-      ? new AdminRefusal("overloaded_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } })
-      : error;
-  });
+  const filter = {
+    since,
+    until: untilNow(since, { until, now: now() }),
+    workspaceId: filters.workspace_id,
+    sandboxId: filters.sandbox_id,
+  };
+  const { rows, estimatedBytes, body } = await exportUsage(format, filter);
   return new Response(body, {
     headers: {
       ...headers,

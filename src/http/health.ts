@@ -1,14 +1,15 @@
 import type { Env, Hono } from "hono";
 
-/** `degraded`: calls are served and recorded, but an operator should look. The reason is null where all is well. */
+/** `degraded`: the proxy serves and records calls, but an operator should look. */
 export interface Readiness {
   readonly status: "ok" | "degraded" | "unavailable";
+  /** Null if all is well. */
   readonly reason: string | null;
 }
 
 /**
- * Mounts `/healthz`, 200 while the process lives, and `/readyz`, 503 where calls cannot be served and recorded, else 200;
- * with the reason where there is one. No token is asked for.
+ * `/healthz` is 200 while the process lives. `/readyz` is 503 if the proxy cannot serve and record
+ * calls, otherwise 200. They need no token.
  */
 export function mountHealth<E extends Env>(app: Hono<E>, readiness: () => Readiness): void {
   app.get("/healthz", (context) => context.json({ status: "ok" }));
