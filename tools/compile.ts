@@ -1,11 +1,11 @@
 /**
- * `deno task compile`: makes the executable `llmproxy` with everything that it reads at run time inside.
- * Arguments are handed on to `deno compile`, such as `--target`.
+ * `deno task compile`: makes the executable `llmproxy` with all files that it reads at run time.
+ * Passes arguments such as `--target` to `deno compile`.
  */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
-/** Read at run time: the migrations, and the modules that Workers run. */
+/** Read at run time: the migrations, and the modules of Workers. */
 const INCLUDED = [
   "migrations",
   "src/stores/sqlite/worker.ts",
@@ -39,11 +39,11 @@ function interrupt(signal: Deno.Signal): void {
   try {
     compiling.kill(signal);
   } catch {
-    // The terminal has told it before us.
+    // The terminal has sent the signal to it, too.
   }
 }
 
-/** `deno compile` writes to a file beside its output and leaves that there where it is interrupted. */
+/** `deno compile` writes to a file beside its output, and leaves it if it is interrupted. */
 function removeHalfMade(): void {
   for (const { name } of Deno.readDirSync(ROOT)) {
     if (name.startsWith(`${OUTPUT}.tmp-`)) Deno.removeSync(join(ROOT, name));
@@ -51,8 +51,9 @@ function removeHalfMade(): void {
 }
 
 /**
- * prom-client's bintrees ships test data without a file extension, 100,000 lines that each begin with a number or a minus.
- * `deno compile` (2.9.6) reads every file of a package as JavaScript, takes that for one expression and overflows its stack.
+ * prom-client's bintrees has test data without a file extension: 100,000 lines that begin with a
+ * number or a minus. `deno compile` (2.9.6) reads every file of a package as JavaScript, takes that
+ * for one expression and overflows its stack.
  */
 function samplesOfBintrees(): string {
   const fromPromClient = createRequire(createRequire(import.meta.url).resolve("prom-client"));

@@ -1,6 +1,6 @@
 /**
- * `deno task dev`: the real proxy with nothing configured. Where no credential is set, a simulated upstream stands in for
- * the Anthropic API; it is development code and no part of the executable.
+ * `deno task dev`: the real proxy with nothing configured. Without a credential a simulated
+ * upstream replaces the Anthropic API. That is development code and not in the executable.
  */
 import "../src/server/stray_signals.ts";
 import { loadConfigFromEnv } from "../src/config/config.ts";
@@ -66,7 +66,7 @@ async function stop(): Promise<never> {
   return Deno.exit(0);
 }
 
-/** What is in the way is for the developer to mend, who is told what it is and not where it was noticed. */
+/** Tells the developer what to fix, without a stack. */
 async function startOrExplain(): Promise<Running> {
   try {
     return await start(loadConfigFromEnv(source), system);

@@ -1,4 +1,7 @@
-/** Development code: an upstream on loopback for `deno task dev` without a key. It says of every answer that it is simulated. */
+/**
+ * For `deno task dev` without a key: an upstream on loopback. Each answer says that it is
+ * simulated.
+ */
 
 export interface SimulatedUpstream {
   readonly url: string;
@@ -14,14 +17,14 @@ interface Ask {
 const TEXT = "This answer is simulated: no ANTHROPIC_API_KEY is set, so llmproxy talks to a stand-in on this machine. " +
   "Everything else is real: your token was checked, the call was metered, and its usage row is on disk. " +
   "Set ANTHROPIC_API_KEY and start again to reach the Anthropic API.";
-/** With the space behind them, as they are streamed. */
+/** With the space after them, as it streams them. */
 const WORDS = TEXT.match(/\S+\s*/g)!;
 const WORD_MS = 25;
 const MODELS = ["claude-opus-4-8", "claude-sonnet-4-6", "claude-haiku-4-5"];
 /** A rough count of tokens in so many bytes or characters of English or code. */
 const BYTES_A_TOKEN = 4;
 
-/** Listens on that port of loopback, or on a free one. `close` waits for the streams that run. */
+/** Listens on that port of loopback, or on a free one. `close` waits for running streams. */
 export function startSimulatedUpstream({ port = 0 }: { readonly port?: number } = {}): Promise<SimulatedUpstream> {
   const listening = Promise.withResolvers<SimulatedUpstream>();
   const server = Deno.serve({
@@ -60,7 +63,9 @@ async function read(request: Request): Promise<Ask | null> {
   }
 }
 
-/** A prompt with cache breakpoints writes most of itself to the cache in its first turn, and reads it from there later. */
+/**
+ * A prompt with cache breakpoints mostly goes to the cache in the first turn, and is read later.
+ */
 function usageOf(body: string, { isFirstTurn }: { readonly isFirstTurn: boolean }) {
   const tokens = Math.ceil(body.length / BYTES_A_TOKEN);
   const cached = body.includes('"cache_control"') ? Math.floor(tokens * 0.9) : 0;
