@@ -10,6 +10,9 @@ export interface Readiness {
   readonly reason: string | null;
 }
 
+/** As much of this work is under way as may be at a time. The admin API answers 503 and `retry-after`. */
+export class Busy extends Error {}
+
 /** Queues the rows recorded from `since` on to be shipped again; null: no shared database. */
 export type Reship = ((since: number) => Promise<number>) | null;
 
@@ -35,7 +38,7 @@ export interface UsageExport {
 /** Rejects with `TooManyExports`, or if not even the first rows can be read. */
 export type ExportUsage = (format: ExportFormat, filter: UsageFilter) => Promise<UsageExport>;
 
-export class TooManyExports extends Error {
+export class TooManyExports extends Busy {
   override readonly name = "TooManyExports";
 
   constructor(most: number) {
@@ -57,7 +60,7 @@ export interface Backup {
 /** Rejects with `BackupUnderWay`, or with the reason in words for an operator. */
 export type BackUp = () => Promise<Backup>;
 
-export class BackupUnderWay extends Error {
+export class BackupUnderWay extends Busy {
   override readonly name = "BackupUnderWay";
 
   constructor() {

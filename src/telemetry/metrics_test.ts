@@ -3,8 +3,7 @@ import { waitFor } from "../../tests/wait.ts";
 import { FAULTS } from "../domain/fault.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import type { Closing } from "../domain/usage.ts";
-import { type Gauges, type Metrics, newMetrics } from "./metrics.ts";
-import { MAX_MODEL_LABELS } from "./model_labels.ts";
+import { type Gauges, MAX_MODEL_LABELS, type Metrics, ModelLabels, newMetrics } from "./metrics.ts";
 
 const GAUGES: Gauges = {
   inFlight: () => 3,
@@ -72,7 +71,7 @@ Deno.test("newMetrics() counts an ended call by outcome, status and served model
   assert.equal(samples.get("llmproxy_overhead_seconds_sum"), 0.012);
 });
 
-Deno.test("newMetrics() counts refusals, passed calls, look-ups and upstream 401s", async () => {
+Deno.test("newMetrics() counts refusals, passed calls, token checks and upstream 401s", async () => {
   using metrics = opened();
   const before = await samplesOf(metrics);
   for (const fault of Object.keys(FAULTS)) assert.equal(before.get(`llmproxy_refusals_total{fault="${fault}"}`), 0);
@@ -111,7 +110,7 @@ Deno.test("newMetrics() reads its gauges at each scrape, and one that fails cost
   assert.equal(samples.get(`llmproxy_build_info{version="1.2.3",deno="${Deno.version.deno}"}`), 1);
 });
 
-Deno.test("newMetrics() keeps the number of series bounded, whatever models the upstream serves", async () => {
+Deno.test("newMetrics() bounds the number of series, however many models the upstream serves", async () => {
   using metrics = opened();
   for (let index = 0; index < 1_000; index++) {
     const reading = { ...CLOSING.reading, servedModel: `model-${index}"\n` };
@@ -143,6 +142,20 @@ Deno.test("newMetrics() sees the event loop being held up", async () => {
     return late > 0;
   };
   await waitFor(seen, { what: "a delay of more than 50 ms" });
+});
+
+Deno.test("ModelLabels.labelOf() labels the first hundred models by name, and all later ones alike", () => {
+  const labels = new ModelLabels();
+  const given = new Set(Array.from({ length: 1_000 }, (_, index) => labels.labelOf(`model-${index}`)));
+  assert.equal(given.size, MAX_MODEL_LABELS + 1);
+  assert.equal(labels.labelOf("model-0"), "model-0");
+  assert.equal(labels.labelOf("model-100"), "other");
+});
+
+Deno.test("ModelLabels.labelOf() says none if no answer named a model, and cuts a long name", () => {
+  const labels = new ModelLabels();
+  assert.deepEqual([labels.labelOf(null), labels.labelOf("")], ["none", "none"]);
+  assert.equal(labels.labelOf("m".repeat(10_000)).length, 256);
 });
 
 function opened(given: { readonly gauges?: Gauges; readonly elapsed?: () => number } = {}): Metrics & Disposable {

@@ -40,7 +40,7 @@ Deno.test("Redactor.text() takes out what looks like a credential or is one, and
   }
 });
 
-Deno.test("Redactor.text() leaves alone what is none", () => {
+Deno.test("Redactor.text() leaves other text alone", () => {
   const redactor = redactorOf([]);
   for (
     const text of [
@@ -69,7 +69,7 @@ Deno.test("Redactor.text() cuts a long text at white space, so that no credentia
   assert.match(redactor.text("x".repeat(20_000)), /^… \[20000 more characters\]$/);
 });
 
-Deno.test("Redactor.text() takes time in proportion to what somebody made to be slow", () => {
+Deno.test("Redactor.text() takes time in proportion to the text, even to one made to be slow", () => {
   const redactor = redactorOf([]);
   for (
     const piece of [
@@ -101,7 +101,7 @@ Deno.test("Redactor.refresh() learns a rotated secret and does not forget the on
   assert.equal(redactor.text("first-secret second-secret"), `${REDACTED} ${REDACTED}`);
 });
 
-Deno.test("Redactor.refresh() takes no secret so short that ordinary words would go with it", () => {
+Deno.test("Redactor.refresh() ignores a secret so short that ordinary words would hide with it", () => {
   assert.equal(redactorOf(["", "a", "abc"]).text("abcdef"), "abcdef");
 });
 

@@ -3,13 +3,12 @@ import type { HeldBody } from "./body.ts";
 import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
 /**
- * SHA-256 (hex) of the first element of the array that `range` of a valid JSON document holds; null
- * if it holds no array, or an empty one.
+ * SHA-256 (hex) of the first element of the array at `range` of a valid JSON document; null if
+ * there is no array, or an empty one.
  *
- * White space between tokens does not count, and neither do members named `without`, at any depth.
- * All else counts as it was sent: the order of keys, the spelling of strings and numbers. Memory is
- * constant however large the element is, and the event loop is shared with everybody else
- * (`EventLoopBudget`).
+ * White space between tokens does not count, nor do members named `without`, at any depth. The rest
+ * counts as it was sent: the order of keys, the spelling of strings and numbers. Memory is constant
+ * however large the element is, and `EVENT_LOOP_BUDGET` shares the event loop.
  */
 export async function hashFirstElement(
   body: Pick<HeldBody, "chunks">,
@@ -29,10 +28,10 @@ export async function hashFirstElement(
   return null;
 }
 
-/** A chunk of a body may be larger; so much is looked at without a break. */
+/** So much of a chunk at a time. */
 const PIECE_BYTES = 64 * 1024;
 const BUFFER_BYTES = 4 * 1024;
-/** A longer piece of a string is hashed where it is, not copied. */
+/** Hashes a longer piece of a string in place, without copying it. */
 const COPIED_BYTES = 64;
 
 /** What is open at the end of the bytes so far. */
@@ -42,17 +41,17 @@ enum At {
   structure,
   literal,
   string,
-  /** A string that has been the unwanted key so far: none of it has been hashed. */
+  /** A string that may become the unwanted key: none of it has been hashed. */
   maybeKey,
-  behindMaybeKey,
+  afterMaybeKey,
   done,
 }
 
 const NOT_SKIPPING = -1;
 
 /**
- * Hashes tokens without commas: each string ends with its quote, and a comma is put behind each
- * number and literal, so that no two elements look alike.
+ * Hashes tokens without commas. A string ends with its quote, and a number or literal gets a comma,
+ * so that different elements never look alike.
  */
 class FirstElement {
   readonly #hash = createHash("sha256");
@@ -61,20 +60,20 @@ class FirstElement {
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #buffered = 0;
   #at: At = At.array;
-  /** Containers that are open within the element. */
+  /** Open containers within the element. */
   #depth = 0;
-  /** The depth at which the value of an unwanted key is left out. */
+  /** The depth of the unwanted key whose value is being left out. */
   #skipDepth = NOT_SKIPPING;
-  /** How much of the unwanted key has been seen. */
+  /** How many bytes match the unwanted key. */
   #matched = 0;
-  /** Whether an odd run of backslashes ends the last chunk, within a string. */
+  /** An odd run of backslashes, within a string, ends the last chunk. */
   #isEscaping = false;
 
   constructor(without: string) {
     this.#key = new TextEncoder().encode(JSON.stringify(without));
   }
 
-  /** Reads on. True when the element, or the array, has ended. */
+  /** True when the element, or the array, has ended. */
   push(chunk: Uint8Array): boolean {
     let i = 0;
     while (i < chunk.length && this.#at !== At.done) {
@@ -91,7 +90,7 @@ class FirstElement {
     return this.#hash.digest("hex");
   }
 
-  /** False if the byte is to be read again. */
+  /** False: read the byte again. */
   #step(byte: number): boolean {
     switch (this.#at) {
       case At.array:
@@ -124,14 +123,14 @@ class FirstElement {
           return false;
         }
         this.#matched++;
-        if (this.#matched === this.#key.length) this.#at = At.behindMaybeKey;
+        if (this.#matched === this.#key.length) this.#at = At.afterMaybeKey;
         return true;
       default:
-        return this.#stepBehindMaybeKey(byte);
+        return this.#stepAfterMaybeKey(byte);
     }
   }
 
-  #stepBehindMaybeKey(byte: number): boolean {
+  #stepAfterMaybeKey(byte: number): boolean {
     // An element that is this string ends with it, and no colon can follow.
     if (isSpace(byte) && this.#depth > 0) return true;
     if (byte === COLON) {
@@ -177,7 +176,7 @@ class FirstElement {
     }
   }
 
-  /** Reads to behind the string's quote, or to the chunk's end. */
+  /** The offset after the string's quote, or the chunk's end. */
   #readString(chunk: Uint8Array, from: number): number {
     let end = from;
     for (;;) {
@@ -200,7 +199,7 @@ class FirstElement {
     }
   }
 
-  /** A string, a literal or a container has ended; a key, too, is a string. */
+  /** A string (a key is one too), a literal or a container has ended. */
   #endValue(): void {
     if (this.#skipDepth === this.#depth) this.#skipDepth = NOT_SKIPPING;
     this.#at = this.#depth === 0 ? At.done : At.structure;

@@ -19,7 +19,7 @@ async function copied(
   return { values: Object.fromEntries(values), isCut };
 }
 
-Deno.test("JsonCopy gives the values of an answer that passes, however it is cut into chunks and compressed", async () => {
+Deno.test("JsonCopy reads the values of a passing answer, in every chunking and compression", async () => {
   const whole = { values: { id: "file_011", type: "file" }, isCut: false };
   for (const text of [TEXT, `\ufeff\n ${TEXT}`]) {
     for (const chunkBytes of [1, 3, 1_000]) {
@@ -30,7 +30,7 @@ Deno.test("JsonCopy gives the values of an answer that passes, however it is cut
   }
 });
 
-Deno.test("JsonCopy calls an answer cut that begins as JSON and is not whole, wherever it was cut", async () => {
+Deno.test("JsonCopy calls an answer cut if it begins as JSON and is not whole, at every cut", async () => {
   const bytes = encoder.encode(TEXT);
   for (let length = 1; length < bytes.length; length++) {
     assert.deepEqual(await copied(bytes.subarray(0, length)), { values: {}, isCut: true }, String(length));
