@@ -105,7 +105,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     http2: false,
     poolIdleTimeout: POOL_IDLE_MS,
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
-  }, { proxies: config.forwardProxies });
+  }, config.forwardProxies);
   const tokens = localTokens({ ...system, tokens: storage.tokens, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const common: Common = { config, system, live, storage, clients, tokens, traffic, observe };
   const batches = gauged.batches = batchAccounts(common);

@@ -11,10 +11,7 @@ export interface HttpClients {
 }
 
 /** One pool of connections for direct requests, and one for each proxy, all with these options. */
-export function httpClients(
-  options: ClientOptions,
-  { proxies }: { readonly proxies: ForwardProxies },
-): HttpClients {
+export function httpClients(options: ClientOptions, proxies: ForwardProxies): HttpClients {
   const direct = clientOf(options);
   const proxied = new Map<ForwardProxy, Deno.HttpClient>();
   for (const proxy of [proxies.http, proxies.https]) {

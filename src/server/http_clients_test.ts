@@ -30,7 +30,7 @@ Deno.test("httpClients() tunnels https through an http proxy, which sees its own
   await using upstream = await startTlsUpstream({ deltas: 1, durationMs: 1 });
   await using relay = await startRelayingProxy();
   const https = parseProxy(`http://user:p%40ss@${relay.host}`);
-  const clients = httpClients({ http2: false, caCerts: [upstream.caPem] }, { proxies: { http: null, https, direct: [] } });
+  const clients = httpClients({ http2: false, caCerts: [upstream.caPem] }, { http: null, https, direct: [] });
   try {
     const answer = await clients.fetch(`${upstream.url}/v1/messages`, {
       method: "POST",
@@ -53,7 +53,7 @@ Deno.test("httpClients() asks a SOCKS proxy with its password", async () => {
   await using socks = await startSocksProxy();
   for (const scheme of ["socks5", "socks5h"]) {
     const http = parseProxy(`${scheme}://user:p%3Aw@${socks.host}`);
-    const clients = httpClients({ http2: false }, { proxies: { http, https: null, direct: [] } });
+    const clients = httpClients({ http2: false }, { http, https: null, direct: [] });
     try {
       assert.equal(await (await clients.fetch(`http://localhost:${own.addr.port}/`, {})).text(), "own");
     } finally {
