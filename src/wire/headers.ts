@@ -2,6 +2,16 @@ import { holdsSecret } from "./secrets.ts";
 import { stopsHere } from "./stopped_headers.ts";
 
 /**
+ * Deno with `OTEL_DENO=true` appends its own `traceparent` and `baggage` to every fetch. They would
+ * stand beside the client's, and W3C Trace Context allows one parent: the client's stop here. Deno
+ * continues the client's trace and baggage. It appends no `tracestate` (2.9.6), so that passes.
+ *
+ * The runtime is asked which headers it sends. The environment does not tell: a compiled program has
+ * its OTEL settings from its compilation.
+ */
+const SENT_BY_RUNTIME = headersOfRuntime();
+
+/**
  * The request's headers, as they go on: without what stops here (`stopped_headers.ts`), without
  * those named in `drop` (lower case) and without any that holds one of the `secrets`. Identity is
  * asked for, so that the answer's bytes are the meter's too.
@@ -13,7 +23,7 @@ export function forwardedHeaders(
   const named = namedByConnection(headers);
   const out = new Headers();
   for (const [name, value] of headers) {
-    if (stopsHere(name, "request") || named.has(name) || options.drop.includes(name)) continue;
+    if (stopsHere(name, "request") || named.has(name) || options.drop.includes(name) || SENT_BY_RUNTIME.includes(name)) continue;
     if (isSecret(name, value, { secrets: options.secrets })) continue;
     out.append(name, value);
   }
@@ -60,6 +70,13 @@ export function framingTrouble(headers: Headers): string | null {
     .filter((coding) => coding !== "");
   if (codings.length === 0 || (codings.length === 1 && ["chunked", "identity"].includes(codings[0]!))) return null;
   return `Cannot read an answer in the transfer coding ${codings.join(", ").slice(0, 100)}: nobody asked for it`;
+}
+
+function headersOfRuntime(): readonly string[] {
+  // The OpenTelemetry API's own registration, which Deno fills at its start.
+  const otel: unknown = Reflect.get(globalThis, Symbol.for("opentelemetry.js.api.1"));
+  const { trace, propagation } = (otel ?? {}) as { readonly trace?: object; readonly propagation?: { fields(): string[] } };
+  return trace === undefined ? [] : (propagation?.fields() ?? []).filter((name) => name !== "tracestate");
 }
 
 /** A name comes in small letters, whatever it was sent in. */

@@ -187,12 +187,16 @@ function assertPassedUnchanged(call: SeenCall, options: {
   assert.equal(call.method, captured.method);
   assert.equal(call.target, captured.url);
   assert.deepEqual(new Uint8Array(call.body), body);
+  // The Fetch standard adds it if the client sent none.
+  const isLanguageSaid = headers.some(([name]) => name.toLowerCase() === "accept-language");
+  const language: readonly Header[] = isLanguageSaid ? [] : [["accept-language", "*"]];
   const framing: readonly Header[] = body.length === 0 ? [] : [["transfer-encoding", "chunked"]];
   const expected = [
     ...headers.filter(([name]) => !REPLACED.has(name.toLowerCase())),
     ["host", new URL(proxy.upstream.url).host] as const,
     ["accept-encoding", "identity"] as const,
     ["x-api-key", OPERATOR_KEY] as const,
+    ...language,
     ...framing,
   ];
   assert.deepEqual(sorted(call.rawHeaders), sorted(expected));
