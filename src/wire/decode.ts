@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import {
   constants,
   createBrotliDecompress,
@@ -11,35 +12,39 @@ import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 /** Decodes a copy of a body that itself passes on untouched. Nothing in it throws or rejects. */
 export interface CopyDecoder {
   /**
-   * Takes the next bytes, which it copies: the caller may pass the chunk's buffer on at once.
-   * Resolves when all that can be decoded of them has been handed to `onChunk`, or when the decoder is blind; nobody has to wait.
+   * Copies the next bytes, so the caller may pass the chunk's buffer on at once. Resolves when all
+   * that they decode to has been handed to `onChunk`, or the decoder is blind. Waiting is optional.
    */
   readonly push: (chunk: Uint8Array) => Promise<void>;
   /** No more bytes come. Resolves when everything has been handed to `onChunk`. */
   readonly end: () => Promise<void>;
-  /** Gives up and frees. One of `end` and `close` has to be called: Deno 2.9 never frees a decompressor that is merely dropped. */
+  /**
+   * Gives up and frees. Call `end` or `close`: Deno 2.9 never frees a decompressor that is only
+   * dropped.
+   */
   readonly close: () => void;
   /**
-   * The bytes are corrupt or expand to more than `maxBytes`: nothing more comes out, whatever the body holds.
-   * A body that is cut short is not blind: it gives what it has, and its content shows that it is not whole.
+   * The bytes are corrupt or expand to more than `maxBytes`: nothing more comes out. A body that is
+   * cut short is not blind: what it has comes out, and its content shows that it is not whole.
    */
   readonly isBlind: boolean;
 }
 
 export interface DecodeOptions {
-  /** The most that is decoded. What expands to more is decoded no further than this. */
+  /** The most that is decoded. */
   readonly maxBytes: number;
   /** Gets the decoded bytes in order, in pieces of any size. Must not throw. */
   readonly onChunk: (chunk: Uint8Array) => void;
 }
 
 /**
- * The decoder for the value of a `content-encoding` header (RFC 9110, 8.4): gzip, x-gzip, deflate (with or without its zlib
- * frame, as browsers take both), br, zstd (with a window of at most 8 MiB, RFC 9659), up to three of them stacked, or none.
- * Null where a coding is unknown: such a body cannot be looked into.
+ * The decoder for the value of a `content-encoding` header (RFC 9110, 8.4): gzip, x-gzip, deflate
+ * (with or without its zlib frame, as browsers take both), br, zstd (with a window of at most 8 MiB,
+ * RFC 9659), up to three of them stacked, or none. Null if a coding is unknown: the proxy cannot look
+ * into such a body.
  *
- * node:zlib rather than DecompressionStream: that gives all that a chunk expands to in one piece, which for 400 bytes of
- * brotli can be 256 MB, and knows no zstd.
+ * node:zlib, because DecompressionStream knows no zstd and gives all that a chunk expands to in one
+ * piece: for 400 bytes of brotli that can be 256 MB.
  */
 export function decoderOf(contentEncoding: string, options: DecodeOptions): CopyDecoder | null {
   const codings = contentEncoding.toLowerCase().split(",").map((coding) => coding.trim())
@@ -56,10 +61,7 @@ export function decoderOf(contentEncoding: string, options: DecodeOptions): Copy
 
 const MAX_CODINGS = 3;
 
-/** So much is decoded before it is asked whether others come first. */
-const BYTES_AT_ONCE = 64 * 1024;
-
-/** The code with which zlib says that the body ended too early; brotli and zstd say nothing. */
+/** With this code zlib says that the body ended too early; brotli and zstd say nothing. */
 const CUT_SHORT = "Z_BUF_ERROR";
 
 type Decompress = ReturnType<typeof createGunzip>;
@@ -105,23 +107,22 @@ class Decompressor implements CopyDecoder {
   readonly #maxBytes: number;
   readonly #next: CopyDecoder;
   #stream: Decompress | null = null;
-  #ended: Promise<void> | null = null;
+  /** Takes the decoded pieces, in order; the stream decodes no further while it is full. */
+  readonly #sink: Writable;
+  readonly #closed = Promise.withResolvers<void>();
+  #handedOver = Promise.withResolvers<void>();
   #isBlind = false;
-  /** The compressed body has ended, which what trails it does not change, or the decoder has given up. */
-  #isOver = false;
   #bytes = 0;
-  #bytesAtOnce = 0;
-  /** Until the stream flows again; null while it does. */
-  #resting: Promise<void> | null = null;
-  /** What the latest piece of output waits for further on. */
-  #passedOn: Promise<void> = DONE;
-  /** Those that wait for bytes to be decoded: released as they are, and all of them when it is over. */
-  readonly #waiting: Set<() => void> = new Set();
 
   constructor(open: (firstByte: number) => Decompress, options: { readonly maxBytes: number; readonly next: CopyDecoder }) {
     this.#open = open;
     this.#maxBytes = options.maxBytes;
     this.#next = options.next;
+    this.#sink = new Writable({ highWaterMark: 1, write: (piece, _, done) => void this.#take(piece, done) });
+    this.#sink.on("close", () => {
+      this.#handedOver.resolve();
+      this.#closed.resolve();
+    });
   }
 
   get isBlind(): boolean {
@@ -129,87 +130,44 @@ class Decompressor implements CopyDecoder {
   }
 
   async push(chunk: Uint8Array): Promise<void> {
-    if (this.#isOver || chunk.length === 0) return;
-    this.#stream ??= this.#start(chunk[0]!);
-    const stream = this.#stream;
+    if (this.#sink.writableEnded || this.#sink.destroyed || chunk.length === 0) return;
+    const stream = this.#stream ??= this.#start(chunk[0]!);
     const copy = new Uint8Array(chunk);
-    await this.#wait((release) => stream.write(copy, () => this.#whenFlowing(release)));
-    await this.#passedOn;
+    await new Promise<void>((resolve) => stream.write(copy, () => resolve()));
+    while (!this.#sink.destroyed && stream.readableLength + this.#sink.writableLength > 0) await this.#handedOver.promise;
   }
 
-  end(): Promise<void> {
-    return this.#ended ??= this.#end();
+  async end(): Promise<void> {
+    (this.#stream ?? this.#sink).end();
+    await this.#closed.promise;
+    await this.#next.end();
   }
 
   close(): void {
-    this.#finish();
+    this.#stream?.destroy();
+    this.#sink.destroy();
     this.#next.close();
-  }
-
-  async #end(): Promise<void> {
-    const stream = this.#stream;
-    if (stream !== null && !this.#isOver) await this.#wait(() => stream.end());
-    await this.#passedOn;
-    await this.#next.end();
   }
 
   #start(firstByte: number): Decompress {
     const stream = this.#open(firstByte);
-    stream.on("data", (piece: Uint8Array) => this.#take(piece));
-    stream.on("end", () => this.#finish());
     stream.on("error", (error: Error & { readonly code?: string }) => {
       this.#isBlind ||= error.code !== CUT_SHORT;
-      this.#finish();
+      this.#sink.end();
     });
+    stream.pipe(this.#sink);
     return stream;
   }
 
-  #take(piece: Uint8Array): void {
-    if (this.#isOver) return;
+  async #take(piece: Uint8Array, done: () => void): Promise<void> {
     this.#bytes += piece.length;
-    if (this.#bytes > this.#maxBytes || this.#next.isBlind) {
-      this.#isBlind = true;
-      this.#finish();
-      return;
-    }
-    this.#passedOn = this.#next.push(piece);
-    this.#bytesAtOnce += piece.length;
-    if (this.#bytesAtOnce < BYTES_AT_ONCE) return;
-    const others = EVENT_LOOP_BUDGET.enter(this.#bytesAtOnce);
-    this.#bytesAtOnce = 0;
-    if (others !== undefined) this.#rest(others);
-  }
-
-  /** Left alone, the stream decodes all that it has before any other event of the process gets its turn. */
-  #rest(others: Promise<void>): void {
-    const stream = this.#stream!;
-    stream.pause();
-    this.#resting = others.then(() => {
-      this.#resting = null;
-      stream.resume();
-    });
-  }
-
-  /** A stream that rests may have taken all its input and still hold output. */
-  #whenFlowing(release: () => void): void {
-    if (this.#isOver || this.#resting === null) release();
-    else this.#resting.then(() => this.#whenFlowing(release));
-  }
-
-  #wait(start: (release: () => void) => void): Promise<void> {
-    return new Promise((resolve) => {
-      const release = () => {
-        this.#waiting.delete(release);
-        resolve();
-      };
-      this.#waiting.add(release);
-      start(release);
-    });
-  }
-
-  #finish(): void {
-    this.#isOver = true;
-    this.#stream?.destroy();
-    for (const release of this.#waiting) release();
+    this.#isBlind ||= this.#bytes > this.#maxBytes || this.#next.isBlind;
+    if (this.#isBlind) return this.close();
+    // Otherwise the stream decodes all that it has before any other event of the process gets its turn.
+    await EVENT_LOOP_BUDGET.enter(piece.length);
+    await this.#next.push(piece);
+    done();
+    this.#handedOver.resolve();
+    this.#handedOver = Promise.withResolvers();
   }
 }
