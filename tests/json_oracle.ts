@@ -1,6 +1,6 @@
 /** The scanner held to JSON.parse. */
 import assert from "node:assert/strict";
-import { type ScanResult, scanTopLevel, TopLevelScanner } from "../src/wire/json_scan.ts";
+import { type ScanOptions, type ScanResult, TopLevelScanner } from "../src/wire/json_scan.ts";
 
 /** Keys that are looked for: those of a call, and odd ones. */
 export const WANTED = [
@@ -18,6 +18,13 @@ export const WANTED = [
 ];
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+
+/** Scans a whole document. */
+export function scanTopLevel(bytes: Uint8Array, wanted: readonly string[], options: ScanOptions): ScanResult {
+  const scanner = new TopLevelScanner(wanted, options);
+  scanner.push(bytes);
+  return scanner.end();
+}
 
 /** Holds the scanner to JSON.parse on one document, whole and in the given pieces, and says whether it was valid. */
 export function agree(bytes: Uint8Array, options: { readonly sizes: () => number; readonly maxValueBytes: number }): boolean {

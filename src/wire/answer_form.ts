@@ -1,7 +1,4 @@
-/**
- * What an answer is, whatever its label says. `other` is neither, such as the page of a captive
- * gateway.
- */
+/** What an answer is, whatever its label says. `other`: such as the page of a captive gateway. */
 export type AnswerForm = "events" | "json" | "other";
 
 export interface FormClues {
@@ -13,21 +10,19 @@ export interface FormClues {
   readonly isAll: boolean;
 }
 
-/** No more of an answer is looked at. Behind so much white space the label decides. */
+/** Looks no further into an answer. Behind so much white space the label decides. */
 export const MAX_HEAD_BYTES = 4096;
 
 /**
- * Tells what an answer is from its first bytes, decoded. Null: more bytes are needed to say it.
+ * Tells what an answer is from its first decoded bytes. Null: it needs more bytes.
  *
  * The one rule, in this order:
- * 1. Behind a byte order mark and white space, `{` begins JSON. A line that begins with a field of
+ * 1. After a byte order mark and white space, `{` begins JSON. A line that begins with a field of
  *    an event stream (`event`, `data`, `id`, `retry`, or the `:` of a comment) begins events.
- * 2. If the first bytes are something else, the label decides. A label that says nothing leaves
- *    `other`.
- * 3. If nothing but white space came, the label decides, and if that says nothing, what was asked
- *    for.
+ * 2. If the first bytes are different, the label decides. If that says nothing, it is `other`.
+ * 3. If only white space came, the label decides. If that says nothing, the request does.
  *
- * Labels come last because gateways get them wrong, and clients go by what they asked for.
+ * Labels come last because gateways get them wrong, and clients expect what they asked for.
  */
 export function formOf(head: Uint8Array, clues: FormClues): AnswerForm | null {
   const isAll = clues.isAll || head.length >= MAX_HEAD_BYTES;
@@ -39,16 +34,14 @@ export function formOf(head: Uint8Array, clues: FormClues): AnswerForm | null {
   return formOfLabel(clues.label) ?? (saysNothing ? formAsked(clues) : "other");
 }
 
-/** As three bytes, each of them one character here. */
+/** Its three bytes are three characters here. */
 const BYTE_ORDER_MARK = /^\xef\xbb\xbf/;
 const WHITE_SPACE = /^[ \t\r\n]+/;
 const EVENT_FIELD = /^(?:event|data|id|retry)?[:\r\n]/;
-/** What may still become a field, or the byte order mark. */
+/** Any start of these may still become a field, or the byte order mark. */
 const BEGINNINGS = ["event", "data", "id", "retry", "\xef\xbb\xbf"];
 
-/**
- * Null for a label that says nothing: none, or one that servers give to whatever they do not know.
- */
+/** Null for no label, and for one that servers give to content they do not know. */
 function formOfLabel(label: string | null): AnswerForm | null {
   const type = (label ?? "").split(";")[0]!.trim().toLowerCase();
   if (type === "text/event-stream") return "events";

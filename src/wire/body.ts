@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { deadline, timeLimit } from "../async/deadline.ts";
 import type { ByteBudget } from "./budget.ts";
 import type { IdleTimeout } from "./idle_timeout.ts";
 import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
@@ -18,7 +19,7 @@ export class BodyError extends Error {
 
 export interface BodyLimits {
   readonly maxBytes: number;
-  /** Milliseconds for the whole body. `Deno.serve` itself waits for ever. */
+  /** For the whole body. `Deno.serve` itself waits forever. */
   readonly deadlineMs: number;
 }
 
@@ -26,25 +27,30 @@ export interface BodyLimits {
 export interface HeldBody {
   readonly chunks: readonly Uint8Array<ArrayBuffer>[];
   readonly length: number;
-  /** The bytes are on their way: their room is given back, but for what the answer takes. */
+  /** The bytes are on their way: frees their room, except for `LEAST_BYTES_A_CALL`. */
   readonly sent: () => void;
-  /** The call is over: all its room is given back. Calling either again does nothing. */
+  /** The call is over: frees all its room. Calling either again does nothing. */
   readonly release: () => void;
 }
 
-/** What every call takes of the budget until it is over: so much of its answer is buffered, and calls without end cannot pile up. */
+/**
+ * Every call holds this much of the budget until it is over: as much of its answer is buffered. So
+ * the budget bounds the number of calls too.
+ */
 export const LEAST_BYTES_A_CALL = 64 * 1024;
 
-/** The `content-length` of a request; null where it has none. One beyond the safe integers is rounded, and too large anyway. */
+/**
+ * A request's `content-length`, if any. One beyond the safe integers is rounded: too large anyway.
+ */
 export function declaredLength(headers: Headers): number | null {
   const text = headers.get("content-length");
   return text !== null && /^\d+$/.test(text) ? Number(text) : null;
 }
 
 /**
- * Reads a body whole, within its limits, and shows each chunk to `look` as it comes.
- * A declared length is taken from the budget before the first byte, so that bodies that will not fit are refused unread.
- * Rejects with `BodyError`; nothing is held then.
+ * Reads a whole body within its limits, and shows each chunk to `look` as it comes. Takes a
+ * declared length from the budget before the first byte, so that a body that will not fit is
+ * refused unread. Rejects with `BodyError`, and then holds nothing.
  */
 export async function readBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
@@ -70,7 +76,7 @@ export async function readBody(
         if (!budget.take(holder, more)) throw new BodyError("no_room");
         room += more;
       }
-      // A client that is quick enough would otherwise have 128 chunks looked at in one turn: 8 MB, 30 to 60 ms (Deno 2.9.6).
+      // Otherwise one turn looks at 128 chunks of a quick client: 8 MB, 30 to 60 ms (Deno 2.9.6).
       await EVENT_LOOP_BUDGET.enter(chunk.length);
       options.look(chunk);
       held.add(chunk);
@@ -87,8 +93,8 @@ export async function readBody(
 }
 
 /**
- * The held bytes as a stream. A streaming body is never silently sent twice:
- * fetch re-sends a buffered POST where a reused connection closes before the answer (measured on Deno 2.9.6).
+ * The held bytes as a stream, because fetch never sends a stream twice. It silently sends a
+ * buffered POST again if a reused connection closes before the answer (measured on Deno 2.9.6).
  */
 export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>> {
   let next = 0;
@@ -102,9 +108,9 @@ export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>
 }
 
 /**
- * The body passed on as it comes, in constant memory.
- * Fails with `BodyError` where it grows over its limit or stays silent for longer than `deadlineMs`.
- * `silence`, which is that of whom it goes to, does not listen while the body itself is waited for.
+ * Passes the body on as it comes, in constant memory. Fails with `BodyError` if it grows over its
+ * limit or a chunk takes longer than `deadlineMs`. `silence` is the idle timeout of the receiver:
+ * it pauses while this waits for the sender.
  */
 export function limitBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -120,7 +126,8 @@ export function limitBody(
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
       options.silence.heard();
-      const { value, done } = await readWithin(reader, options.deadlineMs).catch((error) => fail(asBodyError(error)));
+      const { value, done } = await deadline(reader.read(), options.deadlineMs, () => new BodyError("too_slow"))
+        .catch((error) => fail(asBodyError(error)));
       options.silence.listen();
       if (done) return controller.close();
       length += value.length;
@@ -146,16 +153,16 @@ export async function hashRange(body: HeldBody, range: { readonly start: number;
   return hash.digest("hex");
 }
 
-/** A byte is hashed in a quarter of the time in which it is looked at. */
+/** Hashing a byte takes a quarter of the time of looking at it. */
 const HASHES_A_LOOK = 4;
 
 /**
- * Chunks as they came, but for small ones, which are copied together: Deno.serve gives each in a buffer of 64 KB (2.9.6), so that
- * a body that comes byte by byte would be held in 65,536 times its bytes.
+ * Chunks as they came, except that small ones are copied together: Deno.serve gives each in a
+ * buffer of 64 KB (2.9.6), so a body that comes byte by byte would take 65,536 times its bytes.
  */
 class ChunkList {
   readonly chunks: Uint8Array<ArrayBuffer>[] = [];
-  /** In which the last chunk begins and may grow. */
+  /** The last chunk begins here and may grow. */
   #block: Uint8Array<ArrayBuffer> | null = null;
 
   add(chunk: Uint8Array<ArrayBuffer>): void {
@@ -178,49 +185,34 @@ class ChunkList {
 
 const BLOCK_BYTES = 64 * 1024;
 
-/** Not by a race against one promise for all reads: that would hold every chunk until the last has come. */
+/** Without a race against one promise for all reads: that would hold every chunk until the last. */
 async function* within(
   body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
   deadlineMs: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   if (body === null) return;
   const reader = body.getReader();
-  let isExpired = false;
-  const timer = setTimeout(() => {
-    isExpired = true;
-    reader.cancel().catch(() => {});
-  }, deadlineMs);
-  let isDone = false;
+  using limit = timeLimit(deadlineMs, () => new BodyError("too_slow"));
+  const cancel = () => void reader.cancel().catch(() => {});
+  limit.signal.addEventListener("abort", cancel);
   try {
     while (true) {
       const { value, done } = await reader.read().catch((error) => {
-        throw isExpired ? new BodyError("too_slow") : asBodyError(error);
+        limit.signal.throwIfAborted();
+        throw asBodyError(error);
       });
-      if (isExpired) throw new BodyError("too_slow");
-      isDone = done;
+      limit.signal.throwIfAborted();
       if (done) return;
       yield value;
     }
   } finally {
-    clearTimeout(timer);
-    if (!isDone) reader.cancel().catch(() => {});
+    cancel();
   }
 }
 
-async function readWithin(
-  reader: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>,
-  deadlineMs: number,
-): Promise<ReadableStreamReadResult<Uint8Array<ArrayBuffer>>> {
-  const expired = Promise.withResolvers<never>();
-  const timer = setTimeout(() => expired.reject(new BodyError("too_slow")), deadlineMs);
-  try {
-    return await Promise.race([reader.read(), expired.promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** A body that ends before its declared length is a read error without a type of its own (Deno 2.9.6: `BadResource`). */
+/**
+ * Deno has no error type for a body that ends before its declared length (2.9.6: `BadResource`).
+ */
 function asBodyError(error: unknown): BodyError {
   return error instanceof BodyError ? error : new BodyError("cut", { cause: error });
 }

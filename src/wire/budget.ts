@@ -1,6 +1,6 @@
 /**
- * Bounds the bytes that are buffered: in all, and by holder (a sandbox), so that none exhausts the process or the others.
- * A refusal is immediate: nobody queues for room.
+ * Bounds the buffered bytes, in all and by holder (a sandbox): no sandbox exhausts the process or
+ * the others. There is no queue: a refusal is immediate.
  */
 export class ByteBudget {
   readonly #totalBytes: number;
@@ -13,12 +13,11 @@ export class ByteBudget {
     this.#perHolderBytes = options.perHolderBytes;
   }
 
-  /** Bytes that are held now. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** True where the bytes are now the holder's, false where there is no room and nothing changed. */
+  /** True if the bytes are now the holder's; false, and nothing changed, if there is no room. */
   take(holder: string, bytes: number): boolean {
     const own = (this.#held.get(holder) ?? 0) + bytes;
     if (own > this.#perHolderBytes || this.#heldBytes + bytes > this.#totalBytes) return false;

@@ -1,11 +1,9 @@
 /**
- * The client's address as the server in front of the proxy wrote it, from a header's value: one
- * address, a list of them (`X-Forwarded-For`) or of `for=` parameters (`Forwarded`, RFC 7239). A
- * port is left out.
+ * The client's address, without a port, from a header that the server in front of the proxy wrote:
+ * one address, a list of them (`X-Forwarded-For`) or of `for=` parameters (`Forwarded`, RFC 7239).
  *
- * Of a list the last entry counts: the nearest server appends what it saw itself, and whatever
- * stands before it may be made up by the client. Null for what is no address, so that no other text
- * gets into a log.
+ * The last entry of a list counts: the nearest server appends what it saw, and a client can make up
+ * the entries before it. Null for anything but an address, so that no other text gets into a log.
  */
 export function clientIpIn(value: string | null): string | null {
   const last = value?.split(",").at(-1)?.trim() ?? "";

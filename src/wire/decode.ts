@@ -39,9 +39,9 @@ export interface DecodeOptions {
 
 /**
  * The decoder for the value of a `content-encoding` header (RFC 9110, 8.4): gzip, x-gzip, deflate
- * (with or without its zlib frame, as browsers take both), br, zstd (with a window of at most 8 MiB,
- * RFC 9659), up to three of them stacked, or none. Null if a coding is unknown: the proxy cannot look
- * into such a body.
+ * (with or without its zlib frame, as browsers take both), br, zstd (with a window of at most 8
+ * MiB, RFC 9659), up to three of them stacked, or none. Null if a coding is unknown: the proxy
+ * cannot look into such a body.
  *
  * node:zlib, because DecompressionStream knows no zstd and gives all that a chunk expands to in one
  * piece: for 400 bytes of brotli that can be 256 MB.
@@ -50,7 +50,7 @@ export function decoderOf(contentEncoding: string, options: DecodeOptions): Copy
   const codings = contentEncoding.toLowerCase().split(",").map((coding) => coding.trim())
     .filter((coding) => coding !== "" && coding !== "identity");
   if (codings.length > MAX_CODINGS) return null;
-  let decoder: CopyDecoder = new Plain(options);
+  let decoder: CopyDecoder = plain(options);
   for (const coding of codings) {
     const open = CODINGS.get(coding);
     if (open === undefined) return null;
@@ -75,32 +75,22 @@ const CODINGS: ReadonlyMap<string, (firstByte: number) => Decompress> = new Map<
   ["zstd", () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: 23 } })],
 ]);
 
-class Plain implements CopyDecoder {
-  readonly #options: DecodeOptions;
-  #bytes = 0;
-
-  constructor(options: DecodeOptions) {
-    this.#options = options;
-  }
-
-  get isBlind(): boolean {
-    return this.#bytes > this.#options.maxBytes;
-  }
-
-  push(chunk: Uint8Array): Promise<void> {
-    this.#bytes += chunk.length;
-    if (!this.isBlind) this.#options.onChunk(chunk);
-    return DONE;
-  }
-
-  end(): Promise<void> {
-    return DONE;
-  }
-
-  close(): void {}
+function plain({ maxBytes, onChunk }: DecodeOptions): CopyDecoder {
+  let bytes = 0;
+  const done = Promise.resolve();
+  return {
+    get isBlind() {
+      return bytes > maxBytes;
+    },
+    push(chunk) {
+      bytes += chunk.length;
+      if (bytes <= maxBytes) onChunk(chunk);
+      return done;
+    },
+    end: () => done,
+    close: () => {},
+  };
 }
-
-const DONE = Promise.resolve();
 
 class Decompressor implements CopyDecoder {
   readonly #open: (firstByte: number) => Decompress;
@@ -163,7 +153,7 @@ class Decompressor implements CopyDecoder {
     this.#bytes += piece.length;
     this.#isBlind ||= this.#bytes > this.#maxBytes || this.#next.isBlind;
     if (this.#isBlind) return this.close();
-    // Otherwise the stream decodes all that it has before any other event of the process gets its turn.
+    // Otherwise the stream decodes all that it has before any other event of the process.
     await EVENT_LOOP_BUDGET.enter(piece.length);
     await this.#next.push(piece);
     done();

@@ -1,16 +1,20 @@
-/** Bytes of all bodies together that are looked at in one turn of the event loop: one to ten milliseconds, by what is in them. */
+/**
+ * Bytes, of all bodies together, in one turn of the event loop: one to ten ms, by what they hold.
+ */
 const BYTES_A_TURN = 256 * 1024;
 
 /**
- * Shares the event loop between the bodies that are looked at and everything else. There is one loop, so there is one of these:
- * a bound for each body would add up where many come at once.
+ * Shares the event loop between looking at bodies and all other work. There is one loop, so there
+ * is one budget: bounds for each body would add up if many come at once.
  */
 export class EventLoopBudget {
   readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = [];
   #bytes = 0;
   #isNextDue = false;
 
-  /** So many bytes are about to be looked at. A promise, which is to be awaited before, where others come first. */
+  /**
+   * Call it before looking at so many bytes. If it returns a promise, others come first: await it.
+   */
   enter(bytes: number): Promise<void> | undefined {
     if (!this.#isNextDue && this.#bytes < BYTES_A_TURN) {
       this.#bytes += bytes;
@@ -44,8 +48,9 @@ export class EventLoopBudget {
 export const EVENT_LOOP_BUDGET = new EventLoopBudget();
 
 /**
- * Resolves after whatever else the process has to do at the moment. By a timer: a loop that always has a `setImmediate` due looks
- * at its sockets once in some sixty turns only (Deno 2.9.6; a request waited 300 ms beside turns of 5 ms).
+ * Resolves after all other work that is due now. By a timer: a loop that always has a
+ * `setImmediate` due looks at its sockets only once in some sixty turns (Deno 2.9.6; a request
+ * waited 300 ms beside turns of 5 ms).
  */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));

@@ -3,13 +3,12 @@ import type { HeldBody } from "./body.ts";
 import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
 /**
- * SHA-256 (hex) of the first element of the array that `range` of a valid JSON document holds; null
- * if it holds no array, or an empty one.
+ * SHA-256 (hex) of the first element of the array at `range` of a valid JSON document; null if
+ * there is no array, or an empty one.
  *
- * White space between tokens does not count, and neither do members named `without`, at any depth.
- * All else counts as it was sent: the order of keys, the spelling of strings and numbers. Memory is
- * constant however large the element is, and the event loop is shared with everybody else
- * (`EventLoopBudget`).
+ * White space between tokens does not count, nor do members named `without`, at any depth. The rest
+ * counts as it was sent: the order of keys, the spelling of strings and numbers. Memory is constant
+ * however large the element is, and `EVENT_LOOP_BUDGET` shares the event loop.
  */
 export async function hashFirstElement(
   body: Pick<HeldBody, "chunks">,
@@ -29,30 +28,24 @@ export async function hashFirstElement(
   return null;
 }
 
-/** A chunk of a body may be larger; so much is looked at without a break. */
+/** So much of a chunk at a time. */
 const PIECE_BYTES = 64 * 1024;
 const BUFFER_BYTES = 4 * 1024;
-/** A longer piece of a string is hashed where it is, not copied. */
+/** Hashes a longer piece of a string in place, without copying it. */
 const COPIED_BYTES = 64;
 
-/** What is open at the end of the bytes so far. */
-enum At {
-  array,
-  firstElement,
-  structure,
-  literal,
-  string,
-  /** A string that has been the unwanted key so far: none of it has been hashed. */
-  maybeKey,
-  behindMaybeKey,
-  done,
-}
+/**
+ * What is open at the end of the bytes so far. `maybeKey` is a string that may become the unwanted
+ * key: none of it has been hashed.
+ */
+// deno-fmt-ignore
+enum At { array, firstElement, structure, literal, string, maybeKey, afterMaybeKey, done }
 
 const NOT_SKIPPING = -1;
 
 /**
- * Hashes tokens without commas: each string ends with its quote, and a comma is put behind each
- * number and literal, so that no two elements look alike.
+ * Hashes tokens without commas. A string ends with its quote, and a number or literal gets a comma,
+ * so that different elements never look alike.
  */
 class FirstElement {
   readonly #hash = createHash("sha256");
@@ -61,20 +54,20 @@ class FirstElement {
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #buffered = 0;
   #at: At = At.array;
-  /** Containers that are open within the element. */
+  /** Open containers within the element. */
   #depth = 0;
-  /** The depth at which the value of an unwanted key is left out. */
+  /** The depth of the unwanted key whose value is being left out. */
   #skipDepth = NOT_SKIPPING;
-  /** How much of the unwanted key has been seen. */
+  /** How many bytes match the unwanted key. */
   #matched = 0;
-  /** Whether an odd run of backslashes ends the last chunk, within a string. */
+  /** An odd run of backslashes, within a string, ends the last chunk. */
   #isEscaping = false;
 
   constructor(without: string) {
     this.#key = new TextEncoder().encode(JSON.stringify(without));
   }
 
-  /** Reads on. True when the element, or the array, has ended. */
+  /** True when the element, or the array, has ended. */
   push(chunk: Uint8Array): boolean {
     let i = 0;
     while (i < chunk.length && this.#at !== At.done) {
@@ -91,7 +84,7 @@ class FirstElement {
     return this.#hash.digest("hex");
   }
 
-  /** False if the byte is to be read again. */
+  /** False: read the byte again. */
   #step(byte: number): boolean {
     switch (this.#at) {
       case At.array:
@@ -124,14 +117,14 @@ class FirstElement {
           return false;
         }
         this.#matched++;
-        if (this.#matched === this.#key.length) this.#at = At.behindMaybeKey;
+        if (this.#matched === this.#key.length) this.#at = At.afterMaybeKey;
         return true;
       default:
-        return this.#stepBehindMaybeKey(byte);
+        return this.#stepAfterMaybeKey(byte);
     }
   }
 
-  #stepBehindMaybeKey(byte: number): boolean {
+  #stepAfterMaybeKey(byte: number): boolean {
     // An element that is this string ends with it, and no colon can follow.
     if (isSpace(byte) && this.#depth > 0) return true;
     if (byte === COLON) {
@@ -145,13 +138,8 @@ class FirstElement {
   }
 
   #readToken(byte: number): void {
+    if (isSpace(byte) || byte === COMMA) return;
     switch (byte) {
-      case SPACE:
-      case TAB:
-      case LINE_FEED:
-      case CARRIAGE_RETURN:
-      case COMMA:
-        return;
       case QUOTE:
         this.#isEscaping = false;
         this.#matched = 1;
@@ -177,7 +165,7 @@ class FirstElement {
     }
   }
 
-  /** Reads to behind the string's quote, or to the chunk's end. */
+  /** The offset after the string's quote, or the chunk's end. */
   #readString(chunk: Uint8Array, from: number): number {
     let end = from;
     for (;;) {
@@ -200,7 +188,7 @@ class FirstElement {
     }
   }
 
-  /** A string, a literal or a container has ended; a key, too, is a string. */
+  /** A string (a key is one too), a literal or a container has ended. */
   #endValue(): void {
     if (this.#skipDepth === this.#depth) this.#skipDepth = NOT_SKIPPING;
     this.#at = this.#depth === 0 ? At.done : At.structure;
@@ -240,18 +228,9 @@ class FirstElement {
 }
 
 function isSpace(byte: number): boolean {
-  return byte === SPACE || byte === LINE_FEED || byte === CARRIAGE_RETURN || byte === TAB;
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-const TAB = 0x09;
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_ARRAY = 0x5b;
-const BACKSLASH = 0x5c;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
+// deno-fmt-ignore
+const QUOTE = 0x22, COMMA = 0x2c, COLON = 0x3a, BACKSLASH = 0x5c,
+  OPEN_ARRAY = 0x5b, CLOSE_ARRAY = 0x5d, OPEN_OBJECT = 0x7b, CLOSE_OBJECT = 0x7d;

@@ -1,4 +1,4 @@
-/** A proxy between us and the upstream (RFC 9110 section 3.7), as variables such as `HTTPS_PROXY` name one. */
+/** A proxy in front of the upstream (RFC 9110, 3.7), as variables such as `HTTPS_PROXY` name it. */
 export interface ForwardProxy {
   /** Scheme, host and port; no credentials. */
   readonly url: string;
@@ -6,10 +6,10 @@ export interface ForwardProxy {
 }
 
 export interface ForwardProxies {
-  /** For `http` and for `https` URLs. Null: they are reached directly. */
+  /** For `http` and for `https` URLs. Null: connect directly. */
   readonly http: ForwardProxy | null;
   readonly https: ForwardProxy | null;
-  /** What is reached directly although there is a proxy. */
+  /** Connect to these directly although there is a proxy. */
   readonly direct: readonly DirectHosts[];
 }
 
@@ -21,22 +21,24 @@ export interface DirectHosts {
   readonly port: number | null;
 }
 
+/** 128 bits; an IPv4 address as an IPv6 one (RFC 4291, 2.5.5.2). */
+type Address = bigint;
+
 interface Network {
-  /** 16 bytes; an IPv4 address is written as an IPv6 one (RFC 4291 section 2.5.5.2). */
-  readonly bytes: readonly number[];
-  /** How many bits of them count. */
+  readonly address: Address;
+  /** How many of its 128 bits count. */
   readonly bits: number;
 }
 
-/** What curl gives a proxy without a port is 1080 for all; undici and Deno go by its scheme, and so do we. */
+/** By scheme, as in undici and Deno; curl takes 1080 for all. */
 const PROXY_PORTS: Readonly<Record<string, string>> = { "http:": "80", "https:": "443", "socks5:": "1080", "socks5h:": "1080" };
-const MAPPED_IPV4 = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255] as const;
+const MAPPED_IPV4 = 0xffffn;
 
 /**
- * The proxy through which a request to `url` goes; null: none, the request goes straight to its host.
+ * The proxy for a request to `url`; null: connect to its host directly.
  *
- * The rules are those that curl (CURLOPT_NOPROXY) and undici (EnvHttpProxyAgent) share. If one of the two goes
- * directly and the other does not, so do we: the request carries a key.
+ * The rules are those of curl (CURLOPT_NOPROXY) and undici (EnvHttpProxyAgent). If only one of the
+ * two connects directly, so does llmproxy: the request carries a key.
  */
 export function proxyFor(url: string, proxies: ForwardProxies): ForwardProxy | null {
   const { protocol, hostname, port } = new URL(url);
@@ -51,7 +53,7 @@ export function proxyFor(url: string, proxies: ForwardProxies): ForwardProxy | n
   return proxies.direct.some((entry) => reaches(entry, target)) ? null : proxy;
 }
 
-/** A proxy's URL, with `http://` in front if it names no scheme, as for curl. Null if nobody could connect to it. */
+/** Parses a proxy's URL; without a scheme it is `http://`, as in curl. Null if it is unusable. */
 export function parseProxy(text: string): ForwardProxy | null {
   const trimmed = text.trim();
   if (!/^[^\s\p{Cc}]+$/u.test(trimmed)) return null;
@@ -69,10 +71,9 @@ export function parseProxy(text: string): ForwardProxy | null {
 }
 
 /**
- * The entries of a `NO_PROXY`, between commas or blanks, and those that mean nothing.
- *
- * An entry is `*`, a name with or without a `.` or `*.` in front, an address, or a network such as `10.0.0.0/8` or
- * `fd00::/8`. All but a network may end in a port. A network may leave out zeros, as macOS writes `169.254/16`.
+ * The entries of `NO_PROXY`, between commas or blanks. An entry is `*`, a name with or without `.`
+ * or `*.` in front, an address, or a network such as `10.0.0.0/8` or `fd00::/8`. Any but a network
+ * may end in a port. A network may omit zeros, as macOS writes `169.254/16`.
  */
 export function parseNoProxy(text: string): {
   readonly entries: readonly DirectHosts[];
@@ -91,7 +92,7 @@ export function parseNoProxy(text: string): {
 
 interface Target {
   readonly name: string;
-  readonly address: readonly number[] | null;
+  readonly address: Address | null;
   readonly port: number;
 }
 
@@ -102,12 +103,9 @@ function reaches({ host, port }: DirectHosts, target: Target): boolean {
   return target.address === null && (target.name === host || target.name.endsWith(`.${host}`));
 }
 
-function isInside(address: readonly number[], { bytes, bits }: Network): boolean {
-  if (isIpv4(address) !== isIpv4(bytes)) return false;
-  return bytes.every((byte, index) => {
-    const ignored = 8 - Math.min(Math.max(bits - index * 8, 0), 8);
-    return byte >> ignored === address[index]! >> ignored;
-  });
+function isInside(address: Address, network: Network): boolean {
+  const differing = (address ^ network.address) >> BigInt(128 - network.bits);
+  return differing === 0n && isIpv4(address) === isIpv4(network.address);
 }
 
 function directHosts(item: string): DirectHosts | null {
@@ -128,7 +126,7 @@ function directHosts(item: string): DirectHosts | null {
 function nameOf(text: string): string | null {
   const name = withoutDot(text.replace(/^\*?\./, ""));
   if (name === "" || !/^[\p{L}\p{M}\p{N}._-]+$/u.test(name)) return null;
-  // The URL standard writes names in small letters and Punycode; it takes `10.` or `3.4` for an address, which is no name.
+  // URLs have names in lower case and Punycode, and take `10.` or `3.4` for an address.
   const hostname = URL.parse(`http://${name}/`)?.hostname ?? "";
   return hostname === "" || addressOf(hostname) !== null ? null : hostname;
 }
@@ -137,27 +135,27 @@ function nameOf(text: string): string | null {
 function networkOf(text: string): Network | null {
   const [, address = "", bitsText] = /^([0-9A-Fa-f:.]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   const missing = bitsText === undefined ? 0 : 4 - address.split(".").length;
-  const bytes = addressOf(/^\d+(\.\d+)*$/.test(address) ? address + ".0".repeat(Math.max(missing, 0)) : address);
-  if (bytes === null) return null;
-  const unused = isIpv4(bytes) && !address.includes(":") ? 96 : 0;
+  const read = addressOf(/^\d+(\.\d+)*$/.test(address) ? address + ".0".repeat(Math.max(missing, 0)) : address);
+  if (read === null) return null;
+  const unused = isIpv4(read) && !address.includes(":") ? 96 : 0;
   const bits = bitsText === undefined ? 128 : Number(bitsText) + unused;
-  return bits > 128 ? null : { bytes, bits };
+  return bits > 128 ? null : { address: read, bits };
 }
 
-/** The 16 bytes of an address without brackets; null if it is none. */
-function addressOf(text: string): readonly number[] | null {
+/** Reads an address without brackets; null if the text is not one. */
+function addressOf(text: string): Address | null {
   const quad = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text)?.slice(1).map(Number);
-  if (quad !== undefined) return quad.every((byte) => byte < 256) ? [...MAPPED_IPV4, ...quad] : null;
+  if (quad?.every((byte) => byte < 256)) return quad.reduce((sum, byte) => sum << 8n | BigInt(byte), MAPPED_IPV4);
   if (!text.includes(":")) return null;
   const canonical = URL.parse(`http://[${text}]/`)?.hostname.slice(1, -1);
   if (canonical === undefined) return null;
   const [head, tail] = canonical.split("::").map((half) => half === "" ? [] : half.split(":"));
-  const zeros = Array(8 - head!.length - (tail?.length ?? 0)).fill("0");
-  return [...head!, ...zeros, ...(tail ?? [])].map((group) => parseInt(group, 16)).flatMap((group) => [group >> 8, group & 255]);
+  const zeros = Array<string>(8 - head!.length - (tail?.length ?? 0)).fill("0");
+  return [...head!, ...zeros, ...(tail ?? [])].reduce((sum, group) => sum << 16n | BigInt(`0x${group}`), 0n);
 }
 
-function isIpv4(bytes: readonly number[]): boolean {
-  return MAPPED_IPV4.every((byte, index) => byte === bytes[index]);
+function isIpv4(address: Address): boolean {
+  return address >> 32n === MAPPED_IPV4;
 }
 
 function withoutDot(name: string): string {

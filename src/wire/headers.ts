@@ -2,19 +2,19 @@ import { holdsSecret } from "./secrets.ts";
 import { stopsHere } from "./stopped_headers.ts";
 
 /**
- * Deno with `OTEL_DENO=true` appends its own `traceparent` and `baggage` to every fetch. They would
- * stand beside the client's, and W3C Trace Context allows one parent: the client's stop here. Deno
- * continues the client's trace and baggage. It appends no `tracestate` (2.9.6), so that passes.
+ * With `OTEL_DENO=true` Deno appends its own `traceparent` and `baggage` to every fetch, and W3C
+ * Trace Context allows one parent. So the client's stop here: Deno continues the client's trace and
+ * baggage. It appends no `tracestate` (2.9.6), so that one passes.
  *
- * The runtime is asked which headers it sends. The environment does not tell: a compiled program has
- * its OTEL settings from its compilation.
+ * The runtime knows which headers it sends; the environment does not, because a compiled program
+ * keeps the OTEL settings of its compilation.
  */
 const SENT_BY_RUNTIME = headersOfRuntime();
 
 /**
- * The request's headers, as they go on: without what stops here (`stopped_headers.ts`), without
- * those named in `drop` (lower case) and without any that holds one of the `secrets`. Identity is
- * asked for, so that the answer's bytes are the meter's too.
+ * The request's headers for the upstream: without what stops here (`stopped_headers.ts`), those
+ * named in `drop` (lower case) and any that holds one of the `secrets`. They ask for `identity`, so
+ * that the proxy can read the answer's bytes.
  */
 export function forwardedHeaders(
   headers: Headers,
@@ -32,9 +32,8 @@ export function forwardedHeaders(
 }
 
 /**
- * The answer's headers, as they go back: without what stops here and without any that holds one of
- * the `secrets`. `content-length` stays if it is the body's length, because the body is the same
- * bytes.
+ * The answer's headers for the client: without what stops here and any that holds one of the
+ * `secrets`. `content-length` stays if it is the body's length: the body is the same bytes.
  */
 export function returnedHeaders(headers: Headers, options: { readonly secrets: readonly string[] }): Headers {
   const named = namedByConnection(headers);
@@ -50,9 +49,9 @@ export function returnedHeaders(headers: Headers, options: { readonly secrets: r
 }
 
 /**
- * What the body's length is said to be; null if that is not said. RFC 9112, 6.3: beside a transfer
- * coding the field does not count, and a proxy that passes the message on must take it out. RFC
- * 9110, 8.6: the same length said several times is one; fetch refuses different ones.
+ * The body's length, if the answer declares one. RFC 9112, 6.3: beside a transfer coding the header
+ * does not count, and a proxy must remove it. RFC 9110, 8.6: the same length several times is one;
+ * fetch refuses different ones.
  */
 function lengthOf(headers: Headers): string | null {
   const length = headers.get("content-length");
@@ -61,15 +60,15 @@ function lengthOf(headers: Headers): string | null {
 }
 
 /**
- * Why an answer's body cannot be told from its framing; null if it can. fetch undoes `chunked`
- * alone (RFC 9112, 7): a body in any other coding would be passed on as if it were plain.
- * `identity` was the name of no coding once.
+ * Why the proxy cannot pass on an answer's body; null if it can. fetch undoes only `chunked` (RFC
+ * 9112, 7): a body in any other coding would pass as if it were plain. `identity` once named the
+ * absence of a coding.
  */
 export function framingTrouble(headers: Headers): string | null {
   const codings = (headers.get("transfer-encoding") ?? "").toLowerCase().split(",").map((coding) => coding.trim())
     .filter((coding) => coding !== "");
   if (codings.length === 0 || (codings.length === 1 && ["chunked", "identity"].includes(codings[0]!))) return null;
-  return `Cannot read an answer in the transfer coding ${codings.join(", ").slice(0, 100)}: nobody asked for it`;
+  return `Cannot read an answer in the transfer coding ${codings.join(", ").slice(0, 100)}: the proxy did not ask for it`;
 }
 
 function headersOfRuntime(): readonly string[] {
@@ -79,12 +78,12 @@ function headersOfRuntime(): readonly string[] {
   return trace === undefined ? [] : (propagation?.fields() ?? []).filter((name) => name !== "tracestate");
 }
 
-/** A name comes in small letters, whatever it was sent in. */
+/** Names come in lower case, however they were sent. */
 function isSecret(name: string, value: string, { secrets }: { readonly secrets: readonly string[] }): boolean {
   return secrets.some((secret) => holdsSecret(value, secret) || name.includes(secret.toLowerCase()));
 }
 
-/** `Connection: close, x-foo` makes `x-foo` hop-by-hop. Content headers cannot be named away: the body goes on with them. */
+/** `Connection: x-foo` makes `x-foo` hop-by-hop, but never a content header: the body needs it. */
 function namedByConnection(headers: Headers): ReadonlySet<string> {
   const connection = headers.get("connection");
   if (connection === null) return NONE;

@@ -2,8 +2,8 @@
 export const UPSTREAM_IDLE = "the upstream was silent for too long";
 
 /**
- * Calls `onIdle` once where nothing is heard for `ms` while it listens.
- * The timer is set anew only when it fires, so that hearing costs one clock reading and no timer.
+ * Calls `onIdle` once if nothing is heard for `ms` while it listens. It sets the timer again only
+ * when it fires: `listen` and `heard` cost one clock reading and no timer.
  */
 export class IdleTimeout {
   readonly #ms: number;
@@ -28,7 +28,7 @@ export class IdleTimeout {
     this.#since = null;
   }
 
-  /** Takes the timer away, which else keeps the process alive; `listen` begins anew. */
+  /** Clears the timer, which would keep the process alive; `listen` sets it again. */
   end(): void {
     this.#since = null;
     clearTimeout(this.#timer);

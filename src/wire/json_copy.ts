@@ -3,18 +3,15 @@ import { formOf } from "./answer_form.ts";
 import { type CopyDecoder, decoderOf } from "./decode.ts";
 import { TopLevelScanner } from "./json_scan.ts";
 
-/**
- * Reads a copy of an answer's JSON, if it is some, while the answer passes on. Nothing in it throws
- * or rejects.
- */
+/** Reads a copy of an answer while it passes on, if it is JSON. Never throws or rejects. */
 export class JsonCopy {
   readonly #scanner: TopLevelScanner;
   readonly #decoder: CopyDecoder | null;
-  /** The first bytes, until they tell whether it is JSON. */
+  /** The first bytes, until they tell what it is. */
   #head: Uint8Array = new Uint8Array();
   #isJson: boolean | null = null;
 
-  /** `keys` are those of the top level whose values are kept, up to `maxValueBytes` each. */
+  /** Keeps the values of these top-level `keys`, up to `maxValueBytes` each. */
   constructor(
     headers: Headers,
     options: { readonly keys: readonly string[]; readonly maxValueBytes: number; readonly maxDecodedBytes: number },
@@ -26,15 +23,12 @@ export class JsonCopy {
     });
   }
 
-  /** Copies what it has to keep. Nobody has to wait. */
+  /** Copies what it keeps. There is no need to wait. */
   push(chunk: Uint8Array): void {
     void this.#decoder?.push(chunk);
   }
 
-  /**
-   * The answer has ended. `isCut`: it began as JSON and is not whole. What cannot be decoded is not
-   * called cut.
-   */
+  /** The answer has ended. `isCut`: it can be decoded, began as JSON and is not whole. */
   async end(): Promise<{ readonly values: ReadonlyMap<string, unknown>; readonly isCut: boolean }> {
     await this.#decoder?.end();
     const { found, isValid } = this.#scanner.end();
@@ -52,7 +46,7 @@ export class JsonCopy {
   #take(chunk: Uint8Array): void {
     if (this.#isJson === null) {
       this.#head = Buffer.concat([this.#head, chunk]);
-      // The first bytes alone are to decide: JSON begins with a brace here, and nothing else does.
+      // Without a label: only a brace begins JSON here.
       const form = formOf(this.#head, { label: null, isStreamAsked: true, isAll: false });
       if (form === null) return;
       this.#isJson = form === "json";

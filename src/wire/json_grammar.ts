@@ -1,4 +1,4 @@
-/** What is open around a position; `Row.afterRoot + inside` is the row after a value there. */
+/** What is open around a position. `Row.afterRoot + inside` is the row after a value there. */
 export enum In {
   root,
   array,
@@ -6,7 +6,7 @@ export enum In {
   rootObject,
 }
 
-/** Rows of `NEXT`: what may come next. Those from `string` on are within a string. */
+/** Rows of `NEXT`: what may come next. From `string` on they are within a string. */
 // deno-fmt-ignore
 export enum Row {
   invalid, start, bom1, bom2, value, rootValue, firstElement, firstKey, key, colon, rootColon,
@@ -17,14 +17,14 @@ export enum Row {
   count,
 }
 
-/** Entries of `NEXT` that ask for more than another row. `endNumber` and `startRootValue` leave the byte to be read again. */
+/** Entries of `NEXT` that do more. `endNumber` and `startRootValue` read the byte again. */
 // deno-fmt-ignore
 export enum Act {
   invalid = 0x8000, openKey, openString, inString, endNumber, openObject, openArray, close, endLiteral,
   rootComma, startRootValue, endRootKey,
 }
 
-/** Rows at which a document may end that is one number. */
+/** A document that is one number may end at these rows. */
 export const WHOLE_NUMBERS: readonly number[] = [Row.zero, Row.integer, Row.fraction, Row.exponent];
 
 const WHITESPACE = " \t\n\r";
@@ -32,7 +32,7 @@ const DIGITS = "0123456789";
 const HEX_DIGITS = "0123456789abcdefABCDEF";
 const STARTS: readonly number[] = [Row.start, Row.value, Row.firstElement];
 
-/** The grammar of RFC 8259: [rows, characters, the row or the act that follows]; every other byte is invalid there. */
+/** The grammar of RFC 8259: [rows, characters, what follows]. All other bytes are invalid there. */
 // deno-fmt-ignore
 const GRAMMAR: readonly (readonly [rows: readonly number[], characters: string, to: number])[] = [
   [[Row.start], "\xef", Row.bom1], [[Row.bom1], "\xbb", Row.bom2], [[Row.bom2], "\xbf", Row.value],

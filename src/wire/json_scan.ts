@@ -1,51 +1,45 @@
 import { Act, In, NEXT, Row, WHOLE_NUMBERS } from "./json_grammar.ts";
-import { UNESCAPED, WantedKeys } from "./json_keys.ts";
-import { type Found, WantedValues } from "./json_values.ts";
+import { type Found, UNESCAPED, WantedKeys, WantedValues } from "./json_wanted.ts";
 
 export interface ScanResult {
   /** Whether JSON.parse takes the document. */
   readonly isValid: boolean;
-  /** By key; empty where the document is invalid or no object. */
+  /** By key; empty if the document is invalid or no object. */
   readonly found: ReadonlyMap<string, Found>;
 }
 
 export interface ScanOptions {
-  /** The longest raw text that is parsed; about so much is kept for each wanted key, and once more for the value that is open. */
+  /** The longest raw text that it parses. It keeps that much for each wanted key, and once more. */
   readonly maxValueBytes: number;
 }
 
-/** Scans a document that is at hand whole; see `TopLevelScanner`. */
-export function scanTopLevel(bytes: Uint8Array, wanted: readonly string[], options: ScanOptions): ScanResult {
-  const scanner = new TopLevelScanner(wanted, options);
-  scanner.push(bytes);
-  return scanner.end();
-}
-
 /**
- * Finds the values of top-level keys in a JSON document that comes in chunks, cut anywhere, without parsing or keeping it.
+ * Finds the values of top-level keys in a JSON document that comes in chunks, cut anywhere. It
+ * neither parses nor keeps the document.
  *
- * It agrees with `JSON.parse(new TextDecoder().decode(document))` (RFC 8259) on every input: in whether that throws, in
- * each value, in the last of duplicate keys, in keys written with escapes, in a leading byte order mark and in bytes that
- * are not UTF-8. Nesting costs one bit a level and no call stack; like V8's own parser it knows no limit of depth.
+ * It agrees with `JSON.parse(new TextDecoder().decode(document))` (RFC 8259) on every input:
+ * whether that throws, each value, the last of duplicate keys, keys with escapes, a leading byte
+ * order mark, bytes that are not UTF-8. Nesting costs one bit a level and no call stack, so like
+ * V8's parser it has no limit of depth.
  */
 export class TopLevelScanner {
   readonly #keys: WantedKeys;
   readonly #values: WantedValues;
 
-  /** Length of the document before the next chunk; positions are absolute between pushes. */
+  /** Length of the document so far; positions are absolute between pushes. */
   #base = 0;
-  /** The row of `NEXT` for the byte to come, times 256. */
+  /** The row of `NEXT` for the next byte, times 256. */
   #state: number = Row.start << 8;
   /** The innermost container. */
   #inside: number = In.root;
-  /** What the document is: `In.array` or `In.rootObject`, once that is known. */
+  /** The outermost container, as soon as it is open. */
   #outermost: number = In.root;
   #depth = 0;
-  /** A bit for each container, 1 for an object: the innermost up to 32, the lowest bit being the innermost of all. */
+  /** A bit for each of the innermost 32 containers, 1 for an object, lowest innermost. */
   #bits = 0;
-  /** The bits of the containers around those, 32 a word. */
+  /** The bits of the other containers, 32 a word. */
   #outerBits: Int32Array = new Int32Array(16);
-  /** Whether the string that is open is a key, and what has been seen of it. */
+  /** Whether the open string is a key. */
   #isKey = false;
   #hasEscapes = false;
   #keyStart = 0;
@@ -59,7 +53,7 @@ export class TopLevelScanner {
     this.#values = new WantedValues(wanted, options);
   }
 
-  /** Reads on. The chunk is neither kept nor changed. */
+  /** Neither keeps nor changes the chunk. */
   push(chunk: Uint8Array): void {
     if (this.#state === Row.invalid << 8) return;
     const length = chunk.length;
@@ -69,7 +63,7 @@ export class TopLevelScanner {
     const wordCount = words.length;
     const next = NEXT;
     const unescaped = UNESCAPED;
-    // Positions are relative to the chunk from here on: below zero in an earlier one.
+    // From here on positions are relative to the chunk: below zero in an earlier one.
     let keyStart = this.#keyStart - base;
     let valueStart = this.#valueStart - base;
     let valueEnd = this.#valueEnd - base;
@@ -85,8 +79,8 @@ export class TopLevelScanner {
 
     for (;;) {
       let to = 0;
-      // The hot loop calls nothing and writes no field, so that the compiler keeps all it needs in registers.
-      // What happens seldom leaves it by `break`. The look-aheads save a turn for the commonest successions.
+      // The hot loop calls nothing and writes no field, so that the compiler can use registers.
+      // Rare cases leave it by `break`. Looking ahead saves a turn for the most common successions.
       while (i < length) {
         to = next[state | chunk[i]!]!;
         if (to < INVALID) {
@@ -125,13 +119,15 @@ export class TopLevelScanner {
           }
           let byte = 0;
           for (;;) {
-            // Byte by byte for 16, then in words of four (the first of which may begin among those): keys are short, texts are long.
+            // Keys are short, texts are long: byte by byte for 16, then in words of four, of which
+            // the first may overlap those.
             const stop = i + 16 < length ? i + 16 : length;
             while (i < stop && (byte = chunk[i]!) !== QUOTE && byte !== BACKSLASH && byte >= SPACE) i++;
             if (i === stop && i < length) {
               let word = i - lead >> 2;
               for (; word < wordCount; word++) {
-                // Non-zero where one of the four bytes is a quote or below a space (with 2 flipped: below 0x21), or a backslash.
+                // Non-zero if a byte is a quote, a backslash or below a space. A quote with 2
+                // flipped is a space, so the first term looks for bytes below 0x21.
                 const four = words[word]!;
                 const low = (four ^ 0x02020202) - 0x21212121 | (four ^ 0x5c5c5c5c) - 0x01010101;
                 if ((low & ~four & 0x80808080) !== 0) break;
@@ -253,11 +249,11 @@ export class TopLevelScanner {
     this.#valueEnd = base + valueEnd;
     this.#open = open;
     this.#values.settle(chunk, base);
-    if (isKey && inside === In.rootObject && state >= Row.string << 8) this.#keys.hold(chunk, keyStart);
-    if (open >= 0) this.#values.hold(chunk, valueStart);
+    if (isKey && inside === In.rootObject && state >= Row.string << 8) this.#keys.held.hold(chunk, keyStart);
+    if (open >= 0) this.#values.held.hold(chunk, valueStart);
   }
 
-  /** What was found, the document having ended. */
+  /** The document has ended. */
   end(): ScanResult {
     const row = this.#state >> 8;
     const isWhole = row === Row.afterRoot || WHOLE_NUMBERS.includes(row);
@@ -276,7 +272,7 @@ export class TopLevelScanner {
   }
 }
 
-// Copies for the hot loop: read from the imported enums they would cost it a third of its speed.
+// Copies for the hot loop: reading them from the imported enums would cost a third of its speed.
 // deno-fmt-ignore
 const INVALID: number = Act.invalid, OPEN_KEY: number = Act.openKey, IN_STRING: number = Act.inString,
   END_NUMBER: number = Act.endNumber, OPEN_OBJECT: number = Act.openObject, OPEN_ARRAY: number = Act.openArray,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { latin1 } from "../../tests/json_documents.ts";
-import { agree, scan, WANTED } from "../../tests/json_oracle.ts";
-import { scanTopLevel, TopLevelScanner } from "./json_scan.ts";
+import { agree, scan, scanTopLevel, WANTED } from "../../tests/json_oracle.ts";
+import { TopLevelScanner } from "./json_scan.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();

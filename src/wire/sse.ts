@@ -1,29 +1,31 @@
 import { createParser, type EventSourceParser } from "eventsource-parser";
 
-/** One dispatched event: its `event:` name, empty where it has none, and its `data:` lines joined by line feeds. */
+/** One event: its `event:` name, or an empty one, and its `data:` lines joined by line feeds. */
 export interface SseEvent {
   readonly event: string;
   readonly data: string;
 }
 
 export interface SseReaderOptions {
-  /** The most of an event's name and data together, in UTF-16 units: an event of no more bytes than this is always read. */
+  /**
+   * Of an event's name and data together, in UTF-16 units. An event of no more bytes always fits.
+   */
   readonly maxEventBytes: number;
   /** Gets each event during the `push` that completes it. Must not throw. */
   readonly onEvent: (event: SseEvent) => void;
 }
 
 /**
- * Reads server-sent events (WHATWG HTML, 9.2.6) from bytes that come in chunks, cut anywhere. Never throws.
+ * Reads server-sent events (WHATWG HTML, 9.2.6) from chunks that are cut anywhere. Never throws.
  *
- * An event is reported during the very `push` that ends its blank line, also where that ends with a carriage return whose
- * line feed may be still to come (eventsource-parser decides that early, and remembers to skip the line feed): no client can
- * dispatch an event from bytes of which the last have not been pushed.
+ * It reports an event during the `push` that ends its blank line, so before any client can see it.
+ * That holds for a carriage return too: eventsource-parser reports early, and skips a line feed
+ * that may follow.
  */
 export class SseReader {
   readonly #options: SseReaderOptions;
   readonly #parser: EventSourceParser;
-  /** Keeps the byte order mark, because the parser takes away one and the specification no more than one. */
+  /** Keeps the byte order mark: the parser removes one, and the specification allows no more. */
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   #isBlind = false;
 
@@ -38,7 +40,7 @@ export class SseReader {
     });
   }
 
-  /** An event was longer than `maxEventBytes`. Neither it nor any later one is reported, and nothing more is kept. */
+  /** An event was longer than `maxEventBytes`: it reports and keeps nothing more. */
   get isBlind(): boolean {
     return this.#isBlind;
   }
@@ -49,7 +51,7 @@ export class SseReader {
     if (this.#isBlind) this.#parser.reset();
   }
 
-  /** The stream has ended. An event without its blank line is not reported: the specification drops it, and so do Anthropic's SDKs. */
+  /** The stream has ended. Drops an event without its blank line, as specification and SDKs do. */
   end(): void {
     this.#decoder.decode();
     this.#parser.reset();
@@ -61,5 +63,5 @@ export class SseReader {
   }
 }
 
-/** `event: `, which the parser counts in while a line is incomplete. */
+/** `event: `: the parser counts it while a line is incomplete. */
 const LONGEST_FIELD_PREFIX = 7;

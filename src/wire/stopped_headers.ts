@@ -1,171 +1,101 @@
-/** A field that goes no further than the proxy. */
+/** Headers that go no further than the proxy. */
 export interface StoppedHeader {
   /** `request`: not sent upstream. `answer`: not sent to the client. */
   readonly direction: "request" | "answer" | "both";
   /** Lower case. A `*` at the end stands for any rest. */
   readonly names: readonly string[];
-  /** What the fields speak of, for docs/proxy-routes.md. */
+  /** What the headers are about, for docs/proxy-routes.md. */
   readonly reason: string;
 }
 
 /**
- * All fields that stop here, besides credentials and those that `Connection` names (RFC 9110,
+ * All headers that stop here, besides credentials and those that `Connection` names (RFC 9110,
  * 7.6.1).
  *
- * A request's fields stop if a hop in front of us wrote them about itself, its client or its user.
- * An answer's fields stop if they speak of the upstream's origin, which is not ours, or command the
- * server in front of us. `cf-ray`, `request-id`, `server` and `via` of an answer pass: they change
- * nothing at the client, and support asks for them. `traceparent`, `b3` and `x-request-id` pass
- * because clients write them too; `x-amzn-trace-id` stops, because only load balancers do.
+ * A request's headers stop if a hop in front of the proxy wrote them about itself, its client or
+ * its user. An answer's stop if they are about the upstream's origin, which is not the proxy's, or
+ * command the server in front of the proxy. `cf-ray`, `request-id`, `server` and `via` of an answer
+ * pass: they change nothing at the client, and support asks for them. `traceparent`, `b3` and
+ * `x-request-id` pass because clients write them too; only load balancers write `x-amzn-trace-id`,
+ * so it stops.
  */
 export const STOPPED_HEADERS: readonly StoppedHeader[] = [
   {
     direction: "both",
-    names: [
-      "connection",
-      "http2-settings",
-      "keep-alive",
-      "proxy-authenticate",
-      "proxy-authorization",
-      "proxy-connection",
-      "te",
-      "trailer",
-      "transfer-encoding",
-      "upgrade",
-    ],
+    names: words(`
+      connection http2-settings keep-alive proxy-authenticate proxy-authorization proxy-connection
+      te trailer transfer-encoding upgrade
+    `),
     reason: "one connection (hop-by-hop, RFC 9110 section 7.6.1)",
   },
   {
     direction: "request",
-    names: ["host", "content-length", "expect", "accept-encoding"],
+    names: words("host content-length expect accept-encoding"),
     reason: "one connection: the proxy frames its own request and asks for uncompressed bytes",
   },
   {
     direction: "request",
-    names: [
-      "forwarded",
-      "via",
-      "x-forwarded",
-      "x-forwarded-*",
-      "x-original-*",
-      "x-rewrite-url",
-      "x-scheme",
-      "early-data",
-      "alt-used",
-    ],
+    names: words(`
+      forwarded via x-forwarded x-forwarded-* x-original-* x-rewrite-url x-scheme early-data
+      alt-used
+    `),
     reason: "the way to the proxy: addresses, names, schemes and paths",
   },
   {
     direction: "request",
-    names: [
-      "true-client-ip",
-      "x-true-client-ip",
-      "x-real-ip",
-      "x-real-port",
-      "x-client-ip",
-      "x-client-port",
-      "x-cluster-client-ip",
-      "x-remote-ip",
-      "x-remote-addr",
-      "x-originating-ip",
-      "x-proxyuser-ip",
-      "client-ip",
-      "proxy-client-ip",
-      "wl-proxy-client-ip",
-      "ali-cdn-real-ip",
-      "do-connecting-ip",
-      "incap-client-ip",
-      "x-sucuri-clientip",
-      "x-source-ip",
-    ],
+    names: words(`
+      true-client-ip x-true-client-ip x-real-ip x-real-port x-client-ip x-client-port
+      x-cluster-client-ip x-remote-ip x-remote-addr x-originating-ip x-proxyuser-ip client-ip
+      proxy-client-ip wl-proxy-client-ip ali-cdn-real-ip do-connecting-ip incap-client-ip
+      x-sucuri-clientip x-source-ip
+    `),
     reason: "the client's address",
   },
   {
     direction: "request",
-    names: [
-      "cf-*",
-      "cdn-loop",
-      "fastly-*",
-      "akamai-*",
-      "x-akamai-*",
-      "cloudfront-*",
-      "x-amz-cf-id",
-      "x-azure-*",
-      "x-fd-healthprobe",
-      "x-arr-*",
-      "disguised-host",
-      "fly-*",
-      "x-vercel-*",
-      "x-nf-*",
-      "x-appengine-*",
-      "surrogate-capability",
-    ],
+    names: words(`
+      cf-* cdn-loop fastly-* akamai-* x-akamai-* cloudfront-* x-amz-cf-id x-azure-*
+      x-fd-healthprobe x-arr-* disguised-host fly-* x-vercel-* x-nf-* x-appengine-*
+      surrogate-capability
+    `),
     reason: "the edge network in front of the proxy",
   },
   {
     direction: "request",
-    names: [
-      "x-envoy-*",
-      "x-amzn-trace-id",
-      "x-amzn-tls-*",
-      "x-amzn-mtls-*",
-      "x-cloud-trace-context",
-      "x-request-start",
-      "x-queue-start",
-      "ssl-client-*",
-      "x-ssl-*",
-      "x-client-cert*",
-    ],
+    names: words(`
+      x-envoy-* x-amzn-trace-id x-amzn-tls-* x-amzn-mtls-* x-cloud-trace-context x-request-start
+      x-queue-start ssl-client-* x-ssl-* x-client-cert*
+    `),
     reason: "the load balancer or mesh in front of the proxy",
   },
   {
     direction: "request",
-    names: [
-      "x-amzn-oidc-*",
-      "x-goog-iap-*",
-      "x-goog-authenticated-user-*",
-      "x-ms-client-principal*",
-      "x-auth-request-*",
-      "x-pomerium-*",
-      "tailscale-*",
-      "remote-user",
-      "x-remote-user",
-      "x-webauth-user",
-      "x-user-email",
-      "x-authenticated-userid",
-      "cookie",
-      "cookie2",
-    ],
+    names: words(`
+      x-amzn-oidc-* x-goog-iap-* x-goog-authenticated-user-* x-ms-client-principal*
+      x-auth-request-* x-pomerium-* tailscale-* remote-user x-remote-user x-webauth-user
+      x-user-email x-authenticated-userid cookie cookie2
+    `),
     reason: "the user, as a login in front of the proxy knows them",
   },
   {
     direction: "answer",
-    names: [
-      "alt-svc",
-      "strict-transport-security",
-      "nel",
-      "report-to",
-      "reporting-endpoints",
-      "expect-ct",
-      "public-key-pins",
-      "public-key-pins-report-only",
-      "clear-site-data",
-      "origin-agent-cluster",
-      "accept-ch",
-      "critical-ch",
-      "set-cookie",
-      "set-cookie2",
-    ],
+    names: words(`
+      alt-svc strict-transport-security nel report-to reporting-endpoints expect-ct
+      public-key-pins public-key-pins-report-only clear-site-data origin-agent-cluster accept-ch
+      critical-ch set-cookie set-cookie2
+    `),
     reason: "the upstream's origin: clients would hold it against the proxy's",
   },
   {
     direction: "answer",
-    names: ["x-accel-redirect", "x-sendfile", "x-lighttpd-send-file", "x-reproxy-url"],
+    names: words("x-accel-redirect x-sendfile x-lighttpd-send-file x-reproxy-url"),
     reason: "a command to the server in front, which would answer with another file",
   },
 ];
 
-/** Whether a field, named in lower case, stops in that direction. Some servers write `_` for `-`. */
+/**
+ * Whether a header, named in lower case, stops in that direction. Some servers write `_` for `-`.
+ */
 export function stopsHere(name: string, direction: "request" | "answer"): boolean {
   return PATTERNS[direction].test(name.replaceAll("_", "-"));
 }
@@ -173,8 +103,10 @@ export function stopsHere(name: string, direction: "request" | "answer"): boolea
 const PATTERNS = { request: patternOf("request"), answer: patternOf("answer") } as const;
 
 function patternOf(direction: "request" | "answer"): RegExp {
-  const names = STOPPED_HEADERS.filter((row) => row.direction === direction || row.direction === "both").flatMap((row) =>
-    row.names
-  );
-  return new RegExp(`^(?:${names.map((name) => name.endsWith("*") ? `${name.slice(0, -1)}.*` : name).join("|")})$`);
+  const names = STOPPED_HEADERS.filter((row) => [direction, "both"].includes(row.direction)).flatMap((row) => row.names);
+  return new RegExp(`^(?:${names.map((name) => name.replace(/\*$/, ".*")).join("|")})$`);
+}
+
+function words(text: string): readonly string[] {
+  return text.trim().split(/\s+/);
 }

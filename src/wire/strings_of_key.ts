@@ -1,53 +1,45 @@
 import { Buffer } from "node:buffer";
 
 /** What is open at the end of the bytes so far. */
-enum At {
-  anywhere,
-  behindKey,
-  beforeValue,
-  inValue,
-}
+// deno-fmt-ignore
+enum At { anywhere, afterKey, beforeValue, inValue }
 
 /**
- * Collects the string values of one key, at whatever depth of a JSON document it stands, from chunks that are cut anywhere,
- * without parsing or keeping them.
+ * Collects the string values of one key at every depth of a JSON document, from chunks that are cut
+ * anywhere. It neither parses nor keeps them.
  *
- * It goes by the strings alone: a quote with no odd run of backslashes before it begins or ends one, wherever it stands. So in a
- * valid document it finds exactly what JSON.parse would, duplicates and escaped spellings too, and in what only a lenient
- * reader takes (comments, NaN, two documents) still all of it. Each spelling of a value is given once.
+ * It knows strings only: a quote begins or ends one unless an odd run of backslashes precedes it.
+ * In a valid document it finds exactly what JSON.parse would, with duplicates and escaped
+ * spellings. In what only a lenient reader accepts (comments, NaN, two documents) it still finds
+ * all values; a strict scanner would stop there. Returns each spelling of a value once.
  */
 export class StringsOfKey {
-  readonly #plain: string;
   readonly #key: RegExp;
   readonly #longestKey: number;
   readonly #longestValue: number;
   #at: At = At.anywhere;
-  /** The end of what was read while nothing was open, in which the key may begin; bytes as characters. */
+  /** The end of the last chunk, if the key may begin there. Bytes are characters here. */
   #tail = "";
-  /** Whether an odd run of backslashes ends before it. */
+  /** An odd run of backslashes precedes the tail. */
   #isOddBefore = false;
-  /** What has come of the value that is open, and whether its last byte is a backslash that escapes the next. */
+  /** The open value so far, and whether its last byte escapes the next. */
   #value = "";
   #isEscaping = false;
-  #found: string[] = [];
-  /** The values as they are written. */
+  readonly #found: string[] = [];
+  /** The values as the document writes them. */
   readonly #spellings = new Set<string>();
-  /** Where in the text that is read the key's plain spelling, and an escape, come next: -1 nowhere, below the place that is read not looked for. */
-  #plainAt = UNKNOWN;
-  #escapeAt = UNKNOWN;
   #head: number[] = [];
 
-  /** `key` is ASCII. A value of more than `maxValueBytes` as it is written is given cut: it is longer than anything that is looked for. */
+  /** `key` is ASCII. Cuts a value at `maxValueBytes` as it is written. */
   constructor(key: string, options: { readonly maxValueBytes: number }) {
-    this.#plain = key;
     this.#key = new RegExp(`"${[...key].map(spellingsOf).join("")}"`, "g");
     this.#longestKey = 6 * key.length + 2;
     this.#longestValue = options.maxValueBytes;
   }
 
   /**
-   * The document begins as UTF-16 or UTF-32 does: no string of it can be seen. (RFC 8259 has UTF-8 only; readers may guess.)
-   * Or it spells more values than are looked at.
+   * It may have missed values. The document begins like UTF-16 or UTF-32 (RFC 8259 allows UTF-8
+   * only, but readers may guess), or spells more than `MOST_SPELLINGS` values.
    */
   get isHidden(): boolean {
     if (this.#spellings.size > MOST_SPELLINGS) return true;
@@ -55,40 +47,31 @@ export class StringsOfKey {
     return this.#head.includes(0) || (first === 0xfe && second === 0xff) || (first === 0xff && second === 0xfe);
   }
 
-  /** Reads on. The chunk is neither kept nor changed. */
+  /** Neither keeps nor changes the chunk. */
   push(chunk: Uint8Array): void {
     for (let i = 0; this.#head.length < 4 && i < chunk.length; i++) this.#head.push(chunk[i]!);
     const text = this.#tail + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength).toString("latin1");
     this.#tail = "";
-    this.#plainAt = this.#escapeAt = UNKNOWN;
     let i = 0;
     while (i < text.length || this.#at === At.anywhere) {
-      if (this.#at === At.anywhere) {
-        const next = this.#seek(text, i);
-        if (next < 0) return;
-        i = next;
-      } else if (this.#at === At.inValue) {
-        i = this.#readValue(text, i);
-      } else {
-        i = this.#step(text, i);
-      }
+      if (this.#at === At.anywhere) i = this.#seek(text, i);
+      else if (this.#at === At.inValue) i = this.#readValue(text, i);
+      else i = this.#step(text, i);
+      if (i < 0) return;
     }
   }
 
-  /** What was found since this was last asked. */
+  /** The values found since the last call. */
   take(): readonly string[] {
-    const found = this.#found;
-    if (found.length > 0) this.#found = [];
-    return found;
+    return this.#found.splice(0);
   }
 
-  /** The index behind the next key; -1 where there is none, and the tail is kept. */
+  /** The offset after the next key. Without one keeps the tail and returns -1. */
   #seek(text: string, from: number): number {
-    const isPossible = this.#isPossible(text, from);
     this.#key.lastIndex = from;
-    for (let match = isPossible ? this.#key.exec(text) : null; match !== null; match = this.#key.exec(text)) {
+    for (let match = this.#key.exec(text); match !== null; match = this.#key.exec(text)) {
       if (!this.#isOddRun(text, { from, to: match.index })) {
-        this.#at = At.behindKey;
+        this.#at = At.afterKey;
         this.#isOddBefore = false;
         return this.#key.lastIndex;
       }
@@ -98,14 +81,6 @@ export class StringsOfKey {
     this.#isOddBefore = this.#isOddRun(text, { from, to: cut });
     this.#tail = text.slice(cut);
     return -1;
-  }
-
-  /** Each part of the text is looked through once, however often the key stands in it. */
-  #isPossible(text: string, from: number): boolean {
-    if (this.#plainAt !== NOWHERE && this.#plainAt < from) this.#plainAt = text.indexOf(this.#plain, from);
-    if (this.#plainAt !== NOWHERE) return true;
-    if (this.#escapeAt !== NOWHERE && this.#escapeAt < from) this.#escapeAt = text.indexOf("\\u00", from);
-    return this.#escapeAt !== NOWHERE;
   }
 
   /** Whether the backslashes that end at `to` are odd in number. */
@@ -119,8 +94,8 @@ export class StringsOfKey {
   #step(text: string, i: number): number {
     const code = text.charCodeAt(i);
     if (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) return i + 1;
-    const isExpected = code === (this.#at === At.behindKey ? COLON : QUOTE);
-    this.#at = !isExpected ? At.anywhere : this.#at === At.behindKey ? At.beforeValue : At.inValue;
+    const isExpected = code === (this.#at === At.afterKey ? COLON : QUOTE);
+    this.#at = !isExpected ? At.anywhere : this.#at === At.afterKey ? At.beforeValue : At.inValue;
     return isExpected ? i + 1 : i;
   }
 
@@ -147,13 +122,11 @@ export class StringsOfKey {
 
 /** More files than one request can use, twice. */
 const MOST_SPELLINGS = 20_000;
-const NOWHERE = -1;
-const UNKNOWN = -2;
 const QUOTE = 0x22;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 
-/** An expression for the character as it is or as its escape. */
+/** An expression for the character or its escape. */
 function spellingsOf(character: string): string {
   const hex = character.charCodeAt(0).toString(16).padStart(2, "0");
   const digits = [...hex].map((digit) => /[a-f]/.test(digit) ? `[${digit}${digit.toUpperCase()}]` : digit).join("");
@@ -162,7 +135,9 @@ function spellingsOf(character: string): string {
 
 const PLAIN = /^[\x20-\x5b\x5d-\x7e]*$/;
 
-/** The string that the bytes (as characters) between two quotes mean; as they are where they mean none. */
+/**
+ * The string that the bytes between two quotes mean. Returns them unchanged if they are invalid.
+ */
 function unescaped(raw: string): string {
   if (PLAIN.test(raw)) return raw;
   const text = Buffer.from(raw, "latin1").toString("utf8");

@@ -1,32 +1,40 @@
 import type { IdleTimeout } from "./idle_timeout.ts";
 
-/** What watches a stream of bytes go by. Each promise delays the bytes that wait for it. */
+/** Watches a stream of bytes go by. The bytes wait for each promise. */
 export interface Watch {
-  /** Sees each chunk before the reader does. A promise holds that chunk back until it resolves; a rejection breaks the stream. */
+  /**
+   * Sees each chunk before the reader. A promise holds the chunk back; a rejection breaks the
+   * stream.
+   */
   readonly look: (chunk: Uint8Array) => void | Promise<void>;
-  /** The source has ended tidily. Resolves to whether the reader may see a tidy end; a rejection breaks the stream. */
+  /**
+   * The source ended tidily. Resolves to what the reader may see; a rejection breaks the stream.
+   */
   readonly ended: () => Promise<"tidy" | "broken">;
   /** The source broke. Never rejects. */
   readonly broke: (error: unknown) => Promise<void>;
-  /** The reader has gone. `drain` reads the source on to its end, unseen by anybody but the watch. */
+  /** The reader has left. `drain` reads the source to its end, for the watch alone. */
   readonly left: () => "cancel" | "drain";
 }
 
-/** A slow reader leaves at most this much unread in us; the source waits. */
+/** A slow reader leaves at most this much unread; the source waits. */
 const BUFFER_BYTES = 64 * 1024;
 
 /**
- * Passes a stream on unchanged while `watch` looks, and breaks where its source breaks.
+ * Passes a stream on unchanged while `watch` looks, and breaks if its source breaks. Delivers first
+ * what had arrived: it calls `error()` only when the reader asks for more, because an error
+ * straight after an `enqueue` drops the bytes.
  *
- * `silence` listens while the source is waited for, never while the reader is; it is ended with the
- * source, not before. With `holdsLast` one chunk is always held back, so that nobody can have the
- * whole before `ended` has resolved; without it `look` has to know the end. If it is a function, it
- * is asked after each `look`: what was held goes out with the chunk that needs no holding. Where it
- * `isSized`, the reader has been told the length and takes its last byte for the end, so that byte
- * is kept back if the end is broken; this needs `holdsLast`. A byte stream with a BYOB reader,
- * because that is the cheapest tap there is in JavaScript (`deno task bench --suite=taps`). What
- * had arrived is delivered before a break: `error()` is called only when the reader asks for more,
- * because an error straight after an `enqueue` drops the bytes.
+ * - `silence` listens while this waits for the source, never while it waits for the reader. It ends
+ *   with the source.
+ * - `holdsLast` always holds one chunk back, so that no reader has the whole before `ended`
+ *   resolves. Without it `look` must know the end. A function is called after each `look`: as soon
+ *   as it returns false, the held chunk goes out with the next.
+ * - `isSized`: the reader knows the length and takes the last byte for the end, so a broken end
+ *   keeps that byte back. Needs `holdsLast`.
+ *
+ * A byte stream with a BYOB reader is the cheapest tap in JavaScript (`deno task bench
+ * --suite=taps`).
  */
 export function tap(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -38,7 +46,7 @@ export function tap(
   let held: Uint8Array<ArrayBuffer> | null = null;
   let failure: { readonly error: unknown } | null = null;
   let isOver = false;
-  /** What to do with the source once the reader has gone; null while it is there. */
+  /** What to do with the source after the reader has left; null while it is there. */
   let afterwards: "cancel" | "drain" | null = null;
   let isStepping = false;
 
@@ -51,7 +59,10 @@ export function tap(
     return chunk;
   }
 
-  /** Reads up to the next chunk that the reader may have, or to the end: then null, with `isOver` or `failure` set. */
+  /**
+   * Returns the next chunk that the reader may have. At the end null, with `isOver` or `failure`
+   * set.
+   */
   async function step(): Promise<Uint8Array<ArrayBuffer> | null> {
     while (true) {
       let chunk: Uint8Array<ArrayBuffer> | null;
@@ -96,7 +107,7 @@ export function tap(
     } catch (error) {
       failure = { error };
       reader.cancel(error).catch(() => {});
-      // Whatever went wrong in the watch, it is to know that the stream has ended.
+      // The watch must know that the stream has ended, even if the watch itself failed.
       await watch.broke(error);
       return null;
     } finally {
@@ -128,7 +139,7 @@ export function tap(
   });
 }
 
-/** Null where nothing is left: a byte stream takes no empty chunk. */
+/** Null if nothing is left: a byte stream takes no empty chunk. */
 function withoutLastByte(chunk: Uint8Array<ArrayBuffer> | null): Uint8Array<ArrayBuffer> | null {
   return chunk === null || chunk.length <= 1 ? null : chunk.subarray(0, -1);
 }
