@@ -1,4 +1,4 @@
-/** Lines of one kind that are written within one window. */
+/** Lines of one kind in one window. */
 export const MAX_LINES = 10;
 export const WINDOW_MS = 1_000;
 
@@ -9,15 +9,14 @@ interface Window {
 }
 
 /**
- * Bounds how many lines of one kind are written, so that nobody can flood the log: `MAX_LINES` in each `WINDOW_MS`.
- * `tellSuppressed` says afterwards how many were left out; it is called from `settle` and `admit` alone, so a window's
- * count is told with the next thing that happens.
+ * Bounds the lines of each kind, so that no client can flood the log: `MAX_LINES` in each
+ * `WINDOW_MS`. Afterwards `tellSuppressed` gets the number of lines that were left out. Only
+ * `settle` and `admit` call it, so the count comes with the next event.
  */
 export class BoundedLines {
   readonly #windows = new Map<string, Window>();
   readonly #elapsed: () => number;
   readonly #tellSuppressed: (kind: string, count: number) => void;
-  #isOwing = false;
 
   /** `elapsed`: milliseconds of a clock that never goes back. Kinds must come from a closed set. */
   constructor(elapsed: () => number, tellSuppressed: (kind: string, count: number) => void) {
@@ -25,7 +24,7 @@ export class BoundedLines {
     this.#tellSuppressed = tellSuppressed;
   }
 
-  /** Whether a line of that kind may be written now. */
+  /** Whether the log may have a line of that kind now. */
   admit(kind: string): boolean {
     this.settle();
     const at = this.#elapsed();
@@ -39,23 +38,38 @@ export class BoundedLines {
       return true;
     }
     window.suppressed++;
-    this.#isOwing = true;
     return false;
   }
 
-  /** Tells of the windows that are over. */
+  /** Tells the counts of the windows that are over. */
   settle(): void {
-    if (!this.#isOwing) return;
     const at = this.#elapsed();
-    this.#isOwing = false;
     for (const [kind, window] of this.#windows) {
-      if (window.suppressed === 0) continue;
-      if (at - window.startedAt < WINDOW_MS) {
-        this.#isOwing = true;
-        continue;
-      }
+      if (window.suppressed === 0 || at - window.startedAt < WINDOW_MS) continue;
       this.#tellSuppressed(kind, window.suppressed);
       window.suppressed = 0;
     }
+  }
+}
+
+const DAY_MS = 86_400_000;
+/** A further kind gets no line, only its metric. */
+const MAX_KINDS = 1_000;
+
+/** One line a kind and day, however often it happens. */
+export class DailyLines {
+  readonly #elapsed: () => number;
+  readonly #saidAt = new Map<string, number>();
+
+  constructor(elapsed: () => number) {
+    this.#elapsed = elapsed;
+  }
+
+  admit(kind: string): boolean {
+    const at = this.#elapsed();
+    const saidAt = this.#saidAt.get(kind);
+    if (saidAt === undefined ? this.#saidAt.size >= MAX_KINDS : at - saidAt < DAY_MS) return false;
+    this.#saidAt.set(kind, at);
+    return true;
   }
 }

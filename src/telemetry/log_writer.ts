@@ -1,18 +1,20 @@
-/** What is held for a reader that does not read, in UTF-16 code units: a log line is mostly ASCII. */
+import { delay, settlesWithin } from "../async/deadline.ts";
+
+/** Held for a reader that does not read, in UTF-16 code units: a log line is mostly ASCII. */
 const MAX_HELD = 4 * 1024 * 1024;
-/** Lines are gathered up to about so much for one write: what a pipe takes on Linux. */
+/** One write takes about so many characters: a pipe's buffer on Linux. */
 const CHUNK = 64 * 1024;
-/** Under load there is one write in this time, because a write costs more than ten lines do. */
+/** Under load there is one write in this time: a write costs more than ten lines. */
 const GATHER_MS = 10;
-/** After a write that failed, the next try waits: twice as long each time, up to this. */
+/** After a failed write it waits twice as long each time, up to this. */
 const MAX_RETRY_MS = 1_000;
-/** A flush gives up after so many failed tries in a row: nobody will read. */
+/** A flush gives up after so many failures in a row. */
 const HOPELESS = 4;
 
 export interface LogWriterOptions {
-  /** Writes some of the bytes, at least one, and resolves to how many. Only one write runs at a time. */
+  /** Writes at least one of the bytes and resolves to how many. Only one write runs at a time. */
   readonly write: (bytes: Uint8Array) => Promise<number>;
-  /** The line that tells how many lines were dropped, its line end included. */
+  /** The line, with its line end, that tells how many lines were dropped. */
   readonly droppedLine: (count: number) => string;
   readonly maxHeld?: number;
 }
@@ -23,9 +25,9 @@ interface Chunk {
 }
 
 /**
- * Writes lines without ever making its caller wait. A lone line is written at once. Lines that come during a write are
- * gathered for the next one. If nobody reads and `maxHeld` is reached, new lines are dropped and counted until half of
- * what is held has been taken. Then one line says how many were dropped.
+ * Writes lines without ever making its caller wait. It writes a lone line at once and gathers lines
+ * that come during a write for the next one. If nothing reads them and it holds `maxHeld`, it drops
+ * and counts new lines until half of what it holds has been taken. Then one line tells the count.
  */
 export class LogWriter {
   readonly #write: LogWriterOptions["write"];
@@ -35,12 +37,12 @@ export class LogWriter {
   readonly #chunks: Chunk[] = [];
   #held = 0;
   #dropped = 0;
-  /** Dropped lines that no line has told of yet. While there are any, all lines are dropped. */
+  /** Dropped lines that no line has told of yet. While there are any, it drops all lines. */
   #untold = 0;
   #failures = 0;
   #running: Promise<void> | null = null;
   #flushes = 0;
-  #cutPause: (() => void) | null = null;
+  #pausing: AbortController | null = null;
 
   constructor({ write, droppedLine, maxHeld = MAX_HELD }: LogWriterOptions) {
     this.#write = write;
@@ -53,7 +55,7 @@ export class LogWriter {
     return this.#dropped;
   }
 
-  /** Takes one line, its line end included. */
+  /** Takes one line with its line end. */
   write(line: string): void {
     if (this.#untold > 0 || this.#held + line.length > this.#maxHeld) {
       this.#dropped++;
@@ -64,14 +66,12 @@ export class LogWriter {
     this.#running ??= this.#run();
   }
 
-  /** Resolves when all lines are written, after `withinMs` at the latest, and sooner if writing fails again and again. */
+  /** Resolves when all lines are written, after `withinMs`, or if writing fails again and again. */
   async flush(withinMs: number): Promise<void> {
+    if (this.#running === null) return;
     this.#flushes++;
-    this.#cutPause?.();
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, withinMs);
-    await Promise.race([this.#running, late.promise]);
-    clearTimeout(timer);
+    this.#pausing?.abort();
+    await settlesWithin(this.#running, withinMs);
     this.#flushes--;
   }
 
@@ -86,7 +86,7 @@ export class LogWriter {
     }
   }
 
-  /** Writes until nothing is held and a little longer, so that a line that comes soon is not written alone. */
+  /** Writes all lines and waits a little, so that it does not write the next line alone. */
   async #run(): Promise<void> {
     for (;;) {
       const chunk = this.#chunks.shift();
@@ -110,7 +110,7 @@ export class LogWriter {
     this.#hold(line);
   }
 
-  /** False if a flush is under way and there is no hope. */
+  /** False if a flush is under way and gives up. */
   async #writeWhole(bytes: Uint8Array): Promise<boolean> {
     for (let at = 0; at < bytes.length;) {
       const count = await this.#writeSome(bytes.subarray(at));
@@ -142,11 +142,7 @@ export class LogWriter {
 
   async #pause(ms: number): Promise<void> {
     if (this.#flushes > 0 && this.#failures === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    this.#cutPause = resolve;
-    await promise;
-    clearTimeout(timer);
-    this.#cutPause = null;
+    this.#pausing = new AbortController();
+    await delay(ms, this.#pausing.signal);
   }
 }

@@ -2,31 +2,80 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { LookupOutcome } from "../domain/observe.ts";
 import type { UsageReading } from "../domain/reading.ts";
+import { cutClientString } from "../domain/text.ts";
 import type { Closing } from "../domain/usage.ts";
-import { watchEventLoop } from "./event_loop.ts";
-import { ModelLabels } from "./model_labels.ts";
+
+/** Each row: the name, its help. Those about shipping are 0 without a shared database. */
+const GAUGES = {
+  inFlight: ["calls_in_flight", "Calls that have not sent their last byte or written their row yet."],
+  openRows: ["open_rows", "Usage rows of calls that have not ended."],
+  bufferedBytes: ["buffered_bytes", "Bytes of request bodies held in memory."],
+  ledgerTrouble: ["ledger_trouble", "1 if calls cannot be recorded, otherwise 0."],
+  ledgerBytes: ["ledger_bytes", "Disk space that the records on this machine take."],
+  unshippedRows: ["unshipped_rows", "Closed rows that are not in the shared database yet."],
+  oldestUnshippedSeconds: ["oldest_unshipped_seconds", "Age of the oldest unshipped row."],
+  quarantinedRows: ["quarantined_rows", "Rows that the shared database refused because of what they hold."],
+  batchesWaiting: ["batches_waiting", "Message batches, of all replicas, whose usage is not recorded yet."],
+} as const;
+
+const TOTALS = {
+  shippedRows: ["shipped_rows_total", "Rows sent to the shared database, repeated ones included."],
+  shipErrors: ["ship_errors_total", "Attempts to ship that failed because of the shared database."],
+  batchLines: ["batch_lines_total", "Message batch results recorded, repeated ones included."],
+  batchErrors: ["batch_errors_total", "Failed attempts to read a message batch."],
+  batchesLost: ["batches_lost_total", "Message batches that were deleted before the proxy could read their usage."],
+  logLinesDropped: ["log_lines_dropped_total", "Log lines dropped because nothing reads stdout."],
+} as const;
+
+/** Each row: the name, its labels, its help. */
+const COUNTERS = {
+  calls: ["calls_total", ["outcome", "status", "model"], "Ended billed calls, by outcome, upstream status and served model."],
+  unrecorded: ["unrecorded_calls_total", [], "Calls served without a row: the spool is full and LLMPROXY_SPOOL_FULL is serve."],
+  cost: ["cost_usd_total", ["model"], "US dollars of priced calls, by served model. For bills ask /internal/usage: it is exact."],
+  unpriced: ["unpriced_calls_total", ["model"], "Calls that have no price, by model."],
+  partlyPriced: ["partly_priced_calls_total", ["model"], "Calls whose cost lacks some uses that have no price, by served model."],
+  absurd: ["absurd_usage_calls_total", ["model"], "Calls whose upstream sent impossible token counts, by served model."],
+  tokens: ["tokens_total", ["kind", "model"], "Tokens of ended calls, exact and estimated, by kind and served model."],
+  refusals: ["refusals_total", ["fault"], "Requests that the proxy itself refused, by fault."],
+  lookups: [
+    "authority_lookups_total",
+    ["authority", "outcome"],
+    "Checks of proxy tokens, by authority and outcome. cached and grace did not ask the authority.",
+  ],
+  passed: ["passed_calls_total", ["route", "status"], "Calls passed on without a usage row, by route and upstream status."],
+  unauthorized: ["upstream_unauthorized_total", [], "Upstream 401s: the operator's own credential is bad."],
+} as const;
+
+/** Each row: the name, its labels, the upper bounds in seconds, its help. */
+const HISTOGRAMS = {
+  ttft: [
+    "time_to_first_token_seconds",
+    [],
+    [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 8, 12, 20, 30, 60, 120],
+    "From a billed call's admission to its first content.",
+  ],
+  duration: [
+    "call_duration_seconds",
+    ["streaming"],
+    [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200],
+    "From a billed call's admission to its last byte.",
+  ],
+  overhead: [
+    "overhead_seconds",
+    [],
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+    "Time that the proxy itself added to a billed call.",
+  ],
+  delay: [
+    "event_loop_delay_seconds",
+    [],
+    [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2],
+    "How late a timer fired: for that long the event loop was blocked.",
+  ],
+} as const;
 
 /** Read at each scrape. */
-export interface Gauges {
-  readonly inFlight: () => number;
-  readonly openRows: () => number;
-  readonly bufferedBytes: () => number;
-  /** 1 where calls cannot be recorded, else 0. */
-  readonly ledgerTrouble: () => number;
-  readonly ledgerBytes: () => number;
-  /** Of shipping to the shared database; zeros where there is none. */
-  readonly unshippedRows: () => number;
-  readonly oldestUnshippedSeconds: () => number;
-  readonly quarantinedRows: () => number;
-  readonly shippedRows: () => number;
-  readonly shipErrors: () => number;
-  /** Of the accounting of message batches. */
-  readonly batchesWaiting: () => number;
-  readonly batchLines: () => number;
-  readonly batchErrors: () => number;
-  readonly batchesLost: () => number;
-  readonly logLinesDropped: () => number;
-}
+export type Gauges = Readonly<Record<keyof typeof GAUGES | keyof typeof TOTALS, () => number>>;
 
 export interface MetricsOptions {
   readonly gauges: Gauges;
@@ -36,170 +85,85 @@ export interface MetricsOptions {
   readonly elapsed: () => number;
 }
 
-/** Prometheus metrics. No label is ever a client's words. */
-export interface Metrics {
-  readonly callEnded: (
-    closing: Closing,
-    more: { readonly streaming: boolean; readonly overheadMs: number; readonly isRecorded: boolean },
-  ) => void;
-  readonly unpriced: (model: string | null) => void;
-  readonly partlyPriced: (model: string | null) => void;
-  readonly absurdUsage: (model: string | null) => void;
-  readonly refused: (fault: FaultCode) => void;
-  /** `route` is one of the proxy's own names. */
-  readonly passed: (route: string, status: number) => void;
-  readonly lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => void;
-  readonly credentialRefused: () => void;
-  /** The text exposition format (https://prometheus.io/docs/instrumenting/exposition_formats/). */
-  readonly text: () => Promise<{ readonly text: string; readonly contentType: string }>;
-  /** Stops the watch over the event loop. */
-  readonly end: () => void;
-}
-
 const TOKEN_KINDS: Readonly<Record<string, (reading: UsageReading) => number>> = {
   input: (reading) => reading.inputTokens,
   output: (reading) => reading.outputTokens,
   cache_creation: (reading) => reading.cacheCreationInputTokens,
   cache_read: (reading) => reading.cacheReadInputTokens,
 };
-
 const AUTHORITIES = ["agentserver", "local"] as const;
 const OUTCOMES = ["cached", "known", "unknown", "grace", "unavailable"] as const satisfies readonly LookupOutcome[];
-
 const NANO = 1e9;
 
-/** Upper bounds in seconds. */
-const TTFT_BUCKETS = [0.1, 0.25, 0.5, 1, 1.5, 2, 3, 5, 8, 12, 20, 30, 60, 120];
-const DURATION_BUCKETS = [0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 120, 300, 600, 1200];
-const OVERHEAD_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-const DELAY_BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2];
+/** Prometheus metrics in a registry of their own. No label is ever a client's words. */
+export type Metrics = ReturnType<typeof newMetrics>;
 
-/** A registry of its own, with what it must show from the start at zero, so that a first event is a step and not a gap. */
-export function newMetrics({ gauges, version, elapsed }: MetricsOptions): Metrics {
+export function newMetrics({ gauges, version, elapsed }: MetricsOptions) {
   const registry = new Registry();
   const models = new ModelLabels();
-  const { calls, unrecorded, cost, unpriced, partlyPriced, absurd, tokens, ttft, duration, overhead } = callMetrics(registry);
-  const { refusals, passed, lookups, unauthorized } = edgeMetrics(registry);
-  processGauges(registry, { gauges, version, elapsed });
-  const delay = histogram(registry, "event_loop_delay_seconds", {
-    help: "How late a timer came: so long the event loop served nobody.",
-    buckets: DELAY_BUCKETS,
-  });
-  const endWatch = watchEventLoop(elapsed, (seconds) => delay.observe(seconds));
+  const counters = countersIn(registry);
+  const { ttft, duration, overhead, delay } = histogramsIn(registry);
+  gaugesIn(registry, { gauges, version, elapsed });
+  // At zero from the start, so that a first event is a step and not a gap.
+  for (const fault of Object.keys(FAULTS)) counters.refusals.inc({ fault }, 0);
+  for (const authority of AUTHORITIES) for (const outcome of OUTCOMES) counters.lookups.inc({ authority, outcome }, 0);
   return {
     callEnded(
-      { outcome, status, reading, duration: durationMs, ttft: ttftMs, cost: nanoDollars },
-      { streaming, overheadMs, isRecorded },
+      closing: Closing,
+      call: { readonly streaming: boolean; readonly overheadMs: number; readonly isRecorded: boolean },
     ) {
-      if (!isRecorded) unrecorded.inc();
-      const model = models.labelOf(reading.servedModel);
-      calls.inc({ outcome, status: statusLabel(status), model });
+      if (!call.isRecorded) counters.unrecorded.inc();
+      const model = models.labelOf(closing.reading.servedModel);
+      counters.calls.inc({ outcome: closing.outcome, status: statusLabel(closing.status), model });
       for (const [kind, countOf] of Object.entries(TOKEN_KINDS)) {
-        const count = countOf(reading);
-        if (count > 0) tokens.inc({ kind, model }, count);
+        const count = countOf(closing.reading);
+        if (count > 0) counters.tokens.inc({ kind, model }, count);
       }
-      if (nanoDollars !== null && nanoDollars > 0) cost.inc({ model }, nanoDollars / NANO);
-      if (ttftMs !== null) ttft.observe(ttftMs / 1000);
-      if (durationMs !== null) duration.observe({ streaming: String(streaming) }, durationMs / 1000);
-      overhead.observe(Math.max(overheadMs, 0) / 1000);
+      if (closing.cost !== null && closing.cost > 0) counters.cost.inc({ model }, closing.cost / NANO);
+      if (closing.ttft !== null) ttft.observe(closing.ttft / 1000);
+      if (closing.duration !== null) duration.observe({ streaming: String(call.streaming) }, closing.duration / 1000);
+      overhead.observe(Math.max(call.overheadMs, 0) / 1000);
     },
-    unpriced: (model) => unpriced.inc({ model: models.labelOf(model) }),
-    partlyPriced: (model) => partlyPriced.inc({ model: models.labelOf(model) }),
-    absurdUsage: (model) => absurd.inc({ model: models.labelOf(model) }),
-    refused: (fault) => refusals.inc({ fault }),
-    passed: (route, status) => passed.inc({ route, status: statusLabel(status) }),
-    lookedUp: (authority, outcome) => lookups.inc({ authority, outcome }),
-    credentialRefused: () => unauthorized.inc(),
+    unpriced: (model: string | null) => counters.unpriced.inc({ model: models.labelOf(model) }),
+    partlyPriced: (model: string | null) => counters.partlyPriced.inc({ model: models.labelOf(model) }),
+    absurdUsage: (model: string | null) => counters.absurd.inc({ model: models.labelOf(model) }),
+    refused: (fault: FaultCode) => counters.refusals.inc({ fault }),
+    /** `route` is one of the proxy's own names. */
+    passed: (route: string, status: number) => counters.passed.inc({ route, status: statusLabel(status) }),
+    lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => counters.lookups.inc({ authority, outcome }),
+    credentialRefused: () => counters.unauthorized.inc(),
+    /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
     text: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
-    end: endWatch,
+    /** Stops watching the event loop. */
+    end: watchEventLoop(elapsed, (seconds) => delay.observe(seconds)),
   };
 }
 
-function callMetrics(registry: Registry) {
-  return {
-    calls: counter(registry, "calls_total", {
-      help: "Billed calls that went upstream and have ended, by outcome, upstream status and served model.",
-      labelNames: ["outcome", "status", "model"],
-    }),
-    unrecorded: counter(registry, "unrecorded_calls_total", {
-      help: "Calls served without a row, because the spool is full and LLMPROXY_SPOOL_FULL says so.",
-      labelNames: [],
-    }),
-    cost: counter(registry, "cost_usd_total", {
-      help: "US dollars of the calls that have a price, by served model. For bills ask /internal/usage, which is exact.",
-      labelNames: ["model"],
-    }),
-    unpriced: counter(registry, "unpriced_calls_total", { help: "Calls that have no price, by model.", labelNames: ["model"] }),
-    partlyPriced: counter(registry, "partly_priced_calls_total", {
-      help: "Calls of which some uses have no price and are not in their cost, by served model.",
-      labelNames: ["model"],
-    }),
-    absurd: counter(registry, "absurd_usage_calls_total", {
-      help: "Calls whose upstream named a token count that cannot be true, so that nothing is known of them, by served model.",
-      labelNames: ["model"],
-    }),
-    tokens: counter(registry, "tokens_total", {
-      help: "Tokens of ended calls, exact and estimated, by kind and served model.",
-      labelNames: ["kind", "model"],
-    }),
-    ttft: histogram(registry, "time_to_first_token_seconds", {
-      help: "From a billed call's admission to its first content.",
-      buckets: TTFT_BUCKETS,
-    }),
-    duration: histogram(registry, "call_duration_seconds", {
-      help: "From a billed call's admission to its last byte.",
-      buckets: DURATION_BUCKETS,
-      labelNames: ["streaming"],
-    }),
-    overhead: histogram(registry, "overhead_seconds", {
-      help: "What the proxy itself added to a billed call.",
-      buckets: OVERHEAD_BUCKETS,
-    }),
-  };
-}
+type Counters = { readonly [K in keyof typeof COUNTERS]: Counter<(typeof COUNTERS)[K][1][number]> };
+type Histograms = { readonly [K in keyof typeof HISTOGRAMS]: Histogram<(typeof HISTOGRAMS)[K][1][number]> };
 
-function edgeMetrics(registry: Registry) {
-  const refusals = counter(registry, "refusals_total", { help: "What the proxy itself said no with.", labelNames: ["fault"] });
-  for (const fault of Object.keys(FAULTS)) refusals.inc({ fault }, 0);
-  const lookups = counter(registry, "authority_lookups_total", {
-    help: "Look-ups of proxy tokens, by who was asked and how it ended; cached and grace asked nobody.",
-    labelNames: ["authority", "outcome"],
+function countersIn(registry: Registry): Counters {
+  const all = Object.entries(COUNTERS).map(([key, [name, labelNames, help]]) => {
+    return [key, new Counter({ name: `llmproxy_${name}`, labelNames, help, registers: [registry] })];
   });
-  for (const authority of AUTHORITIES) for (const outcome of OUTCOMES) lookups.inc({ authority, outcome }, 0);
-  return {
-    refusals,
-    lookups,
-    passed: counter(registry, "passed_calls_total", {
-      help: "Calls that were passed on and have no usage row, by the proxy's route and upstream status.",
-      labelNames: ["route", "status"],
-    }),
-    unauthorized: counter(registry, "upstream_unauthorized_total", {
-      help: "Upstream 401s: the operator's own credential is bad.",
-      labelNames: [],
-    }),
-  };
+  return Object.fromEntries(all);
 }
 
-function processGauges(registry: Registry, { gauges, version, elapsed }: MetricsOptions): void {
+function histogramsIn(registry: Registry): Histograms {
+  const all = Object.entries(HISTOGRAMS).map(([key, [name, labelNames, buckets, help]]) => {
+    return [key, new Histogram({ name: `llmproxy_${name}`, labelNames, buckets: [...buckets], help, registers: [registry] })];
+  });
+  return Object.fromEntries(all);
+}
+
+function gaugesIn(registry: Registry, { gauges, version, elapsed }: MetricsOptions): void {
   const startedAt = elapsed();
-  const rows: readonly (readonly [string, string, () => number])[] = [
-    ["calls_in_flight", "Calls whose last byte or row is still to come.", gauges.inFlight],
-    ["open_rows", "Usage rows that are open.", gauges.openRows],
-    ["buffered_bytes", "Bytes of request bodies that are held in memory.", gauges.bufferedBytes],
-    ["ledger_trouble", "1 where calls cannot be recorded, else 0.", gauges.ledgerTrouble],
-    ["ledger_bytes", "What the records of this machine take of its disk.", gauges.ledgerBytes],
-    ["unshipped_rows", "Closed rows that the shared database does not have yet.", gauges.unshippedRows],
-    [
-      "oldest_unshipped_seconds",
-      "Age of the oldest of them: how far the shared database is behind.",
-      gauges.oldestUnshippedSeconds,
-    ],
-    ["quarantined_rows", "Rows that the shared database rejects because of their contents.", gauges.quarantinedRows],
-    ["batches_waiting", "Message batches whose lines are still to be recorded, of all replicas.", gauges.batchesWaiting],
+  const rows: (readonly [name: string, help: string, read: () => number])[] = [
     ["resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss],
     ["heap_used_bytes", "JavaScript heap in use.", () => Deno.memoryUsage().heapUsed],
-    ["uptime_seconds", "Since the process began to serve.", () => (elapsed() - startedAt) / 1000],
+    ["uptime_seconds", "Seconds since the process began to serve.", () => (elapsed() - startedAt) / 1000],
   ];
+  for (const [key, [name, help]] of Object.entries(GAUGES)) rows.push([name, help, gauges[key as keyof Gauges]]);
   for (const [name, help, read] of rows) {
     new Gauge({
       name: `llmproxy_${name}`,
@@ -210,36 +174,23 @@ function processGauges(registry: Registry, { gauges, version, elapsed }: Metrics
       },
     });
   }
-  const totals: readonly (readonly [string, string, () => number])[] = [
-    ["shipped_rows_total", "Rows that have been shipped to the shared database, repeated ones too.", gauges.shippedRows],
-    ["ship_errors_total", "Tries to ship that failed for the state of the shared database.", gauges.shipErrors],
-    ["batch_lines_total", "Lines of message batches that were recorded, repeated ones too.", gauges.batchLines],
-    ["batch_errors_total", "Tries to read a message batch that failed.", gauges.batchErrors],
-    ["batches_lost_total", "Message batches that were gone before their usage could be read.", gauges.batchesLost],
-    ["log_lines_dropped_total", "Log lines that were dropped because nobody read stdout.", gauges.logLinesDropped],
-  ];
-  for (const [name, help, read] of totals) {
+  for (const [key, [name, help]] of Object.entries(TOTALS)) {
     new Counter({
       name: `llmproxy_${name}`,
       help,
       registers: [registry],
       collect() {
         this.reset();
-        this.inc(readSafely(read) || 0);
+        this.inc(readSafely(gauges[key as keyof Gauges]) || 0);
       },
     });
   }
   const labels = { version, deno: Deno.version.deno };
-  const build = new Gauge({
-    name: "llmproxy_build_info",
-    help: "Always 1; the labels say what runs.",
-    labelNames: Object.keys(labels),
-    registers: [registry],
-  });
-  build.set(labels, 1);
+  const help = "Always 1; the labels tell the versions.";
+  new Gauge({ name: "llmproxy_build_info", help, labelNames: Object.keys(labels), registers: [registry] }).set(labels, 1);
 }
 
-/** One gauge that cannot be read must not cost the others. */
+/** A gauge that cannot be read must not cost the others. */
 function readSafely(read: () => number): number {
   try {
     return read();
@@ -248,22 +199,42 @@ function readSafely(read: () => number): number {
   }
 }
 
-function counter<L extends string>(
-  registry: Registry,
-  name: string,
-  options: { readonly help: string; readonly labelNames: readonly L[] },
-): Counter<L> {
-  return new Counter({ ...options, name: `llmproxy_${name}`, registers: [registry] });
-}
-
-function histogram<L extends string = never>(
-  registry: Registry,
-  name: string,
-  options: { readonly help: string; readonly buckets: number[]; readonly labelNames?: readonly L[] },
-): Histogram<L> {
-  return new Histogram({ ...options, name: `llmproxy_${name}`, registers: [registry] });
-}
-
 function statusLabel(status: number | null): string {
   return status === null ? "none" : String(status);
+}
+
+/** Each model costs a time series for every combination of the other labels. */
+export const MAX_MODEL_LABELS = 100;
+
+/** Gives the first `MAX_MODEL_LABELS` models that the upstream served a label of their own. */
+export class ModelLabels {
+  readonly #seen = new Set<string>();
+
+  /** The model itself; `none` if no answer named one; `other` from the hundred-and-first on. */
+  labelOf(servedModel: string | null): string {
+    if (servedModel === null || servedModel === "") return "none";
+    const model = cutClientString(servedModel);
+    if (this.#seen.has(model)) return model;
+    if (this.#seen.size >= MAX_MODEL_LABELS) return "other";
+    this.#seen.add(model);
+    return model;
+  }
+}
+
+/** A shorter stall may fall between two looks. */
+const LOOK_EVERY_MS = 25;
+
+/**
+ * Tells how late a timer fires, in seconds. Returns a function that stops it. (Deno's
+ * `monitorEventLoopDelay` does not measure stalls.)
+ */
+function watchEventLoop(elapsed: () => number, tell: (delaySeconds: number) => void): () => void {
+  let due = elapsed() + LOOK_EVERY_MS;
+  const timer = setInterval(() => {
+    const at = elapsed();
+    tell(Math.max(at - due, 0) / 1000);
+    due = at + LOOK_EVERY_MS;
+  }, LOOK_EVERY_MS);
+  Deno.unrefTimer(timer);
+  return () => clearInterval(timer);
 }

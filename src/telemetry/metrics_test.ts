@@ -3,8 +3,7 @@ import { waitFor } from "../../tests/wait.ts";
 import { FAULTS } from "../domain/fault.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import type { Closing } from "../domain/usage.ts";
-import { type Gauges, type Metrics, newMetrics } from "./metrics.ts";
-import { MAX_MODEL_LABELS } from "./model_labels.ts";
+import { type Gauges, MAX_MODEL_LABELS, type Metrics, ModelLabels, newMetrics } from "./metrics.ts";
 
 const GAUGES: Gauges = {
   inFlight: () => 3,
@@ -143,6 +142,20 @@ Deno.test("newMetrics() sees the event loop being held up", async () => {
     return late > 0;
   };
   await waitFor(seen, { what: "a delay of more than 50 ms" });
+});
+
+Deno.test("ModelLabels.labelOf() gives the first hundred models their own label, and all later ones the same", () => {
+  const labels = new ModelLabels();
+  const given = new Set(Array.from({ length: 1_000 }, (_, index) => labels.labelOf(`model-${index}`)));
+  assert.equal(given.size, MAX_MODEL_LABELS + 1);
+  assert.equal(labels.labelOf("model-0"), "model-0");
+  assert.equal(labels.labelOf("model-100"), "other");
+});
+
+Deno.test("ModelLabels.labelOf() says none where no answer named a model, and cuts a long name", () => {
+  const labels = new ModelLabels();
+  assert.deepEqual([labels.labelOf(null), labels.labelOf("")], ["none", "none"]);
+  assert.equal(labels.labelOf("m".repeat(10_000)).length, 256);
 });
 
 function opened(given: { readonly gauges?: Gauges; readonly elapsed?: () => number } = {}): Metrics & Disposable {

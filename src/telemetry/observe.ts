@@ -2,8 +2,7 @@ import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
 import { costUsd } from "../domain/money.ts";
-import { BoundedLines } from "./bounded_lines.ts";
-import { DailyLines } from "./daily_lines.ts";
+import { BoundedLines, DailyLines } from "./bounded_lines.ts";
 import type { Logger, LogLevel } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -14,7 +13,7 @@ export interface ObserveOptions {
   readonly elapsed: () => number;
 }
 
-/** What an operator should look at stands out from what is a day's work. */
+/** An operator should look at the warnings. */
 const LEVEL_OF_OUTCOME: Readonly<Record<Outcome, LogLevel>> = {
   completed: "info",
   client_left: "info",
@@ -24,27 +23,25 @@ const LEVEL_OF_OUTCOME: Readonly<Record<Outcome, LogLevel>> = {
   unknown: "warn",
 };
 
-const CREDENTIAL_KIND = "credential";
 const BAD_CREDENTIAL =
   "the upstream refuses the operator's own credential with 401: calls fail until ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN " +
   "(or the file it is read from) holds a good one; change it and send SIGHUP or restart";
 
 const UNPRICED =
   "a call has no price and counts as unpriced, not as free: add the price to the file that LLMPROXY_PRICES_FILE names, send " +
-  "SIGHUP, and run llmproxy reprice (told once a day and model)";
+  "SIGHUP, and run llmproxy reprice (logged once a day and model)";
 
 const PARTLY_PRICED =
-  "some uses of a call have no price and are not in its cost; the rest of it is: if they cost something, add their price to the " +
-  "serverTools of the file that LLMPROXY_PRICES_FILE names, send SIGHUP, and run llmproxy reprice (told once a day and counter)";
+  "some uses of a call have no price and are missing in its cost: if they are not free, add their price to the serverTools of " +
+  "the file that LLMPROXY_PRICES_FILE names, send SIGHUP, and run llmproxy reprice (logged once a day and counter)";
 
-const ABSURD_KIND = "absurd_usage";
 const ABSURD =
-  "the upstream named a token count that cannot be true: none of the call's counts are taken, and its row is unknown with the " +
-  "error type absurd_usage";
+  "the upstream sent a token count that cannot be true: the call's row has no counts, is unknown and has the error type " +
+  "absurd_usage";
 
 /**
- * Logs and metrics behind the seam. Lines that a sandbox can provoke at will are bounded by kind; the metrics count them all.
- * A call that passed without a row is a line at `debug` only.
+ * Logs and metrics behind the seam. Lines that a sandbox can cause at will are bounded by kind;
+ * the metrics count all. A call that passed without a row has a line at `debug` only.
  */
 export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observe {
   const bounded = new BoundedLines(elapsed, (kind, suppressed) => {
@@ -57,49 +54,37 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
       metrics.callEnded(closing, { streaming: call.streaming, overheadMs, isRecorded });
       const level = isRecorded ? LEVEL_OF_OUTCOME[closing.outcome] : "warn";
       const message = isRecorded ? "call ended" : "call ended and is not recorded: the spool is full";
-      if (logger.isEnabled(level)) {
-        logger.log(level, message, { ...callFields({ call, closing, overheadMs }), clientIp: clientIp ?? undefined });
-      }
+      if (!logger.isEnabled(level)) return;
+      logger.log(level, message, known({ ...callFields(call, closing), overheadMs: rounded(overheadMs), clientIp }));
     },
     unpriced(requestId, { why, model }) {
       metrics.unpriced(model);
-      if (!daily.admit(JSON.stringify([why, model]))) return;
-      logger.log("warn", UNPRICED, { requestId, why, model: model ?? undefined });
+      if (daily.admit(JSON.stringify([why, model]))) logger.log("warn", UNPRICED, known({ requestId, why, model }));
     },
     partlyPriced(requestId, { model, uses }) {
       metrics.partlyPriced(model);
       for (const [counter, count] of Object.entries(uses)) {
         if (!daily.admit(JSON.stringify(["counter", counter]))) continue;
-        logger.log("warn", PARTLY_PRICED, { requestId, counter, count, model: model ?? undefined });
+        logger.log("warn", PARTLY_PRICED, known({ requestId, counter, count, model }));
       }
     },
     absurdUsage(requestId, servedModel) {
       metrics.absurdUsage(servedModel);
-      if (bounded.admit(ABSURD_KIND)) logger.log("error", ABSURD, { requestId, model: servedModel ?? undefined });
+      if (bounded.admit("absurd_usage")) logger.log("error", ABSURD, known({ requestId, model: servedModel }));
     },
     refused(requestId, fault, { sandbox, path, client, clientIp }) {
       metrics.refused(fault.code);
       if (!bounded.admit(fault.code)) return;
+      const { workspaceId, sandboxId, tokenId } = sandbox ?? {};
       const { status } = FAULTS[fault.code];
-      logger.log(levelOfFault(fault.code), "refused", {
-        requestId,
-        fault: fault.code,
-        status,
-        workspaceId: sandbox?.workspaceId,
-        sandboxId: sandbox?.sandboxId,
-        tokenId: sandbox?.tokenId ?? undefined,
-        clientIp: clientIp ?? undefined,
-        path,
-        client: client ?? undefined,
-        said: fault.message,
-        cause: fault.cause,
-      });
+      const request = { requestId, fault: fault.code, status, workspaceId, sandboxId, tokenId, clientIp, path, client };
+      logger.log(levelOfFault(fault.code), "refused", known({ ...request, said: fault.message, cause: fault.cause }));
     },
     passed(requestId, route, status, from) {
       bounded.settle();
       metrics.passed(route, status);
       if (logger.isEnabled("debug")) {
-        logger.log("debug", "call passed", { requestId, route, status, clientIp: from?.clientIp ?? undefined });
+        logger.log("debug", "call passed", known({ requestId, route, status, clientIp: from?.clientIp }));
       }
     },
     lookedUp(authority, outcome) {
@@ -108,7 +93,7 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
     },
     credentialRefused(requestId, credentialId) {
       metrics.credentialRefused();
-      if (bounded.admit(CREDENTIAL_KIND)) logger.log("error", BAD_CREDENTIAL, { requestId, credentialId });
+      if (bounded.admit("credential")) logger.log("error", BAD_CREDENTIAL, { requestId, credentialId });
     },
     note(level, message, fields) {
       bounded.settle();
@@ -122,44 +107,45 @@ function levelOfFault(code: FaultCode): LogLevel {
   return FAULTS[code].status >= 500 ? "warn" : "info";
 }
 
-/** The line of one call. What is not known is left out; counts and `accuracy` always stand there. */
-function callFields(
-  { call, closing, overheadMs }: { readonly call: OpenCall; readonly closing: Closing; readonly overheadMs: number },
-): Readonly<Record<string, unknown>> {
+/** The line leaves out what is not known. */
+function known(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
+}
+
+function callFields(call: OpenCall, closing: Closing): Readonly<Record<string, unknown>> {
   const { reading } = closing;
   return {
     requestId: call.id,
     traceId: call.traceId,
     workspaceId: call.workspaceId,
     sandboxId: call.sandboxId,
-    tokenId: call.tokenId ?? undefined,
-    credentialId: call.credentialId ?? undefined,
-    agentId: call.agentId ?? undefined,
-    client: call.client ?? undefined,
-    messageId: reading.messageId ?? undefined,
-    upstreamRequestId: closing.upstreamRequestId ?? undefined,
+    tokenId: call.tokenId,
+    credentialId: call.credentialId,
+    agentId: call.agentId,
+    client: call.client,
+    messageId: reading.messageId,
+    upstreamRequestId: closing.upstreamRequestId,
     provider: call.provider,
     requestedModel: call.requestedModel,
-    servedModel: reading.servedModel ?? undefined,
+    servedModel: reading.servedModel,
     streaming: call.streaming,
     outcome: closing.outcome,
     accuracy: closing.accuracy,
-    status: closing.status ?? undefined,
-    errorType: reading.errorType ?? undefined,
-    stopReason: reading.stopReason ?? undefined,
-    refusalCategory: reading.refusalCategory || undefined,
+    status: closing.status,
+    errorType: reading.errorType,
+    stopReason: reading.stopReason,
+    refusalCategory: reading.refusalCategory || null,
     inputTokens: reading.inputTokens,
     outputTokens: reading.outputTokens,
     cacheCreationInputTokens: reading.cacheCreationInputTokens,
     cacheReadInputTokens: reading.cacheReadInputTokens,
-    costUsd: closing.cost === null ? undefined : costUsd(closing.cost),
+    costUsd: closing.cost === null ? null : costUsd(closing.cost),
     durationMs: rounded(closing.duration),
     ttftMs: rounded(closing.ttft),
-    overheadMs: rounded(overheadMs),
   };
 }
 
 /** To a hundredth of a millisecond. */
-function rounded(ms: number | null): number | undefined {
-  return ms === null ? undefined : Math.round(ms * 100) / 100;
+function rounded(ms: number | null): number | null {
+  return ms === null ? null : Math.round(ms * 100) / 100;
 }

@@ -1,32 +1,31 @@
 import { REDACTED, type Redactor } from "./redact.ts";
 
-/** Bounds of one log record: what lies beyond is left out, and said so. */
+/** Bounds of one log record. The copy says what it leaves out. */
 const MAX_DEPTH = 8;
 const MAX_ITEMS = 100;
 const MAX_CHARACTERS = 65_536;
-/** What a value takes of `MAX_CHARACTERS` besides its text. */
+/** A value takes so many of `MAX_CHARACTERS` besides its text. */
 const VALUE_COST = 8;
 const MAX_CAUSES = 6;
 
 export interface PlainOptions {
   readonly redactor: Redactor;
-  /** Whether errors show their stacks. */
   readonly withStacks: boolean;
 }
 
-/** A copy as plain JSON data: bounded, without cycles and accessors, without credentials in any name or value. */
-export function plainRecord(
-  fields: Readonly<Record<string, unknown>>,
-  options: PlainOptions,
-): Record<string, unknown> {
-  return copyRecord(fields, { ...options, above: [fields], budget: { characters: MAX_CHARACTERS } });
+interface Walk extends PlainOptions {
+  /** The objects around this value, the outermost first. */
+  readonly above: readonly object[];
+  /** Shared by the whole record, because a value in many places is copied to each. */
+  readonly budget: { characters: number };
 }
 
-interface Walk extends PlainOptions {
-  /** The objects that this one lies within, the outermost first. */
-  readonly above: readonly object[];
-  /** How much more the record may take: what is shared in many places is copied to each. */
-  readonly budget: { characters: number };
+/**
+ * A copy as plain JSON data: bounded, without cycles and functions, without credentials in any name
+ * or value. It calls no `toJSON`. A getter that throws costs its own value only.
+ */
+export function plainRecord(fields: Readonly<Record<string, unknown>>, options: PlainOptions): Record<string, unknown> {
+  return copyRecord(fields, { ...options, above: [fields], budget: { characters: MAX_CHARACTERS } });
 }
 
 function plain(value: unknown, walk: Walk): unknown {
@@ -37,14 +36,14 @@ function plain(value: unknown, walk: Walk): unknown {
       return plainText(value, walk);
     case "number":
       return Number.isFinite(value) ? value : String(value);
-    case "boolean":
-      return value;
     case "bigint":
       return String(value);
-    case "object":
-      return value === null ? null : plainObjectSafely(value, walk);
+    case "boolean":
     case "undefined":
-      return undefined;
+      return value;
+    case "object":
+      // A proxy may throw.
+      return value === null ? null : safely(() => plainObject(value, walk));
     default:
       return `[${typeof value}]`;
   }
@@ -56,15 +55,6 @@ function plainText(value: string, walk: Walk): string {
   return text;
 }
 
-/** Proxies and accessors may throw. */
-function plainObjectSafely(value: object, walk: Walk): unknown {
-  try {
-    return plainObject(value, walk);
-  } catch {
-    return "[unreadable]";
-  }
-}
-
 function plainObject(value: object, walk: Walk): unknown {
   if (walk.above.includes(value)) return "[circular]";
   if (walk.above.length >= MAX_DEPTH) return "[too deep]";
@@ -74,11 +64,12 @@ function plainObject(value: object, walk: Walk): unknown {
   if (value instanceof URL) return plainText(value.href, walk);
   if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
   if (Array.isArray(value)) return copyArray(value, inner);
-  if (value instanceof Map || value instanceof Headers) {
-    return copyRecord(Object.fromEntries([...value].slice(0, MAX_ITEMS + 1).map(([key, item]) => [String(key), item])), inner);
-  }
-  if (value instanceof Set) return copyArray([...value].slice(0, MAX_ITEMS + 1), inner);
-  return copyRecord(value as Record<string, unknown>, inner);
+  if (value instanceof Set) return copyArray([...value], inner);
+  const isMap = value instanceof Map || value instanceof Headers;
+  return copyRecord(
+    isMap ? Object.fromEntries([...value].map(([key, item]) => [String(key), item])) : value as Record<string, unknown>,
+    inner,
+  );
 }
 
 function copyArray(items: readonly unknown[], walk: Walk): unknown[] {
@@ -93,37 +84,29 @@ function copyRecord(record: Readonly<Record<string, unknown>>, walk: Walk): Reco
   const names = Object.keys(record);
   for (const name of names.slice(0, MAX_ITEMS)) {
     const { shown, isSecret } = walk.redactor.name(name);
-    const value = read(record, name);
+    const value = safely(() => record[name]);
     walk.budget.characters -= shown.length;
-    const isHidden = isSecret && value !== undefined && value !== null;
-    copy[shown] = isHidden ? REDACTED : plain(value, walk);
+    copy[shown] = isSecret && value !== undefined && value !== null ? REDACTED : plain(value, walk);
   }
   if (names.length > MAX_ITEMS) copy["…"] = `${names.length - MAX_ITEMS} more left out`;
   return copy;
 }
 
-/** One accessor that throws costs its own value only. */
-function read(record: Readonly<Record<string, unknown>>, name: string): unknown {
+function plainError(error: Error, walk: Walk): Record<string, unknown> {
+  const names = ["name", "message", "code", ...(walk.withStacks ? ["stack"] : []), "cause", "errors"];
+  const shown: Record<string, unknown> = {};
+  for (const name of names) {
+    const value = safely(() => Reflect.get(error, name));
+    if (name === "errors" && !Array.isArray(value)) continue;
+    if (value !== undefined) shown[name] = plain(name === "errors" ? value.slice(0, MAX_CAUSES) : value, walk);
+  }
+  return shown;
+}
+
+function safely<T>(read: () => T): T | "[unreadable]" {
   try {
-    return record[name];
+    return read();
   } catch {
     return "[unreadable]";
   }
-}
-
-/** Name, message, code and causes; the causes within causes are bounded by `MAX_CAUSES` and by the depth. */
-function plainError(error: Error, walk: Walk): Record<string, unknown> {
-  const source = error as unknown as Readonly<Record<string, unknown>>;
-  const shown: Record<string, unknown> = {
-    name: plain(read(source, "name"), walk),
-    message: plain(read(source, "message"), walk),
-  };
-  const code = read(source, "code");
-  if (code !== undefined) shown["code"] = plain(code, walk);
-  if (walk.withStacks) shown["stack"] = plain(read(source, "stack"), walk);
-  const cause = read(source, "cause");
-  if (cause !== undefined) shown["cause"] = plain(cause, walk);
-  const errors = read(source, "errors");
-  if (Array.isArray(errors)) shown["errors"] = errors.slice(0, MAX_CAUSES).map((each) => plain(each, walk));
-  return shown;
 }
