@@ -35,7 +35,10 @@ export interface UsageExport {
 /** Rejects with `TooManyExports`, or if not even the first rows can be read. */
 export type ExportUsage = (format: ExportFormat, filter: UsageFilter) => Promise<UsageExport>;
 
-export class TooManyExports extends Error {
+/** Work of this kind is running already; the admin API answers 503 with `retry-after`. */
+export class Busy extends Error {}
+
+export class TooManyExports extends Busy {
   override readonly name = "TooManyExports";
 
   constructor(most: number) {
@@ -57,7 +60,7 @@ export interface Backup {
 /** Rejects with `BackupUnderWay`, or with the reason in words for an operator. */
 export type BackUp = () => Promise<Backup>;
 
-export class BackupUnderWay extends Error {
+export class BackupUnderWay extends Busy {
   override readonly name = "BackupUnderWay";
 
   constructor() {

@@ -1,27 +1,28 @@
 import { type Context, Hono } from "hono";
 import type { ImportRows } from "../domain/imported_rows.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { BackUp, ExportUsage, Readiness, Reprice, Reship } from "../domain/operations.ts";
+import { type BackUp, Busy, type ExportUsage, type Readiness, type Reprice, type Reship } from "../domain/operations.ts";
 import type { TokenAdmin } from "../domain/tokens.ts";
 import { isUnavailable } from "../domain/unavailable.ts";
 import { rawPath } from "../call/target.ts";
 import { guardAdmin } from "./admin_guard.ts";
-import { AdminRefusal, adminRefusalResponse, shown } from "./admin_refusal.ts";
-import { answerBackup } from "./backup.ts";
+import { AdminRefusal, adminRefusalResponse, type AdminRefusalType, shown } from "./admin_refusal.ts";
+import { answerBackup, answerReship } from "./backup.ts";
 import { answerExport } from "./export.ts";
 import { mountHealth } from "./health.ts";
 import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./admin_usage.ts";
 import { answerReprice } from "./reprice.ts";
-import { answerReship } from "./reship.ts";
 import { createToken, listTokens, revokeToken } from "./tokens.ts";
 
 export interface AdminDeps extends InternalDeps {
   readonly tokens: TokenAdmin;
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
-  /** Asked at each request, because it can be rotated. Where it is empty nobody is let in. */
+  /**
+   * Called for each request, because it can be rotated. If it is empty, every request is refused.
+   */
   readonly adminToken: () => string;
-  /** Host names under which the listener may be reached, besides addresses and localhost. */
+  /** Host names of the listener, besides addresses and localhost. */
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;
   readonly reship: Reship;
@@ -32,17 +33,20 @@ export interface AdminDeps extends InternalDeps {
   readonly observe: Pick<Observe, "note">;
 }
 
-/** A database that is away may be back soon; what an operator has to change needs no restart of the proxy either. */
-const RETRY_AFTER_SECONDS = "5";
+const UNAVAILABLE_RETRY_SECONDS = "5";
+const BUSY_RETRY_SECONDS = "10";
 
 type Route = (request: Request, context: Context) => Promise<Response>;
 
-/** The admin listener. Nothing but `/healthz` and `/readyz` answers without the admin token, not even that a path is unknown. */
+/**
+ * The admin listener. Only `/healthz` and `/readyz` answer without the admin token; an unknown path
+ * does not even tell that it is unknown.
+ */
 export function adminApp(deps: AdminDeps): Hono {
   const { tokens, now } = deps;
   const app = new Hono({ getPath: rawPath });
 
-  /** A path with its methods; any other method is a 405 that names them. */
+  /** Any other method is a 405 that names these. */
   function route(path: string, methods: Readonly<Record<string, Route>>): void {
     for (const [method, answer] of Object.entries(methods)) {
       app.on(method, path, (context) => answer(context.req.raw, context));
@@ -60,28 +64,27 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/traces", { GET: (request) => answerTraces(request, deps) });
   route("/internal/traces/:id", { GET: (request, context) => answerTrace(request, idOf(context), deps) });
   route("/internal/refusals", { GET: (request) => answerRefusals(request, deps) });
-  route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, { now }) });
+  route("/internal/export", { GET: (request) => answerExport(request, deps.exportUsage, now) });
   route("/internal/backup", { POST: (request) => answerBackup(request, deps.backUp) });
   route("/internal/import", { POST: (request) => answerImport(request, deps.importRows) });
   route("/internal/tokens", {
     GET: (request) => listTokens(request, tokens),
-    POST: (request) => createToken(request, tokens, { now }),
+    POST: (request) => createToken(request, tokens, now),
   });
-  route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), { tokens }) });
-  route("/internal/reship", { POST: (request) => answerReship(request, deps.reship, { now }) });
-  route("/internal/reprice", { POST: (request) => answerReprice(request, deps.reprice, { now }) });
+  route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), tokens) });
+  route("/internal/reship", { POST: (request) => answerReship(request, deps.reship, now) });
+  route("/internal/reprice", { POST: (request) => answerReprice(request, deps.reprice, now) });
   route("/metrics", { GET: () => answerMetrics(deps) });
   app.notFound((context) => {
     return adminRefusalResponse(new AdminRefusal("not_found_error", `There is nothing at ${shown(rawPath(context.req.raw))}`));
   });
   app.onError((error, context) => {
     if (error instanceof AdminRefusal) return adminRefusalResponse(error);
+    if (error instanceof Busy) return adminRefusalResponse(retryLater("overloaded_error", error, BUSY_RETRY_SECONDS));
     const request = { method: context.req.method, path: rawPath(context.req.raw), error };
     if (isUnavailable(error)) {
       deps.observe.note("warn", "an admin request needs a database that cannot be used", request);
-      return adminRefusalResponse(
-        new AdminRefusal("unavailable_error", error.message, { headers: { "retry-after": RETRY_AFTER_SECONDS } }),
-      );
+      return adminRefusalResponse(retryLater("unavailable_error", error, UNAVAILABLE_RETRY_SECONDS));
     }
     deps.observe.note("error", "an admin request failed", request);
     return adminRefusalResponse(new AdminRefusal("api_error", "The proxy failed on this request; its log says why"));
@@ -94,13 +97,17 @@ async function answerMetrics({ metrics }: AdminDeps): Promise<Response> {
   return new Response(text, { headers: { "content-type": contentType } });
 }
 
-/** What is asked here is of the moment, and tokens are shown once. */
+function retryLater(type: AdminRefusalType, { message }: Error, seconds: string): AdminRefusal {
+  return new AdminRefusal(type, message, { headers: { "retry-after": seconds } });
+}
+
+/** The answers are about this moment, and a token is shown once. */
 async function neverCached(context: Context, next: () => Promise<void>): Promise<void> {
   await next();
   context.res.headers.set("cache-control", "no-store");
 }
 
-/** Throws `AdminRefusal` for what no id holds: PostgreSQL has no NUL, and would fail on it. */
+/** Throws `AdminRefusal` for NUL, which PostgreSQL cannot take. */
 function idOf(context: Context): string {
   const id = context.req.param("id") ?? "";
   if (id.includes("\0")) throw new AdminRefusal("not_found_error", `There is nothing of the id ${shown(id)}`);

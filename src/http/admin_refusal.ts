@@ -1,4 +1,4 @@
-/** What the admin listener says no with. */
+/** The admin listener's errors and their statuses. */
 const ADMIN_REFUSALS = {
   invalid_request_error: 400,
   authentication_error: 401,
@@ -14,10 +14,10 @@ const ADMIN_REFUSALS = {
 
 export type AdminRefusalType = keyof typeof ADMIN_REFUSALS;
 
-/** The most that is shown of a value that somebody sent, in characters. */
+/** A message shows so many characters of a value that a client sent. */
 const MAX_SHOWN = 100;
 
-/** Thrown by the admin routes. `message` is for the operator who asked. */
+/** Thrown by the admin routes. `message` is for the operator. */
 export class AdminRefusal extends Error {
   override readonly name = "AdminRefusal";
   readonly type: AdminRefusalType;
@@ -41,7 +41,24 @@ export function shown(value: string): string {
   return value.length <= MAX_SHOWN ? quoted : `${quoted}…`;
 }
 
-/** JSON leaves DEL, the C1 controls and what changes the direction of text as they are. */
+/** JSON does not escape DEL, C1 controls and characters that change the direction of text. */
 function escaped(character: string): string {
   return `\\u{${character.codePointAt(0)!.toString(16)}}`;
+}
+
+/** The body as JSON. Throws `AdminRefusal` if it is longer than `maxBytes` or invalid. */
+export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.length;
+    if (length > maxBytes) throw new AdminRefusal("request_too_large", `Cannot read a body of more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  try {
+    const bytes = await new Blob(chunks).arrayBuffer();
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new AdminRefusal("invalid_request_error", "Cannot read the body as JSON");
+  }
 }

@@ -19,7 +19,7 @@ import { type CacheDeps, traceCacheJson } from "./trace_cache.ts";
 /** A 409 names no more workspaces than these. */
 const MAX_NAMED_WORKSPACES = 10;
 
-/** The questions that the internal API answers; each throws `AdminRefusal` or the store's own error. */
+/** The queries of the admin API. Each throws `AdminRefusal` or the store's own error. */
 export type InternalStore = Pick<Store, "queryUsage" | "queryTraces" | "getTraceDetail" | "getCachedCalls" | "queryRefusals">;
 
 export interface InternalDeps extends CacheDeps {
@@ -28,7 +28,9 @@ export interface InternalDeps extends CacheDeps {
   readonly now: () => number;
 }
 
-/** `GET /internal/usage`: `{"usage": UsageSummary[], "totals", "nextCursor"?, "since"?, "until"?}`. */
+/**
+ * `GET /internal/usage`: `{"usage": UsageSummary[], "totals", "nextCursor"?, "since"?, "until"?}`.
+ */
 export async function answerUsage(request: Request, { store, now }: InternalDeps): Promise<Response> {
   const { query, cursorOf } = usageQueryOf(request.url, { now });
   const { usage, totals, next } = await answerable(store.queryUsage(query));
@@ -54,8 +56,8 @@ export async function answerTraces(request: Request, { store, now }: InternalDep
 }
 
 /**
- * `GET /internal/traces/:id`: `{"trace": Trace, "requests": TokenUsage[], "agents": [main], "cache"}`, newest request last;
- * 404, or 409 where the id is in several workspaces.
+ * `GET /internal/traces/:id`: `{"trace": Trace, "requests": TokenUsage[], "agents": [main],
+ * "cache"}`, newest request last. 404, or 409 if the id is in several workspaces.
  */
 export async function answerTrace(request: Request, id: string, deps: InternalDeps): Promise<Response> {
   const { workspace_id } = filtersOf(request.url, ["workspace_id"]);
@@ -71,18 +73,21 @@ export async function answerTrace(request: Request, id: string, deps: InternalDe
   });
 }
 
-/** `GET /internal/refusals`: `{"refusals": [{workspaceId?, sandboxId?, fault, minute, count}]}`, newest first. */
+/**
+ * `GET /internal/refusals`: `{"refusals": [{workspaceId?, sandboxId?, fault, minute, count}]}`,
+ * newest first.
+ */
 export async function answerRefusals(request: Request, { store }: InternalDeps): Promise<Response> {
   const refusals = await store.queryRefusals(queryOptsOf(request.url));
   return Response.json({ refusals: refusals.map(refusalCountJson) });
 }
 
-/** What only rows could tell that are there no more is refused. */
+/** Refuses a query that needs rows that retention has dropped. */
 async function answerable<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {
-    // By its name: it may come from a Worker.
+    // By name, because it may come from a Worker.
     if (!(error instanceof Error) || error.name !== RowsDropped.name) throw error;
     throw new AdminRefusal("invalid_request_error", `Cannot answer this: ${error.message}`);
   }

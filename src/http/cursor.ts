@@ -3,30 +3,30 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Position } from "../domain/query.ts";
 
-/** Where a list goes on. */
+/** The place where the next page begins. */
 export interface Cursor {
   readonly after: Position;
-  /** When its first page was asked for, milliseconds since the epoch. */
+  /** The time of the request for the first page, milliseconds since the epoch. */
   readonly asOf: number;
 }
 
-/** Characters of SHA-256 in hex: enough to tell a cursor from another question's, and from one that was cut or mistyped. */
+/** Hex digits of SHA-256: they tell a cursor from that of another query and from a mistyped one. */
 const CHECK_LENGTH = 16;
 
 const written = z.tuple([z.int(), z.array(z.string()).min(2), z.string()]);
 
-/** The cursor as text. `question`: what was asked, as far as the pages of one list have it in common. */
+/** The cursor as text. `question`: the part of the query that all pages of a list share. */
 export function cursorText({ after, asOf }: Cursor, question: string): string {
   return Buffer.from(JSON.stringify([asOf, after, checkOf({ after, asOf }, question)])).toString("base64url");
 }
 
-/** Null where the text is no cursor, or one of another question. */
+/** Null if the text is no cursor, or that of another query. */
 export function readCursor(text: string, question: string): Cursor | null {
   const read = written.safeParse(parsed(text));
   if (!read.success) return null;
   const [asOf, after, check] = read.data;
   const cursor = { after, asOf };
-  // Exactly as it was given: base64 has other spellings of the same.
+  // base64 has other spellings of the same bytes.
   return check === checkOf(cursor, question) && text === cursorText(cursor, question) ? cursor : null;
 }
 

@@ -2,8 +2,8 @@ import type { Env, Hono } from "hono";
 import type { Readiness } from "../domain/operations.ts";
 
 /**
- * Mounts `/healthz`, 200 while the process lives, and `/readyz`, 503 where calls cannot be served and recorded, else 200;
- * with the reason where there is one. No token is asked for.
+ * `/healthz` is 200 while the process lives. `/readyz` is 503 if the proxy cannot serve and record
+ * calls, otherwise 200. They need no token.
  */
 export function mountHealth<E extends Env>(app: Hono<E>, readiness: () => Readiness): void {
   app.get("/healthz", (context) => context.json({ status: "ok" }));

@@ -1,10 +1,9 @@
 import { z } from "zod";
 import type { ImportBatch, ImportRows } from "../domain/imported_rows.ts";
-import { AdminRefusal, shown } from "./admin_refusal.ts";
+import { AdminRefusal, readJsonBody, shown } from "./admin_refusal.ts";
 import { filtersOf, rfc3339 } from "./admin_filters.ts";
-import { readJsonBody } from "./json_body.ts";
 
-/** Reading, pricing and handing on so many holds the event loop for some 10 ms. */
+/** Reading, pricing and storing so many holds the event loop for some 10 ms. */
 export const MAX_IMPORTED = 200;
 const MAX_BODY_BYTES = 2 * 1_024 * 1_024;
 const MAX_TEXT = 4_096;
@@ -43,8 +42,8 @@ const batch = z.strictObject({
 });
 
 /**
- * `POST /internal/import` `{"traces": Trace[], "usage": TokenUsage[]}`, at most 200 of each, as the Go program's API has them:
- * `{"unpriced": n}` of these rows. What is there already counts once.
+ * `POST /internal/import` `{"traces": Trace[], "usage": TokenUsage[]}`, at most 200 of each, as in
+ * the Go program's API: `{"unpriced": n}` of these rows. A row that is there already counts once.
  */
 export async function answerImport(request: Request, importRows: ImportRows): Promise<Response> {
   filtersOf(request.url, []);

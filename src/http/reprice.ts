@@ -6,31 +6,28 @@ import { filtersOf, untilNow } from "./admin_filters.ts";
 import { timeJson } from "./admin_json.ts";
 
 const NDJSON = "application/x-ndjson";
-const STOPPED = "It was stopped: what was repriced so far stands, the rest is as it was";
+const STOPPED = "It was stopped: rows repriced so far keep their new price, the others their old one";
 const encoder = new TextEncoder();
 
 /**
- * `POST /internal/reprice?since=&until=&dry_run=`: prices the rows of that time anew and answers how they changed. With
- * `accept: application/x-ndjson` a line a step comes before, `{"progress": {read, at}}`, with `rows=true` each row that changes,
- * `{"row": …}`, and the last line is `{"result": …}` or `{"error": {message}}`. Who leaves stops it: what is done stands.
+ * `POST /internal/reprice?since=&until=&dry_run=`: prices the rows of that time again and answers
+ * how they changed. With `accept: application/x-ndjson` the answer has a line a step, `{"progress":
+ * {read, at}}`, with `rows=true` one for each changed row, `{"row": …}`, and at last `{"result":
+ * …}` or `{"error": {message}}`. A client that leaves stops it; the rows repriced so far stay so.
  */
-export async function answerReprice(
-  request: Request,
-  reprice: Reprice,
-  { now }: { readonly now: () => number },
-): Promise<Response> {
+export async function answerReprice(request: Request, reprice: Reprice, now: () => number): Promise<Response> {
   const { since, until, dry_run, rows } = filtersOf(request.url, ["since", "until", "dry_run", "rows"]);
   if (since === null) throw new AdminRefusal("invalid_request_error", "Cannot reprice without the filter since");
   const isStreamed = (request.headers.get("accept") ?? "").includes(NDJSON);
   if (rows === true && !isStreamed) {
-    throw new AdminRefusal("invalid_request_error", `Cannot give rows in one JSON: ask with accept: ${NDJSON}`);
+    throw new AdminRefusal("invalid_request_error", `Cannot answer rows in one JSON: ask with accept: ${NDJSON}`);
   }
   const wish = { since, until: untilNow(since, { until, now: now() }), isDryRun: dry_run === true };
   const running = reprice(wish);
   if (running === null) throw new AdminRefusal("conflict_error", "Cannot reprice: rows are being repriced already");
   const { steps, priceVersion } = running;
   const tally = new Tally({ ...wish, priceVersion });
-  // Taken here, so that what has begun is ended by whoever takes the rest.
+  // Taken here, so that the generator has started and returning it later runs its cleanup.
   const first = await steps.next();
   if (isStreamed) {
     const lines = linesOf(steps, { first, tally, showsRows: rows === true });
@@ -61,7 +58,7 @@ function linesOf(
           return;
         }
         tally.add(step);
-        if (showsRows) { for (const change of step.changes) controller.enqueue(line({ row: rowJson(change) })); }
+        for (const change of showsRows ? step.changes : []) controller.enqueue(line({ row: rowJson(change) }));
         controller.enqueue(line({ progress: { read: tally.read, ...(step.at === null ? {} : { at: timeJson(step.at) }) } }));
       } catch (error) {
         controller.enqueue(line({ error: { message: error instanceof Error ? error.message : String(error) } }));
@@ -74,10 +71,20 @@ function linesOf(
 
 type Taken = IteratorResult<RepriceStep, "complete" | undefined>;
 
-/** Sums up what changes, by model and price lists; sums are bigint, so that they are exact. */
+interface Change {
+  repricedCount: number;
+  oldCost: bigint;
+  newCost: bigint;
+  /** Rows that had no price and have one now, and the opposite. */
+  newlyPricedCount: number;
+  newlyUnpricedCount: number;
+}
+
+/** Exact sums of the changes, in all and by model and price lists. */
 class Tally {
   readonly #wish: RepriceRequest & { readonly priceVersion: string };
-  readonly #groups = new Map<string, Group>();
+  readonly #total = noChange();
+  readonly #groups = new Map<string, { readonly names: Readonly<Record<string, string | undefined>>; readonly sum: Change }>();
   read = 0;
 
   constructor(wish: RepriceRequest & { readonly priceVersion: string }) {
@@ -88,76 +95,53 @@ class Tally {
     this.read += read;
     for (const { model, from, to } of changes) {
       const key = JSON.stringify([model, from.priceVersion, to.priceVersion]);
-      const group = this.#groups.get(key) ?? { model, from: from.priceVersion, to: to.priceVersion, ...NO_CHANGE };
-      this.#groups.set(key, { ...group, ...sumOf(group, changeOf(from, to)) });
+      const group = this.#groups.get(key) ?? { names: namesJson(model, from, to), sum: noChange() };
+      this.#groups.set(key, group);
+      for (const sum of [this.#total, group.sum]) {
+        sum.repricedCount++;
+        sum.oldCost += BigInt(from.cost ?? 0);
+        sum.newCost += BigInt(to.cost ?? 0);
+        if (from.cost === null && to.cost !== null) sum.newlyPricedCount++;
+        if (from.cost !== null && to.cost === null) sum.newlyUnpricedCount++;
+      }
     }
   }
 
   json() {
     const { since, until, isDryRun, priceVersion } = this.#wish;
-    const groups = [...this.#groups.values()];
     return {
       dryRun: isDryRun,
       since: timeJson(since),
       until: timeJson(until),
       priceVersion,
       readCount: this.read,
-      ...changeJson(groups.reduce((sum, group) => sumOf(sum, group), NO_CHANGE)),
-      changes: groups.map((group) => ({
-        ...(group.model === null ? {} : { model: group.model }),
-        ...(group.from === null ? {} : { oldPriceVersion: group.from }),
-        ...(group.to === null ? {} : { newPriceVersion: group.to }),
-        ...changeJson(group),
-      })),
+      ...changeJson(this.#total),
+      changes: [...this.#groups.values()].map(({ names, sum }) => ({ ...names, ...changeJson(sum) })),
     };
   }
 }
 
-interface Change {
-  readonly count: number;
-  readonly oldCost: bigint;
-  readonly newCost: bigint;
-  /** Rows that had no price and have one now, and the other way round. */
-  readonly newlyPriced: number;
-  readonly newlyUnpriced: number;
+function noChange(): Change {
+  return { repricedCount: 0, oldCost: 0n, newCost: 0n, newlyPricedCount: 0, newlyUnpricedCount: 0 };
 }
 
-interface Group extends Change {
-  readonly model: string | null;
-  readonly from: string | null;
-  readonly to: string | null;
-}
-
-const NO_CHANGE: Change = { count: 0, oldCost: 0n, newCost: 0n, newlyPriced: 0, newlyUnpriced: 0 };
-
-function changeOf(from: Price, to: Price): Change {
+/** JSON leaves out what is undefined. */
+function namesJson(model: string | null, from: Price, to: Price) {
   return {
-    count: 1,
-    oldCost: BigInt(from.cost ?? 0),
-    newCost: BigInt(to.cost ?? 0),
-    newlyPriced: Number(from.cost === null && to.cost !== null),
-    newlyUnpriced: Number(from.cost !== null && to.cost === null),
+    model: model ?? undefined,
+    oldPriceVersion: from.priceVersion ?? undefined,
+    newPriceVersion: to.priceVersion ?? undefined,
   };
 }
 
-function sumOf(a: Change, b: Change): Change {
+function changeJson({ repricedCount, oldCost, newCost, newlyPricedCount, newlyUnpricedCount }: Change) {
   return {
-    count: a.count + b.count,
-    oldCost: a.oldCost + b.oldCost,
-    newCost: a.newCost + b.newCost,
-    newlyPriced: a.newlyPriced + b.newlyPriced,
-    newlyUnpriced: a.newlyUnpriced + b.newlyUnpriced,
-  };
-}
-
-function changeJson({ count, oldCost, newCost, newlyPriced, newlyUnpriced }: Change) {
-  return {
-    repricedCount: count,
+    repricedCount,
     oldCostUsd: costUsd(oldCost),
     newCostUsd: costUsd(newCost),
     differenceUsd: costUsd(newCost - oldCost),
-    newlyPricedCount: newlyPriced,
-    newlyUnpricedCount: newlyUnpriced,
+    newlyPricedCount,
+    newlyUnpricedCount,
   };
 }
 

@@ -24,7 +24,7 @@ async function* steps({ end, ended }: { readonly end: "complete" | undefined; re
 
 function ask(headers: Record<string, string>, { end = "complete", ended = [] }: { end?: "complete" | null; ended?: string[] }) {
   const reprice: Reprice = () => ({ priceVersion: "v2", steps: steps({ end: end ?? undefined, ended }) });
-  return answerReprice(new Request(URL_SINCE, { method: "POST", headers }), reprice, { now: () => AT });
+  return answerReprice(new Request(URL_SINCE, { method: "POST", headers }), reprice, () => AT);
 }
 
 const LINES = { accept: "application/x-ndjson" };
@@ -58,6 +58,6 @@ Deno.test("answerReprice() stops the work where nobody takes its lines any more"
 });
 
 Deno.test("answerReprice() refuses a second repricing while one runs", async () => {
-  const asked = answerReprice(new Request(URL_SINCE, { method: "POST" }), () => null, { now: () => AT });
+  const asked = answerReprice(new Request(URL_SINCE, { method: "POST" }), () => null, () => AT);
   await assert.rejects(asked, { type: "conflict_error" });
 });

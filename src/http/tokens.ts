@@ -1,30 +1,30 @@
 import { z } from "zod";
 import type { TokenAdmin } from "../domain/tokens.ts";
-import { AdminRefusal, shown } from "./admin_refusal.ts";
+import { AdminRefusal, readJsonBody, shown } from "./admin_refusal.ts";
 import { filtersOf, rfc3339, RFC3339_WORDS } from "./admin_filters.ts";
 import { tokenJson } from "./admin_json.ts";
-import { readJsonBody } from "./json_body.ts";
 
 const MAX_BODY_BYTES = 16 * 1024;
 
 const id = z.string().regex(/^[\x21-\x7e]{1,128}$/);
 const wishShape = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rfc3339.nullable().default(null) });
 
-/** What stands after "as" in `Cannot read x as …`. */
+/** For `Cannot read x as …`. */
 const EXPECTS: Readonly<Record<string, string>> = {
   workspaceId: "an id of 1 to 128 visible ASCII characters",
   sandboxId: "an id of 1 to 128 visible ASCII characters",
   expiresAt: RFC3339_WORDS,
 };
 
-/** `POST /internal/tokens` `{workspaceId, sandboxId, expiresAt?}`: 201 with the token, which is shown only now, and what is kept of it. */
-export async function createToken(
-  request: Request,
-  tokens: TokenAdmin,
-  { now }: { readonly now: () => number },
-): Promise<Response> {
+/**
+ * `POST /internal/tokens` `{workspaceId, sandboxId, expiresAt?}`: 201 with the token and its
+ * record.
+ */
+export async function createToken(request: Request, tokens: TokenAdmin, now: () => number): Promise<Response> {
   filtersOf(request.url, []);
-  const wish = readWish(await readJsonBody(request, MAX_BODY_BYTES));
+  const body = await readJsonBody(request, MAX_BODY_BYTES);
+  const { data: wish, error } = wishShape.safeParse(body);
+  if (wish === undefined) throw new AdminRefusal("invalid_request_error", whyNotAWish(body, error.issues[0]!));
   if (wish.expiresAt !== null && wish.expiresAt <= now()) {
     throw new AdminRefusal("invalid_request_error", "Cannot take expiresAt: it is not in the future");
   }
@@ -32,28 +32,18 @@ export async function createToken(
   return Response.json({ token, ...tokenJson(kept) }, { status: 201 });
 }
 
-/** `GET /internal/tokens`: `{"tokens": [{id, workspaceId, sandboxId, createdAt, expiresAt?, revokedAt?}]}`, newest first. */
+/** `GET /internal/tokens`: `{"tokens": Token[]}`, newest first. */
 export async function listTokens(request: Request, tokens: TokenAdmin): Promise<Response> {
   const { workspace_id } = filtersOf(request.url, ["workspace_id"]);
   return Response.json({ tokens: (await tokens.list(workspace_id)).map(tokenJson) });
 }
 
-/** `DELETE /internal/tokens/:id`: the revoked token, or 404. Revoking twice keeps the first `revokedAt`. */
-export async function revokeToken(
-  request: Request,
-  tokenId: string,
-  { tokens }: { readonly tokens: TokenAdmin },
-): Promise<Response> {
+/** `DELETE /internal/tokens/:id`: the revoked token, or 404. The first `revokedAt` stays. */
+export async function revokeToken(request: Request, tokenId: string, tokens: TokenAdmin): Promise<Response> {
   filtersOf(request.url, []);
   const revoked = await tokens.revoke(tokenId);
   if (revoked === null) throw new AdminRefusal("not_found_error", `There is no token ${shown(tokenId)}`);
   return Response.json(tokenJson(revoked));
-}
-
-function readWish(body: unknown): z.output<typeof wishShape> {
-  const read = wishShape.safeParse(body);
-  if (read.success) return read.data;
-  throw new AdminRefusal("invalid_request_error", whyNotAWish(body, read.error.issues[0]!));
 }
 
 function whyNotAWish(body: unknown, issue: z.core.$ZodIssue): string {

@@ -5,7 +5,7 @@ import type { Store } from "../domain/store.ts";
 import type { Trace } from "../domain/trace.ts";
 import { wholeJson } from "./admin_json.ts";
 
-/** The most calls of one trace that are looked at, its oldest: a bound on what one question can cost. */
+/** Looks at so many calls of a trace, the oldest: a bound on the cost of one query. */
 const MAX_CALLS = 100_000;
 
 export interface CacheDeps {
@@ -13,7 +13,7 @@ export interface CacheDeps {
   readonly cacheValueOf: CacheValueOf;
 }
 
-/** What the prompt cache was worth to a trace, with the prices of today's list for the time of each call. */
+/** The value of the prompt cache to a trace, at the current list's prices for each call's time. */
 export async function traceCacheJson(trace: Trace, { store, cacheValueOf }: CacheDeps) {
   const misses = new Misses();
   const tokens = { read: 0n, written: 0n, missed: 0n };
@@ -49,9 +49,9 @@ export async function traceCacheJson(trace: Trace, { store, cacheValueOf }: Cach
 }
 
 /**
- * A miss: tokens that a call wrote to the cache although the call before it, of the same agent, class and model, had as many
- * more there (read or written) than this one read. Whether they had expired, or the prompt had changed, the rows do not tell;
- * so it is the most that was written twice.
+ * A miss: tokens that a call wrote although the call before it (of the same agent, class and model)
+ * had that many more in the cache, read or written, than this one read. The rows cannot tell an
+ * expired cache from a changed prompt, so this is an upper bound of what was written twice.
  */
 class Misses {
   readonly #held = new Map<string, bigint>();
