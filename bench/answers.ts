@@ -1,11 +1,13 @@
 import { Buffer } from "node:buffer";
 
-/** What one call of a load asks the fake upstream for. It travels in `LOAD_HEADER`, which every relay passes on. */
+/** What a call asks of the fake upstream. Every relay passes its `LOAD_HEADER` on. */
 export type Ask =
   | { readonly kind: "unary" }
-  /** Events as fast as they can be written, each by a write of its own. */
+  /** Events as fast as possible, one write each. */
   | { readonly kind: "stream"; readonly events: number }
-  /** The first event at once, then one every `1000 / perSecond` ms, each with the time at which it was written. */
+  /**
+   * The first event at once, then one every `1000 / perSecond` ms, each with its time of writing.
+   */
   | { readonly kind: "paced"; readonly events: number; readonly perSecond: number };
 
 export const LOAD_HEADER = "x-bench-load";
@@ -29,11 +31,11 @@ export const STAMP_DIGITS = 16;
 /** The body of an answer, event by event. */
 export interface Script {
   readonly body: Buffer<ArrayBuffer>;
-  /** For each event: where it begins and ends in the body, and where its time stamp stands; -1 where it has none. */
+  /** Of each event: where it begins and ends in the body, and its time stamp's place or -1. */
   readonly events: readonly { readonly start: number; readonly end: number; readonly stampAt: number }[];
 }
 
-/** The tokens that every answer says it used, so that what was recorded can be checked. */
+/** Every answer says that it used these tokens, so that the bench can check the records. */
 export const USED = { input: 412, output: 290 };
 
 /** What the upstream answers to `ask`; time stamps are all zeros. */
@@ -54,7 +56,7 @@ export function scriptOf(ask: Ask): Script {
 /** Digits of the turn's number in a request. */
 export const TURN_DIGITS = 12;
 
-/** `turnAt`: where in the body the turn's number stands. Each call asks something else, as an agent's turns do. */
+/** `turnAt`: the place of the turn's number. Each call differs, as the turns of an agent do. */
 export function requestBodyOf(ask: Ask): { readonly body: Buffer<ArrayBuffer>; readonly turnAt: number } {
   const turn = "0".repeat(TURN_DIGITS);
   const body = Buffer.from(JSON.stringify({

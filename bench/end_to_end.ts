@@ -1,19 +1,22 @@
 /**
- * What a call costs on its way through: `direct` (no relay), a minimal Deno relay (the floor of the runtime), nginx where it is
- * installed (the peer), and llmproxy with everything on: SQLite ledger, local token, metering, a log line a call.
+ * Measures the cost of a call: `direct` (no relay), a minimal Deno relay (the runtime's floor),
+ * nginx if it is installed (the peer), and llmproxy with everything on: SQLite ledger, local token,
+ * metering, a log line a call.
  *
- *     deno task bench [--quick] [--only=minimal-relay,nginx,llmproxy]
- *     deno task bench --suite=taps        the ways to see a stream go by, for src/wire/tap.ts
- *     deno task bench --suite=recording   llmproxy without its ledger (the floor), embedded, and with a PostgreSQL of its own
+ * deno task bench [--quick] [--only=minimal-relay,nginx,llmproxy] deno task bench --suite=taps
+ * the ways to watch a stream, for src/wire/tap.ts deno task bench --suite=recording   llmproxy
+ * without ledger (the floor), embedded, with PostgreSQL
  *
- * Method. One run, all peers alive at once, each relay its own process; the upstream (`upstream.ts`) is a further one, and the
- * load generator (`load.ts`) is this one. All share the machine's cores, so calls a second depend on what else the machine
- * does; CPU per call hardly does. Rounds are interleaved (each load on each peer, then the next round) after a warm-up. Every
- * figure is the median over the rounds, every ratio the median of the ratios within a round. `added` is the peer's
- * quantile less that of `direct`; with many calls at once it is mostly queueing, with one at a time it is the way itself.
- * CPU is user and system time of the relay's process with its children (/proc/PID/stat), RSS the largest seen in the load.
- * Every answer is compared byte for byte with what the upstream sent, and at the end the ledger's calls with those made.
- * Prints a table for people and, as the last line, one JSON object.
+ * Method. One run with all peers alive at once, each relay in its own process. The upstream
+ * (`upstream.ts`) is another process, and the load generator (`load.ts`) is this one. All share the
+ * machine's cores: calls a second depend on its other work, CPU per call hardly does. After a
+ * warm-up rounds are interleaved: each load on each peer, then the next round. Every figure is the
+ * median over the rounds, every ratio the median of the ratios within a round. `added` is the
+ * peer's quantile less that of `direct`: with many calls at once mostly queueing, with one at a
+ * time the path itself. CPU is user and system time of the relay's process with its children
+ * (/proc/PID/stat), RSS the largest in the load. The bench compares every answer byte for byte with
+ * what the upstream sent, and at the end the ledger's calls with the calls it made. It prints a
+ * table and, as the last line, one JSON object.
  *
  * Linux only.
  */
@@ -34,7 +37,7 @@ interface Sample extends Outcome {
   /** Of the peer's process, microseconds a unit; null for `direct`. */
   readonly cpuUs: number | null;
   readonly rssMb: number | null;
-  /** What the generator and the upstream took themselves, likewise. */
+  /** The same for the generator and the upstream. */
   readonly generatorUs: number;
   readonly upstreamUs: number;
 }
@@ -48,7 +51,8 @@ const RECORDED_MS = 30_000;
 
 const suite = argument("suite") ?? "peers";
 const isQuick = Deno.args.includes("--quick");
-// Short rounds: a machine that others share changes its pace within seconds. Many, where the peers differ by hundredths.
+// Short rounds, because a shared machine changes its pace within seconds. Many rounds, if the peers
+// differ by hundredths.
 const rounds = isQuick ? 3 : suite === "recording" ? 31 : 9;
 const loads = loadsFor(isQuick ? { short: 0.2, long: 0.6, pacedEvents: 30 } : { short: 0.3, long: 0.7, pacedEvents: 40 });
 
@@ -77,7 +81,7 @@ function loadsFor(seconds: { readonly short: number; readonly long: number; read
     { name: "small unary call, 16 at once", ask: unary, atOnce: 16, seconds: seconds.long, unit: "call" },
     { name: "stream of 300 events, one at a time", ask: stream, atOnce: 1, seconds: seconds.short, unit: "event" },
     { name: "stream of 300 events, 16 at once", ask: stream, atOnce: 16, seconds: seconds.long, unit: "event" },
-    // Its pace is the upstream's: it tells nothing of what recording costs.
+    // The upstream sets its pace, so it says nothing about the cost of recording.
     ...(suite === "recording" ? [] : [{ ...many, ask: paced }]),
   ];
 }
@@ -102,7 +106,7 @@ async function measure(upstreamPid: number): Promise<Samples> {
     for (const peer of peers) await sampleOf(load, { peer, upstreamPid });
   }
   for (let round = 0; round < rounds; round++) {
-    // Forth and back, so that nobody is always behind the same one.
+    // In turns forward and backward, so that no peer always follows the same one.
     const order = round % 2 === 0 ? peers : peers.toReversed();
     for (const load of loads) {
       for (const peer of order) samples.get(load)!.get(peer)!.push(await sampleOf(load, { peer, upstreamPid }));
@@ -113,7 +117,7 @@ async function measure(upstreamPid: number): Promise<Samples> {
 
 async function sampleOf(load: Load, options: { readonly peer: Peer; readonly upstreamPid: number }): Promise<Sample> {
   const { peer, upstreamPid } = options;
-  // What the load before left to do, such as closing connections, is not this one's.
+  // The load before may have left work, such as closing connections.
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const relay = peer.process === null ? [] : family(peer.process.pid);
   const cpu = () => ({ relay: cpuMs(relay), generator: cpuMs([Deno.pid]), upstream: cpuMs([upstreamPid]) });
@@ -135,7 +139,9 @@ async function sampleOf(load: Load, options: { readonly peer: Peer; readonly ups
   };
 }
 
-/** Prints the tables and the JSON line. Sets the exit code where an answer was wrong or a row is missing. */
+/**
+ * Prints the tables and the JSON line. Sets the exit code if an answer is wrong or a row missing.
+ */
 async function report(samples: Samples): Promise<void> {
   const summary = loads.map((load) => ({ load: load.name, peers: summariesOf(samples.get(load)!) }));
   for (const [index, { load, peers }] of summary.entries()) {
@@ -197,7 +203,7 @@ function summariesOf(byPeer: ReadonlyMap<Peer, readonly Sample[]>) {
   });
 }
 
-/** One line of a table: by its column's name, what stands in it. */
+/** One line of a table, by column name. */
 function lineOf(row: ReturnType<typeof summariesOf>[number], load: Load): Readonly<Record<string, string>> {
   const pair = ({ p50, p99 }: { readonly p50: number | null; readonly p99: number | null }) => `${show(p50)} / ${show(p99)}`;
   const rate = { "calls/s": show(row.callsPerSecond), "of direct": show(row.rateToDirect), "of floor": show(row.rateToFloor) };

@@ -1,8 +1,9 @@
 /**
- * What it costs to find `model` and its kin in a request's body: the scanner against JSON.parse of the decoded whole.
+ * Measures how to find `model` and other keys in a request's body: the scanner against JSON.parse
+ * of the whole decoded body. Run with `deno bench bench/json_scan_bench.ts`.
  *
- * Method: bodies are made once; the scanner is fed 64 KB at a time, as they come off the network, and blocks the event loop
- * for one such push at a time, JSON.parse for all of it. Run with `deno bench bench/json_scan_bench.ts`.
+ * Method: it makes the bodies once. The scanner gets 64 KB at a time, as from the network, and
+ * blocks the event loop for one such push; JSON.parse blocks it for the whole.
  */
 import { TopLevelScanner } from "../src/wire/json_scan.ts";
 
@@ -26,7 +27,9 @@ for (const [group, body] of BODIES) {
   });
 }
 
-/** Long texts with line ends, quotes and a few accents, and thirty tools: what a coding agent sends. */
+/**
+ * As a coding agent sends: long texts with line ends, quotes and a few accents, and thirty tools.
+ */
 function conversation(bytes: number): string {
   const code = "  const café = await read(\"file\", { encoding: 'utf-8' });\n  if (café === null) return;\n\n".repeat(30);
   const tools = Array.from({ length: 30 }, (_, index) => ({

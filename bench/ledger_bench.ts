@@ -1,11 +1,11 @@
 /**
- * What recording costs: open and close of a call, at several numbers of calls in flight, with the Worker of the store
- * beside it, on a database that already holds rows; saturated, and paced. The floor is one
+ * Measures the cost of recording: open and close of a call, at several numbers of calls in flight,
+ * beside the store's Worker, on a database that holds rows; saturated, and paced. The floor is one
  * bare insert a transaction.
  *
- *     deno run -A bench/ledger_bench.ts [rows already there, default 200000] [directory, default a temporary one]
+ *     deno run -A bench/ledger_bench.ts [rows already there (200000)] [directory (a temporary one)]
  *
- * `stall` is the longest time for which the event loop did not turn: it bounds the longest transaction from above.
+ * `stall` is the longest time without a turn of the event loop: no transaction took longer.
  */
 import { DatabaseSync } from "node:sqlite";
 import { EMPTY_READING } from "../src/domain/reading.ts";
@@ -97,7 +97,7 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Gives the longest time between two turns of the event loop since it was called. */
+/** Returns the longest time between two turns of the event loop since the call. */
 function watchStalls(): () => number {
   let longest = 0;
   let last = performance.now();
@@ -155,7 +155,7 @@ function callOf(id: string, lane: number): OpenCall {
     maxTokens: 32_000,
     requestBytes: 120_000,
     ...UNSAID,
-    // No two calls ask the same, as with an agent.
+    // All calls differ, as those of an agent do.
     messagesHash: id.slice(-16).padStart(64, "0"),
     agentId: "agent-01",
     requestClass: "main",

@@ -11,18 +11,18 @@ export interface Plan {
   readonly ask: Ask;
   /** Connections, each with one call under way. */
   readonly atOnce: number;
-  /** New calls are begun for so long; 0: each connection makes one call. */
+  /** Starts calls for so long; 0: each connection makes one call. */
   readonly seconds: number;
 }
 
-/** What came of a load. Times in milliseconds. */
+/** The result of a load. Times in milliseconds. */
 export interface Outcome {
   readonly calls: number;
   readonly errors: number;
   readonly firstError: string | null;
   readonly seconds: number;
   readonly events: number;
-  /** HTTP chunks that arrived: as many as events where nobody joined any. */
+  /** HTTP chunks that arrived: as many as events if no relay joined any. */
   readonly chunks: number;
   readonly whole: Quantiles;
   readonly firstByte: Quantiles;
@@ -36,8 +36,9 @@ export interface Quantiles {
 }
 
 /**
- * Makes calls over keep-alive connections and checks each answer byte for byte against what the upstream was told to send
- * (but for the time stamps, which have to be times). A wrong answer is an error, and its connection is opened anew.
+ * Makes calls over keep-alive connections and compares each answer byte for byte with what the
+ * upstream should send, except the time stamps, which must be times. A wrong answer is an error,
+ * and the next call opens a new connection.
  */
 export async function runLoad(target: Target, plan: Plan): Promise<Outcome> {
   const tally = { calls: 0, errors: 0, firstError: null as string | null, chunks: 0 };
@@ -80,7 +81,7 @@ export function quantilesOf(values: readonly number[]): Quantiles {
 }
 
 const READ_BYTES = 64 * 1024;
-/** Of the whole run: no two calls of a bench are attempts at one question. */
+/** Of the whole run: no call of a bench looks like the retry of another. */
 let nextTurn = 1;
 const CR_LF = 2;
 const LF = 0x0a;
@@ -126,7 +127,10 @@ class Lane {
     this.#turnAt = this.#request.length - body.length + turnAt;
   }
 
-  /** Makes one call, pushes the latencies of its events and resolves to the number of HTTP chunks. Rejects where the answer is wrong. */
+  /**
+   * Makes one call, adds the latencies of its events and resolves to the number of HTTP chunks.
+   * Rejects if the answer is wrong.
+   */
   async call(eventTimes: number[]): Promise<number> {
     this.#request.write(String(nextTurn++).padStart(TURN_DIGITS, "0"), this.#turnAt, "latin1");
     for (let at = 0; at < this.#request.length;) at += await this.#connection.write(this.#request.subarray(at));
@@ -158,7 +162,7 @@ class Lane {
     }
   }
 
-  /** Takes the stamps of the events that are there whole, and puts zeros in their place. */
+  /** Reads the time stamps of whole events and replaces them by zeros. */
   #takeTimes(seen: number, options: { length: number; eventTimes: number[] }): number {
     const now = performance.timeOrigin + performance.now();
     const { events } = this.#script;
@@ -181,7 +185,7 @@ async function connect(port: number): Promise<Deno.TcpConn> {
   return connection;
 }
 
-/** Takes HTTP/1.1 framing off an answer, as far as the benches need it: a known length or chunks, no trailers. */
+/** Removes an answer's HTTP/1.1 framing, as the benches need it: a known length or chunks. */
 class Framing {
   length = 0;
   chunks = 0;

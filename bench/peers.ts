@@ -6,9 +6,9 @@ import { startPostgres } from "../tests/postgres_server.ts";
 /** One way from the load generator to the upstream. */
 export interface Peer extends Target {
   readonly name: string;
-  /** Null where nothing stands between. */
+  /** Null for a direct connection. */
   readonly process: Running | null;
-  /** How many billed calls it has on record; null where it keeps none. */
+  /** How many billed calls it recorded; null if it records none. */
   readonly recordedCalls: (() => Promise<number>) | null;
 }
 
@@ -16,19 +16,19 @@ export interface Site {
   readonly upstreamPort: number;
   /** An empty folder for logs, settings and data. */
   readonly dir: string;
-  /** What is to be ended after the bench, besides its processes. */
+  /** Ended after the bench, besides its processes. */
   readonly after: (() => Promise<void>)[];
 }
 
 interface PeerRow {
   readonly name: string;
-  /** Null where it cannot be had on this machine. */
+  /** Null if this machine does not have it. */
   readonly start: (site: Site) => Promise<Peer | null>;
   /** Which report it belongs to. */
   readonly suite: "peers" | "taps" | "recording";
 }
 
-/** In the order of the report. `direct` belongs to every one. */
+/** In the order of the report. `direct` is in every report. */
 export const PEERS: readonly PeerRow[] = [
   { name: "direct", start: direct, suite: "peers" },
   { name: "minimal-relay", start: (site) => relay("minimal-relay", { tap: "untouched", site }), suite: "peers" },
@@ -126,7 +126,7 @@ async function llmproxy(
     const { usage } = await ask("/internal/usage?workspace_id=bench", {});
     return usage.reduce((sum: number, row: { readonly requestCount: number }) => sum + row.requestCount, 0);
   };
-  // What is shipped is on record a moment later; the one without a ledger has no record.
+  // Shipped rows are recorded a moment later; the peer without a ledger records none.
   return { name, port: port!, token, process, recordedCalls: name === "unrecorded" ? null : recordedCalls };
 }
 

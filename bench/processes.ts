@@ -1,6 +1,6 @@
-/** The processes of a bench, on Linux: started, waited for and looked at through /proc. */
+/** Starts, awaits and measures the processes of a bench, through /proc of Linux. */
 
-/** Clock ticks a second in /proc/PID/stat: 100 on every Linux that Deno runs on (`getconf CLK_TCK`). */
+/** Clock ticks a second in /proc/PID/stat: 100 on every Linux with Deno (`getconf CLK_TCK`). */
 const TICKS_A_SECOND = 100;
 const START_MS = 30_000;
 const POLL_MS = 20;
@@ -13,13 +13,13 @@ export interface Running {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts a program whose output goes to the file `log`. It sees of the environment only what Deno itself needs, and `env`. */
+/** Starts a program with output to the file `log`. Its environment is `env` and what Deno needs. */
 export function startProcess(
   command: string,
   args: readonly string[],
   options: { readonly log: string; readonly env: Readonly<Record<string, string>> },
 ): Running {
-  // Through a shell, because a child's output can go to a file in no other way; `exec` leaves no shell behind.
+  // A child's output can go to a file only through a shell; `exec` leaves no shell behind.
   const child = new Deno.Command("/bin/sh", {
     args: ["-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", options.log, command, ...args],
     clearEnv: true,
@@ -57,13 +57,14 @@ export function startDeno(
 /** CPU time of processes so far, milliseconds, in steps of 10. */
 export function cpuMs(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => {
-    // The name, in brackets, may hold anything; utime and stime are the 12th and 13th fields after it (proc(5)).
+    // The name, in brackets, may hold anything. utime and stime are the 12th and 13th fields after
+    // it (proc(5)).
     const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
     return sum + (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_A_SECOND;
   }, 0);
 }
 
-/** Resident memory of processes, MB; what they share is counted for each. */
+/** Resident memory of processes, MB; counts shared memory for each. */
 export function rssMb(pids: readonly number[]): number {
   const kilobytes = pids.map((pid) => Deno.readTextFileSync(`/proc/${pid}/status`).match(/VmRSS:\s+(\d+)/)?.[1]);
   return kilobytes.reduce((sum, value) => sum + Number(value ?? 0) / 1024, 0);
@@ -77,7 +78,7 @@ export function freePorts(count: number): number[] {
   return ports;
 }
 
-/** Resolves when `path` on that port answers 200, or, without a path, when it takes a connection. */
+/** Resolves when `path` on that port answers 200; without a path, when the port accepts. */
 export async function answering(port: number, path: string | null): Promise<void> {
   const deadline = performance.now() + START_MS;
   for (let last: unknown = null;; await new Promise((resolve) => setTimeout(resolve, POLL_MS))) {

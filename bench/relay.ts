@@ -1,9 +1,10 @@
 /**
- * The least that a relay can do on Deno, and so the floor under everything else that is written in it: no authentication, no
- * record. Without a way of tapping the answer's body never enters JavaScript (`untouched`); each of the others hands every chunk
- * through JavaScript once, so that what a look at the bytes costs is seen without the look itself.
+ * The least that a relay on Deno can do, and so the floor for llmproxy: no authentication, no
+ * record. With `untouched` the answer's body never enters JavaScript. Each of the others passes
+ * every chunk through JavaScript once: that is the cost of access to the bytes, without looking at
+ * them.
  *
- *     deno run -A bench/relay.ts PORT UPSTREAM_PORT [untouched|transform|pull|bytes|byob]
+ * deno run -A bench/relay.ts PORT UPSTREAM_PORT [untouched|transform|pull|bytes|byob]
  */
 import { type TapName, TAPS } from "./taps.ts";
 

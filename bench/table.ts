@@ -1,4 +1,4 @@
-/** The middle of what there is; null where nothing is. */
+/** The median; null without values. */
 export function medianOf(values: readonly (number | null)[]): number | null {
   const sorted = values.filter((value) => value !== null && Number.isFinite(value)).toSorted((a, b) => a! - b!) as number[];
   const middle = sorted.length / 2;
@@ -10,14 +10,14 @@ export function quotient(value: number | null, by: number | null): number | null
   return value === null || by === null || by === 0 ? null : value / by;
 }
 
-/** Three digits, or all before the point. */
+/** Three digits, or all digits before the point. */
 export function show(value: number | null): string {
   if (value === null) return "-";
   const size = Math.abs(value);
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-/** Prints lines under the first one's keys; the first column to the left, numbers to the right. */
+/** Prints lines under the keys of the first; the first column to the left, numbers to the right. */
 export function printTable(lines: readonly Readonly<Record<string, string>>[]): void {
   const columns = Object.keys(lines[0] ?? {});
   const widths = columns.map((column) => Math.max(column.length, ...lines.map((line) => line[column]!.length)));

@@ -1,4 +1,4 @@
-/** The ways to see a body go by. `byob` is the one that src/wire/tap.ts takes. */
+/** Ways to watch a body go by. src/wire/tap.ts uses `byob`. */
 
 type Bytes = ReadableStream<Uint8Array<ArrayBuffer>>;
 

@@ -1,4 +1,6 @@
-/** llmproxy with everything on but its ledger, which forgets what it is told: what is left is the price of recording. */
+/**
+ * llmproxy with everything on, but a ledger that forgets. The difference is the price of recording.
+ */
 import { assemble } from "../src/server/assemble.ts";
 import { loadConfigFromEnv } from "../src/config/config.ts";
 import { systemOf } from "../src/server/system.ts";

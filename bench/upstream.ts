@@ -1,8 +1,9 @@
 /**
- * The upstream of the benches, as a process of its own: bytes rendered beforehand on raw sockets, so that it costs less than
- * what is measured. Not HTTP in general: it understands the requests of the benches, plain or chunked, one at a time.
+ * The upstream of the benches, a process of its own. It writes prepared bytes to raw sockets, so
+ * that it costs less than the relays. It understands only the requests of the benches, plain or
+ * chunked, one at a time.
  *
- *     deno run -A bench/upstream.ts PORT
+ * deno run -A bench/upstream.ts PORT
  */
 import { Buffer } from "node:buffer";
 import { type Ask, askOf, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
@@ -10,7 +11,7 @@ import { type Ask, askOf, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIG
 const MAX_REQUEST_BYTES = 256 * 1024;
 const TICK_MS = 2;
 
-/** An answer as it goes out: the head, each event as an HTTP chunk, and the end. */
+/** An answer as it is written: the head, each event as an HTTP chunk, and the end. */
 interface Rendered {
   readonly ask: Ask;
   readonly head: Buffer<ArrayBuffer>;
@@ -20,10 +21,10 @@ interface Rendered {
 
 const rendered = new Map<string, Rendered>();
 const encoder = new TextEncoder();
-/** Whoever waits for a time, by tick. */
+/** Callbacks that wait for a time, by tick. */
 const waiting = new Map<number, (() => void)[]>();
 let lastTick = tickNow();
-/** Paced answers so far: each next one gets the next phase, so that their events do not come in one burst. */
+/** Each paced answer gets the next phase, so that their events do not come in one burst. */
 let pacedAnswers = 0;
 
 if (import.meta.main) {
@@ -54,7 +55,7 @@ async function converse(connection: Deno.TcpConn): Promise<void> {
   }
 }
 
-/** What the request asks for, once it is whole; null before. */
+/** What a whole request asks for; null before. */
 function loadOf(bytes: Buffer): string | null {
   const headEnd = bytes.indexOf("\r\n\r\n");
   if (headEnd < 0) return null;
@@ -140,7 +141,7 @@ function tick(at: number): Promise<void> {
   });
 }
 
-/** A late timer wakes those of all ticks that it slept through. */
+/** A late timer also wakes the ticks that it missed. */
 function wake(): void {
   for (const now = tickNow(); lastTick < now;) {
     const those = waiting.get(++lastTick);

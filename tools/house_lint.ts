@@ -1,23 +1,9 @@
 /**
- * The house rules that a linter can see. The floors and the list of what is forbidden where are tables;
- * ARCHITECTURE.md draws them.
+ * The house rules that a linter can check. Floors and doors are tables; ARCHITECTURE.md draws them.
  */
 
-/** Below the rooms that know everybody. */
-const EVERYBODY = [
-  "async",
-  "domain",
-  "wire",
-  "providers",
-  "pricing",
-  "telemetry",
-  "export",
-  "stores",
-  "identity",
-  "call",
-  "batches",
-  "http",
-];
+/** Rooms below floor 5, whose rooms may import all of them. */
+const BELOW = "async domain wire providers pricing telemetry export stores identity call batches http".split(" ");
 
 /** The rooms of `src` that each room may import from, besides itself. */
 export const FLOORS: Readonly<Record<string, readonly string[]>> = {
@@ -33,12 +19,12 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
   call: ["async", "wire", "domain"],
   batches: ["async", "wire", "domain"],
   http: ["call", "batches", "async", "domain"],
-  config: [...EVERYBODY, "server"],
-  server: [...EVERYBODY, "config"],
-  cli: [...EVERYBODY, "config", "server"],
+  config: [...BELOW, "server"],
+  server: [...BELOW, "config"],
+  cli: [...BELOW, "config", "server"],
 };
 
-/** Modules that live behind one door: only files whose path starts so may import them. Tests may too. */
+/** Only files with such a path, and tests, may import these modules. */
 const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string[] }[] = [
   { module: /^hono(\/|$)/, doors: ["src/http/"] },
   { module: /^postgres(\/|$)/, doors: ["src/stores/postgres"] },
@@ -50,7 +36,7 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^(node:)?process$/, doors: ["src/server/"] },
 ];
 
-/** The only modules from outside that a narrow room may import; rooms that are not named here may import any. */
+/** A narrow room may import only these modules from outside; other rooms may import any. */
 const NARROW_ROOMS: Readonly<Record<string, RegExp>> = {
   domain: /^(?!)/,
   pricing: /^(?!)/,
@@ -58,11 +44,11 @@ const NARROW_ROOMS: Readonly<Record<string, RegExp>> = {
   wire: /^(eventsource-parser(\/stream)?|node:(?!fs|net|http|child_process|sqlite).+)$/,
 };
 
-/** Rooms without I/O, and the globals that would bring it in. */
+/** Rooms without I/O, and the globals that do I/O. */
 const PURE_ROOMS = ["domain", "providers", "pricing"];
 const IO_GLOBALS = ["fetch", "Deno", "WebSocket", "EventSource", "Worker", "setTimeout", "setInterval", "caches", "localStorage"];
 
-/** The rooms that may read clocks, chance and the process; they hand them to the others. */
+/** These rooms may use clocks, randomness and the process; they pass them to the others. */
 const AMBIENT_ROOMS = ["server", "cli"];
 
 const AMBIENT_MEMBERS: Readonly<Record<string, readonly string[]>> = {
@@ -83,7 +69,7 @@ const AMBIENT_IMPORTS = [
   "performance",
 ];
 
-/** Of an exported function; one record of options may follow them. */
+/** Of an exported function, before a record of options. */
 const MAX_POSITIONALS = 3;
 
 interface Place {
@@ -101,7 +87,7 @@ function placeOf(filename: string): Place {
   return { path, room: path.match(/^src\/([^/]+)\//)?.[1] ?? "", isTest: path.endsWith("_test.ts") };
 }
 
-/** The path from the root that a relative specifier means; one outside of `src` starts with anything but `src/`. */
+/** A relative specifier's path from the root. */
 function targetOf(path: string, specifier: string): string {
   return new URL(specifier, `file:///${path}`).pathname.slice(1);
 }
@@ -305,7 +291,7 @@ function isRecordParameter(node: Deno.lint.Node): boolean {
   return kind === "TSTypeReference" || kind === "TSTypeLiteral";
 }
 
-/** The one default export of the house: Deno asks for it. */
+/** The only default export: Deno needs it. */
 export default {
   name: "house",
   rules: {

@@ -1,4 +1,4 @@
-/** Mints a ULID (https://github.com/ulid/spec): 26 characters that sort by time. Handed in by the program's entry. */
+/** Makes a ULID (https://github.com/ulid/spec): 26 characters that sort by time. */
 export type NewId = () => string;
 
 /** A new request id: `ar-` and a ULID. */

@@ -3,49 +3,54 @@ import type { Unpriced, UnpricedUses } from "./price.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
-/** How a look-up of a proxy token ended; `cached` and `grace` asked nobody. */
+/** The result of checking a proxy token. `cached` and `grace` did not ask the authority. */
 export type LookupOutcome = "cached" | "known" | "unknown" | "grace" | "unavailable";
 
-/** Where a call came from, as far as a server in front of the proxy says so. */
+/** The origin of a call, if a server in front of the proxy names it. */
 export interface From {
   readonly clientIp: string | null;
 }
 
-/** What is known of a request that was refused. */
+/** A refused request. */
 export interface RefusedRequest {
-  /** Null: nobody knows who asked. */
+  /** Null: the sandbox is unknown. */
   readonly sandbox: Sandbox | null;
-  /** Without a query and without a token, cut; it is a client's words. */
+  /** Without query and token, cut. A client chose it. */
   readonly path: string;
-  /** The client's name, as in its rows; null: it did not say, or said its token. */
+  /** The client's name as in its rows. Null: it sent none, or its token. */
   readonly client: string | null;
   readonly clientIp: string | null;
 }
 
-/** How a call looks from outside: logs and metrics. It never throws and never holds a key or a token. */
+/** Logs and metrics. Never throws, and never shows a key or a token. */
 export interface Observe {
   /**
-   * A billed call has ended: one log line, and the metrics of it. `overheadMs` is what the proxy itself added. Where it is
-   * not recorded the line is all that there is of it.
+   * A billed call has ended. `overheadMs` is the time that the proxy itself added. If the call is
+   * not recorded, the log line is all that remains of it.
    */
   readonly callEnded: (
     call: OpenCall,
     closing: Closing,
     more: { readonly overheadMs: number; readonly isRecorded: boolean; readonly clientIp?: string | null },
   ) => void;
-  /** A call has no price: its row says so, and an operator is told once a day and model. */
+  /** A call has no price: its row says so, and the log once a day and model. */
   readonly unpriced: (requestId: string, cost: Unpriced) => void;
-  /** Some uses of a priced call have no price: its row says which, and an operator is told once a day and counter. */
+  /**
+   * Some uses of a priced call have no price: its row names them, and the log once a day and
+   * counter.
+   */
   readonly partlyPriced: (requestId: string, used: { readonly model: string | null; readonly uses: UnpricedUses }) => void;
-  /** The upstream named counts that nobody can believe: the row has none of them. */
+  /** The upstream sent impossible counts: the row has none of them. */
   readonly absurdUsage: (requestId: string, servedModel: string | null) => void;
-  /** We said no. */
+  /** The proxy refused a request. */
   readonly refused: (requestId: string, fault: Fault, request: RefusedRequest) => void;
-  /** A call passed that has no row. `route` is one of the proxy's own route names, never a client's words. */
+  /**
+   * A call without a row passed. `route` is one of the proxy's own names, never a client's words.
+   */
   readonly passed: (requestId: string, route: string, status: number, from?: From) => void;
   readonly lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => void;
-  /** The upstream answered 401: the operator's own credential is bad. */
+  /** The upstream answered 401: the operator's credential is bad. */
   readonly credentialRefused: (requestId: string, credentialId: string) => void;
-  /** Something an operator should know. `fields` are plain data. */
+  /** An operator should know this. */
   readonly note: (level: "info" | "warn" | "error", message: string, fields?: Readonly<Record<string, unknown>>) => void;
 }

@@ -1,12 +1,12 @@
-/** The most that is kept of a string that a client chose, in UTF-8 bytes. */
+/** Of a string that a client chose the proxy keeps so many UTF-8 bytes. */
 export const MAX_CLIENT_STRING_BYTES = 256;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * The string cut to `MAX_CLIENT_STRING_BYTES`, never within a character. U+0000 becomes U+FFFD: SQLite's readers stop at it,
- * and PostgreSQL takes no text that holds it.
+ * Cuts the string at `MAX_CLIENT_STRING_BYTES`, never within a character. U+0000 becomes U+FFFD:
+ * SQLite's readers stop at it, and PostgreSQL refuses it.
  */
 export function cutClientString(clientString: string): string {
   const text = clientString.includes("\0") ? clientString.replaceAll("\0", "\ufffd") : clientString;

@@ -37,7 +37,7 @@ Deno.test("guardAdmin() answers 401 to every other credential, and says what it 
   }
 });
 
-Deno.test("guardAdmin() lets nobody in while there is no token", async () => {
+Deno.test("guardAdmin() refuses every request while there is no token", async () => {
   for (const authorization of ["Bearer ", "Bearer undefined", "Bearer"]) {
     assert.equal((await ask({ authorization }, { token: () => "" })).status, 401);
   }

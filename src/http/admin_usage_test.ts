@@ -137,7 +137,7 @@ Deno.test("/internal/traces/:id answers 409 where the id is in several workspace
   }
 });
 
-Deno.test("/internal/traces/:id answers 404 where there is none, in that workspace neither", async () => {
+Deno.test("/internal/traces/:id answers 404 if there is no such trace, or not in that workspace", async () => {
   await using admin = await seeded();
   for (const path of ["at-9", "at-2?workspace_id=ws-2", "%00", "%ff", "%zz", "x".repeat(5_000), encodeURIComponent(SQL[0]!)]) {
     const { status, json } = await admin.ask(`/internal/traces/${path}`);
@@ -172,7 +172,7 @@ Deno.test("/internal/traces/:id finds ids of every visible ASCII character", asy
   assert.equal((await admin.ask(`/internal/traces/${encodeURIComponent(id)}`)).json.trace.id, id);
 });
 
-Deno.test("/internal/refusals answers the counters, newest first, without the ids that nobody knew", async () => {
+Deno.test("/internal/refusals answers the counters, newest first, without unknown ids", async () => {
   await using admin = await seeded();
   const { json } = await admin.ask("/internal/refusals");
   assert.deepEqual(json.refusals, [

@@ -7,7 +7,9 @@ import { answerReprice } from "./reprice.ts";
 const URL_SINCE = "http://localhost/internal/reprice?since=2026-11-01T00:00:00Z";
 const AT = Date.UTC(2026, 10, 2);
 
-/** Two steps, each a row that cost 2^53 - 1 nano-dollars and costs nothing now; `ended` says how it was left. */
+/**
+ * Two steps, each a row that cost 2^53 - 1 nano-dollars and is free now. `ended` tells the cleanup.
+ */
 async function* steps({ end, ended }: { readonly end: "complete" | undefined; readonly ended: string[] }): RepriceSteps {
   try {
     for (const n of [1, 2]) {
@@ -41,7 +43,7 @@ Deno.test("answerReprice() sums up exactly, beyond what a number holds", async (
   );
 });
 
-Deno.test("answerReprice() never gives a result where the work was stopped", async () => {
+Deno.test("answerReprice() never answers a result if the work was stopped", async () => {
   await assert.rejects(ask({}, { end: null }), AdminRefusal);
   const lines = (await (await ask(LINES, { end: null })).text()).trimEnd().split("\n").map((line) =>
     Object.keys(JSON.parse(line))[0]
@@ -49,7 +51,7 @@ Deno.test("answerReprice() never gives a result where the work was stopped", asy
   assert.deepEqual(lines, ["progress", "progress", "error"]);
 });
 
-Deno.test("answerReprice() stops the work where nobody takes its lines any more", async () => {
+Deno.test("answerReprice() stops the work if the client leaves", async () => {
   const ended: string[] = [];
   const answer = await ask(LINES, { ended });
   assert.deepEqual(ended, []);

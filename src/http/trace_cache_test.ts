@@ -14,7 +14,7 @@ Deno.test("/internal/traces/:id says what the cache saved, what its writes cost,
     { written5m: 1_000, written1h: 500 },
     // Reads it, and adds to it.
     { read: 1_500, written5m: 200 },
-    // Has lost all but 300 of the 1,700, and writes 1,400 of them anew.
+    // Has lost all but 300 of the 1,700, and writes 1,400 of them again.
     { read: 300, written5m: 1_400 },
     // Reads less than there is, and writes little: no more than that is a miss.
     { read: 700, written5m: 100 },
@@ -23,8 +23,8 @@ Deno.test("/internal/traces/:id says what the cache saved, what its writes cost,
   ];
   await record(admin, calls);
   const { cache } = (await admin.ask("/internal/traces/at-1")).json;
-  // Reads: 2,500 x (4,000 - 200) nano-dollars. Writes: 2,700 x (5,000 - 4,000) + 500 x (8,000 - 4,000).
-  // Misses: (1,400 + 100) x (5,000 - 200).
+  // Reads: 2,500 x (4,000 - 200) nano-dollars. Writes: 2,700 x (5,000 - 4,000) + 500 x (8,000 -
+  // 4,000). Misses: (1,400 + 100) x (5,000 - 200).
   assert.deepEqual(cache, {
     readTokens: 2_500,
     writeTokens: 3_200,
@@ -48,7 +48,7 @@ Deno.test("a call misses only what its own agent, class and model had in the cac
   assert.equal((await admin.ask("/internal/traces/at-1")).json.cache.missedTokens, 0);
 });
 
-Deno.test("a call without a price is counted as unpriced, and its tokens are counted all the same", async () => {
+Deno.test("a call without a price counts as unpriced, and its tokens count", async () => {
   await using admin = await openAdmin();
   await record(admin, [{ read: 7, written5m: 5, model: "claude-of-tomorrow" }]);
   const { cache } = (await admin.ask("/internal/traces/at-1")).json;

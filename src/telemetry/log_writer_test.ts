@@ -65,7 +65,7 @@ Deno.test("LogWriter takes lines again only when half of what it held was read, 
   assert.equal(sink.text.replaceAll(/x+/g, ""), "a\nb\nc\nd\ndropped 3\ntaken\n");
 });
 
-Deno.test("LogWriter: a flush ends within its time where nobody reads, and tells of what was dropped where somebody does", async () => {
+Deno.test("LogWriter: a flush without a reader ends within its time; with one it tells what was dropped", async () => {
   const sink = new Sink();
   const log = writerInto(sink, 20);
   for (let line = 0; line < 5; line++) log.write(`${line}234\n`);
@@ -114,7 +114,9 @@ Deno.test("LogWriter: a flush into an output that fails for good ends soon", asy
   assert.ok(performance.now() - start < 2_000);
 });
 
-/** An output that takes bytes when it is told to, as a pipe does whose reader reads now and then. */
+/**
+ * An output that takes bytes when it is told to, as a pipe does whose reader reads now and then.
+ */
 class Sink {
   readonly asked: string[] = [];
   text = "";

@@ -71,7 +71,7 @@ Deno.test("newMetrics() counts an ended call by outcome, status and served model
   assert.equal(samples.get("llmproxy_overhead_seconds_sum"), 0.012);
 });
 
-Deno.test("newMetrics() counts refusals, passed calls, look-ups and upstream 401s", async () => {
+Deno.test("newMetrics() counts refusals, passed calls, token checks and upstream 401s", async () => {
   using metrics = opened();
   const before = await samplesOf(metrics);
   for (const fault of Object.keys(FAULTS)) assert.equal(before.get(`llmproxy_refusals_total{fault="${fault}"}`), 0);

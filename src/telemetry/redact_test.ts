@@ -40,7 +40,7 @@ Deno.test("Redactor.text() takes out what looks like a credential or is one, and
   }
 });
 
-Deno.test("Redactor.text() leaves alone what is none", () => {
+Deno.test("Redactor.text() leaves other text alone", () => {
   const redactor = redactorOf([]);
   for (
     const text of [
@@ -69,7 +69,7 @@ Deno.test("Redactor.text() cuts a long text at white space, so that no credentia
   assert.match(redactor.text("x".repeat(20_000)), /^… \[20000 more characters\]$/);
 });
 
-Deno.test("Redactor.text() takes time in proportion to what somebody made to be slow", () => {
+Deno.test("Redactor.text() takes time in proportion to the text, even to one made to be slow", () => {
   const redactor = redactorOf([]);
   for (
     const piece of [

@@ -98,7 +98,8 @@ Deno.test("hashFirstElement() holds the event loop for some milliseconds at a ti
   const tokens = `[[${"7,".repeat(6_000_000)}7]]`;
   for (const json of [image, tokens]) {
     const bytes = new TextEncoder().encode(json);
-    // Some 3 ms, and what a machine that is not ours alone takes away; in one go it is 100 and more.
+    // Some 3 ms, and what a machine that is not ours alone takes away; in one go it is 100 and
+    // more.
     await assertAtMost(
       40,
       () =>
@@ -107,7 +108,7 @@ Deno.test("hashFirstElement() holds the event loop for some milliseconds at a ti
   }
 });
 
-/** The longest time for which the work let nobody else in, milliseconds. */
+/** The longest time without a turn of the event loop, milliseconds. */
 async function longestTurn(begin: () => Promise<unknown>): Promise<number> {
   let isOver = false;
   let longest = 0;

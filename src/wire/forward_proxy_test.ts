@@ -23,7 +23,8 @@ const CASES: readonly (readonly [noProxy: string, direct: readonly string[], pro
   ["local.com", ["http://local.com/", "http://local.com:80/", "http://www.local.com/"], ["http://www.notlocal.com/"]],
   ["example.com,::1,localhost", ["http://[::1]/", "http://localhost:1/", "http://a.example.com/"], ["http://[::2]/"]],
   ["192.168.0.0/16", ["http://192.168.7.9/"], ["http://192.169.0.1/", "http://192.168.example/"]],
-  // https://everything.curl.dev/usingcurl/proxies/env: a leading dot; the domain itself too, since curl 7.86 and in undici.
+  // https://everything.curl.dev/usingcurl/proxies/env: a leading dot; the domain itself too, since
+  // curl 7.86 and in undici.
   [
     ".example.com",
     ["http://www.example.com/", "http://home.example.com/", "http://example.com/"],
@@ -149,7 +150,7 @@ Deno.test("parseProxy() reads a proxy's URL and takes its credentials out of it"
   assert.deepEqual(parseProxy("http://user@proxy:1")?.credentials, { username: "user", password: "" });
 });
 
-Deno.test("parseProxy() refuses what nobody could connect to", () => {
+Deno.test("parseProxy() refuses an unusable URL", () => {
   const refused = [
     "",
     "http://",

@@ -30,7 +30,7 @@ Deno.test("JsonCopy gives the values of an answer that passes, however it is cut
   }
 });
 
-Deno.test("JsonCopy calls an answer cut that begins as JSON and is not whole, wherever it was cut", async () => {
+Deno.test("JsonCopy calls an answer cut if it begins as JSON and is not whole, at every cut", async () => {
   const bytes = encoder.encode(TEXT);
   for (let length = 1; length < bytes.length; length++) {
     assert.deepEqual(await copied(bytes.subarray(0, length)), { values: {}, isCut: true }, String(length));

@@ -170,7 +170,8 @@ Deno.test("SseReader reads 20,000 seeded streams like the specification's algori
       const to = from + 1 + below(8);
       reader.push(bytes.subarray(from, to));
       from = to;
-      // What a client can have dispatched of these bytes, it being free to take a carriage return for a whole line end.
+      // What a client can have dispatched of these bytes, it being free to take a carriage return
+      // for a whole line end.
       assert.deepEqual(seen, oracle(bytes.subarray(0, to)), JSON.stringify(text));
     }
     reader.end();
