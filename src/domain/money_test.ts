@@ -19,6 +19,6 @@ Deno.test("costUsd() writes what has become cheaper with a minus", () => {
   assert.equal(costUsd(-1_500_000_000n), "-1.500000000");
 });
 
-Deno.test("costUsd() takes no fraction of a nano-dollar", () => {
+Deno.test("costUsd() refuses a fraction of a nano-dollar", () => {
   for (const nano of [0.5, NaN, Infinity]) assert.throws(() => costUsd(nano), RangeError);
 });

@@ -11,7 +11,7 @@ Deno.test("guardAdmin() lets the token through in an Authorization: Bearer heade
   }
 });
 
-Deno.test("guardAdmin() answers 401 to every other credential, and says what it wants", async () => {
+Deno.test("guardAdmin() answers 401 to every other credential, and names the right one", async () => {
   const wrong = [
     undefined,
     "",

@@ -47,7 +47,7 @@ Deno.test("adminApp() answers 403 to a foreign host, with the token neither", as
   assert.equal((await admin.ask("/internal/usage", { headers: { host: "proxy.internal:8082" } })).status, 200);
 });
 
-Deno.test("adminApp() answers health without a token, whatever the host", async () => {
+Deno.test("adminApp() answers health without a token under any host", async () => {
   await using admin = await openAdmin();
   admin.deps.reason = "draining";
   const headers = { host: "evil.example" };
@@ -91,7 +91,7 @@ Deno.test("adminApp() lets nothing be cached", async () => {
   }
 });
 
-Deno.test("adminApp() answers 500 without detail where a part of it fails, and tells the operator", async () => {
+Deno.test("adminApp() answers 500 without detail if a part of it fails, and tells the operator", async () => {
   const admin = await openAdmin();
   await admin.embedded.store.close();
   const { status, json, text } = await admin.ask("/internal/usage");
@@ -104,7 +104,7 @@ Deno.test("adminApp() answers 500 without detail where a part of it fails, and t
   await admin[Symbol.asyncDispose]();
 });
 
-Deno.test("adminApp() answers 400 on every route alike where until is not after since, or since lies in the future", async () => {
+Deno.test("adminApp() answers 400 on every route if until is not after since, or since is in the future", async () => {
   await using admin = await openAdmin();
   const [earlier, later] = ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"];
   const routes = [
@@ -160,7 +160,7 @@ Deno.test("adminApp() refuses a time without its seconds, and shows one that has
   assert.match(refused.json.error.message, says);
 });
 
-Deno.test("adminApp() answers 503 with the reason and retry-after where a database cannot be used, and logs what it said", async () => {
+Deno.test("adminApp() answers 503 with the reason and retry-after if a database cannot be used, and logs it", async () => {
   await using admin = await openAdmin();
   const cause = new Error("connect ECONNREFUSED 10.0.0.7:5432");
   const asked = new DatabaseUnavailable("PostgreSQL cannot be reached (ECONNREFUSED)", { cause });

@@ -126,7 +126,7 @@ Deno.test("/internal/traces/:id answers the trace and its requests, and leaves o
   }
 });
 
-Deno.test("/internal/traces/:id answers 409 where the id is in several workspaces, until one is named", async () => {
+Deno.test("/internal/traces/:id answers 409 if the id is in several workspaces, until one is named", async () => {
   await using admin = await seeded();
   const { status, json } = await admin.ask("/internal/traces/at-1");
   assert.equal(status, 409);
@@ -147,7 +147,7 @@ Deno.test("/internal/traces/:id answers 404 if there is no such trace, or not in
   }
 });
 
-Deno.test("/internal/traces/:id answers 404 to an id with a NUL, whatever the database makes of one", async () => {
+Deno.test("/internal/traces/:id answers 404 to an id with a NUL, before the database sees it", async () => {
   await using admin = await seeded();
   const { status, json } = await admin.ask("/internal/traces/at-%00");
   assert.deepEqual([status, json.error.type, json.error.message], [

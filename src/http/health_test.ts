@@ -19,7 +19,7 @@ Deno.test("mountHealth() answers /readyz with 503 and the reason as long as ther
   assert.deepEqual([head.status, await head.text()], [200, ""]);
 });
 
-Deno.test("mountHealth() answers /readyz with 200 and the reason where calls go on and an operator should look", async () => {
+Deno.test("mountHealth() answers /readyz with 200 and the reason if calls go on but an operator should look", async () => {
   const answer = await appOf(() => ({ status: "degraded", reason: "behind" })).request("/readyz");
   assert.deepEqual([answer.status, await answer.json()], [200, { status: "degraded", reason: "behind" }]);
 });

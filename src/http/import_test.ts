@@ -17,7 +17,7 @@ const USAGE = {
   createdAt: "2026-01-31T12:00:00Z",
 };
 
-Deno.test("/internal/import takes nothing in of a batch that it cannot read whole, and says where", async () => {
+Deno.test("/internal/import imports nothing of a batch that it cannot read, and names the place", async () => {
   await using admin = await openAdmin();
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [{ usage: [USAGE, { ...USAGE, inputTokens: -1 }] }, /"usage\.1\.inputTokens"/],

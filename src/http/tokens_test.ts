@@ -21,7 +21,7 @@ Deno.test("/internal/tokens makes a token that works at once, and shows it only 
   await assert.rejects(admin.sandboxOf(json.token), { code: "unauthenticated" });
 });
 
-Deno.test("/internal/tokens makes tokens that never expire, where none or null is said", async () => {
+Deno.test("/internal/tokens makes tokens that never expire if expiresAt is missing or null", async () => {
   await using admin = await openAdmin();
   for (const wish of [WISH, { ...WISH, expiresAt: null }]) {
     const { status, json } = await post(admin, wish);
@@ -53,7 +53,7 @@ Deno.test("/internal/tokens/:id revokes a token at once, and twice keeps the fir
   assert.equal((await admin.ask(`${PATH}/${id}`, { method: "DELETE" })).json.revokedAt, "2026-01-31T12:00:00.000Z");
 });
 
-Deno.test("/internal/tokens/:id answers 404 where there is no such token", async () => {
+Deno.test("/internal/tokens/:id answers 404 if there is no such token", async () => {
   await using admin = await openAdmin();
   await post(admin, WISH);
   for (const id of ["nobody", encodeURIComponent("' OR 1=1 --"), "%25", "x".repeat(5_000)]) {

@@ -55,7 +55,7 @@ Deno.test("a call without a price counts as unpriced, and its tokens count", asy
   assert.deepEqual([cache.readTokens, cache.writeTokens, cache.savedUsd, cache.unpricedCount], [7, 5, "0.000000000", 1]);
 });
 
-Deno.test("traceCacheJson() looks at a bounded number of calls, and says where there were more", async () => {
+Deno.test("traceCacheJson() looks at a bounded number of calls, and tells if there were more", async () => {
   let asked = 0;
   const call = { id: "ar-1", createdAt: AT, cacheReadInputTokens: 1, cacheCreationInputTokens: 0 } as CachedCall;
   const store = {

@@ -22,7 +22,7 @@ Deno.test("BoundedLines tells once how many lines were left out, when the window
   assert.deepEqual(told, [["a", 7]]);
 });
 
-Deno.test("BoundedLines never admits more than its bound in any window, nor loses count, whatever the times", () => {
+Deno.test("BoundedLines never admits more than its bound in any window, and never loses count", () => {
   const { lines, told, clock } = watched();
   let seed = 7;
   let asked = 0;

@@ -89,7 +89,7 @@ Deno.test("newLogger() keeps its own names to itself", () => {
   assert.equal(lines[0]!.match(/"level":/g)?.length, 1);
 });
 
-Deno.test("newLogger() bounds a record, whatever is given to it, and never throws", () => {
+Deno.test("newLogger() bounds a record of any fields, and never throws", () => {
   const circle: Record<string, unknown> = {};
   circle["self"] = circle;
   let deep: unknown = "bottom";
@@ -135,7 +135,7 @@ Deno.test("newLogger() bounds a record, whatever is given to it, and never throw
   }
 });
 
-Deno.test("newLogger() never throws where the output, the clock or the secrets do", () => {
+Deno.test("newLogger() never throws if the output, the clock or the secrets do", () => {
   const fail = () => {
     throw new Error("broken");
   };

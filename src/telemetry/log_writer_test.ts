@@ -21,7 +21,7 @@ Deno.test("LogWriter writes a lone line at once, and gathers what comes during a
   assert.equal(log.dropped, 0);
 });
 
-Deno.test("LogWriter writes on where the output took a part of the bytes", async () => {
+Deno.test("LogWriter continues after the bytes that the output took", async () => {
   const sink = new Sink();
   const log = writerInto(sink);
   log.write("abcdef\n");
@@ -33,7 +33,7 @@ Deno.test("LogWriter writes on where the output took a part of the bytes", async
   assert.equal(sink.text, "abcdef\n");
 });
 
-Deno.test("LogWriter drops what is beyond its bound, counts it, and tells once, behind what it held", async () => {
+Deno.test("LogWriter drops and counts lines over its bound, and tells once, after the lines it held", async () => {
   const sink = new Sink();
   const log = writerInto(sink, 20);
   for (let line = 0; line < 10; line++) log.write(`${line}234\n`);
@@ -46,7 +46,7 @@ Deno.test("LogWriter drops what is beyond its bound, counts it, and tells once, 
   assert.equal(log.dropped, 6);
 });
 
-Deno.test("LogWriter takes lines again only when half of what it held was read, so that it tells seldom", async () => {
+Deno.test("LogWriter takes lines again only when half of those it held are read, so that it rarely tells", async () => {
   const sink = new Sink();
   const long = "x".repeat(40_000);
   const log = writerInto(sink, 4 * long.length);

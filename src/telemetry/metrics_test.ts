@@ -110,7 +110,7 @@ Deno.test("newMetrics() reads its gauges at each scrape, and one that fails cost
   assert.equal(samples.get(`llmproxy_build_info{version="1.2.3",deno="${Deno.version.deno}"}`), 1);
 });
 
-Deno.test("newMetrics() keeps the number of series bounded, whatever models the upstream serves", async () => {
+Deno.test("newMetrics() bounds the number of series, however many models the upstream serves", async () => {
   using metrics = opened();
   for (let index = 0; index < 1_000; index++) {
     const reading = { ...CLOSING.reading, servedModel: `model-${index}"\n` };
@@ -144,7 +144,7 @@ Deno.test("newMetrics() sees the event loop being held up", async () => {
   await waitFor(seen, { what: "a delay of more than 50 ms" });
 });
 
-Deno.test("ModelLabels.labelOf() gives the first hundred models their own label, and all later ones the same", () => {
+Deno.test("ModelLabels.labelOf() labels the first hundred models by name, and all later ones alike", () => {
   const labels = new ModelLabels();
   const given = new Set(Array.from({ length: 1_000 }, (_, index) => labels.labelOf(`model-${index}`)));
   assert.equal(given.size, MAX_MODEL_LABELS + 1);
@@ -152,7 +152,7 @@ Deno.test("ModelLabels.labelOf() gives the first hundred models their own label,
   assert.equal(labels.labelOf("model-100"), "other");
 });
 
-Deno.test("ModelLabels.labelOf() says none where no answer named a model, and cuts a long name", () => {
+Deno.test("ModelLabels.labelOf() says none if no answer named a model, and cuts a long name", () => {
   const labels = new ModelLabels();
   assert.deepEqual([labels.labelOf(null), labels.labelOf("")], ["none", "none"]);
   assert.equal(labels.labelOf("m".repeat(10_000)).length, 256);

@@ -135,7 +135,7 @@ Deno.test("absurdUsage() tells an operator in bounded lines, and counts each cal
   assert.match((await watched.metrics.text()).text, /^llmproxy_absurd_usage_calls_total\{model="claude-odd"\} 1000$/m);
 });
 
-Deno.test("callEnded() leaves out what is not known, and warns of what an operator should look at", () => {
+Deno.test("callEnded() leaves out unknown values, and warns if an operator should look", () => {
   using watched = watch();
   const closing: Closing = {
     ...CLOSING,
@@ -157,7 +157,7 @@ Deno.test("callEnded() leaves out what is not known, and warns of what an operat
   }
 });
 
-Deno.test("callEnded() moves the metrics also where its line is below the log's level", async () => {
+Deno.test("callEnded() counts even if its line is below the log's level", async () => {
   using watched = watch("error");
   watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1, isRecorded: true });
   assert.deepEqual(watched.lines(), []);

@@ -101,7 +101,7 @@ Deno.test("Redactor.refresh() learns a rotated secret and does not forget the on
   assert.equal(redactor.text("first-secret second-secret"), `${REDACTED} ${REDACTED}`);
 });
 
-Deno.test("Redactor.refresh() takes no secret so short that ordinary words would go with it", () => {
+Deno.test("Redactor.refresh() ignores a secret so short that ordinary words would hide with it", () => {
   assert.equal(redactorOf(["", "a", "abc"]).text("abcdef"), "abcdef");
 });
 

@@ -4,7 +4,7 @@ import { codingOf } from "./answer_coding.ts";
 
 const TEXTS = ['{"type":"message"}', "event: message_start\ndata: {}\n\n", ": a comment\n", "data: x\n\n"];
 
-Deno.test("codingOf() takes plain JSON and events for plain, whatever the label says", () => {
+Deno.test("codingOf() recognises plain JSON and events under any label", () => {
   for (const text of TEXTS) {
     for (
       const label of [null, "", "identity", "gzip", "GZIP", "x-gzip", "br", "deflate", "zstd", "utf-8", "none", "aws-chunked"]

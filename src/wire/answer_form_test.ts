@@ -22,7 +22,7 @@ const LABELS = [
   "TEXT/EVENT-STREAM",
 ];
 
-Deno.test("formOf() knows JSON and events by their first bytes, whatever the label and the request say", () => {
+Deno.test("formOf() knows JSON and events by their first bytes, against label and request", () => {
   const firsts: readonly (readonly [AnswerForm, readonly string[]])[] = [
     ["json", ["{", '{"type":', "\ufeff{", " \r\n\t{", "\ufeff \n{"]],
     ["events", [

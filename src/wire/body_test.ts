@@ -22,7 +22,7 @@ async function problemOf(work: Promise<unknown>): Promise<string> {
   return error.problem;
 }
 
-Deno.test("readBody() holds every byte, shows each chunk once and gives its room back once", async () => {
+Deno.test("readBody() holds every byte, shows each chunk once and frees its room once", async () => {
   const seen: number[] = [];
   const budget = new ByteBudget({ totalBytes: 4 * MB, perHolderBytes: 2 * MB });
   const body = await readBody(
@@ -77,7 +77,7 @@ Deno.test("readBody() refuses a body that grows over the limit, and holds nothin
   assert.equal(over.budget.heldBytes, 0);
 });
 
-Deno.test("readBody() refuses at once where the holder's room is taken", async () => {
+Deno.test("readBody() refuses at once if the holder has no room left", async () => {
   const budget = new ByteBudget({ totalBytes: 4 * MB, perHolderBytes: MB });
   await readBody(chunked(new Uint8Array(MB / 2)), options({ budget, declared: MB / 2 }));
   assert.equal(await problemOf(readBody(chunked(), options({ budget, declared: MB }))), "no_room");
@@ -96,7 +96,7 @@ Deno.test("readBody() tells a body that broke from one that ended", async () => 
   assert.equal(await problemOf(readBody(broken, options())), "cut");
 });
 
-Deno.test("limitBody() passes bytes on in order and fails where the body grows over its limit or falls silent", async () => {
+Deno.test("limitBody() passes bytes on in order and fails if the body grows over its limit or falls silent", async () => {
   const silence = new IdleTimeout({ ms: 60_000, elapsed: () => 0, onIdle: () => assert.fail() });
   const limits = { maxBytes: 10, deadlineMs: 10, silence };
   const passed = limitBody(chunked(new Uint8Array([1, 2]), new Uint8Array([3])), { ...limits, onProblem: () => assert.fail() });
@@ -109,7 +109,7 @@ Deno.test("limitBody() passes bytes on in order and fails where the body grows o
   silence.end();
 });
 
-Deno.test("readBody() keeps the room of an answer when the body is sent, and gives all back when the call is over", async () => {
+Deno.test("readBody() keeps an answer's room when the body is sent, and frees all when the call is over", async () => {
   const budget = new ByteBudget({ totalBytes: 4 * MB, perHolderBytes: 2 * MB });
   const body = await readBody(chunked(new Uint8Array(MB)), options({ budget }));
   assert.ok(budget.heldBytes >= MB);
@@ -121,7 +121,7 @@ Deno.test("readBody() keeps the room of an answer when the body is sent, and giv
   assert.equal(budget.heldBytes, 0);
 });
 
-Deno.test("hashRange() hashes exactly the range, wherever the chunks are cut", async () => {
+Deno.test("hashRange() hashes exactly the range, at every cut of the chunks", async () => {
   const bytes = crypto.getRandomValues(new Uint8Array(5_000));
   const expected = createHash("sha256").update(bytes.subarray(123, 4_321)).digest("hex");
   for (const size of [1, 7, 123, 4_096, 5_000]) {

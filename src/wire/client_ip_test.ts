@@ -41,6 +41,6 @@ Deno.test("clientIpIn() reads an address, or the last of a list, without its por
   for (const [value, ip] of ADDRESSES) assert.equal(clientIpIn(value), ip, value);
 });
 
-Deno.test("clientIpIn() gives null for what is no address", () => {
+Deno.test("clientIpIn() is null for anything but an address", () => {
   for (const value of OTHERS) assert.equal(clientIpIn(value), null, String(value));
 });

@@ -136,7 +136,7 @@ Deno.test("CopyDecoder goes blind at corrupt bytes, and neither throws nor rejec
   assert.deepEqual(await decode("gzip", [Buffer.from("not gzip")]), { text: "", isBlind: true });
 });
 
-Deno.test("CopyDecoder gives what a body that is cut short holds, and is not blind", async () => {
+Deno.test("CopyDecoder decodes what a cut body holds, and is not blind", async () => {
   for (const encoding of ["gzip", "deflate", "br", "zstd"]) {
     const body = new Map(BODIES).get(encoding)!;
     const { text, isBlind } = await decode(encoding, [body.subarray(0, body.length - 1)]);
@@ -146,7 +146,7 @@ Deno.test("CopyDecoder gives what a body that is cut short holds, and is not bli
   assert.deepEqual(await decode("gzip", [gzip.subarray(0, -8)]), { text: TEXT, isBlind: false });
 });
 
-Deno.test("CopyDecoder resolves its end where bytes trail a whole body, and where there was none", async () => {
+Deno.test("CopyDecoder resolves its end if bytes trail a whole body, and without a body", async () => {
   for (const [encoding, body] of BODIES) {
     const { text } = await decode(encoding, [body, Buffer.from("trailing"), Buffer.from("more")]);
     assert.ok(text.startsWith(TEXT), encoding);

@@ -38,7 +38,7 @@ Deno.test("hashFirstElement() is the same with and without cache_control, white 
   }
 });
 
-Deno.test("hashFirstElement() is another one where anything else differs", async () => {
+Deno.test("hashFirstElement() differs if anything else differs", async () => {
   const different = [
     "[1]",
     "[12]",

@@ -57,7 +57,7 @@ const CASES: readonly (readonly [noProxy: string, direct: readonly string[], pro
 ];
 
 for (const [noProxy, direct, proxied] of CASES) {
-  Deno.test(`proxyFor() with NO_PROXY=${noProxy || "nothing"} goes directly only where that says so`, () => {
+  Deno.test(`proxyFor() with NO_PROXY=${noProxy || "nothing"} connects directly only as that says`, () => {
     for (const url of direct) assert.equal(proxyFor(url, proxies(noProxy)), null, url);
     for (const url of proxied) {
       assert.equal(proxyFor(url, proxies(noProxy)), url.startsWith("https:") ? HTTPS : HTTP, url);
@@ -65,7 +65,7 @@ for (const [noProxy, direct, proxied] of CASES) {
   });
 }
 
-Deno.test("proxyFor() takes no other scheme's proxy", () => {
+Deno.test("proxyFor() never uses another scheme's proxy", () => {
   const only = { http: HTTP, https: null, direct: [] };
   assert.equal(proxyFor("https://api.anthropic.com/v1/messages", only), null);
   assert.equal(proxyFor("http://api.anthropic.com/v1/messages", only), HTTP);
@@ -85,7 +85,7 @@ Deno.test("proxyFor() agrees with masks on random addresses and networks", () =>
   }
 });
 
-Deno.test("proxyFor() goes by whole labels of random names, whatever else is in the list and in which order", () => {
+Deno.test("proxyFor() matches whole labels of random names, in any list and order", () => {
   const random = randomFrom(2);
   const name = () => Array.from({ length: 1 + random(3) }, () => "ab".repeat(2).slice(0, 1 + random(3))).join(".");
   for (let round = 0; round < 2_000; round++) {

@@ -31,13 +31,13 @@ Deno.test("forwardedHeaders() strips hop-by-hop headers and those that Connectio
   assert.deepEqual([...forwardedHeaders(headers, NOTHING)], [["accept-encoding", "identity"]]);
 });
 
-Deno.test("forwardedHeaders() drops what is named and whatever holds a secret", () => {
+Deno.test("forwardedHeaders() drops named headers and any that holds a secret", () => {
   const headers = new Headers({ "x-api-key": "tOk", "x-copy": "it is tOk!", "x-coded": "%74Ok", "x-tOk": "2", "x-keep": "1" });
   const out = forwardedHeaders(headers, { drop: ["x-api-key"], secrets: ["tOk"] });
   assert.deepEqual([...out], [["accept-encoding", "identity"], ["x-keep", "1"]]);
 });
 
-Deno.test("returnedHeaders() drops whatever holds a secret", () => {
+Deno.test("returnedHeaders() drops any header that holds a secret", () => {
   const headers = new Headers({ "x-echo": "x-api-key: key-1", "x-keep": "1" });
   assert.deepEqual([...returnedHeaders(headers, { secrets: ["key-1"] })], [["x-keep", "1"]]);
 });
@@ -62,7 +62,7 @@ Deno.test("returnedHeaders() drops a content-length that a transfer coding overr
   assert.deepEqual([...twice], [["content-length", "12"]]);
 });
 
-Deno.test("framingTrouble() takes no transfer coding but chunked, once", () => {
+Deno.test("framingTrouble() accepts only the transfer coding chunked, once", () => {
   for (const coding of [null, "chunked", "Chunked", "identity", ""]) {
     assert.equal(framingTrouble(new Headers(coding === null ? {} : { "transfer-encoding": coding })), null, String(coding));
   }

@@ -19,7 +19,7 @@ async function copied(
   return { values: Object.fromEntries(values), isCut };
 }
 
-Deno.test("JsonCopy gives the values of an answer that passes, however it is cut into chunks and compressed", async () => {
+Deno.test("JsonCopy reads the values of a passing answer, in every chunking and compression", async () => {
   const whole = { values: { id: "file_011", type: "file" }, isCut: false };
   for (const text of [TEXT, `\ufeff\n ${TEXT}`]) {
     for (const chunkBytes of [1, 3, 1_000]) {

@@ -6,7 +6,7 @@ import { TopLevelScanner } from "./json_scan.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-Deno.test("scanTopLevel() gives each wanted key's value and the absolute range of its bytes", () => {
+Deno.test("scanTopLevel() finds each wanted key's value and the absolute range of its bytes", () => {
   const text =
     ' {"other":{"model":"no"},"model" : "m\\u00e9" , "stream":true,"max_tokens":-1.5e3\n,"messages":[{"model":[]},1]} ';
   const { isValid, found } = scan(text);
@@ -33,7 +33,7 @@ Deno.test("scanTopLevel() takes one byte order mark at the start, and counts its
   }
 });
 
-Deno.test("scanTopLevel() takes bytes that are not UTF-8 within strings, as U+FFFD, and nowhere else", () => {
+Deno.test("scanTopLevel() accepts bytes that are not UTF-8 only within strings, as U+FFFD", () => {
   const options = { sizes: () => 1, maxValueBytes: 99 };
   for (const bad of ["\xff", "\xc3", "\xe2\x82", "\xed\xa0\x80", "\xf0\x9f\x98", "\xc0\xaf", "\x80", "\xf8\x88\x80\x80\x80"]) {
     assert.ok(agree(latin1(`{"model":"a${bad}","stream":"${bad}b","${bad}":"${bad}${bad}"}`), options), JSON.stringify(bad));

@@ -38,7 +38,7 @@ Deno.test("TopLevelScanner is not mistaken by keys and values that are very long
   }
 });
 
-Deno.test("scanTopLevel() takes the last of duplicate keys, also where that is longer than maxValueBytes", () => {
+Deno.test("scanTopLevel() takes the last of duplicate keys, even one longer than maxValueBytes", () => {
   assert.equal(valueOf('{"model":"a","model":"b"}', "model"), "b");
   const { found } = scanTopLevel(encoder.encode('{"model":"a","model":"0123456789"}'), ["model"], { maxValueBytes: 4 });
   assert.deepEqual(found.get("model"), { start: 21, end: 33, value: undefined });
@@ -48,7 +48,7 @@ Deno.test("scanTopLevel() keeps lone surrogates that are written as escapes", ()
   assert.equal(valueOf('{"model":"\\ud800x\\udc00"}', "model"), "\ud800x\udc00");
 });
 
-Deno.test("TopLevelScanner keeps copies also of a Buffer, whose slice() shares its memory", () => {
+Deno.test("TopLevelScanner copies even a Buffer, whose slice() shares its memory", () => {
   const scanner = new TopLevelScanner(["model"], { maxValueBytes: 99 });
   const chunk = Buffer.from('{"model":"m"}');
   scanner.push(chunk);
@@ -56,7 +56,7 @@ Deno.test("TopLevelScanner keeps copies also of a Buffer, whose slice() shares i
   assert.equal(scanner.end().found.get("model")?.value, "m");
 });
 
-Deno.test("TopLevelScanner gives offsets without a value from the first byte over maxValueBytes", () => {
+Deno.test("TopLevelScanner finds offsets without a value from the first byte over maxValueBytes", () => {
   const text = `{"model":"${"x".repeat(30)}"  }`;
   for (const sizes of [1, 7, 99]) {
     const at = (maxValueBytes: number) =>

@@ -4,7 +4,7 @@ import { LineSplitter } from "./line_splitter.ts";
 
 const encoder = new TextEncoder();
 
-Deno.test("LineSplitter gives each line that is not empty, wherever the bytes are cut", () => {
+Deno.test("LineSplitter finds each line that is not empty, at every cut of the bytes", () => {
   const random = seeded(7);
   const lines = Array.from({ length: 200 }, (_, n) => `line ${n} \u00e9\u{1f600} ${"x".repeat(1 + Math.floor(random() * 50))}`);
   const text = lines.map((line, n) => n % 5 === 0 ? `${line}\r\n\n` : `${line}\n`).join("").trimEnd();

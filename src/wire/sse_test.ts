@@ -49,7 +49,7 @@ Deno.test("SseReader reads events with LF, CR and CRLF, and with all of them mix
   assert.deepEqual(eventsOf("event: a\rdata: 1\n\r\ndata: 2\r\ndata: 3\r\r"), expected);
 });
 
-Deno.test("SseReader reports an event within the push that ends its blank line, also where a line feed may follow", () => {
+Deno.test("SseReader reports an event within the push that ends its blank line, even if a line feed may follow", () => {
   for (const [end, blank] of [["\n", "\n"], ["\r\n", "\r"], ["\r", "\r"], ["\n", "\r"], ["\r", "\n\r"]]) {
     const pieces = ["data: 1", end!, ...blank!, "\ndata: 2\n\n"];
     const { pushes } = read(pieces);
@@ -64,7 +64,7 @@ Deno.test("SseReader takes a CR and an LF in two pieces for one line end", () =>
   assert.deepEqual(eventsOf("data: 1\r", "\ndata: 2\r", "\n\r", "\n"), [{ event: "", data: "1\n2" }]);
 });
 
-Deno.test("SseReader takes away one byte order mark at the start, also in pieces, and no other", () => {
+Deno.test("SseReader removes one byte order mark at the start, even in pieces, and no other", () => {
   for (const cuts of [[1], [2], [1, 2], [3]]) {
     const bytes = encoder.encode("\ufeffdata: 1\n\n");
     const pieces = [0, ...cuts].map((from, index) => bytes.subarray(from, cuts[index]));
@@ -78,7 +78,7 @@ Deno.test("SseReader takes away one space after the colon, and no other", () => 
   assert.deepEqual(eventsOf("data:1\n\ndata: 2\n\ndata:  3 \n\n").map(({ data }) => data), ["1", "2", " 3 "]);
 });
 
-Deno.test("SseReader joins the lines of data, also empty ones and such without a colon", () => {
+Deno.test("SseReader joins the lines of data, even empty ones and those without a colon", () => {
   assert.deepEqual(eventsOf("data: 1\ndata:\ndata\ndata: 4\n\n"), [{ event: "", data: "1\n\n\n4" }]);
 });
 
@@ -136,7 +136,7 @@ Deno.test("SseReader goes blind at an event over maxEventBytes, however it is cu
   }
 });
 
-Deno.test("SseReader keeps nothing more once it is blind, nor of comments and unknown fields without end", () => {
+Deno.test("SseReader keeps nothing when it is blind, and nothing of endless comments and unknown fields", () => {
   for (const start of ["data: ", ": ", "foo: ", "garbage"]) {
     const reader = new SseReader({ maxEventBytes: 100_000, onEvent: () => assert.fail() });
     const chunk = new Uint8Array(65_536).fill(0x61);

@@ -66,7 +66,7 @@ Deno.test("StringsOfKey says that it sees nothing of UTF-16 and UTF-32", () => {
   assert.equal(strings.isHidden, false);
 });
 
-Deno.test("StringsOfKey keeps no more of a value than it is told, and goes on behind it", () => {
+Deno.test("StringsOfKey keeps no more of a value than maxValueBytes, and goes on after it", () => {
   const strings = new StringsOfKey(KEY, { maxValueBytes: 10 });
   for (let n = 0; n < 100; n++) strings.push(encoder.encode(n === 0 ? `{"file_id":"` : "y".repeat(1_000)));
   strings.push(encoder.encode(`","file_id":"x"}`));
@@ -74,7 +74,7 @@ Deno.test("StringsOfKey keeps no more of a value than it is told, and goes on be
   assert.deepEqual(strings.take(), []);
 });
 
-Deno.test("StringsOfKey gives each spelling once, and says so where there are more than it looks at", () => {
+Deno.test("StringsOfKey returns each spelling once, and tells if there are too many", () => {
   const of = (count: number, spell: (n: number) => string) => {
     const strings = new StringsOfKey(KEY, { maxValueBytes: 100 });
     strings.push(encoder.encode(`[${Array.from({ length: count }, (_, n) => `{"file_id":"${spell(n)}"}`).join()}]`));

@@ -94,7 +94,7 @@ Deno.test("tap() with holdsLast keeps one chunk until ended() has resolved", asy
   assert.equal(await take(reader), null);
 });
 
-Deno.test("tap() lets go of what it held as soon as holdsLast() says that no chunk needs it", async () => {
+Deno.test("tap() releases what it held as soon as holdsLast() returns false", async () => {
   const { stream, send, end } = source();
   const watch = watching();
   const holdsLast = () => !watch.seen.join("").includes("c");
@@ -112,7 +112,7 @@ Deno.test("tap() lets go of what it held as soon as holdsLast() says that no chu
   assert.equal(await take(reader), null);
 });
 
-Deno.test("tap() breaks where the source breaks, after what had arrived", async () => {
+Deno.test("tap() breaks if the source breaks, after what had arrived", async () => {
   for (const holdsLast of [false, true]) {
     const { stream, send, fail } = source();
     let told: unknown;
@@ -132,7 +132,7 @@ Deno.test("tap() breaks where the source breaks, after what had arrived", async 
   }
 });
 
-Deno.test("tap() breaks where the source ended tidily but too early", async () => {
+Deno.test("tap() breaks if the source ended tidily but too early", async () => {
   const { stream, send, end } = source();
   const reader = tap(stream, watching({ ended: () => Promise.resolve("broken") }), {
     holdsLast: true,
@@ -158,7 +158,7 @@ Deno.test("tap() keeps back the last byte of a sized answer that ended tidily bu
   }
 });
 
-Deno.test("tap() gives no tidy end, lets the source go and tells the watch, where the watch fails", async () => {
+Deno.test("tap() breaks, releases the source and tells the watch if the watch fails", async () => {
   const { stream, send, cancelled } = source();
   const look = () => Promise.reject(new Error("no commit"));
   let told: unknown = null;
@@ -179,7 +179,7 @@ Deno.test("tap() lets the source go when the reader leaves", async () => {
   assert.equal(cancelled(), "gone");
 });
 
-Deno.test("tap() drains the source for the watch where the watch wants that, with a read under way or none", async () => {
+Deno.test("tap() drains the source if the watch asks for it, with or without a read under way", async () => {
   for (const isReading of [true, false]) {
     const { stream, send, end } = source();
     const over = Promise.withResolvers<void>();
