@@ -34,12 +34,18 @@ const BUFFER_BYTES = 4 * 1024;
 /** Hashes a longer piece of a string in place, without copying it. */
 const COPIED_BYTES = 64;
 
-/**
- * What is open at the end of the bytes so far. `maybeKey` is a string that may become the unwanted
- * key: none of it has been hashed.
- */
-// deno-fmt-ignore
-enum At { array, firstElement, structure, literal, string, maybeKey, afterMaybeKey, done }
+/** What is open at the end of the bytes so far. */
+enum At {
+  array,
+  firstElement,
+  structure,
+  literal,
+  string,
+  /** A string that may become the unwanted key: none of it has been hashed. */
+  maybeKey,
+  afterMaybeKey,
+  done,
+}
 
 const NOT_SKIPPING = -1;
 
@@ -138,8 +144,13 @@ class FirstElement {
   }
 
   #readToken(byte: number): void {
-    if (isSpace(byte) || byte === COMMA) return;
     switch (byte) {
+      case SPACE:
+      case TAB:
+      case LINE_FEED:
+      case CARRIAGE_RETURN:
+      case COMMA:
+        return;
       case QUOTE:
         this.#isEscaping = false;
         this.#matched = 1;
@@ -228,9 +239,18 @@ class FirstElement {
 }
 
 function isSpace(byte: number): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+  return byte === SPACE || byte === LINE_FEED || byte === CARRIAGE_RETURN || byte === TAB;
 }
 
-// deno-fmt-ignore
-const QUOTE = 0x22, COMMA = 0x2c, COLON = 0x3a, BACKSLASH = 0x5c,
-  OPEN_ARRAY = 0x5b, CLOSE_ARRAY = 0x5d, OPEN_OBJECT = 0x7b, CLOSE_OBJECT = 0x7d;
+const TAB = 0x09;
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_ARRAY = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_ARRAY = 0x5d;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;

@@ -1,4 +1,7 @@
-/** What is open around a position. `Row.afterRoot + inside` is the row after a value there. */
+/**
+ * What is open around a position. `Row.afterRoot + inside` is the row after a value there. From
+ * `array` on the scanner adds 1 for an object, and 2 for one at the root.
+ */
 export enum In {
   root,
   array,

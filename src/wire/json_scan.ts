@@ -32,8 +32,6 @@ export class TopLevelScanner {
   #state: number = Row.start << 8;
   /** The innermost container. */
   #inside: number = In.root;
-  /** The outermost container, as soon as it is open. */
-  #outermost: number = In.root;
   #depth = 0;
   /** A bit for each of the innermost 32 containers, 1 for an object, lowest innermost. */
   #bits = 0;
@@ -69,7 +67,6 @@ export class TopLevelScanner {
     let valueEnd = this.#valueEnd - base;
     let state = this.#state;
     let inside = this.#inside;
-    let outermost = this.#outermost;
     let depth = this.#depth;
     let bits = this.#bits;
     let isKey = this.#isKey;
@@ -178,7 +175,7 @@ export class TopLevelScanner {
           valueEnd = i;
           depth--;
           bits >>>= 1;
-          inside = depth === 1 ? outermost : IN_ARRAY + (bits & 1);
+          inside = IN_ARRAY + (depth === 1 ? (bits & 1) << 1 : bits & 1);
           state = AFTER + (inside << 8);
           if (inside === IN_ARRAY && i < length && chunk[i] === COMMA) {
             i++;
@@ -231,7 +228,7 @@ export class TopLevelScanner {
         depth++;
         bits = bits << 1 | (isObject ? 1 : 0);
         inside = isObject ? In.object : In.array;
-        if (depth === 1) inside = outermost = isObject ? In.rootObject : In.array;
+        if (depth === 1 && isObject) inside = In.rootObject;
         state = (isObject ? Row.firstKey : Row.firstElement) << 8;
       }
       i++;
@@ -239,7 +236,6 @@ export class TopLevelScanner {
     this.#base = base + length;
     this.#state = state;
     this.#inside = inside;
-    this.#outermost = outermost;
     this.#depth = depth;
     this.#bits = bits;
     this.#isKey = isKey;

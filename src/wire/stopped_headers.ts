@@ -20,77 +20,80 @@ export interface StoppedHeader {
  * so it stops.
  */
 export const STOPPED_HEADERS: readonly StoppedHeader[] = [
-  {
-    direction: "both",
-    names: words(`
-      connection http2-settings keep-alive proxy-authenticate proxy-authorization proxy-connection
-      te trailer transfer-encoding upgrade
-    `),
-    reason: "one connection (hop-by-hop, RFC 9110 section 7.6.1)",
-  },
-  {
-    direction: "request",
-    names: words("host content-length expect accept-encoding"),
-    reason: "one connection: the proxy frames its own request and asks for uncompressed bytes",
-  },
-  {
-    direction: "request",
-    names: words(`
-      forwarded via x-forwarded x-forwarded-* x-original-* x-rewrite-url x-scheme early-data
-      alt-used
-    `),
-    reason: "the way to the proxy: addresses, names, schemes and paths",
-  },
-  {
-    direction: "request",
-    names: words(`
-      true-client-ip x-true-client-ip x-real-ip x-real-port x-client-ip x-client-port
-      x-cluster-client-ip x-remote-ip x-remote-addr x-originating-ip x-proxyuser-ip client-ip
-      proxy-client-ip wl-proxy-client-ip ali-cdn-real-ip do-connecting-ip incap-client-ip
-      x-sucuri-clientip x-source-ip
-    `),
-    reason: "the client's address",
-  },
-  {
-    direction: "request",
-    names: words(`
-      cf-* cdn-loop fastly-* akamai-* x-akamai-* cloudfront-* x-amz-cf-id x-azure-*
-      x-fd-healthprobe x-arr-* disguised-host fly-* x-vercel-* x-nf-* x-appengine-*
-      surrogate-capability
-    `),
-    reason: "the edge network in front of the proxy",
-  },
-  {
-    direction: "request",
-    names: words(`
-      x-envoy-* x-amzn-trace-id x-amzn-tls-* x-amzn-mtls-* x-cloud-trace-context x-request-start
-      x-queue-start ssl-client-* x-ssl-* x-client-cert*
-    `),
-    reason: "the load balancer or mesh in front of the proxy",
-  },
-  {
-    direction: "request",
-    names: words(`
-      x-amzn-oidc-* x-goog-iap-* x-goog-authenticated-user-* x-ms-client-principal*
-      x-auth-request-* x-pomerium-* tailscale-* remote-user x-remote-user x-webauth-user
-      x-user-email x-authenticated-userid cookie cookie2
-    `),
-    reason: "the user, as a login in front of the proxy knows them",
-  },
-  {
-    direction: "answer",
-    names: words(`
-      alt-svc strict-transport-security nel report-to reporting-endpoints expect-ct
-      public-key-pins public-key-pins-report-only clear-site-data origin-agent-cluster accept-ch
-      critical-ch set-cookie set-cookie2
-    `),
-    reason: "the upstream's origin: clients would hold it against the proxy's",
-  },
-  {
-    direction: "answer",
-    names: words("x-accel-redirect x-sendfile x-lighttpd-send-file x-reproxy-url"),
-    reason: "a command to the server in front, which would answer with another file",
-  },
+  stopped(
+    "both",
+    "one connection (hop-by-hop, RFC 9110 section 7.6.1)",
+    `
+    connection http2-settings keep-alive proxy-authenticate proxy-authorization proxy-connection
+    te trailer transfer-encoding upgrade
+  `,
+  ),
+  stopped(
+    "request",
+    "one connection: the proxy frames its own request and asks for uncompressed bytes",
+    `
+    host content-length expect accept-encoding
+  `,
+  ),
+  stopped(
+    "request",
+    "the way to the proxy: addresses, names, schemes and paths",
+    `
+    forwarded via x-forwarded x-forwarded-* x-original-* x-rewrite-url x-scheme early-data
+    alt-used
+  `,
+  ),
+  stopped(
+    "request",
+    "the client's address",
+    `
+    true-client-ip x-true-client-ip x-real-ip x-real-port x-client-ip x-client-port
+    x-cluster-client-ip x-remote-ip x-remote-addr x-originating-ip x-proxyuser-ip client-ip
+    proxy-client-ip wl-proxy-client-ip ali-cdn-real-ip do-connecting-ip incap-client-ip
+    x-sucuri-clientip x-source-ip
+  `,
+  ),
+  stopped(
+    "request",
+    "the edge network in front of the proxy",
+    `
+    cf-* cdn-loop fastly-* akamai-* x-akamai-* cloudfront-* x-amz-cf-id x-azure-* x-fd-healthprobe
+    x-arr-* disguised-host fly-* x-vercel-* x-nf-* x-appengine-* surrogate-capability
+  `,
+  ),
+  stopped(
+    "request",
+    "the load balancer or mesh in front of the proxy",
+    `
+    x-envoy-* x-amzn-trace-id x-amzn-tls-* x-amzn-mtls-* x-cloud-trace-context x-request-start
+    x-queue-start ssl-client-* x-ssl-* x-client-cert*
+  `,
+  ),
+  stopped(
+    "request",
+    "the user, as a login in front of the proxy knows them",
+    `
+    x-amzn-oidc-* x-goog-iap-* x-goog-authenticated-user-* x-ms-client-principal* x-auth-request-*
+    x-pomerium-* tailscale-* remote-user x-remote-user x-webauth-user x-user-email
+    x-authenticated-userid cookie cookie2
+  `,
+  ),
+  stopped(
+    "answer",
+    "the upstream's origin: clients would hold it against the proxy's",
+    `
+    alt-svc strict-transport-security nel report-to reporting-endpoints expect-ct public-key-pins
+    public-key-pins-report-only clear-site-data origin-agent-cluster accept-ch critical-ch
+    set-cookie set-cookie2
+  `,
+  ),
+  stopped(
+    "answer",
+    "a command to the server in front, which would answer with another file",
+    `
+    x-accel-redirect x-sendfile x-lighttpd-send-file x-reproxy-url
+  `,
+  ),
 ];
 
 /**
@@ -107,6 +110,7 @@ function patternOf(direction: "request" | "answer"): RegExp {
   return new RegExp(`^(?:${names.map((name) => name.replace(/\*$/, ".*")).join("|")})$`);
 }
 
-function words(text: string): readonly string[] {
-  return text.trim().split(/\s+/);
+/** `names`: between white space. */
+function stopped(direction: StoppedHeader["direction"], reason: string, names: string): StoppedHeader {
+  return { direction, reason, names: names.trim().split(/\s+/) };
 }
