@@ -10,9 +10,6 @@ export interface Readiness {
   readonly reason: string | null;
 }
 
-/** As much of this work is under way as may be at a time. The admin API answers 503 and `retry-after`. */
-export class Busy extends Error {}
-
 /** Queues the rows recorded from `since` on to be shipped again; null: no shared database. */
 export type Reship = ((since: number) => Promise<number>) | null;
 
@@ -37,6 +34,9 @@ export interface UsageExport {
 
 /** Rejects with `TooManyExports`, or if not even the first rows can be read. */
 export type ExportUsage = (format: ExportFormat, filter: UsageFilter) => Promise<UsageExport>;
+
+/** Work of this kind is running already; the admin API answers 503 with `retry-after`. */
+export class Busy extends Error {}
 
 export class TooManyExports extends Busy {
   override readonly name = "TooManyExports";
