@@ -133,11 +133,11 @@ Deno.test("sandboxOf() of agentserver gives up on a control plane that is slower
     assert.match(String(fault.cause), /TooSlow/);
   }, { timeoutMs: 50 }));
 
-Deno.test("sandboxOf() of agentserver makes one look-up of 200 concurrent first calls with one token", () =>
+Deno.test("sandboxOf() of agentserver makes one lookup of 200 concurrent first calls with one token", () =>
   inScene(async ({ control, sandboxOf, outcomes }) => {
     const release = control.hold();
     const calls = Array.from({ length: 200 }, () => sandboxOf(TOKEN));
-    await waitFor(() => control.lookUps.length > 0, { what: "the look-up" });
+    await waitFor(() => control.lookUps.length > 0, { what: "the lookup" });
     release();
     assert.deepEqual(new Set((await Promise.all(calls)).map((sandbox) => JSON.stringify(sandbox))).size, 1);
     assert.equal(control.lookUps.length, 1);
@@ -145,7 +145,7 @@ Deno.test("sandboxOf() of agentserver makes one look-up of 200 concurrent first 
     assert.equal(outcomes.filter((outcome) => outcome === "cached").length, 199);
   }));
 
-Deno.test("sandboxOf() of agentserver fails 200 concurrent calls by one look-up that fails", () =>
+Deno.test("sandboxOf() of agentserver fails 200 concurrent calls by one lookup that fails", () =>
   inScene(async ({ control, sandboxOf }) => {
     control.answer({ kind: "status", status: 500 });
     const faults = await Promise.all(Array.from({ length: 200 }, () => faultOf(sandboxOf(TOKEN))));
@@ -168,11 +168,11 @@ Deno.test("sandboxOf() of agentserver lets nobody wait the whole timeout twice w
     pass(250);
     const [before, lookUps] = [performance.now(), control.lookUps.length];
     for (let call = 0; call < 50; call++) await sandboxOf(TOKEN);
-    assert.ok(performance.now() - before < 1_900, "calls that join a late look-up do not wait for it");
+    assert.ok(performance.now() - before < 1_900, "calls that join a late lookup do not wait for it");
     assert.equal(control.lookUps.length, lookUps);
     control.answer({ kind: "status", status: 401 });
     release();
-    await waitFor(() => outcomes.includes("unknown"), { what: "the late look-up" });
+    await waitFor(() => outcomes.includes("unknown"), { what: "the late lookup" });
     await refuses(sandboxOf(TOKEN), "unauthenticated");
   }));
 

@@ -14,7 +14,7 @@ const START = 1_800_000_000_000;
 class TokenTable implements Tokens {
   readonly rows = new Map<string, LocalToken>();
   finds = 0;
-  /** Look-ups read the table, then wait for this before they answer. */
+  /** Lookups read the table, then wait for this before they answer. */
   held: Promise<void> = Promise.resolve();
   outage: Error | null = null;
 
@@ -164,7 +164,7 @@ Deno.test("sandboxOf() of local tokens checks the expiry on every use, cached or
   await refuses(local.sandboxOf(token), "unauthenticated");
 });
 
-Deno.test("sandboxOf() of local tokens makes one look-up of 200 concurrent first calls with one token", async () => {
+Deno.test("sandboxOf() of local tokens makes one lookup of 200 concurrent first calls with one token", async () => {
   const { table, local, outcomes } = scene();
   const { token } = await local.create(WISH);
   await Promise.all(Array.from({ length: 200 }, () => local.sandboxOf(token)));
@@ -186,13 +186,13 @@ Deno.test("revoke() acts at once on a cached token and leaves the others", async
   assert.equal(await local.revoke("lt-unknown"), null);
 });
 
-Deno.test("revoke() acts at once also on a look-up that had read the token before", async () => {
+Deno.test("revoke() acts at once also on a lookup that had read the token before", async () => {
   const { table, local } = scene();
   const { token, kept } = await local.create(WISH);
   const { promise, resolve } = Promise.withResolvers<void>();
   table.held = promise;
   const early = local.sandboxOf(token);
-  await waitFor(() => table.finds === 1, { what: "the look-up" });
+  await waitFor(() => table.finds === 1, { what: "the lookup" });
   await local.revoke(kept.id);
   const late = local.sandboxOf(token);
   resolve();
@@ -218,7 +218,7 @@ Deno.test("sandboxOf() of local tokens counts the 5 s from when it asked, howeve
   const { promise, resolve } = Promise.withResolvers<void>();
   table.held = promise;
   const slow = local.sandboxOf(token);
-  await waitFor(() => table.finds === 1, { what: "the look-up" });
+  await waitFor(() => table.finds === 1, { what: "the lookup" });
   await table.revokeToken(kept.id, START);
   pass(4_000);
   resolve();
