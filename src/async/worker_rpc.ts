@@ -66,6 +66,17 @@ export class WorkerRpc<M extends Methods> {
     return request.promise as Promise<Awaited<ReturnType<M[N]>>>;
   }
 
+  /**
+   * Calls one last method, if a worker runs, and then closes. Earlier requests are answered first;
+   * later ones reject with the reason. Rejects as the method does.
+   */
+  async finish(method: keyof M & string, reason: Error): Promise<void> {
+    if (this.#closed !== null || this.#port === null) return this.close(reason);
+    const last = (this as unknown as WorkerRpc<Methods>).call(method);
+    this.#closed = reason;
+    await last.finally(() => this.#drop(reason));
+  }
+
   /** Terminates the worker. Open and further requests reject with the reason. */
   close(reason: Error): void {
     this.#closed ??= reason;

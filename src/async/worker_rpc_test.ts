@@ -51,6 +51,23 @@ Deno.test("close() rejects what is open and what comes later with its reason", a
   assert.deepEqual(seen, { started: 1, terminated: 1 });
 });
 
+Deno.test("finish() answers what was asked before, calls the last method, and then closes", async () => {
+  const { rpc, seen } = stand();
+  const before = rpc.call("add", 1, 2);
+  const finished = rpc.finish("fail", new Error("closed"));
+  await assert.rejects(rpc.call("add", 1, 1), /^Error: closed$/);
+  assert.equal(await before, 3);
+  await assert.rejects(finished, /^Error: failed$/);
+  assert.deepEqual(seen, { started: 1, terminated: 1 });
+});
+
+Deno.test("finish() starts no worker only to close it", async () => {
+  const { rpc, seen } = stand();
+  await rpc.finish("add", new Error("closed"));
+  await assert.rejects(rpc.call("add", 1, 1), /^Error: closed$/);
+  assert.deepEqual(seen, { started: 0, terminated: 0 });
+});
+
 Deno.test("call() rejects if the worker cannot be started", async () => {
   const start = () => {
     throw new Error("no worker");

@@ -1,20 +1,20 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
-import { isBusy, isOwnFault } from "./connection.ts";
+import { isBusy, isOwnFault } from "./errors.ts";
 
 export interface GroupLimits {
-  /** The most writes that one transaction takes. */
+  /** The most writes in one transaction. */
   readonly writes: number;
-  /** No further write joins a transaction that has run so long. */
+  /** After this time no further write joins the transaction. */
   readonly ms: number;
-  /** How long a write waits in all for a lock that another connection holds. */
+  /** How long a write waits, in total, for another connection's lock. */
   readonly patienceMs: number;
 }
 
-/** A write of about 20 us; at 8 ms plus one write and the commit, a transaction stays under 20 ms. */
+/** A write takes about 20 us. With 8 ms, one more write and the commit, a transaction stays under 20 ms. */
 export const GROUP_LIMITS: GroupLimits = { writes: 256, ms: 8, patienceMs: 5_000 };
 
-/** A write that the database refused for its own sake, whatever the database's state: the others went on without it. */
+/** The write itself is at fault, not the database's state. The others were committed without it. */
 export class WriteRefused extends Error {
   constructor(cause: unknown) {
     super(`The database refuses the write: ${cause instanceof Error ? cause.message : cause}`, { cause });
@@ -23,9 +23,9 @@ export class WriteRefused extends Error {
 }
 
 /**
- * Groups writes into transactions: what waits at the next turn of the event loop is committed together, so that an idle
- * proxy commits at once and a busy one pays a commit a turn. The connection must not wait for locks by itself: a wait in
- * SQLite stalls every stream, a wait here stalls only the writes.
+ * Groups writes into transactions: each turn of the event loop commits what waits. So an idle proxy
+ * commits at once, and a busy one pays one commit a turn. The connection must not wait for locks:
+ * a wait in SQLite stalls every stream, a wait here only the writes.
  */
 export class Commits {
   readonly #db: DatabaseSync;
@@ -57,8 +57,9 @@ export class Commits {
   }
 
   /**
-   * Resolves to what `run` gave when its transaction is committed. Rejects with `WriteRefused` where `run` is at fault
-   * itself, else with SQLite's error; then nothing of it is written. `run` may run more than once.
+   * Resolves to the result of `run` when its transaction is committed. Rejects with `WriteRefused`
+   * if `run` itself is at fault, otherwise with SQLite's error; then nothing of it is written.
+   * `run` may run more than once.
    */
   add<T>(run: () => T): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -87,7 +88,7 @@ export class Commits {
       this.#waitedMs = 0;
     } catch (error) {
       if (isBusy(error) && this.#waitedMs < this.#limits.patienceMs) return this.#turnLater();
-      // What waits for a lock has waited as long as the oldest; any other failure is the group's alone.
+      // All that wait for a lock give up together. Any other failure concerns only this group.
       const failed = this.#waiting.splice(0, isBusy(error) ? this.#waiting.length : this.#limits.writes);
       this.#waitedMs = 0;
       for (const write of failed) write.failed(error);
@@ -104,19 +105,22 @@ export class Commits {
   }
 
   /**
-   * Leaves the writes waiting where it throws. A mark before each write would cost a fifth of it, so marks are set only when
-   * the group has to be tried again because one of its writes is at fault itself.
+   * If it throws, the writes still wait. A savepoint for each write would cost a fifth more. So the
+   * group is first tried without, and again with savepoints if one of its writes is at fault.
    */
   #commitGroup(): void {
     try {
-      this.#tryGroup((write) => this.#plain(write));
+      this.#tryGroup((write) => {
+        write.run();
+        return null;
+      });
     } catch (error) {
       if (!isOwnFault(error)) throw error;
       this.#tryGroup((write) => this.#marked(write));
     }
   }
 
-  /** `attempt` gives back why a write was refused, with the others untouched; null where it was not. */
+  /** `attempt` runs one write. It returns why the write was refused, or null. */
   #tryGroup(attempt: (write: Write) => WriteRefused | null): void {
     const refused = new Map<Write, WriteRefused>();
     let taken = 0;
@@ -139,11 +143,6 @@ export class Commits {
       if (refusal === undefined) write.done();
       else write.failed(refusal);
     }
-  }
-
-  #plain(write: Write): null {
-    write.run();
-    return null;
   }
 
   #marked(write: Write): WriteRefused | null {

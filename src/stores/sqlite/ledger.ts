@@ -1,4 +1,4 @@
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { Fault } from "../../domain/fault.ts";
 import type { Ledger, RunRefusals } from "../../domain/ledger.ts";
 import type { Owned } from "../../domain/owned.ts";
@@ -10,31 +10,30 @@ import { TraceActivityCache } from "./trace_activity_cache.ts";
 import { DiskQuota, type SpoolBound } from "./disk_quota.ts";
 import { Outbox } from "./outbox.ts";
 import { Claims } from "./owned.ts";
-import { Probe } from "./write_probe.ts";
 import { InflightPrompts } from "./inflight_prompts.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
 
 export interface LedgerOptions {
-  /** The database; its schema is up to date. */
+  /** The database, whose schema must be up to date. */
   readonly path: string;
   readonly synchronous: Synchronous;
   readonly now: () => number;
-  /** Called with the reason when writing stops working, and with null when it works again. */
+  /** Called with the reason when writes start to fail, and with null when they work again. */
   readonly onTrouble: (trouble: string | null) => void;
   readonly limits: GroupLimits;
-  /** Between two tries whether writing works again. */
+  /** How often to try again whether writes work. */
   readonly probeMs: number;
-  /** Where what is recorded is shipped to a shared database: how large the file may become meanwhile. Null: nothing is shipped. */
+  /** The bounds of a spool, which is shipped to a shared database; null: nothing is shipped. */
   readonly spool: SpoolBound | null;
-  /** As `FullnessOptions.freeBytes`. */
+  /** As `DiskQuotaOptions.freeBytes`. */
   readonly freeBytes: () => number | null;
   /**
-   * Why the database's files are not those any more that are open, for an operator; null while they are. From then on nothing
-   * is recorded until a restart: what is written into a file without a name is gone with the process.
+   * Why the open files are no longer the database's, for an operator; null while they are. After
+   * that nothing is recorded until a restart: a file without a name is gone with the process.
    */
   readonly whyLost: () => string | null;
-  /** Between two looks at the files. */
+  /** How often to check the files. */
   readonly lookMs: number;
 }
 
@@ -48,15 +47,15 @@ export const LEDGER_DEFAULTS = {
 } as const;
 
 /**
- * A write-ahead log of 256 MB is written into the database by the hot connection itself, which stalls the event loop for
- * that long: the bound for when nobody else does it. Normally the store's Worker does it long before.
+ * At 256 MB the hot connection itself writes the log into the database, which stalls the event loop.
+ * This is the last resort: normally the store's Worker does it long before.
  */
 const BACKSTOP_PAGES = 65_536;
 
 /** Rows that one write of the sweep closes: about 2 ms. */
 const SWEPT_AT_ONCE = 100;
 
-/** Opens the hot path's ledger. Throws SQLite's own error where the database cannot be used. */
+/** Opens the hot path's ledger. Throws SQLite's error if the database cannot be used. */
 export function openLedger(options: LedgerOptions): Ledger {
   const db = openConnection(options.path, {
     synchronous: options.synchronous,
@@ -72,7 +71,7 @@ export function openLedger(options: LedgerOptions): Ledger {
   }
 }
 
-/** The ledger on a connection of its own that waits for no lock by itself; `end` closes it. */
+/** The ledger on its own connection, which must not wait for locks. `end` closes it. */
 export function ledgerOn(db: DatabaseSync, options: LedgerOptions): Ledger {
   return new SqliteLedger(db, options);
 }
@@ -83,17 +82,18 @@ class SqliteLedger implements Ledger {
   readonly #rows: Rows;
   readonly #traces: Traces;
   readonly #claims: Claims;
-  readonly #probeWrite: Probe;
+  readonly #pad: StatementSync;
+  readonly #unpad: StatementSync;
   readonly #commits: Commits;
   readonly #diskQuota: DiskQuota;
   readonly #activity = new TraceActivityCache();
-  /** Null where another database links the attempts at a question. */
+  /** Null if another database links the retries. */
   readonly #questions: InflightPrompts | null;
   #openRows: number;
   #trouble: string | null = null;
-  /** Why the files are lost. No probe ends that: it would succeed in the files that have no name. */
+  /** Why the files are lost. No probe ends that: it would succeed in the files without a name. */
   #loss: string | null = null;
-  /** Closings whose commit failed, by id of their row: at most one for each open row. */
+  /** Closings whose commit failed, by the id of their row: at most one for each open row. */
   readonly #kept = new Map<string, UsageRow>();
   #probeTimer: ReturnType<typeof setTimeout> | null = null;
   #probing: Promise<void> = Promise.resolve();
@@ -108,7 +108,8 @@ class SqliteLedger implements Ledger {
     this.#rows = new Rows(db, { outbox, underWay: this.#questions });
     this.#traces = new Traces(db, outbox);
     this.#claims = new Claims(db, outbox);
-    this.#probeWrite = new Probe(db);
+    this.#pad = db.prepare("INSERT INTO ledger_probe (padding) VALUES (zeroblob(65536))");
+    this.#unpad = db.prepare("DELETE FROM ledger_probe");
     this.#commits = new Commits(db, options);
     this.#diskQuota = new DiskQuota(db, options);
     this.#openRows = this.#rows.countOpen();
@@ -197,7 +198,7 @@ class SqliteLedger implements Ledger {
     }
   }
 
-  /** A write that nobody keeps: while writing does not work it is not even tried. */
+  /** A write that is not kept after a failure. It is not tried while writes fail. */
   async #write<T>(run: () => T): Promise<T> {
     this.#refuseIfUnusable();
     try {
@@ -214,8 +215,8 @@ class SqliteLedger implements Ledger {
   }
 
   /**
-   * Tried even while writing does not work: the client's last bytes wait for it. If the files are lost the row is written too,
-   * because a shared database or a backup can still get it from there. But the client must not take it for recorded.
+   * Is tried even while writes fail, because the client's last bytes wait for it. If the files are
+   * lost, the row is still written for the shipper or a backup; but the client must not see success.
    */
   async #apply(row: UsageRow): Promise<void> {
     if (this.#hasEnded) throw unavailable("the ledger is closed");
@@ -260,13 +261,17 @@ class SqliteLedger implements Ledger {
       this.#probing = this.#probe();
     }, this.#options.probeMs);
     this.#probeTimer = timer;
-    // A process with nothing else to do must not live on for this.
+    // This must not keep an idle process alive.
     Deno.unrefTimer(timer);
   }
 
   async #probe(): Promise<void> {
     try {
-      await this.#commits.add(() => this.#probeWrite.run());
+      // Needs new pages, as real writes do, and leaves nothing behind.
+      await this.#commits.add(() => {
+        this.#pad.run();
+        this.#unpad.run();
+      });
       await this.#writeKept();
       if (this.#loss !== null) return;
       this.#trouble = null;
@@ -276,13 +281,13 @@ class SqliteLedger implements Ledger {
     }
   }
 
-  /** Rejects where one of them could not be written, when all have been tried. */
+  /** Tries all of them, then rejects if one could not be written. */
   async #writeKept(): Promise<void> {
     const tried = await Promise.allSettled([...this.#kept.values()].map((row) => this.#applyKept(row)));
     for (const result of tried) if (result.status === "rejected") throw result.reason;
   }
 
-  /** A row that is at fault itself is let go: it stays open and the next start sweeps it. */
+  /** A row that the database refuses is dropped: it stays open, and the next start sweeps it. */
   async #applyKept(row: UsageRow): Promise<void> {
     try {
       await this.#commitClosed(row);

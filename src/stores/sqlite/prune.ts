@@ -1,13 +1,18 @@
-import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { monthStart } from "../../domain/calendar.ts";
-import { BEHIND_MS } from "./trace_activity_cache.ts";
 import { inTransaction } from "./connection.ts";
+import { type Kind, queueing, QUEUES } from "./outbox.ts";
+import { BEHIND_MS } from "./trace_activity_cache.ts";
 
-/** Rows that one transaction deletes or queues: some 10 ms, for which the ledger's commits wait. */
+/** Rows that one transaction deletes or queues: about 10 ms, for which the ledger's commits wait. */
 const AT_ONCE = 200;
 
-/** Deletes what need not be kept. `…Some` belongs into a transaction of the caller's, and says whether more is left. */
-export class Housekeeping {
+/**
+ * Deletes what need not be kept, and queues again what was shipped. A method whose name ends in
+ * `Some` does a part of its work and returns whether more is left. `dropSome` and the two
+ * `prune…Some` need a transaction of the caller's.
+ */
+export class Prune {
   readonly #db: DatabaseSync;
   readonly #drop: StatementSync;
   readonly #noteDropped: StatementSync;
@@ -46,11 +51,11 @@ export class Housekeeping {
 
   pruneSome(before: number, now: number): boolean {
     const { oldest } = this.#oldestUnshipped.get() ?? {};
-    // Looking past what waits would read all of it each time.
+    // Skipping unshipped rows one by one would read all of them each time.
     const upTo = Math.min(before, typeof oldest === "number" ? oldest : before);
     const isMore = [pruned(this.#pruneRows, upTo)];
     if (this.#isQueueLong.get(AT_ONCE, AT_ONCE, AT_ONCE)?.is_long !== 1) {
-      // A trace may be behind its rows, and is not looked for again while it is active.
+      // A trace's activity may lag behind its rows, and an active trace is not written again.
       isMore.push(pruned(this.#pruneTraces, Math.min(upTo, now) - 2 * BEHIND_MS));
       isMore.push(...this.#pruneOthers.map((prune) => pruned(prune, upTo)));
     }
@@ -61,19 +66,19 @@ export class Housekeeping {
     return pruned(this.#pruneTokens, before);
   }
 
-  /** Queues in transactions of its own, so that the ledger gets its turns. Gives back how many rows of usage. */
+  /** Queues in several transactions, so that the ledger gets its turns. Returns the number of usage rows. */
   reship(since: number): number {
     let rows = 0;
     for (const queued of this.#queue(since)) rows += queued;
     return rows;
   }
 
-  /** Queues some of what the file held before it became a spool, likewise. Gives back whether more is left. */
+  /** Queues some of what the file held before it became a spool, in transactions of its own. */
   handOverSome(): boolean {
     if (this.#isHandedOver.get()?.is_handed_over === 1) return false;
     this.#handingOver ??= this.#queue(Number.MIN_SAFE_INTEGER);
     const queued = this.#handingOver;
-    // Where a step fails it is all done again.
+    // If a step fails, the next call starts again.
     this.#handingOver = null;
     if (queued.next().done) {
       this.#setHandedOver.run();
@@ -83,14 +88,25 @@ export class Housekeeping {
     return true;
   }
 
-  /** One transaction after the other; each gives how many rows of usage it queued. */
+  /** One transaction after the other; each yields how many usage rows it queued. */
   *#queue(since: number): Generator<number, void> {
-    for (const { find, queue, first, isUsage } of QUEUEINGS) {
-      const statements = { find: this.#db.prepare(find), queue: this.#db.prepare(queue) };
-      for (let after = first;;) {
-        const found = statements.find.all(...after, since, AT_ONCE).map((row) => Object.values(row));
-        inTransaction(this.#db, () => found.forEach((key) => void statements.queue.run(...key)));
-        yield isUsage ? found.length : 0;
+    for (const kind of ["rows", "traces", "refusals", "owned"] as const) {
+      const { key, table } = QUEUES[kind];
+      const queue = queueing(this.#db, kind, "IGNORE");
+      const columns = key.join(", ");
+      const find = this.#db.prepare(`
+        SELECT ${columns}
+        FROM ${table}
+        WHERE (${columns}) > (${key.map(() => "?").join(", ")}) AND ${SINCE[kind]}
+        ORDER BY ${columns}
+        LIMIT ?`);
+      let after = key.map((column): string | number =>
+        column === "created_at" || column === "minute" ? Number.MIN_SAFE_INTEGER : ""
+      );
+      for (;;) {
+        const found = find.all(...after, since, AT_ONCE).map((row) => Object.values(row) as (string | number)[]);
+        inTransaction(this.#db, () => found.forEach((key) => void queue.run(...key)));
+        yield kind === "rows" ? found.length : 0;
         if (found.length < AT_ONCE) break;
         after = found.at(-1)!;
       }
@@ -98,62 +114,18 @@ export class Housekeeping {
   }
 }
 
+/** What was recorded or changed since a time. */
+const SINCE: Readonly<Record<Kind, string>> = {
+  rows: "created_at >= ? AND revision > 0",
+  traces: "updated_at >= ?",
+  refusals: "minute + 60000 > ?",
+  owned: "created_at >= ?",
+};
+
 /** Whether there may be more. */
 function pruned(prune: StatementSync, upTo: number): boolean {
   return Number(prune.run(upTo, AT_ONCE).changes) === AT_ONCE;
 }
-
-/** Finds keys in their order behind a first one, those since a time only, and queues each. */
-interface Queueing {
-  readonly find: string;
-  readonly queue: string;
-  readonly first: readonly SQLInputValue[];
-  readonly isUsage: boolean;
-}
-
-const QUEUEINGS: readonly Queueing[] = [
-  {
-    find: `
-      SELECT workspace_id, created_at, id
-      FROM usage
-      WHERE (workspace_id, created_at, id) > (?, ?, ?) AND created_at >= ? AND revision > 0
-      ORDER BY workspace_id, created_at, id
-      LIMIT ?`,
-    queue: "INSERT OR IGNORE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)",
-    first: ["", Number.MIN_SAFE_INTEGER, ""],
-    isUsage: true,
-  },
-  {
-    find: `
-      SELECT workspace_id, id
-      FROM traces
-      WHERE (workspace_id, id) > (?, ?) AND updated_at >= ?
-      ORDER BY workspace_id, id
-      LIMIT ?`,
-    queue: "INSERT OR IGNORE INTO unshipped_traces (workspace_id, id) VALUES (?, ?)",
-    first: ["", ""],
-    isUsage: false,
-  },
-  {
-    find: `
-      SELECT workspace_id, sandbox_id, minute, fault, instance_id
-      FROM refusals
-      WHERE (workspace_id, sandbox_id, minute, fault, instance_id) > (?, ?, ?, ?, ?) AND minute + 60000 > ?
-      ORDER BY workspace_id, sandbox_id, minute, fault, instance_id
-      LIMIT ?`,
-    queue: `
-      INSERT OR IGNORE INTO unshipped_refusals (workspace_id, sandbox_id, minute, fault, instance_id)
-      VALUES (?, ?, ?, ?, ?)`,
-    first: ["", "", Number.MIN_SAFE_INTEGER, "", ""],
-    isUsage: false,
-  },
-  {
-    find: "SELECT id FROM owned WHERE id > ? AND created_at >= ? ORDER BY id LIMIT ?",
-    queue: "INSERT OR IGNORE INTO unshipped_owned (id) VALUES (?)",
-    first: [""],
-    isUsage: false,
-  },
-];
 
 const DROP = `
   DELETE FROM usage WHERE rowid IN (
@@ -164,15 +136,15 @@ const NOTE_DROPPED = `
   INSERT INTO dropped (only_row, before) VALUES (1, ?)
   ON CONFLICT (only_row) DO UPDATE SET before = max(before, excluded.before)`;
 
-/** Whether so much of what is not a row waits that looking past it would hold the ledger up. */
+/** Whether so much besides rows is unshipped that skipping it would delay the ledger. */
 const IS_QUEUE_LONG = `
   SELECT EXISTS (SELECT 1 FROM unshipped_traces LIMIT 1 OFFSET ?)
     OR EXISTS (SELECT 1 FROM unshipped_refusals LIMIT 1 OFFSET ?)
     OR EXISTS (SELECT 1 FROM unshipped_owned LIMIT 1 OFFSET ?) AS is_long`;
 
 /**
- * What a spool has shipped stands in the shared database too. Totals of hours that it has from when it was the only database
- * stay: of what retention has dropped nothing else is left.
+ * What a spool has shipped is in the shared database too. Hourly totals from the time when it was
+ * the only database stay: after retention they are all that is left.
  */
 const PRUNE_ROWS = `
   DELETE FROM usage WHERE rowid IN (

@@ -5,7 +5,7 @@ import type { UsageRow } from "../../domain/usage.ts";
 import { copyDatabase } from "./backup.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
-import { Housekeeping } from "./prune.ts";
+import { Prune } from "./prune.ts";
 import { ownedAnswersOn } from "./owned.ts";
 import { Queries } from "./queries.ts";
 import { Rows } from "./rows.ts";
@@ -22,7 +22,7 @@ export function answersOn(db: DatabaseSync): Answers {
   const rows = new Rows(db, { outbox: null, underWay: null });
   const traces = new Traces(db, null);
   const queries = new Queries(db);
-  const housekeeping = new Housekeeping(db);
+  const prune = new Prune(db);
   const sessions = sessionAnswersOn(db);
 
   return {
@@ -50,14 +50,14 @@ export function answersOn(db: DatabaseSync): Answers {
       inTransaction(db, () => traces.setRefusals(counts));
     },
 
-    dropMonths: (before) => inTransaction(db, () => housekeeping.dropSome(before)),
+    dropMonths: (before) => inTransaction(db, () => prune.dropSome(before)),
     clock: () => null,
     makeReady: () => {},
-    prune: (before, now) => inTransaction(db, () => housekeeping.pruneSome(before, now)),
-    pruneTokens: (before) => inTransaction(db, () => housekeeping.pruneTokensSome(before)),
-    handOver: () => housekeeping.handOverSome(),
+    prune: (before, now) => inTransaction(db, () => prune.pruneSome(before, now)),
+    pruneTokens: (before) => inTransaction(db, () => prune.pruneTokensSome(before)),
+    handOver: () => prune.handOverSome(),
     copyInto: (path) => copyDatabase(db, path),
-    reship: (since) => housekeeping.reship(since),
+    reship: (since) => prune.reship(since),
 
     getOrCreateTrace(trace: Trace) {
       return sessions.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
