@@ -1,3 +1,4 @@
+import { deadline } from "../async/deadline.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { OwnedRecords, Owners } from "../domain/owned.ts";
@@ -17,7 +18,6 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { cachedTokens } from "../stores/shipping/cached_tokens.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
-import { within } from "../stores/within.ts";
 import { backups, type BackupsOptions } from "./backups.ts";
 import { startExports } from "./exports.ts";
 import { TakeoutLink } from "./export_worker/link.ts";
@@ -207,7 +207,7 @@ function backupsOf(
 /** Migrates where the database answers. Rejects only where it is newer than the program: that no waiting cures. */
 async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note">): Promise<void> {
   try {
-    await within(START_MS, shared.ready());
+    await deadline(shared.ready(), START_MS, () => new Error(`it did not answer within ${START_MS / 1000} s`));
   } catch (error) {
     if (error instanceof SchemaTooNew) {
       await shared.close();

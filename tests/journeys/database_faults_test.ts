@@ -81,7 +81,7 @@ Deno.test("a row that the database refuses for its own sake is quarantined and t
   await waitFor(async () => await metricOf(proxy, "llmproxy_quarantined_rows") === 1, { what: "the row to be counted" });
   await waitFor(async () => await metricOf(proxy, "llmproxy_unshipped_rows") === 0, { what: "no row to wait any more" });
   const said = await waitFor(
-    () => recordOf(proxy, "the shared database refuses a row: it is quarantined and tried again now and then"),
+    () => recordOf(proxy, "the shared database refused a row; it is quarantined and retried from time to time"),
     { what: "the log to tell of it" },
   );
   assert.match(String(said.reason), /no_bad_rows/);
@@ -192,6 +192,6 @@ function recordOf(proxy: ProxyUnderTest, message: string): Readonly<Record<strin
 
 /** Why the shared database takes nothing, as the log says it. */
 function failureOf(proxy: ProxyUnderTest): string | null {
-  const said = recordOf(proxy, "the shared database takes nothing: calls go on and are recorded here");
+  const said = recordOf(proxy, "cannot write to the shared database; calls continue and are spooled locally");
   return said === null ? null : String(said.failure);
 }
