@@ -1,4 +1,4 @@
-import { connectPostgres } from "../stores/postgres/connect.ts";
+import { connectPostgres } from "../stores/postgres/store.ts";
 import type { Migrated } from "../stores/migrations.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";

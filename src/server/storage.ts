@@ -12,7 +12,7 @@ import type { Readiness } from "../http/health.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { cachedOwners } from "../stores/shipping/cached_owners.ts";
 import { cachedSessions } from "../stores/shipping/cached_sessions.ts";
-import { connectPostgres } from "../stores/postgres/connect.ts";
+import { connectPostgres } from "../stores/postgres/store.ts";
 import { type Shipping, startShipping } from "../stores/shipping/link.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";

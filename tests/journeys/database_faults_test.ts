@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { callOf, closingOf, T0, traceOf } from "../conformance/samples.ts";
-import { connectPostgres } from "../../src/stores/postgres/connect.ts";
+import { connectPostgres } from "../../src/stores/postgres/store.ts";
 import { PACE, type Report, Shipper } from "../../src/stores/shipping/shipper.ts";
 import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { openSpool } from "../../src/stores/sqlite/spool.ts";

@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 import { answerRequest, type Request } from "../../async/worker_rpc.ts";
 import { carriedError } from "../../domain/unavailable.ts";
-import { connectPostgres } from "../postgres/connect.ts";
+import { connectPostgres } from "../postgres/store.ts";
 import { openSpool } from "../sqlite/spool.ts";
 import type { ShippingMethods, ShippingNews, StartMessage } from "./protocol.ts";
 import { SharedDatabase } from "./shared_database.ts";
