@@ -1,19 +1,17 @@
 import { isSame } from "./database_files.ts";
 
-/** The data directory, held by this process alone until `release`. */
+/** The data directory, which only this process holds until `release`. */
 export interface DataDir {
-  readonly path: string;
   readonly databasePath: string;
   /**
-   * Takes the lock again if its file was removed or replaced: otherwise a second proxy could start. Returns why it cannot,
-   * for an operator; null if the directory is held. Call it only while the directory is the one that was opened.
+   * Takes the lock again if its file was removed or replaced: otherwise a second proxy could start.
+   * Returns why it cannot, for an operator; null if the directory is held. Call it only while the
+   * directory is the one that was opened.
    */
   readonly keepHold: () => string | null;
-  /** Lets another process have the directory. */
   readonly release: () => void;
 }
 
-/** Another process holds the data directory. */
 export class DataDirLocked extends Error {
   constructor(path: string) {
     super(
@@ -24,7 +22,6 @@ export class DataDirLocked extends Error {
   }
 }
 
-/** The data directory cannot be made or written. */
 export class DataDirUnusable extends Error {
   constructor(path: string, cause: unknown) {
     super(
@@ -37,8 +34,8 @@ export class DataDirUnusable extends Error {
 }
 
 /**
- * Makes the directory where it is missing (mode 0700) and takes its exclusive lock, which the kernel gives up when the
- * process dies. Throws `DataDirLocked` or `DataDirUnusable`.
+ * Makes the directory if it is missing (mode 0700) and takes its exclusive lock, which the kernel
+ * releases if the process dies. Throws `DataDirLocked` or `DataDirUnusable`.
  */
 export function openDataDir(path: string): DataDir {
   let lock = openLockFile(path);
@@ -48,12 +45,11 @@ export function openDataDir(path: string): DataDir {
   }
   let isHeld = true;
   return {
-    path,
     databasePath: `${path}/llmproxy.db`,
     keepHold() {
       if (!isHeld || isNamed(lock, lockPath(path))) return null;
       const again = tryOpen(lockPath(path));
-      // What cannot be opened here cannot be opened by another proxy of the same user.
+      // Another proxy of the same user cannot open it either.
       if (again === null) return null;
       if (!tryLock(again, path)) {
         again.close();
@@ -67,7 +63,7 @@ export function openDataDir(path: string): DataDir {
     release() {
       if (!isHeld) return;
       isHeld = false;
-      // Closing alone would leave it held for as long as a child that is just being started has the file too (flock(2)).
+      // If only closed, it would stay locked while a child that is being started has the file too (flock(2)).
       lock.unlockSync();
       lock.close();
     },
@@ -80,7 +76,6 @@ function lockPath(dir: string): string {
   return `${dir}/lock`;
 }
 
-/** Whether the path still names the open file. */
 function isNamed(file: Deno.FsFile, path: string): boolean {
   try {
     return isSame(Deno.statSync(path), file.statSync());

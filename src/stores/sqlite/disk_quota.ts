@@ -57,7 +57,7 @@ export class DiskQuota {
     return this.usedBytes() >= this.boundBytes();
   }
 
-  /** The connection is about to be closed. From now on the last measurement holds. */
+  /** Call it before closing the connection. The last measurement stays. */
   end(): void {
     this.#hasEnded = true;
   }
@@ -66,7 +66,7 @@ export class DiskQuota {
   words(): string {
     const { spool } = this.#options;
     if (spool === null || this.#roomBytes < spool.maxBytes) {
-      return `The volume of the database has less than ${megabytes(RESERVE_BYTES)} left, which no new call is recorded in`;
+      return `The volume of the database has less than ${megabytes(RESERVE_BYTES)} left, which new calls may not use`;
     }
     return `The spool has reached LLMPROXY_SPOOL_MAX_MB (${
       megabytes(spool.maxBytes)

@@ -16,15 +16,12 @@ import { takeRole } from "./role.ts";
 import { CHECKPOINT_MS, openSqliteStore, type SqliteStore } from "./store.ts";
 
 export interface EmbeddedOptions {
-  /** The data directory. */
   readonly dir: string;
   /** This run of the proxy. Rows that other runs left open are swept. */
   readonly instanceId: string;
   readonly synchronous: Synchronous;
   readonly now: () => number;
-  /** As `LedgerOptions.onTrouble`. */
   readonly onTrouble: (trouble: string | null) => void;
-  /** As `LedgerOptions.spool`. */
   readonly spool: SpoolBound | null;
 }
 
