@@ -23,8 +23,9 @@ export class Semaphore {
   }
 
   /**
-   * Runs the work when its turn comes; the next work starts when this one has settled. Rejects with `QueueFull`, or with the
-   * signal's reason if it aborts before the turn; otherwise as the work does.
+   * Runs the work when its turn comes; the next work starts when this one has settled. Rejects with
+   * `QueueFull`, or with the signal's reason if it aborts before the turn; otherwise as the work
+   * does.
    */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.#turn(signal);
@@ -43,7 +44,7 @@ export class Semaphore {
     if (this.#waiting.size >= (this.#limits.maxWaiting ?? Number.POSITIVE_INFINITY)) throw new QueueFull("Too many wait already");
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
-    // At the abort itself, before any other code runs: a turn must not pass to a work that has left.
+    // At the abort itself: a turn must not pass to a work that has left.
     const leave = () => void this.#waiting.delete(resolve);
     signal?.addEventListener("abort", leave, { once: true });
     try {

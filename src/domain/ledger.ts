@@ -13,7 +13,7 @@ export interface RefusalCount {
   readonly count: number;
 }
 
-/** Counted by one run of the proxy. Runs share no counter, even if they start on copies of one directory. */
+/** Of one run of the proxy. Even runs on copies of one directory share no counter. */
 export interface RunRefusals extends RefusalCount {
   readonly instanceId: string;
 }
@@ -48,7 +48,7 @@ export interface Ledger {
   readonly openCount: () => number;
   /** Bytes that records take on the disk. Deleted records do not count. */
   readonly usedBytes: () => number;
-  /** The limit for `usedBytes`, above which new calls are not recorded; infinite if there is none. */
+  /** The limit for `usedBytes`, above which new calls are not recorded; may be infinite. */
   readonly boundBytes: () => number;
   /** Why calls cannot be recorded, for an operator; null if they can. */
   readonly trouble: () => string | null;

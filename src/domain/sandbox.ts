@@ -16,6 +16,7 @@ export interface SandboxInfo {
 /**
  * Finds the sandbox of a token. Rejects with a `Fault`: `unauthenticated` if the token is unknown,
  * revoked or expired, `sandbox_inactive` if its sandbox may not call, `authority_unavailable` if no
- * authority answers. An outage is never `unauthenticated`. The fault names the sandbox if it is known.
+ * authority answers. An outage is never `unauthenticated`. The fault names the sandbox if it is
+ * known.
  */
 export type SandboxOf = (token: string) => Promise<Sandbox>;

@@ -9,7 +9,7 @@ export interface AgentAsked {
   readonly since: number;
 }
 
-/** The latest calls of a sandbox that are searched. Agent ids come from clients, who may invent any number. */
+/** A sandbox's calls that are searched. Clients choose agent ids, and may invent many. */
 export const MOST_SEARCHED_CALLS = 1_000;
 
 /**
@@ -19,6 +19,6 @@ export const MOST_SEARCHED_CALLS = 1_000;
 export interface SessionRecords {
   /** The trace of that (workspaceId, id), or null. */
   readonly findTrace: (workspaceId: string, id: string) => Promise<Trace | null>;
-  /** The trace of the agent's latest call; null if the agent is not among the sandbox's latest calls. */
+  /** The trace of the agent's latest call; null if none of the latest calls is the agent's. */
   readonly findAgent: (asked: AgentAsked) => Promise<string | null>;
 }

@@ -36,9 +36,9 @@ export interface Backlog {
  * path: each method blocks its thread until it is committed, and throws the technology's error.
  */
 export interface Spool {
-  /** The oldest changes: at most `most` rows with their traces, and at most `most` of each other kind. */
+  /** The oldest changes: at most `most` rows, with their traces, and of each other kind. */
   readonly unshipped: (most: number) => Shipment;
-  /** The shipment has arrived, except `refused`. Refused rows are quarantined; the rest is queued again at the end. */
+  /** All but `refused` arrived. Refused rows are quarantined; other things are queued again. */
   readonly shipped: (shipment: Shipment, refused: Refused) => void;
   /** Queues the quarantined rows again. Returns their number. */
   readonly retryQuarantined: () => number;
@@ -58,11 +58,11 @@ export interface Refused extends Pick<Shipment, "traces" | "refusals" | "owned">
 
 export const NOTHING_REFUSED: Refused = { rows: [], traces: [], refusals: [], owned: [] };
 
-/** Maintenance of a spool, off the hot path. Methods that do a part resolve to whether more is left. */
+/** Maintenance, off the hot path. Methods that do a part resolve to whether more is left. */
 export interface SpoolCare {
   /**
-   * Queues a part of what the file held before it became a spool. Until nothing is left, do not call
-   * `prune`: it would delete what was never shipped.
+   * Queues a part of what the file held before it became a spool. Until nothing is left, do not
+   * call `prune`: it would delete what was never shipped.
    */
   readonly handOver: () => Promise<boolean>;
   /**

@@ -5,7 +5,7 @@ import type { CallPlace, TracePage, TraceQuery, UsagePage, UsageQuery } from "./
 import type { Trace } from "./trace.ts";
 import type { QueryOpts, TokenUsage, UsageRow } from "./usage.ts";
 
-/** A trace with its newest rows, newest last, and all its ended calls by agent, in the order of their starts. */
+/** A trace with its newest rows, newest last, and all ended calls by agent, by their start. */
 export interface TraceDetail {
   readonly trace: Trace;
   readonly requests: readonly TokenUsage[];
@@ -14,8 +14,8 @@ export interface TraceDetail {
 
 /**
  * The idempotent sink, and its queries. SQLite and PostgreSQL behave alike (`tests/conformance`).
- * Nothing runs on the event loop of the hot path. Each method rejects with the technology's error if
- * the database cannot be used. No error holds a token.
+ * Nothing runs on the event loop of the hot path. Each method rejects with the technology's error
+ * if the database cannot be used. No error holds a token.
  */
 export interface Store {
   /**
@@ -43,13 +43,13 @@ export interface Store {
   readonly queryTraces: (query: TraceQuery) => Promise<TracePage>;
   /** The traces of that id, in all workspaces or in one: usually one or none. */
   readonly getTraceDetail: (id: string, workspaceId: string | null) => Promise<readonly TraceDetail[]>;
-  /** The ended calls of a trace that used the prompt cache, oldest first: at most 1,000 after the place. */
+  /** The ended calls that used the prompt cache, oldest first: at most 1,000 after the place. */
   readonly getCachedCalls: (place: CallPlace) => Promise<readonly CachedCall[]>;
   /** Refusals by sandbox, fault and minute, summed over all runs, newest first. */
   readonly queryRefusals: (opts: QueryOpts) => Promise<readonly RefusalCount[]>;
   /**
-   * Drops rows of the months (UTC) that ended at or before `before`, and keeps totals. May do a part
-   * of it: resolves to whether more is left.
+   * Drops rows of the months (UTC) that ended at or before `before`, and keeps totals. May do a
+   * part of it: resolves to whether more is left.
    */
   readonly dropMonths: (before: number) => Promise<boolean>;
   /** The clock of the technology, common to all its users; null if it has none. */

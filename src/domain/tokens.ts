@@ -21,13 +21,13 @@ export interface Tokens {
   readonly findToken: (sha256: string) => Promise<{ readonly token: LocalToken; readonly sha256: string } | null>;
   /** Newest first. */
   readonly listTokens: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
-  /** The revoked token, with its first `revokedAt`; null if the id is unknown. Resolves when committed. */
+  /** The token with its first `revokedAt`; null if the id is unknown. Resolves when committed. */
   readonly revokeToken: (id: string, at: number) => Promise<LocalToken | null>;
 }
 
 /** Local copies of the shared database's tokens, for outages. Writes resolve when committed. */
 export interface TokenCopies {
-  /** Replaces an older copy. `seenAt`: when the shared database last confirmed it, milliseconds since the epoch. */
+  /** Replaces an older copy. `seenAt`: when the shared database last confirmed it, epoch ms. */
   readonly keepTokenCopy: (token: LocalToken, sha256: string, seen: { readonly seenAt: number }) => Promise<void>;
   readonly findTokenCopy: (sha256: string) => Promise<TokenCopy | null>;
   /** Revokes the copy. No later `keepTokenCopy` undoes that. */

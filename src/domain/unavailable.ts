@@ -1,7 +1,7 @@
 /**
  * A database cannot be used at the moment or as it is configured; the question itself is fine.
- * `message` goes to users of the admin API: it says what to do, and holds no host, user, password or
- * SQL. `cause` has the database's own words, for the log.
+ * `message` goes to users of the admin API: it says what to do, and holds no host, user, password
+ * or SQL. `cause` has the database's own words, for the log.
  */
 export class DatabaseUnavailable extends Error {
   constructor(message: string, options?: { readonly cause?: unknown }) {
@@ -34,7 +34,7 @@ export function arrivedError({ name, message, cause }: CarriedError): Error {
   return error;
 }
 
-/** The messages of an error and its cause: for the log and the command line, not for the admin API. */
+/** The messages of an error and its cause: for the log and the command line only. */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message, cause } = error;

@@ -16,7 +16,7 @@ export interface AgentserverOptions {
   readonly observe: Pick<Observe, "lookedUp" | "note">;
   /** How long one lookup may take, its wait for a turn included. */
   readonly timeoutMs: number;
-  /** How long a token may still be used after it was last accepted, if the control plane is down. */
+  /** How long an accepted token stays valid while the control plane is down. */
   readonly graceMs: number;
 }
 
@@ -107,7 +107,9 @@ class Agentserver {
     return allowed(graced.answer);
   }
 
-  /** The lookup's answer. If the control plane is down and grace is left, waits only `PATIENCE_MS` from the lookup's start. */
+  /**
+   * If the control plane is down and grace is left, waits `PATIENCE_MS` from the lookup's start.
+   */
   async #patiently(hash: string, flight: Promise<Answer | Outage>): Promise<Answer | Outage> {
     const graced = this.#isDown ? this.#inGrace(hash) : null;
     if (graced === null) return await flight;

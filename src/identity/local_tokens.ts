@@ -70,14 +70,14 @@ export async function createLocalToken(
 class CachedTokens {
   readonly #options: LocalTokensOptions;
   readonly #limiter: LookupLimiter;
-  /** A bad answer is null if there is no such token, or the revoked token, which tells its owner. */
+  /** A bad answer is null if there is no such token, or the revoked token, for its owner. */
   readonly #cache = new TokenCache<LocalToken | null>({
     isGood: (token) => token?.revokedAt === null,
     goodMs: CACHED_MS,
     badMs: CACHED_MS,
   });
   readonly #flights = new SingleFlight<string, LocalToken | null>();
-  /** Grows with each revocation here. A lookup that started before one may have read an outdated row. */
+  /** Number of revocations here. A lookup that started before one may be outdated. */
   #revocations = 0;
 
   constructor(options: LocalTokensOptions) {
@@ -110,7 +110,7 @@ class CachedTokens {
     }
   }
 
-  /** The token of that hash, even if it is revoked. Asks again if a token was revoked here meanwhile. */
+  /** The token, even if revoked. Asks again if a token was revoked here meanwhile. */
   async #lookUp(hash: string): Promise<LocalToken | null> {
     const { tokens, now, observe } = this.#options;
     try {

@@ -6,7 +6,7 @@ export function sha256OfToken(token: string): string {
   return createHash("sha256").update(token).digest("hex");
 }
 
-/** Entries of each of the two caches. Made-up tokens fill the bad one and push no good token out. */
+/** Entries of each cache. Made-up tokens fill the bad one and push no good token out. */
 const MAX_ENTRIES = 10_000;
 
 export interface TokenCacheOptions<A> {

@@ -3,7 +3,7 @@ import type { Trace } from "../../domain/trace.ts";
 import { flag, integer, text, textOrNull, traceOf } from "../row_decoders.ts";
 import { openPool } from "./pool.ts";
 
-/** The database of the Go program (agentserver's internal/llmproxy), read page by page in the order of ids. */
+/** The database of the Go program (agentserver's internal/llmproxy), in pages by id. */
 export interface GoProgram {
   /** Rejects if the tables are not the Go program's, naming what is missing. */
   readonly check: () => Promise<void>;
@@ -16,7 +16,7 @@ export interface GoProgram {
 const CONNECTING = { max: 1, connectSeconds: 10, idleSeconds: 60 };
 const SECONDS = 120;
 
-/** Of several names one must exist: earlier versions said duration_ms, and did not measure the time to the first token. */
+/** Earlier versions said duration_ms, and did not measure the time to the first token. */
 const COLUMNS = {
   usage: [
     "id",

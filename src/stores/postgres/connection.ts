@@ -8,7 +8,7 @@ import type { PostgresTarget } from "./url.ts";
 
 export type Login = Pick<PostgresTarget, "user" | "password" | "database" | "startup" | "keepAliveSeconds">;
 
-/** Runs one statement with its `$1`, `$2`, …, or several without values. An array is sent as JSON. */
+/** Runs one statement with `$1`, `$2`, …, or several without. An array is sent as JSON. */
 export type Ask = (sql: string, values?: readonly Value[]) => Promise<readonly Row[]>;
 
 export type Value = string | number | boolean | null | readonly object[];

@@ -1,8 +1,9 @@
 import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 
 /**
- * Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html) that are about
- * the database's state, its configuration or the connection. All others are about what was sent.
+ * Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html) that are
+ * about the database's state, its configuration or the connection. All others are about what was
+ * sent.
  */
 const STATE_CLASSES = ["08", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "F0", "XX"];
 
@@ -59,8 +60,8 @@ export class TlsFailed extends Error {
 }
 
 /**
- * The error as one that says why PostgreSQL cannot be used; null if it is about something else, such
- * as a bug. While connecting, every failure is about the server, the network or the URL.
+ * The error as one that says why PostgreSQL cannot be used; null if it is about a different thing,
+ * such as a bug. While connecting, every failure is about the server, the network or the URL.
  */
 export function unavailableOf(error: unknown, doing: "connecting" | "asking"): DatabaseUnavailable | null {
   if (error instanceof DatabaseUnavailable) return error;
@@ -76,7 +77,7 @@ function wordsOfState(error: unknown): string | null {
   return WORDS_OF_STATES[code] ?? WORDS_OF_STATES[code.slice(0, 2)] ?? null;
 }
 
-/** Which right is missing, by the words of SQLSTATE 42501, which may be in the server's language. */
+/** Which right is missing, by the words of SQLSTATE 42501. They may be in another language. */
 const RIGHTS: readonly (readonly [RegExp, string])[] = [
   [/denied for database/, "CONNECT on the database"],
   [/denied for schema/, "USAGE and CREATE on the schema"],

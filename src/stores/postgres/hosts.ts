@@ -5,7 +5,7 @@ import { stateOf, unavailableOf } from "./errors.ts";
 import { encryptionOf, type SocketTarget } from "./socket.ts";
 import type { PostgresHost, PostgresTarget, Session } from "./url.ts";
 
-/** After these classes of SQLSTATE libpq tries no further host: wrong login, or no such database. */
+/** SQLSTATE classes after which libpq tries no further host: wrong login, or no such database. */
 const FINAL_CLASSES = ["28", "3D"];
 
 /** How libpq finds out whether a session is what `target_session_attrs` asks for. */
@@ -20,7 +20,7 @@ export class Hosts {
   readonly #target: PostgresTarget;
   readonly #tls: SocketTarget["tls"];
   readonly #seconds: number;
-  /** The host of the last connection, so that a dead host costs only the first connection its time. */
+  /** The host of the last connection, so that a dead host does not delay each connection. */
   #first = 0;
 
   /**
@@ -33,7 +33,9 @@ export class Hosts {
     this.#seconds = target.connectSeconds ?? connectSeconds / target.hosts.length;
   }
 
-  /** Connects to the first usable host. Rejects with `DatabaseUnavailable` if there is none, or with the signal's reason. */
+  /**
+   * Connects to the first usable host. Rejects with `DatabaseUnavailable` or the signal's reason.
+   */
   async open(signal: AbortSignal): Promise<Connection> {
     const { hosts } = this.#target;
     const failures: { readonly index: number; readonly error: DatabaseUnavailable }[] = [];

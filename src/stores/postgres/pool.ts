@@ -15,12 +15,12 @@ export interface PoolOptions {
   readonly idleSeconds: number;
 }
 
-/** What a transaction may do. `read`: all statements see one state of the database, and none writes. */
+/** `read`: all statements see one state of the database, and none writes. */
 export type Access = "read" | "read latest" | "write";
 
 export interface Question<T> {
   readonly access: Access;
-  /** The time limit, including the wait for a connection. It is also the server's limit for each statement. */
+  /** Limit for all, with the wait for a connection, and on the server for each statement. */
   readonly seconds: number;
   readonly ask: (ask: Ask) => Promise<T>;
 }
@@ -37,7 +37,7 @@ export function openPool(url: string, options: PoolOptions): Pool {
   return new Pool(new Hosts(parsePostgresUrl(url), options), options);
 }
 
-/** A bounded number of connections. Each question is one transaction on one of them, with its own time limit. */
+/** A bounded number of connections. Each question is a transaction with its own time limit. */
 export class Pool {
   readonly #hosts: Hosts;
   readonly #idleMs: number;
@@ -71,7 +71,8 @@ export class Pool {
       return await unlessAborted(signal, inTransaction(connection, question));
     } catch (error) {
       if (signal.aborted) {
-        // If this connection is frozen, the idle ones may be too. Each would cost a question its time.
+        // If this connection is frozen, idle ones may be too, and each would cost a question its
+        // time.
         connection.cut();
         for (const idle of this.#takeIdle()) idle.cut();
       }

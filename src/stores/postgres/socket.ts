@@ -27,11 +27,11 @@ export function encryptionOf(tls: Tls): SocketTarget["tls"] {
   }
 }
 
-/** https://www.postgresql.org/docs/current/protocol-message-formats.html#PROTOCOL-MESSAGE-FORMATS-SSLREQUEST */
+/** https://www.postgresql.org/docs/current/protocol-message-formats.html (SSLRequest) */
 const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 4, 210, 22, 47]);
 const YES = "S".charCodeAt(0);
 
-/** A socket that is ready for the protocol. Rejects with the system's error or the signal's reason; then nothing is open. */
+/** Opens a socket. Rejects with the system's error or the signal's reason; then none is open. */
 export async function openSocket(target: SocketTarget, signal: AbortSignal): Promise<Socket> {
   signal.throwIfAborted();
   const plain = connectTcp({ ...target.place, noDelay: true });

@@ -1,6 +1,6 @@
 import { type ReadParameter, whyNotParameter } from "./url_parameters.ts";
 
-/** How the connection is encrypted, as in libpq (https://www.postgresql.org/docs/current/libpq-ssl.html). */
+/** Encryption as in libpq (https://www.postgresql.org/docs/current/libpq-ssl.html). */
 export type Tls =
   /** `prefer`: only if the server can. `require`: always. Neither verifies the server. */
   | { readonly mode: "disable" | "prefer" | "require" }
@@ -10,7 +10,7 @@ export type Tls =
   | { readonly mode: "verify-full"; readonly rootCertPath: string | null };
 
 export interface PostgresHost {
-  /** A name or address, which a certificate must bear; or the folder of a Unix socket, which starts with `/`. */
+  /** A name or address, for the certificate too; or the folder of a Unix socket, from `/` on. */
   readonly host: string;
   /** The address to connect to instead; null: the host's own. */
   readonly address: string | null;
@@ -83,7 +83,7 @@ interface Place {
 function partsOf(url: string) {
   const rest = /^postgres(?:ql)?:\/\/(.*)$/s.exec(url)?.[1];
   if (rest === undefined) throw notOfTheForm();
-  // As in libpq: a `?` before the first `@` is part of the password, which ends at the last `@` before the host.
+  // As in libpq: a `?` before the first `@` is password, and the last `@` before the host ends it.
   const begin = Math.max(rest.split("/", 1)[0]!.indexOf("@"), 0);
   const end = begin + rest.slice(begin).search(/[/?]|$/);
   const at = rest.slice(0, end).lastIndexOf("@");
@@ -117,7 +117,7 @@ function parametersOf(query: string): Parameters {
   return Object.fromEntries(pairs);
 }
 
-/** The parameters `host`, `hostaddr` and `port` override the authority. A list has one entry for each host; one port may serve all. */
+/** The parameters override the authority. Each list has one entry for each host, or one port. */
 function hostsOf(places: readonly Place[], parameters: Parameters): readonly PostgresHost[] {
   const listOf = (name: "host" | "hostaddr" | "port") => parameters[name] ? parameters[name].split(",") : null;
   const addresses = listOf("hostaddr");

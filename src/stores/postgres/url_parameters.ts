@@ -1,6 +1,7 @@
 /**
- * libpq's parameters (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS)
- * and those that other drivers and providers put into a URL.
+ * libpq's parameters
+ * (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS) and those that
+ * other drivers and providers put into a URL.
  */
 
 /** The parameters that `parsePostgresUrl` reads. */
@@ -28,7 +29,7 @@ const TLS_VERSIONS = "TLS 1.2 and 1.3 are spoken";
 const PROTOCOL_VERSION = "version 3.0 of the protocol is spoken";
 const GSSAPI = "GSSAPI is not supported; log in by password";
 
-/** Parameters that are accepted only with the values that say what is done anyway; and what to do instead. */
+/** Parameters with the only values that are accepted, and what to do instead of others. */
 const FIXED: Readonly<Record<string, readonly [values: readonly string[], advice: string]>> = {
   channel_binding: [["prefer", "disable"], "channel binding is not supported; use sslmode=verify-full instead"],
   client_encoding: [["UTF8", "utf8", "UTF-8", "utf-8", "auto"], "all text is UTF-8"],
@@ -72,7 +73,7 @@ const UNSUPPORTED: Readonly<Record<string, readonly string[]>> = {
   "write sslmode instead": ["sslaccept"],
 };
 
-/** Why the parameter is refused; null if it is not. An empty value means the default, as in libpq. */
+/** Why the parameter is refused; null if it is not. An empty value means libpq's default. */
 export function whyNotParameter(name: string, value: string): string | null {
   if (READ_PARAMETERS.some((known) => known === name)) return null;
   const [values, advice] = Object.hasOwn(FIXED, name) ? FIXED[name]! : [[] as string[], adviceInstead(name)];

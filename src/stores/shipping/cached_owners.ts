@@ -17,7 +17,7 @@ const MAX_ENTRIES = 10_000;
 /** How long a claim waits for the shared database. The shipper takes it there in any case. */
 const PATIENCE_MS = 1_000;
 
-/** Owners from this machine, then from the shared database. Ids without an owner are looked up each time. */
+/** Owners from this machine, then from the shared database. Unknown ids are not cached. */
 export function cachedOwners({ ledger, local, shared }: CachedOwnersOptions): Owners {
   const known = new LRUCache<string, Pick<Owned, "kind" | "workspaceId">>({ max: MAX_ENTRIES });
   const places = shared === null ? [local] : [local, shared];

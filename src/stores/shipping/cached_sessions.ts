@@ -23,7 +23,7 @@ export function cachedSessions({ local, shared }: CachedSessionsOptions): Sessio
   if (shared === null) return { findTrace: local.findTrace, findAgent: local.findAgent };
   const turns = new Semaphore({ max: MOST_AT_ONCE });
 
-  /** A question that is given up keeps its turn until it is answered; without a turn it is never asked. */
+  /** A question that is given up keeps its turn until answered; without a turn it is not asked. */
   async function ask<T>(question: () => Promise<T>): Promise<T> {
     using limit = timeLimit(PATIENCE_MS, () => new Error("The shared database did not answer in time"));
     return await unlessAborted(limit.signal, turns.run(question, limit.signal));

@@ -24,7 +24,7 @@ const STALE_MS = 60_000;
  * the database is back.
  */
 export function cachedTokens({ shared, copies, graceMs, now }: CachedTokensOptions): Tokens {
-  /** When the shared database last failed or was too late; null if its latest answer came in time. */
+  /** When the shared database last failed or was late; null if its latest answer came in time. */
   let failedAt: number | null = null;
   let isProbing = false;
 

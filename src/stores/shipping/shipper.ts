@@ -8,13 +8,13 @@ import type { UsageRow } from "../../domain/usage.ts";
 /** Where shipments go. What is sent twice counts once. */
 export interface Sink
   extends Pick<Store, "recordUsage" | "recordTraces" | "recordRefusals">, Pick<OwnedRecords, "recordOwned" | "findOwned"> {
-  /** The error is about what was sent, not the database's state, so sending it again never helps. */
+  /** The error is about what was sent, not the database, so sending it again never helps. */
   readonly isOwnFault: (error: unknown) => boolean;
 }
 
 export interface ShipperOptions {
   readonly spool: Spool;
-  /** Called for each shipment, because of URL rotation. Rejects while the database cannot be used. */
+  /** Called for each shipment, because the URL can change. Rejects if there is no database. */
   readonly sink: () => Promise<Sink>;
   readonly pace: Pace;
   /** From 0 up to 1. */
@@ -55,7 +55,7 @@ export class Shipper {
   #isStopped = false;
   #wake: () => void = () => {};
   #sinceRetryMs = 0;
-  /** Infinite at first, so that a database that was never reachable is reported even if nothing waits. */
+  /** Infinite at first, so that an unreachable database is reported even if nothing waits. */
   #sinceWordMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ShipperOptions) {
@@ -151,7 +151,7 @@ function keep(note: () => void): void {
   }
 }
 
-/** Records all items but the refused ones, which it finds by halving and returns. Rejects if the database fails. */
+/** Returns the refused items, found by halving; records the rest. Rejects if the database fails. */
 async function recordApart<T>(
   items: readonly T[],
   options: { readonly sink: Sink; readonly record: (items: readonly T[]) => Promise<void> },

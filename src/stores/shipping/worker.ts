@@ -61,7 +61,7 @@ function start({ path, synchronous, databaseUrl, seed }: StartMessage): Shipping
   };
 }
 
-/** Repeatable numbers from 0 up to 1, random enough that replicas do not retry at the same moment. */
+/** Repeatable numbers from 0 up to 1, random enough to spread the retries of replicas. */
 function jitterFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

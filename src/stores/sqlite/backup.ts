@@ -7,7 +7,7 @@ export interface RowBounds {
   readonly most: number;
 }
 
-/** As `copyDatabase`, by path on its own connection. Throws SQLite's error, also if there is no file. */
+/** As `copyDatabase`, on its own connection. Throws SQLite's error, also if there is no file. */
 export function backUpDatabase(path: string, into: string): RowBounds {
   const db = openExisting(path);
   try {
@@ -28,14 +28,14 @@ export function copyDatabase(db: DatabaseSync, into: string): RowBounds {
   const before = db.prepare("SELECT count(*) AS rows, coalesce(max(rowid), 0) AS last FROM usage").get();
   const [rows, last] = [Number(before?.rows), Number(before?.last)];
   db.prepare("VACUUM INTO ?").run(into);
-  // New rows get higher rowids, and retention deletes rows. Rows that are still there must be in the copy.
+  // New rows get higher rowids, and retention deletes rows. The rows that stayed must be in it.
   const after = db.prepare("SELECT count(*) FILTER (WHERE rowid <= ?) AS kept, coalesce(max(rowid), 0) AS last FROM usage").get(
     last,
   );
   return { least: Number(after?.kept), most: rows + Math.max(0, Number(after?.last) - last) };
 }
 
-/** Counts the rows of `usage` in the copy. Throws, in words for an operator, if the number cannot be right. */
+/** Counts the rows of `usage` in the copy. Throws, for an operator, if it cannot be right. */
 export function countCopied(path: string, { least, most }: RowBounds): number {
   const rows = reading(path, countRows);
   if (rows < least || rows > most) {
@@ -44,7 +44,7 @@ export function countCopied(path: string, { least, most }: RowBounds): number {
   return rows;
 }
 
-/** What is wrong with the backup; null if it is sound and has the schema and that many rows. Blocks its thread. */
+/** Why the backup is not sound, or lacks the schema or rows; null if it is fine. Blocks. */
 export function whyNotSound(path: string, rows: number): string | null {
   try {
     return reading(path, (db) => {

@@ -4,8 +4,8 @@ import type { DatabaseSync } from "node:sqlite";
 const WRITE_BACK_BYTES = 4 * 1024 * 1024;
 
 /**
- * From this size on, the log is restarted. The ledger's commits wait for that, but little is left to
- * write by then. The file keeps its size, because overwriting is cheaper than growing.
+ * From this size on, the log is restarted. The ledger's commits wait for that, but little is left
+ * to write by then. The file keeps its size, because overwriting is cheaper than growing.
  */
 const RESTART_BYTES = 32 * 1024 * 1024;
 

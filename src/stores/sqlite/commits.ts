@@ -11,7 +11,7 @@ export interface GroupLimits {
   readonly patienceMs: number;
 }
 
-/** A write takes about 20 us. With 8 ms, one more write and the commit, a transaction stays under 20 ms. */
+/** A write takes about 20 us, so 8 ms, one more write and the commit stay under 20 ms. */
 export const GROUP_LIMITS: GroupLimits = { writes: 256, ms: 8, patienceMs: 5_000 };
 
 /** The write itself is at fault, not the database's state. The others were committed without it. */

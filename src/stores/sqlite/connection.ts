@@ -17,12 +17,12 @@ export interface ConnectionOptions {
   readonly cacheKib: number;
 }
 
-/** Another connection may be recovering the log after a crash. This wait is before anything is served. */
+/** Another connection may be recovering the log after a crash. Nothing is served yet. */
 const OPENING_PATIENCE_MS = 5_000;
 
 const PRAGMA_OF = { normal: "NORMAL", full: "FULL" } as const satisfies Record<Synchronous, string>;
 
-/** Opens the database in WAL mode. Throws SQLite's error, also if there is no file: only `migrateSqlite` makes one. */
+/** Opens the database in WAL mode. Throws SQLite's error, also if there is no file. */
 export function openConnection(path: string, options: ConnectionOptions): DatabaseSync {
   const db = openExisting(path);
   try {

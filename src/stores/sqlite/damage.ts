@@ -15,7 +15,7 @@ export class DatabaseDamaged extends Error {
 /** In a larger file only the schema is read, so that a start does not take minutes. */
 const MAX_CHECKED_BYTES = 1_073_741_824;
 
-/** SQLite's words on the damage; null if the file is sound, empty or missing. Throws if it cannot be opened. */
+/** SQLite's words; null if the file is sound, empty or missing. Throws if it cannot be opened. */
 export function damageOf(path: string): string | null {
   const bytes = bytesOf(path);
   if (bytes === 0) return null;

@@ -63,7 +63,7 @@ export function openDataDir(path: string): DataDir {
     release() {
       if (!isHeld) return;
       isHeld = false;
-      // If only closed, it would stay locked while a child that is being started has the file too (flock(2)).
+      // Closing is not enough: a child that is being started may have the file too (flock(2)).
       lock.unlockSync();
       lock.close();
     },

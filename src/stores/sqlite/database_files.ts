@@ -16,8 +16,8 @@ const LOG_HEADER_BYTES = 32;
 const LOG_MAGICS = [0x377f0682, 0x377f0683];
 
 /**
- * Notices that the files of an open database are removed, replaced, moved or cut. SQLite itself keeps
- * writing into files without a name, and says nothing.
+ * Notices that the files of an open database are removed, replaced, moved or cut. SQLite itself
+ * keeps writing into files without a name, and says nothing.
  *
  * Warning: nothing may open and close the database file while a connection is open. When a process
  * closes any descriptor of a file, POSIX drops all its locks on that file
@@ -29,7 +29,7 @@ export class DatabaseFiles {
   readonly #keepHold: DataDir["keepHold"];
   readonly #file: Deno.FsFile;
   readonly #identity: Deno.FileInfo;
-  /** `-wal` and `-shm` when they were first seen. They keep their inodes while a connection is open. */
+  /** `-wal` and `-shm` as first seen. They keep their inodes while a connection is open. */
   readonly #beside = new Map<string, Deno.FileInfo>();
   /** At the last look. */
   #bytes: number;
@@ -155,7 +155,7 @@ function isBefore(counter: number, last: number): boolean {
   return ((counter - last) | 0) < 0;
 }
 
-/** An empty or missing file is a log too. SQLite holds no lock on it, so it may be opened and closed. */
+/** An empty or missing file is fine. SQLite does not lock this file, so it may be closed. */
 function isLog(path: string): boolean {
   let file: Deno.FsFile;
   try {

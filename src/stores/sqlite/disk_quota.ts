@@ -18,8 +18,8 @@ export interface DiskQuotaOptions {
 const LOOK_MS = 100;
 
 /**
- * Space on the volume that new calls leave free: for closing open rows, for noting what was shipped,
- * and for checkpoints. A spool that had filled its disk could not even be emptied.
+ * Space on the volume that new calls leave free: for closing open rows, for noting what was
+ * shipped, and for checkpoints. A spool that had filled its disk could not even be emptied.
  */
 const RESERVE_BYTES = 64 * 1024 * 1024;
 

@@ -25,11 +25,11 @@ export interface EmbeddedOptions {
   readonly spool: SpoolBound | null;
 }
 
-/** The embedded database: the ledger on this thread, store and tokens in Workers, all on one file. */
+/** The embedded database, one file: the ledger on this thread, store and tokens in Workers. */
 export interface Embedded {
   readonly ledger: Ledger;
   readonly store: Omit<SqliteStore, keyof Tokens | keyof TokenCopies>;
-  /** In a Worker of their own, with the checkpoints: neither may wait for a query over a million rows. */
+  /** In their own Worker, with the checkpoints: neither may wait for a long query. */
   readonly tokens: Tokens & TokenCopies;
   /** In the Worker of the tokens, like the sessions. */
   readonly owned: Pick<OwnedRecords, "findOwned">;
@@ -42,9 +42,11 @@ export interface Embedded {
   readonly counted: number;
   /** Rows of earlier runs that were closed as `unknown`. */
   readonly swept: number;
-  /** The damaged spool that was moved aside: its new path and SQLite's words. Null if there was none. */
+  /** The new path of a damaged spool that was moved aside, and SQLite's words; otherwise null. */
   readonly moveAside: { readonly path: string; readonly damage: string } | null;
-  /** Commits what waits, closes everything and releases the directory; then rejects if `Ledger.end` did. */
+  /**
+   * Commits what waits, closes all and releases the directory; then rejects as `Ledger.end` did.
+   */
   readonly end: () => Promise<void>;
 }
 

@@ -16,13 +16,13 @@ export function isDamage(error: unknown): boolean {
   return DAMAGE.includes(codeOf(error) ?? 0);
 }
 
-/** The statement itself is refused: trying again never helps, and other statements are not affected. */
+/** The statement itself is refused: trying again never helps, and others are not affected. */
 export function isOwnFault(error: unknown): boolean {
   const code = codeOf(error);
   return code === null || OWN_FAULT.includes(code);
 }
 
-/** Why the file cannot be used, whatever the statement was. SQLite's own words identify an error without a code. */
+/** Why the file cannot be used. SQLite's words identify an error without a code. */
 const STATES: readonly (readonly [codes: readonly number[], says: RegExp, words: string])[] = [
   [[5, 6], /is locked/, "The database file is locked: another program holds it"],
   [[13], /disk is full/, "The volume of the data directory is full: make room on it"],
@@ -41,7 +41,7 @@ const STATES: readonly (readonly [codes: readonly number[], says: RegExp, words:
   [[7], /out of memory/, "The database has no memory left"],
 ];
 
-/** The error as one that says why the file cannot be used; null if it is about something else, such as a bug. */
+/** Why the file cannot be used; null if the error is about something different, such as a bug. */
 export function unavailableOf(error: unknown): DatabaseUnavailable | null {
   if (error instanceof DatabaseUnavailable) return error;
   const code = codeOf(error);
@@ -51,7 +51,7 @@ export function unavailableOf(error: unknown): DatabaseUnavailable | null {
   return state === undefined ? null : new DatabaseUnavailable(state[2], { cause: error });
 }
 
-/** Null if the error is not SQLite's; 0 if it carries no code, like those of `DatabaseSync.exec`. */
+/** Null if the error is not SQLite's; 0 if it has no code, like those of `DatabaseSync.exec`. */
 function codeOf(error: unknown): number | null {
   if (!(error instanceof Error) || !("code" in error) || error.code !== "ERR_SQLITE_ERROR") return null;
   return "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : 0;

@@ -47,8 +47,8 @@ export const LEDGER_DEFAULTS = {
 } as const;
 
 /**
- * At 256 MB the hot connection itself writes the log into the database, which stalls the event loop.
- * This is the last resort: normally the store's Worker does it long before.
+ * At 256 MB the hot connection itself writes the log into the database, which stalls the event
+ * loop. This is the last resort: normally the store's Worker does it long before.
  */
 const BACKSTOP_PAGES = 65_536;
 
@@ -216,7 +216,8 @@ class SqliteLedger implements Ledger {
 
   /**
    * Is tried even while writes fail, because the client's last bytes wait for it. If the files are
-   * lost, the row is still written for the shipper or a backup; but the client must not see success.
+   * lost, the row is still written for the shipper or a backup; but the client must not see
+   * success.
    */
   async #apply(row: UsageRow): Promise<void> {
     if (this.#hasEnded) throw unavailable("the ledger is closed");

@@ -13,8 +13,8 @@ import { inTransaction, openConnection } from "./connection.ts";
 const FOLDER = new URL("../../../migrations/sqlite/", import.meta.url);
 
 /**
- * Migrates the database to this program's schema, one transaction for each migration, and creates it
- * if there is none. Throws `SchemaTooNew` or SQLite's error; earlier migrations stay.
+ * Migrates the database to this program's schema, one transaction for each migration, and creates a
+ * missing one. Throws `SchemaTooNew` or SQLite's error; earlier migrations stay.
  */
 export function migrateSqlite(path: string, folder: URL = FOLDER): Migrated {
   const known = readMigrations(folder);

@@ -4,7 +4,7 @@ import { inTransaction } from "./connection.ts";
 import { type Kind, queueing, QUEUES } from "./outbox.ts";
 import { BEHIND_MS } from "./trace_activity_cache.ts";
 
-/** Rows that one transaction deletes or queues: about 10 ms, for which the ledger's commits wait. */
+/** Rows in one transaction: about 10 ms, for which the ledger's commits wait. */
 const AT_ONCE = 200;
 
 /** `…Some` does a part in the caller's transaction, and returns whether more is left. */

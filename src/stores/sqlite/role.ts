@@ -7,19 +7,19 @@ import { inTransaction, openConnection, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";
 import { Totals } from "./totals.ts";
 
-/** The file is the only database, which answers queries, or the spool of a shared database, which does not. */
+/** The only database, which answers queries, or the spool of a shared one, which does not. */
 export type Role = "database" | "spool";
 
-/** Indexes of `usage` that only queries need. They are a third of the cost of a write, so a spool drops them. */
+/** Indexes for queries only. They are a third of the cost of a write, so a spool drops them. */
 const QUERY_INDEXES = ["usage_by_sandbox", "usage_by_trace"];
 
 /** Rows that one transaction counts: about 10 ms. */
 const COUNTED_AT_ONCE = 200;
 
 /**
- * Sets the file's role, before anything else opens it. A spool becomes the only database by counting
- * its uncounted rows. Returns their number. The schema must be up to date. Throws SQLite's error;
- * then the next start continues.
+ * Sets the file's role, before anything else opens it. A spool becomes the only database by
+ * counting its uncounted rows. Returns their number. The schema must be up to date. Throws SQLite's
+ * error; then the next start continues.
  */
 export function takeRole(path: string, role: Role): number {
   const db = openConnection(path, { synchronous: "full", busyTimeoutMs: 5_000, autoCheckpointPages: 1_000, cacheKib: 8_000 });

@@ -116,7 +116,7 @@ class SqliteSpool implements OpenSpool {
   }
 }
 
-/** CROSS JOIN makes SQLite start with the queue, however large the table is (https://sqlite.org/optoverview.html#manctrl). */
+/** CROSS JOIN starts with the queue (https://sqlite.org/optoverview.html#manctrl). */
 function queueOn(db: DatabaseSync, kind: Kind) {
   const { table, queue, key } = QUEUES[kind];
   const oldest = `
