@@ -5,7 +5,7 @@ import type { AgentserverScript } from "../../tests/fake_agentserver.ts";
 import { waitFor } from "../../tests/wait.ts";
 import type { FaultCode } from "../domain/fault.ts";
 
-Deno.test("sandboxOf() of agentserver asks as the contract says and gives the sandbox", () =>
+Deno.test("sandboxOf() of agentserver asks as the contract says and returns the sandbox", () =>
   inScene(async ({ control, sandboxOf, outcomes }) => {
     assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
     const [lookUp] = control.lookUps;
@@ -43,7 +43,7 @@ for (const [status, code] of STATUSES) {
 }
 
 for (const [name, script] of Object.entries(NO_SUCH_TOKEN)) {
-  Deno.test(`sandboxOf() of agentserver takes ${name} for an unknown token`, () =>
+  Deno.test(`sandboxOf() of agentserver treats ${name} as an unknown token`, () =>
     inScene(async ({ control, sandboxOf, outcomes }) => {
       control.answer(script);
       const fault = await faultOf(sandboxOf(TOKEN));
@@ -53,7 +53,7 @@ for (const [name, script] of Object.entries(NO_SUCH_TOKEN)) {
     }));
 }
 
-Deno.test("sandboxOf() of agentserver names the sandbox of a token that it refuses, as far as the control plane has named it", () =>
+Deno.test("sandboxOf() of agentserver names the sandbox of a refused token if the control plane has named it", () =>
   inScene(async ({ control, sandboxOf, pass }) => {
     control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status: "stopped" });
     const [first, cached] = [await faultOf(sandboxOf(TOKEN)), await faultOf(sandboxOf(TOKEN))];
@@ -98,7 +98,7 @@ const OUTAGES: Readonly<Record<string, AgentserverScript>> = {
   },
 };
 for (const [name, script] of Object.entries(OUTAGES)) {
-  Deno.test(`sandboxOf() of agentserver takes ${name} for an outage, caches nothing and keeps the token to itself`, () =>
+  Deno.test(`sandboxOf() of agentserver treats ${name} as an outage, caches nothing and keeps the token to itself`, () =>
     inScene(async ({ control, sandboxOf, outcomes, notes }) => {
       control.answer(script);
       const fault = await faultOf(sandboxOf(TOKEN));
@@ -113,7 +113,7 @@ for (const [name, script] of Object.entries(OUTAGES)) {
     }));
 }
 
-Deno.test("sandboxOf() of agentserver takes a refused connection for an outage, and one that is back for the end of it", () =>
+Deno.test("sandboxOf() of agentserver treats a refused connection as an outage, which ends when it connects again", () =>
   inScene(async ({ control, sandboxOf, notes }) => {
     await control.goAway();
     const fault = await faultOf(sandboxOf(TOKEN));
@@ -153,7 +153,7 @@ Deno.test("sandboxOf() of agentserver fails 200 concurrent calls by one lookup t
     assert.equal(control.lookUps.length, 1);
   }));
 
-Deno.test("sandboxOf() of agentserver lets nobody wait the whole timeout twice while the control plane hangs", () =>
+Deno.test("sandboxOf() of agentserver makes no caller wait the whole timeout twice while the control plane hangs", () =>
   inScene(async ({ control, sandboxOf, outcomes, pass }) => {
     await sandboxOf(TOKEN);
     pass(30_000);
@@ -176,7 +176,7 @@ Deno.test("sandboxOf() of agentserver lets nobody wait the whole timeout twice w
     await refuses(sandboxOf(TOKEN), "unauthenticated");
   }));
 
-Deno.test("sandboxOf() of agentserver waits for a slow control plane that was not away, grace or not", () =>
+Deno.test("sandboxOf() of agentserver waits for a slow control plane that was not down, grace or not", () =>
   inScene(async ({ control, sandboxOf, pass }) => {
     await sandboxOf(TOKEN);
     pass(30_000);

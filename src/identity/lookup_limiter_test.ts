@@ -18,7 +18,7 @@ Deno.test("LookupLimiter.run() never runs more than its limit at once, and all o
   assert.deepEqual(order, Array.from({ length: 50 }, (_, n) => n));
 });
 
-Deno.test("LookupLimiter.run() gives the turn back after a lookup that failed", async () => {
+Deno.test("LookupLimiter.run() frees the turn after a lookup that failed", async () => {
   const lookUps = new LookupLimiter({ atOnce: 1, waiting: 1, timeoutMs: 5_000 });
   for (let n = 0; n < 3; n++) await assert.rejects(lookUps.run(() => Promise.reject(new Error(`no ${n}`))), /no/);
   assert.equal(await lookUps.run(() => Promise.resolve(7)), 7);
@@ -38,7 +38,7 @@ Deno.test("LookupLimiter.run() counts a lookup that ignores its signal until it 
   assert.equal(signal!.aborted, true);
   await assert.rejects(lookUps.run(() => Promise.resolve("asked too early")), NotAsked);
   resolve("late");
-  await waitFor(() => lookUps.run(() => Promise.resolve(true)).catch(() => false), { what: "the turn that was given back" });
+  await waitFor(() => lookUps.run(() => Promise.resolve(true)).catch(() => false), { what: "the free turn" });
 });
 
 Deno.test("LookupLimiter.run() refuses at once when too many wait", async () => {

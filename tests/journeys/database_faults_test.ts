@@ -47,7 +47,7 @@ const REFUSALS: readonly {
 ];
 
 for (const { what, words, begin, end } of REFUSALS) {
-  Deno.test(`a database ${what} stops no call and sets no row aside; the log says why, and all rows arrive when it is mended`, async () => {
+  Deno.test(`a database ${what} stops no call and quarantines no row; the log says why, and all rows arrive when it is mended`, async () => {
     const url = await postgres.newDatabase();
     await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url } });
     const token = await proxy.token();
@@ -68,7 +68,7 @@ for (const { what, words, begin, end } of REFUSALS) {
   });
 }
 
-Deno.test("a row that the database refuses for its own sake is quarantined and told of, and the others arrive", async () => {
+Deno.test("a row that the database refuses is quarantined and reported, and the others arrive", async () => {
   const url = await postgres.newDatabase();
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url } });
   const [good, bad] = [await proxy.token("w-good"), await proxy.token("w-bad")];
@@ -93,7 +93,7 @@ Deno.test("a row that the database refuses for its own sake is quarantined and t
   });
 });
 
-Deno.test("rows that were quarantined are tried again and arrive when the database takes them, counted once", async () => {
+Deno.test("quarantined rows are retried, arrive when the database accepts them, and count once", async () => {
   const url = await postgres.newDatabase();
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   const options = { dir, instanceId: "i-1", synchronous: "normal", now: () => T0, onTrouble: () => {} } as const;

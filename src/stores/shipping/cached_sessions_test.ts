@@ -11,7 +11,7 @@ function records(trace: Trace | null | Error): SessionRecords {
   return { findTrace: () => answer(trace as Trace | null), findAgent: () => answer("at-1") };
 }
 
-Deno.test("cachedSessions() goes by the shared database, then by this machine, and rejects if neither knows", async () => {
+Deno.test("cachedSessions() asks the shared database, then this machine, and rejects if neither knows", async () => {
   const here = { ...TRACE, createdAt: 9 };
   const away = new Error("away");
   for (
@@ -39,7 +39,7 @@ Deno.test("cachedSessions() without a shared database asks this machine for all"
   assert.deepEqual([await nearby.findTrace("w1", "at-1"), await nearby.findAgent(ASKED)], [TRACE, "at-1"]);
 });
 
-Deno.test("cachedSessions() has a slow shared database deal with four questions at a time, and asks none that nobody waits for", async () => {
+Deno.test("cachedSessions() asks a slow shared database four questions at a time, and none that was given up", async () => {
   let asked = 0;
   const answers: (() => void)[] = [];
   const slow = () => {

@@ -5,7 +5,7 @@ import { openConnection } from "./connection.ts";
 
 const MEGABYTE = 1024 * 1024;
 
-Deno.test("look() has the log begun anew, so that it does not grow with what is written", () => {
+Deno.test("look() restarts the log, so that it does not grow with what is written", () => {
   inDatabase(({ writer, checkpoints, logBytes }) => {
     for (let n = 0; n < 20; n++) {
       write(writer, 20 * MEGABYTE);
@@ -23,7 +23,7 @@ Deno.test("look() leaves a small log alone", () => {
   });
 });
 
-Deno.test("look() cuts a log that grew while a reader held it, when the reader has gone", () => {
+Deno.test("look() truncates a log that grew while a reader held it, when the reader has left", () => {
   inDatabase(({ writer, reader, checkpoints, logBytes }) => {
     write(writer, MEGABYTE);
     reader.exec("BEGIN");
