@@ -4,10 +4,7 @@
  * or SQL. `cause` has the database's own words, for the log.
  */
 export class DatabaseUnavailable extends Error {
-  constructor(message: string, options?: { readonly cause?: unknown }) {
-    super(message, options);
-    this.name = "DatabaseUnavailable";
-  }
+  override name = "DatabaseUnavailable";
 }
 
 /** By its name, because it may come from a Worker. */

@@ -16,24 +16,11 @@ export interface GoProgram {
 const CONNECTING = { max: 1, connectSeconds: 10, idleSeconds: 60 };
 const SECONDS = 120;
 
+const PLAIN = ["id", "trace_id", "sandbox_id", "workspace_id", "provider", "model", "message_id", "streaming"];
+const COUNTS = ["input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
 /** Earlier versions said duration_ms, and did not measure the time to the first token. */
-const COLUMNS = {
-  usage: [
-    "id",
-    "trace_id",
-    "sandbox_id",
-    "workspace_id",
-    "provider",
-    "model",
-    "message_id",
-    "input_tokens",
-    "output_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "streaming",
-    "duration or duration_ms",
-    "created_at",
-  ],
+const NEEDED = {
+  usage: [...PLAIN, ...COUNTS, "duration or duration_ms", "created_at"],
   traces: ["id", "sandbox_id", "workspace_id", "source", "created_at", "updated_at"],
 } as const;
 
@@ -46,10 +33,10 @@ export function openGoProgram(url: string): GoProgram {
     return pool.run({ access: "read latest", seconds: SECONDS, ask: (ask) => ask(sql, values) });
   }
 
-  async function columnsOf(table: keyof typeof COLUMNS): Promise<ReadonlySet<string>> {
+  async function columnsOf(table: keyof typeof NEEDED): Promise<ReadonlySet<string>> {
     const found = new Set((await ask(COLUMNS_OF, [table])).map((row) => text(row, "name")));
     if (found.size === 0) throw new Error(`Cannot import: there is no table ${table} in that database`);
-    const missing = COLUMNS[table].filter((names) => !names.split(" or ").some((name) => found.has(name)));
+    const missing = NEEDED[table].filter((names) => !names.split(" or ").some((name) => found.has(name)));
     if (missing.length === 0) return found;
     throw new Error(`Cannot import: the table ${table} is not the Go program's, it has no column ${missing.join(", ")}`);
   }
@@ -117,21 +104,11 @@ function usageSql(columns: ReadonlySet<string>): string {
   );
   return `
     SELECT
-      id,
-      trace_id,
-      sandbox_id,
-      workspace_id,
-      provider,
-      model,
-      message_id,
-      input_tokens::bigint                AS input_tokens,
-      output_tokens::bigint               AS output_tokens,
-      cache_creation_input_tokens::bigint AS cache_creation_input_tokens,
-      cache_read_input_tokens::bigint     AS cache_read_input_tokens,
-      streaming,
-      ${duration}::bigint                 AS duration,
-      ${ttft ?? "0"}::bigint              AS ttft,
-      ${milliseconds("created_at")}       AS created_at
+      ${PLAIN.join(", ")},
+      ${COUNTS.map((column) => `${column}::bigint AS ${column}`).join(", ")},
+      ${duration}::bigint AS duration,
+      ${ttft ?? "0"}::bigint AS ttft,
+      ${milliseconds("created_at")} AS created_at
     FROM usage
     WHERE $1::text IS NULL OR id > $1
     ORDER BY id

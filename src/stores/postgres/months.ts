@@ -10,29 +10,25 @@ const DROP_PATIENCE = "5s";
 
 const PARTITION_NAME = /^usage_(\d{4,})_(\d{2})$/;
 
-/** The partitions of `usage`, one a month (UTC). */
-export class Months {
-  readonly #pool: Pool;
-  readonly #seconds: number;
-  readonly #known = new Set<number>();
-
-  constructor(pool: Pool, { seconds }: { readonly seconds: number }) {
-    this.#pool = pool;
-    this.#seconds = seconds;
-  }
-
+export interface Months {
   /** Makes the missing partitions of the months that start at these times, except dropped ones. */
-  async make(starts: readonly number[]): Promise<void> {
-    const unknown = [...new Set(starts)].filter((start) => !this.#known.has(start));
-    if (unknown.length === 0) return;
-    await this.#pool.run({ access: "write", seconds: this.#seconds, ask: (ask) => makeMonths(ask, unknown) });
-    for (const start of unknown) this.#known.add(start);
-  }
-
+  readonly make: (starts: readonly number[]) => Promise<void>;
   /** Someone may have removed a partition. */
-  forget(): void {
-    this.#known.clear();
-  }
+  readonly forget: () => void;
+}
+
+/** The partitions of `usage`, one for each month (UTC). */
+export function monthsOn(pool: Pool, seconds: number): Months {
+  const known = new Set<number>();
+  return {
+    async make(starts) {
+      const unknown = [...new Set(starts)].filter((start) => !known.has(start));
+      if (unknown.length === 0) return;
+      await pool.run({ access: "write", seconds, ask: (ask) => makeMonths(ask, unknown) });
+      for (const start of unknown) known.add(start);
+    },
+    forget: () => known.clear(),
+  };
 }
 
 async function makeMonths(ask: Ask, starts: readonly number[]): Promise<void> {

@@ -4,11 +4,10 @@ import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
-import type { Migrated } from "../migrations.ts";
 import type { Ask } from "./connection.ts";
 import { isOwnFault } from "./errors.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
-import { dropMonths, droppedBefore, Months, readClock } from "./months.ts";
+import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
 import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
 import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
@@ -41,15 +40,8 @@ const WRITTEN_AT_ONCE = 500;
 /** Months, counted from now, whose partitions are made before their first row comes. */
 const MONTHS_AHEAD = [0, 1, 2];
 
-/** A PostgreSQL, which may still be empty. Connects at the first question. */
-export interface ConnectedPostgres {
-  readonly store: ReturnType<typeof openPostgresStore> & { readonly isOwnFault: (error: unknown) => boolean };
-  /** As `migratePostgres`. */
-  readonly migrate: () => Promise<Migrated>;
-}
-
-/** Throws if the URL or its root certificate cannot be read. */
-export function connectPostgres(url: string, options: Partial<PostgresOptions> = {}): ConnectedPostgres {
+/** A PostgreSQL, even an empty one. Throws if the URL or its root certificate cannot be read. */
+export function connectPostgres(url: string, options: Partial<PostgresOptions> = {}) {
   const all = { ...POSTGRES_DEFAULTS, ...options, url };
   return {
     store: { ...openPostgresStore(all), isOwnFault },
@@ -66,7 +58,7 @@ export function connectPostgres(url: string, options: Partial<PostgresOptions> =
 export function openPostgresStore(options: PostgresOptions): Store & Tokens & OwnedRecords & SessionRecords {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
-  const months = new Months(pool, { seconds: patientSeconds });
+  const months = monthsOn(pool, patientSeconds);
   const running = new Set<Promise<unknown>>();
   let isClosed = false;
 

@@ -28,17 +28,6 @@ export function cachedTokens({ shared, copies, graceMs, now }: CachedTokensOptio
   let failedAt: number | null = null;
   let isProbing = false;
 
-  async function findShared(sha256: string): ReturnType<Tokens["findToken"]> {
-    try {
-      const found = await shared.findToken(sha256);
-      failedAt = null;
-      return found;
-    } catch (error) {
-      failedAt = now();
-      throw error;
-    }
-  }
-
   function probe(sha256: string, copy: TokenCopy): void {
     if (isProbing || failedAt === null || Math.abs(now() - failedAt) < PROBE_MS) return;
     isProbing = true;
@@ -47,7 +36,11 @@ export function cachedTokens({ shared, copies, graceMs, now }: CachedTokensOptio
 
   /** Asks the shared database and updates the copy. */
   async function findAndKeep(sha256: string, copy: TokenCopy | null): ReturnType<Tokens["findToken"]> {
-    const found = await findShared(sha256);
+    const found = await shared.findToken(sha256).catch((error) => {
+      failedAt = now();
+      throw error;
+    });
+    failedAt = null;
     // A copy that cannot be written must not refuse a good token.
     await keep(found?.token ?? null, { sha256, copy }).catch(() => {});
     const revokedHere = copy?.token.revokedAt ?? null;

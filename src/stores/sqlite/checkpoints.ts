@@ -23,40 +23,36 @@ const LOOKS_OFF = 20;
 
 /**
  * Keeps the write-ahead log small from this thread, so that no commit of the hot path pays for the
- * fsync. If the database is busy or missing, a later look tries again.
+ * fsync. Call the returned function from time to time. If the database is busy or missing, a later
+ * call tries again. `busyTimeoutMs` is the connection's own, which is restored after a restart.
  */
-export class Checkpoints {
-  readonly #db: DatabaseSync;
-  readonly #options: { readonly path: string; readonly busyTimeoutMs: number };
-  #looksOff = 0;
+export function checkpointsOn(
+  db: DatabaseSync,
+  { path, busyTimeoutMs }: { readonly path: string; readonly busyTimeoutMs: number },
+): () => void {
+  let looksOff = 0;
 
-  /** `busyTimeoutMs` is the connection's own, which is restored after a restart. */
-  constructor(db: DatabaseSync, options: { readonly path: string; readonly busyTimeoutMs: number }) {
-    this.#db = db;
-    this.#options = options;
+  /** False if other connections prevented it. */
+  function restart(mode: "RESTART" | "TRUNCATE"): boolean {
+    db.exec(`PRAGMA busy_timeout = ${RESTART_PATIENCE_MS}`);
+    try {
+      return Number(db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()?.busy) === 0;
+    } finally {
+      db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    }
   }
 
-  look(): void {
-    const bytes = logBytes(this.#options.path);
+  return () => {
+    const bytes = logBytes(path);
     if (bytes < WRITE_BACK_BYTES) return;
     try {
-      const written = this.#db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
-      if (Number(written?.log) * PAGE_BYTES < RESTART_BYTES || this.#looksOff-- > 0) return;
-      this.#looksOff = this.#restart(bytes < CUT_BYTES ? "RESTART" : "TRUNCATE") ? 0 : LOOKS_OFF;
+      const written = db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
+      if (Number(written?.log) * PAGE_BYTES < RESTART_BYTES || looksOff-- > 0) return;
+      looksOff = restart(bytes < CUT_BYTES ? "RESTART" : "TRUNCATE") ? 0 : LOOKS_OFF;
     } catch {
       return;
     }
-  }
-
-  /** False if other connections prevented it. */
-  #restart(mode: "RESTART" | "TRUNCATE"): boolean {
-    this.#db.exec(`PRAGMA busy_timeout = ${RESTART_PATIENCE_MS}`);
-    try {
-      return Number(this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()?.busy) === 0;
-    } finally {
-      this.#db.exec(`PRAGMA busy_timeout = ${this.#options.busyTimeoutMs}`);
-    }
-  }
+  };
 }
 
 function logBytes(path: string): number {

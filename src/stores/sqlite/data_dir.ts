@@ -38,42 +38,54 @@ export class DataDirUnusable extends Error {
  * releases if the process dies. Throws `DataDirLocked` or `DataDirUnusable`.
  */
 export function openDataDir(path: string): DataDir {
-  let lock = openLockFile(path);
-  if (!tryLock(lock, path)) {
-    lock.close();
-    throw new DataDirLocked(path);
+  const lockPath = `${path}/lock`;
+  let lock: Deno.FsFile | null;
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    lock = openLocked(lockPath);
+  } catch (error) {
+    throw new DataDirUnusable(path, error);
   }
+  if (lock === null) throw new DataDirLocked(path);
+  let held = lock;
   let isHeld = true;
   return {
     databasePath: `${path}/llmproxy.db`,
     keepHold() {
-      if (!isHeld || isNamed(lock, lockPath(path))) return null;
-      const again = tryOpen(lockPath(path));
-      // Another proxy of the same user cannot open it either.
-      if (again === null) return null;
-      if (!tryLock(again, path)) {
-        again.close();
-        return "Another llmproxy has taken the data directory, because the lock file in it was removed while this one ran. " +
-          "Stop both, then start one";
+      if (!isHeld || isNamed(held, lockPath)) return null;
+      try {
+        const again = openLocked(lockPath);
+        if (again === null) {
+          return "Another llmproxy has taken the data directory, because the lock file in it was removed while this one ran. " +
+            "Stop both, then start one";
+        }
+        held.close();
+        held = again;
+      } catch {
+        // What this process cannot open, another proxy of the same user cannot open either.
       }
-      lock.close();
-      lock = again;
       return null;
     },
     release() {
       if (!isHeld) return;
       isHeld = false;
       // Closing is not enough: a child that is being started may have the file too (flock(2)).
-      lock.unlockSync();
-      lock.close();
+      held.unlockSync();
+      held.close();
     },
   };
 }
 
-const LOCK_FILE = { create: true, write: true, mode: 0o600 } as const;
-
-function lockPath(dir: string): string {
-  return `${dir}/lock`;
+/** Null if another process has locked it. */
+function openLocked(path: string): Deno.FsFile | null {
+  const file = Deno.openSync(path, { create: true, write: true, mode: 0o600 });
+  let isLocked = false;
+  try {
+    isLocked = file.tryLockSync(true);
+  } finally {
+    if (!isLocked) file.close();
+  }
+  return isLocked ? file : null;
 }
 
 function isNamed(file: Deno.FsFile, path: string): boolean {
@@ -81,31 +93,5 @@ function isNamed(file: Deno.FsFile, path: string): boolean {
     return isSame(Deno.statSync(path), file.statSync());
   } catch (error) {
     return !(error instanceof Deno.errors.NotFound);
-  }
-}
-
-function tryOpen(path: string): Deno.FsFile | null {
-  try {
-    return Deno.openSync(path, LOCK_FILE);
-  } catch {
-    return null;
-  }
-}
-
-function openLockFile(path: string): Deno.FsFile {
-  try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    return Deno.openSync(lockPath(path), LOCK_FILE);
-  } catch (error) {
-    throw new DataDirUnusable(path, error);
-  }
-}
-
-function tryLock(lock: Deno.FsFile, path: string): boolean {
-  try {
-    return lock.tryLockSync(true);
-  } catch (error) {
-    lock.close();
-    throw new DataDirUnusable(path, error);
   }
 }

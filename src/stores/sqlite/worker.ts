@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 import { answerRequest, type Request } from "../../async/worker_rpc.ts";
 import { carriedError } from "../../domain/unavailable.ts";
-import { Checkpoints } from "./checkpoints.ts";
+import { checkpointsOn } from "./checkpoints.ts";
 import { openConnection } from "./connection.ts";
 import { unavailableOf } from "./errors.ts";
 import type { OpenMessage, WorkerMethods } from "./protocol.ts";
@@ -29,7 +29,6 @@ self.onmessage = ({ data: options }: MessageEvent<OpenMessage>) => {
 function open({ path, synchronous, checkpointMs }: OpenMessage): WorkerMethods {
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 64_000 });
   const methods = { ...answersOn(db), open: () => {}, close: () => db.close() };
-  const checkpoints = new Checkpoints(db, { path, busyTimeoutMs: BUSY_TIMEOUT_MS });
-  if (checkpointMs > 0) setInterval(() => checkpoints.look(), checkpointMs);
+  if (checkpointMs > 0) setInterval(checkpointsOn(db, { path, busyTimeoutMs: BUSY_TIMEOUT_MS }), checkpointMs);
   return methods;
 }
