@@ -50,107 +50,90 @@ class Outage {
  * token, and a grace period. Observes each lookup by its outcome. A call that needed no lookup of
  * its own is observed as `cached` or `grace`.
  */
-export function agentserverSandboxOf(options: AgentserverOptions): SandboxOf {
-  const agentserver = new Agentserver(options);
-  return (token) => agentserver.sandboxOf(token);
-}
-
-class Agentserver {
-  readonly #options: AgentserverOptions;
-  readonly #cache = new TokenCache<Answer>({
+export function agentserverSandboxOf({ url, fetch, now, observe, timeoutMs, graceMs }: AgentserverOptions): SandboxOf {
+  const cache = new TokenCache<Answer>({
     isGood: (answer) => answer !== "unknown" && answer.isActive,
     goodMs: POSITIVE_MS,
     badMs: NEGATIVE_MS,
   });
-  readonly #limiter: LookupLimiter;
+  const limiter = new LookupLimiter({ ...LOOKUP_LIMITS, timeoutMs });
   /** Never rejects, so that a lookup whose callers have all left is harmless. */
-  readonly #flights = new SingleFlight<string, Answer | Outage>();
+  const flights = new SingleFlight<string, Answer | Outage>();
   /** The latest lookup that ended had no answer. */
-  #isDown = false;
+  let isDown = false;
 
-  constructor(options: AgentserverOptions) {
-    this.#options = options;
-    this.#limiter = new LookupLimiter({ ...LOOKUP_LIMITS, timeoutMs: options.timeoutMs });
+  function inGrace(hash: string): CachedAnswer<Answer> | null {
+    const good = cache.good(hash);
+    return good !== null && now() - good.at < graceMs ? good : null;
   }
 
-  async sandboxOf(token: string): Promise<Sandbox> {
-    const { now, observe } = this.#options;
-    const hash = sha256OfToken(token);
-    const at = now();
-    const fresh = this.#cache.fresh(hash, at);
-    if (fresh !== null) {
-      observe.lookedUp("agentserver", "cached");
-      return allowed(fresh.answer);
-    }
-    const failedAt = this.#inGrace(hash)?.failedAt;
-    if (failedAt !== undefined && at - failedAt < FAILURE_MS) return this.#allowedByGrace(hash, null);
-    const joined = this.#flights.has(hash);
-    const answer = await this.#patiently(hash, this.#flights.run(hash, () => this.#lookUp(hash, token)));
-    if (answer instanceof Outage) return this.#allowedByGrace(hash, answer.cause);
-    if (joined) observe.lookedUp("agentserver", "cached");
-    return allowed(answer);
-  }
-
-  #inGrace(hash: string): CachedAnswer<Answer> | null {
-    const good = this.#cache.good(hash);
-    return good !== null && this.#options.now() - good.at < this.#options.graceMs ? good : null;
-  }
-
-  #allowedByGrace(hash: string, cause: unknown): Sandbox {
-    const graced = this.#inGrace(hash);
+  function allowedByGrace(hash: string, cause: unknown): Sandbox {
+    const graced = inGrace(hash);
     if (graced === null) {
-      const last = this.#cache.latest(hash) ?? "unknown";
+      const last = cache.latest(hash) ?? "unknown";
       const sandbox = last === "unknown" ? null : last.sandbox;
       throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", { cause, sandbox });
     }
-    this.#options.observe.lookedUp("agentserver", "grace");
+    observe.lookedUp("agentserver", "grace");
     return allowed(graced.answer);
   }
 
-  /**
-   * If the control plane is down and grace is left, waits `PATIENCE_MS` from the lookup's start.
-   */
-  async #patiently(hash: string, flight: Promise<Answer | Outage>): Promise<Answer | Outage> {
-    const graced = this.#isDown ? this.#inGrace(hash) : null;
+  /** While the control plane is down, grace waits only `PATIENCE_MS` from the lookup's start. */
+  async function patiently(hash: string, flight: Promise<Answer | Outage>): Promise<Answer | Outage> {
+    const graced = isDown ? inGrace(hash) : null;
     if (graced === null) return await flight;
-    const at = this.#options.now();
+    const at = now();
     const left = (graced.lookedUpAt ?? at) + PATIENCE_MS - at;
     return await settlesWithin(flight, Math.max(0, left)) ? await flight : new Outage("no answer yet");
   }
 
-  async #lookUp(hash: string, token: string): Promise<Answer | Outage> {
-    const { url, fetch, now, observe } = this.#options;
-    const good = this.#cache.good(hash);
+  async function lookUp(hash: string, token: string): Promise<Answer | Outage> {
+    const good = cache.good(hash);
     if (good !== null) good.lookedUpAt = now();
     try {
-      const info = await this.#limiter.run((signal) => validateProxyToken(token, { url, fetch, signal }));
+      const info = await limiter.run((signal) => validateProxyToken(token, { url, fetch, signal }));
       const answer: Answer = info === null ? "unknown" : {
         sandbox: { sandboxId: info.sandbox_id, workspaceId: info.workspace_id, tokenId: null },
         isActive: ACTIVE.has(info.status),
       };
-      this.#cache.answered(hash, answer, { at: now() });
+      cache.answered(hash, answer, { at: now() });
       observe.lookedUp("agentserver", answer === "unknown" ? "unknown" : "known");
-      if (this.#isDown) observe.note("info", "the control plane answers again");
-      this.#isDown = false;
+      if (isDown) observe.note("info", "the control plane answers again");
+      isDown = false;
       return answer;
     } catch (cause) {
-      const known = this.#cache.good(hash);
+      const known = cache.good(hash);
       if (known !== null) known.failedAt = now();
       observe.lookedUp("agentserver", "unavailable");
-      if (!(cause instanceof NotAsked)) this.#noteDown(cause);
+      if (!(cause instanceof NotAsked)) noteDown(cause);
       return new Outage(cause);
     }
   }
 
-  #noteDown(cause: unknown): void {
-    if (this.#isDown) return;
-    this.#isDown = true;
-    const { observe, graceMs } = this.#options;
-    observe.note("warn", "cannot ask the control plane; tokens it accepted lately stay valid for the grace period", {
-      cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause),
-      graceMs,
-    });
+  function noteDown(cause: unknown): void {
+    if (isDown) return;
+    isDown = true;
+    const words = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    const message = "the control plane cannot be asked; tokens that it accepted stay valid for the grace period";
+    observe.note("warn", message, { cause: words, graceMs });
   }
+
+  return async (token) => {
+    const hash = sha256OfToken(token);
+    const at = now();
+    const fresh = cache.fresh(hash, at);
+    if (fresh !== null) {
+      observe.lookedUp("agentserver", "cached");
+      return allowed(fresh.answer);
+    }
+    const failedAt = inGrace(hash)?.failedAt;
+    if (failedAt !== undefined && at - failedAt < FAILURE_MS) return allowedByGrace(hash, null);
+    const joined = flights.has(hash);
+    const answer = await patiently(hash, flights.run(hash, () => lookUp(hash, token)));
+    if (answer instanceof Outage) return allowedByGrace(hash, answer.cause);
+    if (joined) observe.lookedUp("agentserver", "cached");
+    return allowed(answer);
+  };
 }
 
 function allowed(answer: Answer): Sandbox {

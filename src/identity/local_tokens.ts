@@ -45,13 +45,61 @@ const CACHED_MS = 5_000;
  * revocation must act within 5 s everywhere.
  */
 export function localTokens(options: LocalTokensOptions): LocalTokens {
-  const { tokens } = options;
-  const cache = new CachedTokens(options);
+  const { tokens, now, observe, timeoutMs } = options;
+  const limiter = new LookupLimiter({ ...LOOKUP_LIMITS, timeoutMs });
+  /** A bad answer is null if there is no such token, or the revoked token, for its owner. */
+  const cache = new TokenCache<LocalToken | null>({
+    isGood: (token) => token?.revokedAt === null,
+    goodMs: CACHED_MS,
+    badMs: CACHED_MS,
+  });
+  const flights = new SingleFlight<string, LocalToken | null>();
+  /** Number of revocations here. A lookup that started before one may be outdated. */
+  let revocations = 0;
+
+  /** The token, even if revoked. Asks again if a token was revoked here meanwhile. */
+  async function lookUp(hash: string): Promise<LocalToken | null> {
+    try {
+      for (;;) {
+        const [before, at] = [revocations, now()];
+        const found = await limiter.run(() => tokens.findToken(hash));
+        if (before !== revocations) continue;
+        const token = found !== null && isSameHash(found.sha256, hash) ? found.token : null;
+        cache.answered(hash, token, { at });
+        observe.lookedUp("local", token?.revokedAt === null ? "known" : "unknown");
+        return token;
+      }
+    } catch (cause) {
+      observe.lookedUp("local", "unavailable");
+      const sandbox = ownerOf(cache.latest(hash));
+      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", { cause, sandbox });
+    }
+  }
+
   return {
-    sandboxOf: (token) => cache.sandboxOf(token),
     create: (wanted) => createLocalToken(wanted, options),
     list: (workspaceId) => tokens.listTokens(workspaceId),
-    revoke: (id) => cache.revoke(id),
+    async sandboxOf(token) {
+      const hash = sha256OfToken(token);
+      const cached = cache.fresh(hash, now());
+      const joined = flights.has(hash);
+      const found = cached !== null ? cached.answer : await flights.run(hash, () => lookUp(hash));
+      if (cached !== null || joined) observe.lookedUp("local", "cached");
+      const sandbox = ownerOf(found);
+      if (found === null || sandbox === null) throw new Fault("unauthenticated", "invalid proxy token");
+      const hasExpired = found.expiresAt !== null && found.expiresAt <= now();
+      if (hasExpired || found.revokedAt !== null) throw new Fault("unauthenticated", "invalid proxy token", { sandbox });
+      return sandbox;
+    },
+    async revoke(id) {
+      try {
+        return await tokens.revokeToken(id, now());
+      } finally {
+        // If the store failed too: the next lookup tells whether it revoked the token.
+        revocations++;
+        cache.forget((token) => token?.id === id);
+      }
+    },
   };
 }
 
@@ -65,70 +113,6 @@ export async function createLocalToken(
   const kept = { id: `lt-${newId()}`, workspaceId, sandboxId, createdAt: now(), expiresAt, revokedAt: null };
   await tokens.createToken(kept, sha256OfToken(token));
   return { token, kept };
-}
-
-class CachedTokens {
-  readonly #options: LocalTokensOptions;
-  readonly #limiter: LookupLimiter;
-  /** A bad answer is null if there is no such token, or the revoked token, for its owner. */
-  readonly #cache = new TokenCache<LocalToken | null>({
-    isGood: (token) => token?.revokedAt === null,
-    goodMs: CACHED_MS,
-    badMs: CACHED_MS,
-  });
-  readonly #flights = new SingleFlight<string, LocalToken | null>();
-  /** Number of revocations here. A lookup that started before one may be outdated. */
-  #revocations = 0;
-
-  constructor(options: LocalTokensOptions) {
-    this.#options = options;
-    this.#limiter = new LookupLimiter({ ...LOOKUP_LIMITS, timeoutMs: options.timeoutMs });
-  }
-
-  async sandboxOf(token: string): Promise<Sandbox> {
-    const { now, observe } = this.#options;
-    const hash = sha256OfToken(token);
-    const cached = this.#cache.fresh(hash, now());
-    const joined = this.#flights.has(hash);
-    const found = cached !== null ? cached.answer : await this.#flights.run(hash, () => this.#lookUp(hash));
-    if (cached !== null || joined) observe.lookedUp("local", "cached");
-    const sandbox = ownerOf(found);
-    if (found === null || sandbox === null) throw new Fault("unauthenticated", "invalid proxy token");
-    const hasExpired = found.expiresAt !== null && found.expiresAt <= now();
-    if (hasExpired || found.revokedAt !== null) throw new Fault("unauthenticated", "invalid proxy token", { sandbox });
-    return sandbox;
-  }
-
-  async revoke(id: string): Promise<LocalToken | null> {
-    const { tokens, now } = this.#options;
-    try {
-      return await tokens.revokeToken(id, now());
-    } finally {
-      // If the store failed too: the next lookup tells whether it revoked the token.
-      this.#revocations++;
-      this.#cache.forget((token) => token?.id === id);
-    }
-  }
-
-  /** The token, even if revoked. Asks again if a token was revoked here meanwhile. */
-  async #lookUp(hash: string): Promise<LocalToken | null> {
-    const { tokens, now, observe } = this.#options;
-    try {
-      for (;;) {
-        const [revocations, at] = [this.#revocations, now()];
-        const found = await this.#limiter.run(() => tokens.findToken(hash));
-        if (revocations !== this.#revocations) continue;
-        const token = found !== null && isSameHash(found.sha256, hash) ? found.token : null;
-        this.#cache.answered(hash, token, { at });
-        observe.lookedUp("local", token?.revokedAt === null ? "known" : "unknown");
-        return token;
-      }
-    } catch (cause) {
-      observe.lookedUp("local", "unavailable");
-      const sandbox = ownerOf(this.#cache.latest(hash));
-      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", { cause, sandbox });
-    }
-  }
 }
 
 function ownerOf(token: LocalToken | null): Sandbox | null {
