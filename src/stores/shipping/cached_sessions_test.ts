@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { waitFor } from "../../../tests/wait.ts";
 import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Trace } from "../../domain/trace.ts";
 import { cachedSessions } from "./cached_sessions.ts";
@@ -56,7 +57,7 @@ Deno.test("cachedSessions() asks a slow shared database four questions at a time
   // When it has dealt with those, it is asked again, and the 36 are forgotten.
   for (const answer of answers.splice(0)) answer();
   const next = nearby.findAgent(ASKED);
-  while (answers.length === 0) await Promise.resolve();
+  await waitFor(() => answers.length > 0, { what: "the next question" });
   for (const answer of answers.splice(0)) answer();
   assert.equal(await next, null);
   assert.equal(asked, 5);
