@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { answerTraces, answerUsage } from "../src/http/admin_usage.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
-import { connectPostgres } from "../src/stores/postgres/connect.ts";
+import { connectPostgres } from "../src/stores/postgres/store.ts";
 import { T0 } from "./conformance/samples.ts";
 import { assertExact, millionRows, ROWS } from "./million_rows.ts";
 import { startPostgres } from "./postgres_server.ts";

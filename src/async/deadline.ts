@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Returns the work's result; rejects with `late()` if it takes longer than `ms`. The work itself is not stopped. */
+/** The work's result; rejects with `late()` after `ms`. The work itself is not stopped. */
 export async function deadline<T>(work: Promise<T>, ms: number, late: () => Error): Promise<T> {
   using limit = timeLimit(ms, late);
   return await unlessAborted(limit.signal, work);
@@ -19,7 +19,7 @@ export function timeLimit(ms: number, late: () => Error): Disposable & { readonl
   return { signal: controller.signal, [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-/** Returns the work's result; rejects with the signal's reason if it aborts first. The work itself is not stopped. */
+/** The work's result, or the signal's reason if it aborts first. The work is not stopped. */
 export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
@@ -32,7 +32,7 @@ export async function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): P
   }
 }
 
-/** Resolves after `ms`, or at once when the signal aborts: for loops that look at the signal themselves. Never rejects. */
+/** Resolves after `ms`, or as soon as the signal aborts. Never rejects. */
 export async function delay(ms: number, signal: AbortSignal): Promise<void> {
   await sleep(ms, undefined, { signal }).catch(() => {});
 }

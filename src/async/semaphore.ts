@@ -12,6 +12,8 @@ export class QueueFull extends Error {
   override readonly name = "QueueFull";
 }
 
+const NEVER = new AbortController().signal;
+
 /** Lets a bounded number of works run at a time; the one that has waited longest is next. */
 export class Semaphore {
   readonly #limits: SemaphoreLimits;
@@ -23,10 +25,11 @@ export class Semaphore {
   }
 
   /**
-   * Runs the work when its turn comes; the next work starts when this one has settled. Rejects with `QueueFull`, or with the
-   * signal's reason if it aborts before the turn; otherwise as the work does.
+   * Runs the work when its turn comes; the next work starts when this one has settled. Rejects with
+   * `QueueFull`, or with the signal's reason if it aborts before the turn; otherwise as the work
+   * does.
    */
-  async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  async run<T>(work: () => Promise<T>, signal: AbortSignal = NEVER): Promise<T> {
     await this.#turn(signal);
     try {
       return await work();
@@ -35,7 +38,7 @@ export class Semaphore {
     }
   }
 
-  async #turn(signal: AbortSignal | undefined): Promise<void> {
+  async #turn(signal: AbortSignal): Promise<void> {
     if (this.#running < this.#limits.max) {
       this.#running++;
       return;
@@ -43,14 +46,14 @@ export class Semaphore {
     if (this.#waiting.size >= (this.#limits.maxWaiting ?? Number.POSITIVE_INFINITY)) throw new QueueFull("Too many wait already");
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
-    // At the abort itself, before any other code runs: a turn must not pass to a work that has left.
+    // At the abort itself: a turn must not pass to a work that has left.
     const leave = () => void this.#waiting.delete(resolve);
-    signal?.addEventListener("abort", leave, { once: true });
+    signal.addEventListener("abort", leave, { once: true });
     try {
-      await (signal === undefined ? promise : unlessAborted(signal, promise));
+      await unlessAborted(signal, promise);
     } finally {
       this.#waiting.delete(resolve);
-      signal?.removeEventListener("abort", leave);
+      signal.removeEventListener("abort", leave);
     }
   }
 

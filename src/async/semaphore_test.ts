@@ -25,7 +25,7 @@ Deno.test("Semaphore passes the turn on when a work fails", async () => {
   assert.equal(await next, "next");
 });
 
-Deno.test("Semaphore refuses a work beyond those that may wait", async () => {
+Deno.test("Semaphore refuses a work if too many wait", async () => {
   const semaphore = new Semaphore({ max: 1, maxWaiting: 1 });
   const held = Promise.withResolvers<void>();
   const works = [semaphore.run(() => held.promise), semaphore.run(() => Promise.resolve())];

@@ -1,4 +1,4 @@
-/** Callers that ask for the same key while it is being fetched share one fetch. Nothing is kept afterwards. */
+/** Callers that ask for a key while it is being fetched share the fetch. Nothing is cached. */
 export class SingleFlight<K, V> {
   readonly #flights = new Map<K, Promise<V>>();
 

@@ -10,7 +10,7 @@ Deno.test("SingleFlight starts one work for callers of one key, and another afte
   assert.equal(await flights.run("a", start), 3);
 });
 
-Deno.test("SingleFlight hands one failure to all who joined, and forgets it", async () => {
+Deno.test("SingleFlight rejects for all callers that joined, and forgets the failure", async () => {
   const flights = new SingleFlight<string, number>();
   const fail = () => Promise.reject(new Error("failed"));
   const both = [flights.run("a", fail), flights.run("a", fail)];

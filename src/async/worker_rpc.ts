@@ -1,6 +1,6 @@
-/** Calls to methods that another thread runs: one request message, one reply message, matched by a number. */
+/** Calls to another thread: one request and one reply, matched by a number. */
 
-/** The methods of one side, each returning a promise to the other side. Arguments and results are structured clones. */
+/** The methods of one side. Arguments and results are structured clones. */
 // deno-lint-ignore no-explicit-any
 export type Methods = { readonly [name: string]: (...args: any[]) => any };
 
@@ -14,7 +14,7 @@ export type Reply =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: unknown };
 
-/** What the calling side needs of a worker, so that Web Workers and `node:worker_threads` both do. */
+/** What the caller needs of a Web Worker or a `node:worker_threads` one. */
 export interface Port {
   readonly post: (request: Request) => void;
   readonly terminate: () => void;
@@ -27,13 +27,13 @@ export interface PortEvents {
 }
 
 export interface RpcOptions {
-  /** Starts a worker. Called again for the first request after a death. May throw: then that request rejects. */
+  /** Starts a worker, again after each death. If it throws, the request rejects. */
   readonly start: (events: PortEvents) => Port;
   /** Makes an error of what the worker sent as one. */
   readonly arrivedError: (carried: unknown) => Error;
 }
 
-/** The calling side. If the worker dies, its open requests reject, and the next request starts another worker. */
+/** The caller. If the worker dies, open requests reject, and the next one starts another. */
 export class WorkerRpc<M extends Methods> {
   readonly #options: RpcOptions;
   readonly #open = new Map<number, PromiseWithResolvers<unknown>>();
@@ -50,7 +50,7 @@ export class WorkerRpc<M extends Methods> {
     this.#port ??= this.#begin();
   }
 
-  /** Rejects as the method does, or with the reason of the worker's death, or after `close` with its reason. */
+  /** Rejects as the method does, or with the reason of the worker's death or of `close`. */
   call<N extends keyof M & string>(method: N, ...args: Parameters<M[N]>): Promise<Awaited<ReturnType<M[N]>>> {
     if (this.#closed !== null) return Promise.reject(this.#closed);
     const id = ++this.#lastId;

@@ -1,9 +1,9 @@
 import type { FaultCode } from "./fault.ts";
-import type { Trace } from "./trace.ts";
 import type { Owned } from "./owned.ts";
+import type { Trace } from "./trace.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
-/** How often a fault was answered to a sandbox in one minute. An unknown caller has empty ids. */
+/** How often a sandbox got a fault in one minute. An unknown caller has empty ids. */
 export interface RefusalCount {
   readonly workspaceId: string;
   readonly sandboxId: string;
@@ -13,47 +13,44 @@ export interface RefusalCount {
   readonly count: number;
 }
 
-/** Refusals as one run of the proxy counted them. Runs share no counter, even if they were started on copies of one directory. */
+/** Of one run of the proxy. Even runs on copies of one directory share no counter. */
 export interface RunRefusals extends RefusalCount {
-  /** The run of the proxy that counted. */
   readonly instanceId: string;
 }
 
 /**
- * The hot path's record, on this machine. Every promise resolves when its write is committed: from then on it
- * survives the death of the process. Commits are grouped; no transaction takes more than about 20 ms.
+ * The hot path's record, on this machine. Each promise resolves when its write is committed and so
+ * survives the death of the process. Commits are grouped; no transaction takes more than 20 ms.
  *
- * After a failed commit `open` rejects with `Fault` `ledger_unavailable` until a probe write succeeds.
+ * Methods reject with `Fault` `ledger_unavailable`; then nothing was written. After a failed commit
+ * `open` rejects until a probe write succeeds.
  */
 export interface Ledger {
   /**
-   * Commits the call's open row, and its trace where that is new. `trace.updatedAt` moves an existing trace's activity on where
-   * that is a minute old; whoever counts the ended call does it in any case.
-   * `unrecorded`: the spool is full, and the operator chose to serve on without rows; nothing was written.
-   * Rejects with `Fault` `ledger_unavailable`; then nothing was written either.
+   * Commits the call's open row, and its trace if it is new or its activity is a minute old.
+   * `unrecorded`: the spool is full and the operator chose to serve without rows.
    */
   readonly open: (call: OpenCall, trace: Trace) => Promise<"opened" | "unrecorded">;
   /**
-   * Commits the call's end and, where totals are kept here, moves them in the same transaction.
-   * Rejects with `Fault` `ledger_unavailable` where the commit failed; the closing is then kept and tried again until it
-   * is written, so nothing is lost while the process lives. Closing twice counts once.
+   * Commits the call's end, and in the same transaction the totals if they are kept here. After a
+   * failed commit the closing is kept and tried again while the process lives. Closing twice counts
+   * once.
    */
   readonly close: (call: OpenCall, closing: Closing) => Promise<void>;
-  /** Makes the trace known, or moves its activity on, for a call that has no row. Rejects like `open`. */
+  /** Records the trace, or its activity, for a call without a row. */
   readonly join: (trace: Trace) => Promise<void>;
-  /** Keeps who owns what was made; what has an owner keeps that one. Rejects like `open`. */
+  /** Records who owns what was made. The first owner stays. */
   readonly claim: (owned: readonly Owned[]) => Promise<void>;
-  /** Adds refusals to the counters of their run. Rejects like `open`. */
+  /** Adds to the counters of a run. */
   readonly countRefusals: (counts: readonly RunRefusals[]) => Promise<void>;
-  /** Closes the rows that other runs than `instanceId` left open, as `unknown`; resolves to how many. */
+  /** Closes, as `unknown`, the rows that other runs left open. Resolves to their number. */
   readonly sweep: (instanceId: string) => Promise<number>;
-  /** Rows that are open now. */
   readonly openCount: () => number;
-  /** What the records take of the disk, bytes: what has been deleted is room for new ones. */
+  /** Bytes that records take on the disk. Deleted records do not count. */
   readonly usedBytes: () => number;
-  /** What they may take before new calls are not recorded any more; infinite where nothing bounds it. */
+  /** The limit for `usedBytes`, above which new calls are not recorded; may be infinite. */
   readonly boundBytes: () => number;
-  /** Null where calls can be recorded, else why not, in words for an operator. */
+  /** Why calls cannot be recorded, for an operator; null if they can. */
   readonly trouble: () => string | null;
   /** Commits what waits and closes the file. */
   readonly end: () => Promise<void>;

@@ -1,12 +1,12 @@
-/** Who calls: one sandbox of one workspace, found by its proxy token. */
+/** The caller: one sandbox of one workspace, found by its proxy token. */
 export interface Sandbox {
   readonly sandboxId: string;
   readonly workspaceId: string;
-  /** Id of the local token that was used; null where the control plane vouched. Never the token itself. */
+  /** Id of the local token; null if the control plane accepted the token. */
   readonly tokenId: string | null;
 }
 
-/** The control plane's answer about a proxy token, as it is on the wire. */
+/** The control plane's answer about a proxy token, as on the wire. */
 export interface SandboxInfo {
   readonly sandbox_id: string;
   readonly workspace_id: string;
@@ -14,10 +14,9 @@ export interface SandboxInfo {
 }
 
 /**
- * Whose token is this?
- *
- * Rejects with a `Fault`: `unauthenticated` if nobody knows the token or it holds no longer, `sandbox_inactive` if its
- * sandbox may not call, `authority_unavailable` if nobody could be asked. An outage is never `unauthenticated`.
- * If it is known whose token it is or was, the fault names that sandbox.
+ * Finds the sandbox of a token. Rejects with a `Fault`: `unauthenticated` if the token is unknown,
+ * revoked or expired, `sandbox_inactive` if its sandbox may not call, `authority_unavailable` if no
+ * authority answers. An outage is never `unauthenticated`. The fault names the sandbox if it is
+ * known.
  */
 export type SandboxOf = (token: string) => Promise<Sandbox>;

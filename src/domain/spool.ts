@@ -3,18 +3,18 @@ import type { Owned } from "./owned.ts";
 import type { Trace } from "./trace.ts";
 import type { UsageRow } from "./usage.ts";
 
-/** What is to be shipped next; `upTo` marks it, so that what changes meanwhile is shipped again. */
 export interface Shipment {
   readonly rows: readonly UsageRow[];
   readonly traces: readonly Trace[];
   readonly refusals: readonly RunRefusals[];
   readonly owned: readonly Owned[];
+  /** The highest numbers in the shipment, so that what changes meanwhile is shipped again. */
   readonly upTo: ShipmentMarks;
-  /** There may be more than what was asked for. */
+  /** More may wait. */
   readonly isFull: boolean;
 }
 
-/** Changes of the spool are numbered; everything in the shipment has a number up to these. */
+/** Numbers of changes in the spool. */
 export interface ShipmentMarks {
   readonly rows: number;
   readonly traces: number;
@@ -22,29 +22,25 @@ export interface ShipmentMarks {
   readonly owned: number;
 }
 
-/** How far the shared database is behind. */
+/** How far the shared database lags behind. */
 export interface Backlog {
-  /** Closed rows that are still to be shipped, those quarantined not among them. */
+  /** Closed rows that wait to be shipped, without quarantined ones. */
   readonly rows: number;
-  /** Admission of the oldest of them, milliseconds since the epoch; null where there is none. */
+  /** When the oldest of them was admitted, milliseconds since the epoch; null if none waits. */
   readonly oldestCreatedAt: number | null;
-  /** Rows that the shared database refuses for their own sake. */
   readonly quarantined: number;
 }
 
 /**
- * The ledger's other side: what has been recorded on this machine and is to be shipped to the shared database. Not on the
- * hot path: every method blocks its thread until it is committed, and throws the technology's own error.
+ * The ledger's other side: what was recorded on this machine and must be shipped. Not for the hot
+ * path: each method blocks its thread until it is committed, and throws the technology's error.
  */
 export interface Spool {
-  /**
-   * The oldest of what is to be shipped: at most `most` rows with the traces that they belong to, and as many traces that come
-   * alone, counters and owned things.
-   */
+  /** The oldest changes: at most `most` rows, with their traces, and of each other kind. */
   readonly unshipped: (most: number) => Shipment;
-  /** The shipment has arrived, but for what is refused: such rows are quarantined, everything else stays queued, behind the rest. */
+  /** All but `refused` arrived. Refused rows are quarantined; other things are queued again. */
   readonly shipped: (shipment: Shipment, refused: Refused) => void;
-  /** Queues again what was quarantined. Gives back how many rows. */
+  /** Queues the quarantined rows again. Returns their number. */
   readonly retryQuarantined: () => number;
   readonly backlog: () => Backlog;
 }
@@ -55,27 +51,27 @@ export interface QuarantinedRow {
   readonly reason: string;
 }
 
-/** What the shared database refuses of a shipment for its own sake. */
+/** What the shared database refused although it works. */
 export interface Refused extends Pick<Shipment, "traces" | "refusals" | "owned"> {
   readonly rows: readonly QuarantinedRow[];
 }
 
 export const NOTHING_REFUSED: Refused = { rows: [], traces: [], refusals: [], owned: [] };
 
-/** What is done to a spool now and then, off the hot path. */
+/** Maintenance, off the hot path. Methods that do a part resolve to whether more is left. */
 export interface SpoolCare {
   /**
-   * Queues some of what the file held before it became a spool, once in its life as one. Resolves to whether more is left;
-   * until nothing is, `prune` must not be called: it would delete what has never been shipped.
+   * Queues a part of what the file held before it became a spool. Until nothing is left, do not
+   * call `prune`: it would delete what was never shipped.
    */
   readonly handOver: () => Promise<boolean>;
   /**
-   * Deletes some of what was recorded before `before` and has been shipped, the oldest first. Resolves to whether more is left.
-   * What is still to be shipped, or quarantined, stays whatever its age, and so do sessions that are active `now`.
+   * Deletes a part of what was recorded before `before`, the oldest first. Keeps what was not
+   * shipped, quarantined rows, and sessions that are active `now`.
    */
   readonly prune: (before: number, now: number) => Promise<boolean>;
-  /** Deletes some copies of tokens that the shared database has not vouched for since `before`, likewise. */
+  /** Deletes some copies of tokens that the shared database has not confirmed since `before`. */
   readonly pruneTokens: (before: number) => Promise<boolean>;
-  /** Queues everything that was recorded from `since` on to be shipped once more. Resolves to how many rows that are. */
+  /** Queues everything recorded since then to be shipped again. Resolves to the number of rows. */
   readonly reship: (since: number) => Promise<number>;
 }

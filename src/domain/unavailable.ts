@@ -1,25 +1,22 @@
 /**
- * A database cannot be used at the moment, or not as it is set up: nothing is wrong with what it was asked.
- * `message` is for those who ask the admin API: it says what is the matter and what to do, and holds no host, user, password
- * or SQL. The database's own words are in `cause`, which is logged.
+ * A database cannot be used at the moment or as it is configured; the question itself is fine.
+ * `message` goes to users of the admin API: it says what to do, and holds no host, user, password
+ * or SQL. `cause` has the database's own words, for the log.
  */
 export class DatabaseUnavailable extends Error {
-  constructor(message: string, options?: { readonly cause?: unknown }) {
-    super(message, options);
-    this.name = "DatabaseUnavailable";
-  }
+  override name = "DatabaseUnavailable";
 }
 
-/** By its name: it may come from a Worker. */
+/** By its name, because it may come from a Worker. */
 export function isUnavailable(error: unknown): error is Error {
   return error instanceof DatabaseUnavailable || (error instanceof Error && error.name === "DatabaseUnavailable");
 }
 
-/** An error as a message between threads carries it. */
+/** An error in a message between threads. */
 export interface CarriedError {
   readonly name: string;
   readonly message: string;
-  /** The message of its cause; null if it has none. */
+  /** The message of its cause. */
   readonly cause: string | null;
 }
 
@@ -34,7 +31,7 @@ export function arrivedError({ name, message, cause }: CarriedError): Error {
   return error;
 }
 
-/** What an error says, with what its cause says: for the log and the command line, not for the admin API. */
+/** The messages of an error and its cause: for the log and the command line only. */
 export function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message, cause } = error;

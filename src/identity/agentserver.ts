@@ -1,10 +1,11 @@
+import { settlesWithin } from "../async/deadline.ts";
+import { SingleFlight } from "../async/single_flight.ts";
 import { Fault } from "../domain/fault.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { Sandbox, SandboxInfo, SandboxOf } from "../domain/sandbox.ts";
-import { LOOK_UP_LIMITS, LookupLimiter, NotAsked } from "./lookup_limiter.ts";
-import { sha256OfToken } from "./token_hash.ts";
+import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
+import { LOOKUP_LIMITS, LookupLimiter, NotAsked } from "./lookup_limiter.ts";
+import { type CachedAnswer, sha256OfToken, TokenCache } from "./token_cache.ts";
 import { validateProxyToken } from "./validate_proxy_token.ts";
-import { type Answer, TokenCache } from "./token_cache.ts";
 
 export interface AgentserverOptions {
   /** Base URL of the control plane; a path prefix and a trailing slash are fine. */
@@ -13,9 +14,9 @@ export interface AgentserverOptions {
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "lookedUp" | "note">;
-  /** How long one look-up may take, its wait for a turn included. */
+  /** How long one lookup may take, its wait for a turn included. */
   readonly timeoutMs: number;
-  /** For how long after it was last vouched for a token may be used while the control plane is away. */
+  /** How long an accepted token stays valid while the control plane is down. */
   readonly graceMs: number;
 }
 
@@ -23,22 +24,18 @@ export const AGENTSERVER_DEFAULTS = { timeoutMs: 5_000, graceMs: 5 * 60_000 } as
 
 /** Statuses of a sandbox that may call. */
 const ACTIVE: ReadonlySet<string> = new Set(["running", "creating"]);
-/** While the control plane is away, a call that grace can carry waits so long for a look-up, to hear of a revocation. */
+const POSITIVE_MS = 30_000;
+const NEGATIVE_MS = 5_000;
+/** After a failed lookup, a token in its grace period is not looked up again for this long. */
+const FAILURE_MS = 1_000;
+/**
+ * While the control plane is down, a call in its grace period waits this long for a lookup, so that
+ * a revocation still takes effect.
+ */
 const PATIENCE_MS = 250;
 
-/**
- * The control plane as the authority on proxy tokens, with caches, single flight and grace (see `TokenCache`).
- * Observes each look-up by its outcome, and each call that asked nobody as `cached` or `grace`.
- */
-export function agentserverSandboxOf(options: AgentserverOptions): SandboxOf {
-  const agentserver = new Agentserver(options);
-  return (token) => agentserver.sandboxOf(token);
-}
-
-interface Flight {
-  readonly startedAt: number;
-  readonly landed: Promise<Answer | Outage>;
-}
+/** What the control plane says: the token's sandbox and whether it may call, or no such token. */
+type Answer = { readonly sandbox: Sandbox; readonly isActive: boolean } | "unknown";
 
 class Outage {
   readonly cause: unknown;
@@ -48,104 +45,95 @@ class Outage {
   }
 }
 
-class Agentserver {
-  readonly #options: AgentserverOptions;
-  readonly #vouched: TokenCache;
-  readonly #lookUps: LookupLimiter;
-  readonly #flights = new Map<string, Flight>();
-  /** The latest look-up that ended had no answer. */
-  #isAway = false;
+/**
+ * The control plane as the authority on proxy tokens, with a cache, one lookup at a time for each
+ * token, and a grace period. Observes each lookup by its outcome. A call that needed no lookup of
+ * its own is observed as `cached` or `grace`.
+ */
+export function agentserverSandboxOf({ url, fetch, now, observe, timeoutMs, graceMs }: AgentserverOptions): SandboxOf {
+  const cache = new TokenCache<Answer>({
+    isGood: (answer) => answer !== "unknown" && answer.isActive,
+    goodMs: POSITIVE_MS,
+    badMs: NEGATIVE_MS,
+  });
+  const limiter = new LookupLimiter({ ...LOOKUP_LIMITS, timeoutMs });
+  /** Never rejects, so that a lookup whose callers have all left is harmless. */
+  const flights = new SingleFlight<string, Answer | Outage>();
+  /** The latest lookup that ended had no answer. */
+  let isDown = false;
 
-  constructor(options: AgentserverOptions) {
-    this.#options = options;
-    this.#vouched = new TokenCache(options);
-    this.#lookUps = new LookupLimiter({ ...LOOK_UP_LIMITS, timeoutMs: options.timeoutMs });
+  function inGrace(hash: string): CachedAnswer<Answer> | null {
+    const good = cache.good(hash);
+    return good !== null && now() - good.at < graceMs ? good : null;
   }
 
-  async sandboxOf(token: string): Promise<Sandbox> {
-    const { now, observe } = this.#options;
-    const hash = sha256OfToken(token);
+  function allowedByGrace(hash: string, cause: unknown): Sandbox {
+    const graced = inGrace(hash);
+    if (graced === null) {
+      const last = cache.latest(hash) ?? "unknown";
+      const sandbox = last === "unknown" ? null : last.sandbox;
+      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", { cause, sandbox });
+    }
+    observe.lookedUp("agentserver", "grace");
+    return allowed(graced.answer);
+  }
+
+  /** While the control plane is down, grace waits only `PATIENCE_MS` from the lookup's start. */
+  async function patiently(hash: string, flight: Promise<Answer | Outage>): Promise<Answer | Outage> {
+    const graced = isDown ? inGrace(hash) : null;
+    if (graced === null) return await flight;
     const at = now();
-    const fresh = this.#vouched.fresh(hash, at);
-    if (fresh !== null) {
-      observe.lookedUp("agentserver", "cached");
-      return allowed(fresh);
-    }
-    if (this.#vouched.hasJustFailed(hash, at)) {
-      const graced = this.#grace(hash);
-      if (graced !== null) return graced;
-    }
-    const joined = this.#flights.get(hash);
-    const answer = await this.#landed(hash, joined ?? this.#takeOff(hash, token));
-    if (answer instanceof Outage) {
-      const graced = this.#grace(hash);
-      if (graced !== null) return graced;
-      throw new Fault("authority_unavailable", "the proxy token cannot be checked at the moment", {
-        cause: answer.cause,
-        sandbox: this.#vouched.lastOwner(hash),
-      });
-    }
-    if (joined !== undefined) observe.lookedUp("agentserver", "cached");
-    return allowed(answer);
+    const left = (graced.lookedUpAt ?? at) + PATIENCE_MS - at;
+    return await settlesWithin(flight, Math.max(0, left)) ? await flight : new Outage("no answer yet");
   }
 
-  #grace(hash: string): Sandbox | null {
-    const graced = this.#vouched.graced(hash, this.#options.now());
-    if (graced !== null) this.#options.observe.lookedUp("agentserver", "grace");
-    return graced;
-  }
-
-  #takeOff(hash: string, token: string): Flight {
-    const landed = this.#lookUp(hash, token).finally(() => this.#flights.delete(hash));
-    const flight = { startedAt: this.#options.now(), landed };
-    this.#flights.set(hash, flight);
-    return flight;
-  }
-
-  /** The flight's answer; an outage before it lands, where grace can carry the call and nobody has been there lately. */
-  async #landed(hash: string, flight: Flight): Promise<Answer | Outage> {
-    const at = this.#options.now();
-    if (!this.#isAway || this.#vouched.graced(hash, at) === null) return await flight.landed;
-    const patienceMs = Math.max(0, flight.startedAt + PATIENCE_MS - at);
-    const impatient = Promise.withResolvers<Outage>();
-    const timer = setTimeout(() => impatient.resolve(new Outage("no answer yet")), patienceMs);
-    return await Promise.race([flight.landed, impatient.promise]).finally(() => clearTimeout(timer));
-  }
-
-  /** Never rejects, so that a flight which nobody waits for any more is harmless. */
-  async #lookUp(hash: string, token: string): Promise<Answer | Outage> {
-    const { url, fetch, now, observe } = this.#options;
+  async function lookUp(hash: string, token: string): Promise<Answer | Outage> {
+    const good = cache.good(hash);
+    if (good !== null) good.lookedUpAt = now();
     try {
-      const info = await this.#lookUps.run((signal) => validateProxyToken(token, { url, fetch, signal }));
-      const answer = answerOf(info);
-      this.#vouched.answered(hash, { answer, at: now() });
+      const info = await limiter.run((signal) => validateProxyToken(token, { url, fetch, signal }));
+      const answer: Answer = info === null ? "unknown" : {
+        sandbox: { sandboxId: info.sandbox_id, workspaceId: info.workspace_id, tokenId: null },
+        isActive: ACTIVE.has(info.status),
+      };
+      cache.answered(hash, answer, { at: now() });
       observe.lookedUp("agentserver", answer === "unknown" ? "unknown" : "known");
-      if (this.#isAway) observe.note("info", "the control plane answers again");
-      this.#isAway = false;
+      if (isDown) observe.note("info", "the control plane answers again");
+      isDown = false;
       return answer;
     } catch (cause) {
-      this.#vouched.failed(hash, now());
+      const known = cache.good(hash);
+      if (known !== null) known.failedAt = now();
       observe.lookedUp("agentserver", "unavailable");
-      if (!(cause instanceof NotAsked)) this.#away(cause);
+      if (!(cause instanceof NotAsked)) noteDown(cause);
       return new Outage(cause);
     }
   }
 
-  #away(cause: unknown): void {
-    if (this.#isAway) return;
-    this.#isAway = true;
-    const { observe, graceMs } = this.#options;
-    observe.note("warn", "the control plane cannot be asked: tokens it has vouched for are accepted for the grace period", {
-      cause: cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause),
-      graceMs,
-    });
+  function noteDown(cause: unknown): void {
+    if (isDown) return;
+    isDown = true;
+    const words = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    const message = "the control plane cannot be asked; tokens that it accepted stay valid for the grace period";
+    observe.note("warn", message, { cause: words, graceMs });
   }
-}
 
-function answerOf(info: SandboxInfo | null): Answer {
-  if (info === null) return "unknown";
-  const sandbox = { sandboxId: info.sandbox_id, workspaceId: info.workspace_id, tokenId: null };
-  return { sandbox, isActive: ACTIVE.has(info.status) };
+  return async (token) => {
+    const hash = sha256OfToken(token);
+    const at = now();
+    const fresh = cache.fresh(hash, at);
+    if (fresh !== null) {
+      observe.lookedUp("agentserver", "cached");
+      return allowed(fresh.answer);
+    }
+    const failedAt = inGrace(hash)?.failedAt;
+    if (failedAt !== undefined && at - failedAt < FAILURE_MS) return allowedByGrace(hash, null);
+    const joined = flights.has(hash);
+    const answer = await patiently(hash, flights.run(hash, () => lookUp(hash, token)));
+    if (answer instanceof Outage) return allowedByGrace(hash, answer.cause);
+    if (joined) observe.lookedUp("agentserver", "cached");
+    return allowed(answer);
+  };
 }
 
 function allowed(answer: Answer): Sandbox {

@@ -5,7 +5,7 @@ import type { AgentserverScript } from "../../tests/fake_agentserver.ts";
 import { waitFor } from "../../tests/wait.ts";
 import type { FaultCode } from "../domain/fault.ts";
 
-Deno.test("sandboxOf() of agentserver asks as the contract says and gives the sandbox", () =>
+Deno.test("sandboxOf() of agentserver asks as the contract says and returns the sandbox", () =>
   inScene(async ({ control, sandboxOf, outcomes }) => {
     assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
     const [lookUp] = control.lookUps;
@@ -43,7 +43,7 @@ for (const [status, code] of STATUSES) {
 }
 
 for (const [name, script] of Object.entries(NO_SUCH_TOKEN)) {
-  Deno.test(`sandboxOf() of agentserver takes ${name} for an unknown token`, () =>
+  Deno.test(`sandboxOf() of agentserver treats ${name} as an unknown token`, () =>
     inScene(async ({ control, sandboxOf, outcomes }) => {
       control.answer(script);
       const fault = await faultOf(sandboxOf(TOKEN));
@@ -53,7 +53,7 @@ for (const [name, script] of Object.entries(NO_SUCH_TOKEN)) {
     }));
 }
 
-Deno.test("sandboxOf() of agentserver names the sandbox of a token that it refuses, as far as the control plane has named it", () =>
+Deno.test("sandboxOf() of agentserver names the sandbox of a refused token if the control plane has named it", () =>
   inScene(async ({ control, sandboxOf, pass }) => {
     control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status: "stopped" });
     const [first, cached] = [await faultOf(sandboxOf(TOKEN)), await faultOf(sandboxOf(TOKEN))];
@@ -98,7 +98,7 @@ const OUTAGES: Readonly<Record<string, AgentserverScript>> = {
   },
 };
 for (const [name, script] of Object.entries(OUTAGES)) {
-  Deno.test(`sandboxOf() of agentserver takes ${name} for an outage, caches nothing and keeps the token to itself`, () =>
+  Deno.test(`sandboxOf() of agentserver treats ${name} as an outage, caches nothing and keeps the token to itself`, () =>
     inScene(async ({ control, sandboxOf, outcomes, notes }) => {
       control.answer(script);
       const fault = await faultOf(sandboxOf(TOKEN));
@@ -113,7 +113,7 @@ for (const [name, script] of Object.entries(OUTAGES)) {
     }));
 }
 
-Deno.test("sandboxOf() of agentserver takes a refused connection for an outage, and one that is back for the end of it", () =>
+Deno.test("sandboxOf() of agentserver treats a refused connection as an outage, which ends when it connects again", () =>
   inScene(async ({ control, sandboxOf, notes }) => {
     await control.goAway();
     const fault = await faultOf(sandboxOf(TOKEN));
@@ -133,11 +133,11 @@ Deno.test("sandboxOf() of agentserver gives up on a control plane that is slower
     assert.match(String(fault.cause), /TooSlow/);
   }, { timeoutMs: 50 }));
 
-Deno.test("sandboxOf() of agentserver makes one look-up of 200 concurrent first calls with one token", () =>
+Deno.test("sandboxOf() of agentserver makes one lookup of 200 concurrent first calls with one token", () =>
   inScene(async ({ control, sandboxOf, outcomes }) => {
     const release = control.hold();
     const calls = Array.from({ length: 200 }, () => sandboxOf(TOKEN));
-    await waitFor(() => control.lookUps.length > 0, { what: "the look-up" });
+    await waitFor(() => control.lookUps.length > 0, { what: "the lookup" });
     release();
     assert.deepEqual(new Set((await Promise.all(calls)).map((sandbox) => JSON.stringify(sandbox))).size, 1);
     assert.equal(control.lookUps.length, 1);
@@ -145,7 +145,7 @@ Deno.test("sandboxOf() of agentserver makes one look-up of 200 concurrent first 
     assert.equal(outcomes.filter((outcome) => outcome === "cached").length, 199);
   }));
 
-Deno.test("sandboxOf() of agentserver fails 200 concurrent calls by one look-up that fails", () =>
+Deno.test("sandboxOf() of agentserver fails 200 concurrent calls by one lookup that fails", () =>
   inScene(async ({ control, sandboxOf }) => {
     control.answer({ kind: "status", status: 500 });
     const faults = await Promise.all(Array.from({ length: 200 }, () => faultOf(sandboxOf(TOKEN))));
@@ -153,7 +153,7 @@ Deno.test("sandboxOf() of agentserver fails 200 concurrent calls by one look-up 
     assert.equal(control.lookUps.length, 1);
   }));
 
-Deno.test("sandboxOf() of agentserver lets nobody wait the whole timeout twice while the control plane hangs", () =>
+Deno.test("sandboxOf() of agentserver makes no caller wait the whole timeout twice while the control plane hangs", () =>
   inScene(async ({ control, sandboxOf, outcomes, pass }) => {
     await sandboxOf(TOKEN);
     pass(30_000);
@@ -168,15 +168,15 @@ Deno.test("sandboxOf() of agentserver lets nobody wait the whole timeout twice w
     pass(250);
     const [before, lookUps] = [performance.now(), control.lookUps.length];
     for (let call = 0; call < 50; call++) await sandboxOf(TOKEN);
-    assert.ok(performance.now() - before < 1_900, "calls that join a late look-up do not wait for it");
+    assert.ok(performance.now() - before < 1_900, "calls that join a late lookup do not wait for it");
     assert.equal(control.lookUps.length, lookUps);
     control.answer({ kind: "status", status: 401 });
     release();
-    await waitFor(() => outcomes.includes("unknown"), { what: "the late look-up" });
+    await waitFor(() => outcomes.includes("unknown"), { what: "the late lookup" });
     await refuses(sandboxOf(TOKEN), "unauthenticated");
   }));
 
-Deno.test("sandboxOf() of agentserver waits for a slow control plane that was not away, grace or not", () =>
+Deno.test("sandboxOf() of agentserver waits for a slow control plane that was not down, grace or not", () =>
   inScene(async ({ control, sandboxOf, pass }) => {
     await sandboxOf(TOKEN);
     pass(30_000);

@@ -14,7 +14,7 @@ const START = 1_800_000_000_000;
 class TokenTable implements Tokens {
   readonly rows = new Map<string, LocalToken>();
   finds = 0;
-  /** Look-ups read the table, then wait for this before they answer. */
+  /** Lookups read the table, then wait for this before they answer. */
   held: Promise<void> = Promise.resolve();
   outage: Error | null = null;
 
@@ -77,7 +77,7 @@ async function refuses(asked: Promise<Sandbox>, code: FaultCode): Promise<Fault>
   return fault;
 }
 
-Deno.test("create() gives a token of llmp_ and 32 random bytes, and keeps only its SHA-256", async () => {
+Deno.test("create() returns llmp_ and 32 random bytes, and stores only their SHA-256", async () => {
   const { table, local } = scene({ randomBytes: (count) => new Uint8Array(count).fill(255) });
   const { token, kept } = await local.create({ ...WISH, expiresAt: START + 1 });
   assert.equal(token, `llmp_${"_".repeat(42)}8`);
@@ -93,7 +93,7 @@ Deno.test("create() gives a token of llmp_ and 32 random bytes, and keeps only i
   assert.ok(!JSON.stringify([...table.rows]).includes(token));
 });
 
-Deno.test("create() never gives a token twice", async () => {
+Deno.test("create() never returns a token twice", async () => {
   const { local } = scene();
   const tokens = new Set<string>();
   for (let n = 0; n < 100; n++) tokens.add((await local.create(WISH)).token);
@@ -109,7 +109,7 @@ Deno.test("list() narrows to a workspace", async () => {
   assert.equal((await local.list(null)).length, 2);
 });
 
-Deno.test("sandboxOf() of local tokens gives the sandbox and the token's id", async () => {
+Deno.test("sandboxOf() of local tokens returns the sandbox and the token's id", async () => {
   const { local, outcomes } = scene();
   const { token, kept } = await local.create(WISH);
   assert.deepEqual(await local.sandboxOf(token), { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: kept.id });
@@ -124,7 +124,7 @@ Deno.test("sandboxOf() of local tokens refuses a token that differs in its last 
   assert.deepEqual(outcomes, ["unknown", "unknown"]);
 });
 
-Deno.test("sandboxOf() of local tokens refuses a row that the store gives for another hash", async () => {
+Deno.test("sandboxOf() of local tokens refuses a row that the store returns for another hash", async () => {
   const { table, local } = scene();
   const { token, kept } = await local.create(WISH);
   table.findToken = () => Promise.resolve({ token: kept, sha256: "00".repeat(32) });
@@ -164,7 +164,7 @@ Deno.test("sandboxOf() of local tokens checks the expiry on every use, cached or
   await refuses(local.sandboxOf(token), "unauthenticated");
 });
 
-Deno.test("sandboxOf() of local tokens makes one look-up of 200 concurrent first calls with one token", async () => {
+Deno.test("sandboxOf() of local tokens makes one lookup of 200 concurrent first calls with one token", async () => {
   const { table, local, outcomes } = scene();
   const { token } = await local.create(WISH);
   await Promise.all(Array.from({ length: 200 }, () => local.sandboxOf(token)));
@@ -186,13 +186,13 @@ Deno.test("revoke() acts at once on a cached token and leaves the others", async
   assert.equal(await local.revoke("lt-unknown"), null);
 });
 
-Deno.test("revoke() acts at once also on a look-up that had read the token before", async () => {
+Deno.test("revoke() acts at once even on a lookup that had read the token before", async () => {
   const { table, local } = scene();
   const { token, kept } = await local.create(WISH);
   const { promise, resolve } = Promise.withResolvers<void>();
   table.held = promise;
   const early = local.sandboxOf(token);
-  await waitFor(() => table.finds === 1, { what: "the look-up" });
+  await waitFor(() => table.finds === 1, { what: "the lookup" });
   await local.revoke(kept.id);
   const late = local.sandboxOf(token);
   resolve();
@@ -218,7 +218,7 @@ Deno.test("sandboxOf() of local tokens counts the 5 s from when it asked, howeve
   const { promise, resolve } = Promise.withResolvers<void>();
   table.held = promise;
   const slow = local.sandboxOf(token);
-  await waitFor(() => table.finds === 1, { what: "the look-up" });
+  await waitFor(() => table.finds === 1, { what: "the lookup" });
   await table.revokeToken(kept.id, START);
   pass(4_000);
   resolve();
@@ -227,7 +227,7 @@ Deno.test("sandboxOf() of local tokens counts the 5 s from when it asked, howeve
   await refuses(local.sandboxOf(token), "unauthenticated");
 });
 
-Deno.test("sandboxOf() of local tokens is authority_unavailable while the store is away, and serves what it asked within 5 s", async () => {
+Deno.test("sandboxOf() of local tokens is authority_unavailable while the store is down, and serves what it asked within 5 s", async () => {
   const { table, local, outcomes, pass } = scene();
   const { token } = await local.create(WISH);
   await local.sandboxOf(token);
@@ -251,7 +251,7 @@ Deno.test("sandboxOf() of local tokens gives up on a store that never answers", 
   assert.match(String(fault.cause), /TooSlow/);
 });
 
-Deno.test("sandboxOf() of local tokens names the sandbox of a token that is revoked, has expired or cannot be asked about", async () => {
+Deno.test("sandboxOf() of local tokens names the sandbox of a token that is revoked, expired or cannot be checked", async () => {
   const { table, local, pass } = scene();
   const { token, kept } = await local.create({ ...WISH, expiresAt: START + 20_000 });
   const owner = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: kept.id };

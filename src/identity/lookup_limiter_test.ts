@@ -18,13 +18,13 @@ Deno.test("LookupLimiter.run() never runs more than its limit at once, and all o
   assert.deepEqual(order, Array.from({ length: 50 }, (_, n) => n));
 });
 
-Deno.test("LookupLimiter.run() gives the turn back after a look-up that failed", async () => {
+Deno.test("LookupLimiter.run() frees the turn after a lookup that failed", async () => {
   const lookUps = new LookupLimiter({ atOnce: 1, waiting: 1, timeoutMs: 5_000 });
   for (let n = 0; n < 3; n++) await assert.rejects(lookUps.run(() => Promise.reject(new Error(`no ${n}`))), /no/);
   assert.equal(await lookUps.run(() => Promise.resolve(7)), 7);
 });
 
-Deno.test("LookupLimiter.run() counts a look-up that ignores its signal until it has settled", async () => {
+Deno.test("LookupLimiter.run() counts a lookup that ignores its signal until it has settled", async () => {
   const lookUps = new LookupLimiter({ atOnce: 1, waiting: 1, timeoutMs: 20 });
   const { promise, resolve } = Promise.withResolvers<string>();
   let signal: AbortSignal | null = null;
@@ -38,7 +38,7 @@ Deno.test("LookupLimiter.run() counts a look-up that ignores its signal until it
   assert.equal(signal!.aborted, true);
   await assert.rejects(lookUps.run(() => Promise.resolve("asked too early")), NotAsked);
   resolve("late");
-  await waitFor(() => lookUps.run(() => Promise.resolve(true)).catch(() => false), { what: "the turn that was given back" });
+  await waitFor(() => lookUps.run(() => Promise.resolve(true)).catch(() => false), { what: "the free turn" });
 });
 
 Deno.test("LookupLimiter.run() refuses at once when too many wait", async () => {
@@ -55,7 +55,7 @@ Deno.test("sandboxOf() of agentserver asks about 64 tokens at once, lets 1,024 w
     control.answer({ kind: "status", status: 401 });
     const release = control.hold();
     const calls = Array.from({ length: 64 + 1024 }, (_, n) => faultOf(sandboxOf(`token-${n}`)));
-    await waitFor(() => control.lookUps.length >= 64, { what: "64 look-ups" });
+    await waitFor(() => control.lookUps.length >= 64, { what: "64 lookups" });
     await refuses(sandboxOf("one-too-many"), "authority_unavailable");
     assert.equal(control.lookUps.length, 64);
     assert.deepEqual(notes, [], "being too busy to ask is no outage of the control plane");

@@ -2,15 +2,15 @@ import { Fault } from "../domain/fault.ts";
 import type { SandboxOf } from "../domain/sandbox.ts";
 import { LOCAL_TOKEN_PREFIX } from "../domain/tokens.ts";
 
-/** The longest token that is looked up, in characters. */
+/** In characters. A longer token is refused. */
 export const MAX_TOKEN_LENGTH = 4096;
 
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 /**
- * Asks the one authority that a token belongs to: local tokens never go to the control plane, and others are never
- * looked up in the table. `agentserver` is null where none is configured: then only local tokens are known.
- * What cannot be a token is refused without asking anybody.
+ * Asks the one authority that a token belongs to. Local tokens never go to the control plane, and
+ * others are never looked up in the table. `agentserver` is null if none is configured. Refuses
+ * what cannot be a token without asking either.
  */
 export function sandboxOf(
   { agentserver, local }: { readonly agentserver: SandboxOf | null; readonly local: SandboxOf },

@@ -3,7 +3,7 @@ import { Fault } from "../domain/fault.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { MAX_TOKEN_LENGTH, sandboxOf } from "./sandbox_of.ts";
 
-/** Asks with `token` and gives who was asked: an authority, or nobody and so `unauthenticated`. */
+/** Asks with `token` and returns which authority was asked; `none`: it was refused before. */
 async function askedFor(token: string, { hasAgentserver }: { readonly hasAgentserver: boolean } = { hasAgentserver: true }) {
   const asked: string[] = [];
   const authority = (name: string) => (token: string): Promise<Sandbox> => {
@@ -16,7 +16,7 @@ async function askedFor(token: string, { hasAgentserver }: { readonly hasAgentse
   } catch (error) {
     assert.ok(error instanceof Fault && error.code === "unauthenticated");
     assert.deepEqual(asked, []);
-    return "nobody";
+    return "none";
   }
   assert.deepEqual(asked.length, 1);
   return asked[0]!;
@@ -33,16 +33,16 @@ Deno.test("sandboxOf() asks only the control plane about all others", async () =
   }
 });
 
-Deno.test("sandboxOf() knows only local tokens where no control plane is configured", async () => {
-  assert.equal(await askedFor("abc", { hasAgentserver: false }), "nobody");
+Deno.test("sandboxOf() knows only local tokens if no control plane is configured", async () => {
+  assert.equal(await askedFor("abc", { hasAgentserver: false }), "none");
   assert.equal(await askedFor("llmp_abc", { hasAgentserver: false }), "local llmp_abc");
 });
 
-Deno.test("sandboxOf() asks nobody about what cannot be a token", async () => {
+Deno.test("sandboxOf() asks no authority about what cannot be a token", async () => {
   for (
     const token of ["", " ", "a b", "llmp_a\n", "llmp_\u0000", "llmp_é", "\u007f", "llmp_" + "a".repeat(MAX_TOKEN_LENGTH - 4)]
   ) {
-    assert.equal(await askedFor(token), "nobody", JSON.stringify(token.slice(0, 20)));
+    assert.equal(await askedFor(token), "none", JSON.stringify(token.slice(0, 20)));
   }
-  assert.notEqual(await askedFor("llmp_" + "a".repeat(MAX_TOKEN_LENGTH - 5)), "nobody");
+  assert.notEqual(await askedFor("llmp_" + "a".repeat(MAX_TOKEN_LENGTH - 5)), "none");
 });

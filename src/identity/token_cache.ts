@@ -1,75 +1,69 @@
+import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
-import type { Sandbox } from "../domain/sandbox.ts";
 
-/** What the control plane says of a token: whose it is and whether that sandbox may call, or that it knows no such token. */
-export type Answer = { readonly sandbox: Sandbox; readonly isActive: boolean } | "unknown";
+/** SHA-256 (hex) of the whole token. Tokens are stored and cached under it. */
+export function sha256OfToken(token: string): string {
+  return createHash("sha256").update(token).digest("hex");
+}
 
-/** Entries of each of the two caches: made-up tokens fill the one of the refused and push no good token out. */
+/** Entries of each cache. Made-up tokens fill the bad one and push no good token out. */
 const MAX_ENTRIES = 10_000;
-const POSITIVE_MS = 30_000;
-const NEGATIVE_MS = 5_000;
-/** After a failed look-up a token that grace carries is not looked up again for so long. */
-const FAILURE_MS = 1_000;
 
-interface Good {
-  readonly sandbox: Sandbox;
-  readonly vouchedAt: number;
-  /** When a look-up of it last failed since then. */
-  readonly failedAt: number | null;
+export interface TokenCacheOptions<A> {
+  /** The answer lets the token call. */
+  readonly isGood: (answer: A) => boolean;
+  /** How long an answer of either kind is fresh. */
+  readonly goodMs: number;
+  readonly badMs: number;
 }
 
-interface Bad {
-  readonly answer: Answer;
+export interface CachedAnswer<A> {
+  readonly answer: A;
+  /** When it was given, milliseconds since the epoch. */
   readonly at: number;
+  /** When lookups since then were started, and when they failed. */
+  lookedUpAt?: number;
+  failedAt?: number;
 }
 
-/** What the control plane has said of tokens, by the SHA-256 of the whole token. Every `at` is now, in milliseconds. */
-export class TokenCache {
-  readonly #graceMs: number;
-  readonly #good = new LRUCache<string, Good>({ max: MAX_ENTRIES });
-  readonly #bad = new LRUCache<string, Bad>({ max: MAX_ENTRIES });
+/** An authority's latest answers about tokens, by `sha256OfToken`. Every `at` is now. */
+export class TokenCache<A> {
+  readonly #options: TokenCacheOptions<A>;
+  readonly #good = new LRUCache<string, CachedAnswer<A>>({ max: MAX_ENTRIES });
+  readonly #bad = new LRUCache<string, CachedAnswer<A>>({ max: MAX_ENTRIES });
 
-  constructor({ graceMs }: { readonly graceMs: number }) {
-    this.#graceMs = graceMs;
+  constructor(options: TokenCacheOptions<A>) {
+    this.#options = options;
   }
 
-  /** The newest answer takes the place of every older one, grace included. */
-  answered(hash: string, { answer, at }: { readonly answer: Answer; readonly at: number }): void {
-    if (answer !== "unknown" && answer.isActive) {
-      this.#good.set(hash, { sandbox: answer.sandbox, vouchedAt: at, failedAt: null });
-    } else {
-      this.#good.delete(hash);
-      this.#bad.set(hash, { answer, at });
-    }
+  /** Replaces every older answer. */
+  answered(hash: string, answer: A, { at }: { readonly at: number }): void {
+    const isGood = this.#options.isGood(answer);
+    if (!isGood) this.#good.delete(hash);
+    (isGood ? this.#good : this.#bad).set(hash, { answer, at });
   }
 
-  failed(hash: string, at: number): void {
-    const good = this.#good.peek(hash);
-    if (good !== undefined) this.#good.set(hash, { ...good, failedAt: at });
-  }
-
-  /** An answer that is young enough to need no asking. */
-  fresh(hash: string, at: number): Answer | null {
+  /** An answer that is young enough to need no lookup. */
+  fresh(hash: string, at: number): CachedAnswer<A> | null {
+    const { goodMs, badMs } = this.#options;
     const good = this.#good.get(hash);
-    if (good !== undefined && at - good.vouchedAt < POSITIVE_MS) return { sandbox: good.sandbox, isActive: true };
+    if (good !== undefined && at - good.at < goodMs) return good;
     const bad = this.#bad.get(hash);
-    return bad !== undefined && at - bad.at < NEGATIVE_MS ? bad.answer : null;
+    return bad !== undefined && at - bad.at < badMs ? bad : null;
   }
 
-  /** The sandbox of a token that was good within the grace period and has not been refused since. */
-  graced(hash: string, at: number): Sandbox | null {
-    const good = this.#good.peek(hash);
-    return good !== undefined && at - good.vouchedAt < this.#graceMs ? good.sandbox : null;
+  /** The latest answer if it is good, however old. */
+  good(hash: string): CachedAnswer<A> | null {
+    return this.#good.peek(hash) ?? null;
   }
 
-  /** Whose token it was when the control plane last named a sandbox; null if it never did. */
-  lastOwner(hash: string): Sandbox | null {
-    const bad = this.#bad.peek(hash)?.answer ?? "unknown";
-    return this.#good.peek(hash)?.sandbox ?? (bad === "unknown" ? null : bad.sandbox);
+  /** The latest answer, however old. */
+  latest(hash: string): A | null {
+    return (this.#good.peek(hash) ?? this.#bad.peek(hash))?.answer ?? null;
   }
 
-  hasJustFailed(hash: string, at: number): boolean {
-    const failedAt = this.#good.peek(hash)?.failedAt ?? null;
-    return failedAt !== null && at - failedAt < FAILURE_MS;
+  /** Forgets the good answers that `which` picks. */
+  forget(which: (answer: A) => boolean): void {
+    for (const [hash, { answer }] of this.#good.entries()) if (which(answer)) this.#good.delete(hash);
   }
 }

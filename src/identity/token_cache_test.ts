@@ -50,7 +50,7 @@ const OUTAGES: Readonly<Record<string, AgentserverScript>> = {
   "a gate that wants a password": NOBODYS_WORD["nginx' password"]!,
 };
 for (const [name, outage] of Object.entries(OUTAGES)) {
-  Deno.test(`sandboxOf() of agentserver uses a known-good token by grace through ${name}, for 5 min since it was vouched for`, () =>
+  Deno.test(`sandboxOf() of agentserver uses a known-good token by grace through ${name}, for 5 min since it was accepted`, () =>
     inScene(async ({ control, sandboxOf, outcomes, pass }) => {
       await sandboxOf(TOKEN);
       control.answer(outage);
@@ -64,7 +64,7 @@ for (const [name, outage] of Object.entries(OUTAGES)) {
     }));
 }
 
-Deno.test("sandboxOf() of agentserver starts the grace period anew when the control plane vouches again", () =>
+Deno.test("sandboxOf() of agentserver starts the grace period again when the control plane accepts the token again", () =>
   inScene(async ({ control, sandboxOf, pass }) => {
     await sandboxOf(TOKEN);
     pass(GRACE_MS - 1);
@@ -103,7 +103,7 @@ Deno.test("sandboxOf() of agentserver hears of a revocation as soon as the contr
     await refuses(sandboxOf(TOKEN), "unauthenticated");
   }));
 
-Deno.test("sandboxOf() of agentserver asks once a second while grace carries a token", () =>
+Deno.test("sandboxOf() of agentserver asks once a second while a token is in its grace period", () =>
   inScene(async ({ control, sandboxOf, pass }) => {
     await sandboxOf(TOKEN);
     control.answer({ kind: "status", status: 502 });
@@ -118,7 +118,7 @@ Deno.test("sandboxOf() of agentserver asks once a second while grace carries a t
     assert.equal(control.lookUps.length, 3);
   }));
 
-Deno.test("sandboxOf() of agentserver keeps known-good tokens through 12,000 made-up ones, and bounds what it keeps of those", async () => {
+Deno.test("sandboxOf() of agentserver keeps known-good tokens through 12,000 made-up ones, and bounds how many of those it keeps", async () => {
   let lookUps = 0;
   const sandboxOf = agentserverSandboxOf({
     url: "http://control.plane",

@@ -1,7 +1,6 @@
 import { z } from "zod";
 import type { SandboxInfo } from "../domain/sandbox.ts";
 
-/** The most that is read of an answer, in bytes. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 const SANDBOX_INFO = z.object({
@@ -13,24 +12,23 @@ const SANDBOX_INFO = z.object({
 const ROUTE = "validate-proxy-token";
 
 /**
- * Words that say of a token that it is none: `invalid token`, `token_not_found`, `unknown proxy token`.
- * A server that does not have the route may repeat its path, which has a slash, and that is no word
- * about a token.
+ * Words for an unknown token: `invalid token`, `token_not_found`, `unknown proxy token`. A server
+ * without the route may repeat its path; a path has a slash, which these words do not.
  */
 const NO_SUCH =
   /^[^/%]*?(?:\b|_)(?:no such|not found|unknown|invalid|unrecogni[sz]ed|revoked|expired|bad)[ _-]+(?:the )?(?:proxy[ _-]?)?token[^/%]*$|^[^/%]*?(?:proxy[ _-]?)?token[ _-]+(?:is |was |has been )?(?:not[ _-](?:found|known|valid)|unknown|invalid|unrecogni[sz]ed|revoked|expired|does not exist)[^/%]*$/i;
 const MAX_WORDS = 200;
 
 /**
- * Asks the control plane whose token this is: `POST {url}/internal/validate-proxy-token` with `{"proxy_token": …}`.
- * Resolves to its `SandboxInfo`, or null if it knows no such token.
+ * Asks the control plane for the sandbox of a token, by `POST {url}/internal/validate-proxy-token`
+ * with `{"proxy_token": …}`. Resolves to null if it knows no such token.
  *
- * Whatever stands in front of the control plane answers too: an ingress that has no back end during a deploy, a gate
- * that wants a login. Only these two are the control plane's own word that it knows no such token:
+ * An ingress without a back end or a login gate may answer too. So only these mean an unknown
+ * token:
  * - 401, unless it asks for credentials (`www-authenticate`) or is a page for people (HTML);
- * - 404 in JSON whose `error` says that there is no such token, such as `{"error": "unknown token"}`.
+ * - 404 in JSON whose `error` says so, such as `{"error": "unknown token"}`.
  *
- * Rejects with `Unanswered` for every other answer, and as `fetch` does if none comes; neither holds the token.
+ * Rejects with `Unanswered` for other answers, and as `fetch` does. No error holds the token.
  */
 export async function validateProxyToken(
   token: string,
@@ -66,7 +64,9 @@ export async function validateProxyToken(
   }
 }
 
-/** The control plane answered, but not what was asked. What it said is not kept: it may repeat the token. */
+/**
+ * The control plane did not answer the question. Its words are dropped: they may repeat the token.
+ */
 export class Unanswered extends Error {
   override readonly name = "Unanswered";
 }
@@ -75,7 +75,9 @@ function isPage(headers: Headers, text: string): boolean {
   return /\bx?html\b/i.test(headers.get("content-type") ?? "") || /^\s*</.test(text);
 }
 
-/** In `error` alone, as a text or as an object with a `message` or a `code`: others repeat the route elsewhere. */
+/**
+ * Only in `error`, a text or an object with `message` or `code`: servers repeat routes elsewhere.
+ */
 function namesToken(text: string): boolean {
   const parsed = NO_SUCH_TOKEN.safeParse(jsonOf(text));
   if (!parsed.success) return false;

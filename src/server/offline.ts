@@ -1,7 +1,7 @@
 import type { StorageConfig } from "../config/config.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
-import { connectPostgres } from "../stores/postgres/connect.ts";
+import { connectPostgres } from "../stores/postgres/store.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSqlite } from "../stores/sqlite/migrate.ts";

@@ -6,7 +6,7 @@ import { priceOf } from "../pricing/price_of.ts";
 import { reprice } from "../pricing/reprice.ts";
 import { openPostgresRepricing } from "../stores/postgres/repricing.ts";
 import { openSqliteRepricing } from "../stores/sqlite/repricing.ts";
-import { unavailableOf } from "../stores/sqlite/unavailable.ts";
+import { unavailableOf } from "../stores/sqlite/errors.ts";
 import type { RepriceMethods, RepriceStart } from "./repricing.ts";
 
 /** About 10 ms of a transaction, for which the ledger's commits wait. */

@@ -9,7 +9,7 @@ import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import { DatabaseUnavailable } from "../domain/unavailable.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
-import { connectPostgres } from "../stores/postgres/connect.ts";
+import { connectPostgres } from "../stores/postgres/store.ts";
 import { cachedOwners } from "../stores/shipping/cached_owners.ts";
 import { cachedSessions } from "../stores/shipping/cached_sessions.ts";
 import { cachedTokens } from "../stores/shipping/cached_tokens.ts";

@@ -19,7 +19,7 @@ export interface Migrated {
   readonly to: number;
 }
 
-/** The database was written by a newer program: an older one could read it wrongly, so it does not. */
+/** A newer program wrote the database. An older one could misread it, so it refuses. */
 export class SchemaTooNew extends DatabaseUnavailable {
   constructor(found: number, known: number) {
     super(
@@ -34,7 +34,7 @@ const FILE_NAME = /^(\d{4})_([a-z0-9_]+)\.sql$/;
 
 /**
  * The migrations in a folder, lowest version first. Versions must run from 1 without a gap.
- * Throws where the folder cannot be read or holds anything else.
+ * Throws if the folder cannot be read or holds another file.
  */
 export function readMigrations(folder: URL): readonly Migration[] {
   const migrations: Migration[] = [];
@@ -51,7 +51,7 @@ export function readMigrations(folder: URL): readonly Migration[] {
   return migrations;
 }
 
-/** The migrations that a database still lacks, in order. Throws `SchemaTooNew` where it has more than are known. */
+/** The migrations that a database lacks, in order. Throws `SchemaTooNew` if it has unknown ones. */
 export function missingMigrations(
   known: readonly Migration[],
   applied: readonly AppliedMigration[],
@@ -62,7 +62,7 @@ export function missingMigrations(
   return known.filter((migration) => migration.version > found);
 }
 
-/** The highest version; 0 where there is none. */
+/** The highest version, or 0. */
 export function schemaVersion(migrations: readonly AppliedMigration[]): number {
   return migrations.reduce((highest, migration) => Math.max(highest, migration.version), 0);
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { missingMigrations, readMigrations, SchemaTooNew } from "./migrations.ts";
 
-Deno.test("readMigrations() gives the files of a folder by version", () => {
+Deno.test("readMigrations() returns the files of a folder by version", () => {
   inFolder({ "0002_more.sql": "B", "0001_first.sql": "A" }, (folder) => {
     assert.deepEqual(readMigrations(folder), [
       { version: 1, name: "first", sql: "A" },
@@ -11,7 +11,7 @@ Deno.test("readMigrations() gives the files of a folder by version", () => {
   });
 });
 
-Deno.test("readMigrations() throws where a version is missing or a file is named otherwise", () => {
+Deno.test("readMigrations() throws if a version is missing or a file has another kind of name", () => {
   inFolder({ "0001_first.sql": "", "0003_third.sql": "" }, (folder) => {
     assert.throws(() => readMigrations(folder), /the one after version 1 is not version 2/);
   });
@@ -20,7 +20,7 @@ Deno.test("readMigrations() throws where a version is missing or a file is named
   });
 });
 
-Deno.test("missingMigrations() gives what a database lacks, in order", () => {
+Deno.test("missingMigrations() returns what a database lacks, in order", () => {
   const known = [1, 2, 3].map((version) => ({ version, name: `m${version}`, sql: "" }));
   assert.deepEqual(missingMigrations(known, []), known);
   assert.deepEqual(missingMigrations(known, known.slice(0, 2)), known.slice(2));

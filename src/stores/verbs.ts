@@ -3,12 +3,12 @@ import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 
-/** What every store is asked, besides being closed. */
+/** What every store answers. */
 export type StoreVerbs = Omit<Store, "close"> & Tokens & OwnedRecords & SessionRecords;
 
-/** Each of them, asked in one and the same way. */
+/** All verbs, asked by one function. */
 export function storeVerbs(askFor: (verb: keyof StoreVerbs, args: readonly unknown[]) => Promise<unknown>): StoreVerbs {
-  // The types tie arguments and answer to the verb; the compiler cannot follow them through `askFor`.
+  // The types tie arguments and answer to the verb, but not through `askFor`.
   const ask = <V extends keyof StoreVerbs>(verb: V) => ((...args: readonly unknown[]) => askFor(verb, args)) as StoreVerbs[V];
   return {
     recordUsage: ask("recordUsage"),

@@ -11,7 +11,7 @@ import {
 } from "../../src/http/admin_usage.ts";
 import { cacheValueOf } from "../../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../../src/pricing/claude_prices.ts";
-import { connectPostgres } from "../../src/stores/postgres/connect.ts";
+import { connectPostgres } from "../../src/stores/postgres/store.ts";
 import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { startPostgres } from "../postgres_server.ts";
 import { generatedRefusals, generatedRows, generatedTraces, LONG_TRACE, SANDBOXES, T_END, WORKSPACES } from "./generated_rows.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { callOf, closingOf, T0, traceOf } from "../conformance/samples.ts";
-import { connectPostgres } from "../../src/stores/postgres/connect.ts";
+import { connectPostgres } from "../../src/stores/postgres/store.ts";
 import { PACE, type Report, Shipper } from "../../src/stores/shipping/shipper.ts";
 import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { openSpool } from "../../src/stores/sqlite/spool.ts";
@@ -47,7 +47,7 @@ const REFUSALS: readonly {
 ];
 
 for (const { what, words, begin, end } of REFUSALS) {
-  Deno.test(`a database ${what} stops no call and sets no row aside; the log says why, and all rows arrive when it is mended`, async () => {
+  Deno.test(`a database ${what} stops no call and quarantines no row; the log says why, and all rows arrive when it is mended`, async () => {
     const url = await postgres.newDatabase();
     await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url } });
     const token = await proxy.token();
@@ -68,7 +68,7 @@ for (const { what, words, begin, end } of REFUSALS) {
   });
 }
 
-Deno.test("a row that the database refuses for its own sake is quarantined and told of, and the others arrive", async () => {
+Deno.test("a row that the database refuses is quarantined and reported, and the others arrive", async () => {
   const url = await postgres.newDatabase();
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url } });
   const [good, bad] = [await proxy.token("w-good"), await proxy.token("w-bad")];
@@ -81,7 +81,7 @@ Deno.test("a row that the database refuses for its own sake is quarantined and t
   await waitFor(async () => await metricOf(proxy, "llmproxy_quarantined_rows") === 1, { what: "the row to be counted" });
   await waitFor(async () => await metricOf(proxy, "llmproxy_unshipped_rows") === 0, { what: "no row to wait any more" });
   const said = await waitFor(
-    () => recordOf(proxy, "the shared database refuses a row: it is quarantined and tried again now and then"),
+    () => recordOf(proxy, "the shared database refused a row; it is quarantined and retried from time to time"),
     { what: "the log to tell of it" },
   );
   assert.match(String(said.reason), /no_bad_rows/);
@@ -93,7 +93,7 @@ Deno.test("a row that the database refuses for its own sake is quarantined and t
   });
 });
 
-Deno.test("rows that were quarantined are tried again and arrive when the database takes them, counted once", async () => {
+Deno.test("quarantined rows are retried, arrive when the database accepts them, and count once", async () => {
   const url = await postgres.newDatabase();
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   const options = { dir, instanceId: "i-1", synchronous: "normal", now: () => T0, onTrouble: () => {} } as const;
@@ -192,6 +192,6 @@ function recordOf(proxy: ProxyUnderTest, message: string): Readonly<Record<strin
 
 /** Why the shared database takes nothing, as the log says it. */
 function failureOf(proxy: ProxyUnderTest): string | null {
-  const said = recordOf(proxy, "the shared database takes nothing: calls go on and are recorded here");
+  const said = recordOf(proxy, "cannot write to the shared database; calls continue and are spooled locally");
   return said === null ? null : String(said.failure);
 }

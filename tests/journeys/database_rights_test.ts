@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ALL, rowOf, T0 } from "../conformance/samples.ts";
-import { connectPostgres } from "../../src/stores/postgres/connect.ts";
+import { connectPostgres } from "../../src/stores/postgres/store.ts";
 import { isUnavailable } from "../../src/domain/unavailable.ts";
 import { callAndRead } from "../metered_calls.ts";
 import { startPostgres } from "../postgres_server.ts";

@@ -5,7 +5,7 @@ import { carriedError } from "../../domain/unavailable.ts";
 import { encoderOf } from "../../export/encoder.ts";
 import { openUsageReader as openPostgresReader } from "../../stores/postgres/usage_reader.ts";
 import { backUpDatabase, countCopied, whyNotSound } from "../../stores/sqlite/backup.ts";
-import { unavailableOf } from "../../stores/sqlite/unavailable.ts";
+import { unavailableOf } from "../../stores/sqlite/errors.ts";
 import { openUsageReader as openSqliteReader } from "../../stores/sqlite/usage_reader.ts";
 import type { Chunk, ExportMethods, ExportOrder, UsagePlace } from "./protocol.ts";
 

@@ -1,35 +1,27 @@
 import postgres from "postgres";
 import type { Socket } from "node:net";
+import { unlessAborted } from "../../async/deadline.ts";
 import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 import type { Row } from "../row_decoders.ts";
-import { unlessAborted } from "./deadline.ts";
 import { openSocket, type SocketTarget } from "./socket.ts";
+import type { PostgresTarget } from "./url.ts";
 
-/** Who we are at the server. */
-export interface Login {
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
-  /** What the server is told when the connection begins; what is empty is left out. */
-  readonly startup: { readonly application_name: string; readonly options: string };
-  /** Silence after which TCP asks whether the other side is there; 0: never. */
-  readonly keepAliveSeconds: number;
-}
+export type Login = Pick<PostgresTarget, "user" | "password" | "database" | "startup" | "keepAliveSeconds">;
 
-/** One statement; `values` are its `$1`, `$2`, …: an array is sent as JSON. Several statements where there are no values. */
+/** Runs one statement with `$1`, `$2`, …, or several without. An array is sent as JSON. */
 export type Ask = (sql: string, values?: readonly Value[]) => Promise<readonly Row[]>;
 
 export type Value = string | number | boolean | null | readonly object[];
 
-/** How long the end of a connection may take before it is cut. */
+/** How long closing may take before the connection is cut. */
 const PARTING_SECONDS = 1;
 
 const INTEGERS = { to: 20, from: [20, 1700], parse: BigInt, serialize: String };
 
 /**
- * One connection, one life long: postgres.js would silently connect again, in the middle of a transaction too, and keeps a
- * connection on which nothing comes back for ever. One question after the other. Whatever PgBouncer refuses in transaction
- * mode is left out: named statements, and parameters at the start that the URL does not ask for.
+ * One connection, never reopened. postgres.js would silently reconnect, even in a transaction, and
+ * would keep a frozen connection forever. One statement at a time. It avoids what PgBouncer refuses
+ * in transaction mode: named statements, and startup parameters that the URL does not contain.
  */
 export class Connection {
   readonly #socket: Socket;
@@ -38,15 +30,15 @@ export class Connection {
 
   private constructor(socket: Socket, { user, password, database, startup, keepAliveSeconds }: Login) {
     this.#socket = socket;
-    let sockets = [socket];
+    const sockets = [socket];
+    // A variable, because the types of postgres.js do not know `socket`.
     const options = {
       user,
       password,
       database,
-      // Already open and encrypted; the second one that is asked for is not there.
+      // Already open and encrypted. There is no second one to reconnect with.
       socket: () => {
-        const [first] = sockets;
-        sockets = [];
+        const first = sockets.pop();
         if (first === undefined) throw new DatabaseUnavailable("The connection to PostgreSQL has ended");
         return first;
       },
@@ -67,8 +59,8 @@ export class Connection {
   }
 
   /**
-   * A connection, and what `first`, a question, is answered on it. Rejects with the server's or the system's error, or with the
-   * signal's reason; then nothing is open.
+   * Connects, and runs the statement `first`. Rejects with the server's or the system's error, or
+   * with the signal's reason; then nothing is open.
    */
   static async open(
     target: SocketTarget & Login & { readonly first: string },
@@ -84,7 +76,6 @@ export class Connection {
     }
   }
 
-  /** Nothing more can be asked. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -94,27 +85,27 @@ export class Connection {
     try {
       return await this.#sql.unsafe(sql, values as postgres.ParameterOrJSON<never>[]);
     } catch (error) {
-      // At once, not when the socket says so: what postgres.js is asked in between is never answered.
+      // At once: postgres.js never answers what it is asked before the socket has closed.
       if (!isRefusal(error)) this.cut();
       throw error;
     }
   };
 
-  /** Ends in order where the server answers. */
+  /** Closes in order, if the server answers. */
   async end(): Promise<void> {
     this.#isOver = true;
     await this.#sql.end({ timeout: PARTING_SECONDS });
     this.#socket.destroy();
   }
 
-  /** Ends at once: what is being asked rejects. */
+  /** Closes at once. A running statement rejects. */
   cut(): void {
     this.#isOver = true;
     this.#socket.destroy(new DatabaseUnavailable("The connection to PostgreSQL was cut"));
   }
 }
 
-/** The server has said no to a statement, and goes on. */
+/** The server refused one statement; the connection is still usable. */
 function isRefusal(error: unknown): boolean {
   return error instanceof postgres.PostgresError && error.severity === "ERROR";
 }

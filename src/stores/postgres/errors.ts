@@ -1,30 +1,25 @@
 import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 
 /**
- * What is about the database's state, its configuration or the way to it, by class of SQLSTATE
- * (https://www.postgresql.org/docs/current/errcodes-appendix.html): connections, unfinished transactions, a database that is
- * read-only, passwords, names that are not there, deadlocks, a schema that is another one, resources, operators, the system.
- * Everything else that the server says is about what it was sent.
+ * Classes of SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html) that are
+ * about the database's state, its configuration or the connection. All others are about what was
+ * sent.
  */
 const STATE_CLASSES = ["08", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "F0", "XX"];
 
 const CHECK_VIOLATION = "23514";
 
-/** Whether the server refuses what it was sent for its own sake, so that sending it again never helps. */
+/** The server refuses what it was sent, so sending it again never helps. */
 export function isOwnFault(error: unknown): boolean {
   const code = stateOf(error) ?? "";
-  // A check that has no name is that of the partitions: a month's is not there.
-  if (code === CHECK_VIOLATION && !hasConstraint(error)) return false;
+  // The only check without a name is that of the partitions: the one of a month is missing.
+  if (code === CHECK_VIOLATION && !(error as { readonly constraint_name?: string }).constraint_name) return false;
   return /^[0-9A-Z]{5}$/.test(code) && !STATE_CLASSES.includes(code.slice(0, 2));
 }
 
-function hasConstraint(error: unknown): boolean {
-  return error instanceof Error && "constraint_name" in error && Boolean(error.constraint_name);
-}
-
-/** SQLSTATE of a write that a standby, or a server that was made read-only, does not take. */
+/** SQLSTATE of a write to a standby or to a read-only server. */
 export const READ_ONLY = "25006";
-/** SQLSTATE of a statement that took longer than `statement_timeout`, or was cancelled. */
+/** SQLSTATE of a statement that exceeded `statement_timeout`, or was cancelled. */
 export const QUERY_CANCELED = "57014";
 const LACKS_RIGHT = "42501";
 
@@ -32,7 +27,7 @@ const LOGIN = "PostgreSQL refuses the login: check the user and the password in 
 const ENDING = "PostgreSQL is shutting down, or an administrator has ended the connection";
 const BUSY = "PostgreSQL is busy: others hold what is needed";
 
-/** Why the server cannot be used, by SQLSTATE or its class. What an operator has to change says so. */
+/** Why the server cannot be used, by SQLSTATE or its class, and what an operator has to change. */
 const WORDS_OF_STATES: Readonly<Record<string, string>> = {
   "08": "PostgreSQL, or a pooler before it, has ended the connection",
   [READ_ONLY]: "PostgreSQL takes no writes: the server is a standby, or was made read-only. " +
@@ -59,30 +54,30 @@ const WORDS_OF_STATES: Readonly<Record<string, string>> = {
 const LOGIN_CODES = ["AUTH_TYPE_NOT_IMPLEMENTED", "SASL_SIGNATURE_MISMATCH"];
 const LOST_CODES = /^(CONNECTION_|E[A-Z]{3,}$|ERR_STREAM|ERR_SOCKET)/;
 
-/** A TLS connection that was begun and did not come about. */
+/** A TLS connection could not be established. */
 export class TlsFailed extends Error {
   override readonly name = "TlsFailed";
 }
 
 /**
- * The error as one that says that PostgreSQL cannot be used, and why; null if it is about something else, such as a bug.
- * While a connection is made, everything that fails is about the server, the way to it, or its URL.
+ * The error as one that says why PostgreSQL cannot be used; null if it is about a different thing,
+ * such as a bug. While connecting, every failure is about the server, the network or the URL.
  */
 export function unavailableOf(error: unknown, doing: "connecting" | "asking"): DatabaseUnavailable | null {
   if (error instanceof DatabaseUnavailable) return error;
-  const words = wordsOfState(error) ?? wordsOfTheWay(error, doing);
+  const words = wordsOfState(error) ?? wordsOfConnection(error, doing);
   return words === null ? null : new DatabaseUnavailable(words, { cause: error });
 }
 
 function wordsOfState(error: unknown): string | null {
   const code = stateOf(error);
   if (code === null) return null;
-  // The server's own words name the table or schema, and nothing that is secret.
+  // The server's own words name the table or schema, and nothing secret.
   if (code === LACKS_RIGHT) return `PostgreSQL refuses a right that the role needs (${rightOf((error as Error).message)})`;
   return WORDS_OF_STATES[code] ?? WORDS_OF_STATES[code.slice(0, 2)] ?? null;
 }
 
-/** Which right is missing, by the words of SQLSTATE 42501. They may be in the server's own language. */
+/** Which right is missing, by the words of SQLSTATE 42501. They may be in another language. */
 const RIGHTS: readonly (readonly [RegExp, string])[] = [
   [/denied for database/, "CONNECT on the database"],
   [/denied for schema/, "USAGE and CREATE on the schema"],
@@ -98,7 +93,7 @@ function rightOf(message: string): string {
   return needed === undefined ? message : `${message}: ${needed}`;
 }
 
-function wordsOfTheWay(error: unknown, doing: "connecting" | "asking"): string | null {
+function wordsOfConnection(error: unknown, doing: "connecting" | "asking"): string | null {
   if (error instanceof TlsFailed) {
     return "PostgreSQL cannot be reached by TLS: check sslmode and sslrootcert in its URL, and the server's certificate";
   }
@@ -113,7 +108,7 @@ function wordsOfTheWay(error: unknown, doing: "connecting" | "asking"): string |
   return LOST_CODES.test(code) ? `The connection to PostgreSQL was lost (${code})` : null;
 }
 
-/** The SQLSTATE of what the server itself said; null if something else is wrong. */
+/** The SQLSTATE of the server's error; null if it is not the server's. */
 export function stateOf(error: unknown): string | null {
   return error instanceof Error && error.name === "PostgresError" ? codeOf(error) : null;
 }

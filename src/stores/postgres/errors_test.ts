@@ -5,18 +5,18 @@ function serverError(code: string, more: Readonly<Record<string, string>> = {}):
   return Object.assign(new Error("refused"), { name: "PostgresError", code, ...more });
 }
 
-Deno.test("isOwnFault() knows what is about the data: values, constraints, limits, a trigger's no", () => {
+Deno.test("isOwnFault() knows what is about the data: values, constraints, limits, a trigger's refusal", () => {
   for (const code of ["22P05", "22003", "23505", "23502", "54000", "P0001"]) {
     assert.equal(isOwnFault(serverError(code)), true, code);
   }
 });
 
-Deno.test("isOwnFault() tells a constraint that says no from a month's partition that is not there", () => {
+Deno.test("isOwnFault() tells a violated constraint from a missing partition of a month", () => {
   assert.equal(isOwnFault(serverError("23514", { constraint_name: "no_bad_rows" })), true);
   assert.equal(isOwnFault(serverError("23514")), false);
 });
 
-Deno.test("isOwnFault() takes no outage, lock, password, disk or schema for the data's fault", () => {
+Deno.test("isOwnFault() blames no outage, lock, password, disk or schema on the data", () => {
   const states = [
     "08006",
     "25006",
@@ -38,7 +38,7 @@ Deno.test("isOwnFault() takes no outage, lock, password, disk or schema for the 
   }
 });
 
-Deno.test("unavailableOf() says of each state of the server what is the matter, and leaves bugs alone", () => {
+Deno.test("unavailableOf() explains each state of the server, and leaves bugs alone", () => {
   const words: readonly (readonly [string, RegExp])[] = [
     ["08006", /has ended the connection$/],
     ["25006", /takes no writes: the server is a standby/],
@@ -74,7 +74,7 @@ Deno.test("unavailableOf() says of each state of the server what is the matter, 
   assert.match(unavailableOf(serverError("XX000"), "connecting")?.message ?? "", /^PostgreSQL refuses the connection/);
 });
 
-Deno.test("unavailableOf() tells a server that is not there from one whose connection was lost, and says nothing of hosts", () => {
+Deno.test("unavailableOf() tells an unreachable server from a lost connection, and names no hosts", () => {
   const refused = Object.assign(new Error("connect ECONNREFUSED 10.0.0.7:5432"), { code: "ECONNREFUSED" });
   const away = unavailableOf(refused, "connecting");
   assert.match(away?.message ?? "", /^PostgreSQL cannot be reached \(ECONNREFUSED\): is it running/);

@@ -1,40 +1,41 @@
+import { timeLimit } from "../../async/deadline.ts";
 import { DatabaseUnavailable } from "../../domain/unavailable.ts";
-import { Connection, type Login } from "./connection.ts";
-import { encryptionOf } from "./encryption.ts";
+import { Connection } from "./connection.ts";
 import { stateOf, unavailableOf } from "./errors.ts";
-import { limitOf } from "./deadline.ts";
-import type { SocketTarget } from "./socket.ts";
-import { type PostgresHost, type PostgresTarget, type Session } from "./url.ts";
+import { encryptionOf, type SocketTarget } from "./socket.ts";
+import type { PostgresHost, PostgresTarget, Session } from "./url.ts";
 
-/** Classes of SQLSTATE after which libpq asks no further host: the login is wrong, or there is no such database. */
+/** SQLSTATE classes after which libpq tries no further host: wrong login, or no such database. */
 const FINAL_CLASSES = ["28", "3D"];
 
-/** Whether a session is what `target_session_attrs` asks for, as libpq finds it out. */
-const FITS: Readonly<Record<Session, string | null>> = {
-  "any": null,
+/** How libpq finds out whether a session is what `target_session_attrs` asks for. */
+const FITS: Readonly<Record<Session, string>> = {
+  "any": "SELECT true AS fits",
   "read-write": "SELECT NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off' AS fits",
   "primary": "SELECT NOT pg_is_in_recovery() AS fits",
 };
 
-/** The hosts of one URL, of which a connection is asked for. */
+/** Opens connections to the hosts of one URL. */
 export class Hosts {
   readonly #target: PostgresTarget;
   readonly #tls: SocketTarget["tls"];
-  readonly #login: Login;
   readonly #seconds: number;
-  /** Where the last connection was made: a host that is away must not cost each further one its time. */
+  /** The host of the last connection, so that a dead host does not delay each connection. */
   #first = 0;
 
-  /** `connectSeconds`: for all hosts together, if the URL has no `connect_timeout`. Throws if the root certificate cannot be read. */
+  /**
+   * `connectSeconds` is for all hosts together, if the URL has no `connect_timeout`. Throws if the
+   * root certificate cannot be read.
+   */
   constructor(target: PostgresTarget, { connectSeconds }: { readonly connectSeconds: number }) {
-    const { user, password, database, startup, keepAliveSeconds } = target;
     this.#target = target;
     this.#tls = encryptionOf(target.tls);
-    this.#login = { user, password, database, startup, keepAliveSeconds };
     this.#seconds = target.connectSeconds ?? connectSeconds / target.hosts.length;
   }
 
-  /** The first of them that can be used. Rejects with `DatabaseUnavailable` if none can, or with the signal's reason. */
+  /**
+   * Connects to the first usable host. Rejects with `DatabaseUnavailable` or the signal's reason.
+   */
   async open(signal: AbortSignal): Promise<Connection> {
     const { hosts } = this.#target;
     const failures: { readonly index: number; readonly error: DatabaseUnavailable }[] = [];
@@ -54,7 +55,7 @@ export class Hosts {
     throw together(failures);
   }
 
-  /** The host that was used last is no better than the others: it takes no writes any more. */
+  /** The host that was used last does not accept writes any more. */
   forget(): void {
     this.#first = 0;
   }
@@ -62,21 +63,18 @@ export class Hosts {
   async #openAt({ host, address, port }: PostgresHost, signal: AbortSignal): Promise<Connection> {
     const isSocket = host.startsWith("/");
     const place = isSocket ? { path: `${host}/.s.PGSQL.${port}` } : { host: address ?? host, port };
-    // As in libpq: nothing is encrypted that does not leave the machine.
+    // As in libpq, a connection that does not leave the machine is not encrypted.
     const target = { place, name: host, tls: isSocket ? null : this.#tls };
     const seconds = this.#seconds;
     if (seconds === Infinity) return await this.#openFit(target, signal);
-    using limit = limitOf(seconds, new DatabaseUnavailable(`The database took no connection within ${seconds} s`));
+    const late = () => new DatabaseUnavailable(`The database took no connection within ${seconds} s`);
+    using limit = timeLimit(seconds * 1_000, late);
     return await this.#openFit(target, AbortSignal.any([signal, limit.signal]));
   }
 
   async #openFit(target: SocketTarget, signal: AbortSignal): Promise<Connection> {
     const { session } = this.#target;
-    const { connection, rows } = await Connection.open({
-      ...target,
-      ...this.#login,
-      first: FITS[session] ?? "SELECT true AS fits",
-    }, signal);
+    const { connection, rows } = await Connection.open({ ...this.#target, ...target, first: FITS[session] }, signal);
     if (rows[0]?.fits === true) return connection;
     connection.cut();
     throw new DatabaseUnavailable(
@@ -85,7 +83,7 @@ export class Hosts {
   }
 }
 
-/** One of them as it is; several, each by the place of its host in the URL. */
+/** A single failure as it is; several in the order of their hosts in the URL. */
 function together(failures: readonly { readonly index: number; readonly error: DatabaseUnavailable }[]): DatabaseUnavailable {
   const [first, ...others] = failures;
   if (others.length === 0) return first!.error;

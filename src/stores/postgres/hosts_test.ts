@@ -16,7 +16,7 @@ Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 const LOGIN = new URL(server.url);
 const [USER, DATABASE] = [`${LOGIN.username}:${LOGIN.password}`, LOGIN.pathname];
 const HERE = `127.0.0.1:${server.port}`;
-/** Nobody listens there. */
+/** Nothing listens there. */
 const DEAD = "127.0.0.1:1";
 
 /** What one question is answered over that URL. */
@@ -30,7 +30,7 @@ async function answerOf(url: string, sql: string): Promise<unknown> {
   }
 }
 
-Deno.test("a Unix socket is connected to by its folder, written in either way, whatever sslmode says", async () => {
+Deno.test("a Unix socket is found by its folder, written in either way, whatever sslmode says", async () => {
   const folder = server.folder!.path;
   for (
     const url of [
@@ -80,7 +80,7 @@ Deno.test("hostaddr is where the connection goes, and the host is the name", asy
   assert.equal(await answerOf(url, "SELECT 7"), 7);
 });
 
-Deno.test("connect_timeout is how long a server that takes connections and says nothing is waited for", async () => {
+Deno.test("connect_timeout limits the wait for a server that accepts connections and says nothing", async () => {
   await using silent = await startSilent();
   const began = performance.now();
   await assert.rejects(
@@ -90,7 +90,7 @@ Deno.test("connect_timeout is how long a server that takes connections and says 
   assert.ok(performance.now() - began < 5_000);
 });
 
-Deno.test("of two hosts the second is used while the first is away, and is asked first from then on", async () => {
+Deno.test("of two hosts the second is used while the first is down, and is asked first from then on", async () => {
   await using silent = await startSilent();
   const url = `postgres://${USER}@127.0.0.1:${silent.port},${HERE}${DATABASE}?connect_timeout=1&sslmode=disable`;
   const pool = openPool(url, { max: 1, connectSeconds: 10, idleSeconds: 60 });
@@ -103,7 +103,7 @@ Deno.test("of two hosts the second is used while the first is away, and is asked
   await pool.close();
 });
 
-Deno.test("where no host can be used each says why, in the URL's order and without names or passwords", async () => {
+Deno.test("if no host can be used, the error says why for each, in the URL's order and without names or passwords", async () => {
   const url = `postgres://u:s3cr3t@${DEAD},/db`.replace(",/", ",127.0.0.1:2/");
   await assert.rejects(answerOf(url, "SELECT 1"), (error) => {
     assert.ok(isUnavailable(error));
@@ -144,7 +144,7 @@ Deno.test("target_session_attrs=read-write finds the host that takes writes, and
   assert.equal(await answerOf(`postgres://${USER}@${second}${new URL(primary.url).pathname}`, "SELECT count(*) FROM usage"), 2n);
 });
 
-Deno.test("a standby says that it takes no writes, and how the host that does is found", async () => {
+Deno.test("the error of a standby says how to find the host that takes writes", async () => {
   await server.psql(`ALTER DATABASE ${DATABASE.slice(1)} SET default_transaction_read_only = on`);
   const url = `postgres://${USER}@${HERE}${DATABASE}`;
   const pool = openPool(url, { max: 1, connectSeconds: 10, idleSeconds: 60 });

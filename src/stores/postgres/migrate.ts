@@ -10,10 +10,10 @@ import {
 import type { Ask } from "./connection.ts";
 import { openPool } from "./pool.ts";
 
-/** Inside the executable this is the folder that was included when it was compiled. */
+/** In the executable, the folder that was included at compilation. */
 const FOLDER = new URL("../../../migrations/postgres/", import.meta.url);
 
-/** Replicas that start at the same time take turns; any number that nobody else uses. */
+/** Lock by which replicas that start together take turns: any number that no one else uses. */
 const MIGRATING = 7_242_013_000;
 
 export interface MigrateOptions {
@@ -27,8 +27,9 @@ export interface MigrateOptions {
 export const MIGRATE_DEFAULTS = { connectSeconds: 5, seconds: 120, folder: FOLDER } as const;
 
 /**
- * Brings the database up to this program's schema, each migration in a transaction of its own. Raced by many, each is run once.
- * Rejects with `SchemaTooNew`, or the server's or the system's error; then the migrations before the one that failed stand.
+ * Migrates the database to this program's schema, one transaction for each migration. If many race,
+ * each migration runs once. Rejects with `SchemaTooNew`, or the server's or the system's error;
+ * earlier migrations stay.
  */
 export async function migratePostgres(options: MigrateOptions): Promise<Migrated> {
   const { url, connectSeconds, seconds, folder } = options;
@@ -46,11 +47,8 @@ export async function migratePostgres(options: MigrateOptions): Promise<Migrated
   }
 }
 
-/** What was found before. */
-async function applyNext(
-  ask: Ask,
-  known: readonly Migration[],
-): Promise<{ readonly version: number; readonly isUpToDate: boolean }> {
+/** Returns what it found before. */
+async function applyNext(ask: Ask, known: readonly Migration[]) {
   await ask("SELECT pg_advisory_xact_lock($1)", [MIGRATING]);
   const applied = await appliedMigrations(ask);
   const next = missingMigrations(known, applied)[0];
@@ -62,7 +60,7 @@ async function applyNext(
   return { version: schemaVersion(applied), isUpToDate: next === undefined };
 }
 
-/** What agents send is any text. SQL_ASCII takes the bytes as they are. */
+/** Agents send any text. SQL_ASCII stores the bytes as they are. */
 async function assertEncoding(ask: Ask): Promise<void> {
   const [row] = await ask("SHOW server_encoding");
   const encoding = String(row?.server_encoding);

@@ -11,7 +11,7 @@ import { openPostgresStore, POSTGRES_DEFAULTS } from "./store.ts";
 const server = await startPostgres();
 Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 
-Deno.test("migratePostgres() asked by three replicas at once on an empty database migrates it once, and all three store", async () => {
+Deno.test("migratePostgres() by three replicas at once migrates an empty database once, and all three can store", async () => {
   const url = await server.newDatabase();
   const row = rowOf({}, { inputTokens: 1 });
   const stores = await Promise.all([1, 2, 3].map(async () => {
@@ -40,7 +40,7 @@ Deno.test("migratePostgres() refuses a database of a newer program and leaves it
   await assert.rejects(migratePostgres({ ...MIGRATE_DEFAULTS, url }), SchemaTooNew);
 });
 
-Deno.test("migratePostgres() refuses a database that cannot hold every text, and says what to make", async () => {
+Deno.test("migratePostgres() refuses a database that cannot hold every text, and says what to create", async () => {
   const url = new URL(await server.newDatabase());
   const name = `${url.pathname.slice(1)}_latin`;
   await server.psql(`CREATE DATABASE ${name} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'`);
@@ -55,7 +55,7 @@ Deno.test("migratePostgres() refuses a database that cannot hold every text, and
   }
 });
 
-Deno.test("migratePostgres() keeps what came before a migration that fails, and nothing of that one", async () => {
+Deno.test("migratePostgres() keeps the migrations before one that fails, and nothing of that one", async () => {
   const url = await server.newDatabase();
   const dir = Deno.makeTempDirSync();
   const folder = pathToFileURL(`${dir}/`);
@@ -68,7 +68,7 @@ Deno.test("migratePostgres() keeps what came before a migration that fails, and 
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("migrations/postgres has the tables of migrations/sqlite, column by column, but for what only the other one needs", async () => {
+Deno.test("migrations/postgres has the tables of migrations/sqlite, column by column, except what only the other needs", async () => {
   const url = await server.newDatabase();
   await migratePostgres({ ...MIGRATE_DEFAULTS, url });
   const rows = await server.psql(

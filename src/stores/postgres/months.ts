@@ -2,37 +2,33 @@ import { monthStart } from "../../domain/calendar.ts";
 import type { Ask } from "./connection.ts";
 import type { Pool } from "./pool.ts";
 
-/** Replicas that make partitions at the same time take turns; any number that nobody else uses. */
+/** Lock by which replicas that make partitions take turns: any number that no one else uses. */
 const MAKING_MONTHS = 7_242_013_001;
 
-/** How long dropping waits for those who read or write, while others wait behind it. */
+/** How long dropping waits for readers and writers, while others queue behind it. */
 const DROP_PATIENCE = "5s";
 
 const PARTITION_NAME = /^usage_(\d{4,})_(\d{2})$/;
 
-/** The partitions of `usage`, one a month (UTC). */
-export class Months {
-  readonly #pool: Pool;
-  readonly #seconds: number;
-  readonly #known = new Set<number>();
+export interface Months {
+  /** Makes the missing partitions of the months that start at these times, except dropped ones. */
+  readonly make: (starts: readonly number[]) => Promise<void>;
+  /** Someone may have removed a partition. */
+  readonly forget: () => void;
+}
 
-  constructor(pool: Pool, { seconds }: { readonly seconds: number }) {
-    this.#pool = pool;
-    this.#seconds = seconds;
-  }
-
-  /** Makes the partitions of the months that begin at these times, where they are not there; those that were dropped stay away. */
-  async make(starts: readonly number[]): Promise<void> {
-    const unknown = [...new Set(starts)].filter((start) => !this.#known.has(start));
-    if (unknown.length === 0) return;
-    await this.#pool.run({ access: "write", seconds: this.#seconds, ask: (ask) => makeMonths(ask, unknown) });
-    for (const start of unknown) this.#known.add(start);
-  }
-
-  /** What was known may have changed. */
-  forget(): void {
-    this.#known.clear();
-  }
+/** The partitions of `usage`, one for each month (UTC). */
+export function monthsOn(pool: Pool, seconds: number): Months {
+  const known = new Set<number>();
+  return {
+    async make(starts) {
+      const unknown = [...new Set(starts)].filter((start) => !known.has(start));
+      if (unknown.length === 0) return;
+      await pool.run({ access: "write", seconds, ask: (ask) => makeMonths(ask, unknown) });
+      for (const start of unknown) known.add(start);
+    },
+    forget: () => known.clear(),
+  };
 }
 
 async function makeMonths(ask: Ask, starts: readonly number[]): Promise<void> {
@@ -42,14 +38,14 @@ async function makeMonths(ask: Ask, starts: readonly number[]): Promise<void> {
     const name = partitionName(start);
     const [found] = await ask("SELECT to_regclass($1) IS NOT NULL AS is_there", [name]);
     if (found?.is_there === true) continue;
-    // Made on its own and then attached: rows go on being written meanwhile, which CREATE … PARTITION OF would hold up.
+    // Created separately and then attached: CREATE … PARTITION OF would block writers meanwhile.
     await ask(`
       CREATE TABLE ${name} (LIKE usage INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
       ALTER TABLE usage ATTACH PARTITION ${name} FOR VALUES FROM (${start}) TO (${monthStart(start, 1)})`);
   }
 }
 
-/** Rows admitted before this have been dropped. Until the transaction ends, nothing more is dropped. */
+/** Rows admitted before this were dropped. Nothing more is dropped until the transaction ends. */
 export async function droppedBefore(ask: Ask): Promise<number> {
   const [dropped] = await ask("SELECT before FROM dropped");
   return dropped === undefined ? Number.MIN_SAFE_INTEGER : Number(dropped.before);
@@ -60,10 +56,10 @@ export async function readClock(ask: Ask): Promise<number> {
   return Number(row?.now);
 }
 
-/** Drops the months that ended at or before that time, and whatever comes of them later. */
+/** Drops the months that ended at or before that time, and rows of them that arrive later. */
 export async function dropMonths(ask: Ask, before: number): Promise<void> {
   await ask(`SET LOCAL lock_timeout = '${DROP_PATIENCE}'`);
-  // Waits for everybody who has read it: they go by what they read there.
+  // Waits for all transactions that have read it, because they rely on what they read.
   await ask("LOCK TABLE dropped IN ACCESS EXCLUSIVE MODE");
   await ask(NOTE_DROPPED, [monthStart(before)]);
   for (const { name } of await ask(PARTITIONS)) {

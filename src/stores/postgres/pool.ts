@@ -1,25 +1,26 @@
+import { timeLimit, unlessAborted } from "../../async/deadline.ts";
+import { Semaphore } from "../../async/semaphore.ts";
 import { DatabaseUnavailable } from "../../domain/unavailable.ts";
 import type { Ask, Connection } from "./connection.ts";
 import { QUERY_CANCELED, READ_ONLY, stateOf, unavailableOf } from "./errors.ts";
 import { Hosts } from "./hosts.ts";
-import { limitOf, unlessAborted } from "./deadline.ts";
 import { parsePostgresUrl } from "./url.ts";
 
 export interface PoolOptions {
-  /** Connections at a time. */
+  /** The most connections. */
   readonly max: number;
-  /** For one connection to be made and accepted, if the URL has no `connect_timeout`. */
+  /** For opening one connection, if the URL has no `connect_timeout`. */
   readonly connectSeconds: number;
-  /** A connection that nobody has used so long is ended. */
+  /** A connection is closed after it was unused for this long. */
   readonly idleSeconds: number;
 }
 
-/** What a transaction may do. `read`: one state of the database for all of its statements, and no writes. */
+/** `read`: all statements see one state of the database, and none writes. */
 export type Access = "read" | "read latest" | "write";
 
 export interface Question<T> {
   readonly access: Access;
-  /** From asking to the answer, the wait for a connection included. The server gives each statement as long. */
+  /** Limit for all, with the wait for a connection, and on the server for each statement. */
   readonly seconds: number;
   readonly ask: (ask: Ask) => Promise<T>;
 }
@@ -27,87 +28,64 @@ export interface Question<T> {
 const BEGIN: Readonly<Record<Access, string>> = {
   "read": "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
   "read latest": "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
-  // Where an operator has made the database read-only, that holds for us too.
+  // Does not override a database that an operator made read-only.
   "write": "BEGIN ISOLATION LEVEL READ COMMITTED",
 };
 
-/** Throws where the URL, or the root certificate that it names, cannot be read. Connects when it is first asked. */
+/** Throws if the URL or its root certificate cannot be read. Connects at the first question. */
 export function openPool(url: string, options: PoolOptions): Pool {
   return new Pool(new Hosts(parsePostgresUrl(url), options), options);
 }
 
-/** A bounded number of connections; every question is a transaction on one of them, and has a deadline of its own. */
+/** A bounded number of connections. Each question is a transaction with its own time limit. */
 export class Pool {
   readonly #hosts: Hosts;
-  readonly #options: PoolOptions;
+  readonly #idleMs: number;
+  readonly #turns: Semaphore;
   /** The one that was used last comes last. */
   readonly #idle: { readonly connection: Connection; readonly timer: ReturnType<typeof setTimeout> }[] = [];
-  readonly #waiting = new Set<() => void>();
-  #used = 0;
 
-  constructor(hosts: Hosts, options: PoolOptions) {
+  constructor(hosts: Hosts, { max, idleSeconds }: PoolOptions) {
     this.#hosts = hosts;
-    this.#options = options;
+    this.#idleMs = idleSeconds * 1_000;
+    this.#turns = new Semaphore({ max });
   }
 
   /**
-   * Rejects with `DatabaseUnavailable` if the server cannot be used, or nothing has come in time; with its own error if it
-   * refuses what it was asked.
+   * Rejects with `DatabaseUnavailable` if the server cannot be used or is too slow, and with the
+   * server's error if it refuses a statement.
    */
   async run<T>(question: Question<T>): Promise<T> {
-    const late = new DatabaseUnavailable(`The database did not answer within ${question.seconds} s`);
-    using limit = limitOf(question.seconds, late);
-    await this.#turn(limit.signal);
-    try {
-      const connection = await this.#connect(limit.signal);
-      try {
-        return await unlessAborted(limit.signal, inTransaction(connection, question));
-      } catch (error) {
-        if (limit.signal.aborted) this.#distrust(connection);
-        // The next one may lead to a server that has been promoted meanwhile, or may write again.
-        if (stateOf(error) === READ_ONLY) {
-          connection.cut();
-          this.#hosts.forget();
-        }
-        if (stateOf(error) === QUERY_CANCELED) throw new DatabaseUnavailable(late.message, { cause: error });
-        throw unavailableOf(error, "asking") ?? error;
-      } finally {
-        if (!connection.isOver) this.#keep(connection);
-      }
-    } finally {
-      this.#giveTurn();
-    }
+    using limit = timeLimit(question.seconds * 1_000, () => late(question));
+    return await this.#turns.run(() => this.#answer(question, limit.signal), limit.signal);
   }
 
-  /** Ends the connections; nothing may be running. */
+  /** Closes the connections. Nothing may be running. */
   async close(): Promise<void> {
     await Promise.all(this.#takeIdle().map((connection) => connection.end()));
   }
 
-  #giveTurn(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#used--;
-    } else {
-      this.#waiting.delete(next);
-      next();
+  async #answer<T>(question: Question<T>, signal: AbortSignal): Promise<T> {
+    const connection = await this.#connect(signal);
+    try {
+      return await unlessAborted(signal, inTransaction(connection, question));
+    } catch (error) {
+      if (signal.aborted) {
+        // If this connection is frozen, idle ones may be too, and each would cost a question its
+        // time.
+        connection.cut();
+        for (const idle of this.#takeIdle()) idle.cut();
+      }
+      if (stateOf(error) === READ_ONLY) {
+        // The next connection may reach a server that was promoted, or that accepts writes again.
+        connection.cut();
+        this.#hosts.forget();
+      }
+      if (stateOf(error) === QUERY_CANCELED) throw late(question, error);
+      throw unavailableOf(error, "asking") ?? error;
+    } finally {
+      if (!connection.isOver) this.#keep(connection);
     }
-  }
-
-  /** Resolves when fewer than `max` others are at work; whoever waits longest comes first. */
-  async #turn(signal: AbortSignal): Promise<void> {
-    if (this.#used < this.#options.max) {
-      this.#used++;
-      return;
-    }
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.add(resolve);
-    signal.addEventListener("abort", () => {
-      // At once: a turn that is given to somebody who has gone is lost.
-      this.#waiting.delete(resolve);
-      reject(signal.reason);
-    }, { once: true });
-    await promise;
   }
 
   async #connect(signal: AbortSignal): Promise<Connection> {
@@ -116,12 +94,6 @@ export class Pool {
       if (!kept.connection.isOver) return kept.connection;
     }
     return await this.#hosts.open(signal);
-  }
-
-  /** Where one connection is silent, so may be those that nobody uses: each would cost a question its time. */
-  #distrust(silent: Connection): void {
-    silent.cut();
-    for (const connection of this.#takeIdle()) connection.cut();
   }
 
   #takeIdle(): readonly Connection[] {
@@ -135,15 +107,19 @@ export class Pool {
     const timer = setTimeout(() => {
       this.#idle.splice(this.#idle.findIndex((kept) => kept.connection === connection), 1);
       void connection.end();
-    }, this.#options.idleSeconds * 1_000);
+    }, this.#idleMs);
     this.#idle.push({ connection, timer });
   }
 }
 
-/** After a failure of ours or the server's the transaction is rolled back; where even that fails, the connection is over. */
+function late({ seconds }: { readonly seconds: number }, cause?: unknown): DatabaseUnavailable {
+  return new DatabaseUnavailable(`The database did not answer within ${seconds} s`, { cause });
+}
+
+/** Rolls back after a failure. If even that fails, cuts the connection. */
 async function inTransaction<T>(connection: Connection, { access, seconds, ask }: Question<T>): Promise<T> {
   try {
-    // A process that is stopped within a transaction must not hold its locks for ever.
+    // A process that is stopped in a transaction must not hold its locks forever.
     await connection.ask(
       `${BEGIN[access]};
        SET LOCAL statement_timeout = '${seconds}s';

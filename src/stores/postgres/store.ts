@@ -5,8 +5,9 @@ import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import type { Ask } from "./connection.ts";
-import { ClosingGate } from "./closing_gate.ts";
-import { dropMonths, droppedBefore, Months, readClock } from "./months.ts";
+import { isOwnFault } from "./errors.ts";
+import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
+import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
 import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
 import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
@@ -18,11 +19,11 @@ import { getOrCreateTrace, joinTraces, setRefusals, updateTraceActivity } from "
 export interface PostgresOptions {
   /** `parsePostgresUrl` says what it may hold. */
   readonly url: string;
-  /** Connections at a time. */
+  /** The most connections. */
   readonly max: number;
-  /** For one connection to be made and accepted. */
+  /** For opening one connection. */
   readonly connectSeconds: number;
-  /** For what somebody waits for: a token, a trace. */
+  /** For what a call waits for, such as a token or a trace. */
   readonly promptSeconds: number;
   /** For what may take longer: queries, and writing many rows. */
   readonly patientSeconds: number;
@@ -30,32 +31,54 @@ export interface PostgresOptions {
 
 export const POSTGRES_DEFAULTS = { max: 10, connectSeconds: 5, promptSeconds: 10, patientSeconds: 30 } as const;
 
-/** A connection that nobody has used so long is ended. */
+/** A connection is closed after it was unused for this long. */
 const IDLE_SECONDS = 60;
 
-/** What one transaction writes: some 50 ms, in which nobody else moves the same totals. */
+/** Rows in one transaction: about 50 ms, in which no one else can change the same totals. */
 const WRITTEN_AT_ONCE = 500;
 
-/** Months from the present one on that are made before their first row comes. */
+/** Months, counted from now, whose partitions are made before their first row comes. */
 const MONTHS_AHEAD = [0, 1, 2];
 
+/** A PostgreSQL, even an empty one. Throws if the URL or its root certificate cannot be read. */
+export function connectPostgres(url: string, options: Partial<PostgresOptions> = {}) {
+  const all = { ...POSTGRES_DEFAULTS, ...options, url };
+  return {
+    store: { ...openPostgresStore(all), isOwnFault },
+    migrate: () => migratePostgres({ ...MIGRATE_DEFAULTS, connectSeconds: all.connectSeconds, url }),
+  };
+}
+
 /**
- * The store on PostgreSQL 14 or later, by itself or behind PgBouncer, shared by any number of replicas. Connects when it is first
- * asked, and again whenever it must; the schema must be up to date (`migratePostgres`). A question that is not answered in time
- * rejects with an error that says so. Throws where the URL or the root certificate that it names cannot be read.
+ * The store on PostgreSQL 14 or later, directly or behind PgBouncer, shared by any number of
+ * replicas. The schema must be up to date (`migratePostgres`). Connects when it is asked, and again
+ * if it must. Rejects if there is no answer in time. Throws if the URL or its root certificate
+ * cannot be read.
  */
 export function openPostgresStore(options: PostgresOptions): Store & Tokens & OwnedRecords & SessionRecords {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
-  const months = new Months(pool, { seconds: patientSeconds });
-  const door = new ClosingGate();
+  const months = monthsOn(pool, patientSeconds);
+  const running = new Set<Promise<unknown>>();
+  let isClosed = false;
+
+  async function unlessClosed<T>(work: () => Promise<T>): Promise<T> {
+    if (isClosed) throw new Error("The store is closed");
+    const working = work();
+    running.add(working);
+    try {
+      return await working;
+    } finally {
+      running.delete(working);
+    }
+  }
 
   function ask<T>(access: Access, seconds: number, ask: (ask: Ask) => Promise<T>): Promise<T> {
-    return door.pass(() => pool.run({ access, seconds, ask }));
+    return unlessClosed(() => pool.run({ access, seconds, ask }));
   }
 
   function inPieces<T>(all: readonly T[], write: (some: readonly T[]) => Promise<void>): Promise<void> {
-    return door.pass(async () => {
+    return unlessClosed(async () => {
       for (let at = 0; at < all.length; at += WRITTEN_AT_ONCE) await write(all.slice(at, at + WRITTEN_AT_ONCE));
     });
   }
@@ -72,7 +95,6 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
         await writeRows(ask, rows.filter(({ call }) => call.createdAt >= dropped));
       });
     } catch (error) {
-      // Somebody may have taken a partition away by hand.
       months.forget();
       throw error;
     }
@@ -95,7 +117,7 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
       return false;
     },
     clock: () => ask("read", promptSeconds, readClock),
-    makeReady: (now) => door.pass(() => months.make(MONTHS_AHEAD.map((ahead) => monthStart(now, ahead)))),
+    makeReady: (now) => unlessClosed(() => months.make(MONTHS_AHEAD.map((ahead) => monthStart(now, ahead)))),
     createToken: (token, sha256) => ask("write", promptSeconds, (ask) => createToken(ask, token, { sha256 })),
     findToken: (sha256) => ask("read", promptSeconds, (ask) => findToken(ask, sha256)),
     listTokens: (workspaceId) => ask("read", patientSeconds, (ask) => listTokens(ask, workspaceId)),
@@ -109,7 +131,8 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
     findTrace: (workspaceId, id) => ask("read", promptSeconds, (ask) => findTrace(ask, { workspaceId, id })),
     findAgent: (asked) => ask("read", promptSeconds, (ask) => findAgent(ask, asked)),
     close: async () => {
-      await door.shut();
+      isClosed = true;
+      await Promise.allSettled(running);
       await pool.close();
     },
   };

@@ -18,7 +18,7 @@ Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 
 const LATE = /^The database (did not answer|took no connection) within 2 s$/;
 
-Deno.test("a server that is silent costs every question its deadline and no more, and when it is back so are the answers", async () => {
+Deno.test("a silent server costs each question its deadline and no more, and answers again when it is back", async () => {
   await using server = await startPostgres({ own: true });
   await using store = await storeOn(server, HASTY);
   await store.createToken(TOKEN, "a");
@@ -32,7 +32,7 @@ Deno.test("a server that is silent costs every question its deadline and no more
   for (const answer of answers) assert.equal((await answer)?.token.id, TOKEN.id);
 });
 
-Deno.test("a server that is killed fails what it was asked, and when it is back so are the answers and all that was committed", async () => {
+Deno.test("a killed server fails its questions, and when it is back it answers and has all that was committed", async () => {
   await using server = await startPostgres({ own: true });
   await using store = await storeOn(server, PATIENT);
   await store.recordUsage([rowOf()]);
@@ -46,7 +46,7 @@ Deno.test("a server that is killed fails what it was asked, and when it is back 
   assert.equal((await store.queryUsage(ALL)).usage[0]?.requestCount, 1);
 });
 
-Deno.test("connections that the server ended meanwhile cost nobody an answer", async () => {
+Deno.test("connections that the server ended meanwhile cost no question its answer", async () => {
   await using store = await storeOn(server, PATIENT);
   await Promise.all([store.findToken("a"), store.findToken("b")]);
   await server.cutConnections();
@@ -54,7 +54,7 @@ Deno.test("connections that the server ended meanwhile cost nobody an answer", a
   assert.deepEqual(await Promise.all([store.findToken("a"), store.findToken("b")]), [null, null]);
 });
 
-Deno.test("a statement that waits too long is cancelled by the server too, and its connection goes on", async () => {
+Deno.test("the server cancels a statement that waits too long, and its connection stays usable", async () => {
   await using store = await storeOn(server, HASTY);
   await store.findToken("a");
   const other = postgres(store.url, { max: 1 });
@@ -62,7 +62,7 @@ Deno.test("a statement that waits too long is cancelled by the server too, and i
   await holder.unsafe("BEGIN; LOCK TABLE tokens");
   await assert.rejects(store.findToken("a"), { message: LATE });
   await waitFor(async () => (await server.psql(`${ours(store.url)} AND state <> 'idle'`)).length === 0, {
-    what: "the server to work for nobody who has gone",
+    what: "the server to cancel what was given up",
   });
   await holder.unsafe("ROLLBACK");
   holder.release();
@@ -70,7 +70,7 @@ Deno.test("a statement that waits too long is cancelled by the server too, and i
   assert.equal(await store.findToken("a"), null);
 });
 
-Deno.test("the store holds no more connections than it may, however much it is asked", async () => {
+Deno.test("the store keeps to its number of connections, however much it is asked", async () => {
   await using store = await storeOn(server, PATIENT);
   const asked = Array.from({ length: 200 }, (_, n) => store.getOrCreateTrace(traceOf(callOf({ traceId: `at-${n}` }))));
   assert.equal((await server.psql(ours(store.url))).length <= PATIENT.max, true);
@@ -78,7 +78,7 @@ Deno.test("the store holds no more connections than it may, however much it is a
   assert.equal((await server.psql(ours(store.url))).length, PATIENT.max);
 });
 
-Deno.test("a row that is written into a month that was never analyzed costs the same however many are there", async () => {
+Deno.test("a row in a month that was never analyzed costs the same, however many there are", async () => {
   const { url } = await storeOn(server, PATIENT);
   const most = 3_000;
   const rows = Array.from({ length: 2 * most }, (_, n) => {
@@ -100,7 +100,7 @@ Deno.test("a row that is written into a month that was never analyzed costs the 
   assert.ok(all! - few! < 5 * most, `${few} entries of indexes for the first ${most} rows, ${all! - few!} for as many more`);
 });
 
-Deno.test("close() of a store whose server is silent ends", async () => {
+Deno.test("close() ends even if the server is silent", async () => {
   await using server = await startPostgres({ own: true });
   const store = await storeOn(server, HASTY);
   await store.findToken("a");
@@ -112,7 +112,7 @@ Deno.test("close() of a store whose server is silent ends", async () => {
   await server.thaw();
 });
 
-Deno.test("a partition that was taken away by hand is made again for the next rows", async () => {
+Deno.test("a partition that was removed by hand is made again for the next rows", async () => {
   await using store = await storeOn(server, PATIENT);
   await store.recordUsage([rowOf()]);
   await server.psql("DROP TABLE usage_2026_01", store.url);
@@ -132,7 +132,7 @@ Deno.test("makeReady() makes this month's and the next two partitions, and dropM
   assert.deepEqual(await partitions(), ["usage_2027_01"]);
 });
 
-Deno.test("dropMonths() raced by recordings of the same month drops every row once it is counted, and counts none twice", async () => {
+Deno.test("dropMonths() in a race with recordings of the same month drops each row after it is counted, and counts none twice", async () => {
   await using one = await storeOn(server, PATIENT);
   const other = openPostgresStore({ ...PATIENT, url: one.url });
   const rows = Array.from({ length: 300 }, (_, n) => rowOf({ createdAt: T0 + n }));
@@ -153,7 +153,7 @@ Deno.test("dropMonths() raced by recordings of the same month drops every row on
   await other.close();
 });
 
-Deno.test("a wrong password and a server that is not there reject with words that hold no password", async () => {
+Deno.test("a wrong password and an unreachable server reject with words that hold no password", async () => {
   await using server = await startPostgres({ own: true });
   const wrong = new URL(server.url);
   wrong.password = "s3cr3t";

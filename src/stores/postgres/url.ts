@@ -1,44 +1,40 @@
 import { type ReadParameter, whyNotParameter } from "./url_parameters.ts";
 
-/** How the connection is encrypted, with libpq's meaning (https://www.postgresql.org/docs/current/libpq-ssl.html). */
+/** Encryption as in libpq (https://www.postgresql.org/docs/current/libpq-ssl.html). */
 export type Tls =
-  /** Not at all. */
-  | { readonly mode: "disable" }
-  /** Where the server can; nobody is verified. */
-  | { readonly mode: "prefer" }
-  /** Always; nobody is verified. */
-  | { readonly mode: "require" }
-  /** Always; the certificate leads to the root, whatever name it bears. */
+  /** `prefer`: only if the server can. `require`: always. Neither verifies the server. */
+  | { readonly mode: "disable" | "prefer" | "require" }
+  /** The certificate must lead to the root, and may bear any name. */
   | { readonly mode: "verify-ca"; readonly rootCertPath: string }
-  /** Always; the certificate leads to the root (null: to one that the system trusts) and bears the host's name. */
+  /** It must also bear the host's name. Null: it must lead to a root that the system trusts. */
   | { readonly mode: "verify-full"; readonly rootCertPath: string | null };
 
 export interface PostgresHost {
-  /** A name or an address, which a certificate has to bear; or the folder of a Unix socket, which begins with `/`. */
+  /** A name or address, for the certificate too; or the folder of a Unix socket, from `/` on. */
   readonly host: string;
-  /** The address to connect to in its place; null: the host's own. */
+  /** The address to connect to instead; null: the host's own. */
   readonly address: string | null;
   readonly port: number;
 }
 
-/** What a server has to be: any, one whose sessions may write, one that is no standby. */
+/** The required server: any, one whose sessions may write, or one that is no standby. */
 export const SESSIONS = ["any", "read-write", "primary"] as const;
 export type Session = (typeof SESSIONS)[number];
 
-/** Where PostgreSQL is and who we are there. */
+/** What a PostgreSQL URL says. */
 export interface PostgresTarget {
-  /** At least one; they are tried in their order. */
+  /** At least one. They are tried in this order. */
   readonly hosts: readonly PostgresHost[];
   readonly session: Session;
   readonly user: string;
   readonly password: string;
   readonly database: string;
   readonly tls: Tls;
-  /** For each host; null: not said; infinite: no limit but the question's own. */
+  /** For each host; null: the URL does not say; infinite: only the question's own limit. */
   readonly connectSeconds: number | null;
-  /** Silence after which TCP asks whether the other side is there; 0: never. */
+  /** Idle time after which TCP probes the other side; 0: never. */
   readonly keepAliveSeconds: number;
-  /** What the server is told when a connection begins. */
+  /** Parameters for the server when a connection starts. Empty ones are omitted. */
   readonly startup: { readonly application_name: string; readonly options: string };
 }
 
@@ -50,10 +46,10 @@ const MODES = ["disable", "prefer", "require", "verify-ca", "verify-full"];
 type Parameters = Readonly<Partial<Record<ReadParameter, string>>>;
 
 /**
- * Reads `postgres://user:password@host:port/database?parameter=value&…` as libpq does, each part percent-encoded if need be:
- * several hosts with commas between them, a host that is the folder of a Unix socket, and libpq's parameters, of which
- * `url_parameters.ts` has the list. The port is 5432 if none is named, the database has the user's name, and sslmode is
- * `prefer`. Throws if anything is missing, unknown or not supported; no message holds the URL or its password.
+ * Reads `postgres://user:password@host:port/database?parameter=value&…` as libpq does, with
+ * percent-encoding, lists of hosts, folders of Unix sockets and the parameters in
+ * `url_parameters.ts`. Defaults: port 5432, the user's name for the database, sslmode `prefer`.
+ * Throws if something is missing, unknown or unsupported. No message holds the URL or its password.
  */
 export function parsePostgresUrl(url: string): PostgresTarget {
   const { user, password, hosts, database, parameters } = partsOf(url);
@@ -80,15 +76,14 @@ export function parsePostgresUrl(url: string): PostgresTarget {
 
 interface Place {
   readonly host: string;
-  /** As it is written; empty: none. */
+  /** As written; may be empty. */
   readonly port: string;
 }
 
-/** The URL taken apart and decoded. */
 function partsOf(url: string) {
   const rest = /^postgres(?:ql)?:\/\/(.*)$/s.exec(url)?.[1];
   if (rest === undefined) throw notOfTheForm();
-  // As in libpq, a password ends with the first `@` and may hold `?`; of several `@` before the host the last one does.
+  // As in libpq: a `?` before the first `@` is password, and the last `@` before the host ends it.
   const begin = Math.max(rest.split("/", 1)[0]!.indexOf("@"), 0);
   const end = begin + rest.slice(begin).search(/[/?]|$/);
   const at = rest.slice(0, end).lastIndexOf("@");
@@ -122,7 +117,7 @@ function parametersOf(query: string): Parameters {
   return Object.fromEntries(pairs);
 }
 
-/** The parameters `host`, `hostaddr` and `port` stand in for what is before the path; of each list one a host, or one for all. */
+/** The parameters override the authority. Each list has one entry for each host, or one port. */
 function hostsOf(places: readonly Place[], parameters: Parameters): readonly PostgresHost[] {
   const listOf = (name: "host" | "hostaddr" | "port") => parameters[name] ? parameters[name].split(",") : null;
   const addresses = listOf("hostaddr");
@@ -168,7 +163,7 @@ function wholeOf(name: ReadParameter, parameters: Parameters): number | null {
 function tlsOf({ sslmode, sslrootcert, ssl }: Parameters): Tls {
   const root = sslrootcert || null;
   if (ssl && ssl !== "true") throw unreadable('the parameter "ssl" can only be true: write sslmode instead');
-  // libpq: the system's roots are for verify-full only, and it is the default with them.
+  // libpq: the system's roots are only for verify-full, which is then the default.
   const mode = sslmode || (ssl ? "require" : root === "system" ? "verify-full" : "prefer");
   if (root === "system" && mode !== "verify-full") {
     throw unreadable("sslrootcert=system is for sslmode=verify-full only");
@@ -178,7 +173,7 @@ function tlsOf({ sslmode, sslrootcert, ssl }: Parameters): Tls {
     case "prefer":
       return { mode };
     case "require":
-      // libpq: with a root at hand, require verifies it.
+      // libpq: with a root certificate, require means verify-ca.
       return root === null ? { mode } : { mode: "verify-ca", rootCertPath: root };
     case "verify-ca":
       if (root === null) throw unreadable("sslmode=verify-ca needs sslrootcert=<path>");
@@ -192,7 +187,7 @@ function tlsOf({ sslmode, sslrootcert, ssl }: Parameters): Tls {
 function decoded(part: string, name: string): string {
   try {
     const text = decodeURIComponent(part);
-    // In what begins a connection, NUL ends a parameter: another one could follow.
+    // NUL ends a startup parameter: another one could be injected.
     if (!text.includes("\0")) return text;
     throw new Error("NUL");
   } catch {

@@ -15,7 +15,7 @@ const TARGET: PostgresTarget = {
   startup: { application_name: "llmproxy", options: "" },
 };
 
-Deno.test("parsePostgresUrl() reads every part, percent-encoded where need be", () => {
+Deno.test("parsePostgresUrl() reads every part, percent-encoded or not", () => {
   assert.deepEqual(parsePostgresUrl("postgres://llm:p%40ss%2Fw%3Ard@db.example:6432/usage%20db?sslmode=disable"), {
     ...TARGET,
     hosts: [{ ...HOST, port: 6432 }],
@@ -26,13 +26,13 @@ Deno.test("parsePostgresUrl() reads every part, percent-encoded where need be", 
   assert.equal(parsePostgresUrl("postgresql://llm@[::1]/db").hosts[0]?.host, "::1");
 });
 
-Deno.test("parsePostgresUrl() goes by libpq's defaults where a part is not there", () => {
+Deno.test("parsePostgresUrl() uses libpq's defaults for missing parts", () => {
   for (const url of ["postgres://llm@db.example", "postgresql://llm@db.example/", "postgres://llm@db.example:/?sslmode="]) {
     assert.deepEqual(parsePostgresUrl(url), TARGET);
   }
 });
 
-Deno.test("parsePostgresUrl() takes passwords as providers write them", () => {
+Deno.test("parsePostgresUrl() accepts passwords as providers write them", () => {
   for (
     const [written, password] of [["a?b", "a?b"], ["a#b", "a#b"], ["a@b", "a@b"], ["a:b", "a:b"], ["a%2Fb", "a/b"], [
       "a+b",
@@ -103,7 +103,7 @@ Deno.test("parsePostgresUrl() gives each sslmode libpq's meaning", () => {
   }
 });
 
-Deno.test("parsePostgresUrl() names what it does not know, do or find, and never the URL or its password", () => {
+Deno.test("parsePostgresUrl() names what is unknown, unsupported or missing, and never the URL or its password", () => {
   const SECRET = "s3cr3t";
   const faults: readonly (readonly [string, RegExp])[] = [
     [`postgres://llm:${SECRET}@db.example?sslmode=allow`, /"sslmode" can only be disable or prefer/],
@@ -150,7 +150,7 @@ Deno.test("docs/scaling.md names every parameter that a database's URL may hold"
   for (const name of READ_PARAMETERS) assert.match(listed, new RegExp(`\`${name}(=true)?\``), name);
 });
 
-/** libpq of PostgreSQL 18, but for what it uses itself only. */
+/** libpq of PostgreSQL 18, except what only libpq itself uses. */
 const LIBPQ =
   `service servicefile user password passfile channel_binding connect_timeout dbname host hostaddr port client_encoding options
   application_name fallback_application_name keepalives keepalives_idle keepalives_interval keepalives_count tcp_user_timeout
@@ -159,7 +159,7 @@ const LIBPQ =
   gsslib gssdelegation scram_client_key scram_server_key replication target_session_attrs load_balance_hosts oauth_issuer
   oauth_client_id oauth_client_secret oauth_scope sslkeylogfile`.split(/\s+/);
 
-Deno.test("whyNotParameter() knows every parameter of libpq, and says of each that is not done what to do instead", () => {
+Deno.test("whyNotParameter() knows every parameter of libpq, and says what to do instead of each unsupported one", () => {
   for (const name of LIBPQ) {
     const why = whyNotParameter(name, "no-such-value");
     assert.equal(whyNotParameter(name, ""), null, name);

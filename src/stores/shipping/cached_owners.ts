@@ -1,24 +1,24 @@
 import { LRUCache } from "lru-cache";
+import { settlesWithin } from "../../async/deadline.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { Owned, OwnedRecords, Owners } from "../../domain/owned.ts";
-import { within } from "../within.ts";
 
-export interface OwnersNearbyOptions {
+export interface CachedOwnersOptions {
   readonly ledger: Pick<Ledger, "claim">;
   /** On this machine. */
   readonly local: Pick<OwnedRecords, "findOwned">;
-  /** Where replicas share one: it may be away. */
+  /** Null if there is no shared database. It may be down. */
   readonly shared: Pick<OwnedRecords, "recordOwned" | "findOwned"> | null;
 }
 
-/** An owner never changes, so what is known is known for good. */
+/** An owner never changes, so an entry never expires. */
 const MAX_ENTRIES = 10_000;
-/** How long a claim waits for the shared database; the shipper brings it there in any case. */
+/** How long a claim waits for the shared database. The shipper takes it there in any case. */
 const PATIENCE_MS = 1_000;
 
-/** Owners by what this machine knows, then by what the shared database does. Nobody's ids are asked for each time. */
-export function cachedOwners({ ledger, local, shared }: OwnersNearbyOptions): Owners {
+/** Owners from this machine, then from the shared database. Unknown ids are not cached. */
+export function cachedOwners({ ledger, local, shared }: CachedOwnersOptions): Owners {
   const known = new LRUCache<string, Pick<Owned, "kind" | "workspaceId">>({ max: MAX_ENTRIES });
   const places = shared === null ? [local] : [local, shared];
 
@@ -26,7 +26,7 @@ export function cachedOwners({ ledger, local, shared }: OwnersNearbyOptions): Ow
     async claim(owned) {
       if (owned.length === 0) return;
       await ledger.claim(owned);
-      if (shared !== null) await within(PATIENCE_MS, shared.recordOwned(owned)).catch(() => {});
+      if (shared !== null) await settlesWithin(shared.recordOwned(owned), PATIENCE_MS);
     },
     async ownersOf(ids) {
       const owners = new Map<string, Pick<Owned, "kind" | "workspaceId">>();
@@ -49,5 +49,5 @@ export function cachedOwners({ ledger, local, shared }: OwnersNearbyOptions): Ow
 
 /** The message goes to the sandbox, the cause to the log. */
 function unavailable(cause: unknown): never {
-  throw new Fault("ledger_unavailable", "Whose file or batch this is cannot be found out at the moment.", { cause });
+  throw new Fault("ledger_unavailable", "The owner of this file or batch cannot be looked up at the moment.", { cause });
 }

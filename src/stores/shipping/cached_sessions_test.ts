@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { waitFor } from "../../../tests/wait.ts";
 import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Trace } from "../../domain/trace.ts";
 import { cachedSessions } from "./cached_sessions.ts";
@@ -11,7 +12,7 @@ function records(trace: Trace | null | Error): SessionRecords {
   return { findTrace: () => answer(trace as Trace | null), findAgent: () => answer("at-1") };
 }
 
-Deno.test("cachedSessions() goes by the shared database, then by this machine, and rejects if neither knows", async () => {
+Deno.test("cachedSessions() asks the shared database, then this machine, and rejects if neither knows", async () => {
   const here = { ...TRACE, createdAt: 9 };
   const away = new Error("away");
   for (
@@ -39,7 +40,7 @@ Deno.test("cachedSessions() without a shared database asks this machine for all"
   assert.deepEqual([await nearby.findTrace("w1", "at-1"), await nearby.findAgent(ASKED)], [TRACE, "at-1"]);
 });
 
-Deno.test("cachedSessions() has a slow shared database deal with four questions at a time, and asks none that nobody waits for", async () => {
+Deno.test("cachedSessions() asks a slow shared database four questions at a time, and none that was given up", async () => {
   let asked = 0;
   const answers: (() => void)[] = [];
   const slow = () => {
@@ -56,7 +57,7 @@ Deno.test("cachedSessions() has a slow shared database deal with four questions 
   // When it has dealt with those, it is asked again, and the 36 are forgotten.
   for (const answer of answers.splice(0)) answer();
   const next = nearby.findAgent(ASKED);
-  while (answers.length === 0) await Promise.resolve();
+  await waitFor(() => answers.length > 0, { what: "the next question" });
   for (const answer of answers.splice(0)) answer();
   assert.equal(await next, null);
   assert.equal(asked, 5);

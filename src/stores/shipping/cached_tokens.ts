@@ -1,8 +1,8 @@
+import { deadline } from "../../async/deadline.ts";
 import type { LocalToken, TokenCopies, TokenCopy, Tokens } from "../../domain/tokens.ts";
-import { within } from "../within.ts";
 
-export interface TokensNearbyOptions {
-  /** In the shared database, which may be away. */
+export interface CachedTokensOptions {
+  /** In the shared database, which may be down. */
   readonly shared: Tokens;
   /** On this machine. */
   readonly copies: TokenCopies;
@@ -11,43 +11,37 @@ export interface TokensNearbyOptions {
   readonly now: () => number;
 }
 
-/** How long a token of which there is a copy waits for the shared database's own word. */
+/** How long a lookup waits for the shared database if there is a copy. */
 const PATIENCE_MS = 300;
-/** Between two looks whether a shared database that failed is back. Nobody waits for them for whom a copy will do. */
-const LOOK_MS = 1_000;
-/** A copy that was vouched for within this is not written again. */
+/** How often a shared database that failed is asked again, in the background. */
+const PROBE_MS = 1_000;
+/** A copy that was confirmed within this time is not written again. */
 const STALE_MS = 60_000;
 
 /**
- * The shared database's tokens, which work on by their copies while it is away. A copy's expiry counts as ever, and a
- * revocation that this machine knows of is never forgotten; one that was made elsewhere acts when the database is back.
+ * The shared database's tokens, and copies that serve while it is down. A copy still expires, and a
+ * revocation that this machine knows of always holds. A revocation made elsewhere takes effect when
+ * the database is back.
  */
-export function cachedTokens({ shared, copies, graceMs, now }: TokensNearbyOptions): Tokens {
-  /** When the shared database failed last, or was too late; null where its last word came in time. */
+export function cachedTokens({ shared, copies, graceMs, now }: CachedTokensOptions): Tokens {
+  /** When the shared database last failed or was late; null if its latest answer came in time. */
   let failedAt: number | null = null;
-  let isLooking = false;
+  let isProbing = false;
 
-  async function findShared(sha256: string): ReturnType<Tokens["findToken"]> {
-    try {
-      const found = await shared.findToken(sha256);
-      failedAt = null;
-      return found;
-    } catch (error) {
+  function probe(sha256: string, copy: TokenCopy): void {
+    if (isProbing || failedAt === null || Math.abs(now() - failedAt) < PROBE_MS) return;
+    isProbing = true;
+    findAndKeep(sha256, copy).catch(() => {}).finally(() => isProbing = false);
+  }
+
+  /** Asks the shared database and updates the copy. */
+  async function findAndKeep(sha256: string, copy: TokenCopy | null): ReturnType<Tokens["findToken"]> {
+    const found = await shared.findToken(sha256).catch((error) => {
       failedAt = now();
       throw error;
-    }
-  }
-
-  function lookWhetherBack(sha256: string, copy: TokenCopy): void {
-    if (isLooking || failedAt === null || Math.abs(now() - failedAt) < LOOK_MS) return;
-    isLooking = true;
-    findAndKeep(sha256, copy).catch(() => {}).finally(() => isLooking = false);
-  }
-
-  /** What the shared database says now; the copy learns of it. */
-  async function findAndKeep(sha256: string, copy: TokenCopy | null): ReturnType<Tokens["findToken"]> {
-    const found = await findShared(sha256);
-    // A copy that cannot be kept must not cost a token that the shared database vouches for.
+    });
+    failedAt = null;
+    // A copy that cannot be written must not refuse a good token.
     await keep(found?.token ?? null, { sha256, copy }).catch(() => {});
     const revokedHere = copy?.token.revokedAt ?? null;
     return found === null || revokedHere === null ? found : { ...found, token: { ...found.token, revokedAt: revokedHere } };
@@ -71,10 +65,10 @@ export function cachedTokens({ shared, copies, graceMs, now }: TokensNearbyOptio
       const copy = await copies.findTokenCopy(sha256).catch(() => null);
       if (copy === null || now() - copy.seenAt >= graceMs) return await findAndKeep(sha256, copy);
       if (failedAt !== null) {
-        lookWhetherBack(sha256, copy);
+        probe(sha256, copy);
         return copy;
       }
-      return await within(PATIENCE_MS, findAndKeep(sha256, copy)).catch(() => {
+      return await deadline(findAndKeep(sha256, copy), PATIENCE_MS, () => new Error("late")).catch(() => {
         failedAt = now();
         return copy;
       });

@@ -12,7 +12,7 @@ const TOKEN: LocalToken = {
 };
 const GRACE_MS = 600_000;
 
-Deno.test("findToken() asks the shared database while that answers", async () => {
+Deno.test("findToken() asks the shared database while it answers", async () => {
   const { tokens, shared } = stand();
   assert.equal((await tokens.findToken("a"))?.token.id, "lt-1");
   await tokens.findToken("a");
@@ -20,7 +20,7 @@ Deno.test("findToken() asks the shared database while that answers", async () =>
   assert.equal(await tokens.findToken("unknown"), null);
 });
 
-Deno.test("findToken() goes by the copy while the shared database fails, and rejects where there is none", async () => {
+Deno.test("findToken() uses the copy while the shared database fails, and rejects without a copy", async () => {
   const { tokens, shared } = stand();
   await tokens.findToken("a");
   shared.state = "away";
@@ -28,7 +28,7 @@ Deno.test("findToken() goes by the copy while the shared database fails, and rej
   await assert.rejects(tokens.findToken("b"), /away/);
 });
 
-Deno.test("findToken() waits a moment only for a shared database that does not answer, and then leaves it alone for a while", async () => {
+Deno.test("findToken() waits only a moment for a shared database that does not answer, and then does not ask it for a while", async () => {
   const { tokens, shared, clock } = stand();
   await tokens.findToken("a");
   shared.state = "silent";
@@ -46,7 +46,7 @@ Deno.test("findToken() waits a moment only for a shared database that does not a
   assert.equal(shared.asked, asked + 1);
 });
 
-Deno.test("findToken() lets nobody wait for a shared database that was silent before, and asks it again when it is back", async () => {
+Deno.test("findToken() does not wait for a shared database that was silent before, and asks it again when it is back", async () => {
   const { tokens, shared, clock } = stand();
   await tokens.findToken("a");
   shared.state = "silent";
@@ -61,7 +61,7 @@ Deno.test("findToken() lets nobody wait for a shared database that was silent be
   assert.equal(shared.asked, 3);
 });
 
-Deno.test("findToken() goes by the shared database again after one look that found it back", async () => {
+Deno.test("findToken() uses the shared database again after one probe that found it back", async () => {
   const { tokens, shared, clock } = stand();
   await tokens.findToken("a");
   shared.state = "away";
@@ -74,7 +74,7 @@ Deno.test("findToken() goes by the shared database again after one look that fou
   assert.equal((await tokens.findToken("a"))?.token.revokedAt, 9);
 });
 
-Deno.test("findToken() takes no copy that was vouched for longer ago than the grace", async () => {
+Deno.test("findToken() uses no copy that was confirmed longer ago than the grace period", async () => {
   const { tokens, shared, clock } = stand();
   await tokens.findToken("a");
   shared.state = "away";
@@ -84,7 +84,7 @@ Deno.test("findToken() takes no copy that was vouched for longer ago than the gr
   await assert.rejects(tokens.findToken("a"), /away/);
 });
 
-Deno.test("revokeToken() acts here also where the shared database cannot be told, and is not forgotten when it is back", async () => {
+Deno.test("revokeToken() acts here even if the shared database is down, and still holds when it is back", async () => {
   const { tokens, shared, clock } = stand();
   await tokens.findToken("a");
   shared.state = "away";

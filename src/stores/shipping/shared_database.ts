@@ -6,16 +6,16 @@ import type { Migrated } from "../migrations.ts";
 import { type StoreVerbs, storeVerbs } from "../verbs.ts";
 import type { Sink } from "./shipper.ts";
 
-/** A connection to the shared database, of which nothing may be there yet. */
+/** A connection to the shared database, which may be empty. */
 export interface Connected {
   readonly store: Store & Tokens & OwnedRecords & SessionRecords & Sink;
-  /** Brings the schema up to this program. Rejects with `SchemaTooNew`, or the database's own error. */
+  /** Migrates to this program's schema. Rejects with `SchemaTooNew` or the database's error. */
   readonly migrate: () => Promise<Migrated>;
 }
 
 /**
- * The shared database, which may be away, also at the start, and whose URL can be rotated. It is migrated before it is first
- * used, whoever comes first.
+ * The shared database, which may be down even at the start, and whose URL can be rotated. The first
+ * caller of `ready` migrates it.
  */
 export class SharedDatabase {
   readonly #connect: (url: string) => Connected;
@@ -29,7 +29,7 @@ export class SharedDatabase {
     this.#url = url;
   }
 
-  /** The store, its schema up to date. Rejects while the database cannot be used; the next question tries again. */
+  /** The migrated store. Rejects while the database cannot be used; the next call tries again. */
   async ready(): Promise<Connected["store"]> {
     if (this.#isClosed) throw new Error("The shared database is closed");
     this.#connected ??= this.#connect(this.#url);
@@ -45,7 +45,7 @@ export class SharedDatabase {
     return connected.store;
   }
 
-  /** From now on the database is asked under this URL; questions under way end under the old one. */
+  /** From now on this URL is used. Running questions end under the old one. */
   rotate(url: string): void {
     if (url === this.#url) return;
     this.#url = url;
@@ -64,7 +64,7 @@ export class SharedDatabase {
   }
 }
 
-/** A store that asks for its database at each question. */
+/** A store that gets its database at each question, because of `rotate`. */
 export function storeOver(database: SharedDatabase): StoreVerbs & Pick<Store, "close"> {
   const verbs = storeVerbs(async (verb, args) => {
     const store = await database.ready();

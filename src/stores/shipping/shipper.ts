@@ -1,19 +1,20 @@
+import { delay } from "../../async/deadline.ts";
 import type { QuarantinedRow, Refused, Spool } from "../../domain/spool.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { Store } from "../../domain/store.ts";
 import { wordsOf } from "../../domain/unavailable.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 
-/** Where shipments go. Sending anything twice counts once. */
+/** Where shipments go. What is sent twice counts once. */
 export interface Sink
   extends Pick<Store, "recordUsage" | "recordTraces" | "recordRefusals">, Pick<OwnedRecords, "recordOwned" | "findOwned"> {
-  /** Whether an error is about what was sent, so that sending it again never helps, and not about the database's state. */
+  /** The error is about what was sent, not the database, so sending it again never helps. */
   readonly isOwnFault: (error: unknown) => boolean;
 }
 
 export interface ShipperOptions {
   readonly spool: Spool;
-  /** Asked for each shipment, because it can be rotated. Rejects while the database cannot be used. */
+  /** Called for each shipment, because the URL can change. Rejects if there is no database. */
   readonly sink: () => Promise<Sink>;
   readonly pace: Pace;
   /** From 0 up to 1. */
@@ -22,16 +23,16 @@ export interface ShipperOptions {
 }
 
 export interface Pace {
-  /** Rows in one shipment: what is held in memory. */
+  /** The most rows in one shipment, all held in memory. */
   readonly batch: number;
-  /** Between two looks where nothing waited: how far the shared database is behind in normal running. */
+  /** Pause if nothing waits, and so how far the shared database normally lags behind. */
   readonly idleMs: number;
-  /** After a first failure; it doubles up to `mostWaitMs`. */
+  /** Pause after a first failure. It doubles up to `mostWaitMs`. */
   readonly leastWaitMs: number;
   readonly mostWaitMs: number;
-  /** Between two tries of what was quarantined. */
+  /** How often quarantined rows are retried. */
   readonly retryMs: number;
-  /** Silence after which the database is asked whether it is still there, though nothing waits. */
+  /** After this time without a shipment, the database is asked whether it is up. */
   readonly askMs: number;
 }
 
@@ -39,29 +40,29 @@ export const PACE: Pace = { batch: 500, idleMs: 250, leastWaitMs: 100, mostWaitM
 
 /** What happened in one round. */
 export interface Report {
-  /** Rows that have arrived. */
+  /** Rows that arrived. */
   readonly shipped: number;
   /** Rows newly quarantined, with the database's words. */
   readonly quarantined: readonly QuarantinedRow[];
-  /** Why not all could be shipped, or nothing; null where all went well. */
+  /** Why something could not be shipped; null if all went well. */
   readonly failure: string | null;
 }
 
-/** Ships what the spool holds until it is stopped, round by round, whatever becomes of the database. */
+/** Ships the spool round by round until it is stopped. No failure of the database ends it. */
 export class Shipper {
   readonly #options: ShipperOptions;
   #failures = 0;
   #isStopped = false;
   #wake: () => void = () => {};
   #sinceRetryMs = 0;
-  /** Infinite before the first word: a database that never could be used is to be told of, though nothing waits. */
+  /** Infinite at first, so that an unreachable database is reported even if nothing waits. */
   #sinceWordMs = Number.POSITIVE_INFINITY;
 
   constructor(options: ShipperOptions) {
     this.#options = options;
   }
 
-  /** Resolves after `stop`, when the round that is under way has ended. Never rejects. */
+  /** Resolves after `stop`, when the current round has ended. Never rejects. */
   async run(): Promise<void> {
     while (!this.#isStopped) {
       const isMore = await this.round();
@@ -74,12 +75,12 @@ export class Shipper {
     this.#wake();
   }
 
-  /** Ends a wait after failures: there may be a better sink now. */
+  /** Ends the pause: there may be a better sink now. */
   hurry(): void {
     this.#wake();
   }
 
-  /** Ships once. Resolves to whether more waits and can be shipped at once. Never rejects. */
+  /** Ships once. Resolves to true if more can be shipped at once. Never rejects. */
   async round(): Promise<boolean> {
     const { spool, pace, onReport } = this.#options;
     try {
@@ -89,9 +90,9 @@ export class Shipper {
       if (isEmpty && this.#failures === 0 && this.#sinceWordMs < pace.askMs) return false;
       const sink = await this.#options.sink();
       if (isEmpty) await sink.findOwned([]);
-      // A client may ask another replica for what it has just made.
+      // First, because a client may ask another replica for what it has just made.
       const things = await recordApart(owned, { sink, record: (some) => sink.recordOwned(some) });
-      // Traces first: a row would make one that is unknown, and name it no source.
+      // Before the rows: a row creates an unknown trace, without a source.
       const sessions = await recordApart(traces, { sink, record: (some) => sink.recordTraces(some) });
       const calls = await recordApart(rows, { sink, record: (some) => sink.recordUsage(some) });
       const counts = await recordApart(refusals, { sink, record: (some) => sink.recordRefusals(some) });
@@ -110,7 +111,7 @@ export class Shipper {
     }
   }
 
-  /** Full jitter, so that replicas do not come back all at once. */
+  /** Full jitter, so that replicas do not all return at the same moment. */
   #waitMs(): number {
     const { leastWaitMs, mostWaitMs } = this.#options.pace;
     const ceiling = Math.min(leastWaitMs * 2 ** Math.min(this.#failures, 20), mostWaitMs);
@@ -119,14 +120,12 @@ export class Shipper {
 
   async #pause(ms: number): Promise<void> {
     if (this.#isStopped) return;
-    const woken = Promise.withResolvers<void>();
-    const timer = setTimeout(woken.resolve, ms);
-    this.#wake = woken.resolve;
-    await woken.promise;
-    clearTimeout(timer);
+    const pause = new AbortController();
+    this.#wake = () => pause.abort();
+    await delay(ms, pause.signal);
     this.#sinceRetryMs += ms;
     this.#sinceWordMs += ms;
-    // While nothing arrives they would only be queued once more.
+    // During an outage they would only be queued again.
     if (this.#sinceRetryMs < this.#options.pace.retryMs || this.#failures > 0) return;
     this.#sinceRetryMs = 0;
     this.#options.spool.retryQuarantined();
@@ -142,17 +141,17 @@ function items<T>(refused: readonly Refusal<T>[]): readonly T[] {
   return refused.map(({ item }) => item);
 }
 
-/** What has arrived is noted on this machine, which may fail for reasons that are not the shared database's. */
+/** A failure to note what arrived is this machine's, not the shared database's. */
 function keep(note: () => void): void {
   try {
     note();
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`What has arrived cannot be noted in the spool of this machine: ${reason}`, { cause: error });
+    throw new Error(`Cannot note what was shipped in the spool of this machine: ${reason}`, { cause: error });
   }
 }
 
-/** Records all that can be; what is refused for its own sake is found by halving, and given back. Rejects where the database fails. */
+/** Returns the refused items, found by halving; records the rest. Rejects if the database fails. */
 async function recordApart<T>(
   items: readonly T[],
   options: { readonly sink: Sink; readonly record: (items: readonly T[]) => Promise<void> },

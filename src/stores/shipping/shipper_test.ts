@@ -3,6 +3,7 @@ import type { QuarantinedRow, Refused, Shipment, Spool } from "../../domain/spoo
 import type { Owned } from "../../domain/owned.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { callOf, rowOf, traceOf } from "../../../tests/conformance/samples.ts";
+import { waitFor } from "../../../tests/wait.ts";
 import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
 
 Deno.test("round() ships the oldest first, a batch at a time, and says whether more waits", async () => {
@@ -29,26 +30,26 @@ Deno.test("round() that fails takes nothing out of the spool, and the next one s
   assert.equal(reports.at(-1)?.failure, null);
 });
 
-Deno.test("round() sets aside exactly the rows that are refused for their own sake, and ships all others", async () => {
+Deno.test("round() quarantines exactly the rows that are refused themselves, and ships all others", async () => {
   const { shipper, sink, spool, reports } = stand(100);
   for (const n of [0, 41, 42, 99]) sink.poison.add(spool.all[n]!.call.id);
   await shipper.round();
-  assert.deepEqual(spool.aside.map(({ row }) => row.call.id), [...sink.poison]);
-  assert.equal(spool.aside[0]?.reason, "the row is refused");
+  assert.deepEqual(spool.quarantined.map(({ row }) => row.call.id), [...sink.poison]);
+  assert.equal(spool.quarantined[0]?.reason, "the row is refused");
   assert.equal(sink.arrived.length, 96);
   assert.equal(spool.waiting.length, 0);
   assert.deepEqual([reports[0]?.shipped, reports[0]?.quarantined.length], [96, 4]);
 });
 
-Deno.test("round() that meets an outage while it looks for a refused row sets nothing aside", async () => {
+Deno.test("round() that meets an outage while it looks for a refused row quarantines nothing", async () => {
   const { shipper, sink, spool } = stand(10);
   sink.poison.add(spool.all[3]!.call.id);
   sink.outageAfter = 2;
   await shipper.round();
-  assert.deepEqual([spool.aside.length, spool.waiting.length], [0, 10]);
+  assert.deepEqual([spool.quarantined.length, spool.waiting.length], [0, 10]);
 });
 
-Deno.test("round() ships what changed while it was being shipped once more", async () => {
+Deno.test("round() ships again what changed during a shipment", async () => {
   const { shipper, sink, spool } = stand(1);
   sink.meanwhile = () => spool.add({ ...spool.all[0]!, revision: 3 });
   await shipper.round();
@@ -58,49 +59,49 @@ Deno.test("round() ships what changed while it was being shipped once more", asy
   assert.deepEqual(sink.arrived.map((row) => row.revision), [2, 3]);
 });
 
-Deno.test("run() waits longer after each failure up to a ceiling, ends a wait when it is hurried, and stops when it is told", async () => {
+Deno.test("run() waits longer after each failure up to a ceiling, ends a wait on hurry(), and stops on stop()", async () => {
   const { shipper, sink, reports } = stand(1, { leastWaitMs: 1, mostWaitMs: 3_600_000 });
   sink.outage = new Error("away");
   const running = shipper.run();
   // With waits of 1, 2, 4 … 2^20 ms (none by chance shorter), the twelfth failure is minutes away.
-  while (reports.length < 9) await new Promise((resolve) => setTimeout(resolve, 5));
+  await waitFor(() => reports.length >= 9, { what: "nine failures" });
   sink.outage = null;
   shipper.hurry();
-  while (sink.arrived.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await waitFor(() => sink.arrived.length > 0, { what: "the row to arrive" });
   shipper.stop();
   await running;
   assert.equal(sink.arrived.length, 1);
 });
 
-Deno.test("run() tries what was quarantined again now and then", async () => {
+Deno.test("run() retries quarantined rows from time to time", async () => {
   const { shipper, sink, spool } = stand(2, { idleMs: 1, retryMs: 5 });
   const [bad] = spool.all;
   sink.poison.add(bad!.call.id);
   const running = shipper.run();
-  while (spool.aside.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  await waitFor(() => spool.quarantined.length > 0, { what: "the row to be quarantined" });
   sink.poison.clear();
-  while (sink.arrived.length < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await waitFor(() => sink.arrived.length >= 2, { what: "both rows to arrive" });
   shipper.stop();
   await running;
-  assert.deepEqual(spool.aside, []);
+  assert.deepEqual(spool.quarantined, []);
 });
 
-Deno.test("run() leaves what was quarantined alone while nothing arrives", async () => {
+Deno.test("run() retries no quarantined row during an outage", async () => {
   const { shipper, sink, spool, reports } = stand(2, { idleMs: 1, leastWaitMs: 1, mostWaitMs: 1, retryMs: 2 });
   sink.poison.add(spool.all[0]!.call.id);
   await shipper.round();
-  assert.equal(spool.aside.length, 1);
+  assert.equal(spool.quarantined.length, 1);
   spool.add(rowOf());
   sink.outage = new Error("away");
   const running = shipper.run();
   const failures = () => reports.filter(({ failure }) => failure !== null).length;
-  while (failures() < 20) await new Promise((resolve) => setTimeout(resolve, 1));
+  await waitFor(() => failures() >= 20, { what: "20 failures" });
   assert.equal(spool.waiting.length, 1);
   shipper.stop();
   await running;
 });
 
-Deno.test("round() keeps a file that is refused for its own sake, says so, ships everything else and tries it again", async () => {
+Deno.test("round() keeps a file that is refused, says so, ships everything else and tries it again", async () => {
   const { shipper, sink, spool, reports } = stand(3);
   const [good, bad] = ["file_1", "file_2"].map((id): Owned => fileOf(id));
   spool.owned = [bad!, good!];
@@ -113,7 +114,7 @@ Deno.test("round() keeps a file that is refused for its own sake, says so, ships
   assert.deepEqual([sink.owned, spool.owned, reports.at(-1)?.failure], [[good, bad], [], null]);
 });
 
-Deno.test("round() asks whether the database is there before anything waits, and now and then", async () => {
+Deno.test("round() asks whether the database is up before anything waits, and from time to time", async () => {
   const { shipper, sink, reports } = stand(0, { idleMs: 1, leastWaitMs: 1, mostWaitMs: 1, askMs: 20 });
   sink.outage = new Error("no such database");
   await shipper.round();
@@ -124,14 +125,14 @@ Deno.test("round() asks whether the database is there before anything waits, and
   for (let n = 0; n < 5; n++) await shipper.round();
   assert.equal(sink.asked, 2);
   const running = shipper.run();
-  while (sink.asked < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  await waitFor(() => sink.asked >= 3, { what: "the third question" });
   sink.outage = new Error("away");
-  while (reports.at(-1)?.failure !== "away") await new Promise((resolve) => setTimeout(resolve, 1));
+  await waitFor(() => reports.at(-1)?.failure === "away", { what: "the report of the outage" });
   shipper.stop();
   await running;
 });
 
-Deno.test("round() that cannot note what has arrived says that it is this machine's spool", async () => {
+Deno.test("round() that cannot note what was shipped says that it is this machine's spool", async () => {
   const { shipper, spool, reports } = stand(1);
   spool.shipped = () => {
     throw new Error("database or disk is full");
@@ -163,7 +164,7 @@ function fileOf(id: string): Owned {
 class SpoolInMemory implements Spool {
   readonly all: UsageRow[] = [];
   waiting: { readonly number: number; readonly row: UsageRow }[] = [];
-  aside: QuarantinedRow[] = [];
+  quarantined: QuarantinedRow[] = [];
   owned: Owned[] = [];
   #number = 0;
 
@@ -186,17 +187,17 @@ class SpoolInMemory implements Spool {
 
   shipped({ upTo, rows, owned }: Shipment, refused: Refused): void {
     this.waiting = this.waiting.filter(({ number }) => number > upTo.rows);
-    this.aside = [...this.aside.filter(({ row }) => !rows.includes(row)), ...refused.rows];
+    this.quarantined = [...this.quarantined.filter(({ row }) => !rows.includes(row)), ...refused.rows];
     this.owned = [...this.owned.filter((one) => !owned.includes(one)), ...refused.owned];
   }
 
   retryQuarantined(): number {
-    for (const { row } of this.aside) this.waiting.push({ number: ++this.#number, row });
-    return this.aside.length;
+    for (const { row } of this.quarantined) this.waiting.push({ number: ++this.#number, row });
+    return this.quarantined.length;
   }
 
   backlog() {
-    return { rows: this.waiting.length, oldestCreatedAt: null, quarantined: this.aside.length };
+    return { rows: this.waiting.length, oldestCreatedAt: null, quarantined: this.quarantined.length };
   }
 }
 

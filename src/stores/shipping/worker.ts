@@ -1,67 +1,67 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { connectPostgres } from "../postgres/connect.ts";
+import { answerRequest, type Request } from "../../async/worker_rpc.ts";
+import { carriedError } from "../../domain/unavailable.ts";
+import { connectPostgres } from "../postgres/store.ts";
 import { openSpool } from "../sqlite/spool.ts";
-import type { FurtherMessage, ShippingMessage, StartMessage } from "./protocol.ts";
+import type { ShippingMethods, ShippingNews, StartMessage } from "./protocol.ts";
 import { SharedDatabase } from "./shared_database.ts";
 import { PACE, type Report, Shipper } from "./shipper.ts";
 
-/** Between two words on how it goes: the backlog is counted for each. */
-const STATE_MS = 250;
-
-/** One shipment at a time; one that a frozen server does not answer is sent again. */
+/** One shipment at a time. One that a frozen server does not answer is sent again. */
 const CONNECTING = { max: 2, patientSeconds: 10 };
 
-self.onmessage = ({ data }: MessageEvent<StartMessage>) => begin(data);
+self.onmessage = ({ data }: MessageEvent<StartMessage>) => {
+  const methods = start(data);
+  self.onmessage = ({ data: request }: MessageEvent<Request>) =>
+    void answerRequest(methods, request, { reply: (reply) => self.postMessage(reply), carriedError });
+};
 
-function begin({ path, synchronous, databaseUrl, seed }: StartMessage): void {
+function start({ path, synchronous, databaseUrl, seed }: StartMessage): ShippingMethods {
   const spool = openSpool(path, { synchronous });
   const database = new SharedDatabase((url) => connectPostgres(url, CONNECTING), databaseUrl);
   const state = { failure: null as string | null, shipped: 0, errors: 0 };
-  const shipper = new Shipper({
-    spool,
-    sink: () => database.ready(),
-    pace: PACE,
-    random: jitterFrom(seed),
-    onReport: (report) => note(report),
-  });
-
-  function note({ shipped, quarantined, failure }: Report): void {
-    state.shipped += shipped;
-    state.failure = failure;
-    if (failure !== null) state.errors++;
-    if (quarantined.length === 0) return;
-    say({
-      quarantined: quarantined.map(({ row: { call }, reason }) => ({ id: call.id, workspaceId: call.workspaceId, reason })),
-    });
-  }
-
-  const telling = setInterval(() => say({ state: { ...state, ...spool.backlog() } }), STATE_MS);
-
-  async function finish(running: Promise<void>): Promise<void> {
-    shipper.stop();
-    await running;
-    while (await shipper.round()) continue;
-    clearInterval(telling);
-    say({ state: { ...state, ...spool.backlog() } });
-    spool.close();
-    await database.close();
-    say({ finished: true });
-  }
-
+  let quarantined: ShippingNews["quarantined"] = [];
+  const shipper = new Shipper({ spool, sink: () => database.ready(), pace: PACE, random: jitterFrom(seed), onReport: note });
   const running = shipper.run();
-  self.onmessage = ({ data }: MessageEvent<FurtherMessage>) => {
-    if ("finish" in data) return void finish(running);
-    database.rotate(data.rotate);
-    shipper.hurry();
+
+  function note(report: Report): void {
+    state.shipped += report.shipped;
+    state.failure = report.failure;
+    if (report.failure !== null) state.errors++;
+    const refused = report.quarantined.map(({ row: { call }, reason }) => ({
+      id: call.id,
+      workspaceId: call.workspaceId,
+      reason,
+    }));
+    quarantined = [...quarantined, ...refused];
+  }
+
+  function news(): ShippingNews {
+    const fresh = { state: { ...state, ...spool.backlog() }, quarantined };
+    quarantined = [];
+    return fresh;
+  }
+
+  return {
+    news,
+    rotate(url) {
+      database.rotate(url);
+      shipper.hurry();
+    },
+    async finish() {
+      shipper.stop();
+      await running;
+      while (await shipper.round()) continue;
+      const last = news();
+      spool.close();
+      await database.close();
+      return last;
+    },
   };
 }
 
-function say(message: ShippingMessage): void {
-  self.postMessage(message);
-}
-
-/** Numbers from 0 up to 1, the same ones for a seed: good enough to keep replicas from coming back all at once. */
+/** Repeatable numbers from 0 up to 1, random enough to spread the retries of replicas. */
 function jitterFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,23 +1,18 @@
 import { DatabaseSync } from "node:sqlite";
 import { openExisting } from "./connection.ts";
 
-/** A write of another connection may hold the lock for milliseconds. */
-const BUSY_TIMEOUT_MS = 5_000;
-
-/** How many rows of `usage` a copy may hold, by what the source held before and after it was made. */
+/** How many rows of `usage` a copy may hold, judged by the source before and after. */
 export interface RowBounds {
   readonly least: number;
   readonly most: number;
 }
 
-/**
- * Copies the database of that path, as `copyDatabase` does, on a connection of its own. Throws SQLite's own error, also if no
- * file has that path.
- */
+/** As `copyDatabase`, on its own connection. Throws SQLite's error, also if there is no file. */
 export function backUpDatabase(path: string, into: string): RowBounds {
   const db = openExisting(path);
   try {
-    db.exec(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
+    // Another connection's write may hold the lock for milliseconds.
+    db.exec("PRAGMA busy_timeout = 5000");
     return copyDatabase(db, into);
   } finally {
     db.close();
@@ -25,22 +20,22 @@ export function backUpDatabase(path: string, into: string): RowBounds {
 }
 
 /**
- * Copies the database of that connection, as it stands at one moment, into a new file that needs no other. Calls go on being
- * recorded meanwhile. (SQLite's backup API begins again whenever another connection writes: on a busy proxy it would never end.)
- * Blocks its thread; throws SQLite's own error.
+ * Copies one state of the database into a new file that needs no other file. Calls are recorded
+ * meanwhile. (SQLite's backup API starts again at each write of another connection, so on a busy
+ * proxy it would never end.) Blocks its thread; throws SQLite's error.
  */
 export function copyDatabase(db: DatabaseSync, into: string): RowBounds {
   const before = db.prepare("SELECT count(*) AS rows, coalesce(max(rowid), 0) AS last FROM usage").get();
   const [rows, last] = [Number(before?.rows), Number(before?.last)];
   db.prepare("VACUUM INTO ?").run(into);
-  // New rows get higher numbers, and retention deletes rows: what was there before and still is must be in the copy.
+  // New rows get higher rowids, and retention deletes rows. The rows that stayed must be in it.
   const after = db.prepare("SELECT count(*) FILTER (WHERE rowid <= ?) AS kept, coalesce(max(rowid), 0) AS last FROM usage").get(
     last,
   );
   return { least: Number(after?.kept), most: rows + Math.max(0, Number(after?.last) - last) };
 }
 
-/** How many rows of `usage` are in the copy. Throws, in words for an operator, if they cannot be all that should be. */
+/** Counts the rows of `usage` in the copy. Throws, for an operator, if it cannot be right. */
 export function countCopied(path: string, { least, most }: RowBounds): number {
   const rows = reading(path, countRows);
   if (rows < least || rows > most) {
@@ -49,10 +44,7 @@ export function countCopied(path: string, { least, most }: RowBounds): number {
   return rows;
 }
 
-/**
- * What is wrong with the backup in that file, for an operator; null if it is sound and has the schema and that many rows of
- * `usage`. Blocks its thread.
- */
+/** Why the backup is not sound, or lacks the schema or rows; null if it is fine. Blocks. */
 export function whyNotSound(path: string, rows: number): string | null {
   try {
     return reading(path, (db) => {

@@ -1,15 +1,15 @@
 import type { DatabaseSync } from "node:sqlite";
 
-/** From this size of the write-ahead log its pages are written into the database, while the ledger goes on committing. */
+/** From this size on, the log is written into the database while the ledger keeps committing. */
 const WRITE_BACK_BYTES = 4 * 1024 * 1024;
 
 /**
- * From this size the log is begun anew, for which the ledger's commits wait: what is left to write by then is little.
- * The file keeps its size, because writing over it is cheaper than growing it again.
+ * From this size on, the log is restarted. The ledger's commits wait for that, but little is left
+ * to write by then. The file keeps its size, because overwriting is cheaper than growing.
  */
 const RESTART_BYTES = 32 * 1024 * 1024;
 
-/** A log that outgrew this while a reader held it is cut to nothing. */
+/** A log that a reader held and that grew past this is truncated. */
 const CUT_BYTES = 192 * 1024 * 1024;
 
 /** SQLite's default, which the migrations do not change. */
@@ -18,47 +18,41 @@ const PAGE_BYTES = 4_096;
 /** How long a restart waits for the write lock, and then, holding it, for other readers. */
 const RESTART_PATIENCE_MS = 250;
 
-/** After a restart that a reader prevented, so many looks leave the write lock alone. */
+/** If a reader prevented a restart, this many looks do not take the write lock. */
 const LOOKS_OFF = 20;
 
 /**
- * Keeps the write-ahead log small from this connection's thread, so that no commit of the hot path pays for the fsync.
- * Quiet where the database is busy or away: a later look tries again.
+ * Keeps the write-ahead log small from this thread, so that no commit of the hot path pays for the
+ * fsync. Call the returned function from time to time. If the database is busy or missing, a later
+ * call tries again. `busyTimeoutMs` is the connection's own, which is restored after a restart.
  */
-export class Checkpoints {
-  readonly #db: DatabaseSync;
-  readonly #path: string;
-  readonly #busyTimeoutMs: number;
-  #looksOff = 0;
+export function checkpointsOn(
+  db: DatabaseSync,
+  { path, busyTimeoutMs }: { readonly path: string; readonly busyTimeoutMs: number },
+): () => void {
+  let looksOff = 0;
 
-  /** `busyTimeoutMs` is the connection's own, which is put back after a restart. */
-  constructor(db: DatabaseSync, options: { readonly path: string; readonly busyTimeoutMs: number }) {
-    this.#db = db;
-    this.#path = options.path;
-    this.#busyTimeoutMs = options.busyTimeoutMs;
+  /** False if other connections prevented it. */
+  function restart(mode: "RESTART" | "TRUNCATE"): boolean {
+    db.exec(`PRAGMA busy_timeout = ${RESTART_PATIENCE_MS}`);
+    try {
+      return Number(db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()?.busy) === 0;
+    } finally {
+      db.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    }
   }
 
-  look(): void {
-    const bytes = logBytes(this.#path);
+  return () => {
+    const bytes = logBytes(path);
     if (bytes < WRITE_BACK_BYTES) return;
     try {
-      const written = this.#db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
-      if (Number(written?.log) * PAGE_BYTES < RESTART_BYTES || this.#looksOff-- > 0) return;
-      this.#looksOff = this.#restart(bytes < CUT_BYTES ? "RESTART" : "TRUNCATE") ? 0 : LOOKS_OFF;
+      const written = db.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
+      if (Number(written?.log) * PAGE_BYTES < RESTART_BYTES || looksOff-- > 0) return;
+      looksOff = restart(bytes < CUT_BYTES ? "RESTART" : "TRUNCATE") ? 0 : LOOKS_OFF;
     } catch {
       return;
     }
-  }
-
-  /** False where others prevented it. */
-  #restart(mode: "RESTART" | "TRUNCATE"): boolean {
-    this.#db.exec(`PRAGMA busy_timeout = ${RESTART_PATIENCE_MS}`);
-    try {
-      return Number(this.#db.prepare(`PRAGMA wal_checkpoint(${mode})`).get()?.busy) === 0;
-    } finally {
-      this.#db.exec(`PRAGMA busy_timeout = ${this.#busyTimeoutMs}`);
-    }
-  }
+  };
 }
 
 function logBytes(path: string): number {

@@ -1,40 +1,40 @@
 import assert from "node:assert/strict";
 import type { DatabaseSync } from "node:sqlite";
-import { Checkpoints } from "./checkpoints.ts";
+import { checkpointsOn } from "./checkpoints.ts";
 import { openConnection } from "./connection.ts";
 
 const MEGABYTE = 1024 * 1024;
 
-Deno.test("look() has the log begun anew, so that it does not grow with what is written", () => {
-  inDatabase(({ writer, checkpoints, logBytes }) => {
+Deno.test("checkpointsOn() restarts the log, so that it does not grow with what is written", () => {
+  inDatabase(({ writer, checkpoint, logBytes }) => {
     for (let n = 0; n < 20; n++) {
       write(writer, 20 * MEGABYTE);
-      checkpoints.look();
+      checkpoint();
     }
     assert.ok(logBytes() < 64 * MEGABYTE, `the log has ${logBytes()} bytes`);
   });
 });
 
-Deno.test("look() leaves a small log alone", () => {
-  inDatabase(({ writer, checkpoints, databaseBytes }) => {
+Deno.test("checkpointsOn() leaves a small log alone", () => {
+  inDatabase(({ writer, checkpoint, databaseBytes }) => {
     write(writer, MEGABYTE);
-    checkpoints.look();
+    checkpoint();
     assert.ok(databaseBytes() < MEGABYTE);
   });
 });
 
-Deno.test("look() cuts a log that grew while a reader held it, when the reader has gone", () => {
-  inDatabase(({ writer, reader, checkpoints, logBytes }) => {
+Deno.test("checkpointsOn() truncates a log that grew while a reader held it, when the reader has left", () => {
+  inDatabase(({ writer, reader, checkpoint, logBytes }) => {
     write(writer, MEGABYTE);
     reader.exec("BEGIN");
     reader.prepare("SELECT count(*) FROM t").get();
     for (let n = 0; n < 10; n++) {
       write(writer, 20 * MEGABYTE);
-      checkpoints.look();
+      checkpoint();
     }
     assert.ok(logBytes() > 192 * MEGABYTE);
     reader.exec("COMMIT");
-    for (let n = 0; n < 25; n++) checkpoints.look();
+    for (let n = 0; n < 25; n++) checkpoint();
     assert.equal(logBytes(), 0);
   });
 });
@@ -42,7 +42,7 @@ Deno.test("look() cuts a log that grew while a reader held it, when the reader h
 interface Place {
   readonly writer: DatabaseSync;
   readonly reader: DatabaseSync;
-  readonly checkpoints: Checkpoints;
+  readonly checkpoint: () => void;
   readonly logBytes: () => number;
   readonly databaseBytes: () => number;
 }
@@ -62,7 +62,7 @@ function inDatabase(check: (place: Place) => void): void {
     check({
       writer,
       reader,
-      checkpoints: new Checkpoints(own, { path, busyTimeoutMs: 50 }),
+      checkpoint: checkpointsOn(own, { path, busyTimeoutMs: 50 }),
       logBytes: () => Deno.statSync(`${path}-wal`).size,
       databaseBytes: () => Deno.statSync(path).size,
     });

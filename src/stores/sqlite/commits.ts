@@ -1,20 +1,20 @@
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
-import { isBusy, isOwnFault } from "./connection.ts";
+import { isBusy, isOwnFault } from "./errors.ts";
 
 export interface GroupLimits {
-  /** The most writes that one transaction takes. */
+  /** The most writes in one transaction. */
   readonly writes: number;
-  /** No further write joins a transaction that has run so long. */
+  /** After this time no further write joins the transaction. */
   readonly ms: number;
-  /** How long a write waits in all for a lock that another connection holds. */
+  /** How long a write waits, in total, for another connection's lock. */
   readonly patienceMs: number;
 }
 
-/** A write of about 20 us; at 8 ms plus one write and the commit, a transaction stays under 20 ms. */
+/** A write takes about 20 us, so 8 ms, one more write and the commit stay under 20 ms. */
 export const GROUP_LIMITS: GroupLimits = { writes: 256, ms: 8, patienceMs: 5_000 };
 
-/** A write that the database refused for its own sake, whatever the database's state: the others went on without it. */
+/** The write itself is at fault, not the database's state. The others were committed without it. */
 export class WriteRefused extends Error {
   constructor(cause: unknown) {
     super(`The database refuses the write: ${cause instanceof Error ? cause.message : cause}`, { cause });
@@ -22,143 +22,130 @@ export class WriteRefused extends Error {
   }
 }
 
-/**
- * Groups writes into transactions: what waits at the next turn of the event loop is committed together, so that an idle
- * proxy commits at once and a busy one pays a commit a turn. The connection must not wait for locks by itself: a wait in
- * SQLite stalls every stream, a wait here stalls only the writes.
- */
-export class Commits {
-  readonly #db: DatabaseSync;
-  readonly #limits: GroupLimits;
-  readonly #now: () => number;
-  readonly #begin: StatementSync;
-  readonly #commit: StatementSync;
-  readonly #rollback: StatementSync;
-  readonly #mark: StatementSync;
-  readonly #unmark: StatementSync;
-  readonly #rollbackToMark: StatementSync;
-  #waiting: Write[] = [];
-  /** A turn is due. There is never more than one. */
-  #isDue = false;
-  /** How long the oldest write has waited for a lock. */
-  #waitedMs = 0;
-  #onIdle: (() => void)[] = [];
-
-  constructor(db: DatabaseSync, options: { readonly limits: GroupLimits; readonly now: () => number }) {
-    this.#db = db;
-    this.#limits = options.limits;
-    this.#now = options.now;
-    this.#begin = db.prepare("BEGIN IMMEDIATE");
-    this.#commit = db.prepare("COMMIT");
-    this.#rollback = db.prepare("ROLLBACK");
-    this.#mark = db.prepare("SAVEPOINT write");
-    this.#unmark = db.prepare("RELEASE write");
-    this.#rollbackToMark = db.prepare("ROLLBACK TO write");
-  }
-
+export interface Commits {
   /**
-   * Resolves to what `run` gave when its transaction is committed. Rejects with `WriteRefused` where `run` is at fault
-   * itself, else with SQLite's error; then nothing of it is written. `run` may run more than once.
+   * Resolves to the result of `run` when its transaction is committed. Rejects with `WriteRefused`
+   * if `run` itself is at fault, otherwise with SQLite's error; then nothing of it is written.
+   * `run` may run more than once.
    */
-  add<T>(run: () => T): Promise<T> {
-    return new Promise((resolve, reject) => {
-      let result: T;
-      this.#waiting.push({ run: () => void (result = run()), done: () => resolve(result), failed: reject });
-      this.#turnSoon();
-    });
-  }
-
+  readonly add: <T>(run: () => T) => Promise<T>;
   /** Resolves when nothing waits. */
-  idle(): Promise<void> {
-    if (this.#waiting.length === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#onIdle.push(resolve));
+  readonly idle: () => Promise<void>;
+}
+
+/**
+ * Groups writes into transactions: each turn of the event loop commits what waits. So an idle proxy
+ * commits at once, and a busy one pays one commit a turn. The connection must not wait for locks:
+ * a wait in SQLite stalls every stream, a wait here only the writes.
+ */
+export function commitsOn(
+  db: DatabaseSync,
+  { limits, now }: { readonly limits: GroupLimits; readonly now: () => number },
+): Commits {
+  const [begin, commit, rollback] = [db.prepare("BEGIN IMMEDIATE"), db.prepare("COMMIT"), db.prepare("ROLLBACK")];
+  const [mark, unmark] = [db.prepare("SAVEPOINT write"), db.prepare("RELEASE write")];
+  const rollbackToMark = db.prepare("ROLLBACK TO write");
+  const waiting: Write[] = [];
+  const onIdle: (() => void)[] = [];
+  /** A turn is due. There is never more than one. */
+  let isDue = false;
+  /** How long the oldest write has waited for a lock. */
+  let waitedMs = 0;
+
+  function turnSoon(): void {
+    if (isDue) return;
+    isDue = true;
+    setImmediate(() => turn());
   }
 
-  #turnSoon(): void {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    setImmediate(() => this.#turn());
-  }
-
-  #turn(): void {
-    this.#isDue = false;
+  function turn(): void {
+    isDue = false;
     try {
-      this.#commitGroup();
-      this.#waitedMs = 0;
+      commitGroup();
+      waitedMs = 0;
     } catch (error) {
-      if (isBusy(error) && this.#waitedMs < this.#limits.patienceMs) return this.#turnLater();
-      // What waits for a lock has waited as long as the oldest; any other failure is the group's alone.
-      const failed = this.#waiting.splice(0, isBusy(error) ? this.#waiting.length : this.#limits.writes);
-      this.#waitedMs = 0;
+      if (isBusy(error) && waitedMs < limits.patienceMs) return turnLater();
+      // All that wait for a lock give up together. Any other failure concerns only this group.
+      const failed = waiting.splice(0, isBusy(error) ? waiting.length : limits.writes);
+      waitedMs = 0;
       for (const write of failed) write.failed(error);
     }
-    if (this.#waiting.length > 0) return this.#turnSoon();
-    for (const resolve of this.#onIdle.splice(0)) resolve();
+    if (waiting.length > 0) return turnSoon();
+    for (const resolve of onIdle.splice(0)) resolve();
   }
 
-  #turnLater(): void {
-    const delay = Math.min(1 + this.#waitedMs / 4, 50);
-    this.#waitedMs += delay;
-    this.#isDue = true;
-    setTimeout(() => this.#turn(), delay);
+  function turnLater(): void {
+    const delay = Math.min(1 + waitedMs / 4, 50);
+    waitedMs += delay;
+    isDue = true;
+    setTimeout(() => turn(), delay);
   }
 
   /**
-   * Leaves the writes waiting where it throws. A mark before each write would cost a fifth of it, so marks are set only when
-   * the group has to be tried again because one of its writes is at fault itself.
+   * If it throws, the writes still wait. A savepoint for each write would cost a fifth more. So the
+   * group is first tried without, and again with savepoints if one of its writes is at fault.
    */
-  #commitGroup(): void {
+  function commitGroup(): void {
     try {
-      this.#tryGroup((write) => this.#plain(write));
+      tryGroup((write) => {
+        write.run();
+        return null;
+      });
     } catch (error) {
       if (!isOwnFault(error)) throw error;
-      this.#tryGroup((write) => this.#marked(write));
+      tryGroup((write) => marked(write));
     }
   }
 
-  /** `attempt` gives back why a write was refused, with the others untouched; null where it was not. */
-  #tryGroup(attempt: (write: Write) => WriteRefused | null): void {
+  /** `attempt` runs one write. It returns why the write was refused, or null. */
+  function tryGroup(attempt: (write: Write) => WriteRefused | null): void {
     const refused = new Map<Write, WriteRefused>();
     let taken = 0;
-    this.#begin.run();
+    begin.run();
     try {
-      const until = this.#now() + this.#limits.ms;
-      for (const write of this.#waiting) {
-        if (taken >= this.#limits.writes || (taken > 0 && this.#now() > until)) break;
+      const until = now() + limits.ms;
+      for (const write of waiting) {
+        if (taken >= limits.writes || (taken > 0 && now() > until)) break;
         taken++;
         const refusal = attempt(write);
         if (refusal !== null) refused.set(write, refusal);
       }
-      this.#commit.run();
+      commit.run();
     } catch (error) {
-      if (this.#db.isTransaction) this.#rollback.run();
+      if (db.isTransaction) rollback.run();
       throw error;
     }
-    for (const write of this.#waiting.splice(0, taken)) {
+    for (const write of waiting.splice(0, taken)) {
       const refusal = refused.get(write);
       if (refusal === undefined) write.done();
       else write.failed(refusal);
     }
   }
 
-  #plain(write: Write): null {
-    write.run();
-    return null;
-  }
-
-  #marked(write: Write): WriteRefused | null {
-    this.#mark.run();
+  function marked(write: Write): WriteRefused | null {
+    mark.run();
     try {
       write.run();
     } catch (error) {
       if (!isOwnFault(error)) throw error;
-      this.#rollbackToMark.run();
-      this.#unmark.run();
+      rollbackToMark.run();
+      unmark.run();
       return new WriteRefused(error);
     }
-    this.#unmark.run();
+    unmark.run();
     return null;
   }
+
+  return {
+    add<T>(run: () => T): Promise<T> {
+      return new Promise((resolve, reject) => {
+        let result: T;
+        waiting.push({ run: () => void (result = run()), done: () => resolve(result), failed: reject });
+        turnSoon();
+      });
+    },
+    idle: () => waiting.length === 0 ? Promise.resolve() : new Promise((resolve) => onIdle.push(resolve)),
+  };
 }
 
 interface Write {

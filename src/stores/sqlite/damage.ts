@@ -1,24 +1,21 @@
 import { openConnection } from "./connection.ts";
+import { isDamage } from "./errors.ts";
 
-/** The database file cannot be read as what it should be. */
+/** The database file cannot be read. */
 export class DatabaseDamaged extends Error {
   constructor(path: string, damage: string) {
     super(
       `Cannot use the database ${path}: it is damaged (${damage}). Restore a backup, or save what can be with ` +
-        `"sqlite3 ${path} .recover"; where its records can be spared, move it away and start anew`,
+        `"sqlite3 ${path} .recover"; if you do not need its records, move it away and start again`,
     );
     this.name = "DatabaseDamaged";
   }
 }
 
-/** Primary result codes of SQLite (https://sqlite.org/rescode.html). */
-const CORRUPT = 11;
-const NOT_A_DATABASE = 26;
-
-/** A larger file is looked at from outside only, so that a start does not take minutes. */
+/** In a larger file only the schema is read, so that a start does not take minutes. */
 const MAX_CHECKED_BYTES = 1_073_741_824;
 
-/** What is wrong with the database, in SQLite's words; null where it is sound, empty or not there. Throws where it cannot be opened. */
+/** SQLite's words; null if the file is sound, empty or missing. Throws if it cannot be opened. */
 export function damageOf(path: string): string | null {
   const bytes = bytesOf(path);
   if (bytes === 0) return null;
@@ -39,13 +36,7 @@ export function damageOf(path: string): string | null {
   }
 }
 
-/** Whether SQLite says that the file is not what it should be. */
-export function isDamage(error: unknown): boolean {
-  if (!(error instanceof Error) || !("errcode" in error) || typeof error.errcode !== "number") return false;
-  return [CORRUPT, NOT_A_DATABASE].includes(error.errcode & 0xff);
-}
-
-/** Moves a database out of the way, with what belongs to it. Gives back its new path. */
+/** Renames a database together with its log. Returns the new path. */
 export function moveAside(path: string, now: number): string {
   const aside = `${path}.damaged-${new Date(now).toISOString().replaceAll(":", "")}`;
   for (const suffix of ["", "-wal", "-shm"]) {
@@ -58,7 +49,7 @@ export function moveAside(path: string, now: number): string {
   return aside;
 }
 
-/** As a table-valued function it would take the 1 for a table's name. */
+/** As a table-valued function it would take the 1 for the name of a table. */
 const QUICK_CHECK = "PRAGMA quick_check(1)";
 
 function bytesOf(path: string): number {

@@ -1,19 +1,17 @@
 import { isSame } from "./database_files.ts";
 
-/** The data directory, held by this process alone until `release`. */
+/** The data directory, which only this process holds until `release`. */
 export interface DataDir {
-  readonly path: string;
   readonly databasePath: string;
   /**
-   * Takes the lock again if its file was removed or replaced: otherwise a second proxy could start. Returns why it cannot,
-   * for an operator; null if the directory is held. Call it only while the directory is the one that was opened.
+   * Takes the lock again if its file was removed or replaced: otherwise a second proxy could start.
+   * Returns why it cannot, for an operator; null if the directory is held. Call it only while the
+   * directory is the one that was opened.
    */
   readonly keepHold: () => string | null;
-  /** Lets another process have the directory. */
   readonly release: () => void;
 }
 
-/** Another process holds the data directory. */
 export class DataDirLocked extends Error {
   constructor(path: string) {
     super(
@@ -24,7 +22,6 @@ export class DataDirLocked extends Error {
   }
 }
 
-/** The data directory cannot be made or written. */
 export class DataDirUnusable extends Error {
   constructor(path: string, cause: unknown) {
     super(
@@ -37,80 +34,64 @@ export class DataDirUnusable extends Error {
 }
 
 /**
- * Makes the directory where it is missing (mode 0700) and takes its exclusive lock, which the kernel gives up when the
- * process dies. Throws `DataDirLocked` or `DataDirUnusable`.
+ * Makes the directory if it is missing (mode 0700) and takes its exclusive lock, which the kernel
+ * releases if the process dies. Throws `DataDirLocked` or `DataDirUnusable`.
  */
 export function openDataDir(path: string): DataDir {
-  let lock = openLockFile(path);
-  if (!tryLock(lock, path)) {
-    lock.close();
-    throw new DataDirLocked(path);
+  const lockPath = `${path}/lock`;
+  let lock: Deno.FsFile | null;
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    lock = openLocked(lockPath);
+  } catch (error) {
+    throw new DataDirUnusable(path, error);
   }
+  if (lock === null) throw new DataDirLocked(path);
+  let held = lock;
   let isHeld = true;
   return {
-    path,
     databasePath: `${path}/llmproxy.db`,
     keepHold() {
-      if (!isHeld || isNamed(lock, lockPath(path))) return null;
-      const again = tryOpen(lockPath(path));
-      // What cannot be opened here cannot be opened by another proxy of the same user.
-      if (again === null) return null;
-      if (!tryLock(again, path)) {
-        again.close();
-        return "Another llmproxy has taken the data directory, because the lock file in it was removed while this one ran. " +
-          "Stop both, then start one";
+      if (!isHeld || isNamed(held, lockPath)) return null;
+      try {
+        const again = openLocked(lockPath);
+        if (again === null) {
+          return "Another llmproxy has taken the data directory, because the lock file in it was removed while this one ran. " +
+            "Stop both, then start one";
+        }
+        held.close();
+        held = again;
+      } catch {
+        // What this process cannot open, another proxy of the same user cannot open either.
       }
-      lock.close();
-      lock = again;
       return null;
     },
     release() {
       if (!isHeld) return;
       isHeld = false;
-      // Closing alone would leave it held for as long as a child that is just being started has the file too (flock(2)).
-      lock.unlockSync();
-      lock.close();
+      // Closing is not enough: a child that is being started may have the file too (flock(2)).
+      held.unlockSync();
+      held.close();
     },
   };
 }
 
-const LOCK_FILE = { create: true, write: true, mode: 0o600 } as const;
-
-function lockPath(dir: string): string {
-  return `${dir}/lock`;
+/** Null if another process has locked it. */
+function openLocked(path: string): Deno.FsFile | null {
+  const file = Deno.openSync(path, { create: true, write: true, mode: 0o600 });
+  let isLocked = false;
+  try {
+    isLocked = file.tryLockSync(true);
+  } finally {
+    if (!isLocked) file.close();
+  }
+  return isLocked ? file : null;
 }
 
-/** Whether the path still names the open file. */
 function isNamed(file: Deno.FsFile, path: string): boolean {
   try {
     return isSame(Deno.statSync(path), file.statSync());
   } catch (error) {
     return !(error instanceof Deno.errors.NotFound);
-  }
-}
-
-function tryOpen(path: string): Deno.FsFile | null {
-  try {
-    return Deno.openSync(path, LOCK_FILE);
-  } catch {
-    return null;
-  }
-}
-
-function openLockFile(path: string): Deno.FsFile {
-  try {
-    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
-    return Deno.openSync(lockPath(path), LOCK_FILE);
-  } catch (error) {
-    throw new DataDirUnusable(path, error);
-  }
-}
-
-function tryLock(lock: Deno.FsFile, path: string): boolean {
-  try {
-    return lock.tryLockSync(true);
-  } catch (error) {
-    lock.close();
-    throw new DataDirUnusable(path, error);
   }
 }

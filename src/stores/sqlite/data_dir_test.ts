@@ -36,7 +36,7 @@ Deno.test("keepHold() takes the lock again if its file was removed or replaced, 
   Deno.removeSync(path, { recursive: true });
 });
 
-Deno.test("openDataDir() throws DataDirUnusable where a file stands in the way", () => {
+Deno.test("openDataDir() throws DataDirUnusable if a file has that path", () => {
   const parent = Deno.makeTempDirSync();
   Deno.writeTextFileSync(`${parent}/file`, "");
   assert.throws(() => openDataDir(`${parent}/file`), DataDirUnusable);

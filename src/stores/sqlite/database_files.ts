@@ -1,14 +1,11 @@
-/** The database's files are not those any more that the proxy has open. */
+import type { DataDir } from "./data_dir.ts";
+
+/** The open files are no longer the files of the database. */
 export interface Loss {
   /** What happened and what to do, for an operator. */
   readonly reason: string;
-  /** The open connections still have every record: the files have only lost their names. */
+  /** The open connections still have every record, because the files lost only their names. */
   readonly isHeld: boolean;
-}
-
-export interface DatabaseFilesOptions {
-  /** As `DataDir.keepHold`. */
-  readonly keepHold: () => string | null;
 }
 
 /** Database header: https://sqlite.org/fileformat2.html#the_database_header */
@@ -19,29 +16,30 @@ const LOG_HEADER_BYTES = 32;
 const LOG_MAGICS = [0x377f0682, 0x377f0683];
 
 /**
- * Sees that the files of an open database are removed, replaced, moved or cut short. SQLite itself goes on writing into files
- * that have no name any more, and says nothing.
+ * Notices that the files of an open database are removed, replaced, moved or cut. SQLite itself
+ * keeps writing into files without a name, and says nothing.
  *
- * Warning: nothing may open and close the database file by itself while a connection is open. POSIX drops all locks of the
- * process on a file when any descriptor of it is closed (https://sqlite.org/howtocorrupt.html, 2.2). So this opens the file
- * once, before the connections, and `close` must come after theirs.
+ * Warning: nothing may open and close the database file while a connection is open. When a process
+ * closes any descriptor of a file, POSIX drops all its locks on that file
+ * (https://sqlite.org/howtocorrupt.html, 2.2). So this opens the file before the connections, and
+ * `close` must come after theirs.
  */
 export class DatabaseFiles {
   readonly #path: string;
-  readonly #options: DatabaseFilesOptions;
+  readonly #keepHold: DataDir["keepHold"];
   readonly #file: Deno.FsFile;
   readonly #identity: Deno.FileInfo;
-  /** `-wal` and `-shm` as they were first seen. They keep their inodes while a connection is open. */
+  /** `-wal` and `-shm` as first seen. They keep their inodes while a connection is open. */
   readonly #beside = new Map<string, Deno.FileInfo>();
-  /** Of the last look. */
+  /** At the last look. */
   #bytes: number;
   #header: Header;
   #loss: Loss | null = null;
 
-  /** Throws if the file is not there or is no database. */
-  constructor(path: string, options: DatabaseFilesOptions) {
+  /** Throws if the file is missing or is no database. */
+  constructor(path: string, { keepHold }: Pick<DataDir, "keepHold">) {
     this.#path = path;
-    this.#options = options;
+    this.#keepHold = keepHold;
     this.#file = Deno.openSync(path);
     try {
       this.#identity = this.#file.statSync();
@@ -55,17 +53,17 @@ export class DatabaseFiles {
     }
   }
 
-  /** Null while all is well. A loss stays until the end. */
+  /** Null while all is well. A loss is final. */
   look(): Loss | null {
     try {
       this.#loss ??= this.#lost() ?? this.#spoiled() ?? this.#unlocked();
     } catch {
-      // A disk that reports an error fails the ledger's writes too, which say so.
+      // If the disk reports an error, the ledger's writes fail too, and say so.
     }
     return this.#loss;
   }
 
-  /** After all connections. */
+  /** Call it after closing all connections. */
   close(): void {
     this.#file.close();
   }
@@ -96,7 +94,7 @@ export class DatabaseFiles {
   }
 
   #spoiled(): Loss | null {
-    // A second reading, because a checkpoint may be writing the header this very moment.
+    // Read twice, because a checkpoint may be writing the header right now.
     const why = this.#whySpoiled() === null ? null : this.#whySpoiled();
     return why === null ? null : {
       isHeld: false,
@@ -105,8 +103,8 @@ export class DatabaseFiles {
   }
 
   /**
-   * The file may lag behind what is committed, which the log has. But checkpoints only let it grow, unless another program ran
-   * VACUUM, and then the new header says the new size.
+   * The file may lag behind the log, but checkpoints only make it grow. If another program runs
+   * VACUUM, the new header says the new size.
    */
   #whySpoiled(): string | null {
     const bytes = this.#file.statSync().size;
@@ -123,7 +121,7 @@ export class DatabaseFiles {
   }
 
   #unlocked(): Loss | null {
-    const reason = this.#options.keepHold();
+    const reason = this.#keepHold();
     return reason === null ? null : { reason, isHeld: true };
   }
 }
@@ -132,7 +130,7 @@ const REMEDY = "Stop it, put the files back from a backup (or start with an empt
 
 interface Header {
   readonly pageBytes: number;
-  /** Both only count on. */
+  /** Both counters only increase. */
   readonly changes: number;
   readonly schema: number;
   readonly pages: number;
@@ -152,12 +150,12 @@ function readHeader(file: Deno.FsFile): Header | null {
   };
 }
 
-/** In 32 bits that may begin at zero again. */
+/** The 32-bit counters may wrap around. */
 function isBefore(counter: number, last: number): boolean {
   return ((counter - last) | 0) < 0;
 }
 
-/** An empty file and none are logs too. SQLite holds no lock on this file, so it may be opened and closed. */
+/** An empty or missing file is fine. SQLite does not lock this file, so it may be closed. */
 function isLog(path: string): boolean {
   let file: Deno.FsFile;
   try {
@@ -174,7 +172,7 @@ function isLog(path: string): boolean {
   }
 }
 
-/** Null if nothing has that name. `unknown` if the system does not say: then nothing is concluded. */
+/** Null if nothing has that name; `unknown` if the system does not say. */
 function lookAt(path: string): Deno.FileInfo | null | "unknown" {
   try {
     return Deno.statSync(path);
@@ -183,7 +181,6 @@ function lookAt(path: string): Deno.FileInfo | null | "unknown" {
   }
 }
 
-/** Whether both are of the same file. */
 export function isSame(one: Deno.FileInfo, other: Deno.FileInfo): boolean {
   return one.dev === other.dev && one.ino === other.ino;
 }

@@ -12,7 +12,7 @@ interface Place {
   readonly db: DatabaseSync;
 }
 
-/** What is done to the files by others, as a shell does it: a descriptor of this process would drop its locks. */
+/** What others do to the files, in a shell: a descriptor of this process would drop its locks. */
 const LOSSES = [
   { what: "the files are removed", does: "rm llmproxy.db*", says: /llmproxy\.db is gone/, isHeld: true },
   { what: "another database takes the name", does: "mv old.db llmproxy.db", says: /llmproxy\.db is another file/, isHeld: true },
@@ -42,7 +42,7 @@ const LOSSES = [
 ];
 
 for (const { what, does, says, isHeld } of LOSSES) {
-  Deno.test(`look() says so for good when ${what}`, () => {
+  Deno.test(`look() reports for good that ${what}`, () => {
     inDatabase(({ dir, files }) => {
       const shell = new Deno.Command("sh", { args: ["-c", does], cwd: dir }).outputSync();
       assert.equal(shell.code, 0, new TextDecoder().decode(shell.stderr));
@@ -55,7 +55,7 @@ for (const { what, does, says, isHeld } of LOSSES) {
   });
 }
 
-Deno.test("look() is not alarmed by writes, checkpoints, copies and VACUUM, be they another process's", async () => {
+Deno.test("look() reports no writes, checkpoints, copies or VACUUM, not even of another process", async () => {
   await inDatabase(async ({ dir, path, files, db }) => {
     const quiet = (what: string) => assert.equal(files.look(), null, what);
     for (const mode of ["PASSIVE", "FULL", "RESTART", "TRUNCATE"]) {
@@ -102,7 +102,7 @@ Deno.test("copyDatabase() saves what a connection still holds when its files are
 
 const ROWS = 3;
 
-/** A database with `ROWS` rows, all but the last in the file and in a copy of it, `old.db`; the last is in the log alone. */
+/** `ROWS` rows, all but the last in the file and its copy `old.db`; the last only in the log. */
 function inDatabase<T>(check: (place: Place) => T): T {
   const parent = Deno.makeTempDirSync();
   const dir = `${parent}/data`;

@@ -1,41 +1,41 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-/** How large the spool may become while the shared database is away, and what happens then. */
+/** How large the spool may become while the shared database is down, and what happens then. */
 export interface SpoolBound {
   readonly maxBytes: number;
-  /** `refuse` new billed calls, or `serve` them without a row. Open rows are closed in either case. */
+  /** `refuse` new billed calls, or `serve` them without a row. Open rows are closed either way. */
   readonly onFull: "refuse" | "serve";
 }
 
-export interface FullnessOptions {
+export interface DiskQuotaOptions {
   readonly spool: SpoolBound | null;
-  /** What is left of the volume that the database is on, bytes; null where the system does not tell. */
+  /** Bytes left on the database's volume; null if the system does not tell. */
   readonly freeBytes: () => number | null;
   readonly now: () => number;
 }
 
-/** Between two looks: so much may come over the bound as is recorded meanwhile. */
+/** Between two measurements. What is recorded meanwhile may exceed the bound. */
 const LOOK_MS = 100;
 
 /**
- * Of the volume, what new calls leave alone: open rows are closed in it, and what has been shipped is noted and checkpointed in it.
- * A spool that has filled its disk could not even note that it may be emptied.
+ * Space on the volume that new calls leave free: for closing open rows, for noting what was
+ * shipped, and for checkpoints. A spool that had filled its disk could not even be emptied.
  */
 const RESERVE_BYTES = 64 * 1024 * 1024;
 
-/** How much of the file is in use and how much may be, measured at most every `LOOK_MS`. */
+/** How much of the file is used and how much may be, measured at most every `LOOK_MS`. */
 export class DiskQuota {
-  readonly #options: FullnessOptions;
+  readonly #options: DiskQuotaOptions;
   readonly #pageBytes: number;
   readonly #pages: StatementSync;
   readonly #freePages: StatementSync;
   #usedBytes = 0;
-  /** What the volume would let the file have in use. */
+  /** What the volume allows the file to use. */
   #roomBytes = Number.POSITIVE_INFINITY;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #hasEnded = false;
 
-  constructor(db: DatabaseSync, options: FullnessOptions) {
+  constructor(db: DatabaseSync, options: DiskQuotaOptions) {
     this.#options = options;
     this.#pageBytes = Number(db.prepare("PRAGMA page_size").get()?.page_size);
     this.#pages = db.prepare("PRAGMA page_count");
@@ -47,7 +47,7 @@ export class DiskQuota {
     return this.#usedBytes;
   }
 
-  /** How much may be in use; infinite where nothing bounds it. */
+  /** How much may be used; infinite without a bound. */
   boundBytes(): number {
     this.#look();
     return Math.min(this.#options.spool?.maxBytes ?? Number.POSITIVE_INFINITY, this.#roomBytes);
@@ -57,7 +57,7 @@ export class DiskQuota {
     return this.usedBytes() >= this.boundBytes();
   }
 
-  /** The connection is about to be closed: from now on the last look holds. */
+  /** Call it before closing the connection. The last measurement stays. */
   end(): void {
     this.#hasEnded = true;
   }
@@ -66,7 +66,7 @@ export class DiskQuota {
   words(): string {
     const { spool } = this.#options;
     if (spool === null || this.#roomBytes < spool.maxBytes) {
-      return `The volume of the database has less than ${megabytes(RESERVE_BYTES)} left, which no new call is recorded in`;
+      return `The volume of the database has less than ${megabytes(RESERVE_BYTES)} left, which new calls may not use`;
     }
     return `The spool has reached LLMPROXY_SPOOL_MAX_MB (${
       megabytes(spool.maxBytes)
@@ -76,7 +76,7 @@ export class DiskQuota {
   #look(): void {
     if (this.#hasEnded) return;
     const now = this.#options.now();
-    // A clock that was set back must not stop the looking.
+    // A clock that was set back must not stop the measurements.
     if (now - this.#lookedAt < LOOK_MS && now >= this.#lookedAt) return;
     this.#lookedAt = now;
     const pages = Number(this.#pages.get()?.page_count);

@@ -5,56 +5,56 @@ import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Migrated } from "../migrations.ts";
 import type { Synchronous } from "./connection.ts";
 import type { TokenCopies, Tokens } from "../../domain/tokens.ts";
-import { damageOf, DatabaseDamaged, isDamage, moveAside } from "./damage.ts";
+import { damageOf, DatabaseDamaged, moveAside } from "./damage.ts";
 import { openDataDir } from "./data_dir.ts";
 import { DatabaseFiles, type Loss } from "./database_files.ts";
 import type { SpoolBound } from "./disk_quota.ts";
+import { isDamage } from "./errors.ts";
 import { LEDGER_DEFAULTS, openLedger } from "./ledger.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { takeRole } from "./role.ts";
 import { CHECKPOINT_MS, openSqliteStore, type SqliteStore } from "./store.ts";
 
 export interface EmbeddedOptions {
-  /** The data directory. */
   readonly dir: string;
-  /** This run of the proxy: rows that other runs left open are swept. */
+  /** This run of the proxy. Rows that other runs left open are swept. */
   readonly instanceId: string;
   readonly synchronous: Synchronous;
   readonly now: () => number;
-  /** As `LedgerOptions.onTrouble`. */
   readonly onTrouble: (trouble: string | null) => void;
-  /** As `LedgerOptions.spool`. */
   readonly spool: SpoolBound | null;
 }
 
-/** The embedded database, ready: the ledger on this thread, store and tokens in Workers, all on one file. */
+/** The embedded database, one file: the ledger on this thread, store and tokens in Workers. */
 export interface Embedded {
   readonly ledger: Ledger;
   readonly store: Omit<SqliteStore, keyof Tokens | keyof TokenCopies>;
-  /** On a Worker of their own, with the checkpoints: neither must wait for a query over a million rows. */
+  /** In their own Worker, with the checkpoints: neither may wait for a long query. */
   readonly tokens: Tokens & TokenCopies;
-  /** On the Worker of the tokens. */
+  /** In the Worker of the tokens, like the sessions. */
   readonly owned: Pick<OwnedRecords, "findOwned">;
-  /** On the Worker of the tokens. */
   readonly sessions: SessionRecords;
   readonly databasePath: string;
-  /** Looks whether the path still names the files that are open. Nothing may be opened by the path if it does not. */
+  /** Checks that the path still names the open files. If it does not, open nothing by the path. */
   readonly loss: () => Loss | null;
   readonly migrated: Migrated;
-  /** Rows that the file had recorded as the spool of a shared database, and that are counted here now. */
+  /** Rows that were recorded while the file was a spool, and are now counted here. */
   readonly counted: number;
   /** Rows of earlier runs that were closed as `unknown`. */
   readonly swept: number;
-  /** A damaged spool, which was moved aside: its new path, and what is wrong with it. Null where there was none. */
+  /** The new path of a damaged spool that was moved aside, and SQLite's words; otherwise null. */
   readonly moveAside: { readonly path: string; readonly damage: string } | null;
-  /** Commits what waits, closes both and gives the directory free; rejects as `Ledger.end` does, when all is closed. */
+  /**
+   * Commits what waits, closes all and releases the directory; then rejects as `Ledger.end` did.
+   */
   readonly end: () => Promise<void>;
 }
 
 /**
- * Locks the directory, brings the schema up to date, makes the file database or spool, opens the ledger, sweeps, and starts the store.
- * Rejects with `DataDirLocked`, `DataDirUnusable`, `SchemaTooNew`, `DatabaseDamaged`, `Fault` `ledger_unavailable` (the sweep), or
- * SQLite's own error; then nothing is held.
+ * Locks the directory, migrates, makes the file database or spool, opens the ledger, sweeps, and
+ * starts the store. Rejects with `DataDirLocked`, `DataDirUnusable`, `SchemaTooNew`,
+ * `DatabaseDamaged`, `Fault` `ledger_unavailable` (the sweep), or SQLite's error; then nothing is
+ * held.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
   const { synchronous, now, onTrouble, spool } = options;
@@ -85,7 +85,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
     });
     opened.unshift(() => ledger.end());
     const swept = await ledger.sweep(options.instanceId);
-    // The log is there by now. A first look knows it again if it is removed before the second.
+    // The log exists by now. This look remembers it, so that the next one sees if it was removed.
     files.look();
     return {
       ledger,
@@ -107,7 +107,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   }
 }
 
-/** To whoever is not root; null where the system does not tell. */
+/** Free for users other than root; null if the system does not tell. */
 function freeBytesOf(dir: string): number | null {
   try {
     const { bavail, bsize } = statfsSync(dir);
@@ -117,13 +117,13 @@ function freeBytesOf(dir: string): number | null {
   }
 }
 
-/** A spool that is damaged must not stop the calls: most of it is in the shared database. The only database is not moved aside. */
+/** A damaged spool must not stop calls: most of it is in the shared database. For a spool only. */
 function moveAsideDamaged(path: string, now: number): Embedded["moveAside"] {
   const damage = damageOf(path);
   return damage === null ? null : { path: moveAside(path, now), damage };
 }
 
-/** Ends all in order, whatever becomes of each; then rejects with the first failure. */
+/** Ends all in order, even after failures; then rejects with the first failure. */
 async function endAll(parts: readonly (() => Promise<void>)[]): Promise<void> {
   const failures: unknown[] = [];
   for (const end of parts) await end().catch((error) => failures.push(error));

@@ -9,12 +9,12 @@ import {
 } from "../migrations.ts";
 import { inTransaction, openConnection } from "./connection.ts";
 
-/** Inside the executable this is the folder that was included when it was compiled. */
+/** In the executable, the folder that was included at compilation. */
 const FOLDER = new URL("../../../migrations/sqlite/", import.meta.url);
 
 /**
- * Brings the database up to this program's schema, each migration in a transaction of its own; makes it where there is none.
- * Throws `SchemaTooNew`, or SQLite's own error; then the migrations before the one that failed stand.
+ * Migrates the database to this program's schema, one transaction for each migration, and creates a
+ * missing one. Throws `SchemaTooNew` or SQLite's error; earlier migrations stay.
  */
 export function migrateSqlite(path: string, folder: URL = FOLDER): Migrated {
   const known = readMigrations(folder);
@@ -29,7 +29,7 @@ export function migrateSqlite(path: string, folder: URL = FOLDER): Migrated {
   }
 }
 
-/** False where nothing was missing. */
+/** False if nothing was missing. */
 function applyNext(db: DatabaseSync, known: readonly Migration[]): boolean {
   const next = missingMigrations(known, appliedMigrations(db))[0];
   if (next === undefined) return false;

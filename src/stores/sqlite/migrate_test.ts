@@ -24,7 +24,7 @@ Deno.test("migrateSqlite() refuses a database of a newer program and leaves it a
   });
 });
 
-Deno.test("migrateSqlite() keeps what came before a migration that fails, and nothing of that one", () => {
+Deno.test("migrateSqlite() keeps the migrations before one that fails, and nothing of that one", () => {
   inDir((dir) => {
     const path = `${dir}/llmproxy.db`;
     const folder = `${dir}/migrations`;
@@ -41,7 +41,7 @@ Deno.test("migrateSqlite() keeps what came before a migration that fails, and no
   });
 });
 
-Deno.test("migrateSqlite() throws where the file is not a database", () => {
+Deno.test("migrateSqlite() throws if the file is not a database", () => {
   inDir((dir) => {
     Deno.writeTextFileSync(`${dir}/llmproxy.db`, "this is not a database, and it is long enough to be read as one".repeat(20));
     assert.throws(() => migrateSqlite(`${dir}/llmproxy.db`), /not a database/);

@@ -1,12 +1,34 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Owned } from "../../domain/owned.ts";
+import type { ShipmentMarks } from "../../domain/spool.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { OpenCall } from "../../domain/usage.ts";
 
+export type Kind = keyof ShipmentMarks;
+
+/** What is shipped: each table has a queue of its keys, numbered in the order of their changes. */
+export const QUEUES: Readonly<Record<Kind, { readonly table: string; readonly queue: string; readonly key: readonly string[] }>> =
+  {
+    rows: { table: "usage", queue: "unshipped_usage", key: ["workspace_id", "created_at", "id"] },
+    traces: { table: "traces", queue: "unshipped_traces", key: ["workspace_id", "id"] },
+    refusals: {
+      table: "refusals",
+      queue: "unshipped_refusals",
+      key: ["workspace_id", "sandbox_id", "minute", "fault", "instance_id"],
+    },
+    owned: { table: "owned", queue: "unshipped_owned", key: ["id"] },
+  };
+
+/** `conflict`: whether a key that is queued already gets a new number. */
+export function queueing(db: DatabaseSync, kind: Kind, conflict: "REPLACE" | "IGNORE"): StatementSync {
+  const { queue, key } = QUEUES[kind];
+  return db.prepare(`INSERT OR ${conflict} INTO ${queue} (${key.join(", ")}) VALUES (${key.map(() => "?").join(", ")})`);
+}
+
 /**
- * Notes what is to be shipped. Each method belongs into the transaction that makes the change: what is committed is shipped,
- * what is not is not. A change of what is noted already gets a new number.
+ * Queues what is to be shipped. Call each method in the transaction that makes the change, so that
+ * exactly what is committed is shipped. A change of something queued gets a new number.
  */
 export class Outbox {
   readonly #addRow: StatementSync;
@@ -15,12 +37,10 @@ export class Outbox {
   readonly #addOwned: StatementSync;
 
   constructor(db: DatabaseSync) {
-    this.#addRow = db.prepare("INSERT OR REPLACE INTO unshipped_usage (workspace_id, created_at, id) VALUES (?, ?, ?)");
-    this.#addTrace = db.prepare("INSERT OR REPLACE INTO unshipped_traces (workspace_id, id) VALUES (?, ?)");
-    this.#addRefusal = db.prepare(
-      "INSERT OR REPLACE INTO unshipped_refusals (workspace_id, sandbox_id, fault, minute, instance_id) VALUES (?, ?, ?, ?, ?)",
-    );
-    this.#addOwned = db.prepare("INSERT OR REPLACE INTO unshipped_owned (id) VALUES (?)");
+    this.#addRow = queueing(db, "rows", "REPLACE");
+    this.#addTrace = queueing(db, "traces", "REPLACE");
+    this.#addRefusal = queueing(db, "refusals", "REPLACE");
+    this.#addOwned = queueing(db, "owned", "REPLACE");
   }
 
   addRow({ workspaceId, createdAt, id }: Pick<OpenCall, "workspaceId" | "createdAt" | "id">): void {
@@ -31,8 +51,8 @@ export class Outbox {
     this.#addTrace.run(workspaceId, id);
   }
 
-  addRefusal({ workspaceId, sandboxId, fault, minute, instanceId }: RunRefusals): void {
-    this.#addRefusal.run(workspaceId, sandboxId, fault, minute, instanceId);
+  addRefusal({ workspaceId, sandboxId, minute, fault, instanceId }: RunRefusals): void {
+    this.#addRefusal.run(workspaceId, sandboxId, minute, fault, instanceId);
   }
 
   addOwned({ id }: Pick<Owned, "id">): void {

@@ -1,36 +1,30 @@
 import type { SpoolCare } from "../../domain/spool.ts";
 import type { TokenCopies } from "../../domain/tokens.ts";
-import type { CarriedError } from "../../domain/unavailable.ts";
 import type { StoreVerbs } from "../verbs.ts";
 import type { RowBounds } from "./backup.ts";
 import type { Synchronous } from "./connection.ts";
 
-export interface Rescue {
-  /** As `copyDatabase`, on the connection that is open: it still has what the files have lost. */
+interface Rescue {
+  /** As `copyDatabase`, on the open connection: it still has what the files have lost. */
   readonly copyInto: (path: string) => Promise<RowBounds>;
 }
 
-/** What the Worker is asked for, one verb a method of the seams. */
-export type Verbs = StoreVerbs & SpoolCare & TokenCopies & Rescue;
-export type Verb = keyof Verbs;
+type Asked = StoreVerbs & SpoolCare & TokenCopies & Rescue;
+export type Verb = keyof Asked;
 
-/** The same methods, answered at once by the thread that holds the connection. */
+/** What the Worker is asked, one verb for each method of the seams. */
+export type Verbs = { readonly [V in Verb]: Asked[V] };
+
+/** The same methods on the Worker's own thread, blocking. */
 export type Answers = { readonly [V in Verb]: (...args: Parameters<Verbs[V]>) => Awaited<ReturnType<Verbs[V]>> };
 
-/** The first message to the Worker. */
+/** `open` does nothing but open the database, and so rejects if it cannot be used. */
+export type WorkerMethods = Answers & { readonly open: () => void; readonly close: () => void };
+
+/** The first message to the Worker; every further one is a request for one of `WorkerMethods`. */
 export interface OpenMessage {
   readonly path: string;
   readonly synchronous: Synchronous;
-  /** Between two looks at the write-ahead log; 0: never look. */
+  /** How often to look at the write-ahead log; 0: never. */
   readonly checkpointMs: number;
 }
-
-/** Every further message; `args` are the verb's. After `close` nothing is answered. */
-export type AskMessage =
-  | { readonly ask: number; readonly verb: Verb; readonly args: readonly unknown[] }
-  | { readonly ask: number; readonly verb: "close" };
-
-/** The Worker's reply to the first message (`ask` 0) and to each further one. */
-export type Reply =
-  | { readonly ask: number; readonly value: unknown }
-  | { readonly ask: number; readonly error: CarriedError };

@@ -7,19 +7,19 @@ import { inTransaction, openConnection, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";
 import { Totals } from "./totals.ts";
 
-/** What the file is: the only database, which is asked for totals, or the spool of a shared one, which is not. */
+/** The only database, which answers queries, or the spool of a shared one, which does not. */
 export type Role = "database" | "spool";
 
-/** Indexes of `usage` that only questions need. They are a third of what recording costs, so a spool does without. */
-const ASKED_BY = ["usage_by_sandbox", "usage_by_trace"];
+/** Indexes for queries only. They are a third of the cost of a write, so a spool drops them. */
+const QUERY_INDEXES = ["usage_by_sandbox", "usage_by_trace"];
 
-/** Rows that one transaction counts: some 10 ms. */
+/** Rows that one transaction counts: about 10 ms. */
 const COUNTED_AT_ONCE = 200;
 
 /**
- * Makes the file what it is to be from now on, before anybody else works on it. A spool becomes the only database by counting
- * what it has not counted. Gives back how many rows that were. The schema must be up to date. Throws SQLite's own error; then the
- * next start goes on.
+ * Sets the file's role, before anything else opens it. A spool becomes the only database by
+ * counting its uncounted rows. Returns their number. The schema must be up to date. Throws SQLite's
+ * error; then the next start continues.
  */
 export function takeRole(path: string, role: Role): number {
   const db = openConnection(path, { synchronous: "full", busyTimeoutMs: 5_000, autoCheckpointPages: 1_000, cacheKib: 8_000 });
@@ -34,7 +34,7 @@ export function takeRole(path: string, role: Role): number {
 }
 
 function becomeSpool(db: DatabaseSync): void {
-  for (const name of ASKED_BY) {
+  for (const name of QUERY_INDEXES) {
     db.prepare("INSERT OR REPLACE INTO absent_indexes (name, sql) SELECT name, sql FROM sqlite_schema WHERE name = ?").run(name);
     db.exec(`DROP INDEX IF EXISTS ${name}`);
   }
@@ -52,7 +52,7 @@ function becomeDatabase(db: DatabaseSync): number {
   return counted;
 }
 
-/** Counts the next rows that stand in no total, with their links. Gives back how many. */
+/** Adds the next uncounted rows to the totals and links them. Returns their number. */
 function counterOn(db: DatabaseSync): () => number {
   const uncounted = readingBigInts(db, UNCOUNTED);
   const setCounted = db.prepare("UPDATE usage SET counted = 1, attempt = messages_hash IS NOT NULL WHERE rowid = ?");

@@ -8,7 +8,7 @@ import { type Embedded, openEmbedded } from "./embedded.ts";
 import { openSpool } from "./spool.ts";
 import type { Role } from "./role.ts";
 
-/** Each call once, because the ledger opens none twice; a few questions are asked again and again in a few sessions. */
+/** Each call once, because the ledger opens none twice; a few prompts repeat in a few sessions. */
 const ROWS = [...new Map([...generatedRows(900, 7)].map((row) => [row.call.id, row])).values()].map((row, n): UsageRow => ({
   ...row,
   call: {
@@ -21,7 +21,7 @@ const ROWS = [...new Map([...generatedRows(900, 7)].map((row) => [row.call.id, r
 }));
 const [FIRST, SECOND, THIRD] = [ROWS.slice(0, 300), ROWS.slice(300, 600), ROWS.slice(600)];
 
-Deno.test("takeRole() has a spool that becomes the only database count what it had not counted, and answer like one that always was", async () => {
+Deno.test("takeRole() counts what a spool had not counted when it becomes the only database, which then answers like one that always was", async () => {
   await using always = standUp();
   await always.as("database", async (embedded) => await record(embedded, ROWS));
   await using moved = standUp();
@@ -59,7 +59,7 @@ Deno.test("handOver() queues what the only database held, which is then pruned o
   await stand.as("spool", async ({ store }) => assert.equal(await store.handOver(), false));
 });
 
-Deno.test("handOver() that failed in its middle begins anew, and nothing counts as handed over before", async () => {
+Deno.test("handOver() that failed midway starts again, and nothing counts as handed over before", async () => {
   await using stand = standUp();
   await stand.as("database", async (embedded) => await record(embedded, FIRST));
   await stand.as("spool", async ({ store, databasePath }) => {
@@ -86,7 +86,7 @@ Deno.test("pruneTokens() alone deletes copies of tokens: they outlive what is sh
   });
 });
 
-Deno.test("prune() leaves the sessions of rows that stay, and holds nobody up where much waits", async () => {
+Deno.test("prune() leaves the sessions of rows that stay, and is quick even if much waits", async () => {
   await using stand = standUp();
   await stand.as("spool", async (embedded) => {
     const { store, databasePath } = embedded;
@@ -111,7 +111,7 @@ Deno.test("prune() leaves the sessions of rows that stay, and holds nobody up wh
   });
 });
 
-Deno.test("a row that was quarantined and then dropped by retention is quarantined no more", async () => {
+Deno.test("a quarantined row that retention drops is no longer quarantined", async () => {
   await using stand = standUp();
   await stand.as("spool", async (embedded) => {
     await record(embedded, [rowOf({ createdAt: T0 })]);

@@ -5,7 +5,7 @@ import { callOf, closingOf, T0, traceOf } from "../../../tests/conformance/sampl
 import { type Embedded, openEmbedded } from "./embedded.ts";
 import { type OpenSpool, openSpool } from "./spool.ts";
 
-Deno.test("unshipped() gives each row with its trace and each trace once, and says whether there may be more", async () => {
+Deno.test("unshipped() returns each row with its trace and each trace once, and says whether there may be more", async () => {
   await using stand = await standUp();
   const calls = Array.from({ length: 25 }, (_, n) => callOf({ traceId: `at-${n}`, createdAt: T0 + n }));
   for (const call of calls) await stand.record(call);
@@ -16,7 +16,7 @@ Deno.test("unshipped() gives each row with its trace and each trace once, and sa
   }
 });
 
-Deno.test("unshipped() gives a trace of which only beginnings of calls are known once in a minute, and with each row that ended", async () => {
+Deno.test("unshipped() returns a trace with only open calls once a minute, and with each row that ended", async () => {
   await using stand = await standUp();
   const { ledger } = stand.embedded;
   const activity = () => stand.spool.unshipped(10).traces.map(({ updatedAt }) => updatedAt - T0);
@@ -36,7 +36,7 @@ Deno.test("unshipped() gives a trace of which only beginnings of calls are known
   assert.deepEqual(activity(), [130_000]);
 });
 
-Deno.test("reship() queues a row once however often it is asked, and what changes while it is shipped is shipped again", async () => {
+Deno.test("reship() queues a row once however often it is called, and what changes during a shipment is shipped again", async () => {
   await using stand = await standUp();
   const call = callOf();
   await stand.record(call);

@@ -4,7 +4,7 @@ import { isUnavailable, wordsOf } from "../../domain/unavailable.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { openSqliteStore } from "./store.ts";
 
-Deno.test("openSqliteStore() rejects where the database cannot be opened or has no schema", async () => {
+Deno.test("openSqliteStore() rejects if the database cannot be opened or has no schema", async () => {
   const dir = Deno.makeTempDirSync();
   await assert.rejects(openSqliteStore({ path: dir, synchronous: "normal", checkpointMs: 0 }), (error) => {
     assert.ok(isUnavailable(error));
@@ -19,7 +19,7 @@ Deno.test("openSqliteStore() rejects where the database cannot be opened or has 
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("a store whose worker dies fails what was asked and answers what is asked next", async () => {
+Deno.test("a store whose worker dies rejects open questions and answers the next ones", async () => {
   const dir = Deno.makeTempDirSync();
   migrateSqlite(`${dir}/llmproxy.db`);
   const workers: Worker[] = [];

@@ -1,28 +1,24 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { RunRefusals } from "../../domain/ledger.ts";
-import type { Trace } from "../../domain/trace.ts";
-import type { UsageRow } from "../../domain/usage.ts";
 import { copyDatabase } from "./backup.ts";
 import { inTransaction } from "./connection.ts";
-import type { Answers } from "./protocol.ts";
-import { Housekeeping } from "./prune.ts";
 import { ownedAnswersOn } from "./owned.ts";
+import type { Answers } from "./protocol.ts";
+import { dropSome, handOverOn, pruneSome, pruneTokensSome, reship } from "./prune.ts";
 import { Queries } from "./queries.ts";
 import { Rows } from "./rows.ts";
 import { sessionAnswersOn } from "./sessions.ts";
 import { tokenAnswersOn } from "./token_answers.ts";
 import { Traces } from "./traces.ts";
 
-/** Rows that one transaction of `recordUsage` writes: about 10 ms, for which the ledger's commits wait. */
+/** Rows in one transaction of `recordUsage`: about 10 ms, for which the ledger's commits wait. */
 const RECORDED_AT_ONCE = 200;
 
 /** The store's verbs on one connection, blocking. */
 export function answersOn(db: DatabaseSync): Answers {
-  // What comes by this way has been counted elsewhere, or stays here: none of it is shipped.
+  // Without an outbox: these rows were counted elsewhere or stay here, and are not shipped.
   const rows = new Rows(db, { outbox: null, underWay: null });
   const traces = new Traces(db, null);
   const queries = new Queries(db);
-  const housekeeping = new Housekeeping(db);
   const sessions = sessionAnswersOn(db);
 
   return {
@@ -32,7 +28,7 @@ export function answersOn(db: DatabaseSync): Answers {
     getCachedCalls: (place) => queries.getCachedCalls(place),
     queryRefusals: (opts) => queries.queryRefusals(opts),
 
-    recordUsage(closed: readonly UsageRow[]) {
+    recordUsage(closed) {
       for (let at = 0; at < closed.length; at += RECORDED_AT_ONCE) {
         const some = closed.slice(at, at + RECORDED_AT_ONCE);
         inTransaction(db, () => {
@@ -41,34 +37,24 @@ export function answersOn(db: DatabaseSync): Answers {
         });
       }
     },
-
-    recordTraces(joined: readonly Trace[]) {
-      inTransaction(db, () => joined.forEach((trace) => traces.join(trace)));
-    },
-
-    recordRefusals(counts: readonly RunRefusals[]) {
-      inTransaction(db, () => traces.setRefusals(counts));
-    },
-
-    dropMonths: (before) => inTransaction(db, () => housekeeping.dropSome(before)),
-    clock: () => null,
-    makeReady: () => {},
-    prune: (before, now) => inTransaction(db, () => housekeeping.pruneSome(before, now)),
-    pruneTokens: (before) => inTransaction(db, () => housekeeping.pruneTokensSome(before)),
-    handOver: () => housekeeping.handOverSome(),
-    copyInto: (path) => copyDatabase(db, path),
-    reship: (since) => housekeeping.reship(since),
-
-    getOrCreateTrace(trace: Trace) {
+    recordTraces: (joined) => inTransaction(db, () => joined.forEach((trace) => traces.join(trace))),
+    recordRefusals: (counts) => inTransaction(db, () => traces.setRefusals(counts)),
+    getOrCreateTrace(trace) {
       return sessions.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
         traces.insert(trace);
         return sessions.findTrace(trace.workspaceId, trace.id) ?? trace;
       });
     },
+    updateTraceActivity: (workspaceId, id, at) => void traces.moveOn({ workspaceId, id, updatedAt: at }),
 
-    updateTraceActivity(workspaceId: string, id: string, at: number) {
-      traces.moveOn({ workspaceId, id, updatedAt: at });
-    },
+    clock: () => null,
+    makeReady: () => {},
+    dropMonths: (before) => inTransaction(db, () => dropSome(db, before)),
+    prune: (before, now) => inTransaction(db, () => pruneSome(db, before, now)),
+    pruneTokens: (before) => inTransaction(db, () => pruneTokensSome(db, before)),
+    handOver: handOverOn(db),
+    copyInto: (path) => copyDatabase(db, path),
+    reship: (since) => reship(db, since),
 
     ...tokenAnswersOn(db),
     ...ownedAnswersOn(db),
@@ -76,7 +62,7 @@ export function answersOn(db: DatabaseSync): Answers {
   };
 }
 
-/** Runs several reads over one state of the database. */
+/** Runs several reads on one state of the database. */
 function inSnapshot<T>(db: DatabaseSync, read: () => T): T {
   db.exec("BEGIN");
   try {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { unavailableOf } from "./unavailable.ts";
+import { unavailableOf } from "./errors.ts";
 
 /** What SQLite itself throws. */
 function errorOf(work: () => unknown): unknown {
