@@ -1,4 +1,4 @@
-import type { UsageTotals } from "./usage.ts";
+import { NO_TOTALS, sumOfTotals, type UsageTotals } from "./totals.ts";
 
 /** The ended calls of a trace that name the same agent, parent, type and class. Times are milliseconds since the epoch. */
 export interface AgentCalls extends UsageTotals {
@@ -34,16 +34,6 @@ export interface AgentNode {
   /** The first to begin comes first. */
   readonly children: readonly AgentNode[];
 }
-
-const NO_CALLS: UsageTotals = {
-  inputTokens: 0n,
-  outputTokens: 0n,
-  cacheCreationInputTokens: 0n,
-  cacheReadInputTokens: 0n,
-  requestCount: 0,
-  money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
-  retries: { count: 0, cost: 0n },
-};
 
 /** What calls of a class are, by the class; calls without one are their agent's own. */
 const KINDS: ReadonlyMap<string, AgentKind> = new Map([
@@ -90,7 +80,16 @@ export function agentTree(groups: readonly AgentCalls[]): AgentNode {
 type Growing = { -readonly [K in keyof Omit<AgentNode, "children">]: AgentNode[K] } & { children: Growing[] };
 
 function newNode(given: Pick<AgentNode, "kind"> & Partial<Pick<AgentNode, "agentId">>): Growing {
-  return { agentId: "", parentAgentId: "", agentType: "", totals: NO_CALLS, firstAt: null, lastAt: null, children: [], ...given };
+  return {
+    agentId: "",
+    parentAgentId: "",
+    agentType: "",
+    totals: NO_TOTALS,
+    firstAt: null,
+    lastAt: null,
+    children: [],
+    ...given,
+  };
 }
 
 function namesAgent({ agentId, isRest }: AgentCalls): boolean {
@@ -125,7 +124,7 @@ function sideOf(owner: Growing, kind: AgentKind): Growing {
 }
 
 function addCalls(node: Growing, calls: AgentCalls): void {
-  node.totals = sumOf(node.totals, calls);
+  node.totals = sumOfTotals(node.totals, calls);
   node.firstAt = Math.min(node.firstAt ?? Infinity, calls.firstAt);
   node.lastAt = Math.max(node.lastAt ?? -Infinity, calls.lastAt);
 }
@@ -133,23 +132,4 @@ function addCalls(node: Growing, calls: AgentCalls): void {
 function inOrder(node: Growing): AgentNode {
   const children = node.children.map(inOrder);
   return { ...node, children: children.sort((a, b) => (a.firstAt ?? Infinity) - (b.firstAt ?? Infinity)) };
-}
-
-function sumOf(a: UsageTotals, b: UsageTotals): UsageTotals {
-  return {
-    inputTokens: a.inputTokens + b.inputTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    cacheCreationInputTokens: a.cacheCreationInputTokens + b.cacheCreationInputTokens,
-    cacheReadInputTokens: a.cacheReadInputTokens + b.cacheReadInputTokens,
-    requestCount: a.requestCount + b.requestCount,
-    money: {
-      cost: a.money.cost + b.money.cost,
-      estimatedCost: a.money.estimatedCost + b.money.estimatedCost,
-      estimatedCount: a.money.estimatedCount + b.money.estimatedCount,
-      unknownCount: a.money.unknownCount + b.money.unknownCount,
-      unpricedCount: a.money.unpricedCount + b.money.unpricedCount,
-      partlyPricedCount: a.money.partlyPricedCount + b.money.partlyPricedCount,
-    },
-    retries: { count: a.retries.count + b.retries.count, cost: a.retries.cost + b.retries.cost },
-  };
 }

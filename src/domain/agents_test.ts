@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { moneyOf } from "../../tests/conformance/samples.ts";
 import { type AgentCalls, type AgentNode, agentTree } from "./agents.ts";
 
 Deno.test("agentTree() gives main without calls for a trace without calls", () => {
@@ -62,7 +63,15 @@ Deno.test("agentTree() hangs below main whom no known agent started, and ends ci
 
 Deno.test("agentTree() adds up what each agent used, and when it began and ended", () => {
   const money = { cost: 5n, estimatedCost: 2n, estimatedCount: 1, unknownCount: 0, unpricedCount: 3, partlyPricedCount: 2 };
-  const one = calls({ agentId: "a", inputTokens: 2n ** 53n, outputTokens: 2n, requestCount: 4, money, firstAt: 10, lastAt: 90 });
+  const one = calls({
+    agentId: "a",
+    inputTokens: 2n ** 53n,
+    outputTokens: 2n,
+    requestCount: 4,
+    ...money,
+    firstAt: 10,
+    lastAt: 90,
+  });
   const [agent] = agentTree([one, { ...one, agentType: "x", firstAt: 20, lastAt: 40 }]).children;
   assert.deepEqual([agent!.firstAt, agent!.lastAt, agent!.totals.inputTokens, agent!.totals.requestCount], [
     10,
@@ -70,7 +79,7 @@ Deno.test("agentTree() adds up what each agent used, and when it began and ended
     2n ** 54n,
     8,
   ]);
-  assert.deepEqual(agent!.totals.money, {
+  assert.deepEqual(moneyOf(agent!.totals), {
     cost: 10n,
     estimatedCost: 4n,
     estimatedCount: 2,
@@ -96,8 +105,8 @@ function calls(given: Partial<AgentCalls>): AgentCalls {
     cacheCreationInputTokens: 0n,
     cacheReadInputTokens: 0n,
     requestCount: 1,
-    money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
-    retries: { count: 0, cost: 0n },
+    ...{ cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
+    ...{ retryCount: 0, retriedCost: 0n },
     ...given,
   };
 }

@@ -1,5 +1,6 @@
 import type { Trace, TraceWithStats } from "./trace.ts";
-import type { Accuracy, Outcome, QueryOpts, UsageSummary, UsageTotals } from "./usage.ts";
+import type { UsageTotals } from "./totals.ts";
+import type { Accuracy, Outcome, QueryOpts, UsageSummary } from "./usage.ts";
 
 /** What calls are narrowed to; null stands for "all". */
 export interface CallFilters extends Pick<QueryOpts, "workspaceId" | "sandboxId" | "since" | "until"> {

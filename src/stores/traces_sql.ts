@@ -1,5 +1,8 @@
 import { type Position, RowsDropped, type TraceOrder, type TracePage, type TraceQuery } from "../domain/query.ts";
-import { integer, type Row, totalsOf, traceWithStatsOf } from "./row_decoders.ts";
+import { TOTALS } from "../domain/totals.ts";
+import type { TraceWithStats } from "../domain/trace.ts";
+import { integer, type Row, traceOf } from "./row_decoders.ts";
+import { totalsOf, traceColumn } from "./totals.ts";
 import { callFilters, narrowed, positionOf, type Statement } from "./usage_sql.ts";
 
 const ORDERED: Readonly<Record<TraceOrder, string>> = {
@@ -10,7 +13,7 @@ const ORDERED: Readonly<Record<TraceOrder, string>> = {
   requests: "request_count",
 };
 
-/** A page of traces, one more than it has, and the totals of all that the filters keep: to be asked of one state of the database. */
+/** A page of traces and one trace more, and the totals of all that the filters keep. Ask both of one state of the database. */
 export function traceStatements(
   query: TraceQuery,
   droppedBefore: number,
@@ -29,7 +32,7 @@ export function traceStatements(
         LIMIT ? OFFSET ?`,
       values: [...kept.values, ...after, query.limit + 1, query.offset],
     },
-    totals: { sql: `SELECT ${TOTALS} FROM traces WHERE true ${kept.sql}`, values: kept.values },
+    totals: { sql: `SELECT count(*) AS total, ${ALL_TOTALS} FROM traces WHERE true ${kept.sql}`, values: kept.values },
   };
 }
 
@@ -46,23 +49,17 @@ export function tracePageOf(
   };
 }
 
-const TOTALS = `
-  count(*)                                            AS total,
-  coalesce(sum(request_count), 0)                     AS request_count,
-  coalesce(sum(total_input_tokens), 0)                AS input_tokens,
-  coalesce(sum(total_output_tokens), 0)               AS output_tokens,
-  coalesce(sum(total_cache_creation_input_tokens), 0) AS cache_creation_input_tokens,
-  coalesce(sum(total_cache_read_input_tokens), 0)     AS cache_read_input_tokens,
-  coalesce(sum(cost), 0)                              AS cost,
-  coalesce(sum(estimated_cost), 0)                    AS estimated_cost,
-  coalesce(sum(estimated_count), 0)                   AS estimated_count,
-  coalesce(sum(unknown_count), 0)                     AS unknown_count,
-  coalesce(sum(unpriced_count), 0)                    AS unpriced_count,
-  coalesce(sum(partly_priced_count), 0)               AS partly_priced_count,
-  coalesce(sum(retry_count), 0)                       AS retry_count,
-  coalesce(sum(retried_cost), 0)                      AS retried_cost`;
+function traceWithStatsOf(row: Row): TraceWithStats {
+  const columns = TOTALS.map((total) => [total.name, row[traceColumn(total)]]);
+  const { inputTokens, outputTokens, cacheCreationInputTokens: _, cacheReadInputTokens: __, ...rest } = totalsOf(
+    Object.fromEntries(columns),
+  );
+  return { ...traceOf(row), totalInputTokens: inputTokens, totalOutputTokens: outputTokens, ...rest };
+}
 
-/** Which calls a trace has only its rows tell. */
+const ALL_TOTALS = TOTALS.map((total) => `coalesce(sum(${traceColumn(total)}), 0) AS ${total.name}`).join(", ");
+
+/** Filters of calls need rows: the totals of a trace do not have them. */
 function keptOf(query: TraceQuery, droppedBefore: number): Statement {
   const own = narrowed([
     { sql: "AND workspace_id = ?", value: query.workspaceId },

@@ -151,7 +151,7 @@ export const QUESTION_LAWS: Laws = {
       }
     }
     const byCost = (await store.queryTraces({ ...ALL_TRACES, order: { by: "cost", isAscending: false } })).traces;
-    const costs = byCost.map(({ money }) => money.cost);
+    const costs = byCost.map(({ cost }) => cost);
     assert.deepEqual(costs, costs.toSorted((a, b) => (a > b ? -1 : 1)));
   },
 

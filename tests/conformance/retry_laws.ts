@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Store } from "../../src/domain/store.ts";
 import type { Closing, Outcome, UsageRow } from "../../src/domain/usage.ts";
-import { ALL, ALL_TRACES, callOf, closingOf, seededRandom, T0 } from "./samples.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, retriesOf, seededRandom, T0 } from "./samples.ts";
 import type { StoreUnderTest } from "./store_laws.ts";
 
 const MINUTE_MS = 60_000;
@@ -34,9 +34,9 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
     const first = rows[0]!.call.id;
     assert.deepEqual(await linksIn(store), [[null, true], [first, true], [first, false], [null, false], [null, false]]);
     const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
-    assert.deepEqual(trace?.retries, { count: 2, cost: 10n });
+    assert.deepEqual(retriesOf(trace!), { count: 2, cost: 10n });
     for (const since of [null, T0]) {
-      assert.deepEqual((await store.queryUsage({ ...ALL, since })).usage[0]?.retries, trace?.retries);
+      assert.deepEqual(retriesOf((await store.queryUsage({ ...ALL, since })).usage[0]!), retriesOf(trace!));
     }
   },
 
@@ -174,11 +174,15 @@ async function compareWithModel(store: Store, history: readonly UsageRow[]): Pro
     count: rows.filter((row) => repeats(row) !== null).length,
     cost: rows.filter((row) => askedAgain.has(row)).reduce((sum, row) => sum + BigInt(row.closing.cost ?? 0), 0n),
   });
-  assert.deepEqual((await store.queryTraces({ ...ALL_TRACES, workspaceId })).traces[0]?.retries, summed(standing), workspaceId);
+  assert.deepEqual(
+    retriesOf((await store.queryTraces({ ...ALL_TRACES, workspaceId })).traces[0]!),
+    summed(standing),
+    workspaceId,
+  );
   for (const since of [null, T0]) {
     for (const group of (await store.queryUsage({ ...ALL, limit: 1_000, workspaceId, since })).usage) {
       const rows = standing.filter(({ call, closing }) => (closing.reading.servedModel ?? call.requestedModel) === group.model);
-      assert.deepEqual(group.retries, summed(rows), `${workspaceId} ${group.model}`);
+      assert.deepEqual(retriesOf(group), summed(rows), `${workspaceId} ${group.model}`);
     }
   }
 }

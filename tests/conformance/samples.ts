@@ -1,5 +1,6 @@
 import { DEFAULT_GROUPING, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
 import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
+import type { UsageTotals } from "../../src/domain/totals.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, UNSAID, type UsageRow } from "../../src/domain/usage.ts";
 
@@ -77,6 +78,19 @@ export function traceOf(call: OpenCall): Trace {
     createdAt: call.createdAt,
     updatedAt: call.createdAt,
   };
+}
+
+/** The money of totals, or of a trace. */
+export function moneyOf(totals: Pick<UsageTotals, keyof typeof NO_MONEY>): Pick<UsageTotals, keyof typeof NO_MONEY> {
+  const { cost, estimatedCost, estimatedCount, unknownCount, unpricedCount, partlyPricedCount } = totals;
+  return { cost, estimatedCost, estimatedCount, unknownCount, unpricedCount, partlyPricedCount };
+}
+
+const NO_MONEY = { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 };
+
+/** The retries of totals, or of a trace. */
+export function retriesOf({ retryCount, retriedCost }: Pick<UsageTotals, "retryCount" | "retriedCost">) {
+  return { count: retryCount, cost: retriedCost };
 }
 
 /** Numbers from 0 up to 1, the same ones for a seed (mulberry32). */

@@ -4,9 +4,10 @@ import { type CallFilters, TRACE_ORDERS, type UsageQuery } from "../../src/domai
 import type { Store } from "../../src/domain/store.ts";
 import type { LocalToken, Tokens } from "../../src/domain/tokens.ts";
 import type { Trace } from "../../src/domain/trace.ts";
-import type { OpenCall, QueryOpts, UsageRow, UsageTotals } from "../../src/domain/usage.ts";
+import type { UsageTotals } from "../../src/domain/totals.ts";
+import type { OpenCall, QueryOpts, UsageRow } from "../../src/domain/usage.ts";
 import { QUESTION_LAWS } from "./question_laws.ts";
-import { ALL, ALL_TRACES, callOf, closingOf, rowOf, seededRandom, T0, traceOf } from "./samples.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, rowOf, seededRandom, T0, traceOf } from "./samples.ts";
 
 /** A store of nobody else's, empty. */
 export interface StoreUnderTest {
@@ -212,8 +213,8 @@ const LAWS: Laws = {
       cacheCreationInputTokens: 4n,
       cacheReadInputTokens: 9n,
       requestCount: 2,
-      money: { cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
-      retries: { count: 0, cost: 0n },
+      ...{ cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
+      ...{ retryCount: 0, retriedCost: 0n },
     });
     assert.deepEqual((await store.queryUsage({ ...ALL, limit: 2, offset: 1 })).usage, groups.slice(1, 3));
   },
@@ -245,15 +246,15 @@ const LAWS: Laws = {
     ];
     await store.recordUsage(closings.map((closing) => ({ call: callOf({ createdAt: T0 + 1 }), closing, revision: 2 })));
     const money = { cost: 18n, estimatedCost: 11n, estimatedCount: 2, unknownCount: 1, unpricedCount: 2, partlyPricedCount: 1 };
-    for (const since of [null, T0 + 1]) assert.deepEqual((await store.queryUsage({ ...ALL, since })).usage[0]?.money, money);
-    assert.deepEqual((await store.queryTraces(ALL_TRACES)).traces[0]?.money, money);
+    for (const since of [null, T0 + 1]) assert.deepEqual(moneyOf((await store.queryUsage({ ...ALL, since })).usage[0]!), money);
+    assert.deepEqual(moneyOf((await store.queryTraces(ALL_TRACES)).traces[0]!), money);
   },
 
   "queryUsage() sums costs exactly beyond 2^53": async (store) => {
     const cost = Number.MAX_SAFE_INTEGER;
     await store.recordUsage([1, 2, 3].map(() => ({ call: callOf(), closing: closingOf({}, { cost }), revision: 2 })));
-    assert.equal((await store.queryUsage(ALL)).usage[0]?.money.cost, 3n * BigInt(cost));
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 3n * BigInt(cost));
+    assert.equal((await store.queryUsage(ALL)).usage[0]?.cost, 3n * BigInt(cost));
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, 3n * BigInt(cost));
   },
 
   "recordUsage() of a higher revision moves costs, and how many are partly priced, by the difference": async (store) => {
@@ -261,11 +262,11 @@ const LAWS: Laws = {
     await store.recordUsage([row]);
     const unpricedUses = { tool_search_requests: 2 };
     await store.recordUsage([{ ...row, revision: 3, closing: closingOf({}, { cost: 50, unpricedUses }) }]);
-    assert.equal((await store.queryUsage(ALL)).usage[0]?.money.partlyPricedCount, 1);
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.partlyPricedCount, 1);
+    assert.equal((await store.queryUsage(ALL)).usage[0]?.partlyPricedCount, 1);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.partlyPricedCount, 1);
     assert.deepEqual((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.unpricedUses, unpricedUses);
     await store.recordUsage([{ ...row, revision: 4, closing: closingOf({}, { cost: 20, priceVersion: "2" }) }]);
-    assert.deepEqual((await store.queryUsage(ALL)).usage[0]?.money, {
+    assert.deepEqual(moneyOf((await store.queryUsage(ALL)).usage[0]!), {
       cost: 20n,
       estimatedCost: 0n,
       estimatedCount: 0,

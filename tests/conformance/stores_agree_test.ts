@@ -213,12 +213,12 @@ async function usageTotals(store: InternalStore, since: number | null): Promise<
       summary.outputTokens,
       summary.cacheCreationInputTokens,
       summary.cacheReadInputTokens,
-      summary.money.cost,
-      summary.money.estimatedCost,
-      BigInt(summary.money.estimatedCount),
-      BigInt(summary.money.unknownCount),
-      BigInt(summary.money.unpricedCount),
-      BigInt(summary.money.partlyPricedCount),
+      summary.cost,
+      summary.estimatedCost,
+      BigInt(summary.estimatedCount),
+      BigInt(summary.unknownCount),
+      BigInt(summary.unpricedCount),
+      BigInt(summary.partlyPricedCount),
     ] as const
   ).sort();
 }

@@ -1,6 +1,5 @@
 import type { BatchOutcome, Owned, OwnedRecords } from "../../domain/owned.ts";
-import { batchOf, callJson, ownedOf } from "../owned_reading.ts";
-import { integer } from "../row_decoders.ts";
+import { batchOf, integer, ownedOf } from "../row_decoders.ts";
 import type { Ask } from "./connection.ts";
 
 export async function recordOwned(ask: Ask, owned: readonly Owned[]): Promise<void> {
@@ -33,20 +32,19 @@ export async function settleBatch(ask: Ask, id: string, { outcome }: { readonly 
   await ask("UPDATE owned SET due_at = NULL, outcome = $1 WHERE id = $2 AND due_at IS NOT NULL", [outcome, id]);
 }
 
-function sentOf(owned: Owned) {
-  const { id, kind, workspaceId, sandboxId, createdAt, dueAt } = owned;
+function sentOf({ id, kind, workspaceId, sandboxId, createdAt, call, dueAt }: Owned) {
   return {
     id,
     kind,
     workspace_id: workspaceId,
     sandbox_id: sandboxId,
     created_at: createdAt,
-    call: callJson(owned),
+    call: call === null ? null : JSON.stringify(call),
     due_at: dueAt,
   };
 }
 
-/** In the order of ids, so that two that write the same ones never wait for each other. */
+/** In the order of ids, so that two writers of the same ids never wait for each other in a circle. */
 const INSERT = `
   INSERT INTO owned (id, kind, workspace_id, sandbox_id, created_at, call, due_at)
   SELECT id, kind, workspace_id, sandbox_id, created_at, call, due_at
@@ -60,7 +58,7 @@ const FIND = `
   JOIN owned USING (id)
   ORDER BY id`;
 
-/** Whoever is taking one at the moment does not hold up who takes another. */
+/** Two that take at the same time do not wait for each other. */
 const TAKE = `
   UPDATE owned SET due_at = $1
   WHERE id IN (

@@ -1,5 +1,5 @@
-import type { UsageFilter, UsagePage, UsageReader } from "../../domain/usage_record.ts";
-import { usageRecordOf } from "../usage_record.ts";
+import type { RecordPage, UsageFilter, UsageReader } from "../../domain/usage_record.ts";
+import { usageRecordOf } from "../usage_row.ts";
 import { openPool } from "./pool.ts";
 
 const CONNECTING = { max: 1, connectSeconds: 5, idleSeconds: 60 };
@@ -22,7 +22,7 @@ function valuesOf({ since, until, workspaceId, sandboxId }: UsageFilter) {
   return [workspaceId, sandboxId, since, until];
 }
 
-function behind({ after, limit }: UsagePage) {
+function behind({ after, limit }: RecordPage) {
   return [after?.createdAt ?? null, after?.id ?? null, after?.workspaceId ?? null, limit];
 }
 

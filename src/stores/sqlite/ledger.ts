@@ -105,7 +105,7 @@ class SqliteLedger implements Ledger {
     this.#options = options;
     const outbox = options.spool === null ? null : new Outbox(db);
     this.#questions = outbox === null ? new InflightPrompts() : null;
-    this.#rows = new Rows(db, { outbox, underWay: this.#questions });
+    this.#rows = new Rows(db, { outbox, inflight: this.#questions });
     this.#traces = new Traces(db, outbox);
     this.#claims = new Claims(db, outbox);
     this.#probeWrite = new Probe(db);

@@ -1,11 +1,11 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { BatchOutcome, Owned, OwnedRecords } from "../../domain/owned.ts";
-import { batchOf, callJson, ownedOf } from "../owned_reading.ts";
+import { batchOf, ownedOf } from "../row_decoders.ts";
 import { inTransaction, readingBigInts } from "./connection.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Answers } from "./protocol.ts";
 
-/** Every claim on a file or batch. `add` belongs into a transaction of the caller's. */
+/** Writes claims on files and batches. */
 export class Claims {
   readonly #insert: StatementSync;
   readonly #outbox: Outbox | null;
@@ -16,16 +16,18 @@ export class Claims {
     this.#outbox = outbox;
   }
 
+  /** In the caller's transaction. */
   add(all: readonly Owned[]): void {
     for (const owned of all) {
-      const { id, kind, workspaceId, sandboxId, createdAt, dueAt } = owned;
-      const { changes } = this.#insert.run(id, kind, workspaceId, sandboxId, createdAt, callJson(owned), dueAt);
+      const { id, kind, workspaceId, sandboxId, createdAt, call, dueAt } = owned;
+      const callJson = call === null ? null : JSON.stringify(call);
+      const { changes } = this.#insert.run(id, kind, workspaceId, sandboxId, createdAt, callJson, dueAt);
       if (changes !== 0) this.#outbox?.addOwned(owned);
     }
   }
 }
 
-/** The verbs about files and batches on one connection, blocking. What comes by this way is shipped by nobody. */
+/** The verbs about files and batches on one connection, blocking. Claims that come this way are not shipped. */
 export function ownedAnswersOn(db: DatabaseSync): Pick<Answers, keyof OwnedRecords> {
   const claims = new Claims(db, null);
   return {

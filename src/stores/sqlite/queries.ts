@@ -7,8 +7,9 @@ import type { Trace } from "../../domain/trace.ts";
 import type { QueryOpts } from "../../domain/usage.ts";
 import { agentCallsOf, agentsStatement, cachedCallOf, cachedCallsStatement } from "../detail_sql.ts";
 import { MAX_DETAIL_ROWS } from "../query_bounds.ts";
-import { refusalOf, tokenUsageOf, traceOf } from "../row_decoders.ts";
+import { refusalOf, traceOf } from "../row_decoders.ts";
 import { tracePageOf, traceStatements } from "../traces_sql.ts";
+import { tokenUsageOf } from "../usage_row.ts";
 import { narrowed, type Statement, usagePageOf, usageStatement } from "../usage_sql.ts";
 
 /**

@@ -1,15 +1,15 @@
 import type { StatementSync } from "node:sqlite";
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
-import { linkOf } from "../retries.ts";
-import { countsJson } from "../column_values.ts";
-import { usageRowOf } from "../usage_row.ts";
+import { retryOf } from "../retries.ts";
+import { added, placeOf, removed, retryColumns } from "../totals.ts";
+import { sqliteValues, storedClosing, usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Totals } from "./totals.ts";
 
-/** How long a write waits for the ledger's transactions, which take milliseconds. */
+/** For the ledger's transactions, which take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-/** On a connection of its own, which blocks its thread. The schema must be up to date. Throws SQLite's own error. */
+/** Blocks its thread, on a connection of its own. The schema must be up to date. Throws SQLite's own error. */
 export function openSqliteRepricing(path: string, { synchronous }: { readonly synchronous: Synchronous }): Repricing {
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 16_000 });
   const [read, set] = [readingBigInts(db, READ), readingBigInts(db, SET)];
@@ -29,15 +29,16 @@ export function openSqliteRepricing(path: string, { synchronous }: { readonly sy
 /** Whether the row was still as it was read. */
 function write({ row, to }: NewPrice, { set, totals }: { readonly set: StatementSync; readonly totals: Totals }): boolean {
   const { call, closing, revision } = row;
-  const price = [to.cost, to.priceVersion, countsJson(to.unpricedUses), to.accuracy] as const;
-  const found = set.get(...price, call.workspaceId, call.createdAt, call.id, revision);
+  const [before, after] = [storedClosing(closing), storedClosing({ ...closing, ...to })];
+  const found = set.get(...sqliteValues(after, PRICE), call.workspaceId, call.createdAt, call.id, revision);
   if (found === undefined) return false;
-  const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
-  const link = linkOf(found);
-  totals.uncount(counted, { ...closing, link });
-  totals.count(counted, { ...closing, ...to, link });
+  const [place, retry] = [placeOf(call, closing), retryColumns(retryOf(found))];
+  totals.apply(removed(place, { ...before, ...retry }));
+  totals.apply(added(place, { ...after, ...retry }));
   return true;
 }
+
+const PRICE = ["cost", "price_version", "unpriced_uses", "accuracy"];
 
 const READ = `
   SELECT *

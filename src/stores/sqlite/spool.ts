@@ -2,8 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { Backlog, Refused, Shipment, ShipmentMarks, Spool } from "../../domain/spool.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Outbox } from "./outbox.ts";
-import { ownedOf } from "../owned_reading.ts";
-import { type Row, runRefusalsOf, text, traceOf } from "../row_decoders.ts";
+import { ownedOf, type Row, runRefusalsOf, text, traceOf } from "../row_decoders.ts";
 import { usageRowOf } from "../usage_row.ts";
 
 /** How long a write waits for the ledger's transactions, which take milliseconds. */

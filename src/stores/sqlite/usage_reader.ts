@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
-import type { UsageFilter, UsagePage, UsageReader, UsageRecord } from "../../domain/usage_record.ts";
-import { usageRecordOf } from "../usage_record.ts";
+import type { RecordPage, UsageFilter, UsageReader, UsageRecord } from "../../domain/usage_record.ts";
+import { usageRecordOf } from "../usage_row.ts";
 import { openConnection } from "./connection.ts";
 
 const BUSY_TIMEOUT_MS = 5_000;
@@ -22,7 +22,7 @@ export function openUsageReader(path: string): UsageReader {
   };
 }
 
-function read(db: DatabaseSync, { after, limit, ...filter }: UsagePage): readonly UsageRecord[] {
+function read(db: DatabaseSync, { after, limit, ...filter }: RecordPage): readonly UsageRecord[] {
   const { and, values } = narrow({ ...filter, since: Math.max(after?.createdAt ?? 0, filter.since ?? 0) });
   const behind = after === null ? [] : [after.createdAt, after.id, after.workspaceId];
   const statement = db.prepare(

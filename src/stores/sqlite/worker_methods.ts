@@ -19,7 +19,7 @@ const RECORDED_AT_ONCE = 200;
 /** The store's verbs on one connection, blocking. */
 export function answersOn(db: DatabaseSync): Answers {
   // What comes by this way has been counted elsewhere, or stays here: none of it is shipped.
-  const rows = new Rows(db, { outbox: null, underWay: null });
+  const rows = new Rows(db, { outbox: null, inflight: null });
   const traces = new Traces(db, null);
   const queries = new Queries(db);
   const housekeeping = new Housekeeping(db);
