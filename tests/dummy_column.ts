@@ -1,6 +1,7 @@
 /**
- * Closes a call with a value in a dummy column and follows it: totals, a trace's detail, shipping to PostgreSQL and
- * the export. `where_a_change_lands_test.ts` runs it in a copy of the tree that has the column. Prints what it saw.
+ * Closes a call with a value in a dummy column and follows it: totals, a trace's detail, shipping
+ * to PostgreSQL and the export. `where_a_change_lands_test.ts` runs it in a copy of the tree that
+ * has the column. Prints what it saw.
  */
 import { encoderOf } from "../src/export/encoder.ts";
 import { migrateSqlite } from "../src/stores/sqlite/migrate.ts";

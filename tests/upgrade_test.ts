@@ -1,7 +1,7 @@
 /**
- * Databases that commit e945b04 wrote, under the present program. `tests/fixtures/upgrade` holds its dumps and
- * what its admin API answered about them: calls of several traces and agents with every outcome, retries, a
- * batch, refusals, a file and tokens.
+ * Databases that commit e945b04 wrote, under the present program. `tests/fixtures/upgrade` holds
+ * its dumps and what its admin API answered about them: calls of several traces and agents with
+ * every outcome, retries, a batch, refusals, a file and tokens.
  */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";

@@ -1,6 +1,9 @@
 import type { Trace } from "./trace.ts";
 
-/** A row of `usage` as the Go program records it: its `TokenUsage`. Times are milliseconds since the epoch, durations milliseconds. */
+/**
+ * A row as the Go program records it: its `TokenUsage`. Durations are milliseconds, times since the
+ * epoch.
+ */
 export interface ImportedUsage {
   readonly id: string;
   readonly traceId: string | null;
@@ -15,19 +18,18 @@ export interface ImportedUsage {
   readonly cacheReadInputTokens: number;
   readonly streaming: boolean;
   readonly duration: number;
-  /** 0 where nobody measured it. */
+  /** 0 if it was not measured. */
   readonly ttft: number;
   readonly createdAt: number;
 }
 
-/** Some of what another program recorded. */
 export interface ImportBatch {
   readonly traces: readonly Trace[];
   readonly usage: readonly ImportedUsage[];
 }
 
 /**
- * Takes a batch in; what is there already counts once. Resolves to how many of its rows have no price. A row whose trace is
- * not among those taken in makes it known.
+ * Records a batch; a row that is there already counts once. A row of an unknown trace makes the
+ * trace. Resolves to the number of rows without a price.
  */
 export type ImportRows = (batch: ImportBatch) => Promise<{ readonly unpriced: number }>;

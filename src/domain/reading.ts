@@ -1,6 +1,9 @@
 import { type FieldsFrom, unknownFields } from "./usage_columns.ts";
 
-/** What is known of one answer's cost so far. Providers fold answers into it and never change it in place. */
+/**
+ * What is known of one answer's cost so far. Providers fold answers into it and never change it in
+ * place.
+ */
 export interface UsageReading extends FieldsFrom<"reading"> {
   /** A first content delta has come (or a whole message). */
   readonly hasContent: boolean;
@@ -17,8 +20,8 @@ export interface UsageReading extends FieldsFrom<"reading"> {
 }
 
 /**
- * The most tokens, or uses of a tool, that one count may name. Real ones stay a hundred times below it, and it takes
- * billions of rows at this bound to reach 2^63, where sums in a database overflow.
+ * The most tokens, or uses of a tool, that one count may name. Real ones stay a hundred times below
+ * it, and it takes billions of rows at this bound to reach 2^63, where sums in a database overflow.
  */
 export const MAX_COUNT = 1_000_000_000;
 

@@ -18,8 +18,9 @@ export interface Total {
 }
 
 /**
- * The totals of closed rows, by their column in `usage_hours`; in `traces` the tokens have `total_` in front.
- * Every sum is made from this table: the stores' statements, what a row adds, queries and JSON.
+ * The totals of closed rows, by their column in `usage_hours`; in `traces` the tokens have `total_`
+ * in front. Every sum is made from this table: the stores' statements, what a row adds, queries and
+ * JSON.
  */
 const TABLE = {
   input_tokens: { kind: "tokens", adds: "input_tokens" },

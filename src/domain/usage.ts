@@ -2,7 +2,10 @@ import type { UsageReading } from "./reading.ts";
 import type { UsageTotals } from "./totals.ts";
 import { type FieldsFrom, nullableFields, type ShownRow } from "./usage_columns.ts";
 
-/** How a billed call stopped. `unknown`: the proxy died during it. `proxy_cut`: the proxy cut it at the end of a drain. */
+/**
+ * How a billed call stopped. `unknown`: the proxy died during it. `proxy_cut`: the proxy cut it at
+ * the end of a drain.
+ */
 export const OUTCOMES = ["completed", "client_left", "upstream_error", "upstream_broke", "proxy_cut", "unknown"] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
@@ -21,9 +24,10 @@ const { maxTokens: _, ...unsaid } = nullableFields("call");
 export const UNSAID = unsaid;
 
 /**
- * How a call ended and what it used. `duration` and `ttft` count from admission: to the last byte, and to the
- * first content delta. `status` is the upstream's, null if no answer came. `cost` is null if the row is
- * unpriced or its accuracy is `unknown`; `priceVersion` names the price list that made it.
+ * How a call ended and what it used. `duration` and `ttft` count from admission: to the last byte,
+ * and to the first content delta. `status` is the upstream's, null if no answer came. `cost` is
+ * null if the row is unpriced or its accuracy is `unknown`; `priceVersion` names the price list
+ * that made it.
  */
 export interface Closing extends FieldsFrom<"closing"> {
   readonly outcome: Outcome;
@@ -34,7 +38,10 @@ export interface Closing extends FieldsFrom<"closing"> {
 /** The cost of a call that has no known price. */
 export const NO_COST = { cost: null, priceVersion: null, unpricedUses: {} } as const satisfies Partial<Closing>;
 
-/** The `errorType` of a row whose upstream named an impossible count: the row keeps none of its counts. */
+/**
+ * The `errorType` of a row whose upstream named an impossible count: the row keeps none of its
+ * counts.
+ */
 export const ABSURD_USAGE = "absurd_usage";
 
 /** A closed row of `usage`. `revision` grows with each later change of the same row. */
@@ -47,7 +54,10 @@ export interface UsageRow {
 /** Revisions, from weak to strong: a real close beats a sweep. */
 export const REVISION = { open: 0, swept: 1, closed: 2 } as const;
 
-/** One row as `/internal/traces/:id` shows it. `model` is the served one, or the requested one if no answer named one. */
+/**
+ * One row as `/internal/traces/:id` shows it. `model` is the served one, or the requested one if no
+ * answer named one.
+ */
 export interface TokenUsage extends ShownRow<"detail"> {
   readonly outcome: Outcome | "open";
   readonly accuracy: Accuracy;

@@ -1,6 +1,8 @@
 import { costUsd } from "./money.ts";
 
-/** `call` is known at admission, `closing` and `reading` at the end; the store sets the rest itself. */
+/**
+ * `call` is known at admission, `closing` and `reading` at the end; the store sets the rest itself.
+ */
 type Source = "call" | "closing" | "reading" | "store";
 
 /** Field values by kind. In a row, `counts` and `list` are JSON, and NULL if they are empty. */
@@ -24,7 +26,9 @@ interface UsageColumn {
   readonly from: Source;
   readonly kind: Kind;
   readonly isNullable?: true;
-  /** Its name in `OpenCall`, `Closing` or `UsageReading`, if that is not the column's in camel case. */
+  /**
+   * Its name in `OpenCall`, `Closing` or `UsageReading`, if that is not the column's in camel case.
+   */
   readonly field?: string;
   /** Its name in answers and exports, if that is not the field's. */
   readonly shownAs?: string;
@@ -37,8 +41,8 @@ interface UsageColumn {
 }
 
 /**
- * The columns of `usage` in the order of the exports. The stores' statements, their readers, shipping,
- * exports and the admin API are made from this table, and so are the types below.
+ * The columns of `usage` in the order of the exports. The stores' statements, their readers,
+ * shipping, exports and the admin API are made from this table, and so are the types below.
  *
  * A new column is one row here and one migration on each side. An exported one is the last of those
  * that are exported: readers go by place.

@@ -1,7 +1,10 @@
 import type { ShownRow } from "./usage_columns.ts";
 import type { OpenCall, TokenUsage } from "./usage.ts";
 
-/** A closed row as exports show it: what `/internal/traces/:id` shows of a call, and what else a payer may ask. */
+/**
+ * A closed row as exports show it: what `/internal/traces/:id` shows of a call, and what else a
+ * payer may ask.
+ */
 export interface UsageRecord extends TokenUsage, ShownRow<"export"> {
   readonly kind: OpenCall["kind"];
   readonly outcome: TokenUsage["outcome"];
@@ -25,9 +28,9 @@ export interface RecordPage extends UsageFilter {
 }
 
 /**
- * Reads closed rows in order of (createdAt, id, workspaceId). Each page is read on its own, so the reader misses
- * a row that closes after the page of its place. Rejects with the technology's own error. Not for the hot
- * path's thread.
+ * Reads closed rows in order of (createdAt, id, workspaceId). Each page is read on its own, so the
+ * reader misses a row that closes after the page of its place. Rejects with the technology's own
+ * error. Not for the hot path's thread.
  */
 export interface UsageReader {
   /** Fewer rows than `limit`: there are no more. */

@@ -9,8 +9,8 @@ const NEEDS_QUOTES = /[",\r\n]/;
 const LINE_END = "\r\n";
 
 /**
- * CSV by RFC 4180, with a header line, in UTF-8. A text that a spreadsheet would take for a formula gets a ' in
- * front: clients choose some of these texts, and others open them.
+ * CSV by RFC 4180, with a header line, in UTF-8. A text that a spreadsheet would take for a formula
+ * gets a ' in front: clients choose some of these texts, and others open them.
  */
 export function csvEncoder(): UsageEncoder {
   const encoder = new TextEncoder();

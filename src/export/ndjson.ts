@@ -1,7 +1,10 @@
 import { rowJson } from "../domain/usage_columns.ts";
 import { COLUMNS, type UsageEncoder } from "./columns.ts";
 
-/** One JSON object a line (https://github.com/ndjson/ndjson-spec); fields that a row does not have are left out. */
+/**
+ * One JSON object a line (https://github.com/ndjson/ndjson-spec); fields that a row does not have
+ * are left out.
+ */
 export function ndjsonEncoder(): UsageEncoder {
   const encoder = new TextEncoder();
   return {

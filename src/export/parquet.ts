@@ -3,7 +3,10 @@ import type { Kind } from "../domain/usage_columns.ts";
 import type { UsageRecord } from "../domain/usage_record.ts";
 import { COLUMNS, fieldOf, type UsageEncoder } from "./columns.ts";
 
-/** At most so much is in a group, which is held until it is complete. Each adds some 5 KB to the file's footer. */
+/**
+ * At most so much is in a group, which is held until it is complete. Each adds some 5 KB to the
+ * file's footer.
+ */
 const GROUP_ROWS = 2_500;
 const GROUP_CHARACTERS = 5_000_000;
 
@@ -21,7 +24,9 @@ const TYPES = {
   money: { type: "INT64", converted_type: "DECIMAL", precision: 18, scale: 9 },
 } as const satisfies Record<Kind, object>;
 
-/** Parquet (https://parquet.apache.org/docs/file-format/), Snappy, in row groups of bounded size. */
+/**
+ * Parquet (https://parquet.apache.org/docs/file-format/), Snappy, in row groups of bounded size.
+ */
 export function parquetEncoder(): UsageEncoder {
   const bytes = new ByteWriter();
   const writer = new ParquetWriter({ writer: bytes, schema: schemaOf(), createdBy: "llmproxy" });
@@ -79,7 +84,10 @@ export function parquetEncoder(): UsageEncoder {
 const NO_ROWS = [0x16, 0x00, 0x19];
 const LIST_OF_STRUCTS = 0x0c;
 
-/** In a file without rows the writer leaves out the type of its list of groups, and strict readers refuse that. */
+/**
+ * In a file without rows the writer leaves out the type of its list of groups, and strict readers
+ * refuse that.
+ */
 function withTypedList(file: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const at = file.findLastIndex((_, n) =>
     NO_ROWS.every((byte, place) => file[n + place] === byte) && file[n + NO_ROWS.length] === 0

@@ -7,9 +7,9 @@ import type { Trace, TraceWithStats } from "../domain/trace.ts";
 import type { TokenUsage, UsageSummary } from "../domain/usage.ts";
 import { columnsShownIn, rowJson } from "../domain/usage_columns.ts";
 
-/** What the internal API answers, key by key: the Go package's names, then our additions. Times are RFC 3339, UTC. */
+/** The JSON of the internal API: the Go package's keys, then ours. Times are RFC 3339, UTC. */
 
-/** What calls were grouped by, left out where they name none, and their totals. */
+/** The groups that calls name, and their totals. */
 export function usageJson(summary: UsageSummary) {
   const { provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = summary;
   return {
@@ -70,7 +70,7 @@ export function requestJson(row: TokenUsage) {
   return rowJson(row, DETAIL);
 }
 
-/** The ids are left out where nobody knew who asked. */
+/** Without ids if the caller was unknown. */
 export function refusalCountJson(row: RefusalCount) {
   return {
     ...present({ workspaceId: row.workspaceId, sandboxId: row.sandboxId }),
@@ -91,7 +91,10 @@ export function tokenJson(token: LocalToken) {
   };
 }
 
-/** A JSON number, exact at any size: beyond 2^53 digit by digit (https://tc39.es/proposal-json-parse-with-source/). */
+/**
+ * A JSON number, exact at any size: beyond 2^53 digit by digit
+ * (https://tc39.es/proposal-json-parse-with-source/).
+ */
 export function wholeJson(count: bigint): number | object {
   const number = Number(count);
   return Number.isSafeInteger(number) ? number : (JSON as RawJson).rawJSON(String(count));

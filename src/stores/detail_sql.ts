@@ -1,19 +1,23 @@
 import { type AgentCalls, MAX_AGENT_GROUPS } from "../domain/agents.ts";
 import type { CachedCall } from "../domain/cache.ts";
 import type { CallPlace } from "../domain/query.ts";
+import type { Trace } from "../domain/trace.ts";
 import { columnsFrom } from "../domain/usage_columns.ts";
 import { MAX_CACHED_CALLS } from "./query_bounds.ts";
 import { integer, type Row, text } from "./row_decoders.ts";
 import { COUNTED_ROW, SUMS, totalsOf } from "./totals.ts";
 import { fieldsOf } from "./usage_row.ts";
-import type { Statement } from "./usage_sql.ts";
+import type { Question } from "./usage_sql.ts";
 
-/** The calls of one trace by agent, parent, type and class, in the order of their first calls. The last group is the rest. */
-export function agentsStatement({ workspaceId, traceId }: Omit<CallPlace, "after">): Statement {
-  return { sql: AGENTS, values: [traceId, workspaceId] };
+/**
+ * The calls of one trace by agent, parent, type and class, in the order of their first calls. The
+ * last group is the rest.
+ */
+export function agentsOf({ workspaceId, id }: Pick<Trace, "workspaceId" | "id">): Question<readonly AgentCalls[]> {
+  return { sql: AGENTS, values: [id, workspaceId], read: (rows) => rows.map(agentCallsOf) };
 }
 
-export function agentCallsOf(row: Row): AgentCalls {
+function agentCallsOf(row: Row): AgentCalls {
   return {
     ...totalsOf(row),
     agentId: text(row, "agent_id"),
@@ -35,7 +39,7 @@ const CACHED: readonly (keyof CachedCall)[] = [
 const CACHED_COLUMNS = columnsFrom("call", "reading").filter(({ field }) => (CACHED as readonly string[]).includes(field));
 
 /** The calls of one trace that read or wrote the cache, oldest first, from a place on. */
-export function cachedCallsStatement({ workspaceId, traceId, after }: CallPlace): Statement {
+export function cachedCalls({ workspaceId, traceId, after }: CallPlace): Question<readonly CachedCall[]> {
   return {
     sql: `
       SELECT ${CACHED_COLUMNS.map(({ column }) => column).join(", ")}
@@ -45,11 +49,8 @@ export function cachedCallsStatement({ workspaceId, traceId, after }: CallPlace)
       ORDER BY created_at, id
       LIMIT ${MAX_CACHED_CALLS}`,
     values: after === null ? [traceId, workspaceId] : [traceId, workspaceId, after.createdAt, after.createdAt, after.id],
+    read: (rows) => rows.map((row) => fieldsOf(row, CACHED_COLUMNS) as unknown as CachedCall),
   };
-}
-
-export function cachedCallOf(row: Row): CachedCall {
-  return fieldsOf(row, CACHED_COLUMNS) as unknown as CachedCall;
 }
 
 const NAMES = ["agent_id", "parent_agent_id", "agent_type", "request_class"];

@@ -7,7 +7,7 @@ export interface Migration {
   readonly sql: string;
 }
 
-/** What a database says of the migrations that it has had. */
+/** A migration that a database has had. */
 export interface AppliedMigration {
   readonly version: number;
   readonly name: string;
@@ -19,7 +19,7 @@ export interface Migrated {
   readonly to: number;
 }
 
-/** The database was written by a newer program: an older one could read it wrongly, so it does not. */
+/** A newer program wrote the database: an older one could read it wrongly, so it refuses. */
 export class SchemaTooNew extends DatabaseUnavailable {
   constructor(found: number, known: number) {
     super(
@@ -33,8 +33,8 @@ export class SchemaTooNew extends DatabaseUnavailable {
 const FILE_NAME = /^(\d{4})_([a-z0-9_]+)\.sql$/;
 
 /**
- * The migrations in a folder, lowest version first. Versions must run from 1 without a gap.
- * Throws where the folder cannot be read or holds anything else.
+ * The migrations in a folder, lowest version first. Versions run from 1 without a gap. Throws if
+ * the folder cannot be read or holds another file.
  */
 export function readMigrations(folder: URL): readonly Migration[] {
   const migrations: Migration[] = [];
@@ -51,7 +51,10 @@ export function readMigrations(folder: URL): readonly Migration[] {
   return migrations;
 }
 
-/** The migrations that a database still lacks, in order. Throws `SchemaTooNew` where it has more than are known. */
+/**
+ * The migrations that a database still lacks, in order. Throws `SchemaTooNew` if it has more than
+ * are known.
+ */
 export function missingMigrations(
   known: readonly Migration[],
   applied: readonly AppliedMigration[],
@@ -62,7 +65,7 @@ export function missingMigrations(
   return known.filter((migration) => migration.version > found);
 }
 
-/** The highest version; 0 where there is none. */
+/** The highest version; 0 if there are no migrations. */
 export function schemaVersion(migrations: readonly AppliedMigration[]): number {
   return migrations.reduce((highest, migration) => Math.max(highest, migration.version), 0);
 }

@@ -4,7 +4,10 @@ import type { BatchOutcome, Owned } from "../domain/owned.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import type { Trace } from "../domain/trace.ts";
 
-/** One row as a database returns it, integers as bigint. A flag is a boolean; in SQLite it is 1 or 0. */
+/**
+ * One row as a database returns it, integers as bigint. A flag is a boolean; in SQLite it is 1 or
+ * 0.
+ */
 export type Row = Readonly<Record<string, unknown>>;
 
 export function traceOf(row: Row): Trace {

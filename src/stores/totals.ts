@@ -36,7 +36,7 @@ export function retryColumns({ retryOf, isRetried }: Retry) {
   return { retry_of: retryOf, asked_again: isRetried };
 }
 
-/** A row whose part in a chain changed, and nothing else. */
+/** Only the part of a row in its chain of retries changed. */
 export function retryDelta(
   place: Place & { readonly cost: number | null },
   { from, to }: { readonly from: Retry; readonly to: Retry },

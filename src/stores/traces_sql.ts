@@ -3,7 +3,7 @@ import { TOTALS } from "../domain/totals.ts";
 import type { TraceWithStats } from "../domain/trace.ts";
 import { integer, type Row, traceOf } from "./row_decoders.ts";
 import { totalsOf, traceColumn } from "./totals.ts";
-import { callFilters, narrowed, positionOf, type Statement } from "./usage_sql.ts";
+import { callFilters, narrowed, positionOf, type Question, type Statement } from "./usage_sql.ts";
 
 const ORDERED: Readonly<Record<TraceOrder, string>> = {
   activity: "updated_at",
@@ -13,11 +13,14 @@ const ORDERED: Readonly<Record<TraceOrder, string>> = {
   requests: "request_count",
 };
 
-/** A page of traces and one trace more, and the totals of all that the filters keep. Ask both of one state of the database. */
-export function traceStatements(
+/**
+ * A page of traces and one trace more, and the totals of all that the filters keep. Ask both of one
+ * state of the database.
+ */
+export function traceQuestions(
   query: TraceQuery,
   droppedBefore: number,
-): { readonly page: Statement; readonly totals: Statement } {
+): { readonly page: Question<readonly Row[]>; readonly totals: Question<Row> } {
   const kept = keptOf(query, droppedBefore);
   const ordered = ORDERED[query.order.by];
   const [way, beyond] = query.order.isAscending ? ["ASC", ">"] : ["DESC", "<"];
@@ -31,20 +34,25 @@ export function traceStatements(
         ORDER BY ${ordered} ${way}, id ${way}, workspace_id ${way}
         LIMIT ? OFFSET ?`,
       values: [...kept.values, ...after, query.limit + 1, query.offset],
+      read: (rows) => rows,
     },
-    totals: { sql: `SELECT count(*) AS total, ${ALL_TOTALS} FROM traces WHERE true ${kept.sql}`, values: kept.values },
+    totals: {
+      sql: `SELECT count(*) AS total, ${ALL_TOTALS} FROM traces WHERE true ${kept.sql}`,
+      values: kept.values,
+      read: ([row]) => row!,
+    },
   };
 }
 
 export function tracePageOf(
-  { page, totals }: { readonly page: readonly Row[]; readonly totals: readonly Row[] },
+  { page, totals }: { readonly page: readonly Row[]; readonly totals: Row },
   query: TraceQuery,
 ): TracePage {
   const shown = page.slice(0, query.limit);
   return {
     traces: shown.map(traceWithStatsOf),
-    total: integer(totals[0]!, "total"),
-    totals: totalsOf(totals[0]!),
+    total: integer(totals, "total"),
+    totals: totalsOf(totals),
     next: page.length > shown.length ? positionOf(shown.at(-1), ["ordered", "id", "workspace_id"]) : null,
   };
 }

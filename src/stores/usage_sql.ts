@@ -12,10 +12,17 @@ import { spanOf, type Stretch } from "./query_bounds.ts";
 import { integer, type Row, text } from "./row_decoders.ts";
 import { COUNTED_ROW, SUMS, SUMS_OR_ZERO, TOTAL_NAMES, totalsOf } from "./totals.ts";
 
+export type Value = string | number | bigint | null;
+
 /** A statement that both databases understand, with a `?` for each of its values. */
 export interface Statement {
   readonly sql: string;
-  readonly values: readonly (string | number | bigint)[];
+  readonly values: readonly Value[];
+}
+
+/** A statement, and the answer that its rows are. */
+export interface Question<T> extends Statement {
+  readonly read: (rows: readonly Row[]) => T;
 }
 
 export interface Filter {
@@ -27,7 +34,10 @@ export interface Filter {
 interface Column {
   readonly name: string;
   readonly field: keyof UsageSummary;
-  /** Its value in a row of `usage`, and in one of `usage_hours`: null if the roll-ups do not have it. */
+  /**
+   * Its value in a row of `usage`, and in one of `usage_hours`: null if the roll-ups do not have
+   * it.
+   */
   readonly ofRow: string;
   readonly ofHour: string | null;
   readonly isInteger?: true;
@@ -57,10 +67,11 @@ const ORDERED: Readonly<Record<Exclude<UsageOrder, "time">, string>> = {
 };
 
 /**
- * One statement for a page of groups and one group more, and behind them the totals of all groups. It reads the
- * totals of hours, or rows if the hours lack what is asked. Throws `RowsDropped` if those rows were dropped.
+ * One statement for a page of groups and one group more, and behind them the totals of all groups.
+ * It reads the totals of hours, or rows if the hours lack what is asked. Throws `RowsDropped` if
+ * those rows were dropped.
  */
-export function usageStatement(query: UsageQuery, droppedBefore: number): Statement {
+export function usageQuestion(query: UsageQuery, droppedBefore: number): Question<UsagePage> {
   const columns = columnsOf(query.groupBy);
   const keys = columns.map(({ name }) => name).join(", ");
   const sources = sourcesOf(query, { columns, droppedBefore });
@@ -89,11 +100,14 @@ export function usageStatement(query: UsageQuery, droppedBefore: number): Statem
       SELECT 1, ${columns.map(() => "NULL").join(", ")}, NULL, ${SUMS_OR_ZERO} FROM grouped
       ORDER BY part, ordered ${way}, ${keys}`,
     values: [...sources.flatMap(({ values }) => values), ...after.values, query.limit + 1, query.offset],
+    read: (rows) => usagePageOf(rows, { query, columns }),
   };
 }
 
-export function usagePageOf(rows: readonly Row[], query: UsageQuery): UsagePage {
-  const columns = columnsOf(query.groupBy);
+function usagePageOf(
+  rows: readonly Row[],
+  { query, columns }: { readonly query: UsageQuery; readonly columns: readonly Column[] },
+): UsagePage {
   const groups = rows.slice(0, -1);
   const shown = groups.slice(0, query.limit);
   return {

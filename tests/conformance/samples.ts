@@ -104,11 +104,11 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Resolves when the condition holds; rejects where it does not within the deadline. */
+/** Resolves when the condition holds; rejects if it does not within the deadline. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}`);
+    if (performance.now() > deadline) throw new Error(`Waited too long until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -1,4 +1,4 @@
-/** Calls of every kind, and what their totals are by the plain meaning of the words. */
+/** Calls of every kind, and their totals by the plain meaning of the words. */
 import type { Grouping, UsageOrder, UsageQuery } from "../../src/domain/query.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { UsageTotals } from "../../src/domain/totals.ts";
@@ -9,7 +9,10 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const BIG_COST = 2 ** 52 + 1;
 
-/** Some hundred calls of two days: three workspaces, their sandboxes, traces, agents and clients, of every accuracy. */
+/**
+ * Some hundred calls of two days: three workspaces, their sandboxes, traces, agents and clients, of
+ * every accuracy.
+ */
 export async function recorded(store: Store): Promise<readonly UsageRow[]> {
   const random = seededRandom(41);
   const upTo = (most: number) => Math.floor(random() * most);
@@ -30,7 +33,7 @@ export async function recorded(store: Store): Promise<readonly UsageRow[]> {
     });
     const closing = closingOf({
       servedModel: [null, "m-1", "m-2"][upTo(3)]!,
-      // What older versions took over from an upstream: together beyond what a number holds.
+      // Counts that older versions took from an upstream: their sum is more than a number holds.
       inputTokens: upTo(20) === 0 ? Number.MAX_SAFE_INTEGER - upTo(9) : upTo(1_000),
       outputTokens: upTo(1_000),
       cacheCreationInputTokens: upTo(50),

@@ -1,13 +1,11 @@
-import type { BatchOutcome, Owned, OwnedRecords } from "../../domain/owned.ts";
-import { batchOf, integer, ownedOf } from "../row_decoders.ts";
+import type { Owned, OwnedRecords } from "../../domain/owned.ts";
+import { WAITING_BATCHES } from "../records_sql.ts";
+import { ownedOf } from "../row_decoders.ts";
 import type { Ask } from "./connection.ts";
+import { answer } from "./queries.ts";
 
 export async function recordOwned(ask: Ask, owned: readonly Owned[]): Promise<void> {
   await ask(INSERT, [owned.map(sentOf)]);
-}
-
-export async function findOwned(ask: Ask, ids: readonly string[]): Promise<readonly Owned[]> {
-  return (await ask(FIND, [ids.map((id) => ({ id }))])).map(ownedOf);
 }
 
 export async function takeBatches(
@@ -15,21 +13,7 @@ export async function takeBatches(
   { now, until, most }: Parameters<OwnedRecords["takeBatches"]>[0],
 ): ReturnType<OwnedRecords["takeBatches"]> {
   const batches = (await ask(TAKE, [until, now, most])).map(ownedOf);
-  const [row] = await ask("SELECT count(*) AS waiting FROM owned WHERE due_at IS NOT NULL", []);
-  return { batches, waiting: integer(row!, "waiting") };
-}
-
-export async function findBatch(ask: Ask, id: string): ReturnType<OwnedRecords["findBatch"]> {
-  const [row] = await ask("SELECT * FROM owned WHERE id = $1 AND kind = 'batch'", [id]);
-  return row === undefined ? null : batchOf(row);
-}
-
-export async function postponeBatch(ask: Ask, id: string, { dueAt }: { readonly dueAt: number }): Promise<void> {
-  await ask("UPDATE owned SET due_at = $1 WHERE id = $2 AND due_at IS NOT NULL", [dueAt, id]);
-}
-
-export async function settleBatch(ask: Ask, id: string, { outcome }: { readonly outcome: BatchOutcome }): Promise<void> {
-  await ask("UPDATE owned SET due_at = NULL, outcome = $1 WHERE id = $2 AND due_at IS NOT NULL", [outcome, id]);
+  return { batches, waiting: await answer(ask, WAITING_BATCHES) };
 }
 
 function sentOf({ id, kind, workspaceId, sandboxId, createdAt, call, dueAt }: Owned) {
@@ -44,19 +28,15 @@ function sentOf({ id, kind, workspaceId, sandboxId, createdAt, call, dueAt }: Ow
   };
 }
 
-/** In the order of ids, so that two writers of the same ids never wait for each other in a circle. */
+/**
+ * In the order of ids, so that two writers of the same ids never wait for each other in a circle.
+ */
 const INSERT = `
   INSERT INTO owned (id, kind, workspace_id, sandbox_id, created_at, call, due_at)
   SELECT id, kind, workspace_id, sandbox_id, created_at, call, due_at
   FROM json_populate_recordset(NULL::owned, $1) AS sent
   ORDER BY id
   ON CONFLICT DO NOTHING`;
-
-const FIND = `
-  SELECT owned.*
-  FROM json_to_recordset($1) AS asked (id TEXT COLLATE "C")
-  JOIN owned USING (id)
-  ORDER BY id`;
 
 /** Two that take at the same time do not wait for each other. */
 const TAKE = `

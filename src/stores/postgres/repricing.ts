@@ -9,10 +9,12 @@ import { openPool } from "./pool.ts";
 import { POSTGRES_DEFAULTS } from "./store.ts";
 import { applyDeltas, lockTraces } from "./totals.ts";
 
-/** One page or one transaction after the other. */
+/** One page or one transaction at a time. */
 const CONNECTION = { max: 1, connectSeconds: POSTGRES_DEFAULTS.connectSeconds, idleSeconds: 60 };
 
-/** Connects when it is first used. The schema must be up to date. Throws if the URL cannot be read. */
+/**
+ * Connects when it is first used. The schema must be up to date. Throws if the URL cannot be read.
+ */
 export function openPostgresRepricing(url: string): Repricing {
   const pool = openPool(url, CONNECTION);
   const seconds = POSTGRES_DEFAULTS.patientSeconds;

@@ -6,9 +6,10 @@ import { type Delta, retryColumns, retryDelta } from "../totals.ts";
 import type { Ask } from "./connection.ts";
 
 /**
- * Links the calls that retry one prompt (`domain/retry.ts`), after rows were written that are new or have
- * another end. Returns what changes in the totals. The caller's transaction wrote the rows and holds their
- * traces: a transaction that writes another retry meanwhile comes later, and finds these rows.
+ * Links the calls that retry one prompt (`domain/retry.ts`), after rows were written that are new
+ * or have another end. Returns what changes in the totals. The caller's transaction wrote the rows
+ * and holds their traces: a transaction that writes another retry meanwhile comes later, and finds
+ * these rows.
  */
 export async function relink(ask: Ask, calls: readonly OpenCall[]): Promise<readonly Delta[]> {
   const prompts = calls.filter((call) => call.messagesHash !== null).map((call) => ({
@@ -57,8 +58,9 @@ const PROMPTS = `
   )`;
 
 /**
- * Only `usage_by_question` and the index by time fit this. With plain equality, until a new month's partition is
- * analyzed, the planner takes any index that begins with one of these columns and reads all that it finds there.
+ * Only `usage_by_question` and the index by time fit this. With plain equality, until a new month's
+ * partition is analyzed, the planner takes any index that begins with one of these columns and
+ * reads all that it finds there.
  */
 const SAME_PROMPT = `
   ${promptOf("usage")} = ${promptOf("prompt")} AND usage.created_at BETWEEN $2 AND $3

@@ -14,9 +14,9 @@ interface Sent {
 }
 
 /**
- * Writes closed rows and moves the totals by what was really inserted or changed. The caller has a transaction
- * open. Every writer takes the tables in the same order (traces, usage, hours), and the keys of each in order:
- * so two writers never wait for each other in a circle.
+ * Writes closed rows and moves the totals by what was really inserted or changed. The caller has a
+ * transaction open. Every writer takes the tables in the same order (traces, usage, hours), and the
+ * keys of each in order: so two writers never wait for each other in a circle.
  */
 export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<void> {
   const rows = strongest(given);
@@ -80,7 +80,10 @@ const SENT = `json_populate_recordset(NULL::usage, $1) AS sent`;
 
 const COLUMNS = ["revision", ...CALL_COLUMNS, ...CLOSING_COLUMNS].join(", ");
 
-/** Names the inserted rows only if not all `$2` were: reading the names takes as long as sending the rows. */
+/**
+ * Names the inserted rows only if not all `$2` were: reading the names takes as long as sending the
+ * rows.
+ */
 const INSERT = `
   WITH inserted AS (
     INSERT INTO usage (${COLUMNS})

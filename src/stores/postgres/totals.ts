@@ -4,8 +4,9 @@ import { type Delta, type Place, TOTAL_NAMES, traceColumn } from "../totals.ts";
 import type { Ask } from "./connection.ts";
 
 /**
- * Locks the traces of rows before anything is written. Until the transaction ends, no other one writes rows of
- * them, so what is read of their other rows stays true. A missing trace is made, by the first of its calls.
+ * Locks the traces of rows before anything is written. Until the transaction ends, no other one
+ * writes rows of them, so what is read of their other rows stays true. A missing trace is made, by
+ * the first of its calls.
  */
 export async function lockTraces(ask: Ask, calls: readonly Pick<Place, "workspaceId" | "traceId" | "sandboxId" | "createdAt">[]) {
   const first = new Map<string, object>();
@@ -28,7 +29,9 @@ export async function applyDeltas(ask: Ask, deltas: readonly Delta[]): Promise<v
   ]);
 }
 
-/** One row for each key. Summed here: the database takes as long to read a delta as to write a row. */
+/**
+ * One row for each key. Summed here: the database takes as long to read a delta as to write a row.
+ */
 function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: readonly Delta[]): readonly object[] {
   const sums = new Map<string, { readonly first: Place; latest: number; counts: readonly bigint[] }>();
   for (const { place, counts } of deltas) {
@@ -54,7 +57,10 @@ function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: readonly 
   }));
 }
 
-/** Also locks those that it leaves as they are (https://www.postgresql.org/docs/14/sql-insert.html, "ON CONFLICT Clause"). */
+/**
+ * Also locks those that it leaves as they are (https://www.postgresql.org/docs/14/sql-insert.html,
+ * "ON CONFLICT Clause").
+ */
 const LOCK_TRACES = `
   INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
   SELECT workspace_id, trace_id, sandbox_id, 'auto', created_at, created_at

@@ -9,7 +9,7 @@ import { openConnection, type Synchronous } from "./connection.ts";
 import { TraceActivityCache } from "./trace_activity_cache.ts";
 import { DiskQuota, type SpoolBound } from "./disk_quota.ts";
 import { Outbox } from "./outbox.ts";
-import { Claims } from "./owned.ts";
+import { Claims } from "./records.ts";
 import { Probe } from "./write_probe.ts";
 import { InflightPrompts } from "./inflight_prompts.ts";
 import { Rows } from "./rows.ts";

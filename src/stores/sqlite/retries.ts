@@ -6,7 +6,10 @@ import { retryDelta } from "../totals.ts";
 import { readingBigInts } from "./connection.ts";
 import type { Totals } from "./totals.ts";
 
-/** Links the calls that retry one prompt (`domain/retry.ts`), in the transaction that writes the row. */
+/**
+ * Links the calls that retry one prompt (`domain/retry.ts`), in the transaction that writes the
+ * row.
+ */
 export class Retries {
   readonly #totals: Totals;
   readonly #known: StatementSync;
@@ -24,12 +27,17 @@ export class Retries {
     this.#set = db.prepare(SET);
   }
 
-  /** Whether the trace has linkable rows of the prompt, or of one with a hash that starts like it. */
+  /**
+   * Whether the trace has linkable rows of the prompt, or of one with a hash that starts like it.
+   */
   areKnown({ workspaceId, traceId }: Pick<OpenCall, "workspaceId" | "traceId">, messagesHash: string): boolean {
     return this.#known.get(workspaceId, traceId, messagesHash) !== undefined;
   }
 
-  /** The row is new or has another end: updates its retries and those of other rows, and moves the totals. */
+  /**
+   * The row is new or has another end: updates its retries and those of other rows, and moves the
+   * totals.
+   */
   relink(row: PlacedRetry, messagesHash: string): void {
     const key = [row.workspaceId, row.traceId, messagesHash, row.createdAt, row.id] as const;
     const [from, to] = [row.createdAt - RETRY_BOUNDS.spanMs, row.createdAt + RETRY_BOUNDS.spanMs];
@@ -43,7 +51,10 @@ export class Retries {
   }
 }
 
-/** Names the index: without statistics the planner would read all of a workspace's calls, on the event loop. */
+/**
+ * Names the index: without statistics the planner would read all of a workspace's calls, on the
+ * event loop.
+ */
 const LINKABLE = `
   FROM usage INDEXED BY usage_by_question
   WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND attempt = 1`;
@@ -51,8 +62,9 @@ const LINKABLE = `
 const SAME_PROMPT = `${LINKABLE} AND workspace_id = ?1 AND messages_hash = ?3`;
 
 /**
- * Whether there is nothing to link: no row of the prompt is behind this one, and the one before it, if there is
- * one, completed. One column, because each costs some microseconds, however few rows there are.
+ * Whether there is nothing to link: no row of the prompt is behind this one, and the one before it,
+ * if there is one, completed. One column, because each costs some microseconds, however few rows
+ * there are.
  */
 const IS_ALONE = `
   SELECT

@@ -13,8 +13,9 @@ import { Retries } from "./retries.ts";
 import { Totals } from "./totals.ts";
 
 /**
- * Every write of usage rows, for the ledger and the store alike. The caller has a transaction open: totals and
- * the outbox change with the rows or not at all. Shipped rows are counted and linked in the shared database.
+ * Every write of usage rows, for the ledger and the store alike. The caller has a transaction open:
+ * totals and the outbox change with the rows or not at all. Shipped rows are counted and linked in
+ * the shared database.
  */
 export class Rows {
   readonly #totals: Totals;
@@ -29,7 +30,10 @@ export class Rows {
   readonly #leftOpen: StatementSync;
   readonly #countOpen: StatementSync;
 
-  /** `outbox`: notes changes for shipping; null if nothing is shipped. `inflight`: null if the calls in flight are not known. */
+  /**
+   * `outbox`: notes changes for shipping; null if nothing is shipped. `inflight`: null if the calls
+   * in flight are not known.
+   */
   constructor(
     db: DatabaseSync,
     { outbox, inflight }: { readonly outbox: Outbox | null; readonly inflight: InflightPrompts | null },
@@ -52,8 +56,8 @@ export class Rows {
   }
 
   /**
-   * Writes a closed row over a row of lower revision and moves the totals by the difference. A missing row and
-   * a missing trace are made. Returns by how much the number of open rows changed.
+   * Writes a closed row over a row of lower revision and moves the totals by the difference. A
+   * missing row and a missing trace are made. Returns by how much the number of open rows changed.
    */
   applyClosed({ call, closing, revision }: UsageRow): number {
     const place = placeOf(call, closing);
@@ -91,7 +95,10 @@ export class Rows {
     if (outcome !== values.outcome || duration !== values.duration_ms) this.#relink(place, closing, retry);
   }
 
-  /** Closes as `unknown` at most `most` rows that other runs than `instanceId` left open. Returns how many. */
+  /**
+   * Closes as `unknown` at most `most` rows that other runs than `instanceId` left open. Returns
+   * how many.
+   */
   sweepSome(instanceId: string, most: number): number {
     const leftOpen = this.#leftOpen.all(instanceId, most);
     for (const row of leftOpen) {
@@ -118,8 +125,9 @@ export class Rows {
   }
 
   /**
-   * Whether the row may be part of a chain of retries, now or when another row ends: hardly ever if it completed.
-   * It never is if no earlier call failed and no other is in flight, because a call that fails later starts a chain.
+   * Whether the row may be part of a chain of retries, now or when another row ends: hardly ever if
+   * it completed. It never is if no earlier call failed and no other is in flight, because a call
+   * that fails later starts a chain.
    */
   #mayRetry(call: LinkedCall, { outcome }: Closing): boolean {
     if (this.#retries === null || call.messagesHash === null) return false;

@@ -2,15 +2,15 @@ import type { DatabaseSync } from "node:sqlite";
 import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { UsageRow } from "../../domain/usage.ts";
+import { cachedCalls } from "../detail_sql.ts";
+import { refusals } from "../records_sql.ts";
 import { copyDatabase } from "./backup.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { Housekeeping } from "./prune.ts";
-import { ownedAnswersOn } from "./owned.ts";
 import { Queries } from "./queries.ts";
+import { recordAnswersOn } from "./records.ts";
 import { Rows } from "./rows.ts";
-import { sessionAnswersOn } from "./sessions.ts";
-import { tokenAnswersOn } from "./token_answers.ts";
 import { Traces } from "./traces.ts";
 
 /** Rows that one transaction of `recordUsage` writes: about 10 ms, for which the ledger's commits wait. */
@@ -23,14 +23,14 @@ export function answersOn(db: DatabaseSync): Answers {
   const traces = new Traces(db, null);
   const queries = new Queries(db);
   const housekeeping = new Housekeeping(db);
-  const sessions = sessionAnswersOn(db);
+  const records = recordAnswersOn(db, queries);
 
   return {
     queryUsage: (query) => inSnapshot(db, () => queries.queryUsage(query)),
     queryTraces: (query) => inSnapshot(db, () => queries.queryTraces(query)),
     getTraceDetail: (id, workspaceId) => inSnapshot(db, () => queries.getTraceDetail(id, workspaceId)),
-    getCachedCalls: (place) => queries.getCachedCalls(place),
-    queryRefusals: (opts) => queries.queryRefusals(opts),
+    getCachedCalls: (place) => queries.answer(cachedCalls(place)),
+    queryRefusals: (opts) => queries.answer(refusals(opts)),
 
     recordUsage(closed: readonly UsageRow[]) {
       for (let at = 0; at < closed.length; at += RECORDED_AT_ONCE) {
@@ -60,9 +60,9 @@ export function answersOn(db: DatabaseSync): Answers {
     reship: (since) => housekeeping.reship(since),
 
     getOrCreateTrace(trace: Trace) {
-      return sessions.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
+      return records.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
         traces.insert(trace);
-        return sessions.findTrace(trace.workspaceId, trace.id) ?? trace;
+        return records.findTrace(trace.workspaceId, trace.id) ?? trace;
       });
     },
 
@@ -70,9 +70,7 @@ export function answersOn(db: DatabaseSync): Answers {
       traces.moveOn({ workspaceId, id, updatedAt: at });
     },
 
-    ...tokenAnswersOn(db),
-    ...ownedAnswersOn(db),
-    ...sessions,
+    ...records,
   };
 }
 
