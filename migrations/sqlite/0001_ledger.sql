@@ -226,8 +226,8 @@ CREATE TABLE unshipped_owned (
   id     TEXT    NOT NULL UNIQUE
 ) STRICT;
 
--- Rows that the shared database refuses because of their content. They are tried again now and then,
--- and do not hold up other rows.
+-- Rows that the shared database refuses because of their content. They are tried again now and
+-- then, and do not hold up other rows.
 CREATE TABLE set_aside (
   workspace_id TEXT    NOT NULL,
   created_at   INTEGER NOT NULL,

@@ -1,26 +1,13 @@
 import type { Trace } from "./trace.ts";
+import type { TokenUsage } from "./usage.ts";
 
-/**
- * A row as the Go program records it: its `TokenUsage`. Durations are milliseconds, times since the
- * epoch.
- */
-export interface ImportedUsage {
-  readonly id: string;
+type Counts = "inputTokens" | "outputTokens" | "cacheCreationInputTokens" | "cacheReadInputTokens";
+type Known = "id" | "sandboxId" | "workspaceId" | "provider" | "model" | "streaming" | "duration" | "ttft" | "createdAt";
+
+/** A row as the Go program records it: its `TokenUsage`. `ttft` is 0 if it was not measured. */
+export interface ImportedUsage extends Pick<TokenUsage, Known | Counts> {
   readonly traceId: string | null;
-  readonly sandboxId: string;
-  readonly workspaceId: string;
-  readonly provider: string;
-  readonly model: string;
   readonly messageId: string | null;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cacheCreationInputTokens: number;
-  readonly cacheReadInputTokens: number;
-  readonly streaming: boolean;
-  readonly duration: number;
-  /** 0 if it was not measured. */
-  readonly ttft: number;
-  readonly createdAt: number;
 }
 
 export interface ImportBatch {

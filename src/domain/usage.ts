@@ -63,16 +63,13 @@ export interface TokenUsage extends ShownRow<"detail"> {
   readonly accuracy: Accuracy;
 }
 
-/** Totals of one group of calls, with what it is grouped by: empty if the calls name none. */
-export interface UsageSummary extends UsageTotals {
-  readonly provider?: string;
-  readonly model?: string;
-  readonly workspaceId?: string;
-  readonly sandboxId?: string;
-  readonly traceId?: string;
-  readonly agentId?: string;
-  readonly client?: string;
-  /** Start of the day and of the hour, UTC, milliseconds since the epoch. */
+type GroupName = "provider" | "model" | "workspaceId" | "sandboxId" | "traceId" | "agentId" | "client";
+
+/**
+ * Totals of one group of calls, with what it is grouped by: empty if the calls name none. `day` and
+ * `hour` are their starts, UTC, milliseconds since the epoch.
+ */
+export interface UsageSummary extends UsageTotals, Partial<Readonly<Record<GroupName, string>>> {
   readonly day?: number;
   readonly hour?: number;
 }

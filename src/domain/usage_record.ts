@@ -1,5 +1,5 @@
 import type { ShownRow } from "./usage_columns.ts";
-import type { OpenCall, TokenUsage } from "./usage.ts";
+import type { OpenCall, QueryOpts, TokenUsage } from "./usage.ts";
 
 /**
  * A closed row as exports show it: what `/internal/traces/:id` shows of a call, and what else a
@@ -13,13 +13,8 @@ export interface UsageRecord extends TokenUsage, ShownRow<"export"> {
 
 export type ExportFormat = "csv" | "ndjson" | "parquet";
 
-/** Rows admitted from `since` to before `until`, milliseconds since the epoch; null is "all". */
-export interface UsageFilter {
-  readonly since: number | null;
-  readonly until: number | null;
-  readonly workspaceId: string | null;
-  readonly sandboxId: string | null;
-}
+/** Rows admitted from `since` to before `until`; null is "all". */
+export type UsageFilter = Pick<QueryOpts, "since" | "until" | "workspaceId" | "sandboxId">;
 
 /** At most `limit` rows behind `after`, a row that was read before; null for the first page. */
 export interface RecordPage extends UsageFilter {

@@ -7,7 +7,7 @@ import type { QueryOpts, TokenUsage } from "../domain/usage.ts";
 import type { RecordPage, UsageFilter, UsageRecord } from "../domain/usage_record.ts";
 import { batchOf, integer, localTokenOf, ownedOf, refusalOf, type Row, text, traceOf } from "./row_decoders.ts";
 import { MAX_DETAIL_ROWS } from "./query_bounds.ts";
-import { narrowed, type Question, type Value } from "./usage_sql.ts";
+import { narrowed, ownerFilters, type Question, type Value } from "./usage_sql.ts";
 import { tokenUsageOf, usageRecordOf } from "./usage_row.ts";
 
 export function insertToken(token: LocalToken, sha256: string): Question<void> {
@@ -25,7 +25,7 @@ export function tokenWith(sha256: string): Question<{ readonly token: LocalToken
 }
 
 export function tokensIn(workspaceId: string | null): Question<readonly LocalToken[]> {
-  const { sql, values } = narrowed([{ sql: "AND workspace_id = ?", value: workspaceId }]);
+  const { sql, values } = narrowed({ "workspace_id =": workspaceId });
   return question(`SELECT * FROM tokens WHERE true ${sql} ORDER BY created_at DESC, id DESC`, values, eachOf(localTokenOf));
 }
 
@@ -40,7 +40,7 @@ export function traceWith({ workspaceId, id }: Pick<Trace, "workspaceId" | "id">
 }
 
 export function tracesWith(id: string, workspaceId: string | null): Question<readonly Trace[]> {
-  const { sql, values } = narrowed([{ sql: "AND workspace_id = ?", value: workspaceId }]);
+  const { sql, values } = narrowed({ "workspace_id =": workspaceId });
   return question(`SELECT * FROM traces WHERE id = ? ${sql} ORDER BY workspace_id`, [id, ...values], eachOf(traceOf));
 }
 
@@ -96,13 +96,8 @@ export const WAITING_BATCHES: Question<number> = question(
   ([row]) => integer(row!, "waiting"),
 );
 
-export function refusals({ workspaceId, sandboxId, since, until, limit, offset }: QueryOpts): Question<readonly RefusalCount[]> {
-  const { sql, values } = narrowed([
-    { sql: "AND workspace_id = ?", value: workspaceId },
-    { sql: "AND sandbox_id = ?", value: sandboxId },
-    { sql: "AND minute >= ?", value: since },
-    { sql: "AND minute < ?", value: until },
-  ]);
+export function refusals({ since, until, limit, offset, ...owner }: QueryOpts): Question<readonly RefusalCount[]> {
+  const { sql, values } = narrowed({ ...ownerFilters(owner), "minute >=": since, "minute <": until });
   return question(
     `SELECT workspace_id, sandbox_id, fault, minute, sum(count) AS count
      FROM refusals
@@ -136,13 +131,8 @@ export function recordCount(filter: UsageFilter): Question<number> {
   return question(`SELECT count(*) AS rows FROM usage WHERE revision > 0 ${sql}`, values, ([row]) => integer(row!, "rows"));
 }
 
-function recordFilters({ since, until, workspaceId, sandboxId }: UsageFilter) {
-  return narrowed([
-    { sql: "AND workspace_id = ?", value: workspaceId },
-    { sql: "AND sandbox_id = ?", value: sandboxId },
-    { sql: "AND created_at >= ?", value: since },
-    { sql: "AND created_at < ?", value: until },
-  ]);
+function recordFilters({ since, until, ...owner }: UsageFilter) {
+  return narrowed({ ...ownerFilters(owner), "created_at >=": since, "created_at <": until });
 }
 
 function question<T>(sql: string, values: readonly Value[], read: (rows: readonly Row[]) => T): Question<T> {

@@ -11,24 +11,12 @@ import type { Trace } from "../domain/trace.ts";
 export type Row = Readonly<Record<string, unknown>>;
 
 export function traceOf(row: Row): Trace {
-  return {
-    id: text(row, "id"),
-    sandboxId: text(row, "sandbox_id"),
-    workspaceId: text(row, "workspace_id"),
-    source: text(row, "source"),
-    createdAt: integer(row, "created_at"),
-    updatedAt: integer(row, "updated_at"),
-  };
+  const ids = { id: text, sandboxId: text, workspaceId: text, source: text };
+  return decoded<Trace>(row, { ...ids, createdAt: integer, updatedAt: integer });
 }
 
 export function refusalOf(row: Row): RefusalCount {
-  return {
-    workspaceId: text(row, "workspace_id"),
-    sandboxId: text(row, "sandbox_id"),
-    fault: faultCode(text(row, "fault")),
-    minute: integer(row, "minute"),
-    count: integer(row, "count"),
-  };
+  return decoded<RefusalCount>(row, { workspaceId: text, sandboxId: text, fault: faultCode, minute: integer, count: integer });
 }
 
 export function runRefusalsOf(row: Row): RunRefusals {
@@ -36,31 +24,29 @@ export function runRefusalsOf(row: Row): RunRefusals {
 }
 
 export function localTokenOf(row: Row): LocalToken {
-  return {
-    id: text(row, "id"),
-    workspaceId: text(row, "workspace_id"),
-    sandboxId: text(row, "sandbox_id"),
-    createdAt: integer(row, "created_at"),
-    expiresAt: integerOrNull(row, "expires_at"),
-    revokedAt: integerOrNull(row, "revoked_at"),
-  };
+  const times = { createdAt: integer, expiresAt: integerOrNull, revokedAt: integerOrNull };
+  return decoded<LocalToken>(row, { id: text, workspaceId: text, sandboxId: text, ...times });
 }
 
-/** The columns hold what the types name: only rows of ours are ever written. */
 export function ownedOf(row: Row): Owned {
-  return {
-    id: text(row, "id"),
-    kind: text(row, "kind") as Owned["kind"],
-    workspaceId: text(row, "workspace_id"),
-    sandboxId: text(row, "sandbox_id"),
-    createdAt: integer(row, "created_at"),
-    call: JSON.parse(textOrNull(row, "call") ?? "null"),
-    dueAt: integerOrNull(row, "due_at"),
-  };
+  const own = { id: text, workspaceId: text, sandboxId: text, createdAt: integer, dueAt: integerOrNull };
+  // The column holds what `kind` names: only rows of ours are ever written.
+  const kind = (row: Row, column: string) => text(row, column) as Owned["kind"];
+  return decoded<Owned>(row, { ...own, kind, call: (row) => JSON.parse(textOrNull(row, "call") ?? "null") });
 }
 
 export function batchOf(row: Row): { readonly batch: Owned; readonly outcome: BatchOutcome | null } {
   return { batch: ownedOf(row), outcome: textOrNull(row, "outcome") as BatchOutcome | null };
+}
+
+/** Each field is read from the column of its name. */
+function decoded<T>(row: Row, fields: { readonly [F in keyof T]: (row: Row, column: string) => T[F] }): T {
+  const columns = Object.entries<(row: Row, column: string) => unknown>(fields);
+  return Object.fromEntries(columns.map(([field, decode]) => [field, decode(row, columnOf(field))])) as T;
+}
+
+function columnOf(field: string): string {
+  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }
 
 /** The primary key of a row of usage, as one text. */
@@ -68,7 +54,8 @@ export function rowKeyOf(row: Row): string {
   return JSON.stringify([row.workspace_id, Number(row.created_at), row.id]);
 }
 
-function faultCode(code: string): FaultCode {
+function faultCode(row: Row, column: string): FaultCode {
+  const code = text(row, column);
   if (!Object.hasOwn(FAULTS, code)) throw new TypeError(`Cannot read the refusals: "${code}" is not a fault`);
   return code as FaultCode;
 }

@@ -1,7 +1,9 @@
-import type { Retry } from "../domain/retry.ts";
+import { NO_RETRY, type Retry } from "../domain/retry.ts";
 import { type Condition, TOTALS, totalsFrom, type UsageTotals } from "../domain/totals.ts";
 import type { OpenCall, UsageRow } from "../domain/usage.ts";
-import { bigInteger, flag, integer, type Row } from "./row_decoders.ts";
+import { retryOf } from "./retries.ts";
+import { bigInteger, integer, type Row } from "./row_decoders.ts";
+import { closingValue, type StoredValues } from "./usage_row.ts";
 
 /** Which totals a call belongs to. */
 export interface Place extends Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider"> {
@@ -20,20 +22,27 @@ export interface Delta {
   readonly counts: readonly bigint[];
 }
 
-/** A closed row by column, as it is stored or as a database returns it. */
-type Counted = Readonly<Record<string, unknown>>;
-
-export function added(place: Place, row: Counted): Delta {
-  return { place, counts: countsOf(row) };
+/** What a row counts as: its values by column, apart from its retry. */
+export interface Counted {
+  readonly valueOf: (column: string) => unknown;
+  readonly retry: Retry;
 }
 
-export function removed(place: Place, row: Counted): Delta {
-  return { place, counts: countsOf(row).map((count) => -count) };
+/** `row` has `COUNTED_COLUMNS`. */
+export function countedRow(row: Row): Counted {
+  return { valueOf: (column) => row[column], retry: retryOf(row) };
 }
 
-/** The columns of a row's part in chains of retries. */
-export function retryColumns({ retryOf, isRetried }: Retry) {
-  return { retry_of: retryOf, asked_again: isRetried };
+export function countedClosing(values: StoredValues, retry: Retry = NO_RETRY): Counted {
+  return { valueOf: (column) => closingValue(values, column), retry };
+}
+
+export function added(place: Place, counted: Counted): Delta {
+  return { place, counts: countsOf(counted) };
+}
+
+export function removed(place: Place, counted: Counted): Delta {
+  return { place, counts: countsOf(counted).map((count) => -count) };
 }
 
 /** Only the part of a row in its chain of retries changed. */
@@ -41,24 +50,21 @@ export function retryDelta(
   place: Place & { readonly cost: number | null },
   { from, to }: { readonly from: Retry; readonly to: Retry },
 ): Delta {
-  const before = countsOf({ cost: place.cost, ...retryColumns(from) });
-  const after = countsOf({ cost: place.cost, ...retryColumns(to) });
-  return { place, counts: after.map((count, n) => count - before[n]!) };
+  const valueOf = (column: string) => column === "cost" ? place.cost : null;
+  const before = countsOf({ valueOf, retry: from });
+  return { place, counts: countsOf({ valueOf, retry: to }).map((count, n) => count - before[n]!) };
 }
 
-const COUNTERS = TOTALS.map(({ adds, if: conditions = [] }) => (row: Counted): bigint => {
-  if (!conditions.every(([column, operator, value]) => (valueOf(row, column) === value) === (operator === "="))) return 0n;
-  return adds === 1 ? 1n : BigInt((row[adds] ?? 0) as number | bigint);
+const COUNTERS = TOTALS.map(({ adds, if: conditions = [] }) => ({ valueOf, retry }: Counted): bigint => {
+  for (const [column, operator, value] of conditions) {
+    const found = column === "retry_of" ? retry.retryOf : column === "asked_again" ? retry.isRetried : valueOf(column);
+    if ((found === value) !== (operator === "=")) return 0n;
+  }
+  return adds === 1 ? 1n : BigInt((valueOf(adds) ?? 0) as number | bigint);
 });
 
-function countsOf(row: Counted): readonly bigint[] {
-  return COUNTERS.map((count) => count(row));
-}
-
-/** SQLite's flags are 1 and 0. */
-function valueOf(row: Counted, column: string): unknown {
-  if (column === "asked_again") return row[column] !== undefined && flag(row, column);
-  return row[column] ?? null;
+function countsOf(counted: Counted): readonly bigint[] {
+  return COUNTERS.map((count) => count(counted));
 }
 
 /** The columns that `added` reads. */

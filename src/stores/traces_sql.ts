@@ -3,7 +3,7 @@ import { TOTALS } from "../domain/totals.ts";
 import type { TraceWithStats } from "../domain/trace.ts";
 import { integer, type Row, traceOf } from "./row_decoders.ts";
 import { totalsOf, traceColumn } from "./totals.ts";
-import { callFilters, narrowed, positionOf, type Question, type Statement } from "./usage_sql.ts";
+import { callFilters, narrowed, ownerFilters, positionOf, type Question, type Statement } from "./usage_sql.ts";
 
 const ORDERED: Readonly<Record<TraceOrder, string>> = {
   activity: "updated_at",
@@ -69,13 +69,8 @@ const ALL_TOTALS = TOTALS.map((total) => `coalesce(sum(${traceColumn(total)}), 0
 
 /** Filters of calls need rows: the totals of a trace do not have them. */
 function keptOf(query: TraceQuery, droppedBefore: number): Statement {
-  const own = narrowed([
-    { sql: "AND workspace_id = ?", value: query.workspaceId },
-    { sql: "AND sandbox_id = ?", value: query.sandboxId },
-    { sql: "AND updated_at >= ?", value: query.since },
-    { sql: "AND updated_at < ?", value: query.until },
-  ]);
-  const calls = narrowed(callFilters({ ...query, workspaceId: null, sandboxId: null }));
+  const own = narrowed({ ...ownerFilters(query), "updated_at >=": query.since, "updated_at <": query.until });
+  const calls = narrowed(callFilters(query));
   if (calls.values.length === 0) return own;
   if ((query.since ?? Number.MIN_SAFE_INTEGER) < droppedBefore) throw new RowsDropped(droppedBefore);
   return {

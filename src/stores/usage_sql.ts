@@ -25,10 +25,8 @@ export interface Question<T> extends Statement {
   readonly read: (rows: readonly Row[]) => T;
 }
 
-export interface Filter {
-  readonly sql: string;
-  readonly value: string | number | null;
-}
+/** What a filter compares, such as `hour >=`, and with what; null does not filter. */
+export type Filters = Readonly<Record<string, string | number | null>>;
 
 /** What totals are grouped by. */
 interface Column {
@@ -127,23 +125,22 @@ export function positionOf(row: Row | undefined, columns: readonly string[]): Po
   return row === undefined ? null : columns.map((column) => String(row[column]));
 }
 
-/** Filters that are null are left out, so that each combination can use its own index. */
-export function narrowed(filters: readonly Filter[]): Statement {
-  const given = filters.filter(({ value }) => value !== null);
-  return { sql: given.map(({ sql }) => sql).join(" "), values: given.map(({ value }) => value!) };
+/**
+ * The conditions of those filters that are given, so that each combination can use its own index.
+ */
+export function narrowed(filters: Filters): Statement {
+  const given = Object.entries(filters).filter(([, value]) => value !== null);
+  return { sql: given.map(([compared]) => `AND ${compared} ?`).join(" "), values: given.map(([, value]) => value) };
 }
 
-/** The filters of calls without those of time. */
-export function callFilters(
-  { workspaceId, sandboxId, model, outcome, accuracy }: Omit<CallFilters, "since" | "until">,
-): readonly Filter[] {
-  return [
-    { sql: "AND workspace_id = ?", value: workspaceId },
-    { sql: "AND sandbox_id = ?", value: sandboxId },
-    { sql: "AND coalesce(served_model, requested_model) = ?", value: model },
-    { sql: "AND outcome = ?", value: outcome },
-    { sql: "AND accuracy = ?", value: accuracy },
-  ];
+/** The filters that only calls have. */
+export function callFilters({ model, outcome, accuracy }: Pick<CallFilters, "model" | "outcome" | "accuracy">): Filters {
+  return { "coalesce(served_model, requested_model) =": model, "outcome =": outcome, "accuracy =": accuracy };
+}
+
+/** The filters that all lists have, without those of time. */
+export function ownerFilters({ workspaceId, sandboxId }: Pick<CallFilters, "workspaceId" | "sandboxId">): Filters {
+  return { "workspace_id =": workspaceId, "sandbox_id =": sandboxId };
 }
 
 function columnsOf(groupBy: readonly Grouping[]): readonly Column[] {
@@ -187,11 +184,8 @@ interface Source {
 }
 
 function rowsOf(query: UsageQuery, { columns, stretch }: Source): Statement {
-  const { sql, values } = narrowed([
-    { sql: "AND created_at >= ?", value: stretch.from },
-    { sql: "AND created_at < ?", value: stretch.to },
-    ...callFilters(query),
-  ]);
+  const times = { "created_at >=": stretch.from, "created_at <": stretch.to };
+  const { sql, values } = narrowed({ ...times, ...ownerFilters(query), ...callFilters(query) });
   return {
     sql: `
       SELECT ${columns.map(({ name, ofRow }) => `${ofRow} AS ${name}`).join(", ")}, ${COUNTED_ROW}
@@ -202,13 +196,8 @@ function rowsOf(query: UsageQuery, { columns, stretch }: Source): Statement {
 }
 
 function hoursOf(query: UsageQuery, { columns, stretch }: Source): Statement {
-  const { sql, values } = narrowed([
-    { sql: "AND hour >= ?", value: stretch.from },
-    { sql: "AND hour < ?", value: stretch.to },
-    { sql: "AND workspace_id = ?", value: query.workspaceId },
-    { sql: "AND sandbox_id = ?", value: query.sandboxId },
-    { sql: "AND model = ?", value: query.model },
-  ]);
+  const times = { "hour >=": stretch.from, "hour <": stretch.to };
+  const { sql, values } = narrowed({ ...times, ...ownerFilters(query), "model =": query.model });
   return {
     sql: `
       SELECT ${columns.map(({ name, ofHour }) => `${ofHour} AS ${name}`).join(", ")}, ${TOTAL_NAMES.join(", ")}

@@ -1,8 +1,8 @@
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
 import { retryOf } from "../retries.ts";
 import { rowKeyOf } from "../row_decoders.ts";
-import { added, placeOf, removed, retryColumns } from "../totals.ts";
-import { storedClosing, usageRowOf } from "../usage_row.ts";
+import { added, countedClosing, placeOf, removed } from "../totals.ts";
+import { CLOSING_COLUMNS, sentColumns, storedClosing, usageRowOf } from "../usage_row.ts";
 import type { Ask } from "./connection.ts";
 import { droppedBefore } from "./months.ts";
 import { openPool } from "./pool.ts";
@@ -42,15 +42,16 @@ async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly New
   await lockTraces(ask, prices.map(({ row }) => row.call));
   const sent = prices.map(({ row: { call, closing, revision }, to }) => {
     const key = { workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id };
-    return { ...storedClosing({ ...closing, ...to }), ...key, revision };
+    return { ...sentColumns(CLOSING_COLUMNS, storedClosing({ ...closing, ...to })), ...key, revision };
   });
-  const set = new Map((await ask(SET, [sent])).map((row) => [rowKeyOf(row), retryColumns(retryOf(row))]));
+  const set = new Map((await ask(SET, [sent])).map((row) => [rowKeyOf(row), retryOf(row)]));
   const done = prices.filter((_, n) => set.has(rowKeyOf(sent[n]!)));
-  const deltas = prices.flatMap(({ row: { call, closing } }, n) => {
+  const deltas = prices.flatMap(({ row: { call, closing }, to }, n) => {
     const retry = set.get(rowKeyOf(sent[n]!));
     if (retry === undefined) return [];
     const place = placeOf(call, closing);
-    return [removed(place, { ...storedClosing(closing), ...retry }), added(place, { ...sent[n]!, ...retry })];
+    const [before, after] = [closing, { ...closing, ...to }].map((of) => countedClosing(storedClosing(of), retry));
+    return [removed(place, before!), added(place, after!)];
   });
   await applyDeltas(ask, deltas);
   return done;

@@ -2,7 +2,7 @@ import { changedRetries, type Retry, RETRY_BOUNDS } from "../../domain/retry.ts"
 import type { OpenCall } from "../../domain/usage.ts";
 import { type PlacedRetry, placedRetryOf, RETRY_COLUMNS } from "../retries.ts";
 import { type Row, rowKeyOf } from "../row_decoders.ts";
-import { type Delta, retryColumns, retryDelta } from "../totals.ts";
+import { type Delta, retryDelta } from "../totals.ts";
 import type { Ask } from "./connection.ts";
 
 /**
@@ -34,7 +34,8 @@ export async function relink(ask: Ask, calls: readonly OpenCall[]): Promise<read
       workspace_id: workspaceId,
       created_at: createdAt,
       id,
-      ...retryColumns(to),
+      retry_of: to.retryOf,
+      asked_again: to.isRetried,
     })),
   ]);
   return retries.map(({ row, to }) => retryDelta(row, { from: row.retry, to }));

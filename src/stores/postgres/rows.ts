@@ -1,16 +1,25 @@
 import type { UsageRow } from "../../domain/usage.ts";
 import { retryOf } from "../retries.ts";
 import { type Row, rowKeyOf, text } from "../row_decoders.ts";
-import { added, COUNTED_COLUMNS, placeOf, removed, retryColumns } from "../totals.ts";
-import { CALL_COLUMNS, CLOSING_COLUMNS, storedCall, storedClosing, type StoredValues } from "../usage_row.ts";
+import { added, COUNTED_COLUMNS, countedClosing, countedRow, placeOf, removed } from "../totals.ts";
+import {
+  CALL_COLUMNS,
+  CLOSING_COLUMNS,
+  closingValue,
+  sentColumns,
+  storedCall,
+  storedClosing,
+  type StoredValues,
+} from "../usage_row.ts";
 import type { Ask } from "./connection.ts";
 import { relink } from "./retries.ts";
 import { applyDeltas, lockTraces } from "./totals.ts";
 
-/** A row, and its values by column. */
 interface Sent {
   readonly row: UsageRow;
-  readonly values: StoredValues;
+  readonly closing: StoredValues;
+  /** By column. */
+  readonly values: Row;
 }
 
 /**
@@ -25,8 +34,8 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
   const sent = [...rows.values()].map(({ values }) => values);
   const inserted = insertedOf(rows, await ask(INSERT, [sent, sent.length]));
   // In the order in which they were given: the first row of an unknown trace makes it.
-  const deltas = [...rows].filter(([key]) => inserted.has(key)).map(([, { row, values }]) =>
-    added(placeOf(row.call, row.closing), values)
+  const deltas = [...rows].filter(([key]) => inserted.has(key)).map(([, { row, closing }]) =>
+    added(placeOf(row.call, row.closing), countedClosing(closing))
   );
   const ended = [...inserted];
   if (inserted.size < rows.size) {
@@ -38,13 +47,13 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
     const keys = new Set(weaker.map(rowKeyOf));
     if (keys.size > 0) await ask(REPLACE, [met.filter((values) => keys.has(rowKeyOf(values)))]);
     for (const old of weaker) {
-      const { row: { call, closing }, values } = rows.get(rowKeyOf(old))!;
-      const place = placeOf(call, closing);
+      const { row, closing } = rows.get(rowKeyOf(old))!;
+      const place = placeOf(row.call, row.closing);
       deltas.push(
-        removed({ ...place, model: text(old, "model") }, old),
-        added(place, { ...values, ...retryColumns(retryOf(old)) }),
+        removed({ ...place, model: text(old, "model") }, countedRow(old)),
+        added(place, countedClosing(closing, retryOf(old))),
       );
-      if (endsOtherwise(values, old)) ended.push(rowKeyOf(old));
+      if (endsOtherwise(closing, old)) ended.push(rowKeyOf(old));
     }
   }
   deltas.push(...await relink(ask, ended.map((key) => rows.get(key)!.row.call)));
@@ -57,20 +66,21 @@ function insertedOf(rows: ReadonlyMap<string, Sent>, [answer]: readonly Row[]): 
   return new Set(keys === null ? rows.keys() : keys.map((key) => JSON.stringify(key)));
 }
 
-function endsOtherwise(values: StoredValues, old: Row): boolean {
+function endsOtherwise(closing: StoredValues, old: Row): boolean {
   const duration = old.duration_ms === null ? null : Number(old.duration_ms);
-  return old.outcome !== values.outcome || duration !== values.duration_ms;
+  return old.outcome !== closingValue(closing, "outcome") || duration !== closingValue(closing, "duration_ms");
 }
 
 /** Of the rows with one key, the first with the highest revision. */
 function strongest(rows: readonly UsageRow[]): ReadonlyMap<string, Sent> {
   const found = new Map<string, Sent>();
   for (const row of rows) {
-    const { call, closing, revision } = row;
+    const { call, revision } = row;
     const key = rowKeyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id });
     const other = found.get(key);
     if (other !== undefined && other.row.revision >= revision) continue;
-    found.set(key, { row, values: { revision, ...storedCall(call), ...storedClosing(closing) } });
+    const closing = storedClosing(row.closing);
+    found.set(key, { row, closing, values: sentColumns(COLUMNS, [revision, ...storedCall(call), ...closing]) });
   }
   return found;
 }
@@ -78,7 +88,8 @@ function strongest(rows: readonly UsageRow[]): ReadonlyMap<string, Sent> {
 /** What was sent, as rows of the table; columns that were not sent are NULL. */
 const SENT = `json_populate_recordset(NULL::usage, $1) AS sent`;
 
-const COLUMNS = ["revision", ...CALL_COLUMNS, ...CLOSING_COLUMNS].join(", ");
+const COLUMNS = ["revision", ...CALL_COLUMNS, ...CLOSING_COLUMNS];
+const COLUMN_LIST = COLUMNS.join(", ");
 
 /**
  * Names the inserted rows only if not all `$2` were: reading the names takes as long as sending the
@@ -86,8 +97,8 @@ const COLUMNS = ["revision", ...CALL_COLUMNS, ...CLOSING_COLUMNS].join(", ");
  */
 const INSERT = `
   WITH inserted AS (
-    INSERT INTO usage (${COLUMNS})
-    SELECT ${COLUMNS}
+    INSERT INTO usage (${COLUMN_LIST})
+    SELECT ${COLUMN_LIST}
     FROM ${SENT}
     ORDER BY workspace_id, created_at, id
     ON CONFLICT DO NOTHING

@@ -1,8 +1,8 @@
 import type { StatementSync } from "node:sqlite";
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
 import { retryOf } from "../retries.ts";
-import { added, placeOf, removed, retryColumns } from "../totals.ts";
-import { sqliteValues, storedClosing, usageRowOf } from "../usage_row.ts";
+import { added, countedClosing, placeOf, removed } from "../totals.ts";
+import { closingValue, storedClosing, usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Totals } from "./totals.ts";
 
@@ -33,11 +33,12 @@ export function openSqliteRepricing(path: string, { synchronous }: { readonly sy
 function write({ row, to }: NewPrice, { set, totals }: { readonly set: StatementSync; readonly totals: Totals }): boolean {
   const { call, closing, revision } = row;
   const [before, after] = [storedClosing(closing), storedClosing({ ...closing, ...to })];
-  const found = set.get(...sqliteValues(after, PRICE), call.workspaceId, call.createdAt, call.id, revision);
+  const price = PRICE.map((column) => closingValue(after, column) as string | number | null);
+  const found = set.get(...price, call.workspaceId, call.createdAt, call.id, revision);
   if (found === undefined) return false;
-  const [place, retry] = [placeOf(call, closing), retryColumns(retryOf(found))];
-  totals.apply(removed(place, { ...before, ...retry }));
-  totals.apply(added(place, { ...after, ...retry }));
+  const [place, retry] = [placeOf(call, closing), retryOf(found)];
+  totals.apply(removed(place, countedClosing(before, retry)));
+  totals.apply(added(place, countedClosing(after, retry)));
   return true;
 }
 

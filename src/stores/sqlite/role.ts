@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { retryOf } from "../retries.ts";
 import { integer, type Row } from "../row_decoders.ts";
-import { added, placeOf } from "../totals.ts";
+import { added, countedRow, placeOf } from "../totals.ts";
 import { usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";
@@ -63,7 +63,7 @@ function counterOn(db: DatabaseSync): () => number {
     const { call, closing } = usageRowOf(row);
     const place = placeOf(call, closing);
     setCounted.run(row.number as bigint);
-    totals.apply(added(place, row));
+    totals.apply(added(place, countedRow(row)));
     if (call.messagesHash === null) return;
     retries.relink({ ...place, ...closing, retry: retryOf(row) }, call.messagesHash);
   }

@@ -4,8 +4,16 @@ import { NO_RETRY, type Retry } from "../../domain/retry.ts";
 import { type Closing, NO_COST, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { placeIn, retryOf } from "../retries.ts";
 import { flag, integer, type Row, text, textOrNull } from "../row_decoders.ts";
-import { added, COUNTED_COLUMNS, type Place, placeOf, removed, retryColumns } from "../totals.ts";
-import { CALL_COLUMNS, CLOSING_COLUMNS, sqliteValues, storedCall, storedClosing, type StoredValues } from "../usage_row.ts";
+import { added, COUNTED_COLUMNS, countedClosing, countedRow, type Place, placeOf, removed } from "../totals.ts";
+import {
+  CALL_COLUMNS,
+  CLOSING_COLUMNS,
+  closingValue,
+  sqliteValues,
+  storedCall,
+  storedClosing,
+  type StoredValues,
+} from "../usage_row.ts";
 import { readingBigInts } from "./connection.ts";
 import type { InflightPrompts } from "./inflight_prompts.ts";
 import type { Outbox } from "./outbox.ts";
@@ -52,7 +60,7 @@ export class Rows {
 
   /** Throws if the row is there already. */
   insertOpen(call: OpenCall): void {
-    this.#insertOpen.run(...sqliteValues(storedCall(call), CALL_COLUMNS));
+    this.#insertOpen.run(...sqliteValues(storedCall(call)));
   }
 
   /**
@@ -84,15 +92,15 @@ export class Rows {
   #replace(place: LinkedCall, change: Close & { readonly old: Row; readonly closing: Closing }): void {
     const { old, closing, values, mayRetry } = change;
     const retry = retryOf(old);
-    if (flag(old, "counted")) this.#totals.apply(removed({ ...place, model: text(old, "model") }, old));
+    if (flag(old, "counted")) this.#totals.apply(removed({ ...place, model: text(old, "model") }, countedRow(old)));
     this.#closeRow(place, { ...change, mayRetry: mayRetry || flag(old, "attempt") });
     if (this.#retries === null) {
       this.#unlink.run(place.workspaceId, place.createdAt, place.id);
       return;
     }
-    this.#totals.apply(added(place, { ...values, ...retryColumns(retry) }));
+    this.#totals.apply(added(place, countedClosing(values, retry)));
     const [outcome, duration] = [old.outcome, old.duration_ms === null ? null : integer(old, "duration_ms")];
-    if (outcome !== values.outcome || duration !== values.duration_ms) this.#relink(place, closing, retry);
+    if (outcome !== closing.outcome || duration !== closingValue(values, "duration_ms")) this.#relink(place, closing, retry);
   }
 
   /**
@@ -120,7 +128,7 @@ export class Rows {
     { closing, values, mayRetry }: Pick<Close, "values" | "mayRetry"> & { readonly closing: Closing },
   ): void {
     if (this.#retries === null) return;
-    this.#totals.apply(added(place, values));
+    this.#totals.apply(added(place, countedClosing(values)));
     if (mayRetry) this.#relink(place, closing, NO_RETRY);
   }
 
@@ -144,7 +152,7 @@ export class Rows {
   /** False if there is no row with the revision `from`; then nothing was written. */
   #closeRow(key: RowKey, { values, from, to, mayRetry }: Close): boolean {
     const [counted, attempt] = [this.#retries === null ? 0 : 1, mayRetry ? 1 : 0];
-    const closing = sqliteValues(values, CLOSING_COLUMNS);
+    const closing = sqliteValues(values);
     const { changes } = this.#close.run(to, counted, attempt, ...closing, key.workspaceId, key.createdAt, key.id, from);
     if (changes === 0) return false;
     this.#outbox?.addRow(key);
