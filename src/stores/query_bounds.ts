@@ -19,7 +19,7 @@ export interface Stretch {
  * Whole hours, which are read from roll-ups, and the partial hours at both ends, which are read
  * from rows. An empty part is null.
  */
-export interface Span {
+export interface SplitSpan {
   readonly hours: Stretch | null;
   readonly head: Stretch | null;
   readonly tail: Stretch | null;
@@ -29,7 +29,7 @@ export interface Span {
 export function spanOf(
   { since, until }: { readonly since: number | null; readonly until: number | null },
   droppedBefore: number,
-): Span {
+): SplitSpan {
   if (since !== null && until !== null && since >= until) return { hours: null, head: null, tail: null };
   const fromHour = since === null ? null : since < droppedBefore ? hourStart(since) : nextHourStart(since);
   const toHour = until === null ? null : until <= droppedBefore ? nextHourStart(until) : hourStart(until);

@@ -73,9 +73,9 @@ export function traceOfAgent({ workspaceId, sandboxId, agentId, since }: AgentAs
   return question(sql, values, firstOf((row) => text(row, "trace_id")));
 }
 
-export function ownedWith(ids: readonly string[]): Question<readonly Owned[]> {
-  const marks = ids.map(() => "?").join(", ") || "NULL";
-  return question(`SELECT * FROM owned WHERE id IN (${marks}) ORDER BY id`, ids, eachOf(ownedOf));
+/** `elements`: what selects the texts of a JSON array, which each database does in its own way. */
+export function ownedWith(ids: readonly string[], elements: string): Question<readonly Owned[]> {
+  return question(`SELECT * FROM owned WHERE id IN (${elements}) ORDER BY id`, [JSON.stringify(ids)], eachOf(ownedOf));
 }
 
 export function batchWith(id: string): Question<{ readonly batch: Owned; readonly outcome: BatchOutcome | null } | null> {

@@ -106,7 +106,7 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
     listTokens: (workspaceId) => put("read", patientSeconds, records.tokensIn(workspaceId)),
     revokeToken: (id, at) => put("write", promptSeconds, records.revoke(id, at)),
     recordOwned: (owned) => inPieces(owned, (some) => write((ask) => recordOwned(ask, some))),
-    findOwned: (ids) => put("read", promptSeconds, records.ownedWith(ids)),
+    findOwned: (ids) => put("read", promptSeconds, records.ownedWith(ids, "SELECT json_array_elements_text((?::text)::json)")),
     takeBatches: (asked) => ask("write", promptSeconds, (ask) => takeBatches(ask, asked)),
     findBatch: (id) => put("read", promptSeconds, records.batchWith(id)),
     postponeBatch: (id, dueAt) => put("write", promptSeconds, records.postpone(id, dueAt)),

@@ -59,7 +59,7 @@ export function recordAnswersOn(db: DatabaseSync, queries: Queries): Pick<Answer
     },
 
     recordOwned: (owned) => inTransaction(db, () => claims.add(owned)),
-    findOwned: (ids) => queries.answer(records.ownedWith(ids)),
+    findOwned: (ids) => queries.answer(records.ownedWith(ids, "SELECT value FROM json_each(?)")),
     takeBatches: ({ now, until, most }) =>
       inTransaction(db, () => ({
         batches: readingBigInts(db, TAKE).all(until, now, most).map(ownedOf),
