@@ -1,4 +1,4 @@
--- What pricing has to know of a call, and what it leaves beside the cost.
+-- What pricing must know about a call, and the uses that are not in the cost.
 ALTER TABLE usage ADD COLUMN refusal_category TEXT; -- why the upstream declined; '': it named no category; NULL: it said nothing of one
 ALTER TABLE usage ADD COLUMN unpriced_uses    TEXT; -- JSON object: uses by counter that have no price and are not in the cost; NULL: none
 

@@ -1,5 +1,5 @@
--- Each run of the proxy counts under its own id, which no copy of this file keeps. In `refusals` and here `journal_id` is that
--- id. What was counted before keeps the id of the file, under which it may have been shipped already.
+-- Each run of the proxy counts under an id of its own, which no copy of this file keeps. It is
+-- `journal_id`, here and in `refusals`. Older counts keep the id of the file: they may be shipped.
 CREATE TABLE unshipped_refusals_by_run (
   number       INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   workspace_id TEXT    NOT NULL,

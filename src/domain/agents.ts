@@ -1,8 +1,11 @@
-import type { UsageTotals } from "./usage.ts";
+import { NO_TOTALS, sumOfTotals, type UsageTotals } from "./totals.ts";
 
-/** The ended calls of a trace that name the same agent, parent, type and class. Times are milliseconds since the epoch. */
+/**
+ * The ended calls of a trace that name the same agent, parent, type and class. Times are
+ * milliseconds since the epoch.
+ */
 export interface AgentCalls extends UsageTotals {
-  /** As the client named them; empty where it did not. */
+  /** As the client named them; empty if it did not. */
   readonly agentId: string;
   readonly parentAgentId: string;
   readonly agentType: string;
@@ -11,41 +14,34 @@ export interface AgentCalls extends UsageTotals {
   readonly firstAt: number;
   /** End of the last to end. */
   readonly lastAt: number;
-  /** What is beyond `MAX_AGENT_GROUPS`, in one; whose it was is not told. */
+  /** All calls beyond `MAX_AGENT_GROUPS`; their agents are not told. */
   readonly isRest: boolean;
 }
 
-/** The most groups of calls of one trace that are told apart: ids come from clients, who may send any number. */
+/** The most groups of one trace: ids come from clients, who may send any number. */
 export const MAX_AGENT_GROUPS = 1_000;
 
-/** What a node of the tree is. `other`: of a class that is not known, or beyond what is told apart. */
+/** `other`: an unknown class, or calls beyond `MAX_AGENT_GROUPS`. */
 export type AgentKind = "main" | "subagent" | "workflow" | "compaction" | "auxiliary" | "side_reply" | "other";
 
-/** An agent, or what was called for it on the side, with its own calls; those of its children are theirs. */
+/**
+ * An agent, or calls that were made for it on the side. It has its own calls only, not those of its
+ * children.
+ */
 export interface AgentNode {
   readonly kind: AgentKind;
   readonly agentId: string;
   readonly parentAgentId: string;
   readonly agentType: string;
   readonly totals: UsageTotals;
-  /** Null where it has no calls itself. */
+  /** Null if it has no calls itself. */
   readonly firstAt: number | null;
   readonly lastAt: number | null;
-  /** The first to begin comes first. */
+  /** In the order of their first calls. */
   readonly children: readonly AgentNode[];
 }
 
-const NO_CALLS: UsageTotals = {
-  inputTokens: 0n,
-  outputTokens: 0n,
-  cacheCreationInputTokens: 0n,
-  cacheReadInputTokens: 0n,
-  requestCount: 0,
-  money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
-  retries: { count: 0, cost: 0n },
-};
-
-/** What calls of a class are, by the class; calls without one are their agent's own. */
+/** By class; calls without a class are the agent's own. */
 const KINDS: ReadonlyMap<string, AgentKind> = new Map([
   ["", "main"],
   ["main", "main"],
@@ -57,14 +53,15 @@ const KINDS: ReadonlyMap<string, AgentKind> = new Map([
 ]);
 
 /**
- * The agents of a trace as a tree whose root is main, which is there also where it has no calls.
+ * The agents of a trace as a tree. Its root is main, which may have no calls.
  *
- * Calls that name an agent are that agent's, all others are main's. Compactions, auxiliary calls and side replies are nodes of
- * their own below whoever made them, and so are sub-agents and workflows that name no agent, all of a kind in one node. An
- * agent's parent and type are the first that its calls name. It hangs below main where it names no parent or one that made no
- * call here, and where following parents would lead back to it.
+ * Calls that name an agent are that agent's; all others are main's. Compactions, auxiliary calls
+ * and side replies are nodes of their own below the agent that made them. So are sub-agents and
+ * workflows that name no agent, one node for each kind. An agent's parent and type are the first
+ * that its calls name. It is below main if it names no parent, if its parent made no call here, or
+ * if following the parents would lead back to it.
  *
- * `groups`: the first to begin comes first.
+ * `groups` are in the order of their first calls.
  */
 export function agentTree(groups: readonly AgentCalls[]): AgentNode {
   const main = newNode({ kind: "main" });
@@ -90,7 +87,16 @@ export function agentTree(groups: readonly AgentCalls[]): AgentNode {
 type Growing = { -readonly [K in keyof Omit<AgentNode, "children">]: AgentNode[K] } & { children: Growing[] };
 
 function newNode(given: Pick<AgentNode, "kind"> & Partial<Pick<AgentNode, "agentId">>): Growing {
-  return { agentId: "", parentAgentId: "", agentType: "", totals: NO_CALLS, firstAt: null, lastAt: null, children: [], ...given };
+  return {
+    agentId: "",
+    parentAgentId: "",
+    agentType: "",
+    totals: NO_TOTALS,
+    firstAt: null,
+    lastAt: null,
+    children: [],
+    ...given,
+  };
 }
 
 function namesAgent({ agentId, isRest }: AgentCalls): boolean {
@@ -101,7 +107,7 @@ function kindOf({ requestClass, isRest }: AgentCalls): AgentKind {
   return isRest ? "other" : KINDS.get(requestClass) ?? "other";
 }
 
-/** Of the agents in a circle the first to begin hangs below main, and so the circle is none. */
+/** In a circle of agents, the first to begin is moved below main. */
 function hang(agents: ReadonlyMap<string, Growing>, main: Growing): void {
   const parents = new Map([...agents.values()].map(({ agentId, parentAgentId }) => [agentId, parentAgentId]));
   for (const [id, agent] of agents) {
@@ -125,7 +131,7 @@ function sideOf(owner: Growing, kind: AgentKind): Growing {
 }
 
 function addCalls(node: Growing, calls: AgentCalls): void {
-  node.totals = sumOf(node.totals, calls);
+  node.totals = sumOfTotals(node.totals, calls);
   node.firstAt = Math.min(node.firstAt ?? Infinity, calls.firstAt);
   node.lastAt = Math.max(node.lastAt ?? -Infinity, calls.lastAt);
 }
@@ -133,23 +139,4 @@ function addCalls(node: Growing, calls: AgentCalls): void {
 function inOrder(node: Growing): AgentNode {
   const children = node.children.map(inOrder);
   return { ...node, children: children.sort((a, b) => (a.firstAt ?? Infinity) - (b.firstAt ?? Infinity)) };
-}
-
-function sumOf(a: UsageTotals, b: UsageTotals): UsageTotals {
-  return {
-    inputTokens: a.inputTokens + b.inputTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    cacheCreationInputTokens: a.cacheCreationInputTokens + b.cacheCreationInputTokens,
-    cacheReadInputTokens: a.cacheReadInputTokens + b.cacheReadInputTokens,
-    requestCount: a.requestCount + b.requestCount,
-    money: {
-      cost: a.money.cost + b.money.cost,
-      estimatedCost: a.money.estimatedCost + b.money.estimatedCost,
-      estimatedCount: a.money.estimatedCount + b.money.estimatedCount,
-      unknownCount: a.money.unknownCount + b.money.unknownCount,
-      unpricedCount: a.money.unpricedCount + b.money.unpricedCount,
-      partlyPricedCount: a.money.partlyPricedCount + b.money.partlyPricedCount,
-    },
-    retries: { count: a.retries.count + b.retries.count, cost: a.retries.cost + b.retries.cost },
-  };
 }

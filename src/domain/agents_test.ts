@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { moneyOf } from "../../tests/conformance/samples.ts";
 import { type AgentCalls, type AgentNode, agentTree } from "./agents.ts";
 
 Deno.test("agentTree() gives main without calls for a trace without calls", () => {
@@ -18,7 +19,7 @@ Deno.test("agentTree() hangs agents below the parents that they name, with the f
   assert.equal(shapeOf(tree), "main 1 (subagent a general-purpose 2 (subagent b Explore 2 (workflow c 1)))");
 });
 
-Deno.test("agentTree() gives compactions, auxiliary calls and side replies nodes below whoever made them", () => {
+Deno.test("agentTree() gives compactions, auxiliary calls and side replies nodes below the agent that made them", () => {
   const tree = agentTree([
     calls({}),
     calls({ requestClass: "main" }),
@@ -33,7 +34,7 @@ Deno.test("agentTree() gives compactions, auxiliary calls and side replies nodes
   assert.equal(shapeOf(tree), "main 2 (auxiliary 1) (compaction 2) (subagent a 2 (compaction 1)) (side_reply 1)");
 });
 
-Deno.test("agentTree() keeps what it cannot place: sub-agents without a name, classes that nobody knows, and what is beyond the bound", () => {
+Deno.test("agentTree() keeps what it cannot place: sub-agents without a name, unknown classes, and what is beyond the bound", () => {
   const tree = agentTree([
     calls({ requestClass: "subagent" }),
     calls({ requestClass: "workflow", agentType: "x" }),
@@ -62,7 +63,15 @@ Deno.test("agentTree() hangs below main whom no known agent started, and ends ci
 
 Deno.test("agentTree() adds up what each agent used, and when it began and ended", () => {
   const money = { cost: 5n, estimatedCost: 2n, estimatedCount: 1, unknownCount: 0, unpricedCount: 3, partlyPricedCount: 2 };
-  const one = calls({ agentId: "a", inputTokens: 2n ** 53n, outputTokens: 2n, requestCount: 4, money, firstAt: 10, lastAt: 90 });
+  const one = calls({
+    agentId: "a",
+    inputTokens: 2n ** 53n,
+    outputTokens: 2n,
+    requestCount: 4,
+    ...money,
+    firstAt: 10,
+    lastAt: 90,
+  });
   const [agent] = agentTree([one, { ...one, agentType: "x", firstAt: 20, lastAt: 40 }]).children;
   assert.deepEqual([agent!.firstAt, agent!.lastAt, agent!.totals.inputTokens, agent!.totals.requestCount], [
     10,
@@ -70,7 +79,7 @@ Deno.test("agentTree() adds up what each agent used, and when it began and ended
     2n ** 54n,
     8,
   ]);
-  assert.deepEqual(agent!.totals.money, {
+  assert.deepEqual(moneyOf(agent!.totals), {
     cost: 10n,
     estimatedCost: 4n,
     estimatedCount: 2,
@@ -96,8 +105,8 @@ function calls(given: Partial<AgentCalls>): AgentCalls {
     cacheCreationInputTokens: 0n,
     cacheReadInputTokens: 0n,
     requestCount: 1,
-    money: { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
-    retries: { count: 0, cost: 0n },
+    ...{ cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
+    ...{ retryCount: 0, retriedCost: 0n },
     ...given,
   };
 }

@@ -1,33 +1,22 @@
 import type { Trace } from "./trace.ts";
+import type { TokenUsage } from "./usage.ts";
 
-/** A row of `usage` as the Go program records it: its `TokenUsage`. Times are milliseconds since the epoch, durations milliseconds. */
-export interface ImportedUsage {
-  readonly id: string;
+type Counts = "inputTokens" | "outputTokens" | "cacheCreationInputTokens" | "cacheReadInputTokens";
+type Known = "id" | "sandboxId" | "workspaceId" | "provider" | "model" | "streaming" | "duration" | "ttft" | "createdAt";
+
+/** A row as the Go program records it: its `TokenUsage`. `ttft` is 0 if it was not measured. */
+export interface ImportedUsage extends Pick<TokenUsage, Known | Counts> {
   readonly traceId: string | null;
-  readonly sandboxId: string;
-  readonly workspaceId: string;
-  readonly provider: string;
-  readonly model: string;
   readonly messageId: string | null;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cacheCreationInputTokens: number;
-  readonly cacheReadInputTokens: number;
-  readonly streaming: boolean;
-  readonly duration: number;
-  /** 0 where nobody measured it. */
-  readonly ttft: number;
-  readonly createdAt: number;
 }
 
-/** Some of what another program recorded. */
 export interface ImportBatch {
   readonly traces: readonly Trace[];
   readonly usage: readonly ImportedUsage[];
 }
 
 /**
- * Takes a batch in; what is there already counts once. Resolves to how many of its rows have no price. A row whose trace is
- * not among those taken in makes it known.
+ * Records a batch; a row that is there already counts once. A row of an unknown trace makes the
+ * trace. Resolves to the number of rows without a price.
  */
 export type ImportRows = (batch: ImportBatch) => Promise<{ readonly unpriced: number }>;

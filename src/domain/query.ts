@@ -1,20 +1,23 @@
 import type { Trace, TraceWithStats } from "./trace.ts";
-import type { Accuracy, Outcome, QueryOpts, UsageSummary, UsageTotals } from "./usage.ts";
+import type { UsageTotals } from "./totals.ts";
+import type { Accuracy, Outcome, QueryOpts, UsageSummary } from "./usage.ts";
 
-/** What calls are narrowed to; null stands for "all". */
+/** The filters of calls; null is "all". */
 export interface CallFilters extends Pick<QueryOpts, "workspaceId" | "sandboxId" | "since" | "until"> {
-  /** The served model, or the requested one where no answer named one. */
+  /** The served model, or the requested one if no answer named one. */
   readonly model: string | null;
   readonly outcome: Outcome | null;
   readonly accuracy: Accuracy | null;
 }
 
-/** What totals are grouped by. A trace's key is (workspace, id), so `trace` groups by the workspace too. Days and hours are UTC. */
+/**
+ * A trace's key is (workspace, id), so `trace` groups by the workspace too. Days and hours are UTC.
+ */
 export const GROUPINGS = ["provider", "model", "workspace", "sandbox", "trace", "agent", "client", "day", "hour"] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 export const DEFAULT_GROUPING: readonly Grouping[] = ["provider", "model"];
 
-/** `time`: by the hour, or the day, that the totals are grouped by. */
+/** `time` is the hour, or the day, that the totals are grouped by. */
 export const USAGE_ORDERS = ["tokens", "cost", "requests", "time"] as const;
 export type UsageOrder = (typeof USAGE_ORDERS)[number];
 
@@ -23,13 +26,13 @@ export type TraceOrder = (typeof TRACE_ORDERS)[number];
 
 export interface Order<By> {
   readonly by: By;
-  /** The smallest or oldest first; else the largest or newest. */
+  /** If false, the largest or newest come first. */
   readonly isAscending: boolean;
 }
 
 /**
- * Where a page ended: the value that it is ordered by and then the key of its last entry, integers as decimals. The next page
- * begins behind it, whatever has come before it meanwhile.
+ * The end of a page: the value that orders it, then the key of its last entry, integers as
+ * decimals. The next page begins behind it, even if earlier entries were added since.
  */
 export type Position = readonly string[];
 
@@ -40,7 +43,10 @@ export interface UsageQuery extends QueryOpts, CallFilters {
   readonly after: Position | null;
 }
 
-/** `since` and `until` are about a trace's latest activity; model, outcome and accuracy keep the traces that have such a call. */
+/**
+ * `since` and `until` are about a trace's latest activity. Model, outcome and accuracy keep the
+ * traces that have such a call.
+ */
 export interface TraceQuery extends QueryOpts, CallFilters {
   readonly order: Order<TraceOrder>;
   readonly after: Position | null;
@@ -48,9 +54,9 @@ export interface TraceQuery extends QueryOpts, CallFilters {
 
 export interface UsagePage {
   readonly usage: readonly UsageSummary[];
-  /** Of everything that the filters keep, on whatever page. */
+  /** Of all that the filters keep, on every page. */
   readonly totals: UsageTotals;
-  /** Null where nothing comes behind this page. */
+  /** Null if this is the last page. */
   readonly next: Position | null;
 }
 
@@ -62,13 +68,13 @@ export interface TracePage {
   readonly next: Position | null;
 }
 
-/** A call's place within its trace, from where to read on. */
+/** A call's place in its trace, to read on from. */
 export interface CallPlace extends Pick<Trace, "workspaceId"> {
   readonly traceId: string;
   readonly after: { readonly createdAt: number; readonly id: string } | null;
 }
 
-/** What is asked can only be told from rows, and of the time that is asked about some have been dropped. */
+/** The answer needs rows, and some rows of the time in question were dropped. */
 export class RowsDropped extends Error {
   constructor(before: number) {
     super(

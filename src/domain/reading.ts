@@ -1,30 +1,10 @@
-/** What is known of one answer's cost so far. Providers fold answers into it; it is never changed in place. */
-export interface UsageReading {
-  readonly messageId: string | null;
-  /** The model in the answer, which is what was served and is what is priced. */
-  readonly servedModel: string | null;
-  /** The upstream's stop reason. */
-  readonly stopReason: string | null;
-  /** Why the upstream declined, in its own word; "" if it named no category, null if it said nothing about one. */
-  readonly refusalCategory: string | null;
-  readonly inputTokens: number;
-  readonly outputTokens: number;
-  readonly cacheCreationInputTokens: number;
-  readonly cacheReadInputTokens: number;
-  /** 5-minute cache writes; with `cacheCreation1hTokens` they sum to `cacheCreationInputTokens` wherever the split is named. */
-  readonly cacheCreation5mTokens: number;
-  readonly cacheCreation1hTokens: number;
-  /** A breakdown of `outputTokens`, not an addition. */
-  readonly thinkingTokens: number;
-  /** Counts by server tool, as the wire names them (`web_search_requests`, …). */
-  readonly serverToolUse: Readonly<Record<string, number>>;
-  readonly serviceTier: string | null;
-  readonly inferenceGeo: string | null;
-  readonly speed: string | null;
-  /** The wire's `iterations`, whole: each entry with its own counts and model. */
-  readonly iterations: readonly Readonly<Record<string, unknown>>[];
-  /** The type of the error that the upstream answered, in a body or in the middle of a stream. */
-  readonly errorType: string | null;
+import { type FieldsFrom, unknownFields } from "./usage_columns.ts";
+
+/**
+ * What is known of one answer's cost so far. Providers fold answers into it and never change it in
+ * place.
+ */
+export interface UsageReading extends FieldsFrom<"reading"> {
   /** A first content delta has come (or a whole message). */
   readonly hasContent: boolean;
   /** Characters of text, thinking and tool input that passed: the ground of an estimate. */
@@ -40,29 +20,13 @@ export interface UsageReading {
 }
 
 /**
- * The most tokens, or uses of a tool, that one count may name. Real ones stay a hundred times below it, and it takes
- * billions of rows at this bound to reach 2^63, where sums in a database overflow.
+ * The most tokens, or uses of a tool, that one count may name. Real ones stay a hundred times below
+ * it, and it takes billions of rows at this bound to reach 2^63, where sums in a database overflow.
  */
 export const MAX_COUNT = 1_000_000_000;
 
 export const EMPTY_READING: UsageReading = {
-  messageId: null,
-  servedModel: null,
-  stopReason: null,
-  refusalCategory: null,
-  inputTokens: 0,
-  outputTokens: 0,
-  cacheCreationInputTokens: 0,
-  cacheReadInputTokens: 0,
-  cacheCreation5mTokens: 0,
-  cacheCreation1hTokens: 0,
-  thinkingTokens: 0,
-  serverToolUse: {},
-  serviceTier: null,
-  inferenceGeo: null,
-  speed: null,
-  iterations: [],
-  errorType: null,
+  ...unknownFields("reading"),
   hasContent: false,
   contentCharacters: 0,
   hasInput: false,

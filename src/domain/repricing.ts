@@ -6,45 +6,47 @@ export interface Span {
   readonly until: number;
 }
 
-/** What pricing decides of a row: its cost and the list that made it (both null if it is unpriced), and how far that holds. */
+/** What pricing decides of a row. Cost and price list are null if the row is unpriced. */
 export type Price = Pick<Closing, "cost" | "priceVersion" | "unpricedUses" | "accuracy">;
 
-/** A row as it was read, and what it is to cost. */
+/** A row as it was read, and its new price. */
 export interface NewPrice {
   readonly row: UsageRow;
   readonly to: Price;
 }
 
 /**
- * Gives rows other prices after they were recorded. SQLite and PostgreSQL answer alike (`tests/conformance`). Not for the event
- * loop of the hot path. Rejects with the technology's own error.
+ * Gives new prices to recorded rows. SQLite and PostgreSQL answer alike (`tests/conformance`). Not
+ * for the event loop of the hot path. Rejects with the technology's own error.
  *
- * A row that is given a price has the next revision then, so that whatever is recorded of it once more, a spool's shipment or
- * a reshipment, changes nothing. Rows of accuracy `unknown` are never read: they have no price, and the real close that may still
- * come for one that was swept has to win.
+ * A repriced row has the next revision, so recording it once more, by shipping or reshipping,
+ * changes nothing. Rows of accuracy `unknown` are never read: they have no price, and if such a row
+ * was swept, a real close may still come and must win.
  */
 export interface Repricing {
-  /** Closed rows behind `after`, in the order of admission, workspace and id; fewer than `most` only where there are no more. */
+  /**
+   * Closed rows behind `after`, by admission, workspace and id; fewer than `most` if there are no
+   * more.
+   */
   readonly read: (span: Span, page: { readonly after: UsageRow | null; readonly most: number }) => Promise<readonly UsageRow[]>;
   /**
-   * Sets the prices and moves the totals by the difference, in one transaction. A row that has another revision than the one
-   * that was read, or has been dropped, stays as it is. Resolves to those that were set.
+   * Sets the prices and moves the totals by the difference, in one transaction. A row stays as it
+   * is if its revision has changed or it was dropped. Resolves to the prices that were set.
    */
   readonly write: (prices: readonly NewPrice[]) => Promise<readonly NewPrice[]>;
   readonly close: () => Promise<void>;
 }
 
-/** How far repricing has come. */
+/** One step of repricing. */
 export interface RepriceStep {
-  /** Rows that were looked at in this step. */
   readonly read: number;
-  /** Admission of the last of them; null where there was none. */
+  /** Admission of the last row of the step; null if it read none. */
   readonly at: number | null;
-  /** What was changed, or would be. */
+  /** In a dry run, what would change. */
   readonly changes: readonly Repriced[];
 }
 
-/** Ends with `complete`; where it was stopped before, with nothing. */
+/** Returns `complete`, or nothing if it was stopped before. */
 export type RepriceSteps = AsyncGenerator<RepriceStep, "complete" | undefined>;
 
 export interface Repriced {
@@ -52,7 +54,7 @@ export interface Repriced {
   readonly workspaceId: string;
   readonly traceId: string;
   readonly createdAt: number;
-  /** The served model; null where no answer named one. */
+  /** The served model; null if no answer named one. */
   readonly model: string | null;
   readonly from: Price;
   readonly to: Price;

@@ -1,34 +1,37 @@
 import type { Outcome } from "./usage.ts";
 
 /**
- * Which call asks again what another has asked. Of the closed rows of one trace with one `messages_hash`, in the order of their
- * admission (`created_at`, then id), a row *repeats* the one just before it where that one did not complete, and where it was
- * itself admitted within `withinMs` of that one's end (of its admission, where nobody saw the end) and within `spanMs` of its
- * admission. So a completed row ends a chain, and asking the same again afterwards is a new question.
+ * Which call retries which. Take the closed rows of one trace with one `messages_hash`, in the
+ * order of admission (`created_at`, then id). A row *retries* the one just before it if that one
+ * did not complete, and if it was admitted within `withinMs` of that one's end and within `spanMs`
+ * of its admission. If the end is not known, the admission counts as the end. So a completed row
+ * ends a chain, and the same prompt after it is new.
  *
- * `retryOf` is the first row of the chain of such repetitions that leads to a row, or the earliest of it that is not more than
- * `attempts` rows and `spanMs` away; null where the row repeats none. A row that another repeats *is asked again*: what it cost
- * was paid for an answer that nobody could use.
+ * `retryOf` is the first row of a row's chain, or the earliest that is at most `rows` rows and
+ * `spanMs` away; null if the row retries none. The cost of a retried row was paid for an answer
+ * that was of no use.
  *
- * Nothing else counts: a client may ask again without streaming, with another `max_tokens`, or another model. Rows that are open,
- * and rows without a hash, take no part. The links depend on the rows that are there and on nothing else, not on the order in
- * which they came; rows that retention has dropped are not there.
+ * Nothing else counts: a retry may have another model, another `max_tokens`, or not stream. Open
+ * rows and rows without a hash take no part. The result depends on the rows alone and not on the
+ * order in which they came; rows that retention dropped are not there.
  */
-export interface Link {
+export interface Retry {
   readonly retryOf: string | null;
-  readonly isAskedAgain: boolean;
+  /** Another row retries this one. */
+  readonly isRetried: boolean;
 }
 
-export const NO_LINK: Link = { retryOf: null, isAskedAgain: false };
+export const NO_RETRY: Retry = { retryOf: null, isRetried: false };
 
 /**
- * Clients wait seconds between attempts, minutes where the upstream says so. The other two bound what one row can change: someone
- * who asks the same a million times in vain must not make every commit read them all.
+ * Clients wait seconds between retries, or minutes if the upstream says so. The other two bound
+ * what one row can change: a client that retries a million times must not make every commit read a
+ * million rows.
  */
-export const RETRY_BOUNDS = { withinMs: 600_000, spanMs: 86_400_000, attempts: 32 } as const;
+export const RETRY_BOUNDS = { withinMs: 600_000, spanMs: 86_400_000, rows: 32 } as const;
 
-/** What of a closed row decides on links. */
-export interface Attempt {
+/** The part of a closed row that decides on retries. */
+export interface RetryRow {
   readonly id: string;
   readonly createdAt: number;
   readonly outcome: Outcome;
@@ -36,38 +39,39 @@ export interface Attempt {
 }
 
 /** `later` is the row just behind `earlier`. */
-export function isRepeated(earlier: Attempt, later: Attempt): boolean {
+export function isRetriedBy(earlier: RetryRow, later: RetryRow): boolean {
   const apart = later.createdAt - earlier.createdAt;
   return earlier.outcome !== "completed" && apart <= RETRY_BOUNDS.spanMs &&
     apart <= (earlier.duration ?? 0) + RETRY_BOUNDS.withinMs;
 }
 
 /**
- * What a row that is new, or ended otherwise than it had, changes: of `rows`, a part of the chain in its order, those whose links
- * are other than they were. Before `at`, `rows` needs those that the row can reach within `RETRY_BOUNDS`, or at least the one just
- * before it where the row does not repeat that; behind it those that can reach it.
+ * The rows whose `Retry` changes because the row at `at` is new or has another end. `rows` is a
+ * part of the chain, in order. Before `at` it needs the rows within `RETRY_BOUNDS`, or only the one
+ * just before if the row does not retry that; behind `at` it needs the rows that can reach the row.
  */
-export function changedLinks<R extends Attempt & { readonly link: Link }>(
+export function changedRetries<R extends RetryRow & { readonly retry: Retry }>(
   rows: readonly R[],
   at: number,
-): readonly { readonly row: R; readonly link: Link }[] {
+): readonly { readonly row: R; readonly retry: Retry }[] {
   return rows.flatMap((row, index) => {
     if (index < at - 1) return [];
-    // Only the row and the one before it may have got another successor, only the row and those behind it another beginning.
-    const link: Link = {
-      retryOf: index < at ? row.link.retryOf : firstAttempt(rows, index),
-      isAskedAgain: index > at ? row.link.isAskedAgain : index + 1 < rows.length && isRepeated(row, rows[index + 1]!),
+    // Only this row and the one before it can have a new successor; only this row and later ones a
+    // new first row.
+    const retry: Retry = {
+      retryOf: index < at ? row.retry.retryOf : firstOfChain(rows, index),
+      isRetried: index > at ? row.retry.isRetried : index + 1 < rows.length && isRetriedBy(row, rows[index + 1]!),
     };
-    return link.retryOf === row.link.retryOf && link.isAskedAgain === row.link.isAskedAgain ? [] : [{ row, link }];
+    return retry.retryOf === row.retry.retryOf && retry.isRetried === row.retry.isRetried ? [] : [{ row, retry }];
   });
 }
 
-function firstAttempt(rows: readonly Attempt[], index: number): string | null {
+function firstOfChain(rows: readonly RetryRow[], index: number): string | null {
   const row = rows[index]!;
   let first = index;
-  while (first > 0 && index - first < RETRY_BOUNDS.attempts) {
+  while (first > 0 && index - first < RETRY_BOUNDS.rows) {
     const earlier = rows[first - 1]!;
-    if (!isRepeated(earlier, rows[first]!) || row.createdAt - earlier.createdAt > RETRY_BOUNDS.spanMs) break;
+    if (!isRetriedBy(earlier, rows[first]!) || row.createdAt - earlier.createdAt > RETRY_BOUNDS.spanMs) break;
     first--;
   }
   return first === index ? null : rows[first]!.id;

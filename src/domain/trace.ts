@@ -1,4 +1,4 @@
-import type { MoneySummary, RetrySummary } from "./usage.ts";
+import type { UsageTotals } from "./totals.ts";
 
 /** One agent session: the calls that belong together. Its key is (workspaceId, id). */
 export interface Trace {
@@ -14,14 +14,12 @@ export interface Trace {
   readonly updatedAt: number;
 }
 
-export interface TraceWithStats extends Trace {
-  /** Billed calls that went upstream and have ended. */
-  readonly requestCount: number;
-  /** Sums, which may be more than a number holds exactly. */
+type Tokens = "inputTokens" | "outputTokens" | "cacheCreationInputTokens" | "cacheReadInputTokens";
+
+/** A trace with the totals of its ended calls. */
+export interface TraceWithStats extends Trace, Omit<UsageTotals, Tokens> {
   readonly totalInputTokens: bigint;
   readonly totalOutputTokens: bigint;
-  readonly money: MoneySummary;
-  readonly retries: RetrySummary;
 }
 
 /** The longest trace id that is accepted from a client, in visible ASCII characters. */

@@ -35,7 +35,7 @@ Deno.test("csvEncoder() writes a header, times by RFC 3339, costs as exact decim
   const [header, line, ...more] = readCsv(textOf("csv", [ROW]));
   assert.deepEqual(more, []);
   const cells = Object.fromEntries(header!.map((name, n) => [name, line![n]]));
-  assert.deepEqual(header, COLUMNS.map(({ name }) => name));
+  assert.deepEqual(header, COLUMNS.map(({ jsonKey }) => jsonKey));
   const { createdAt, costUsd, streaming, status, serverToolUse, inputTokens } = cells;
   assert.deepEqual({ createdAt, costUsd, streaming, status, serverToolUse, inputTokens }, {
     createdAt: "2026-01-31T12:00:00.007Z",
@@ -48,7 +48,7 @@ Deno.test("csvEncoder() writes a header, times by RFC 3339, costs as exact decim
 });
 
 Deno.test("csvEncoder() writes the header of no rows too, once, and ends each line with CRLF", () => {
-  assert.equal(textOf("csv", []), `${COLUMNS.map(({ name }) => name).join(",")}\r\n`);
+  assert.equal(textOf("csv", []), `${COLUMNS.map(({ jsonKey }) => jsonKey).join(",")}\r\n`);
   const encoder = encoderOf("csv");
   const parts = [encoder.add([ROW]), encoder.add([ROW]), encoder.end()].map((part) => new TextDecoder().decode(part)).join("");
   assert.equal(parts.match(/costUsd/g)?.length, 1);
@@ -96,7 +96,7 @@ Deno.test("parquetEncoder() writes a file that another family's reader reads, in
   assert.equal(parts.filter((part) => part.length > 1_000).length, 8, "groups that went out before the end");
   const table = readParquet(bytesOf([...parts, encoder.end()]));
   assert.equal(table.numRows, rows.length);
-  assert.deepEqual(table.schema.fields.map(({ name }) => name), COLUMNS.map(({ name }) => name));
+  assert.deepEqual(table.schema.fields.map(({ name }) => name), COLUMNS.map(({ jsonKey }) => jsonKey));
   assert.equal(String(table.getChild("costUsd")!.type), "Decimal[18e+9]");
   assert.equal(String(table.getChild("createdAt")!.type), "Timestamp<MILLISECOND, UTC>");
   for (const n of [0, 1, 3_999, 4_000, 19_999]) {

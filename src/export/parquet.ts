@@ -1,33 +1,42 @@
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
+import type { Kind } from "../domain/usage_columns.ts";
 import type { UsageRecord } from "../domain/usage_record.ts";
-import { type Column, COLUMNS, type Kind } from "./columns.ts";
-import type { UsageEncoder } from "./encoder.ts";
+import { COLUMNS, fieldOf, type UsageEncoder } from "./columns.ts";
 
-/** What one group has at most: it is held until it is whole. Each leaves some 5 KB for the file's footer behind. */
+/**
+ * At most so much is in a group, which is held until it is complete. Each adds some 5 KB to the
+ * file's footer.
+ */
 const GROUP_ROWS = 2_500;
 const GROUP_CHARACTERS = 5_000_000;
 
+const TEXT = { type: "BYTE_ARRAY", converted_type: "UTF8" } as const;
+
 const TYPES = {
-  text: { type: "BYTE_ARRAY", converted_type: "UTF8" },
-  json: { type: "BYTE_ARRAY", converted_type: "UTF8" },
+  text: TEXT,
+  counts: TEXT,
+  list: TEXT,
   count: { type: "INT64" },
+  ms: { type: "INT64" },
   flag: { type: "BOOLEAN" },
   time: { type: "INT64", converted_type: "TIMESTAMP_MILLIS" },
   // Nine places are nano-dollars: the integer is what is stored, and readers add it up exactly.
   money: { type: "INT64", converted_type: "DECIMAL", precision: 18, scale: 9 },
 } as const satisfies Record<Kind, object>;
 
-/** Parquet (https://parquet.apache.org/docs/file-format/), Snappy, in row groups of bounded size. */
+/**
+ * Parquet (https://parquet.apache.org/docs/file-format/), Snappy, in row groups of bounded size.
+ */
 export function parquetEncoder(): UsageEncoder {
   const bytes = new ByteWriter();
-  const writer = new ParquetWriter({ writer: bytes, schema: schemaOf(COLUMNS), createdBy: "llmproxy" });
+  const writer = new ParquetWriter({ writer: bytes, schema: schemaOf(), createdBy: "llmproxy" });
   let columns: unknown[][] = COLUMNS.map(() => []);
   let rows = 0;
   let characters = 0;
 
   function gather(row: UsageRecord): void {
-    COLUMNS.forEach(({ key, kind }, n) => {
-      const value = valueOf(row[key], kind);
+    COLUMNS.forEach((column, n) => {
+      const value = valueOf(fieldOf(row, column), column.kind);
       if (typeof value === "string") characters += value.length;
       columns[n]!.push(value);
     });
@@ -35,12 +44,12 @@ export function parquetEncoder(): UsageEncoder {
   }
 
   function writeGroup(): void {
-    const columnData = COLUMNS.map(({ name, kind }, n) => ({
-      name,
+    const columnData = COLUMNS.map(({ jsonKey, kind }, n) => ({
+      name: jsonKey,
       data: columns[n]!,
       offsetIndex: false,
-      // What clients chose does not belong into a footer that tools print.
-      statistics: kind !== "text" && kind !== "json",
+      // Tools print the footer, so it must not hold what clients chose.
+      statistics: TYPES[kind] !== TEXT,
     }));
     void writer.write({ columnData, rowGroupSize: GROUP_ROWS });
     columns = COLUMNS.map(() => []);
@@ -75,7 +84,10 @@ export function parquetEncoder(): UsageEncoder {
 const NO_ROWS = [0x16, 0x00, 0x19];
 const LIST_OF_STRUCTS = 0x0c;
 
-/** A file without rows: the writer leaves out what its list of groups would be of, and strict readers refuse that. */
+/**
+ * In a file without rows the writer leaves out the type of its list of groups, and strict readers
+ * refuse that.
+ */
 function withTypedList(file: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const at = file.findLastIndex((_, n) =>
     NO_ROWS.every((byte, place) => file[n + place] === byte) && file[n + NO_ROWS.length] === 0
@@ -84,10 +96,10 @@ function withTypedList(file: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return file;
 }
 
-function schemaOf(columns: readonly Column[]) {
-  const leaves = columns.map(({ name, kind, isRequired }) => ({
-    name,
-    repetition_type: isRequired ? "REQUIRED" as const : "OPTIONAL" as const,
+function schemaOf() {
+  const leaves = COLUMNS.map(({ jsonKey, kind, isAlwaysShown }) => ({
+    name: jsonKey,
+    repetition_type: isAlwaysShown ? "REQUIRED" as const : "OPTIONAL" as const,
     ...TYPES[kind],
   }));
   return [{ name: "usage", num_children: leaves.length }, ...leaves];
@@ -95,6 +107,6 @@ function schemaOf(columns: readonly Column[]) {
 
 function valueOf(value: unknown, kind: Kind): unknown {
   if (value === undefined) return null;
-  if (kind === "json") return JSON.stringify(value);
+  if (kind === "counts" || kind === "list") return JSON.stringify(value);
   return kind === "text" || kind === "flag" ? value : BigInt(value as number);
 }

@@ -10,7 +10,6 @@ const MAX_LIMIT = 1_000;
 const MAX_ID_LENGTH = 256;
 const MAX_CURSOR_LENGTH = 16_384;
 
-/** One way to read a filter's text. */
 interface Filter<T> {
   /** What stands after "as" in `Cannot read the filter x as …`. */
   readonly expects: string;
@@ -22,7 +21,7 @@ export const RFC3339_WORDS = "a time by RFC 3339 with its seconds, such as 2026-
 
 const EXPECTED = `expected ${RFC3339_WORDS}`;
 
-/** RFC 3339 with its seconds, which zod leaves to choice; fractions finer than a millisecond are cut off. */
+/** RFC 3339 with its seconds, which zod makes optional. Fractions of a millisecond are cut off. */
 export const rfc3339 = z.iso.datetime({ offset: true, error: EXPECTED }).regex(/T\d\d:\d\d:\d\d/, { error: EXPECTED })
   .transform((text) => Date.parse(text));
 
@@ -49,7 +48,7 @@ const FILTERS = {
     expects: `one or more of ${GROUPINGS.join(", ")}, each once, with commas between them`,
     schema: z.string().transform((text) => text.split(",")).pipe(z.array(z.enum(GROUPINGS))).refine(areDistinct),
   },
-  // Which there are depends on the list.
+  // Each list has its own orders.
   order: { expects: "an order", schema: z.string() },
   cursor: { expects: `a cursor of at most ${MAX_CURSOR_LENGTH} characters`, schema: z.string().max(MAX_CURSOR_LENGTH) },
   dry_run: YES_FILTER,
@@ -68,7 +67,7 @@ const FILTERS = {
 export type FilterName = keyof typeof FILTERS;
 export type FilterValues<N extends FilterName> = { readonly [K in N]: z.output<(typeof FILTERS)[K]["schema"]> | null };
 
-/** What narrows calls, in every list of them. */
+/** The filters of calls, in every list of them. */
 export const CALL_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "model", "outcome", "accuracy"] as const;
 const LIST_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "limit", "offset"] as const;
 
@@ -78,7 +77,6 @@ export function queryOptsOf(url: string): QueryOpts {
   return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, ...pageOf(page) };
 }
 
-/** The filters of calls among those that were read. */
 export function callFiltersOf(read: FilterValues<(typeof CALL_FILTERS)[number]>): CallFilters {
   const { workspace_id, sandbox_id, since, until, model, outcome, accuracy } = read;
   return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, model, outcome, accuracy };
@@ -88,7 +86,6 @@ export function pageOf({ limit, offset }: FilterValues<"limit" | "offset">): Pic
   return { limit: limit ?? DEFAULT_LIMIT, offset: offset ?? 0 };
 }
 
-/** The refusal of a filter's value. */
 export function unreadable(
   name: FilterName,
   { expects, value }: { readonly expects: string; readonly value: string },
@@ -97,13 +94,13 @@ export function unreadable(
   return new AdminRefusal("invalid_request_error", message);
 }
 
-/** Of whatever route: a question about no time is a mistake, and an empty answer to it would look like one that is true. */
+/** Of every route: an empty span is a mistake, and an empty answer would look true. */
 function refuseEmptySpan(since: unknown, until: unknown): void {
   if (typeof since !== "number" || typeof until !== "number" || !isEmptySpan(since, until)) return;
   throw unreadable("until", { expects: "a time after since", value: new Date(until).toISOString() });
 }
 
-/** What is asked up to now, because no `until` is given, cannot begin later. */
+/** The end of a span without `until` is now, so it cannot begin later. */
 export function untilNow(since: number | null, { until, now }: { readonly until: number | null; readonly now: number }): number {
   if (until !== null) return until;
   if (since === null || !isEmptySpan(since, now)) return now;
@@ -115,8 +112,9 @@ function areDistinct(values: readonly string[]): boolean {
 }
 
 /**
- * The named filters of a URL's query, null where one is not there. Nothing is ignored: an unknown, repeated, empty or
- * unreadable one throws `AdminRefusal` 400 that names it and shows its value, and so does an `until` that is not after `since`.
+ * The named filters of a URL's query, null if they are not given. Throws `AdminRefusal` 400 for an
+ * unknown, repeated, empty or unreadable filter, with its name and value, and for an `until` that
+ * is not after `since`.
  */
 export function filtersOf<const N extends FilterName>(url: string, names: readonly N[]): FilterValues<N> {
   const values = new Map<string, unknown>();
@@ -135,11 +133,14 @@ export function filtersOf<const N extends FilterName>(url: string, names: readon
 }
 
 function unknownFilter(name: string, names: readonly string[]): AdminRefusal {
-  const known = names.length === 0 ? "there are none here" : `there are ${names.join(", ")}`;
+  const known = names.length === 0 ? "this route has no filters" : `there are ${names.join(", ")}`;
   return new AdminRefusal("invalid_request_error", `Cannot read the filter ${shown(name)}: ${known}`);
 }
 
-/** Name and value of each pair of the query, null where they are not percent-encoded UTF-8; `raw` is the value as it came. */
+/**
+ * Name and value of each pair of the query, null if they are not percent-encoded UTF-8. `raw` is
+ * the value as it came.
+ */
 function pairsOf(url: string): readonly { readonly name: string | null; readonly value: string | null; readonly raw: string }[] {
   const start = url.indexOf("?");
   if (start < 0) return [];

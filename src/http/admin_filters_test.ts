@@ -75,7 +75,7 @@ Deno.test("filtersOf() refuses what it does not know and what is given twice", (
     refusalOf(() => filtersOf(`${URL}?limit=1`, names)),
     'Cannot read the filter "limit": there are workspace_id',
   );
-  assert.equal(refusalOf(() => filtersOf(`${URL}?a=1`, [])), 'Cannot read the filter "a": there are none here');
+  assert.equal(refusalOf(() => filtersOf(`${URL}?a=1`, [])), 'Cannot read the filter "a": this route has no filters');
   assert.match(refusalOf(() => filtersOf(`${URL}?Workspace_id=a`, names)), /"Workspace_id"/);
   assert.match(refusalOf(() => filtersOf(`${URL}?__proto__=a`, names)), /"__proto__"/);
   assert.match(refusalOf(() => filtersOf(`${URL}?=a`, names)), /""/);

@@ -2,12 +2,14 @@ import type { AgentNode } from "../domain/agents.ts";
 import type { RefusalCount } from "../domain/ledger.ts";
 import { costUsd } from "../domain/money.ts";
 import type { LocalToken } from "../domain/tokens.ts";
+import { TOTALS, type UsageTotals } from "../domain/totals.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
-import type { MoneySummary, RetrySummary, TokenUsage, UsageSummary, UsageTotals } from "../domain/usage.ts";
+import type { TokenUsage, UsageSummary } from "../domain/usage.ts";
+import { columnsShownIn, rowJson } from "../domain/usage_columns.ts";
 
-/** What the internal API answers, key by key: the Go package's names, then our additions. Times are RFC 3339, UTC. */
+/** The JSON of the internal API: the Go package's keys, then ours. Times are RFC 3339, UTC. */
 
-/** What calls were grouped by, left out where they name none, and their totals. */
+/** The groups that calls name, and their totals. */
 export function usageJson(summary: UsageSummary) {
   const { provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = summary;
   return {
@@ -20,16 +22,13 @@ export function usageJson(summary: UsageSummary) {
   };
 }
 
-export function totalsJson(totals: UsageTotals) {
-  return {
-    inputTokens: wholeJson(totals.inputTokens),
-    outputTokens: wholeJson(totals.outputTokens),
-    cacheCreationInputTokens: wholeJson(totals.cacheCreationInputTokens),
-    cacheReadInputTokens: wholeJson(totals.cacheReadInputTokens),
-    requestCount: totals.requestCount,
-    ...moneyJson(totals.money),
-    ...retriesJson(totals.retries),
-  };
+/** Costs are exact decimals of US dollars. Totals that are not there are left out. */
+export function totalsJson(totals: Partial<UsageTotals>): Readonly<Record<string, unknown>> {
+  const given = TOTALS.filter(({ field }) => totals[field] !== undefined);
+  return Object.fromEntries(given.map(({ field, kind }) => {
+    const value = totals[field]!;
+    return kind === "money" ? [`${field}Usd`, costUsd(value)] : [field, wholeJson(BigInt(value))];
+  }));
 }
 
 /** One agent and those below it; each with its own calls only. */
@@ -42,23 +41,6 @@ export function agentJson(node: AgentNode): Readonly<Record<string, unknown>> {
     ...(node.lastAt === null ? {} : { lastAt: timeJson(node.lastAt) }),
     children: node.children.map(agentJson),
   };
-}
-
-/** Costs as decimals of US dollars, exact; with how much of the total is estimated, unknown or unpriced. */
-function moneyJson(money: MoneySummary) {
-  return {
-    costUsd: costUsd(money.cost),
-    estimatedCostUsd: costUsd(money.estimatedCost),
-    estimatedCount: money.estimatedCount,
-    unknownCount: money.unknownCount,
-    unpricedCount: money.unpricedCount,
-    partlyPricedCount: money.partlyPricedCount,
-  };
-}
-
-/** How many calls asked again what another had asked, and what was paid for attempts that were asked again: a part of `costUsd`. */
-function retriesJson({ count, cost }: RetrySummary) {
-  return { retryCount: count, retriedCostUsd: costUsd(cost) };
 }
 
 export function traceJson(trace: Trace) {
@@ -75,63 +57,20 @@ export function traceJson(trace: Trace) {
 export function traceWithStatsJson(trace: TraceWithStats) {
   return {
     ...traceJson(trace),
-    requestCount: trace.requestCount,
     totalInputTokens: wholeJson(trace.totalInputTokens),
     totalOutputTokens: wholeJson(trace.totalOutputTokens),
-    ...moneyJson(trace.money),
-    ...retriesJson(trace.retries),
+    ...totalsJson(trace),
   };
 }
+
+const DETAIL = columnsShownIn("detail");
 
 /** Durations are whole milliseconds. */
 export function requestJson(row: TokenUsage) {
-  return {
-    id: row.id,
-    ...present({ traceId: row.traceId }),
-    sandboxId: row.sandboxId,
-    workspaceId: row.workspaceId,
-    provider: row.provider,
-    model: row.model,
-    ...present({ messageId: row.messageId }),
-    inputTokens: row.inputTokens,
-    outputTokens: row.outputTokens,
-    cacheCreationInputTokens: row.cacheCreationInputTokens,
-    cacheReadInputTokens: row.cacheReadInputTokens,
-    streaming: row.streaming,
-    duration: Math.round(row.duration),
-    ttft: Math.round(row.ttft),
-    createdAt: timeJson(row.createdAt),
-    outcome: row.outcome,
-    accuracy: row.accuracy,
-    ...present({ status: row.status, errorType: row.errorType, stopReason: row.stopReason }),
-    requestedModel: row.requestedModel,
-    ...present({ upstreamRequestId: row.upstreamRequestId }),
-    cacheCreation5mInputTokens: row.cacheCreation5mInputTokens,
-    cacheCreation1hInputTokens: row.cacheCreation1hInputTokens,
-    thinkingTokens: row.thinkingTokens,
-    ...present({
-      serverToolUse: row.serverToolUse,
-      serviceTier: row.serviceTier,
-      inferenceGeo: row.inferenceGeo,
-      speed: row.speed,
-      iterations: row.iterations,
-      agentId: row.agentId,
-      parentAgentId: row.parentAgentId,
-      agentType: row.agentType,
-      requestClass: row.requestClass,
-      promptId: row.promptId,
-      client: row.client,
-      costUsd: row.cost === undefined ? undefined : costUsd(row.cost),
-      priceVersion: row.priceVersion,
-      retryOf: row.retryOf,
-      askedAgain: row.askedAgain,
-      refusalCategory: row.refusalCategory,
-      unpricedUses: row.unpricedUses,
-    }),
-  };
+  return rowJson(row, DETAIL);
 }
 
-/** The ids are left out where nobody knew who asked. */
+/** Without ids if the caller was unknown. */
 export function refusalCountJson(row: RefusalCount) {
   return {
     ...present({ workspaceId: row.workspaceId, sandboxId: row.sandboxId }),
@@ -152,7 +91,10 @@ export function tokenJson(token: LocalToken) {
   };
 }
 
-/** A JSON number, exact at any size: what is beyond 2^53 is written digit by digit (https://tc39.es/proposal-json-parse-with-source/). */
+/**
+ * A JSON number, exact at any size: beyond 2^53 digit by digit
+ * (https://tc39.es/proposal-json-parse-with-source/).
+ */
 export function wholeJson(count: bigint): number | object {
   const number = Number(count);
   return Number.isSafeInteger(number) ? number : (JSON as RawJson).rawJSON(String(count));

@@ -11,8 +11,8 @@ import { AdminRefusal } from "./admin_refusal.ts";
 import { type Cursor, cursorText, readCursor } from "./cursor.ts";
 import { CALL_FILTERS, callFiltersOf, filtersOf, type FilterValues, pageOf, unreadable } from "./admin_filters.ts";
 
-/** What a list was asked, and the cursor of the page behind the one that ends there. */
-export interface Asked<Query> {
+/** The query of a list, and the cursor of the page behind `end`. */
+export interface ListRequest<Query> {
   readonly query: Query;
   readonly cursorOf: (end: Position) => string;
 }
@@ -20,10 +20,11 @@ export interface Asked<Query> {
 const PAGE_FILTERS = ["limit", "offset", "order", "cursor"] as const;
 
 /**
- * What `/internal/usage` was asked. Pages by cursor count what had been admitted when the first of them was asked for, so that
- * totals stand still while one reads on. Throws `AdminRefusal` 400 that names what cannot be read or does not go together.
+ * The query of `/internal/usage`. Pages by cursor count what was admitted before the first of them
+ * was asked for, so totals do not change from page to page. Throws `AdminRefusal` 400 that names
+ * the filters that cannot be read or combined.
  */
-export function usageQueryOf(url: string, { now }: { readonly now: () => number }): Asked<UsageQuery> {
+export function usageQueryOf(url: string, { now }: { readonly now: () => number }): ListRequest<UsageQuery> {
   const read = filtersOf(url, [...CALL_FILTERS, ...PAGE_FILTERS, "group_by"]);
   const filters = callFiltersOf(read);
   const groupBy = read.group_by ?? DEFAULT_GROUPING;
@@ -36,7 +37,7 @@ export function usageQueryOf(url: string, { now }: { readonly now: () => number 
   }
   const question = JSON.stringify(["usage", filters, groupBy, order]);
   const cursor = cursorOf(read, question);
-  // A row of this very moment may have been counted already.
+  // A row of this millisecond may have been counted already.
   const asOf = cursor?.asOf ?? now() + 1;
   const until = cursor === null ? filters.until : Math.min(filters.until ?? Infinity, asOf);
   return {
@@ -45,8 +46,8 @@ export function usageQueryOf(url: string, { now }: { readonly now: () => number 
   };
 }
 
-/** What `/internal/traces` was asked. Throws like `usageQueryOf`. */
-export function traceQueryOf(url: string, { now }: { readonly now: () => number }): Asked<TraceQuery> {
+/** The query of `/internal/traces`. Throws like `usageQueryOf`. */
+export function traceQueryOf(url: string, { now }: { readonly now: () => number }): ListRequest<TraceQuery> {
   const read = filtersOf(url, [...CALL_FILTERS, ...PAGE_FILTERS]);
   const filters = callFiltersOf(read);
   const order = orderOf(read.order, TRACE_ORDERS);
@@ -58,7 +59,7 @@ export function traceQueryOf(url: string, { now }: { readonly now: () => number 
   };
 }
 
-/** The first of them where none is named. */
+/** The default is the first of `orders`. */
 function orderOf<const By extends string>(value: string | null, orders: readonly [By, ...By[]]): Order<By> {
   if (value === null) return { by: orders[0], isAscending: false };
   const [name, way = "desc", ...rest] = value.split(".");

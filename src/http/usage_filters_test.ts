@@ -150,7 +150,9 @@ Deno.test("/internal/usage says 400 and from when on it can answer where rows ha
   assert.equal((await admin.ask("/internal/usage?group_by=model,hour")).json.totals.requestCount, 5);
 });
 
-/** All pages of a list; between them a call is recorded each time, later than the first question. */
+/**
+ * All pages of a list; between them a call is recorded each time, later than the first question.
+ */
 async function pagesOf(admin: AdminUnderTest, path: string, key: string): Promise<Record<string, unknown>[]> {
   const found: Record<string, unknown>[] = [];
   let next = "";

@@ -1,17 +1,23 @@
 import { type AgentCalls, MAX_AGENT_GROUPS } from "../domain/agents.ts";
 import type { CachedCall } from "../domain/cache.ts";
 import type { CallPlace } from "../domain/query.ts";
-import type { UsageRow } from "../domain/usage.ts";
+import type { Trace } from "../domain/trace.ts";
+import { columnsFrom } from "../domain/usage_columns.ts";
 import { MAX_CACHED_CALLS } from "./query_bounds.ts";
-import { integer, type Row, text, textOrNull, totalsOf } from "./row_decoders.ts";
-import { COUNTED_ROW, type Statement, SUMS } from "./usage_sql.ts";
+import { integer, type Row, text } from "./row_decoders.ts";
+import { COUNTED_ROW, SUMS, totalsOf } from "./totals.ts";
+import { fieldsOf } from "./usage_row.ts";
+import type { Question } from "./usage_sql.ts";
 
-/** The calls of one trace by agent, parent, type and class, the first to begin first; what is beyond the bound in one, last. */
-export function agentsStatement({ workspaceId, traceId }: Omit<CallPlace, "after">): Statement {
-  return { sql: AGENTS, values: [traceId, workspaceId] };
+/**
+ * The calls of one trace by agent, parent, type and class, in the order of their first calls. The
+ * last group is the rest.
+ */
+export function agentsOf({ workspaceId, id }: Pick<Trace, "workspaceId" | "id">): Question<readonly AgentCalls[]> {
+  return { sql: AGENTS, values: [id, workspaceId], read: (rows) => rows.map(agentCallsOf) };
 }
 
-export function agentCallsOf(row: Row): AgentCalls {
+function agentCallsOf(row: Row): AgentCalls {
   return {
     ...totalsOf(row),
     agentId: text(row, "agent_id"),
@@ -24,44 +30,26 @@ export function agentCallsOf(row: Row): AgentCalls {
   };
 }
 
-/** The calls of one trace that read or wrote the cache, the oldest first, from a place on. */
-export function cachedCallsStatement({ workspaceId, traceId, after }: CallPlace): Statement {
+/** What decides on the worth of the cache. */
+const CACHED: readonly (keyof CachedCall)[] = [
+  ...["id", "createdAt", "kind", "agentId", "requestClass", "servedModel", "stopReason", "refusalCategory"] as const,
+  ...["inputTokens", "outputTokens", "cacheCreationInputTokens", "cacheReadInputTokens"] as const,
+  ...["cacheCreation5mTokens", "cacheCreation1hTokens", "serviceTier", "inferenceGeo", "speed", "iterations"] as const,
+];
+const CACHED_COLUMNS = columnsFrom("call", "reading").filter(({ field }) => (CACHED as readonly string[]).includes(field));
+
+/** The calls of one trace that read or wrote the cache, oldest first, from a place on. */
+export function cachedCalls({ workspaceId, traceId, after }: CallPlace): Question<readonly CachedCall[]> {
   return {
     sql: `
-      SELECT
-        id, created_at, kind, agent_id, request_class, served_model, stop_reason, refusal_category, input_tokens, output_tokens,
-        cache_creation_input_tokens, cache_creation_5m_tokens, cache_creation_1h_tokens, cache_read_input_tokens, service_tier,
-        inference_geo, speed, iterations
+      SELECT ${CACHED_COLUMNS.map(({ column }) => column).join(", ")}
       FROM usage
       WHERE trace_id = ? AND workspace_id = ? AND revision > 0 AND cache_creation_input_tokens + cache_read_input_tokens > 0
         ${after === null ? "" : "AND created_at >= ? AND (created_at > ? OR id > ?)"}
       ORDER BY created_at, id
       LIMIT ${MAX_CACHED_CALLS}`,
     values: after === null ? [traceId, workspaceId] : [traceId, workspaceId, after.createdAt, after.createdAt, after.id],
-  };
-}
-
-export function cachedCallOf(row: Row): CachedCall {
-  return {
-    id: text(row, "id"),
-    createdAt: integer(row, "created_at"),
-    agentId: textOrNull(row, "agent_id"),
-    requestClass: textOrNull(row, "request_class"),
-    // The column holds what `kind` names: only rows of ours are ever written.
-    kind: text(row, "kind") as UsageRow["call"]["kind"],
-    servedModel: textOrNull(row, "served_model"),
-    stopReason: textOrNull(row, "stop_reason"),
-    refusalCategory: textOrNull(row, "refusal_category"),
-    inputTokens: integer(row, "input_tokens"),
-    outputTokens: integer(row, "output_tokens"),
-    cacheCreationInputTokens: integer(row, "cache_creation_input_tokens"),
-    cacheCreation5mTokens: integer(row, "cache_creation_5m_tokens"),
-    cacheCreation1hTokens: integer(row, "cache_creation_1h_tokens"),
-    cacheReadInputTokens: integer(row, "cache_read_input_tokens"),
-    serviceTier: textOrNull(row, "service_tier"),
-    inferenceGeo: textOrNull(row, "inference_geo"),
-    speed: textOrNull(row, "speed"),
-    iterations: JSON.parse(textOrNull(row, "iterations") ?? "[]"),
+    read: (rows) => rows.map((row) => fieldsOf(row, CACHED_COLUMNS) as unknown as CachedCall),
   };
 }
 

@@ -7,7 +7,7 @@ export interface Migration {
   readonly sql: string;
 }
 
-/** What a database says of the migrations that it has had. */
+/** A migration that a database has had. */
 export interface AppliedMigration {
   readonly version: number;
   readonly name: string;

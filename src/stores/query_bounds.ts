@@ -1,29 +1,35 @@
 import { hourStart, nextHourStart } from "../domain/calendar.ts";
 
-/** The most rows that one trace's detail shows, its newest: taking them over from a Worker holds the event loop for some 10 ms. */
+/**
+ * The most rows in a trace's detail, its newest: receiving them from a Worker holds the event loop
+ * for some 10 ms.
+ */
 export const MAX_DETAIL_ROWS = 2_000;
 
-/** The most calls that `getCachedCalls` gives at once. */
+/** The most calls that `getCachedCalls` returns. */
 export const MAX_CACHED_CALLS = 1_000;
 
-/** From a time on to before another; null: without an end. */
+/** From one time to before another; null means no bound. */
 export interface Stretch {
   readonly from: number | null;
   readonly to: number | null;
 }
 
-/** Whole hours, by their roll-ups, and the broken ones at both ends, by their rows. What is empty is null. */
-export interface Span {
+/**
+ * Whole hours, which are read from roll-ups, and the partial hours at both ends, which are read
+ * from rows. An empty part is null.
+ */
+export interface SplitSpan {
   readonly hours: Stretch | null;
   readonly head: Stretch | null;
   readonly tail: Stretch | null;
 }
 
-/** A broken hour whose rows have been dropped counts whole. */
+/** A partial hour whose rows were dropped counts as a whole hour. */
 export function spanOf(
   { since, until }: { readonly since: number | null; readonly until: number | null },
   droppedBefore: number,
-): Span {
+): SplitSpan {
   if (since !== null && until !== null && since >= until) return { hours: null, head: null, tail: null };
   const fromHour = since === null ? null : since < droppedBefore ? hourStart(since) : nextHourStart(since);
   const toHour = until === null ? null : until <= droppedBefore ? nextHourStart(until) : hourStart(until);

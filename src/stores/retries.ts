@@ -1,24 +1,34 @@
-import type { Attempt, Link } from "../domain/retry.ts";
-import type { OpenCall, Outcome } from "../domain/usage.ts";
+import type { Retry, RetryRow } from "../domain/retry.ts";
+import type { Outcome } from "../domain/usage.ts";
 import { flag, integer, integerOrNull, type Row, text, textOrNull } from "./row_decoders.ts";
+import type { Place } from "./totals.ts";
 
-/** A closed row as its links need it, with what says in which totals it stands. */
-export interface CountedAttempt extends Attempt, Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "provider"> {
-  readonly kind: string;
-  /** The served model, or the requested one where no answer named one. */
-  readonly model: string;
+/** A closed row that may be in a chain of retries, and the totals that it belongs to. */
+export interface PlacedRetry extends RetryRow, Place {
   readonly cost: number | null;
-  readonly link: Link;
+  readonly retry: Retry;
 }
 
-/** The columns that `attemptOf` reads. */
-export const ATTEMPT_COLUMNS = `
+/** The columns that `placedRetryOf` reads. */
+export const RETRY_COLUMNS = `
   workspace_id, created_at, id, trace_id, sandbox_id, provider, kind, coalesce(served_model, requested_model) AS model,
   cost, outcome, duration_ms, retry_of, asked_again`;
 
-export function attemptOf(row: Row): CountedAttempt {
+export function placedRetryOf(row: Row): PlacedRetry {
   return {
+    ...placeIn(row),
     id: text(row, "id"),
+    cost: integerOrNull(row, "cost"),
+    // The column holds what `Outcome` names: only rows of ours are ever written.
+    outcome: text(row, "outcome") as Outcome,
+    duration: integerOrNull(row, "duration_ms"),
+    retry: retryOf(row),
+  };
+}
+
+/** `row` has the columns of a call and, as `model`, the served or the requested one. */
+export function placeIn(row: Row): Place {
+  return {
     workspaceId: text(row, "workspace_id"),
     sandboxId: text(row, "sandbox_id"),
     traceId: text(row, "trace_id"),
@@ -26,14 +36,9 @@ export function attemptOf(row: Row): CountedAttempt {
     provider: text(row, "provider"),
     kind: text(row, "kind"),
     model: text(row, "model"),
-    cost: integerOrNull(row, "cost"),
-    // The column holds what `Outcome` names: only rows of ours are ever written.
-    outcome: text(row, "outcome") as Outcome,
-    duration: integerOrNull(row, "duration_ms"),
-    link: linkOf(row),
   };
 }
 
-export function linkOf(row: Row): Link {
-  return { retryOf: textOrNull(row, "retry_of"), isAskedAgain: flag(row, "asked_again") };
+export function retryOf(row: Row): Retry {
+  return { retryOf: textOrNull(row, "retry_of"), isRetried: flag(row, "asked_again") };
 }

@@ -1,6 +1,9 @@
 import { type Position, RowsDropped, type TraceOrder, type TracePage, type TraceQuery } from "../domain/query.ts";
-import { integer, type Row, totalsOf, traceWithStatsOf } from "./row_decoders.ts";
-import { callFilters, narrowed, positionOf, type Statement } from "./usage_sql.ts";
+import { TOTALS } from "../domain/totals.ts";
+import type { TraceWithStats } from "../domain/trace.ts";
+import { integer, type Row, traceOf } from "./row_decoders.ts";
+import { totalsOf, traceColumn } from "./totals.ts";
+import { callFilters, narrowed, ownerFilters, positionOf, type Question, type Statement } from "./usage_sql.ts";
 
 const ORDERED: Readonly<Record<TraceOrder, string>> = {
   activity: "updated_at",
@@ -10,11 +13,14 @@ const ORDERED: Readonly<Record<TraceOrder, string>> = {
   requests: "request_count",
 };
 
-/** A page of traces, one more than it has, and the totals of all that the filters keep: to be asked of one state of the database. */
-export function traceStatements(
+/**
+ * A page of traces and one trace more, and the totals of all that the filters keep. Ask both of one
+ * state of the database.
+ */
+export function traceQuestions(
   query: TraceQuery,
   droppedBefore: number,
-): { readonly page: Statement; readonly totals: Statement } {
+): { readonly page: Question<readonly Row[]>; readonly totals: Question<Row> } {
   const kept = keptOf(query, droppedBefore);
   const ordered = ORDERED[query.order.by];
   const [way, beyond] = query.order.isAscending ? ["ASC", ">"] : ["DESC", "<"];
@@ -28,49 +34,43 @@ export function traceStatements(
         ORDER BY ${ordered} ${way}, id ${way}, workspace_id ${way}
         LIMIT ? OFFSET ?`,
       values: [...kept.values, ...after, query.limit + 1, query.offset],
+      read: (rows) => rows,
     },
-    totals: { sql: `SELECT ${TOTALS} FROM traces WHERE true ${kept.sql}`, values: kept.values },
+    totals: {
+      sql: `SELECT count(*) AS total, ${ALL_TOTALS} FROM traces WHERE true ${kept.sql}`,
+      values: kept.values,
+      read: ([row]) => row!,
+    },
   };
 }
 
 export function tracePageOf(
-  { page, totals }: { readonly page: readonly Row[]; readonly totals: readonly Row[] },
+  { page, totals }: { readonly page: readonly Row[]; readonly totals: Row },
   query: TraceQuery,
 ): TracePage {
   const shown = page.slice(0, query.limit);
   return {
     traces: shown.map(traceWithStatsOf),
-    total: integer(totals[0]!, "total"),
-    totals: totalsOf(totals[0]!),
+    total: integer(totals, "total"),
+    totals: totalsOf(totals),
     next: page.length > shown.length ? positionOf(shown.at(-1), ["ordered", "id", "workspace_id"]) : null,
   };
 }
 
-const TOTALS = `
-  count(*)                                            AS total,
-  coalesce(sum(request_count), 0)                     AS request_count,
-  coalesce(sum(total_input_tokens), 0)                AS input_tokens,
-  coalesce(sum(total_output_tokens), 0)               AS output_tokens,
-  coalesce(sum(total_cache_creation_input_tokens), 0) AS cache_creation_input_tokens,
-  coalesce(sum(total_cache_read_input_tokens), 0)     AS cache_read_input_tokens,
-  coalesce(sum(cost), 0)                              AS cost,
-  coalesce(sum(estimated_cost), 0)                    AS estimated_cost,
-  coalesce(sum(estimated_count), 0)                   AS estimated_count,
-  coalesce(sum(unknown_count), 0)                     AS unknown_count,
-  coalesce(sum(unpriced_count), 0)                    AS unpriced_count,
-  coalesce(sum(partly_priced_count), 0)               AS partly_priced_count,
-  coalesce(sum(retry_count), 0)                       AS retry_count,
-  coalesce(sum(retried_cost), 0)                      AS retried_cost`;
+function traceWithStatsOf(row: Row): TraceWithStats {
+  const columns = TOTALS.map((total) => [total.name, row[traceColumn(total)]]);
+  const { inputTokens, outputTokens, cacheCreationInputTokens: _, cacheReadInputTokens: __, ...rest } = totalsOf(
+    Object.fromEntries(columns),
+  );
+  return { ...traceOf(row), totalInputTokens: inputTokens, totalOutputTokens: outputTokens, ...rest };
+}
 
-/** Which calls a trace has only its rows tell. */
+const ALL_TOTALS = TOTALS.map((total) => `coalesce(sum(${traceColumn(total)}), 0) AS ${total.name}`).join(", ");
+
+/** Filters of calls need rows: the totals of a trace do not have them. */
 function keptOf(query: TraceQuery, droppedBefore: number): Statement {
-  const own = narrowed([
-    { sql: "AND workspace_id = ?", value: query.workspaceId },
-    { sql: "AND sandbox_id = ?", value: query.sandboxId },
-    { sql: "AND updated_at >= ?", value: query.since },
-    { sql: "AND updated_at < ?", value: query.until },
-  ]);
-  const calls = narrowed(callFilters({ ...query, workspaceId: null, sandboxId: null }));
+  const own = narrowed({ ...ownerFilters(query), "updated_at >=": query.since, "updated_at <": query.until });
+  const calls = narrowed(callFilters(query));
   if (calls.values.length === 0) return own;
   if ((query.since ?? Number.MIN_SAFE_INTEGER) < droppedBefore) throw new RowsDropped(droppedBefore);
   return {

@@ -7,76 +7,69 @@ import {
   type UsagePage,
   type UsageQuery,
 } from "../domain/query.ts";
+import type { UsageSummary } from "../domain/usage.ts";
 import { spanOf, type Stretch } from "./query_bounds.ts";
-import { type Row, summaryOf, totalsOf } from "./row_decoders.ts";
+import { integer, type Row, text } from "./row_decoders.ts";
+import { COUNTED_ROW, SUMS, SUMS_OR_ZERO, TOTAL_NAMES, totalsOf } from "./totals.ts";
 
-/** A statement that both databases understand: `?` for each of its values, in their order. */
+export type Value = string | number | bigint | null;
+
+/** A statement that both databases understand, with a `?` for each of its values. */
 export interface Statement {
   readonly sql: string;
-  readonly values: readonly (string | number | bigint)[];
+  readonly values: readonly Value[];
 }
 
-export interface Filter {
-  readonly sql: string;
-  readonly value: string | number | null;
+/** A statement, and the answer that its rows are. */
+export interface Question<T> extends Statement {
+  readonly read: (rows: readonly Row[]) => T;
 }
 
+/** What a filter compares, such as `hour >=`, and with what; null does not filter. */
+export type Filters = Readonly<Record<string, string | number | null>>;
+
+/** What totals are grouped by. */
 interface Column {
   readonly name: string;
+  readonly field: keyof UsageSummary;
+  /**
+   * Its value in a row of `usage`, and in one of `usage_hours`: null if the roll-ups do not have
+   * it.
+   */
   readonly ofRow: string;
-  /** Null where the roll-ups do not tell. */
   readonly ofHour: string | null;
-  readonly isInteger: boolean;
+  readonly isInteger?: true;
 }
 
-const WORKSPACE: Column = { name: "workspace_id", ofRow: "workspace_id", ofHour: "workspace_id", isInteger: false };
+const WORKSPACE: Column = { name: "workspace_id", field: "workspaceId", ofRow: "workspace_id", ofHour: "workspace_id" };
+const DAY = "/ 86400000 * 86400000";
+const HOUR = "/ 3600000 * 3600000";
 
 const COLUMNS: Readonly<Record<Grouping, readonly Column[]>> = {
-  provider: [{ name: "provider", ofRow: "provider", ofHour: "provider", isInteger: false }],
-  model: [{ name: "model", ofRow: "coalesce(served_model, requested_model)", ofHour: "model", isInteger: false }],
+  provider: [{ name: "provider", field: "provider", ofRow: "provider", ofHour: "provider" }],
+  model: [{ name: "model", field: "model", ofRow: "coalesce(served_model, requested_model)", ofHour: "model" }],
   workspace: [WORKSPACE],
-  sandbox: [{ name: "sandbox_id", ofRow: "sandbox_id", ofHour: "sandbox_id", isInteger: false }],
-  trace: [WORKSPACE, { name: "trace_id", ofRow: "trace_id", ofHour: null, isInteger: false }],
-  agent: [{ name: "agent_id", ofRow: "coalesce(agent_id, '')", ofHour: null, isInteger: false }],
-  client: [{ name: "client", ofRow: "coalesce(client, '')", ofHour: null, isInteger: false }],
-  day: [{ name: "day", ofRow: "created_at / 86400000 * 86400000", ofHour: "hour / 86400000 * 86400000", isInteger: true }],
-  hour: [{ name: "hour", ofRow: "created_at / 3600000 * 3600000", ofHour: "hour", isInteger: true }],
+  sandbox: [{ name: "sandbox_id", field: "sandboxId", ofRow: "sandbox_id", ofHour: "sandbox_id" }],
+  trace: [WORKSPACE, { name: "trace_id", field: "traceId", ofRow: "trace_id", ofHour: null }],
+  agent: [{ name: "agent_id", field: "agentId", ofRow: "coalesce(agent_id, '')", ofHour: null }],
+  client: [{ name: "client", field: "client", ofRow: "coalesce(client, '')", ofHour: null }],
+  day: [{ name: "day", field: "day", ofRow: `created_at ${DAY}`, ofHour: `hour ${DAY}`, isInteger: true }],
+  hour: [{ name: "hour", field: "hour", ofRow: `created_at ${HOUR}`, ofHour: "hour", isInteger: true }],
 };
 
-/** What a page is ordered by. `time` is the finer of the two that it may be grouped by. */
+/** What a page is ordered by. `time` is the hour, or the day if it is not grouped by the hour. */
 const ORDERED: Readonly<Record<Exclude<UsageOrder, "time">, string>> = {
   tokens: "sum(input_tokens + output_tokens + cache_creation_input_tokens + cache_read_input_tokens)",
   cost: "sum(cost)",
   requests: "sum(request_count)",
 };
 
-const TOTALS = [
-  ...["request_count", "input_tokens", "output_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"],
-  ...["cost", "estimated_cost", "estimated_count", "unknown_count", "unpriced_count", "partly_priced_count"],
-  ...["retry_count", "retried_cost"],
-];
-
-/** Of one row what `TOTALS` names, in that order. */
-export const COUNTED_ROW = `
-  1 AS request_count,
-  input_tokens, output_tokens, cache_creation_input_tokens, cache_read_input_tokens,
-  coalesce(cost, 0)                                                        AS cost,
-  CASE WHEN accuracy = 'estimated' THEN coalesce(cost, 0) ELSE 0 END          AS estimated_cost,
-  CASE WHEN accuracy = 'estimated' THEN 1 ELSE 0 END                          AS estimated_count,
-  CASE WHEN accuracy = 'unknown' THEN 1 ELSE 0 END                            AS unknown_count,
-  CASE WHEN cost IS NULL AND accuracy <> 'unknown' THEN 1 ELSE 0 END          AS unpriced_count,
-  CASE WHEN unpriced_uses IS NOT NULL THEN 1 ELSE 0 END                    AS partly_priced_count,
-  CASE WHEN retry_of IS NOT NULL THEN 1 ELSE 0 END                         AS retry_count,
-  CASE WHEN asked_again THEN coalesce(cost, 0) ELSE 0 END                  AS retried_cost`;
-
-export const SUMS = TOTALS.map((name) => `sum(${name}) AS ${name}`).join(", ");
-const SUMS_OR_NOTHING = TOTALS.map((name) => `coalesce(sum(${name}), 0) AS ${name}`).join(", ");
-
 /**
- * One statement for a page of groups, one more than the page has, and behind them the totals of all of them. The totals of
- * hours answer where they can tell, rows where they cannot. Throws `RowsDropped` where neither can.
+ * One statement for a page of groups and one group more, and behind them the totals of all groups.
+ * It reads the totals of hours, or rows if the hours lack what is asked. Throws `RowsDropped` if
+ * those rows were dropped.
  */
-export function usageStatement(query: UsageQuery, droppedBefore: number): Statement {
+export function usageQuestion(query: UsageQuery, droppedBefore: number): Question<UsagePage> {
   const columns = columnsOf(query.groupBy);
   const keys = columns.map(({ name }) => name).join(", ");
   const sources = sourcesOf(query, { columns, droppedBefore });
@@ -100,47 +93,54 @@ export function usageStatement(query: UsageQuery, droppedBefore: number): Statem
         ORDER BY ordered ${way}, ${keys}
         LIMIT ? OFFSET ?
       )
-      SELECT 0 AS part, ${keys}, ordered, ${TOTALS.join(", ")} FROM page
+      SELECT 0 AS part, ${keys}, ordered, ${TOTAL_NAMES.join(", ")} FROM page
       UNION ALL
-      SELECT 1, ${columns.map(() => "NULL").join(", ")}, NULL, ${SUMS_OR_NOTHING} FROM grouped
+      SELECT 1, ${columns.map(() => "NULL").join(", ")}, NULL, ${SUMS_OR_ZERO} FROM grouped
       ORDER BY part, ordered ${way}, ${keys}`,
     values: [...sources.flatMap(({ values }) => values), ...after.values, query.limit + 1, query.offset],
+    read: (rows) => usagePageOf(rows, { query, columns }),
   };
 }
 
-export function usagePageOf(rows: readonly Row[], query: UsageQuery): UsagePage {
-  const names = columnsOf(query.groupBy).map(({ name }) => name);
+function usagePageOf(
+  rows: readonly Row[],
+  { query, columns }: { readonly query: UsageQuery; readonly columns: readonly Column[] },
+): UsagePage {
   const groups = rows.slice(0, -1);
   const shown = groups.slice(0, query.limit);
   return {
-    usage: shown.map((row) => summaryOf(row, names)),
+    usage: shown.map((row) => summaryOf(row, columns)),
     totals: totalsOf(rows.at(-1)!),
-    next: groups.length > shown.length ? positionOf(shown.at(-1)!, ["ordered", ...names]) : null,
+    next: groups.length > shown.length ? positionOf(shown.at(-1)!, ["ordered", ...columns.map(({ name }) => name)]) : null,
   };
 }
 
-/** Null where there is no last one: an empty page ends nowhere. */
+function summaryOf(row: Row, columns: readonly Column[]): UsageSummary {
+  const keys = columns.map(({ name, field, isInteger }) => [field, isInteger ? integer(row, name) : text(row, name)]);
+  return { ...Object.fromEntries(keys), ...totalsOf(row) };
+}
+
+/** Null if there is no row: an empty page has no end. */
 export function positionOf(row: Row | undefined, columns: readonly string[]): Position | null {
   return row === undefined ? null : columns.map((column) => String(row[column]));
 }
 
-/** The filters of calls, on rows of `usage` or of `usage_hours`; those that are null are left away, so that each fits its own index. */
-export function narrowed(filters: readonly Filter[]): Statement {
-  const given = filters.filter(({ value }) => value !== null);
-  return { sql: given.map(({ sql }) => sql).join(" "), values: given.map(({ value }) => value!) };
+/**
+ * The conditions of those filters that are given, so that each combination can use its own index.
+ */
+export function narrowed(filters: Filters): Statement {
+  const given = Object.entries(filters).filter(([, value]) => value !== null);
+  return { sql: given.map(([compared]) => `AND ${compared} ?`).join(" "), values: given.map(([, value]) => value) };
 }
 
-/** What keeps a call, besides when it was made; for export and whoever else reads rows. */
-export function callFilters(
-  { workspaceId, sandboxId, model, outcome, accuracy }: Omit<CallFilters, "since" | "until">,
-): readonly Filter[] {
-  return [
-    { sql: "AND workspace_id = ?", value: workspaceId },
-    { sql: "AND sandbox_id = ?", value: sandboxId },
-    { sql: "AND coalesce(served_model, requested_model) = ?", value: model },
-    { sql: "AND outcome = ?", value: outcome },
-    { sql: "AND accuracy = ?", value: accuracy },
-  ];
+/** The filters that only calls have. */
+export function callFilters({ model, outcome, accuracy }: Pick<CallFilters, "model" | "outcome" | "accuracy">): Filters {
+  return { "coalesce(served_model, requested_model) =": model, "outcome =": outcome, "accuracy =": accuracy };
+}
+
+/** The filters that all lists have, without those of time. */
+export function ownerFilters({ workspaceId, sandboxId }: Pick<CallFilters, "workspaceId" | "sandboxId">): Filters {
+  return { "workspace_id =": workspaceId, "sandbox_id =": sandboxId };
 }
 
 function columnsOf(groupBy: readonly Grouping[]): readonly Column[] {
@@ -184,11 +184,8 @@ interface Source {
 }
 
 function rowsOf(query: UsageQuery, { columns, stretch }: Source): Statement {
-  const { sql, values } = narrowed([
-    { sql: "AND created_at >= ?", value: stretch.from },
-    { sql: "AND created_at < ?", value: stretch.to },
-    ...callFilters(query),
-  ]);
+  const times = { "created_at >=": stretch.from, "created_at <": stretch.to };
+  const { sql, values } = narrowed({ ...times, ...ownerFilters(query), ...callFilters(query) });
   return {
     sql: `
       SELECT ${columns.map(({ name, ofRow }) => `${ofRow} AS ${name}`).join(", ")}, ${COUNTED_ROW}
@@ -199,16 +196,11 @@ function rowsOf(query: UsageQuery, { columns, stretch }: Source): Statement {
 }
 
 function hoursOf(query: UsageQuery, { columns, stretch }: Source): Statement {
-  const { sql, values } = narrowed([
-    { sql: "AND hour >= ?", value: stretch.from },
-    { sql: "AND hour < ?", value: stretch.to },
-    { sql: "AND workspace_id = ?", value: query.workspaceId },
-    { sql: "AND sandbox_id = ?", value: query.sandboxId },
-    { sql: "AND model = ?", value: query.model },
-  ]);
+  const times = { "hour >=": stretch.from, "hour <": stretch.to };
+  const { sql, values } = narrowed({ ...times, ...ownerFilters(query), "model =": query.model });
   return {
     sql: `
-      SELECT ${columns.map(({ name, ofHour }) => `${ofHour} AS ${name}`).join(", ")}, ${TOTALS.join(", ")}
+      SELECT ${columns.map(({ name, ofHour }) => `${ofHour} AS ${name}`).join(", ")}, ${TOTAL_NAMES.join(", ")}
       FROM usage_hours
       WHERE true ${sql}`,
     values,

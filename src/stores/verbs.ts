@@ -6,35 +6,17 @@ import type { Tokens } from "../domain/tokens.ts";
 /** What every store answers. */
 export type StoreVerbs = Omit<Store, "close"> & Tokens & OwnedRecords & SessionRecords;
 
-/** All verbs, asked by one function. */
+const VERBS: Readonly<Record<keyof StoreVerbs, true>> = {
+  ...{ recordUsage: true, recordTraces: true, recordRefusals: true, getOrCreateTrace: true, updateTraceActivity: true },
+  ...{ queryUsage: true, queryTraces: true, getTraceDetail: true, getCachedCalls: true, queryRefusals: true },
+  ...{ dropMonths: true, clock: true, makeReady: true, findTrace: true, findAgent: true },
+  ...{ createToken: true, findToken: true, listTokens: true, revokeToken: true },
+  ...{ recordOwned: true, findOwned: true, takeBatches: true, findBatch: true, postponeBatch: true, settleBatch: true },
+};
+
+/** All of them, each asked by `askFor`, which has the type that the verb has. */
 export function storeVerbs(askFor: (verb: keyof StoreVerbs, args: readonly unknown[]) => Promise<unknown>): StoreVerbs {
-  // The types tie arguments and answer to the verb, but not through `askFor`.
-  const ask = <V extends keyof StoreVerbs>(verb: V) => ((...args: readonly unknown[]) => askFor(verb, args)) as StoreVerbs[V];
-  return {
-    recordUsage: ask("recordUsage"),
-    recordTraces: ask("recordTraces"),
-    recordRefusals: ask("recordRefusals"),
-    getOrCreateTrace: ask("getOrCreateTrace"),
-    updateTraceActivity: ask("updateTraceActivity"),
-    queryUsage: ask("queryUsage"),
-    queryTraces: ask("queryTraces"),
-    getTraceDetail: ask("getTraceDetail"),
-    getCachedCalls: ask("getCachedCalls"),
-    queryRefusals: ask("queryRefusals"),
-    dropMonths: ask("dropMonths"),
-    clock: ask("clock"),
-    makeReady: ask("makeReady"),
-    createToken: ask("createToken"),
-    findToken: ask("findToken"),
-    listTokens: ask("listTokens"),
-    revokeToken: ask("revokeToken"),
-    recordOwned: ask("recordOwned"),
-    findOwned: ask("findOwned"),
-    takeBatches: ask("takeBatches"),
-    findBatch: ask("findBatch"),
-    postponeBatch: ask("postponeBatch"),
-    settleBatch: ask("settleBatch"),
-    findTrace: ask("findTrace"),
-    findAgent: ask("findAgent"),
-  };
+  const verbs = Object.keys(VERBS) as (keyof StoreVerbs)[];
+  const asks = verbs.map((verb) => [verb, (...args: readonly unknown[]) => askFor(verb, args)]);
+  return Object.fromEntries(asks) as unknown as StoreVerbs;
 }

@@ -15,7 +15,7 @@ const MODELS = ["claude-haiku-4-5", "claude-opus-4-8", "claude-sonnet-4-9", "モ
 const PROVIDERS = ["anthropic", "Anthropic", "other"] as const;
 const RUNS = ["run-1", "run-2", "run-3"] as const;
 const FAULTS: readonly FaultCode[] = ["overloaded", "unauthenticated", "ledger_unavailable"];
-/** Why a call stopped; a category is a word, "" where the upstream names none, or null. */
+/** Why a call stopped; a category is a word, "" if the upstream names none, or null. */
 const STOPS = [
   ...Array.from({ length: 12 }, () => ({ stopReason: "end_turn", refusalCategory: null })),
   { stopReason: null, refusalCategory: null },

@@ -1,6 +1,6 @@
 /**
- * A process that records calls until it is killed: `DIR RUN SYNCHRONOUS`. Prints a line for each promise that resolved,
- * `open ID` or `close ID`, in the same turn in which it did.
+ * A process that records calls until it is killed: `DIR RUN SYNCHRONOUS`. Prints a line for each
+ * promise that resolved, `open ID` or `close ID`, in the same turn in which it did.
  */
 import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { callOf, closingOf, T0, traceOf } from "./samples.ts";

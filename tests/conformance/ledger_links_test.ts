@@ -1,4 +1,4 @@
-/** Attempts whose calls overlap as they like, over restarts, are linked as `src/domain/retry.ts` says. */
+/** Calls that overlap as they like, over restarts, are linked as `src/domain/retry.ts` says. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Closing, OpenCall, Outcome, UsageRow } from "../../src/domain/usage.ts";
@@ -26,7 +26,7 @@ interface UnderWay {
   readonly closing: Closing;
 }
 
-Deno.test(`close() and sweep() link attempts however their calls overlap, in ${CASES} seeded cases`, async () => {
+Deno.test(`close() and sweep() link retries however the calls overlap, in ${CASES} seeded cases`, async () => {
   const dir = Deno.makeTempDirSync();
   const [lived, told] = [`${dir}/lived`, `${dir}/told`];
   const cases = Array.from({ length: CASES }, (_, n): Case => ({ workspaceId: `w-${n}`, random: seededRandom(n + 1), at: T0 }));
@@ -43,13 +43,17 @@ Deno.test(`close() and sweep() link attempts however their calls overlap, in ${C
   assert.equal(rows.length, CASES * RUNS * CALLS_OF_RUN);
   assert.deepEqual(linksIn(lived), linksIn(told));
   assert.deepEqual(await totalsIn(lived), await totalsIn(told));
-  // Both were there: rows with links, and rows that nobody will ever look for, fewer of them if an ended call still asked.
+  // Both were there: rows with links, and rows that no retry will look for, fewer of them if an
+  // ended call still asked.
   assert.ok(countIn(lived, "retry_of IS NOT NULL") > CASES * 5);
   assert.ok(countIn(lived, "attempt = 0") > CASES * 20);
   Deno.removeSync(dir, { recursive: true });
 });
 
-/** Calls that begin and end in any order, a few questions in a few traces; what is under way at the end is left to the next sweep. */
+/**
+ * Calls that begin and end in any order, a few prompts in a few traces. Calls in flight at the end
+ * are left to the next sweep.
+ */
 async function live(
   some: Case,
   { embedded: { ledger }, isLast }: { readonly embedded: Embedded; readonly isLast: boolean },

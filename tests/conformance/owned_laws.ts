@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Owned, OwnedRecords } from "../../src/domain/owned.ts";
 import { callOf, T0 } from "./samples.ts";
 
-/** What every keeper of files and batches does. `open` gives an empty one. */
+/** The laws of every store of files and batches. `open` returns an empty one. */
 export function ownedLaws(
   name: string,
   open: () => Promise<{ readonly store: OwnedRecords; readonly dispose: () => Promise<void> }>,
@@ -18,15 +18,18 @@ export function ownedLaws(
     });
   }
 
-  law("recordOwned() gives an id to whoever claims it first, however often and by whom it is claimed later", async (store) => {
-    const first = fileOf("file_1", "w-1");
-    await Promise.all([store.recordOwned([first]), store.recordOwned([first])]);
-    await store.recordOwned([fileOf("file_1", "w-2"), fileOf("file_2", "w-2")]);
-    await store.recordOwned([batchOf("file_1", "w-3")]);
-    assert.deepEqual(await store.findOwned(["file_1", "file_2"]), [first, fileOf("file_2", "w-2")]);
-  });
+  law(
+    "recordOwned() gives an id to the first claim of it, however often and by which workspace it is claimed later",
+    async (store) => {
+      const first = fileOf("file_1", "w-1");
+      await Promise.all([store.recordOwned([first]), store.recordOwned([first])]);
+      await store.recordOwned([fileOf("file_1", "w-2"), fileOf("file_2", "w-2")]);
+      await store.recordOwned([batchOf("file_1", "w-3")]);
+      assert.deepEqual(await store.findOwned(["file_1", "file_2"]), [first, fileOf("file_2", "w-2")]);
+    },
+  );
 
-  law("findOwned() gives what is known of many ids, and nothing for the others", async (store) => {
+  law("findOwned() returns the known of many ids, and nothing for the others", async (store) => {
     const all = Array.from({ length: 1_200 }, (_, n) => fileOf(`file_${String(n).padStart(4, "0")}`, `w-${n % 3}`));
     await store.recordOwned(all);
     const asked = [...all.map(({ id }) => id), "file_x", "", "' OR 1=1", "FILE_0001", "file_0001 "];
@@ -34,14 +37,14 @@ export function ownedLaws(
     assert.deepEqual(await store.findOwned([]), []);
   });
 
-  law("findBatch() gives the call that made a batch whole, and no file", async (store) => {
+  law("findBatch() returns the whole call that made a batch, and no file", async (store) => {
     const batch = batchOf("msgbatch_1", "w-1");
     await store.recordOwned([batch, fileOf("file_1", "w-1")]);
     assert.deepEqual(await store.findBatch("msgbatch_1"), { batch, outcome: null });
     assert.deepEqual([await store.findBatch("file_1"), await store.findBatch("msgbatch_2")], [null, null]);
   });
 
-  law("takeBatches() gives each due batch to one of many that ask at once, and none again before it is due", async (store) => {
+  law("takeBatches() gives each due batch to one of many takers at once, and to none again before it is due", async (store) => {
     const batches = Array.from({ length: 20 }, (_, n) => batchOf(`msgbatch_${n}`, "w-1"));
     await store.recordOwned([...batches, fileOf("file_1", "w-1")]);
     const ask = () => store.takeBatches({ now: T0, until: T0 + 1_000, most: 3 });
@@ -53,7 +56,7 @@ export function ownedLaws(
     assert.equal(later.batches.length, 20);
   });
 
-  law("takeBatches() gives the longest due first, and those that were put off not before their time", async (store) => {
+  law("takeBatches() returns the longest due first, and postponed batches not before their time", async (store) => {
     await store.recordOwned([batchOf("msgbatch_1", "w-1"), batchOf("msgbatch_2", "w-1"), batchOf("msgbatch_3", "w-1")]);
     await store.postponeBatch("msgbatch_1", T0 + 20);
     await store.postponeBatch("msgbatch_2", T0 + 10);
@@ -67,7 +70,7 @@ export function ownedLaws(
     assert.deepEqual(await take(T0 + 29, 0), []);
   });
 
-  law("settleBatch() ends it for good: the first outcome stays, nothing makes it due again", async (store) => {
+  law("settleBatch() is final: the first outcome stays, and nothing makes the batch due again", async (store) => {
     const batch = batchOf("msgbatch_1", "w-1");
     await store.recordOwned([batch]);
     await store.settleBatch("msgbatch_1", "counted");

@@ -7,11 +7,11 @@ import { asText, isKept, keyOf, keyOfGroup, recorded, rowAt, sumOf, totalsOf, va
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
-/** What only rows tell. */
+/** Queries that need rows. */
 const OF_ROWS: readonly Grouping[] = ["trace", "agent", "client"];
 
 export const QUESTION_LAWS: Laws = {
-  "queryUsage() gives the same totals by hours and by rows, for every stretch of time and every filter": async (store) => {
+  "queryUsage() returns the same totals by hours and by rows, for every span and every filter": async (store) => {
     const rows = await recorded(store);
     const times = [null, T0, T0 + 1, T0 + HOUR_MS, T0 + 1.5 * HOUR_MS, T0 + 1.75 * HOUR_MS, T0 + 3 * HOUR_MS, T0 + DAY_MS + 1];
     for (const since of times) {
@@ -27,7 +27,7 @@ export const QUESTION_LAWS: Laws = {
     }
   },
 
-  "queryUsage() groups by whatever is named, one or several at once, and its groups add up to its totals": async (store) => {
+  "queryUsage() groups by each key and by several at once, and its groups add up to its totals": async (store) => {
     const rows = await recorded(store);
     const several: readonly (readonly Grouping[])[] = [
       ["workspace", "trace"],
@@ -62,7 +62,7 @@ export const QUESTION_LAWS: Laws = {
     }
   },
 
-  "queryUsage() gives everything once, page by page, in every order": async (store) => {
+  "queryUsage() returns every group once, page by page, in every order": async (store) => {
     await recorded(store);
     for (const by of USAGE_ORDERS) {
       for (const isAscending of [true, false]) {
@@ -89,7 +89,7 @@ export const QUESTION_LAWS: Laws = {
     }
   },
 
-  "queryUsage() goes on behind a page without repeating or losing a group, whatever has been recorded meanwhile": async (
+  "queryUsage() reads on behind a page and neither repeats nor loses a group, even if rows were recorded meanwhile": async (
     store,
   ) => {
     const rows = await recorded(store);
@@ -103,7 +103,7 @@ export const QUESTION_LAWS: Laws = {
     assert.deepEqual(second.totals, whole.totals);
   },
 
-  "queryUsage() and queryTraces() refuse what only rows tell where rows have been dropped, and answer from then on": async (
+  "queryUsage() and queryTraces() refuse what needs dropped rows, and answer from the drop on": async (
     store,
   ) => {
     const dropped = T0 + 31 * DAY_MS;
@@ -122,12 +122,12 @@ export const QUESTION_LAWS: Laws = {
     }
     await assert.rejects(store.queryTraces({ ...ALL_TRACES, model: "m-1" }), { name: "RowsDropped" });
     assert.equal((await store.queryTraces({ ...ALL_TRACES, model: "m-1", since: dropped })).total, 1);
-    // The broken hour whose rows are there no more counts whole.
+    // The partial hour without rows counts as a whole hour.
     assert.equal((await store.queryUsage({ ...ALL, until: dropped - HOUR_MS + 1 })).totals.requestCount, 2);
     assert.equal((await store.queryUsage({ ...ALL, until: dropped - HOUR_MS })).totals.requestCount, 1);
   },
 
-  "queryTraces() gives everything once, page by page, in every order, with the totals of all": async (store) => {
+  "queryTraces() returns every trace once, page by page, in every order, with the totals of all": async (store) => {
     const rows = await recorded(store);
     for (const by of TRACE_ORDERS) {
       for (const isAscending of [true, false]) {
@@ -151,7 +151,7 @@ export const QUESTION_LAWS: Laws = {
       }
     }
     const byCost = (await store.queryTraces({ ...ALL_TRACES, order: { by: "cost", isAscending: false } })).traces;
-    const costs = byCost.map(({ money }) => money.cost);
+    const costs = byCost.map(({ cost }) => cost);
     assert.deepEqual(costs, costs.toSorted((a, b) => (a > b ? -1 : 1)));
   },
 
@@ -185,7 +185,7 @@ export const QUESTION_LAWS: Laws = {
     assert.deepEqual(found.map(({ minute }) => minute), [T0 + 1]);
   },
 
-  "getTraceDetail() tells all calls of a trace by agent, however many rows it shows": async (store) => {
+  "getTraceDetail() sums all calls of a trace by agent, even those whose rows it does not show": async (store) => {
     const rows = await recorded(store);
     const [detail] = await store.getTraceDetail("at-1", "w-1");
     const own = rows.filter(({ call }) => call.traceId === "at-1" && call.workspaceId === "w-1");
@@ -204,7 +204,7 @@ export const QUESTION_LAWS: Laws = {
     assert.deepEqual(begins, begins.toSorted((a, b) => a - b));
   },
 
-  "getTraceDetail() tells a bounded number of agents apart, and loses no call of the others": async (store) => {
+  "getTraceDetail() separates a bounded number of agents, and loses no call of the others": async (store) => {
     const count = MAX_AGENT_GROUPS + 50;
     await store.recordUsage(Array.from({ length: count }, (_, n) => rowAt(T0 + n, { agentId: `agent-${n}` })));
     const { agents } = (await store.getTraceDetail("at-1", "w-1"))[0]!;
@@ -213,7 +213,7 @@ export const QUESTION_LAWS: Laws = {
     assert.equal(agents[7]!.agentId, "agent-7");
   },
 
-  "getCachedCalls() gives the calls that read or wrote the cache, the oldest first, until there are no more": async (store) => {
+  "getCachedCalls() returns the calls that read or wrote the cache, oldest first, until there are no more": async (store) => {
     const cached = Array.from(
       { length: 1_100 },
       (_, n) => rowAt(T0 + Math.floor(n / 2), { agentId: "a" }, { cacheReadInputTokens: 1 }),

@@ -4,9 +4,9 @@ import type { Repriced, Repricing } from "../../src/domain/repricing.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { UsageRow } from "../../src/domain/usage.ts";
 import { reprice } from "../../src/pricing/reprice.ts";
-import { ALL, ALL_TRACES, callOf, closingOf, rowOf, T0 } from "./samples.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, retriesOf, rowOf, T0 } from "./samples.ts";
 
-/** A database of nobody else's: its store, and what reprices it. */
+/** A database of its own: its store, and what reprices it. */
 export interface RepricingUnderTest {
   readonly store: Store;
   readonly repricing: Repricing;
@@ -15,7 +15,7 @@ export interface RepricingUnderTest {
 
 const SPAN = { since: T0, until: T0 + 10_000 };
 
-/** A token of input costs as many nano-dollars as the version says; "m-unpriced" has no price. */
+/** The version is the nano-dollars of one input token; "m-unpriced" has no price. */
 function pricesOf(version: number): PriceOf {
   return ({ servedModel, inputTokens }) =>
     servedModel === "m-unpriced"
@@ -25,7 +25,7 @@ function pricesOf(version: number): PriceOf {
 
 const NINE = { cost: 9, priceVersion: "v9", unpricedUses: {}, accuracy: "exact" } as const;
 
-/** Registers what whatever reprices a store must hold, as tests. */
+/** Registers the laws of repricing, as tests. */
 export function repricingLaws(name: string, make: () => Promise<RepricingUnderTest>): void {
   for (const [law, holds] of Object.entries(LAWS)) {
     Deno.test(`${name}: ${law}`, async () => {
@@ -41,7 +41,7 @@ export function repricingLaws(name: string, make: () => Promise<RepricingUnderTe
 }
 
 const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>> = {
-  "reprice() dry shows exactly the rows and prices that the real run then sets, and a second run changes none": async (
+  "reprice() shows in a dry run what the real run then sets, and a second run changes nothing": async (
     { store, repricing },
   ) => {
     // More than a page at a time, and pages that end within one millisecond.
@@ -62,12 +62,12 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     const cost = 2n + BigInt(3 * tokens);
     for (const since of [null, T0 - 1]) {
       const { usage: groups } = await store.queryUsage({ ...ALL, since });
-      assert.equal(groups.reduce((sum, group) => sum + group.money.cost, 0n), cost);
+      assert.equal(groups.reduce((sum, group) => sum + group.cost, 0n), cost);
     }
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, cost);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, cost);
   },
 
-  "reprice() gives a price to what had none and takes away one that no list has, and totals say so": async (
+  "reprice() prices an unpriced row and removes a price that no list has, and totals follow": async (
     { store, repricing },
   ) => {
     await store.recordUsage([
@@ -76,56 +76,55 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     ]);
     await run(repricing, { version: 2, isDryRun: false });
     const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
-    assert.deepEqual([trace?.money.cost, trace?.money.unpricedCount], [10n, 1]);
+    assert.deepEqual([trace?.cost, trace?.unpricedCount], [10n, 1]);
   },
 
-  "reprice() sets beside the cost what has no price and how far it holds, takes both back, and totals move by exactly that":
-    async (
-      { store, repricing },
-    ) => {
-      const counters = { tool_search_requests: 2, moon_landing_requests: 1 };
-      await store.recordUsage([
-        { ...priced({}, 5), closing: closingOf({ inputTokens: 5, serverToolUse: counters }, { cost: 5, priceVersion: "v1" }) },
-        { ...priced({}, 7), closing: closingOf({ inputTokens: 7, stopReason: "refusal" }, { cost: 7, priceVersion: "v1" }) },
-      ]);
-      const known = await shown(store);
-      const partly: PriceOf = (row) => ({
-        isPriced: true,
-        nanoDollars: row.inputTokens,
-        version: "v1",
-        unpricedUses: row.serverToolUse,
-        isCertain: row.stopReason !== "refusal",
-      });
-      const sums = async () => {
-        const [group] = (await store.queryUsage(ALL)).usage;
-        const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
-        assert.deepEqual(trace?.money, group?.money);
-        return group?.money;
-      };
-      const changes = await changesOf(repricing, partly);
-      assert.equal(changes.length, 2);
-      const money = { cost: 12n, estimatedCost: 7n, estimatedCount: 1, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 1 };
-      assert.deepEqual(await sums(), money);
-      const [detail] = await store.getTraceDetail("at-1", null);
-      assert.deepEqual(detail!.requests.map((row) => [row.inputTokens, row.accuracy, row.unpricedUses]).sort(), [
-        [5, "exact", counters],
-        [7, "estimated", undefined],
-      ]);
-      assert.deepEqual(await changesOf(repricing, partly), []);
-      await changesOf(repricing, (row) => ({ ...partly(row, 0), unpricedUses: {}, isCertain: true } as KnownCost));
-      assert.deepEqual(await shown(store), known);
-    },
+  "reprice() sets and removes unpriced uses and the accuracy, and totals move by exactly that": async (
+    { store, repricing },
+  ) => {
+    const counters = { tool_search_requests: 2, moon_landing_requests: 1 };
+    await store.recordUsage([
+      { ...priced({}, 5), closing: closingOf({ inputTokens: 5, serverToolUse: counters }, { cost: 5, priceVersion: "v1" }) },
+      { ...priced({}, 7), closing: closingOf({ inputTokens: 7, stopReason: "refusal" }, { cost: 7, priceVersion: "v1" }) },
+    ]);
+    const known = await shown(store);
+    const partly: PriceOf = (row) => ({
+      isPriced: true,
+      nanoDollars: row.inputTokens,
+      version: "v1",
+      unpricedUses: row.serverToolUse,
+      isCertain: row.stopReason !== "refusal",
+    });
+    const sums = async () => {
+      const [group] = (await store.queryUsage(ALL)).usage;
+      const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
+      assert.deepEqual(moneyOf(trace!), moneyOf(group!));
+      return moneyOf(group!);
+    };
+    const changes = await changesOf(repricing, partly);
+    assert.equal(changes.length, 2);
+    const money = { cost: 12n, estimatedCost: 7n, estimatedCount: 1, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 1 };
+    assert.deepEqual(await sums(), money);
+    const [detail] = await store.getTraceDetail("at-1", null);
+    assert.deepEqual(detail!.requests.map((row) => [row.inputTokens, row.accuracy, row.unpricedUses]).sort(), [
+      [5, "exact", counters],
+      [7, "estimated", undefined],
+    ]);
+    assert.deepEqual(await changesOf(repricing, partly), []);
+    await changesOf(repricing, (row) => ({ ...partly(row, 0), unpricedUses: {}, isCertain: true } as KnownCost));
+    assert.deepEqual(await shown(store), known);
+  },
 
-  "reprice() is undone neither by a shipment that comes late nor by a reshipment": async ({ store, repricing }) => {
+  "reprice() is not undone by a late shipment or a reshipment": async ({ store, repricing }) => {
     const row = priced({}, 5);
     await store.recordUsage([row]);
     await run(repricing, { version: 4, isDryRun: false });
     assert.deepEqual((await repricing.read(SPAN, { after: null, most: 10 })).map(({ revision }) => revision), [3]);
     await store.recordUsage([row, { ...row, revision: 1 }]);
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 20n);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, 20n);
     const waiting = priced({}, 1);
     await store.recordUsage([waiting]);
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 21n);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, 21n);
   },
 
   "reprice() leaves a swept row as it is, so that its real close still wins": async ({ store, repricing }) => {
@@ -134,12 +133,12 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     await store.recordUsage([{ call, closing: swept, revision: 1 }]);
     assert.deepEqual(await run(repricing, { version: 4, isDryRun: false }), []);
     await store.recordUsage([{ call, closing: closingOf({ inputTokens: 6 }, { cost: 6, priceVersion: "v1" }), revision: 2 }]);
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 6n);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, 6n);
     await run(repricing, { version: 4, isDryRun: false });
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 24n);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, 24n);
   },
 
-  "reprice() moves what was paid for attempts that were asked again, and keeps their links": async ({ store, repricing }) => {
+  "reprice() moves the cost of retried calls, and keeps their links": async ({ store, repricing }) => {
     const first = callOf({ messagesHash: "asked" });
     const broken = closingOf({ inputTokens: 3 }, { outcome: "upstream_broke", cost: 3, priceVersion: "v1" });
     await store.recordUsage([
@@ -147,7 +146,7 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
       priced({ messagesHash: "asked", createdAt: T0 + 1 }, 1),
     ]);
     await run(repricing, { version: 10, isDryRun: false });
-    assert.deepEqual((await store.queryTraces(ALL_TRACES)).traces[0]?.retries, { count: 1, cost: 30n });
+    assert.deepEqual(retriesOf((await store.queryTraces(ALL_TRACES)).traces[0]!), { count: 1, cost: 30n });
     const [found] = await store.getTraceDetail("at-1", null);
     assert.deepEqual(found?.requests.map((row) => row.retryOf), [undefined, first.id]);
   },
@@ -159,16 +158,16 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     await store.recordUsage([{ ...row, revision: 3 }]);
     const written = await repricing.write(read.map((row) => ({ row, to: NINE })));
     assert.deepEqual(written.map(({ row }) => row.call.id), [other.call.id]);
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 14n);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, 14n);
   },
 
-  "read() and write() leave rows alone whose month has been dropped": async ({ store, repricing }) => {
+  "read() and write() leave rows of a dropped month alone": async ({ store, repricing }) => {
     await store.recordUsage([priced({}, 5)]);
     const read = await repricing.read(SPAN, { after: null, most: 10 });
     while (await store.dropMonths(T0 + 32 * 86_400_000)) continue;
     assert.deepEqual(await repricing.write(read.map((row) => ({ row, to: NINE }))), []);
     assert.deepEqual(await repricing.read(SPAN, { after: null, most: 10 }), []);
-    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.money.cost, 5n);
+    assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, 5n);
   },
 };
 

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import type { Store } from "../../src/domain/store.ts";
 import type { Closing, Outcome, UsageRow } from "../../src/domain/usage.ts";
-import { ALL, ALL_TRACES, callOf, closingOf, seededRandom, T0 } from "./samples.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, retriesOf, seededRandom, T0 } from "./samples.ts";
 import type { StoreUnderTest } from "./store_laws.ts";
 
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 
-/** Registers what every store must hold about attempts at one question (`src/domain/retry.ts`), as tests. */
+/**
+ * Registers the laws of every store about retries of one prompt (`src/domain/retry.ts`), as tests.
+ */
 export function retryLaws(name: string, make: () => Promise<StoreUnderTest>): void {
   for (const [law, holds] of Object.entries(LAWS)) {
     Deno.test(`${name}: ${law}`, async () => {
@@ -22,7 +24,7 @@ export function retryLaws(name: string, make: () => Promise<StoreUnderTest>): vo
 }
 
 const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
-  "recordUsage() links what is asked again to the first attempt, until one completes": async (store) => {
+  "recordUsage() links retries to the first call, until one completes": async (store) => {
     const rows = [
       attempt({ at: 0, outcome: "upstream_broke", cost: 10 }),
       attempt({ at: 600, outcome: "upstream_error", cost: 0 }),
@@ -34,32 +36,33 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
     const first = rows[0]!.call.id;
     assert.deepEqual(await linksIn(store), [[null, true], [first, true], [first, false], [null, false], [null, false]]);
     const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
-    assert.deepEqual(trace?.retries, { count: 2, cost: 10n });
+    assert.deepEqual(retriesOf(trace!), { count: 2, cost: 10n });
     for (const since of [null, T0]) {
-      assert.deepEqual((await store.queryUsage({ ...ALL, since })).usage[0]?.retries, trace?.retries);
+      assert.deepEqual(retriesOf((await store.queryUsage({ ...ALL, since })).usage[0]!), retriesOf(trace!));
     }
   },
 
-  "recordUsage() takes ten minutes after the end of an attempt, or after its admission where its end is unknown, as the last moment to ask again":
-    async (store) => {
-      const cases = [
-        { duration: 30 * MINUTE_MS, later: 40 * MINUTE_MS, isRetry: true },
-        { duration: 30 * MINUTE_MS, later: 40 * MINUTE_MS + 1, isRetry: false },
-        { duration: null, later: 10 * MINUTE_MS, isRetry: true },
-        { duration: null, later: 10 * MINUTE_MS + 1, isRetry: false },
-        { duration: 2 * DAY_MS, later: DAY_MS, isRetry: true },
-        { duration: 2 * DAY_MS, later: DAY_MS + 1, isRetry: false },
-      ];
-      for (const [n, { duration, later, isRetry }] of cases.entries()) {
-        const traceId = `at-${n}`;
-        const rows = [attempt({ at: 0, outcome: "upstream_broke", duration, traceId }), attempt({ at: later, traceId })];
-        await store.recordUsage(rows);
-        const expected = isRetry ? [[null, true], [rows[0]!.call.id, false]] : [[null, false], [null, false]];
-        assert.deepEqual(await linksIn(store, traceId), expected, JSON.stringify(cases[n]));
-      }
-    },
+  "recordUsage() links a retry up to ten minutes after the end of a call, or after its admission if the end is unknown": async (
+    store,
+  ) => {
+    const cases = [
+      { duration: 30 * MINUTE_MS, later: 40 * MINUTE_MS, isRetry: true },
+      { duration: 30 * MINUTE_MS, later: 40 * MINUTE_MS + 1, isRetry: false },
+      { duration: null, later: 10 * MINUTE_MS, isRetry: true },
+      { duration: null, later: 10 * MINUTE_MS + 1, isRetry: false },
+      { duration: 2 * DAY_MS, later: DAY_MS, isRetry: true },
+      { duration: 2 * DAY_MS, later: DAY_MS + 1, isRetry: false },
+    ];
+    for (const [n, { duration, later, isRetry }] of cases.entries()) {
+      const traceId = `at-${n}`;
+      const rows = [attempt({ at: 0, outcome: "upstream_broke", duration, traceId }), attempt({ at: later, traceId })];
+      await store.recordUsage(rows);
+      const expected = isRetry ? [[null, true], [rows[0]!.call.id, false]] : [[null, false], [null, false]];
+      assert.deepEqual(await linksIn(store, traceId), expected, JSON.stringify(cases[n]));
+    }
+  },
 
-  "recordUsage() links attempts neither across traces or workspaces, nor without a hash": async (store) => {
+  "recordUsage() links no calls across traces or workspaces, and none without a hash": async (store) => {
     const outcome = "upstream_broke";
     await store.recordUsage([
       attempt({ at: 0, outcome }),
@@ -75,7 +78,7 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
     }
   },
 
-  "recordUsage() bounds what one row can change: the first attempt is at most 32 attempts away": async (store) => {
+  "recordUsage() bounds what one row can change: the first call is at most 32 calls away": async (store) => {
     const rows = Array.from({ length: 80 }, (_, n) => attempt({ at: n, outcome: "upstream_error", cost: 1 }));
     const random = seededRandom(32);
     const sent = [...rows].sort(() => random() - 0.5);
@@ -84,21 +87,20 @@ const LAWS: Readonly<Record<string, (store: Store) => Promise<void>>> = {
     assert.deepEqual(await linksIn(store), rows.map((_, n) => [first(n), n < 79]));
   },
 
-  "recordUsage() links equally whatever the order, the repetition and the revisions in which rows come, also several at once":
-    async (
-      store,
-    ) => {
-      const random = seededRandom(20_261_124);
-      for (let n = 0; n < 12; n++) {
-        const cases = Array.from({ length: 5 }, (_, m) => historyOf(`w-${n * 5 + m}`, random));
-        const sent = cases.flat().concat(cases.flat().filter(() => random() < 0.4)).sort(() => random() - 0.5);
-        const batches: UsageRow[][] = [];
-        while (sent.length > 0) batches.push(sent.splice(0, 1 + Math.floor(random() * 8)));
-        if (n % 2 === 0) await Promise.all(batches.map((batch) => store.recordUsage(batch)));
-        else for (const batch of batches) await store.recordUsage(batch);
-        for (const history of cases) await compareWithModel(store, history);
-      }
-    },
+  "recordUsage() links alike for every order, repetition and revision of rows, also several at once": async (
+    store,
+  ) => {
+    const random = seededRandom(20_261_124);
+    for (let n = 0; n < 12; n++) {
+      const cases = Array.from({ length: 5 }, (_, m) => historyOf(`w-${n * 5 + m}`, random));
+      const sent = cases.flat().concat(cases.flat().filter(() => random() < 0.4)).sort(() => random() - 0.5);
+      const batches: UsageRow[][] = [];
+      while (sent.length > 0) batches.push(sent.splice(0, 1 + Math.floor(random() * 8)));
+      if (n % 2 === 0) await Promise.all(batches.map((batch) => store.recordUsage(batch)));
+      else for (const batch of batches) await store.recordUsage(batch);
+      for (const history of cases) await compareWithModel(store, history);
+    }
+  },
 };
 
 interface Given {
@@ -116,13 +118,13 @@ function attempt({ at, outcome = "completed", duration = 100, cost = 1, hash = "
   return { call, closing: closingOf({}, { outcome, duration, cost }), revision: 2 };
 }
 
-/** Of each row of a trace in their order: what it repeats, and whether it is asked again. */
+/** Of each row of a trace in order: which call it retries, and whether it is retried. */
 async function linksIn(store: Store, traceId = "at-1", workspaceId = "w-1"): Promise<unknown[][]> {
   const [found] = await store.getTraceDetail(traceId, workspaceId);
   return found!.requests.map((row) => [row.retryOf ?? null, row.askedAgain === true]);
 }
 
-/** Calls of one trace, most of them asking the same, each with several revisions. */
+/** Calls of one trace, most of them with one prompt, each with several revisions. */
 function historyOf(workspaceId: string, random: () => number): readonly UsageRow[] {
   const oneOf = <T>(values: readonly T[]) => values[Math.floor(random() * values.length)]!;
   const calls = Array.from({ length: 1 + Math.floor(random() * 9) }, () =>
@@ -162,23 +164,27 @@ async function compareWithModel(store: Store, history: readonly UsageRow[]): Pro
     for (let at = repeats(row); at !== null && row.call.createdAt - at.call.createdAt <= DAY_MS; at = repeats(at)) first = at;
     return first;
   };
-  const askedAgain = new Set(standing.map(repeats));
+  const isRetried = new Set(standing.map(repeats));
   const { workspaceId } = standing[0]!.call;
   assert.deepEqual(
     await linksIn(store, "at-1", workspaceId),
-    standing.map((row) => [firstOf(row)?.call.id ?? null, askedAgain.has(row)]),
+    standing.map((row) => [firstOf(row)?.call.id ?? null, isRetried.has(row)]),
     workspaceId,
   );
 
   const summed = (rows: readonly UsageRow[]) => ({
     count: rows.filter((row) => repeats(row) !== null).length,
-    cost: rows.filter((row) => askedAgain.has(row)).reduce((sum, row) => sum + BigInt(row.closing.cost ?? 0), 0n),
+    cost: rows.filter((row) => isRetried.has(row)).reduce((sum, row) => sum + BigInt(row.closing.cost ?? 0), 0n),
   });
-  assert.deepEqual((await store.queryTraces({ ...ALL_TRACES, workspaceId })).traces[0]?.retries, summed(standing), workspaceId);
+  assert.deepEqual(
+    retriesOf((await store.queryTraces({ ...ALL_TRACES, workspaceId })).traces[0]!),
+    summed(standing),
+    workspaceId,
+  );
   for (const since of [null, T0]) {
     for (const group of (await store.queryUsage({ ...ALL, limit: 1_000, workspaceId, since })).usage) {
       const rows = standing.filter(({ call, closing }) => (closing.reading.servedModel ?? call.requestedModel) === group.model);
-      assert.deepEqual(group.retries, summed(rows), `${workspaceId} ${group.model}`);
+      assert.deepEqual(retriesOf(group), summed(rows), `${workspaceId} ${group.model}`);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { DEFAULT_GROUPING, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
 import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
+import type { UsageTotals } from "../../src/domain/totals.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import { type Closing, type OpenCall, REVISION, UNSAID, type UsageRow } from "../../src/domain/usage.ts";
 
@@ -79,6 +80,19 @@ export function traceOf(call: OpenCall): Trace {
   };
 }
 
+/** The money of totals, or of a trace. */
+export function moneyOf(totals: Pick<UsageTotals, keyof typeof NO_MONEY>): Pick<UsageTotals, keyof typeof NO_MONEY> {
+  const { cost, estimatedCost, estimatedCount, unknownCount, unpricedCount, partlyPricedCount } = totals;
+  return { cost, estimatedCost, estimatedCount, unknownCount, unpricedCount, partlyPricedCount };
+}
+
+const NO_MONEY = { cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 };
+
+/** The retries of totals, or of a trace. */
+export function retriesOf({ retryCount, retriedCost }: Pick<UsageTotals, "retryCount" | "retriedCost">) {
+  return { count: retryCount, cost: retriedCost };
+}
+
 /** Numbers from 0 up to 1, the same ones for a seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
@@ -90,11 +104,11 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Resolves when the condition holds; rejects where it does not within the deadline. */
+/** Resolves when the condition holds; rejects if it does not within the deadline. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`Waited in vain until ${what}`);
+    if (performance.now() > deadline) throw new Error(`Waited too long until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -3,7 +3,7 @@ import { MOST_SEARCHED_CALLS, type SessionRecords } from "../../src/domain/sessi
 import type { Store } from "../../src/domain/store.ts";
 import { callOf, rowOf, T0, traceOf } from "./samples.ts";
 
-/** What every store says of sessions. `open` gives an empty one. */
+/** The laws of every store about sessions. `open` returns an empty one. */
 export function sessionLaws(
   name: string,
   open: () => Promise<{ readonly store: Store & SessionRecords; readonly dispose: () => Promise<void> }>,
@@ -19,7 +19,7 @@ export function sessionLaws(
     });
   }
 
-  law("findTrace() finds the trace of that workspace and id, with the time at which it was made, and no other", async (store) => {
+  law("findTrace() finds the trace of that workspace and id, with the time when it was made, and no other", async (store) => {
     const trace = { ...traceOf(callOf({ traceId: "at-1" })), source: "inferred" };
     await store.recordTraces([trace]);
     await store.recordTraces([{ ...trace, sandboxId: "sb-2", createdAt: T0 + 7, updatedAt: T0 + 9 }]);

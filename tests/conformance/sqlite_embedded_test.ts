@@ -28,7 +28,7 @@ Deno.test("openEmbedded() shows in the store what the ledger has committed, and 
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("openEmbedded() that fails gives the directory free again", async () => {
+Deno.test("openEmbedded() releases the directory if it fails", async () => {
   const dir = Deno.makeTempDirSync();
   await (await openIn(dir, "run-1")).end();
   const db = new DatabaseSync(`${dir}/llmproxy.db`);
@@ -68,7 +68,7 @@ Deno.test("queryUsage() over 200,000 rows leaves the event loop free, and calls 
   let recorded = 0;
   await assertNoStall(async (breath) => {
     let isAnswered = false;
-    // All of them lie in one hour, of which a part is asked for: no roll-up answers that.
+    // All are in one hour, and the query is for a part of it: no roll-up has that.
     const answer = store.queryUsage({ ...ALL, since: T0 + 1 }).finally(() => isAnswered = true);
     while (!isAnswered) {
       const call = callOf({ createdAt: T0 });
@@ -102,7 +102,7 @@ Deno.test("getTraceDetail() shows the newest rows of a long trace and leaves the
   Deno.removeSync(dir, { recursive: true });
 });
 
-/** `breath` gives the event loop 2 ms. */
+/** `breath` leaves 2 ms to the event loop. */
 async function assertNoStall(attempt: (breath: () => Promise<void>) => Promise<void>): Promise<void> {
   await assertAtMost(MOST_STALL_MS, async () => {
     let longestMs = 0;

@@ -48,7 +48,7 @@ law("open() commits the row and its trace before it resolves", async ({ ledger, 
 });
 
 law(
-  "open() moves the activity of a trace that is there on at most once a minute, close() always, and none of them back",
+  "open() moves a trace's activity forward at most once a minute, close() always, and neither moves it back",
   async ({ ledger, other }) => {
     const activity = () => all(other, "SELECT updated_at FROM traces").flat().map((at) => Number(at) - T0);
     const [first, soon, later, earlier] = [0, 59_000, 60_000, 7_000].map((after) => callOf({ createdAt: T0 + after }));
@@ -108,7 +108,7 @@ law("close() twice counts once, and the first one stands", async ({ ledger, othe
   assert.equal(ledger.openCount(), 0);
 });
 
-law("close() of a call that was never opened records it whole", async ({ ledger, other }) => {
+law("close() of a call that was never opened records the whole row", async ({ ledger, other }) => {
   const call = callOf();
   await ledger.close(call, closingOf({ inputTokens: 3 }));
   assert.deepEqual(rowsOf(other), [[call.id, 2, "completed", 3, 0]]);
@@ -116,7 +116,7 @@ law("close() of a call that was never opened records it whole", async ({ ledger,
   assert.equal(ledger.openCount(), 0);
 });
 
-law("sweep() closes what other runs left open as unknown, and leaves this run's alone", async ({ ledger, other }) => {
+law("sweep() closes rows of other runs as unknown, and leaves those of this run", async ({ ledger, other }) => {
   const left = Array.from({ length: 250 }, () => callOf({ instanceId: "run-0" }));
   const own = callOf({ instanceId: "run-1" });
   const ended = callOf({ instanceId: "run-0", traceId: "at-2" });
@@ -159,7 +159,7 @@ law("countRefusals() adds to the counter of a sandbox, fault and minute", async 
   await store.close();
 });
 
-law("a write that is at fault itself does not fail those that are committed with it", async ({ ledger, other, troubles }) => {
+law("a write that is refused does not fail those that are committed with it", async ({ ledger, other, troubles }) => {
   const good = Array.from({ length: 5 }, () => callOf());
   const twice = good[2]!;
   const bad = callOf({ createdAt: T0 + 0.5 });
@@ -183,7 +183,7 @@ law("a group leaves no trace behind of a write that was refused halfway", async 
   assert.deepEqual(totalsOf(other), []);
 });
 
-law("a lock held by another connection delays the commit, stalls nothing and fails nothing", async ({ ledger, other }) => {
+law("a lock held by another connection delays the commit, but stalls and fails nothing", async ({ ledger, other }) => {
   const call = callOf();
   await ledger.open(call, traceOf(call));
   other.exec("BEGIN IMMEDIATE");
@@ -244,7 +244,7 @@ law("end() writes the closings that were kept", async ({ ledger, other }) => {
   assert.deepEqual(totalsOf(other), [["at-1", 1, 3, 0]]);
 }, { ...QUICK, probeMs: 60_000 });
 
-law("end() says so where kept closings could not be written, and closes all the same", async ({ ledger, other }) => {
+law("end() rejects if kept closings could not be written, and still closes", async ({ ledger, other }) => {
   const call = callOf();
   await ledger.open(call, traceOf(call));
   other.exec("BEGIN IMMEDIATE");
@@ -254,7 +254,7 @@ law("end() says so where kept closings could not be written, and closes all the 
   await assert.rejects(ledger.open(callOf(), traceOf(callOf())), isUnavailable);
 }, { ...QUICK, probeMs: 60_000 });
 
-Deno.test("SQLite ledger: after end() a question of any kind is refused or answered, however late it comes", async () => {
+Deno.test("SQLite ledger: after end() every call is refused or answered, even a late one", async () => {
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
   migrateSqlite(path);
@@ -275,7 +275,7 @@ Deno.test("SQLite ledger: after end() a question of any kind is refused or answe
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("SQLite ledger: from the loss of the files on nothing is confirmed until a restart, and closings still reach the open file", async () => {
+Deno.test("SQLite ledger: after the files are lost nothing is confirmed until a restart, and closings still reach the open file", async () => {
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
   migrateSqlite(path);
@@ -297,7 +297,7 @@ Deno.test("SQLite ledger: from the loss of the files on nothing is confirmed unt
   const later = callOf();
   await assert.rejects(ledger.close(later, closingOf({ inputTokens: 4 })), isUnavailable);
   assert.deepEqual(rowsOf(other).map(([id]) => id).sort(), [call.id, later.id].sort());
-  // A write that fails meanwhile begins no probe, whose success would end the trouble.
+  // A write that fails meanwhile starts no probe: its success would end the trouble.
   other.exec("BEGIN IMMEDIATE");
   await assert.rejects(ledger.close(callOf(), closingOf()), isUnavailable);
   other.exec("COMMIT");
@@ -337,7 +337,7 @@ Deno.test("SQLite ledger: a full database refuses calls until there is room agai
   assert.match(ledger.trouble() ?? "", /full/);
   assert.equal(rowsOf(other).length, opened.length);
 
-  // Long closings: where a row must move to another page, there is none.
+  // Long closings: a row may have to move to another page, and there is no free one.
   const closing = closingOf({ outputTokens: 1, stopReason: "x".repeat(2_000) });
   const outcomes = await Promise.allSettled(opened.map((call) => ledger.close(call, closing)));
   const failed = outcomes.filter((outcome) => outcome.status === "rejected");
@@ -354,7 +354,7 @@ Deno.test("SQLite ledger: a full database refuses calls until there is room agai
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("SQLite ledger: a volume that is nearly full refuses new calls while rows are closed, and takes them again in what was freed", async () => {
+Deno.test("SQLite ledger: a nearly full volume refuses new calls while rows are closed, and takes calls again in freed space", async () => {
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
   migrateSqlite(path);
@@ -380,7 +380,7 @@ Deno.test("SQLite ledger: a volume that is nearly full refuses new calls while r
   Deno.removeSync(dir, { recursive: true });
 });
 
-law("whatever is written at once adds up", async ({ ledger, other }) => {
+law("writes at the same time add up", async ({ ledger, other }) => {
   const random = seededRandom(7);
   const calls = Array.from({ length: 600 }, () => callOf({ traceId: `at-${Math.floor(random() * 5)}` }));
   const outputs = await Promise.all(calls.map(async (call) => {
@@ -418,7 +418,7 @@ function all(db: DatabaseSync, sql: string): unknown[][] {
   return db.prepare(sql).all().map((row) => Object.values(row));
 }
 
-/** Lets the event loop turn for so long and gives its longest standstill. */
+/** Lets the event loop turn for so long and returns its longest standstill. */
 async function turnsWhile(ms: number): Promise<{ readonly longestMs: number }> {
   const end = performance.now() + ms;
   let longestMs = 0;

@@ -19,7 +19,7 @@ import { ALL, seededRandom, T0 } from "./samples.ts";
 
 const ROWS = 100_000;
 const SEED = 20_260_301;
-/** Rows of one recording. */
+/** Rows in one `recordUsage`. */
 const AT_ONCE = 500;
 const HOUR_MS = 3_600_000;
 
@@ -43,10 +43,10 @@ Deno.test("SQLite and PostgreSQL answer every query of the internal API alike ov
   await assertAgree(stores);
   for (const store of [sqlite, postgres]) {
     assert.deepEqual(await usageTotals(store, null), totalsOf(kept), "totals are not what they were before retention");
-    // Of an hour whose rows have gone, the roll-up counts whole.
+    // An hour without its rows counts as a whole, by its roll-up.
     const since = T0 + 18.5 * HOUR_MS;
     assert.deepEqual(await usageTotals(store, since), totalsOf(kept.filter(({ call }) => call.createdAt >= hourStart(since))));
-    // What was dropped and is sent once more stays dropped, and counts once.
+    // A dropped row that is sent again stays dropped, and counts once.
     await store.recordUsage(rows.slice(0, 2_000));
     assert.deepEqual(await usageTotals(store, null), totalsOf(kept), "dropped rows were counted again");
   }
@@ -58,7 +58,7 @@ interface BothStores extends AsyncDisposable {
 }
 
 async function bothStores(): Promise<BothStores> {
-  // What it keeps need not outlive a power cut.
+  // It does not have to survive a power cut.
   const server = await startPostgres({ settings: { fsync: "off", synchronous_commit: "off" } });
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   const embedded = await openEmbedded({
@@ -95,7 +95,7 @@ async function fill(store: BothStores["sqlite"] | BothStores["postgres"], rows: 
 async function assertAgree({ sqlite, postgres }: BothStores): Promise<void> {
   for (const [question, ask] of questions()) {
     const [one, other] = await Promise.all([sqlite, postgres].map(async (store) => await (await ask(store)).text()));
-    // Read only where they differ: that shows where.
+    // Parsed only if they differ, to show the difference.
     if (one !== other) assert.deepEqual(JSON.parse(other!), JSON.parse(one!), question);
   }
 }
@@ -213,12 +213,12 @@ async function usageTotals(store: InternalStore, since: number | null): Promise<
       summary.outputTokens,
       summary.cacheCreationInputTokens,
       summary.cacheReadInputTokens,
-      summary.money.cost,
-      summary.money.estimatedCost,
-      BigInt(summary.money.estimatedCount),
-      BigInt(summary.money.unknownCount),
-      BigInt(summary.money.unpricedCount),
-      BigInt(summary.money.partlyPricedCount),
+      summary.cost,
+      summary.estimatedCost,
+      BigInt(summary.estimatedCount),
+      BigInt(summary.unknownCount),
+      BigInt(summary.unpricedCount),
+      BigInt(summary.partlyPricedCount),
     ] as const
   ).sort();
 }

@@ -1,14 +1,18 @@
-/** Calls of every kind, and what their totals are by the plain meaning of the words. */
+/** Calls of every kind, and their totals by the plain meaning of the words. */
 import type { Grouping, UsageOrder, UsageQuery } from "../../src/domain/query.ts";
 import type { Store } from "../../src/domain/store.ts";
-import type { UsageRow, UsageSummary, UsageTotals } from "../../src/domain/usage.ts";
-import { callOf, closingOf, seededRandom, T0 } from "./samples.ts";
+import type { UsageTotals } from "../../src/domain/totals.ts";
+import type { UsageRow, UsageSummary } from "../../src/domain/usage.ts";
+import { callOf, closingOf, moneyOf, seededRandom, T0 } from "./samples.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const BIG_COST = 2 ** 52 + 1;
 
-/** Some hundred calls of two days: three workspaces, their sandboxes, traces, agents and clients, of every accuracy. */
+/**
+ * Some hundred calls of two days: three workspaces, their sandboxes, traces, agents and clients, of
+ * every accuracy.
+ */
 export async function recorded(store: Store): Promise<readonly UsageRow[]> {
   const random = seededRandom(41);
   const upTo = (most: number) => Math.floor(random() * most);
@@ -29,7 +33,7 @@ export async function recorded(store: Store): Promise<readonly UsageRow[]> {
     });
     const closing = closingOf({
       servedModel: [null, "m-1", "m-2"][upTo(3)]!,
-      // What older versions took over from an upstream: together beyond what a number holds.
+      // Counts that older versions took from an upstream: their sum is more than a number holds.
       inputTokens: upTo(20) === 0 ? Number.MAX_SAFE_INTEGER - upTo(9) : upTo(1_000),
       outputTokens: upTo(1_000),
       cacheCreationInputTokens: upTo(50),
@@ -71,29 +75,34 @@ function modelOf(call: UsageRow["call"], { reading }: UsageRow["closing"]): stri
 export function sumOf(rows: readonly UsageRow[]): UsageTotals {
   const sum = (value: (row: UsageRow) => number) => rows.reduce((total, row) => total + BigInt(value(row)), 0n);
   const cost = (some: readonly UsageRow[]) => some.reduce((total, { closing }) => total + BigInt(closing.cost ?? 0), 0n);
-  const trusted = (accuracy: string) => rows.filter(({ closing }) => closing.accuracy === accuracy);
+  const ofAccuracy = (accuracy: string) => rows.filter(({ closing }) => closing.accuracy === accuracy);
   return {
     inputTokens: sum(({ closing }) => closing.reading.inputTokens),
     outputTokens: sum(({ closing }) => closing.reading.outputTokens),
     cacheCreationInputTokens: sum(({ closing }) => closing.reading.cacheCreationInputTokens),
     cacheReadInputTokens: sum(({ closing }) => closing.reading.cacheReadInputTokens),
     requestCount: rows.length,
-    money: {
-      cost: cost(rows),
-      estimatedCost: cost(trusted("estimated")),
-      estimatedCount: trusted("estimated").length,
-      unknownCount: trusted("unknown").length,
-      unpricedCount: rows.filter(({ closing }) => closing.cost === null && closing.accuracy !== "unknown").length,
-      partlyPricedCount: rows.filter(({ closing }) => Object.keys(closing.unpricedUses).length > 0).length,
-    },
-    // No two of these rows ask the same: retry_laws.ts is about those that do.
-    retries: { count: 0, cost: 0n },
+    cost: cost(rows),
+    estimatedCost: cost(ofAccuracy("estimated")),
+    estimatedCount: ofAccuracy("estimated").length,
+    unknownCount: ofAccuracy("unknown").length,
+    unpricedCount: rows.filter(({ closing }) => closing.cost === null && closing.accuracy !== "unknown").length,
+    partlyPricedCount: rows.filter(({ closing }) => Object.keys(closing.unpricedUses).length > 0).length,
+    // No two of these rows have one prompt: retry_laws.ts is about those that do.
+    retryCount: 0,
+    retriedCost: 0n,
   };
 }
 
+/** The totals of a group without what it is grouped by. */
 export function totalsOf(group: UsageTotals): UsageTotals {
-  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money, retries } = group;
-  return { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount, money, retries };
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount } = group;
+  return {
+    ...{ inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, requestCount },
+    ...moneyOf(group),
+    retryCount: group.retryCount,
+    retriedCost: group.retriedCost,
+  };
 }
 
 type Key = Readonly<Record<string, string | number | undefined>>;
@@ -126,7 +135,7 @@ export function valueOf(group: UsageSummary, by: UsageOrder): bigint {
   const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = group;
   const values = {
     tokens: inputTokens + outputTokens + cacheCreationInputTokens + cacheReadInputTokens,
-    cost: group.money.cost,
+    cost: group.cost,
     requests: group.requestCount,
     time: group.hour!,
   };

@@ -44,9 +44,9 @@ const SCENES: Readonly<Record<string, () => Promise<Scene>>> = {
 };
 
 const LAWS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
-  "read() goes through all rows once and in order, whatever the size of a page": async ({ store, reader }) => {
+  "read() goes through all rows once and in order, for every size of a page": async ({ store, reader }) => {
     const random = seededRandom(20_261_124);
-    // Few times, over two months, and ids that are not in the order of time: equal keys but for one part of them.
+    // Few times, over two months, and ids out of order: keys that are equal except in one part.
     const rows = Array.from({ length: 60 }, (_, n) =>
       rowOf({
         id: `ar-${Math.floor(random() * 1e9)}`,
@@ -87,7 +87,7 @@ const LAWS: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     }
   },
 
-  "read() gives what a row holds, and leaves out what it does not": async ({ store, reader }) => {
+  "read() returns the fields that a row has, and leaves out the others": async ({ store, reader }) => {
     const call = callOf({ maxTokens: null, tokenId: "lt-1", credentialId: "api-key-1", client: "claude-cli/1" });
     const closing = closingOf({ inputTokens: 1, serverToolUse: { web_search_requests: 2 }, iterations: [{ type: "message" }] }, {
       cost: 9_007_199_254_740_991,
@@ -143,7 +143,7 @@ for (const [name, open] of Object.entries(SCENES)) {
   }
 }
 
-Deno.test("SQLite usage reader: read() and count() leave out calls that are still under way", async () => {
+Deno.test("SQLite usage reader: read() and count() leave out calls in flight", async () => {
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
   migrateSqlite(path);

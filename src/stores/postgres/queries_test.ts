@@ -1,17 +1,22 @@
 import assert from "node:assert/strict";
 import { startPostgres } from "../../../tests/postgres_server.ts";
 import { ALL, ALL_TRACES, T0 } from "../../../tests/conformance/samples.ts";
+import { cachedCalls } from "../detail_sql.ts";
+import { refusals } from "../records_sql.ts";
 import type { Ask } from "./connection.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { openPool } from "./pool.ts";
-import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
+import { answer, getTraceDetail, queryTraces, queryUsage } from "./queries.ts";
 
 const MONTH_3 = Date.UTC(2026, 2, 10, 12, 30);
 const MONTH_3_END = Date.UTC(2026, 2, 20, 6, 30);
 /** Few rows are newer. */
 const LATELY = Date.UTC(2026, 3, 24);
 
-/** For every question that is narrowed, the indexes that PostgreSQL must take, and a partition that it must not look at. */
+/**
+ * For every question that is narrowed, the indexes that PostgreSQL must take, and a partition that
+ * it must not look at.
+ */
 const PLANS: readonly Plan[] = [
   {
     name: "queryUsage() of a workspace since a time",
@@ -55,7 +60,7 @@ const PLANS: readonly Plan[] = [
   },
   {
     name: "getCachedCalls()",
-    ask: (ask) => getCachedCalls(ask, { workspaceId: "w-7", traceId: "at-7", after: { createdAt: MONTH_3, id: "ar-1" } }),
+    ask: (ask) => answer(ask, cachedCalls({ workspaceId: "w-7", traceId: "at-7", after: { createdAt: MONTH_3, id: "ar-1" } })),
     takes: [/usage_2026_03_trace_id_workspace_id_created_at_id_idx/],
     leaves: /usage_2026_0[12]|Seq Scan/,
   },
@@ -79,13 +84,13 @@ const PLANS: readonly Plan[] = [
   },
   {
     name: "getTraceDetail() in a workspace",
-    ask: (ask) => getTraceDetail(ask, "at-7", { workspaceId: "w-7" }),
+    ask: (ask) => getTraceDetail(ask, "at-7", "w-7"),
     takes: [/traces_pkey|traces_by_id|usage_2026_01_\w*trace_id\w*_idx/],
     leaves: /Seq Scan/,
   },
   {
     name: "queryRefusals() since a time",
-    ask: (ask) => queryRefusals(ask, { ...ALL, ...narrowedTo(null, null, LATELY) }),
+    ask: (ask) => answer(ask, refusals({ ...ALL, ...narrowedTo(null, null, LATELY) })),
     takes: [/refusals_by_minute.*minute >=/],
     leaves: /Seq Scan/,
   },

@@ -1,19 +1,20 @@
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
-import { linkOf } from "../retries.ts";
-import { countsJson } from "../column_values.ts";
-import { countsOf } from "../counts.ts";
-import { usageRowOf } from "../usage_row.ts";
+import { retryOf } from "../retries.ts";
+import { rowKeyOf } from "../row_decoders.ts";
+import { added, countedClosing, placeOf, removed } from "../totals.ts";
+import { CLOSING_COLUMNS, sentColumns, storedClosing, usageRowOf } from "../usage_row.ts";
 import type { Ask } from "./connection.ts";
 import { droppedBefore } from "./months.ts";
 import { openPool } from "./pool.ts";
 import { POSTGRES_DEFAULTS } from "./store.ts";
-import { lockTraces, moveOf, moveTotals } from "./totals.ts";
-import { rowKeyOf } from "./row_key.ts";
+import { applyDeltas, lockTraces } from "./totals.ts";
 
-/** One page or one transaction after the other. */
+/** One page or one transaction at a time. */
 const CONNECTION = { max: 1, connectSeconds: POSTGRES_DEFAULTS.connectSeconds, idleSeconds: 60 };
 
-/** On a connection of its own, made when it is first asked. The schema must be up to date. Throws where the URL cannot be read. */
+/**
+ * Connects when it is first used. The schema must be up to date. Throws if the URL cannot be read.
+ */
 export function openPostgresRepricing(url: string): Repricing {
   const pool = openPool(url, CONNECTION);
   const seconds = POSTGRES_DEFAULTS.patientSeconds;
@@ -33,39 +34,26 @@ export function openPostgresRepricing(url: string): Repricing {
   };
 }
 
-/** In the order of tables in which `writeRows` works. */
+/** In the same order of tables as `writeRows`. */
 async function write(ask: Ask, given: readonly NewPrice[]): Promise<readonly NewPrice[]> {
   const dropped = await droppedBefore(ask);
   const prices = given.filter(({ row }) => row.call.createdAt >= dropped);
   if (prices.length === 0) return [];
   await lockTraces(ask, prices.map(({ row }) => row.call));
-  const set = await ask(SET, [
-    prices.map(({ row: { call, revision }, to }) => ({
-      workspace_id: call.workspaceId,
-      created_at: call.createdAt,
-      id: call.id,
-      revision,
-      cost: to.cost,
-      price_version: to.priceVersion,
-      unpriced_uses: countsJson(to.unpricedUses),
-      accuracy: to.accuracy,
-    })),
-  ]);
-  const links = new Map(set.map((row) => [rowKeyOf(row), linkOf(row)]));
-  const done = prices.filter(({ row: { call } }) =>
-    links.has(rowKeyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))
-  );
-  await moveTotals(
-    ask,
-    done.flatMap(({ row: { call, closing }, to }) => {
-      const place = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
-      const link = links.get(rowKeyOf({ workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id }))!;
-      return [
-        moveOf(place, countsOf({ ...closing, link }, -1)),
-        moveOf(place, countsOf({ ...closing, ...to, link }, 1)),
-      ];
-    }),
-  );
+  const sent = prices.map(({ row: { call, closing, revision }, to }) => {
+    const key = { workspace_id: call.workspaceId, created_at: call.createdAt, id: call.id };
+    return { ...sentColumns(CLOSING_COLUMNS, storedClosing({ ...closing, ...to })), ...key, revision };
+  });
+  const set = new Map((await ask(SET, [sent])).map((row) => [rowKeyOf(row), retryOf(row)]));
+  const done = prices.filter((_, n) => set.has(rowKeyOf(sent[n]!)));
+  const deltas = prices.flatMap(({ row: { call, closing }, to }, n) => {
+    const retry = set.get(rowKeyOf(sent[n]!));
+    if (retry === undefined) return [];
+    const place = placeOf(call, closing);
+    const [before, after] = [closing, { ...closing, ...to }].map((of) => countedClosing(storedClosing(of), retry));
+    return [removed(place, before!), added(place, after!)];
+  });
+  await applyDeltas(ask, deltas);
   return done;
 }
 

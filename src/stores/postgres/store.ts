@@ -4,16 +4,17 @@ import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Store } from "../../domain/store.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
+import { cachedCalls } from "../detail_sql.ts";
+import * as records from "../records_sql.ts";
+import type { Question } from "../usage_sql.ts";
 import type { Ask } from "./connection.ts";
 import { isOwnFault } from "./errors.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
-import { findBatch, findOwned, postponeBatch, recordOwned, settleBatch, takeBatches } from "./owned.ts";
+import { recordOwned, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
-import { getCachedCalls, getTraceDetail, queryRefusals, queryTraces, queryUsage } from "./queries.ts";
+import { answer, getTraceDetail, queryTraces, queryUsage } from "./queries.ts";
 import { writeRows } from "./rows.ts";
-import { findAgent, findTrace } from "./sessions.ts";
-import { createToken, findToken, listTokens, revokeToken } from "./tokens.ts";
 import { getOrCreateTrace, joinTraces, setRefusals, updateTraceActivity } from "./traces.ts";
 
 export interface PostgresOptions {
@@ -77,6 +78,10 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
     return unlessClosed(() => pool.run({ access, seconds, ask }));
   }
 
+  function put<T>(access: Access, seconds: number, question: Question<T>): Promise<T> {
+    return ask(access, seconds, (ask) => answer(ask, question));
+  }
+
   function inPieces<T>(all: readonly T[], write: (some: readonly T[]) => Promise<void>): Promise<void> {
     return unlessClosed(async () => {
       for (let at = 0; at < all.length; at += WRITTEN_AT_ONCE) await write(all.slice(at, at + WRITTEN_AT_ONCE));
@@ -109,27 +114,27 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
       ask("write", promptSeconds, (ask) => updateTraceActivity(ask, { workspaceId, id }, { at })),
     queryUsage: (query) => ask("read latest", patientSeconds, (ask) => queryUsage(ask, query)),
     queryTraces: (query) => ask("read", patientSeconds, (ask) => queryTraces(ask, query)),
-    getTraceDetail: (id, workspaceId) => ask("read", patientSeconds, (ask) => getTraceDetail(ask, id, { workspaceId })),
-    getCachedCalls: (place) => ask("read", patientSeconds, (ask) => getCachedCalls(ask, place)),
-    queryRefusals: (opts) => ask("read", patientSeconds, (ask) => queryRefusals(ask, opts)),
+    getTraceDetail: (id, workspaceId) => ask("read", patientSeconds, (ask) => getTraceDetail(ask, id, workspaceId)),
+    getCachedCalls: (place) => put("read", patientSeconds, cachedCalls(place)),
+    queryRefusals: (opts) => put("read", patientSeconds, records.refusals(opts)),
     dropMonths: async (before) => {
       await ask("write", patientSeconds, (ask) => dropMonths(ask, before));
       return false;
     },
     clock: () => ask("read", promptSeconds, readClock),
     makeReady: (now) => unlessClosed(() => months.make(MONTHS_AHEAD.map((ahead) => monthStart(now, ahead)))),
-    createToken: (token, sha256) => ask("write", promptSeconds, (ask) => createToken(ask, token, { sha256 })),
-    findToken: (sha256) => ask("read", promptSeconds, (ask) => findToken(ask, sha256)),
-    listTokens: (workspaceId) => ask("read", patientSeconds, (ask) => listTokens(ask, workspaceId)),
-    revokeToken: (id, at) => ask("write", promptSeconds, (ask) => revokeToken(ask, id, { at })),
+    createToken: (token, sha256) => put("write", promptSeconds, records.insertToken(token, sha256)),
+    findToken: (sha256) => put("read", promptSeconds, records.tokenWith(sha256)),
+    listTokens: (workspaceId) => put("read", patientSeconds, records.tokensIn(workspaceId)),
+    revokeToken: (id, at) => put("write", promptSeconds, records.revoke(id, at)),
     recordOwned: (owned) => inPieces(owned, (some) => write((ask) => recordOwned(ask, some))),
-    findOwned: (ids) => ask("read", promptSeconds, (ask) => findOwned(ask, ids)),
+    findOwned: (ids) => put("read", promptSeconds, records.ownedWith(ids, "SELECT json_array_elements_text((?::text)::json)")),
     takeBatches: (asked) => ask("write", promptSeconds, (ask) => takeBatches(ask, asked)),
-    findBatch: (id) => ask("read", promptSeconds, (ask) => findBatch(ask, id)),
-    postponeBatch: (id, dueAt) => ask("write", promptSeconds, (ask) => postponeBatch(ask, id, { dueAt })),
-    settleBatch: (id, outcome) => ask("write", promptSeconds, (ask) => settleBatch(ask, id, { outcome })),
-    findTrace: (workspaceId, id) => ask("read", promptSeconds, (ask) => findTrace(ask, { workspaceId, id })),
-    findAgent: (asked) => ask("read", promptSeconds, (ask) => findAgent(ask, asked)),
+    findBatch: (id) => put("read", promptSeconds, records.batchWith(id)),
+    postponeBatch: (id, dueAt) => put("write", promptSeconds, records.postpone(id, dueAt)),
+    settleBatch: (id, outcome) => put("write", promptSeconds, records.settle(id, outcome)),
+    findTrace: (workspaceId, id) => put("read", promptSeconds, records.traceWith({ workspaceId, id })),
+    findAgent: (asked) => put("read", promptSeconds, records.traceOfAgent(asked)),
     close: async () => {
       isClosed = true;
       await Promise.allSettled(running);

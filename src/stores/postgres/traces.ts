@@ -1,25 +1,26 @@
 import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { Ask } from "./connection.ts";
-import { findTrace } from "./sessions.ts";
+import { traceWith } from "../records_sql.ts";
+import { answer } from "./queries.ts";
 
-/** Makes traces known, or moves the activity of those that are there on, never back. */
+/** Inserts traces, or moves `updatedAt` of those that are there forward. */
 export async function joinTraces(ask: Ask, traces: readonly Trace[]): Promise<void> {
   await ask(JOIN, [traces]);
 }
 
-/** Sets the counters of runs, never lower. */
+/** A counter never goes down. */
 export async function setRefusals(ask: Ask, counts: readonly RunRefusals[]): Promise<void> {
   await ask(SET_REFUSALS, [counts]);
 }
 
-/** The trace that is there, else this one, inserted. */
+/** The trace that is there, or this one after inserting it. */
 export async function getOrCreateTrace(ask: Ask, trace: Trace): Promise<Trace> {
   const { workspaceId, id, sandboxId, source, createdAt, updatedAt } = trace;
-  const found = await findTrace(ask, trace);
+  const found = await answer(ask, traceWith(trace));
   if (found !== null) return found;
   await ask(INSERT, [workspaceId, id, sandboxId, source, createdAt, updatedAt]);
-  return await findTrace(ask, trace) ?? trace;
+  return await answer(ask, traceWith(trace)) ?? trace;
 }
 
 export async function updateTraceActivity(
@@ -30,7 +31,7 @@ export async function updateTraceActivity(
   await ask(MOVE_ON, [at, workspaceId, id]);
 }
 
-/** The first of a key makes the trace, the latest activity counts. */
+/** The first of a key makes the trace; the latest activity counts. */
 const JOIN = `
   INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
   SELECT

@@ -2,7 +2,10 @@ import type { OpenCall } from "../../domain/usage.ts";
 
 type Asking = Pick<OpenCall, "id" | "workspaceId" | "traceId" | "messagesHash">;
 
-/** What the calls that are under way ask, so that an attempt which completes tells whether an earlier one may still fail. */
+/**
+ * The prompts of the calls in flight: if a retry completes, an earlier call of its prompt may still
+ * fail.
+ */
 export class InflightPrompts {
   readonly #askedBy = new Map<string, Set<string>>();
 
@@ -14,7 +17,7 @@ export class InflightPrompts {
     else ids.add(call.id);
   }
 
-  /** Its row is closed, or was never there. */
+  /** Its row is closed, or was never written. */
   ended(call: Asking): void {
     const key = keyOf(call);
     const ids = key === null ? undefined : this.#askedBy.get(key);

@@ -7,7 +7,7 @@ import { openConnection, type Synchronous } from "./connection.ts";
 import { TraceActivityCache } from "./trace_activity_cache.ts";
 import { DiskQuota, type SpoolBound } from "./disk_quota.ts";
 import { Outbox } from "./outbox.ts";
-import { Claims } from "./owned.ts";
+import { Claims } from "./records.ts";
 import { InflightPrompts } from "./inflight_prompts.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
@@ -75,7 +75,7 @@ export function ledgerOn(db: DatabaseSync, options: LedgerOptions): Ledger {
   const outbox = spool === null ? null : new Outbox(db);
   /** Null if another database links the retries. */
   const prompts = outbox === null ? new InflightPrompts() : null;
-  const rows = new Rows(db, { outbox, underWay: prompts });
+  const rows = new Rows(db, { outbox, inflight: prompts });
   const traces = new Traces(db, outbox);
   const claims = new Claims(db, outbox);
   const pad = db.prepare("INSERT INTO ledger_probe (padding) VALUES (zeroblob(65536))");

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { ALL, ALL_TRACES } from "../../../tests/conformance/samples.ts";
 import { migrateSqlite } from "./migrate.ts";
+import { cachedCalls } from "../detail_sql.ts";
+import { refusals } from "../records_sql.ts";
 import { Queries } from "./queries.ts";
 
 /** For every question that is narrowed, how SQLite must go about each of its statements. */
@@ -68,12 +70,12 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
   ],
   [
     "getCachedCalls()",
-    (q) => q.getCachedCalls({ workspaceId: "w", traceId: "at-1", after: { createdAt: 5, id: "ar-1" } }),
+    (q) => q.answer(cachedCalls({ workspaceId: "w", traceId: "at-1", after: { createdAt: 5, id: "ar-1" } })),
     /SEARCH usage USING INDEX usage_by_trace \(trace_id=\? AND workspace_id=\? AND created_at>\?\)$/,
   ],
   [
     "queryRefusals() since a time",
-    (q) => q.queryRefusals({ ...ALL, ...narrowedTo(null, null, 5) }),
+    (q) => q.answer(refusals({ ...ALL, ...narrowedTo(null, null, 5) })),
     /SEARCH .* refusals_by_minute/,
   ],
 ];

@@ -1,15 +1,18 @@
 import type { StatementSync } from "node:sqlite";
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
-import { linkOf } from "../retries.ts";
-import { countsJson } from "../column_values.ts";
-import { usageRowOf } from "../usage_row.ts";
+import { retryOf } from "../retries.ts";
+import { added, countedClosing, placeOf, removed } from "../totals.ts";
+import { closingValue, storedClosing, usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Totals } from "./totals.ts";
 
-/** How long a write waits for the ledger's transactions, which take milliseconds. */
+/** For the ledger's transactions, which take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
-/** On a connection of its own, which blocks its thread. The schema must be up to date. Throws SQLite's own error. */
+/**
+ * Blocks its thread, on a connection of its own. The schema must be up to date. Throws SQLite's own
+ * error.
+ */
 export function openSqliteRepricing(path: string, { synchronous }: { readonly synchronous: Synchronous }): Repricing {
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 16_000 });
   const [read, set] = [readingBigInts(db, READ), readingBigInts(db, SET)];
@@ -29,15 +32,17 @@ export function openSqliteRepricing(path: string, { synchronous }: { readonly sy
 /** Whether the row was still as it was read. */
 function write({ row, to }: NewPrice, { set, totals }: { readonly set: StatementSync; readonly totals: Totals }): boolean {
   const { call, closing, revision } = row;
-  const price = [to.cost, to.priceVersion, countsJson(to.unpricedUses), to.accuracy] as const;
+  const [before, after] = [storedClosing(closing), storedClosing({ ...closing, ...to })];
+  const price = PRICE.map((column) => closingValue(after, column) as string | number | null);
   const found = set.get(...price, call.workspaceId, call.createdAt, call.id, revision);
   if (found === undefined) return false;
-  const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
-  const link = linkOf(found);
-  totals.uncount(counted, { ...closing, link });
-  totals.count(counted, { ...closing, ...to, link });
+  const [place, retry] = [placeOf(call, closing), retryOf(found)];
+  totals.apply(removed(place, countedClosing(before, retry)));
+  totals.apply(added(place, countedClosing(after, retry)));
   return true;
 }
+
+const PRICE = ["cost", "price_version", "unpriced_uses", "accuracy"];
 
 const READ = `
   SELECT *

@@ -1,11 +1,15 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { changedLinks, RETRY_BOUNDS } from "../../domain/retry.ts";
+import { changedRetries, RETRY_BOUNDS } from "../../domain/retry.ts";
 import type { OpenCall } from "../../domain/usage.ts";
-import { ATTEMPT_COLUMNS, attemptOf, type CountedAttempt } from "../retries.ts";
+import { type PlacedRetry, placedRetryOf, RETRY_COLUMNS } from "../retries.ts";
+import { retryDelta } from "../totals.ts";
 import { readingBigInts } from "./connection.ts";
 import type { Totals } from "./totals.ts";
 
-/** Links the attempts at one question (`domain/retry.ts`). Belongs into the transaction that writes the row. */
+/**
+ * Links the calls that retry one prompt (`domain/retry.ts`), in the transaction that writes the
+ * row.
+ */
 export class Retries {
   readonly #totals: Totals;
   readonly #known: StatementSync;
@@ -16,60 +20,68 @@ export class Retries {
 
   constructor(db: DatabaseSync, totals: Totals) {
     this.#totals = totals;
-    this.#known = db.prepare(`SELECT 1 ${ATTEMPTS} LIMIT 1`);
+    this.#known = db.prepare(`SELECT 1 ${LINKABLE} LIMIT 1`);
     this.#isAlone = db.prepare(IS_ALONE);
     this.#before = readingBigInts(db, BEFORE);
     this.#behind = readingBigInts(db, BEHIND);
     this.#set = db.prepare(SET);
   }
 
-  /** Whether the trace has attempts at the question, or at one whose hash begins like it. */
+  /**
+   * Whether the trace has linkable rows of the prompt, or of one with a hash that starts like it.
+   */
   areKnown({ workspaceId, traceId }: Pick<OpenCall, "workspaceId" | "traceId">, messagesHash: string): boolean {
     return this.#known.get(workspaceId, traceId, messagesHash) !== undefined;
   }
 
-  /** The row is new, or ended otherwise than it had: sets what changes of its own links and of others', and moves the totals. */
-  relink(row: CountedAttempt, messagesHash: string): void {
+  /**
+   * The row is new or has another end: updates its retries and those of other rows, and moves the
+   * totals.
+   */
+  relink(row: PlacedRetry, messagesHash: string): void {
     const key = [row.workspaceId, row.traceId, messagesHash, row.createdAt, row.id] as const;
     const [from, to] = [row.createdAt - RETRY_BOUNDS.spanMs, row.createdAt + RETRY_BOUNDS.spanMs];
     if (this.#isAlone.get(...key, from, to)?.is_alone === 1) return;
-    const earlier = this.#before.all(...key, from, RETRY_BOUNDS.attempts).map(attemptOf).reverse();
-    const later = this.#behind.all(...key, to, RETRY_BOUNDS.attempts).map(attemptOf);
-    for (const changed of changedLinks([...earlier, row, ...later], earlier.length)) {
-      const { row: { workspaceId, createdAt, id, link: from }, link: to } = changed;
-      this.#set.run(to.retryOf, to.isAskedAgain ? 1 : 0, workspaceId, createdAt, id);
-      this.#totals.relink(changed.row, { from, to });
+    const earlier = this.#before.all(...key, from, RETRY_BOUNDS.rows).map(placedRetryOf).reverse();
+    const later = this.#behind.all(...key, to, RETRY_BOUNDS.rows).map(placedRetryOf);
+    for (const { row: changed, retry } of changedRetries([...earlier, row, ...later], earlier.length)) {
+      this.#set.run(retry.retryOf, retry.isRetried ? 1 : 0, changed.workspaceId, changed.createdAt, changed.id);
+      this.#totals.apply(retryDelta(changed, { from: changed.retry, to: retry }));
     }
   }
 }
 
-/** The index is named because without statistics the planner would read a workspace's calls instead, on the event loop. */
-const ATTEMPTS = `
+/**
+ * Names the index: without statistics the planner would read all of a workspace's calls, on the
+ * event loop.
+ */
+const LINKABLE = `
   FROM usage INDEXED BY usage_by_question
   WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND attempt = 1`;
 
-const SAME_QUESTION = `${ATTEMPTS} AND workspace_id = ?1 AND messages_hash = ?3`;
+const SAME_PROMPT = `${LINKABLE} AND workspace_id = ?1 AND messages_hash = ?3`;
 
 /**
- * Whether nothing is to be linked: no attempt is behind the row, and the one before it completed, if there is one. One column,
- * because each costs some microseconds however few rows there are.
+ * Whether there is nothing to link: no row of the prompt is behind this one, and the one before it,
+ * if there is one, completed. One column, because each costs some microseconds, however few rows
+ * there are.
  */
 const IS_ALONE = `
   SELECT
-    NOT EXISTS (SELECT 1 ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
+    NOT EXISTS (SELECT 1 ${SAME_PROMPT} AND (created_at, id) > (?4, ?5) AND created_at <= ?7)
     AND coalesce((
-      SELECT outcome = 'completed' ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
+      SELECT outcome = 'completed' ${SAME_PROMPT} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
       ORDER BY created_at DESC, id DESC
       LIMIT 1
     ), 1) AS is_alone`;
 
 const BEFORE = `
-  SELECT ${ATTEMPT_COLUMNS} ${SAME_QUESTION} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
+  SELECT ${RETRY_COLUMNS} ${SAME_PROMPT} AND (created_at, id) < (?4, ?5) AND created_at >= ?6
   ORDER BY created_at DESC, id DESC
   LIMIT ?7`;
 
 const BEHIND = `
-  SELECT ${ATTEMPT_COLUMNS} ${SAME_QUESTION} AND (created_at, id) > (?4, ?5) AND created_at <= ?6
+  SELECT ${RETRY_COLUMNS} ${SAME_PROMPT} AND (created_at, id) > (?4, ?5) AND created_at <= ?6
   ORDER BY created_at, id
   LIMIT ?7`;
 

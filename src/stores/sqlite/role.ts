@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
-import { linkOf } from "../retries.ts";
-import { wholeMs } from "../column_values.ts";
+import { retryOf } from "../retries.ts";
 import { integer, type Row } from "../row_decoders.ts";
+import { added, countedRow, placeOf } from "../totals.ts";
 import { usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";
@@ -61,12 +61,11 @@ function counterOn(db: DatabaseSync): () => number {
 
   function count(row: Row): void {
     const { call, closing } = usageRowOf(row);
-    const counted = { ...call, model: closing.reading.servedModel ?? call.requestedModel };
-    const link = linkOf(row);
+    const place = placeOf(call, closing);
     setCounted.run(row.number as bigint);
-    totals.count(counted, { ...closing, link });
+    totals.apply(added(place, countedRow(row)));
     if (call.messagesHash === null) return;
-    retries.relink({ ...counted, ...closing, duration: wholeMs(closing.duration), link }, call.messagesHash);
+    retries.relink({ ...place, ...closing, retry: retryOf(row) }, call.messagesHash);
   }
 
   let after = 0;

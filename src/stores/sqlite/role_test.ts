@@ -36,7 +36,7 @@ Deno.test("takeRole() counts what a spool had not counted when it becomes the on
   await moved.as("database", async (embedded) => await record(embedded, THIRD));
   const [answers, expected] = [await moved.as("database", answersOf), await always.as("database", answersOf)];
   assert.deepEqual(answers, expected);
-  assert.ok(answers.usage[0]!.totals.retries.count > 0);
+  assert.ok(answers.usage[0]!.totals.retryCount > 0);
   assert.deepEqual(schemaIn(moved.dir), schemaIn(always.dir));
 });
 

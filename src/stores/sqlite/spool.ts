@@ -1,7 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Backlog, Spool } from "../../domain/spool.ts";
-import { ownedOf } from "../owned_reading.ts";
-import { type Row, runRefusalsOf, text, traceOf } from "../row_decoders.ts";
+import { ownedOf, type Row, runRefusalsOf, text, traceOf } from "../row_decoders.ts";
 import { usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { type Kind, Outbox, QUEUES } from "./outbox.ts";

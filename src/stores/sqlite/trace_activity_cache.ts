@@ -1,11 +1,14 @@
 import { LRUCache } from "lru-cache";
 import type { Trace } from "../../domain/trace.ts";
 
-/** By so much a trace may be behind what its rows say of its activity. */
+/** How far a trace may be behind the activity of its rows. */
 export const BEHIND_MS = 60_000;
 const TRACES = 10_000;
 
-/** Which traces have said lately that they are active: whoever counts the row of a call says it again, so that its beginning need not. */
+/**
+ * The traces whose activity was written lately. The count of a call writes it again, so its opening
+ * does not have to.
+ */
 export class TraceActivityCache {
   readonly #writtenAt = new LRUCache<string, number>({ max: TRACES });
 
@@ -14,7 +17,7 @@ export class TraceActivityCache {
     return at !== undefined && Math.abs(trace.updatedAt - at) < BEHIND_MS;
   }
 
-  /** To be called when it is committed. */
+  /** After the commit. */
   written(trace: Trace): void {
     this.#writtenAt.set(keyOf(trace), trace.updatedAt);
   }

@@ -3,7 +3,7 @@ import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
 import type { Outbox } from "./outbox.ts";
 
-/** Every write of traces and refusals besides their totals. Each method belongs into a transaction of the caller's. */
+/** Every write of traces and refusals except their totals, in the caller's transaction. */
 export class Traces {
   readonly #outbox: Outbox | null;
   readonly #insert: StatementSync;
@@ -20,24 +20,23 @@ export class Traces {
     this.#setRefusals = db.prepare(SET_REFUSALS);
   }
 
-  /** Inserts the trace, or moves the one that is there on to `updatedAt`, never back. */
+  /** Inserts the trace, or moves `updatedAt` of the one that is there forward. */
   join(trace: Trace): void {
     if (this.moveOn(trace)) this.#outbox?.addTrace(trace);
     else this.insert(trace);
   }
 
-  /** False where the trace is not there, or as far already. */
+  /** False if the trace is not there, or has that time or a later one already. */
   moveOn({ workspaceId, id, updatedAt }: Pick<Trace, "workspaceId" | "id" | "updatedAt">): boolean {
     return this.#moveOn.run(updatedAt, workspaceId, id, updatedAt).changes !== 0;
   }
 
-  /** Inserts the trace; one that is there stays as it is. */
+  /** A trace that is there stays as it is. */
   insert({ workspaceId, id, sandboxId, source, createdAt, updatedAt }: Trace): void {
     const { changes } = this.#insert.run(workspaceId, id, sandboxId, source, createdAt, updatedAt);
     if (changes !== 0) this.#outbox?.addTrace({ workspaceId, id });
   }
 
-  /** Adds to the counters of the runs. */
   addRefusals(counts: readonly RunRefusals[]): void {
     for (const refusal of counts) {
       const { workspaceId, sandboxId, fault, minute, instanceId, count } = refusal;
@@ -46,7 +45,7 @@ export class Traces {
     }
   }
 
-  /** Sets the counters of the runs, never lower. */
+  /** A counter never goes down. */
   setRefusals(counts: readonly RunRefusals[]): void {
     for (const { workspaceId, sandboxId, fault, minute, instanceId, count } of counts) {
       this.#setRefusals.run(workspaceId, sandboxId, fault, minute, instanceId, count);
@@ -54,7 +53,7 @@ export class Traces {
   }
 }
 
-/** One that is there stays as it is. */
+/** A trace that is there stays as it is. */
 export const INSERT_TRACE = `
   INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at)
   VALUES (?, ?, ?, ?, ?, ?)

@@ -1,13 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
+import { cachedCalls } from "../detail_sql.ts";
+import { refusals } from "../records_sql.ts";
 import { copyDatabase } from "./backup.ts";
 import { inTransaction } from "./connection.ts";
-import { ownedAnswersOn } from "./owned.ts";
 import type { Answers } from "./protocol.ts";
 import { dropSome, handOverOn, pruneSome, pruneTokensSome, reship } from "./prune.ts";
 import { Queries } from "./queries.ts";
+import { recordAnswersOn } from "./records.ts";
 import { Rows } from "./rows.ts";
-import { sessionAnswersOn } from "./sessions.ts";
-import { tokenAnswersOn } from "./token_answers.ts";
 import { Traces } from "./traces.ts";
 
 /** Rows in one transaction of `recordUsage`: about 10 ms, for which the ledger's commits wait. */
@@ -16,17 +16,17 @@ const RECORDED_AT_ONCE = 200;
 /** The store's verbs on one connection, blocking. */
 export function answersOn(db: DatabaseSync): Answers {
   // Without an outbox: these rows were counted elsewhere or stay here, and are not shipped.
-  const rows = new Rows(db, { outbox: null, underWay: null });
+  const rows = new Rows(db, { outbox: null, inflight: null });
   const traces = new Traces(db, null);
   const queries = new Queries(db);
-  const sessions = sessionAnswersOn(db);
+  const records = recordAnswersOn(db, queries);
 
   return {
     queryUsage: (query) => inSnapshot(db, () => queries.queryUsage(query)),
     queryTraces: (query) => inSnapshot(db, () => queries.queryTraces(query)),
     getTraceDetail: (id, workspaceId) => inSnapshot(db, () => queries.getTraceDetail(id, workspaceId)),
-    getCachedCalls: (place) => queries.getCachedCalls(place),
-    queryRefusals: (opts) => queries.queryRefusals(opts),
+    getCachedCalls: (place) => queries.answer(cachedCalls(place)),
+    queryRefusals: (opts) => queries.answer(refusals(opts)),
 
     recordUsage(closed) {
       for (let at = 0; at < closed.length; at += RECORDED_AT_ONCE) {
@@ -40,9 +40,9 @@ export function answersOn(db: DatabaseSync): Answers {
     recordTraces: (joined) => inTransaction(db, () => joined.forEach((trace) => traces.join(trace))),
     recordRefusals: (counts) => inTransaction(db, () => traces.setRefusals(counts)),
     getOrCreateTrace(trace) {
-      return sessions.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
+      return records.findTrace(trace.workspaceId, trace.id) ?? inTransaction(db, () => {
         traces.insert(trace);
-        return sessions.findTrace(trace.workspaceId, trace.id) ?? trace;
+        return records.findTrace(trace.workspaceId, trace.id) ?? trace;
       });
     },
     updateTraceActivity: (workspaceId, id, at) => void traces.moveOn({ workspaceId, id, updatedAt: at }),
@@ -56,9 +56,7 @@ export function answersOn(db: DatabaseSync): Answers {
     copyInto: (path) => copyDatabase(db, path),
     reship: (since) => reship(db, since),
 
-    ...tokenAnswersOn(db),
-    ...ownedAnswersOn(db),
-    ...sessions,
+    ...records,
   };
 }
 
