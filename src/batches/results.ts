@@ -1,5 +1,5 @@
 import type { Observe } from "../domain/observe.ts";
-import type { BatchStatus, Credential, Provider } from "../domain/provider.ts";
+import type { BatchDialect, BatchStatus, Credential, Provider } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import { decoderOf } from "../wire/decode.ts";
@@ -10,6 +10,7 @@ import { nextTurn } from "../wire/event_loop_budget.ts";
 /** What reading a batch takes from outside. */
 export interface BatchSource {
   readonly provider: Provider;
+  readonly dialect: BatchDialect;
   readonly fetch: Fetch;
   /** Milliseconds of a clock that never goes back. */
   readonly elapsed: () => number;
@@ -17,7 +18,7 @@ export interface BatchSource {
   readonly observe: Observe;
 }
 
-/** Silence of the upstream after which it is left alone until the next time. */
+/** Silence of the upstream that ends a read; the batch is read again later. */
 const SILENCE_MS = 60_000;
 /** A line holds one whole answer. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
@@ -34,25 +35,25 @@ export interface BatchAsked {
 /** Rejects with `BatchMissing`, or an error that says what went wrong. */
 export async function fetchStatus(asked: BatchAsked, source: BatchSource): Promise<BatchStatus> {
   let text = "";
-  await read(asked, { path: source.provider.batches.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source }, (line) => {
+  await read(asked, { path: source.dialect.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source }, (line) => {
     text += line ?? "";
     return Promise.resolve();
   });
-  const status = source.provider.batches.parseStatus(text);
-  if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer is none");
+  const status = source.dialect.parseStatus(text);
+  if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer has none");
   return status;
 }
 
 /**
- * Hands each line of the results to `onLine`, in their order, one chunk after the other; null for one that is too long. In constant
- * memory: nothing is read on while it waits. Asks the configured upstream, never the address that the batch names.
- * Rejects as `fetchStatus` does.
+ * Calls `onLine` with each line of the results in order; null for one that is too long. Takes constant
+ * memory: it reads no further while `onLine` waits. Asks the configured upstream, never the address
+ * that the batch names. Rejects as `fetchStatus` does.
  */
 export async function fetchResults(
   { onLine, ...asked }: BatchAsked & { readonly onLine: (line: string | null) => Promise<void> },
   source: BatchSource,
 ): Promise<void> {
-  const path = `${source.provider.batches.pathOf(asked.id)}/results`;
+  const path = source.dialect.resultsPathOf(asked.id);
   let isFirst = true;
   await read(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source }, (line, { isOpen }) => {
     const trouble = line === null ? null : troubleOf(line, { isFirst, isOpen, source });
@@ -63,9 +64,9 @@ export async function fetchResults(
 }
 
 /**
- * Why a line is none of the results, so that no row is made of it; null if it may be one. Whatever
- * its status says, an answer that begins as no JSON or with an error is not the results, and a last
- * line that is cut has to be fetched again.
+ * Why a line is not a result, so that no row is made of it; null if it may be one. An answer that
+ * starts with an error, or not with JSON, does not hold results under any status. A last line that is
+ * cut has to be fetched again.
  */
 function troubleOf(
   line: string,
@@ -87,7 +88,7 @@ function isJson(line: string): boolean {
   }
 }
 
-/** `isOpen`: the answer ended behind the line without a line feed. */
+/** `isOpen`: the answer ended after the line without a line feed. */
 type OnLine = (line: string | null, end: { readonly isOpen: boolean }) => Promise<void>;
 
 async function read(

@@ -1,7 +1,8 @@
 import { LRUCache } from "lru-cache";
 import type { SessionRecords } from "../domain/sessions.ts";
-import { inferredIdOf, isInferredId, type Run } from "./inferred_id.ts";
-import { traceIdOf } from "./trace.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import { settlesWithin } from "../async/deadline.ts";
+import { hashedDigits } from "../wire/hashed_digits.ts";
 
 export interface SessionsOptions {
   readonly records: SessionRecords;
@@ -158,21 +159,15 @@ export class Sessions {
 }
 
 const UNANSWERED = Symbol("unanswered");
-/**
- * Questions that are under way at once; those whose deadline has passed count until the records
- * have dealt with them.
- */
+/** Questions that are open at once. One that missed its deadline counts until the records answer. */
 const MOST_AT_ONCE = 256;
-/** After one that failed, none is asked for so long. */
+/** After a failure no question is asked for so long. */
 const PAUSE_MS = 5_000;
 
-/**
- * Questions to the records: the same one once at a time, few at once, each with a deadline, none
- * while they fail.
- */
+/** Asks the records: equal questions once, few at once, each with a deadline, none while they fail. */
 class Questions {
   readonly #options: Pick<SessionsOptions, "elapsed" | "deadlineMs">;
-  readonly #asked = new Map<string, Promise<unknown>>();
+  readonly #open = new SingleFlight<string, unknown>();
   #pausedUntil = -Infinity;
 
   constructor(options: Pick<SessionsOptions, "elapsed" | "deadlineMs">) {
@@ -180,35 +175,51 @@ class Questions {
   }
 
   async ask<T>(key: string, question: () => Promise<T>): Promise<T | typeof UNANSWERED> {
-    const joined = this.#asked.get(key);
-    if (joined === undefined && (this.#asked.size >= MOST_AT_ONCE || this.#options.elapsed() < this.#pausedUntil)) {
-      return UNANSWERED;
-    }
-    const answer = (joined ?? this.#begin(key, question)) as Promise<T>;
-    const late = Promise.withResolvers<typeof UNANSWERED>();
-    const timer = setTimeout(() => {
-      this.#pause();
-      late.resolve(UNANSWERED);
-    }, this.#options.deadlineMs);
+    const { elapsed, deadlineMs } = this.#options;
+    const mayAsk = this.#open.size < MOST_AT_ONCE && elapsed() >= this.#pausedUntil;
+    if (!this.#open.has(key) && !mayAsk) return UNANSWERED;
+    const answer = this.#open.run(key, question) as Promise<T>;
     try {
-      return await Promise.race([answer, late.promise]);
+      if (await settlesWithin(answer, deadlineMs)) return await answer;
     } catch {
-      this.#pause();
-      return UNANSWERED;
-    } finally {
-      clearTimeout(timer);
+      // Counts as a question that was not answered in time.
     }
-  }
-
-  #begin<T>(key: string, question: () => Promise<T>): Promise<T> {
-    const answer = question();
-    this.#asked.set(key, answer);
-    const settle = () => void this.#asked.delete(key);
-    answer.then(settle, settle);
-    return answer;
-  }
-
-  #pause(): void {
-    this.#pausedUntil = this.#options.elapsed() + PAUSE_MS;
+    this.#pausedUntil = elapsed() + PAUSE_MS;
+    return UNANSWERED;
   }
 }
+
+/** The trace of a session that a client names. */
+export function traceIdOf(session: string): string {
+  return `at-${session}`;
+}
+
+/** What the calls of a run that names no session have in common. */
+export interface Run {
+  readonly workspaceId: string;
+  readonly sandboxId: string;
+  readonly client: string | null;
+  /** SHA-256 of the first message. */
+  readonly firstMessage: string;
+}
+
+/** Changes with the way in which ids are made, so that old and new ones never meet. */
+const LABEL = "llmproxy inferred session 1";
+/** No ULID begins so before the year 10889, and so no id of a new trace. */
+const PREFIX = "at-ZZ";
+const HASHED_DIGITS = 24;
+
+/**
+ * The trace of a run that starts in that slot of time: `at-ZZ` and 24 base32 digits, a hash of all
+ * that tells the run from others. Every replica makes the same one without asking another.
+ */
+export function inferredIdOf({ workspaceId, sandboxId, client, firstMessage }: Run, slot: number): string {
+  return PREFIX + hashedDigits([LABEL, workspaceId, sandboxId, client, firstMessage, slot], HASHED_DIGITS);
+}
+
+/** Whether `inferredIdOf` can make the id. A client that names one is ignored, so it joins no such run. */
+export function isInferredId(id: string): boolean {
+  return INFERRED.test(id);
+}
+
+const INFERRED = /^at-ZZ[0-9A-HJKMNP-TV-Z]{24}$/;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { inferredIdOf } from "./inferred_id.ts";
+import { anthropic } from "../../tests/anthropic.ts";
+import { inferredIdOf } from "./sessions.ts";
 import { belongingOf, extractTraceId } from "./trace.ts";
 import type { Deps } from "./deps.ts";
 
@@ -8,7 +9,11 @@ const TOKEN = 'tok/"1"';
 const HEX = "a".repeat(64);
 
 function clue(headers: Record<string, string>, userId: string | null = null) {
-  return extractTraceId({ headers: new Headers(headers), userId }, { traceHeader: "x-trace-id", token: TOKEN });
+  return extractTraceId({ headers: new Headers(headers), userId }, {
+    traceHeader: "x-trace-id",
+    clients: anthropic.clients,
+    token: TOKEN,
+  });
 }
 
 Deno.test("extractTraceId() takes the trace header as given, before all others", () => {
@@ -134,6 +139,7 @@ Deno.test("extractTraceId() hears nobody who names an inferred session", () => {
 Deno.test("belongingOf() of a named session reads no message and asks nobody; a sub-agent's, without a row too, is its root's", async () => {
   const asked: unknown[] = [];
   const deps = {
+    provider: anthropic,
     traceHeader: "x-trace-id",
     now: () => 7,
     newId: () => "new",

@@ -1,5 +1,6 @@
 import type { ImportRows } from "../domain/imported_rows.ts";
 import { priceOf } from "../pricing/price_of.ts";
+import { anthropic } from "../providers/anthropic/anthropic.ts";
 import { MAX_IMPORTED } from "../http/import.ts";
 import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
 import { adminClient } from "./admin_client.ts";
@@ -70,7 +71,7 @@ async function openTarget(
   }
   const prices = readPrices(source);
   const { records, end } = await system.openOffline(storage);
-  return { importRows: takeInto(records, priceOf(prices)), end };
+  return { importRows: takeInto(records, priceOf(prices, anthropic.billing)), end };
 }
 
 function urlOf({ readFile }: CliSystem, from: string): string {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Credential } from "../domain/provider.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import type * as providers from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import type { ForwardProxies } from "../wire/forward_proxy.ts";
 import { type ConfigSource, EnvironmentReader } from "./environment.ts";
@@ -51,7 +52,11 @@ export interface AdminConfig {
   readonly hosts: readonly string[];
 }
 
+/** A dialect that the proxy speaks. */
+export type ProviderName = keyof typeof providers;
+
 export interface UpstreamConfig {
+  readonly provider: ProviderName;
   /** Without a slash at its end. */
   readonly baseUrl: string;
   readonly credential: Credential;
@@ -187,6 +192,7 @@ function readAdmin(reader: EnvironmentReader): AdminConfig {
 
 function readUpstream(reader: EnvironmentReader): UpstreamConfig {
   return {
+    provider: "anthropic",
     baseUrl: readBaseUrl(reader),
     credential: readCredential(reader),
     idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS") * MS_PER_SECOND,

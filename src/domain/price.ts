@@ -23,7 +23,35 @@ export type Priced =
     | "iterations"
   >;
 
-/** What a row cost, or why nobody can say. */
+/** Tokens that one model is paid for at one size of prompt. */
+export interface BilledCall {
+  /** Null where no answer named it. */
+  readonly model: string | null;
+  /** Input, cache writes and cache reads of the call: what chooses the tier. */
+  readonly prompt: bigint;
+  readonly input: bigint;
+  readonly write5m: bigint;
+  readonly write1h: bigint;
+  readonly read: bigint;
+  readonly output: bigint;
+  readonly outcome: CallOutcome;
+}
+
+/**
+ * `refused`: the row's own attempt, declined before any output; the row may know the category. `passed_on`: an attempt that
+ * was declined before any output and that another model took over from; its category is not in the row.
+ */
+export type CallOutcome = "answered" | "refused" | "passed_on";
+
+/** How a provider bills what a row holds. Pure; never throws. */
+export interface Billing {
+  /** The calls that a row is paid for: more than one if the provider calls models in turn. */
+  readonly callsOf: (priced: Priced) => readonly BilledCall[];
+  /** What the price of a token is multiplied by, in percent: by the `inferenceGeo` and in a batch. */
+  readonly factors: { readonly geoPercent: Readonly<Record<string, number>>; readonly batchPercent: number };
+}
+
+/** What a row cost, or why it is not known. */
 export type Cost = KnownCost | Unpriced;
 
 export interface KnownCost {

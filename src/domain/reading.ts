@@ -35,6 +35,8 @@ export interface UsageReading {
   readonly hasFinalOutput: boolean;
   /** The answer is whole: `message_stop`, or a JSON body to its end. */
   readonly isWhole: boolean;
+  /** Ids of files that the upstream's own tools made: they are the caller's. Not part of a row. */
+  readonly filesMade: readonly string[];
   /** The upstream named a count above `MAX_COUNT`: none of its counts can be believed. */
   readonly hasAbsurdCount: boolean;
 }
@@ -68,5 +70,6 @@ export const EMPTY_READING: UsageReading = {
   hasInput: false,
   hasFinalOutput: false,
   isWhole: false,
+  filesMade: [],
   hasAbsurdCount: false,
 };

@@ -1,5 +1,13 @@
-import { isRefusedBeforeOutput, MAX_COST, type Priced, type PriceOf, type Unpriced } from "../domain/price.ts";
-import { type Call, type CallOutcome, callsOf, countOf } from "./calls.ts";
+import {
+  type BilledCall,
+  type Billing,
+  type CallOutcome,
+  isRefusedBeforeOutput,
+  MAX_COST,
+  type Priced,
+  type PriceOf,
+  type Unpriced,
+} from "../domain/price.ts";
 import { modelPeriodAt, periodAt, type PriceList, type PriceTier, type RefusalPeriod } from "./price_list.ts";
 
 export type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bigint };
@@ -11,14 +19,7 @@ export interface RatePeriod {
   readonly tiers: readonly { readonly promptFrom: bigint; readonly rates: Rates }[];
 }
 
-/** What every token's price is multiplied with, in percent: where the model runs in one place only, and in a batch. */
-export const PRICE_FACTORS = { geoPercent: { us: 110 }, batchPercent: 50 } as const;
-
 const STANDARD_PERCENT = 100n;
-const GEO_PERCENT: ReadonlyMap<string, bigint> = new Map(
-  Object.entries(PRICE_FACTORS.geoPercent).map(([geo, percent]) => [geo, BigInt(percent)]),
-);
-const BATCH_PERCENT = BigInt(PRICE_FACTORS.batchPercent);
 /** Tokens x pico-dollars x three factors in percent; the only division there is undoes them all at once. */
 export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
 
@@ -37,25 +38,29 @@ export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
  *
  * What was declined before any output costs nothing if the list says so of its category, and needs no price then.
  */
-export function priceOf(list: PriceList): PriceOf {
+export function priceOf(list: PriceList, billing: Billing): PriceOf {
   const rateOf = modelRatesOf(list);
   const serverTools = ratesBy(list.serverTools, ({ from, usdPerUse }) => ({ from, nanoPerUse: scaled(usdPerUse, 9) }));
 
   return (priced, at) => {
     if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version, unpricedUses: {}, isCertain: true };
-    const { calls, isCertain } = billedCallsOf(priced, { list, at });
+    const { calls, isCertain } = billedCallsOf(priced, { list, billing, at });
     const isServed = priced.servedModel !== null && !(isRefusedBeforeOutput(priced) && calls.length === 0);
     const asked = isServed ? [{ model: priced.servedModel }, ...calls] : calls;
     const stranger = asked.find(({ model }) => rateOf(model, at) === null);
     if (stranger !== undefined) return unpriced("model", stranger.model);
     let units = 0n;
-    for (const call of calls) units += unitsOf(call, rateOf(call.model, at)!, priced);
+    for (const call of calls) {
+      const period = rateOf(call.model, at)!;
+      units += unitsOf(call, period) * factorsOf(priced, { period, billing });
+    }
     const unpricedUses: Record<string, number> = {};
     for (const [tool, uses] of Object.entries(priced.serverToolUse)) {
-      if (countOf(uses) === 0n) continue;
+      const isCount = Number.isSafeInteger(uses) && uses > 0;
+      if (!isCount) continue;
       const period = periodAt(serverTools.get(tool) ?? [], at);
       if (period === null) unpricedUses[tool] = uses;
-      else units += countOf(uses) * period.nanoPerUse * UNITS_PER_NANO;
+      else units += BigInt(uses) * period.nanoPerUse * UNITS_PER_NANO;
     }
     const nano = (units + UNITS_PER_NANO / 2n) / UNITS_PER_NANO;
     if (nano > MAX_COST) return unpriced("size", priced.servedModel);
@@ -66,10 +71,10 @@ export function priceOf(list: PriceList): PriceOf {
 /** The calls of a row that are paid for, or may be: then it is not certain. */
 export function billedCallsOf(
   priced: Priced,
-  { list, at }: { readonly list: PriceList; readonly at: number },
-): { readonly calls: readonly Call[]; readonly isCertain: boolean } {
+  { list, billing, at }: { readonly list: PriceList; readonly billing: Billing; readonly at: number },
+): { readonly calls: readonly BilledCall[]; readonly isCertain: boolean } {
   const rule = periodAt(list.refusals, at);
-  const billings = callsOf(priced).map((call) => ({ call, isBilled: isBilled(call.outcome, { rule, priced }) }));
+  const billings = billing.callsOf(priced).map((call) => ({ call, isBilled: isBilled(call.outcome, { rule, priced }) }));
   return {
     calls: billings.filter(({ isBilled }) => isBilled !== false).map(({ call }) => call),
     isCertain: billings.every(({ call, isBilled }) => isBilled !== null || call.prompt === 0n),
@@ -106,25 +111,26 @@ function isNothing(priced: Priced): boolean {
     Object.values(priced.serverToolUse).every((uses) => uses === 0);
 }
 
-function unitsOf(call: Call, period: RatePeriod, priced: Priced): bigint {
+function unitsOf(call: BilledCall, period: RatePeriod): bigint {
   const rates = ratesFor(call, period);
-  const tokens = call.input * rates.input + call.write5m * rates.write5m + call.write1h * rates.write1h +
+  return call.input * rates.input + call.write5m * rates.write5m + call.write1h * rates.write1h +
     call.read * rates.read + call.output * rates.output;
-  return tokens * factorsOf(priced, period);
 }
 
 /** Of the tier in which the call's prompt lies. */
-export function ratesFor(call: Pick<Call, "prompt">, period: RatePeriod): Rates {
+export function ratesFor(call: Pick<BilledCall, "prompt">, period: RatePeriod): Rates {
   return period.tiers.find(({ promptFrom }) => call.prompt >= promptFrom)!.rates;
 }
 
 /** What every token of the row is multiplied by, in percent to the third power. */
 export function factorsOf(
   { kind, serviceTier, inferenceGeo, speed }: Pick<Priced, "kind" | "serviceTier" | "inferenceGeo" | "speed">,
-  period: RatePeriod,
+  { period, billing: { factors } }: { readonly period: RatePeriod; readonly billing: Billing },
 ): bigint {
   const isBatch = serviceTier === null ? kind === "batch_line" : serviceTier === "batch";
-  return (GEO_PERCENT.get(inferenceGeo ?? "") ?? STANDARD_PERCENT) * (isBatch ? BATCH_PERCENT : STANDARD_PERCENT) *
+  const geo = inferenceGeo ?? "";
+  return (Object.hasOwn(factors.geoPercent, geo) ? BigInt(factors.geoPercent[geo]!) : STANDARD_PERCENT) *
+    (isBatch ? BigInt(factors.batchPercent) : STANDARD_PERCENT) *
     (speed === "fast" ? period.fastPercent : STANDARD_PERCENT);
 }
 

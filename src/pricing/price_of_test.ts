@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { anthropic } from "../../tests/anthropic.ts";
 import type { Cost, Priced } from "../domain/price.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "./claude_prices.ts";
@@ -22,7 +23,7 @@ interface WorkedExample {
 const ROOT = new URL("../../tests/fixtures/", import.meta.url);
 const EMPTY: Priced = { ...EMPTY_READING, kind: "message" };
 const NOW = Date.parse("2026-11-24T12:00:00Z");
-const price = priceOf(CLAUDE_PRICES);
+const price = priceOf(CLAUDE_PRICES, anthropic.billing);
 
 for (const example of readJson<readonly WorkedExample[]>("pricing/worked_examples.json")) {
   Deno.test(`priceOf() prices the worked example: ${example.name}`, () => {
@@ -196,7 +197,7 @@ Deno.test("priceOf() has no price before a model's first period, and a release o
     refusals: [],
   };
   const costs = (model: string, day: string, more: Partial<Priced> = {}) =>
-    priceOf(list)({ ...EMPTY, servedModel: model, inputTokens: 1_000, ...more }, Date.parse(day));
+    priceOf(list, anthropic.billing)({ ...EMPTY, servedModel: model, inputTokens: 1_000, ...more }, Date.parse(day));
   assert.equal(costs("m", "2026-01-31").isPriced, false);
   assert.equal(nanoOf(costs("m", "2026-02-01")), 1_000_000);
   assert.equal(nanoOf(costs("m", "2026-04-01", { speed: "fast" })), 3_000_000);
@@ -209,7 +210,7 @@ Deno.test("priceOf() takes no list with a price that it could not hold exactly",
   const tier = { promptFrom: 0, input: "1", write5m: "1", write1h: "1", read: "1", output: "1" };
   for (const input of ["0.0000001", "-1", "1e3", "1,5", "", "NaN"]) {
     const models = { m: [{ from: "2026-01-01", fastPercent: null, tiers: [{ ...tier, input }] }] };
-    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }), RangeError, input);
+    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }, anthropic.billing), RangeError, input);
   }
 });
 

@@ -1,4 +1,5 @@
 import type { Observe } from "../domain/observe.ts";
+import { NO_BATCHES } from "../domain/owned.ts";
 import { adminApp } from "../http/admin.ts";
 import type { Readiness } from "../http/health.ts";
 import { type Delivery, proxyHandler } from "../http/proxy.ts";
@@ -13,7 +14,8 @@ import type { Deps } from "../call/deps.ts";
 import { cacheValueOf } from "../pricing/cache_value.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { priceOf } from "../pricing/price_of.ts";
-import { anthropic } from "../providers/anthropic/anthropic.ts";
+import type { Provider } from "../domain/provider.ts";
+import * as providers from "../providers/providers.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
@@ -113,7 +115,8 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
   }, { proxies: config.forwardProxies });
   noteForwardProxies(config, observe);
-  let pricing = pricingBy(config.prices);
+  const provider: Provider = providers[config.upstream.provider];
+  let pricing = pricingBy(config.prices, provider);
   const repricer = new Repricer();
   const tokens = localTokens({ tokens: storage.tokens, newId, randomBytes, now, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const agentserver = config.agentserver;
@@ -126,9 +129,10 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   };
   const priceOfCall: Deps["priceOf"] = (priced, at) => pricing.priceOf(priced, at);
   const upstreamFetch = plainFetch(clients.fetch);
-  const batches = new BatchAccounts({
+  const batches = provider.batches === undefined ? null : new BatchAccounts({
+    dialect: provider.batches,
     records: storage.batches,
-    provider: anthropic,
+    provider,
     priceOf: priceOfCall,
     fetch: upstreamFetch,
     pace: system.batchPace,
@@ -143,7 +147,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       local: tokens.sandboxOf,
       agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: clients.fetch, now, observe }),
     }),
-    provider: anthropic,
+    provider,
     priceOf: priceOfCall,
     ledger,
     owners: storage.owners,
@@ -153,7 +157,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       windowMs: config.proxy.inferSessionMs,
       elapsed,
     }),
-    batches,
+    batches: batches ?? NO_BATCHES,
     observe,
     refusals: new Refusals(instanceId),
     traffic,
@@ -179,7 +183,13 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     readiness,
     reship: storage.reship,
     reprice: ({ isDryRun, ...span }) => {
-      const steps = repricer.start({ database: storage.rowsDatabase(), prices: pricing.list, span, isDryRun });
+      const steps = repricer.start({
+        database: storage.rowsDatabase(),
+        provider: config.upstream.provider,
+        prices: pricing.list,
+        span,
+        isDryRun,
+      });
       return steps === null ? null : { priceVersion: pricing.list.version, steps };
     },
     exportUsage: storage.exportUsage,
@@ -190,7 +200,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   });
   const flushing = setInterval(() => deps.refusals.flush(ledger), FLUSH_REFUSALS_MS);
   Deno.unrefTimer(flushing);
-  void batches.run();
+  void batches?.run();
   return {
     deps,
     proxy: proxyHandler({ deps, allowedPaths: config.proxy.allowPaths, readiness }),
@@ -203,13 +213,13 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     },
     reprice: (prices) => {
       if (prices.version === pricing.list.version) return false;
-      pricing = pricingBy(prices);
+      pricing = pricingBy(prices, provider);
       return true;
     },
     end: async () => {
       clearInterval(flushing);
       await repricer.end();
-      await batches.end();
+      await batches?.end();
       await deps.refusals.flush(ledger);
       await storage.end();
       metrics.end();
@@ -232,6 +242,6 @@ function proxyPasswords({ http, https }: Config["forwardProxies"]): readonly str
   return [http?.credentials?.password ?? "", https?.credentials?.password ?? ""];
 }
 
-function pricingBy(prices: PriceList) {
-  return { list: prices, priceOf: priceOf(prices), cacheValueOf: cacheValueOf(prices) };
+function pricingBy(prices: PriceList, { billing }: Provider) {
+  return { list: prices, priceOf: priceOf(prices, billing), cacheValueOf: cacheValueOf(prices, billing) };
 }

@@ -3,6 +3,7 @@
 import { carriedError } from "../domain/unavailable.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { reprice } from "../pricing/reprice.ts";
+import * as providers from "../providers/providers.ts";
 import { openPostgresRepricing } from "../stores/postgres/repricing.ts";
 import { openSqliteRepricing } from "../stores/sqlite/repricing.ts";
 import { unavailableOf } from "../stores/sqlite/unavailable.ts";
@@ -32,11 +33,12 @@ function begin(start: RepriceStart): void {
   };
 }
 
-function open({ database, prices, span, isDryRun }: RepriceStart) {
+function open({ database, provider, prices, span, isDryRun }: RepriceStart) {
   const repricing = database.kind === "shared"
     ? openPostgresRepricing(database.url)
     : openSqliteRepricing(database.path, { synchronous: database.synchronous });
-  return { repricing, steps: reprice(repricing, { span, priceOf: priceOf(prices), isDryRun, most: AT_ONCE }) };
+  const { billing } = providers[provider];
+  return { repricing, steps: reprice(repricing, { span, priceOf: priceOf(prices, billing), isDryRun, most: AT_ONCE }) };
 }
 
 function reply(message: RepriceReply): void {

@@ -61,6 +61,16 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The object that the text is as JSON, otherwise null. Skips a byte order mark, as `Response.json()` does. */
+export function parsedRecord(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
 type CacheCreation = Pick<UsageReading, "cacheCreationInputTokens" | "cacheCreation5mTokens" | "cacheCreation1hTokens">;
 
 /** The total is the wire's where it names one, else the split's sum; what the 1-hour part leaves of it is 5-minute. */

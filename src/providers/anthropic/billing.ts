@@ -1,26 +1,9 @@
-import { isRefusedBeforeOutput, type Priced } from "../domain/price.ts";
+import { type BilledCall, type CallOutcome, isRefusedBeforeOutput, type Priced } from "../../domain/price.ts";
 
-/** Tokens that one model is paid for at one size of prompt. */
-export interface Call {
-  /** Null where no answer named it. */
-  readonly model: string | null;
-  /** Input, cache writes and cache reads of the call: what chooses the tier. */
-  readonly prompt: bigint;
-  readonly input: bigint;
-  readonly write5m: bigint;
-  readonly write1h: bigint;
-  readonly read: bigint;
-  readonly output: bigint;
-  readonly outcome: CallOutcome;
-}
+/** Every token costs more if the model runs in one place only, and less in a batch. */
+export const FACTORS = { geoPercent: { us: 110 }, batchPercent: 50 } as const;
 
-/**
- * `refused`: the row's own attempt, declined before any output; the row may know the category. `passed_on`: an attempt that
- * was declined before any output and that another model took over from; its category is not in the row.
- */
-export type CallOutcome = "answered" | "refused" | "passed_on";
-
-type Tokens = Omit<Call, "model" | "prompt" | "outcome">;
+type Tokens = Omit<BilledCall, "model" | "prompt" | "outcome">;
 type Iteration = Priced["iterations"][number];
 
 /** The iterations whose tokens the top-level counts leave out. */
@@ -43,13 +26,13 @@ const NOTHING: Tokens = { input: 0n, write5m: 0n, write1h: 0n, read: 0n, output:
  *
  * The top level has more only where the list is not whole: it is cut at a hundred entries, and a stream may break before it.
  */
-export function callsOf(priced: Priced): readonly Call[] {
+export function callsOf(priced: Priced): readonly BilledCall[] {
   const top = topLevelOf(priced);
   const outcome = isRefusedBeforeOutput(priced) ? "refused" : "answered";
   if (priced.iterations.length === 0) return [{ ...top, model: priced.servedModel, prompt: promptOf(top), outcome }];
   const { calls, inside } = iterationsOf(priced, top);
   const beyond = beyondOf(top, inside);
-  const rest: Call = { ...beyond, model: priced.servedModel, prompt: promptOf(top), outcome };
+  const rest: BilledCall = { ...beyond, model: priced.servedModel, prompt: promptOf(top), outcome };
   return promptOf(beyond) + beyond.output > 0n ? [...calls, rest] : calls;
 }
 
@@ -66,12 +49,12 @@ function topLevelOf(priced: Priced): Tokens {
 }
 
 /** `inside` is the sum of those that the top level holds as well. */
-function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly Call[]; readonly inside: Tokens } {
+function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly BilledCall[]; readonly inside: Tokens } {
   let inside = NOTHING;
   // The split may stand at the top level only; entries that name none share out what no other entry has named of it.
   let unnamed1h = top.write1h;
   for (const entry of priced.iterations) if (isInside(entry)) unnamed1h -= splitNamedBy(entry)?.oneHour ?? 0n;
-  const calls = priced.iterations.map((entry, place): Call => {
+  const calls = priced.iterations.map((entry, place): BilledCall => {
     const split = splitNamedBy(entry);
     const writes = countOf(entry.cache_creation_input_tokens) || (split?.sum ?? 0n);
     const shared1h = isInside(entry) ? smaller(writes, atLeastNothing(unnamed1h)) : 0n;
@@ -148,7 +131,7 @@ function sumOf(a: Tokens, b: Tokens): Tokens {
 }
 
 /** The value where it is a count, else nothing: what the upstream wrote is not trusted. */
-export function countOf(value: unknown): bigint {
+function countOf(value: unknown): bigint {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? BigInt(value) : 0n;
 }
 
