@@ -1,4 +1,6 @@
-/** What one provider says on the wire is named by that provider alone, in `src/providers/anthropic`. */
+/**
+ * What one provider says on the wire is named by that provider alone, in `src/providers/anthropic`.
+ */
 import assert from "node:assert/strict";
 
 const ROOT = new URL("../", import.meta.url);
@@ -15,7 +17,10 @@ const WORDS = [
   /sk-ant-/,
 ];
 
-/** Its usage keys are the names of our columns too, so only rooms without columns are looked through. */
+/**
+ * Its usage keys are the names of our columns too, so only rooms without columns are looked
+ * through.
+ */
 const COLUMN_WORDS = /(?:in|out)put_tokens|stop_reason|service_tier|server_tool_use|inference_geo|max_tokens|custom_id/;
 const ROOMS_WITHOUT_COLUMNS = /^src\/(?:async|batches|call|config|domain|identity|pricing|wire)\//;
 

@@ -1,4 +1,7 @@
-/** A second upstream is one new folder and one line: done in a copy of the tree, checked, and called. */
+/**
+ * A second upstream is one new folder and one line: done in a copy of the tree, checked, and
+ * called.
+ */
 import assert from "node:assert/strict";
 
 const ROOT = new URL("../", import.meta.url).pathname;

@@ -1,4 +1,7 @@
-/** Callers that ask for the same key while it is being fetched share one fetch. Nothing is kept afterwards. */
+/**
+ * Callers that ask for the same key while it is being fetched share one fetch. Nothing is kept
+ * afterwards.
+ */
 export class SingleFlight<K, V> {
   readonly #flights = new Map<K, Promise<V>>();
 

@@ -68,9 +68,9 @@ export interface BatchAccountsOptions extends BatchSource {
 }
 
 /**
- * Fetches the results of every batch that was made through the proxy, once it has ended, and writes a
- * row for each line. Clients download results directly from the upstream, so the proxy cannot read
- * theirs. One replica at a time has a batch. If two have it, their rows are the same and count once.
+ * Fetches the results of every batch that was made through the proxy, once it has ended, and writes
+ * a row for each line. Clients download results directly from the upstream, so the proxy must fetch
+ * them itself. One replica at a time has a batch; if two have it, their equal rows count once.
  */
 export class BatchAccounts implements Batches {
   readonly #options: BatchAccountsOptions;
@@ -102,7 +102,9 @@ export class BatchAccounts implements Batches {
     this.#ended.resolve();
   }
 
-  /** Stops; the next process does what is left. Resolves when all work has stopped, or after `END_MS`. */
+  /**
+   * Stops; the next process does the rest. Resolves when all work has stopped, or after `END_MS`.
+   */
   async end(): Promise<void> {
     this.#stop.abort(new Error("the proxy is shutting down"));
     await settlesWithin(this.#ended.promise, END_MS);

@@ -7,8 +7,9 @@ import { hashedDigits } from "../wire/hashed_digits.ts";
 const ID_DIGITS = 26;
 
 /**
- * The row of one line of a batch's results; null stands for a line that cannot be read. Its key is made
- * from the batch and the line's own id, so that each line is one row, however often it is read.
+ * The row of one line of a batch's results; null stands for a line that cannot be read. Its key is
+ * made from the batch and the line's own id, so that each line is one row, however often it is
+ * read.
  */
 export function rowOfLine(
   line: BatchLine | null,

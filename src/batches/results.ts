@@ -45,9 +45,9 @@ export async function fetchStatus(asked: BatchAsked, source: BatchSource): Promi
 }
 
 /**
- * Calls `onLine` with each line of the results in order; null for one that is too long. Takes constant
- * memory: it reads no further while `onLine` waits. Asks the configured upstream, never the address
- * that the batch names. Rejects as `fetchStatus` does.
+ * Calls `onLine` with each line of the results in order; null for one that is too long. Takes
+ * constant memory: it reads no further while `onLine` waits. Asks the configured upstream, never
+ * the address that the batch names. Rejects as `fetchStatus` does.
  */
 export async function fetchResults(
   { onLine, ...asked }: BatchAsked & { readonly onLine: (line: string | null) => Promise<void> },
@@ -64,9 +64,9 @@ export async function fetchResults(
 }
 
 /**
- * Why a line is not a result, so that no row is made of it; null if it may be one. An answer that
- * starts with an error, or not with JSON, does not hold results under any status. A last line that is
- * cut has to be fetched again.
+ * Why a line is not a result, so that no row is made of it; null if it may be one. Under any
+ * status, an answer that starts with an error or not with JSON holds no results. A last line that
+ * is cut has to be fetched again.
  */
 function troubleOf(
   line: string,

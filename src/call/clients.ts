@@ -3,7 +3,7 @@ import type { AgentNames, Client, Mark } from "../domain/client.ts";
 /** What tells which client sent a call. */
 export interface Sender {
   readonly headers: Pick<Headers, "get">;
-  /** The body's user id; null if there is none, undefined if the body has not been read. */
+  /** The body's user id; null if it has no id, undefined if the body has not been read. */
   readonly userId: string | null | undefined;
 }
 

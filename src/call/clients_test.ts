@@ -47,7 +47,7 @@ Deno.test("clientOf() does not say who a claude-cli without marks is while its b
   assert.equal(clientOf({ headers, userId: undefined }, clients), "claude-code");
 });
 
-Deno.test("agentNames() takes Copilot's mark for a sub-agent's class, and nobody else's", () => {
+Deno.test("agentNames() takes Copilot's mark for a sub-agent's class, and no other client's", () => {
   const mark = { "x-interaction-type": "conversation-subagent" };
   const classOf = (headers: Record<string, string>) =>
     agentNames({ headers: new Headers(headers), userId: null }, clients).requestClass;

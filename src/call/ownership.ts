@@ -16,8 +16,8 @@ export async function assertOwner(
 }
 
 /**
- * Rejects with `Fault` `not_owned` if a body names a file that is not the workspace's own. An id that
- * has no owner and does not look like the upstream's may pass: a client's own tools may have a
+ * Rejects with `Fault` `not_owned` if a body names a file that is not the workspace's own. An id
+ * that has no owner and does not look like the upstream's may pass: a client's own tools may have a
  * parameter of that name.
  */
 export async function assertOwnFiles(
@@ -36,8 +36,8 @@ export async function assertOwnFiles(
 }
 
 /**
- * Rejects with `Fault` `path_not_allowed`, once the caller is known: lists show what belongs to every
- * workspace behind the operator's key.
+ * Rejects with `Fault` `path_not_allowed`, once the caller is known: lists show what belongs to
+ * every workspace behind the operator's key.
  */
 export async function refuseListing(arrival: IncomingCall, deps: Deps): Promise<never> {
   await authenticate(arrival, deps);

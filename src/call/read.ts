@@ -12,7 +12,7 @@ export interface RequestFacts {
   readonly body: HeldBody;
   /** How long the client took to send its body, milliseconds: the proxy does not answer for it. */
   readonly arrivalMs: number;
-  /** Empty if there is none, or if it holds the proxy token. */
+  /** Empty if the body names no model, or if the name holds the proxy token. */
   readonly requestedModel: string;
   /** The model holds the proxy token, so that an answer which repeats it does too. */
   readonly hidesModel: boolean;
@@ -20,7 +20,7 @@ export interface RequestFacts {
   readonly maxTokens: number | null;
   /** What the body says of its user, unless that holds the proxy token. */
   readonly userId: string | null;
-  /** SHA-256 of the bytes of the messages, hex; null if there are none or the body is compressed. */
+  /** SHA-256 of the bytes of the messages, hex; null without messages or in a compressed body. */
   readonly messagesHash: string | null;
   /** The place of the messages in the body; null as for their hash. */
   readonly messages: { readonly start: number; readonly end: number } | null;

@@ -10,7 +10,7 @@ const MB = 1024 * 1024;
 /** What brotli takes for one decoder is megabytes. */
 const BODIES = 200;
 
-Deno.test("read() frees what decodes a body that breaks off, so that nobody can fill the memory with such bodies", async () => {
+Deno.test("read() frees the decoder of a body that breaks off, so that such bodies cannot fill the memory", async () => {
   const budget = new ByteBudget({ totalBytes: MB, perHolderBytes: MB });
   const deps = { provider: anthropic, budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as Deps;
   await assertFrees(100 * MB, async () => {

@@ -44,9 +44,10 @@ const MAX_ENTRIES = 1_000;
 const REMEMBERED_MS = 60_000;
 
 /**
- * Finds the sandbox of a request that was refused before its token was looked at, so that an operator
- * finds the sandbox with the wrong base URL. It delays a refusal by at most `patienceMs` and asks about
- * a bounded number of tokens, so that a flood of made-up tokens does not become a flood of questions.
+ * Finds the sandbox of a request that was refused before its token was looked at, so that an
+ * operator finds the sandbox with the wrong base URL. It delays a refusal by at most `patienceMs`
+ * and asks about a bounded number of tokens, so that a flood of made-up tokens does not become a
+ * flood of questions.
  */
 export class Whose {
   readonly #options: WhoseOptions;

@@ -6,10 +6,7 @@ import { hashedDigits } from "../wire/hashed_digits.ts";
 
 export interface SessionsOptions {
   readonly records: SessionRecords;
-  /**
-   * For how long after its first call an inferred session takes in calls, milliseconds; 0: none is
-   * inferred.
-   */
+  /** How long after its first call an inferred session takes in calls, ms; 0: none is inferred. */
   readonly windowMs: number;
   /** Milliseconds of a clock that never goes back. */
   readonly elapsed: () => number;
@@ -19,13 +16,10 @@ export interface SessionsOptions {
   readonly maxEntries: number;
 }
 
-/** A call waits so long for what is on record; an entry takes about 200 bytes. */
+/** How long a call waits for the records; an entry takes about 200 bytes. */
 export const SESSIONS_DEFAULTS = { deadlineMs: 250, maxEntries: 20_000 } as const;
 
-/**
- * What another replica has recorded is known to all within so long. Until then "there is none" is
- * asked once more.
- */
+/** After so long all replicas know what one recorded. Before that, "not found" is asked again. */
 const SETTLED_MS = 60_000;
 const AGENT_SEARCH_MS = 24 * 3_600_000;
 
@@ -51,18 +45,18 @@ interface Remembered<T> {
 }
 
 /**
- * What has to be known of earlier calls to place a call in its session. Memory is bounded; what it
- * does not hold is asked of the records, and if they cannot be asked in time, memory alone decides.
- * A call of a named session that is no sub-agent's has nothing to do here.
+ * Places a call in its session by earlier calls: those in bounded memory, otherwise those in the
+ * records. If the records do not answer in time, memory alone decides. Only calls without a named
+ * session, and those of sub-agents, need it.
  */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #questions: Questions;
   /** When this process first placed a call in an inferred trace, by the trace's id. */
   readonly #placedAt: LRUCache<string, number>;
-  /** When an inferred trace was made, by its id, as the records say; null: there is none. */
+  /** When an inferred trace was made by the records, by its id; null: they have no such trace. */
   readonly #madeAt: LRUCache<string, Remembered<number | null>>;
-  /** To which trace a sub-agent's session belongs; null: it is no sub-agent's. */
+  /** The trace of a sub-agent's session; null: it is not a sub-agent's. */
   readonly #roots: LRUCache<string, Remembered<string | null>>;
 
   constructor(options: SessionsOptions) {
@@ -84,10 +78,9 @@ export class Sessions {
   }
 
   /**
-   * The id of the run's trace. Time is cut into slots as long as the window, and each slot has a
-   * trace of its own; but while the window of the last slot's trace is open, that one goes on. So
-   * no run that is shorter than the window is cut, and all replicas that see the same records
-   * agree.
+   * The id of the run's trace. Time is cut into slots as long as the window, and each slot has its
+   * own trace; but the last slot's trace goes on while its window is open. So no run shorter than the
+   * window is cut, and replicas that see the same records agree.
    */
   async inferred(run: Run, now: number): Promise<string> {
     const { windowMs } = this.#options;
@@ -100,10 +93,7 @@ export class Sessions {
     return id;
   }
 
-  /**
-   * Where a sub-agent's session belongs. A parent of which nothing is known is taken for a main
-   * agent.
-   */
+  /** Where a sub-agent's session belongs. An unknown parent counts as a main agent. */
   async rootOf({ workspaceId, sandboxId, session, parent }: Child, now: number): Promise<Root> {
     const keyOf = (id: string) => JSON.stringify([workspaceId, sandboxId, id]);
     const above = await this.#remembered(this.#roots, {
@@ -132,10 +122,7 @@ export class Sessions {
     return onRecord ?? this.#placedAt.get(id) ?? null;
   }
 
-  /**
-   * The answer that is remembered, or the records'; null, and not remembered, if they cannot be
-   * asked.
-   */
+  /** The answer in memory, otherwise the records'; null, and not remembered, if they fail. */
   async #remembered<T>(
     memory: LRUCache<string, Remembered<T | null>>,
     { key, now, settledAt, ask }: {
@@ -151,7 +138,7 @@ export class Sessions {
     const answer = await this.#questions.ask(key, () => ask(this.#options.records));
     const meanwhile = memory.get(key)?.answer ?? null;
     if (answer === UNANSWERED || meanwhile !== null) return meanwhile;
-    // A second "none" is final too: it was asked for after the answer had had time to arrive.
+    // A second null is final: the first was asked before the answer had had time to arrive.
     const isFinal = answer !== null || known !== undefined || now >= settledAt;
     memory.set(key, { answer, until: isFinal ? null : settledAt });
     return answer;
@@ -159,12 +146,16 @@ export class Sessions {
 }
 
 const UNANSWERED = Symbol("unanswered");
-/** Questions that are open at once. One that missed its deadline counts until the records answer. */
+/**
+ * Questions that are open at once. One that missed its deadline counts until the records answer.
+ */
 const MOST_AT_ONCE = 256;
 /** After a failure no question is asked for so long. */
 const PAUSE_MS = 5_000;
 
-/** Asks the records: equal questions once, few at once, each with a deadline, none while they fail. */
+/**
+ * Asks the records: equal questions once, few at once, each with a deadline, none while they fail.
+ */
 class Questions {
   readonly #options: Pick<SessionsOptions, "elapsed" | "deadlineMs">;
   readonly #open = new SingleFlight<string, unknown>();
@@ -217,7 +208,10 @@ export function inferredIdOf({ workspaceId, sandboxId, client, firstMessage }: R
   return PREFIX + hashedDigits([LABEL, workspaceId, sandboxId, client, firstMessage, slot], HASHED_DIGITS);
 }
 
-/** Whether `inferredIdOf` can make the id. A client that names one is ignored, so it joins no such run. */
+/**
+ * Whether `inferredIdOf` can make the id. A client that names one is ignored, so it joins no such
+ * run.
+ */
 export function isInferredId(id: string): boolean {
   return INFERRED.test(id);
 }

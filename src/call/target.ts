@@ -63,8 +63,9 @@ export function unknownPath(): Fault {
 }
 
 /**
- * Throws a `Fault` unless `allowed` names the path: by whole segments, or by `*` for all. A path that
- * shows a client's wrong base URL needs a prefix that shows it too: by `*` it would pass unmetered.
+ * Throws a `Fault` unless `allowed` names the path: by whole segments, or by `*` for all. A path
+ * that shows a client's wrong base URL needs a prefix that shows it too: by `*` it would pass
+ * unmetered.
  */
 export function assertAllowed(
   path: string,
@@ -89,8 +90,8 @@ export function clientIpOf(request: Request, { clientIpHeader }: Pick<Deps, "cli
 }
 
 /**
- * Segments of RFC 3986 characters (section 3.3), none empty and none of dots alone; without `;`, which
- * some servers cut off.
+ * Segments of RFC 3986 characters (section 3.3), none empty and none of dots alone; without `;`,
+ * which some servers cut off.
  */
 const PLAIN_PATH = /^\/$|^(?:\/(?!\.{1,2}(?:\/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)+$/;
 

@@ -25,8 +25,9 @@ export interface CallToPlace {
 }
 
 /**
- * The session of a call: the one that its client names, otherwise one inferred from its first message,
- * otherwise a new one. A sub-agent that has a session of its own belongs to its starter's session.
+ * The session of a call: the one that its client names, otherwise one inferred from its first
+ * message, otherwise a new one. A sub-agent that has a session of its own belongs to its starter's
+ * session.
  */
 export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belonging> {
   const sender = senderOf(call);

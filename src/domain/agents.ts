@@ -1,8 +1,8 @@
 import type { UsageTotals } from "./usage.ts";
 
-/** The ended calls of a trace that name the same agent, parent, type and class. Times are milliseconds since the epoch. */
+/** Ended calls of a trace with the same agent, parent, type and class. Times are ms, UTC. */
 export interface AgentCalls extends UsageTotals {
-  /** As the client named them; empty where it did not. */
+  /** As the client named them; empty if it did not. */
   readonly agentId: string;
   readonly parentAgentId: string;
   readonly agentType: string;
@@ -11,27 +11,27 @@ export interface AgentCalls extends UsageTotals {
   readonly firstAt: number;
   /** End of the last to end. */
   readonly lastAt: number;
-  /** What is beyond `MAX_AGENT_GROUPS`, in one; whose it was is not told. */
+  /** All calls beyond `MAX_AGENT_GROUPS`, of any agent. */
   readonly isRest: boolean;
 }
 
-/** The most groups of calls of one trace that are told apart: ids come from clients, who may send any number. */
+/** The most groups of one trace that are told apart: clients may send any number of ids. */
 export const MAX_AGENT_GROUPS = 1_000;
 
-/** What a node of the tree is. `other`: of a class that is not known, or beyond what is told apart. */
+/** `other`: of an unknown class, or beyond `MAX_AGENT_GROUPS`. */
 export type AgentKind = "main" | "subagent" | "workflow" | "compaction" | "auxiliary" | "side_reply" | "other";
 
-/** An agent, or what was called for it on the side, with its own calls; those of its children are theirs. */
+/** An agent, or calls on its side, without those of its children. */
 export interface AgentNode {
   readonly kind: AgentKind;
   readonly agentId: string;
   readonly parentAgentId: string;
   readonly agentType: string;
   readonly totals: UsageTotals;
-  /** Null where it has no calls itself. */
+  /** Null if it has no calls itself. */
   readonly firstAt: number | null;
   readonly lastAt: number | null;
-  /** The first to begin comes first. */
+  /** In the order of their first calls. */
   readonly children: readonly AgentNode[];
 }
 
@@ -57,14 +57,15 @@ const KINDS: ReadonlyMap<string, AgentKind> = new Map([
 ]);
 
 /**
- * The agents of a trace as a tree whose root is main, which is there also where it has no calls.
+ * The agents of a trace as a tree under main, which is there even without calls.
  *
- * Calls that name an agent are that agent's, all others are main's. Compactions, auxiliary calls and side replies are nodes of
- * their own below whoever made them, and so are sub-agents and workflows that name no agent, all of a kind in one node. An
- * agent's parent and type are the first that its calls name. It hangs below main where it names no parent or one that made no
- * call here, and where following parents would lead back to it.
+ * Calls that name an agent are that agent's, all others are main's. Compactions, auxiliary calls
+ * and side replies are nodes below the agent that made them. So are sub-agents and workflows that
+ * name no agent, one node for each kind. An agent's parent and type are the first that its calls
+ * name. It hangs below main if its parent is not named or made no call here, or if it is its own
+ * ancestor.
  *
- * `groups`: the first to begin comes first.
+ * `groups` are in the order of their first calls.
  */
 export function agentTree(groups: readonly AgentCalls[]): AgentNode {
   const main = newNode({ kind: "main" });
@@ -101,7 +102,7 @@ function kindOf({ requestClass, isRest }: AgentCalls): AgentKind {
   return isRest ? "other" : KINDS.get(requestClass) ?? "other";
 }
 
-/** Of the agents in a circle the first to begin hangs below main, and so the circle is none. */
+/** The first agent of a circle hangs below main, which opens the circle. */
 function hang(agents: ReadonlyMap<string, Growing>, main: Growing): void {
   const parents = new Map([...agents.values()].map(({ agentId, parentAgentId }) => [agentId, parentAgentId]));
   for (const [id, agent] of agents) {

@@ -18,7 +18,7 @@ Deno.test("agentTree() hangs agents below the parents that they name, with the f
   assert.equal(shapeOf(tree), "main 1 (subagent a general-purpose 2 (subagent b Explore 2 (workflow c 1)))");
 });
 
-Deno.test("agentTree() gives compactions, auxiliary calls and side replies nodes below whoever made them", () => {
+Deno.test("agentTree() gives compactions, auxiliary calls and side replies nodes below the agent that made them", () => {
   const tree = agentTree([
     calls({}),
     calls({ requestClass: "main" }),
@@ -33,7 +33,7 @@ Deno.test("agentTree() gives compactions, auxiliary calls and side replies nodes
   assert.equal(shapeOf(tree), "main 2 (auxiliary 1) (compaction 2) (subagent a 2 (compaction 1)) (side_reply 1)");
 });
 
-Deno.test("agentTree() keeps what it cannot place: sub-agents without a name, classes that nobody knows, and what is beyond the bound", () => {
+Deno.test("agentTree() keeps what it cannot place: sub-agents without a name, unknown classes, and what is beyond the bound", () => {
   const tree = agentTree([
     calls({ requestClass: "subagent" }),
     calls({ requestClass: "workflow", agentType: "x" }),

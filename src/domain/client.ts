@@ -27,7 +27,7 @@ export interface Client {
   readonly sessions?: readonly string[];
   /** Finds its session in the body's user id; asked after its headers. */
   readonly sessionInUserId?: (userId: string) => string | null;
-  /** The header in which a sub-agent, which has a session of its own, names its starter's session. */
+  /** The header in which a sub-agent with its own session names the session that started it. */
   readonly parent?: string;
   /** The headers that name its agents. */
   readonly agents?: Partial<Readonly<Record<keyof AgentNames, string>>>;

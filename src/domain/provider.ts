@@ -41,7 +41,7 @@ export interface Provider extends AnswerDialect {
   readonly refuse: (fault: Fault, requestId: string) => Refusal;
   /** Request headers that carry credentials; removed before the operator's goes in. */
   readonly credentialHeaders: readonly string[];
-  /** What the upstream's own credentials look like anywhere in a text (`g`): no proxy token does. */
+  /** The shape (`g`) of the upstream's own credentials in any text: no proxy token has it. */
   readonly credentialShape: RegExp;
   /** Headers that are added if the client sent none, as [name, value]. */
   readonly defaultHeaders: readonly (readonly [string, string])[];

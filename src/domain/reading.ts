@@ -1,17 +1,17 @@
-/** What is known of one answer's cost so far. Providers fold answers into it; it is never changed in place. */
+/** What is known of one answer's usage so far. Providers fold answers into it, never in place. */
 export interface UsageReading {
   readonly messageId: string | null;
-  /** The model in the answer, which is what was served and is what is priced. */
+  /** The model in the answer: the one that served and is priced. */
   readonly servedModel: string | null;
   /** The upstream's stop reason. */
   readonly stopReason: string | null;
-  /** Why the upstream declined, in its own word; "" if it named no category, null if it said nothing about one. */
+  /** The upstream's category of a refusal; "" if it named none, null if it did not mention one. */
   readonly refusalCategory: string | null;
   readonly inputTokens: number;
   readonly outputTokens: number;
   readonly cacheCreationInputTokens: number;
   readonly cacheReadInputTokens: number;
-  /** 5-minute cache writes; with `cacheCreation1hTokens` they sum to `cacheCreationInputTokens` wherever the split is named. */
+  /** 5-minute writes; with the 1-hour ones they sum to `cacheCreationInputTokens`. */
   readonly cacheCreation5mTokens: number;
   readonly cacheCreation1hTokens: number;
   /** A breakdown of `outputTokens`, not an addition. */
@@ -42,8 +42,8 @@ export interface UsageReading {
 }
 
 /**
- * The most tokens, or uses of a tool, that one count may name. Real ones stay a hundred times below it, and it takes
- * billions of rows at this bound to reach 2^63, where sums in a database overflow.
+ * The most tokens, or uses of a tool, that one count may name. Real counts are a hundred times
+ * lower. Sums in a database overflow at 2^63: billions of rows at this bound.
  */
 export const MAX_COUNT = 1_000_000_000;
 

@@ -17,7 +17,10 @@ const BEFORE_TOKENS: readonly FaultCode[] = ["path_unknown", "path_not_allowed",
 /** On every answer of the proxy's port. */
 const REQUEST_ID_HEADER = "x-llmproxy-request-id";
 
-/** What `Deno.serve` says of a request: `completed` settles when the answer is delivered or the client has gone. */
+/**
+ * What `Deno.serve` says of a request: `completed` settles when the answer is delivered or the
+ * client has gone.
+ */
 export interface Delivery {
   readonly completed: Promise<void>;
 }

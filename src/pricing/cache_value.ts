@@ -3,7 +3,7 @@ import type { Billing } from "../domain/price.ts";
 import { billedCallsOf, factorsOf, modelRatesOf, ratesFor, UNITS_PER_NANO } from "./price_of.ts";
 import type { PriceList } from "./price_list.ts";
 
-/** What the cache was worth by that list: at the tier, place, speed and batch discount at which the call is priced itself. */
+/** What the cache was worth: at the tier, place, speed and batch discount of the call itself. */
 export function cacheValueOf(list: PriceList, billing: Billing): CacheValueOf {
   const rateOf = modelRatesOf(list);
 

@@ -15,28 +15,29 @@ export type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bi
 export interface RatePeriod {
   readonly from: string;
   readonly fastPercent: bigint;
-  /** The greatest prompt first. Rates are pico-dollars a token: a dollar per million tokens is a million of them. */
+  /** The greatest prompt first. In pico-dollars a token: a million is $1 per million tokens. */
   readonly tiers: readonly { readonly promptFrom: bigint; readonly rates: Rates }[];
 }
 
 const STANDARD_PERCENT = 100n;
-/** Tokens x pico-dollars x three factors in percent; the only division there is undoes them all at once. */
+/** Tokens x pico-dollars x three factors in percent: the one division undoes them all. */
 export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
 
 /**
  * Prices rows by that list, in exact integers with one rounding a row, half up.
  *
- * Every token of a call is paid at the tier of that call's prompt, x 1.1 for `inference_geo: "us"`, x 0.5 for the batch
- * tier, and x what the model takes for `speed: "fast"` where it offers that: factors multiply. The tier is batch where
- * `service_tier` says so; for a line of a batch whose answer names no tier it is, too. `priority` is paid as standard: what a
- * commitment costs is agreed elsewhere. The three hold for all iterations of a row, which the wire does not tell apart.
+ * Every token of a call is paid at the tier of its prompt, times the factors for its place, for a
+ * batch, and for fast if the model offers it; factors multiply. A line of a batch counts as batch
+ * if its answer names no service tier. `priority` is paid as standard: what a commitment costs is
+ * agreed elsewhere. The factors hold for all calls of a row: the wire does not tell them apart.
  *
- * Uses of server tools are paid a piece, with none of these factors: the multipliers are on tokens, and a batch's searches
- * cost what others do (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, "Batch requests").
- * Uses without a price are named beside the cost of everything else. Tokens of a model without a price are not: how much
- * they cost is all that one would want to know of such a row, so it has no price at all.
+ * Uses of server tools are paid by the piece without factors: a batch's searches cost what others
+ * do (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, "Batch
+ * requests"). Uses without a price are named beside the cost. If a model has no price, the whole
+ * row has none.
  *
- * What was declined before any output costs nothing if the list says so of its category, and needs no price then.
+ * A refusal before any output costs nothing, and needs no price, if the list says so of its
+ * category.
  */
 export function priceOf(list: PriceList, billing: Billing): PriceOf {
   const rateOf = modelRatesOf(list);
@@ -68,7 +69,7 @@ export function priceOf(list: PriceList, billing: Billing): PriceOf {
   };
 }
 
-/** The calls of a row that are paid for, or may be: then it is not certain. */
+/** The calls of a row that are paid for; not certain if some only may be. */
 export function billedCallsOf(
   priced: Priced,
   { list, billing, at }: { readonly list: PriceList; readonly billing: Billing; readonly at: number },
@@ -95,7 +96,7 @@ function isBilled(
   return rule.notBilled === "others" || rule.notBilled.includes(category) ? false : null;
 }
 
-/** The rates of a model at a time (ms since the epoch); null where it has none. */
+/** The rates of a model at a time (ms since the epoch); null if it has no price. */
 export function modelRatesOf(list: PriceList): (model: string | null, at: number) => RatePeriod | null {
   const models = ratesBy(list.models, ({ from, fastPercent, tiers }) => ({
     from,
@@ -155,7 +156,7 @@ function ratesOf({ input, write5m, write1h, read, output }: PriceTier): Rates {
   };
 }
 
-/** A decimal times ten to the power of `places`, digit by digit. Throws a RangeError where it has more places or is none. */
+/** A decimal times 10 ** places, digit by digit. Throws a RangeError if it has more places. */
 function scaled(decimal: string, places: number): bigint {
   const [, whole, fraction = ""] = /^(\d+)(?:\.(\d+))?$/.exec(decimal) ?? [];
   if (whole === undefined || fraction.length > places) {

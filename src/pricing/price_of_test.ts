@@ -56,7 +56,10 @@ const CELLS: Readonly<Record<string, (count: number) => Partial<Priced>>> = {
   usIn: (count) => ({ inputTokens: count, inferenceGeo: "us" }),
   ws: (count) => ({ serverToolUse: { web_search_requests: count } }),
 };
-/** Claude Code multiplies by 6 what is billed as standard since fast is no longer offered (the price list says why). */
+/**
+ * Claude Code multiplies by 6 what is billed as standard since fast is no longer offered (the price
+ * list says why).
+ */
 const BILLED_OTHERWISE: Readonly<Record<string, number>> = { "claude-opus-4-6 fastIn": 5, "claude-opus-4-6 fastRead": 0.5 };
 
 Deno.test("priceOf() agrees to the nano-dollar with every cell of the oracle but the two that are not billed so", () => {
@@ -80,7 +83,10 @@ Deno.test("priceOf() agrees to the nano-dollar with every cell of the oracle but
   assert.equal(cells, 110);
 });
 
-/** https://platform.claude.com/docs/en/about-claude/pricing: input, 5-minute write, 1-hour write, read, output, US dollars per million. */
+/**
+ * https://platform.claude.com/docs/en/about-claude/pricing: input, 5-minute write, 1-hour write,
+ * read, output, US dollars per million.
+ */
 const PRICE_PAGE: Readonly<Record<string, readonly [string, string, string, string, string]>> = {
   "claude-fable-5-2": ["8", "10", "16", "0.2", "40"],
   "claude-mythos-5-2": ["8", "10", "16", "0.2", "40"],

@@ -1,5 +1,2 @@
-/**
- * The dialects that the proxy speaks, by the name that rows and the settings have for them: a new one
- * is one folder beside this file and one line in it. It is read as `import * as providers`.
- */
+/** The dialects that the proxy speaks, by name: a new one is one folder and one line here. */
 export { anthropic } from "./anthropic/anthropic.ts";

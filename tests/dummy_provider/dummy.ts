@@ -1,4 +1,7 @@
-/** The smallest provider that meters: one route, one JSON answer, no stream, no batches, no prices of its own. */
+/**
+ * The smallest provider that meters: one route, one JSON answer, no stream, no batches, no prices
+ * of its own.
+ */
 import { FAULTS } from "../../src/domain/fault.ts";
 import type { Provider } from "../../src/domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";

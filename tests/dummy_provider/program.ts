@@ -1,6 +1,6 @@
 /**
- * Starts the proxy in front of an upstream that speaks the provider named by the first argument, and
- * makes one call to it and one refused one. Prints what the clients saw and the row, as JSON.
+ * Starts the proxy in front of an upstream that speaks the provider named by the first argument,
+ * and makes one call to it and one refused one. Prints what the clients saw and the row, as JSON.
  */
 import { type Config, loadConfigFromEnv, type ProviderName } from "../../src/config/config.ts";
 import { start } from "../../src/server/serve.ts";

@@ -7,8 +7,8 @@ import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "./usage.ts";
 export const ANSWER_KEYS = ["type", "id", "model", "stop_reason", "stop_details", "usage", "error", "content"];
 
 /**
- * Reads a whole JSON answer: a message, or an error of any status. What does not parse to an object, such as a body cut
- * short, is an empty reading that is not whole. Never throws.
+ * Reads a whole JSON answer: a message, or an error of any status. A text that is not an object,
+ * such as a body cut short, makes an empty reading that is not whole. Never throws.
  */
 export function parseNonStreamingResponse(body: string): UsageReading {
   const answer = parsedRecord(body);
@@ -22,12 +22,13 @@ export function readAnswer(answer: Data): UsageReading {
 }
 
 /**
- * Folds one event of a stream. The data's `type` says what the event is, as in Anthropic's SDKs; the `event:` name only
- * where the data have no type. An unknown event, or data that do not parse, give back the very same reading. Never throws.
+ * Folds one event of a stream. The data's `type` says what the event is, as in Anthropic's SDKs;
+ * the `event:` name counts only if the data have no type. Returns the very same reading for an
+ * unknown event and for data that do not parse. Never throws.
  */
 export function parseStreamEvent(reading: UsageReading, part: Part): UsageReading {
   const data = parsedRecord(part.data);
-  // The SDKs end the answer at an event of that name, whatever its data are.
+  // The SDKs end the answer at an event of that name, whatever its data say.
   if (data === null) return part.event === "error" ? foldError(reading, {}) : reading;
   const fold = FOLDS.get(typeof data.type === "string" ? data.type : part.event);
   return fold === undefined ? reading : fold(reading, data);
@@ -35,7 +36,10 @@ export function parseStreamEvent(reading: UsageReading, part: Part): UsageReadin
 
 type Data = Readonly<Record<string, unknown>>;
 
-/** What each event does to the reading. An event that is not here (`ping`, `content_block_stop`, what is yet to come) does nothing. */
+/**
+ * What each event does to the reading. Others (`ping`, `content_block_stop`, future ones) do
+ * nothing.
+ */
 const FOLDS: ReadonlyMap<string, (reading: UsageReading, data: Data) => UsageReading> = new Map([
   ["message_start", (reading, data) => isRecord(data.message) ? foldMessage(reading, data.message) : reading],
   ["content_block_start", foldBlockStart],
@@ -46,12 +50,12 @@ const FOLDS: ReadonlyMap<string, (reading: UsageReading, data: Data) => UsageRea
 ]);
 
 /**
- * Anthropic's glossary gives 3.5 characters of English a token. Other scripts take fewer, newer tokenizers too, so that an
- * estimate is rather low for them. Thinking that is not shown is not in it at all.
+ * Anthropic's glossary: 3.5 characters of English make a token. In other scripts and newer
+ * tokenizers it is fewer, so an estimate is low for them. Thinking that is not shown is not in it.
  */
 const CHARACTERS_PER_TOKEN = 3.5;
 
-/** The reading with at least as many output tokens as its text makes, unless the upstream has said its last word on them. */
+/** Raises the output tokens to what the text makes, unless the upstream's count is final. */
 export function estimate(reading: UsageReading): UsageReading {
   if (reading.hasFinalOutput) return reading;
   const fromText = Math.ceil(reading.contentCharacters / CHARACTERS_PER_TOKEN);
@@ -68,20 +72,19 @@ function foldMessage(reading: UsageReading, message: Data): UsageReading {
   };
 }
 
-/** An object without a category says that there is none; without such an object nothing is said. */
+/** "" if the object names no category; null if there is no such object, or it cannot be read. */
 function refusalCategoryOf(details: unknown): string | null {
   if (!isRecord(details) || details.type !== "refusal") return null;
-  // Null names none; what is no text says nothing that can be relied on.
   return textOf(details.category) ?? (details.category == null || details.category === "" ? "" : null);
 }
 
-/** The text is left uncounted: a whole message names its output. */
+/** Counts no text, because a whole message names its output, except in a refusal. */
 function foldWholeMessage(reading: UsageReading, message: Data): UsageReading {
   const { type, usage } = message;
   const folded = { ...foldMessage(reading, message), hasContent: type === "message" };
   const isNamed = isRecord(usage) && countOf(usage.output_tokens) !== null;
   const characters = isRefusedBeforeOutput(folded) ? charactersOf(message.content) : 0;
-  // What was answered was output, and is paid for: a count of nothing is then no last word.
+  // Text that was answered was output and is paid for, so a count of zero is not final.
   return { ...folded, contentCharacters: characters, hasFinalOutput: isNamed && characters === 0 };
 }
 
@@ -93,7 +96,7 @@ function charactersOf(content: unknown): number {
 function foldBlockStart(reading: UsageReading, data: Data): UsageReading {
   const block = data.content_block;
   if (!isRecord(block)) return reading;
-  // Another model takes over from here, as in the SDKs: `message_start` named the one that declined.
+  // From here another model answers, as in the SDKs: `message_start` named the one that declined.
   const servedModel = block.type === "fallback" && isRecord(block.to) ? textOf(block.to.model) : null;
   if (servedModel !== null) return { ...reading, servedModel };
   const files = filesMadeIn(block);
@@ -107,8 +110,8 @@ function foldBlockStart(reading: UsageReading, data: Data): UsageReading {
 }
 
 /**
- * Any kind of delta is content: where thinking is not shown, its signature is the first sign of an answer. The text of a
- * compaction is not counted, since its tokens stand in its iteration and not in the output.
+ * Every delta is content: if thinking is not shown, its signature is the first sign of an answer.
+ * The text of a compaction is not counted: its tokens are in its iteration, not in the output.
  */
 function foldBlockDelta(reading: UsageReading, data: Data): UsageReading {
   const { delta } = data;
@@ -124,7 +127,7 @@ function foldMessageDelta(reading: UsageReading, data: Data): UsageReading {
   const refusalCategory = (isRecord(delta) ? refusalCategoryOf(delta.stop_details) : null) ?? reading.refusalCategory;
   const isLastWord = stopReason !== null && isRecord(usage) && countOf(usage.output_tokens) !== null;
   const next = { ...foldUsage(reading, usage), stopReason, refusalCategory };
-  // What has passed was output, and is paid for: a count of nothing is then no last word.
+  // Text that has passed was output and is paid for, so a count of zero is not final.
   const contradicts = isRefusedBeforeOutput(next) && next.contentCharacters > 0;
   return { ...next, hasFinalOutput: (reading.hasFinalOutput || isLastWord) && !contradicts };
 }
@@ -139,18 +142,19 @@ function lengthOf(value: unknown): number {
 }
 
 /**
- * Ids of the files that a server tool has made: they stand in the blocks of its results, as deep as it likes. What the model
- * wrote (the input of a tool) and what a web page or an MCP server said is not looked at: it could name anybody's.
+ * Ids of the files that a server tool made, at any depth of the blocks with its results. Blocks
+ * that the model, a web page or an MCP server wrote are skipped: they could name another
+ * workspace's.
  */
 export function filesMadeIn(content: unknown): readonly string[] {
   const blocks = Array.isArray(content) ? content : [content];
   const results = blocks.filter((block) => isRecord(block) && /execution_tool_result$/.test(String(block.type)));
   const found: string[] = [];
-  // A stack of our own: an answer may be nested deeper than calls can be.
+  // Not by recursion: an answer may be nested deeper than the call stack.
   for (const waiting: unknown[] = [...results]; waiting.length > 0;) {
     const value = waiting.pop();
     if (Array.isArray(value)) {
-      // One by one: a call takes no million arguments.
+      // Not by spreading: a call cannot take a million arguments.
       for (const inner of value) waiting.push(inner);
     } else if (isRecord(value)) {
       if (typeof value.file_id === "string") found.push(value.file_id);

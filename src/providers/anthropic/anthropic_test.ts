@@ -49,7 +49,7 @@ Deno.test("parseStreamEvent() takes the whole usage object of message_start", ()
   });
 });
 
-Deno.test("parseStreamEvent() gives back the very same reading for what it does not know and what is not an object", () => {
+Deno.test("parseStreamEvent() returns the very same reading for what it does not know and what is not an object", () => {
   const data = [
     "",
     "{",
@@ -284,7 +284,9 @@ function pick<T>(random: () => number, of: readonly T[]): T {
   return of[Math.floor(random() * of.length)]!;
 }
 
-/** An event with some of its values replaced by rubbish, and one time in three its text damaged too. */
+/**
+ * An event with some of its values replaced by rubbish, and one time in three its text damaged too.
+ */
 function mutated(random: () => number): string {
   const events: unknown[] = [
     START,

@@ -3,7 +3,7 @@ import { EMPTY_READING } from "../../domain/reading.ts";
 import { readAnswer } from "./answer.ts";
 import { countOf, isRecord, parsedRecord, textOf } from "./usage.ts";
 
-/** A batch as it is retrieved. `results_url` leads away from the proxy: it only says that there are results. */
+/** A batch as it is retrieved. `results_url` is not used: it leads past the proxy. */
 export function parseStatus(body: string): BatchStatus | null {
   const batch = parsedRecord(body);
   if (batch === null || typeof batch.processing_status !== "string") return null;
@@ -15,7 +15,7 @@ export function parseStatus(body: string): BatchStatus | null {
   };
 }
 
-/** One line of the results: `read` folds the message of one that succeeded. What is no result of a line is null. Never throws. */
+/** One line of the results; null if it is not one. Never throws. */
 export function parseLine(line: string): BatchLine | null {
   const parsed = parsedRecord(line);
   const customId = textOf(parsed?.custom_id);
@@ -28,7 +28,7 @@ export function parseLine(line: string): BatchLine | null {
   return { customId, hasSucceeded: false, reading: { ...EMPTY_READING, errorType: errorTypeOf(result) } };
 }
 
-/** `errored` carries an error of the usual shape, one level further down; `canceled` and `expired` say it all. */
+/** `errored` has an error one level further down than usual; `canceled` and `expired` have none. */
 function errorTypeOf(result: Readonly<Record<string, unknown>>): string {
   const outer = isRecord(result.error) ? result.error : {};
   const error = isRecord(outer.error) ? outer.error : outer;

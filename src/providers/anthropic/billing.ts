@@ -11,20 +11,26 @@ const OUTSIDE_THE_TOP_LEVEL = ["compaction", "advisor_message"];
 const NOTHING: Tokens = { input: 0n, write5m: 0n, write1h: 0n, read: 0n, output: 0n };
 
 /**
- * The calls that a row is paid for: each of its iterations, at its own model (the served one where it names none) and with a
- * prompt of its own, and what the top-level counts have beyond them, as one more call of the served model. So a row without
- * iterations is one call, and no row is priced at less tokens than its top level has.
+ * The calls that a row is paid for. Each iteration is one, at its own model (the served one if it
+ * names none) and with its own prompt. What the top-level counts have beyond them is one more call
+ * of the served model. So a row without iterations is one call, and no token of the top level goes
+ * unpaid.
  *
- * What the top level holds of the iterations differs by their type, and is never more than their sum:
+ * What the top level holds of the iterations differs by their type, and is never more than their
+ * sum:
  * - a loop of server tools: the sum of its `message` entries;
- * - with an advisor: the sum of the outputs of the `message` entries, but the input of the first one only; nothing of the
- *   `advisor_message` entries (https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool, "Usage and billing");
- * - with a fallback: the attempt that answered; the `message` entries of those that declined come in addition, and if they
- *   declined before any output they are billed by their category
- *   (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "Billing and rate limits");
+ * - with an advisor: the outputs of all `message` entries, the input of the first, and nothing of
+ *   the `advisor_message` entries
+ *   (https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool, "Usage and
+ *   billing");
+ * - with a fallback: the attempt that answered. The `message` entries of those that declined are
+ *   not in it; if they declined before any output, they are billed by their category
+ *   (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "Billing and rate
+ *   limits");
  * - nothing of a `compaction` (`BetaUsage.iterations` in SDK 1.12.0).
  *
- * The top level has more only where the list is not whole: it is cut at a hundred entries, and a stream may break before it.
+ * The top level has more only if the list is not whole: it is cut at a hundred entries, and a
+ * stream may break before it.
  */
 export function callsOf(priced: Priced): readonly BilledCall[] {
   const top = topLevelOf(priced);
@@ -48,10 +54,10 @@ function topLevelOf(priced: Priced): Tokens {
   };
 }
 
-/** `inside` is the sum of those that the top level holds as well. */
+/** `inside` is the sum of those that the top level holds too. */
 function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly BilledCall[]; readonly inside: Tokens } {
   let inside = NOTHING;
-  // The split may stand at the top level only; entries that name none share out what no other entry has named of it.
+  // If only the top level names the split, entries without one share what the others leave of it.
   let unnamed1h = top.write1h;
   for (const entry of priced.iterations) if (isInside(entry)) unnamed1h -= splitNamedBy(entry)?.oneHour ?? 0n;
   const calls = priced.iterations.map((entry, place): BilledCall => {
@@ -81,13 +87,13 @@ function outcomeOf(priced: Priced, place: number): CallOutcome {
   return iterations[place]!.type === "message" && hasSuccessor ? "passed_on" : "answered";
 }
 
-/** What the 1-hour part leaves of the writes is 5-minute, however little of it the wire's split names. */
+/** What the 1-hour part leaves of the writes is 5-minute, even if the wire's split names less. */
 function splitOf(writes: bigint, oneHour: bigint): Pick<Tokens, "write5m" | "write1h"> {
   const write1h = smaller(oneHour, writes);
   return { write5m: writes - write1h, write1h };
 }
 
-/** Where the two split their writes differently, the iterations', the finer, stand; the top level adds only what is missing. */
+/** If the splits differ, that of the iterations holds; the top level adds only what is missing. */
 function beyondOf(top: Tokens, inside: Tokens): Tokens {
   const writes = atLeastNothing(top.write5m + top.write1h - inside.write5m - inside.write1h);
   return {
@@ -107,7 +113,7 @@ function splitNamedBy(entry: Iteration): { readonly oneHour: bigint; readonly su
   return sum === 0n ? null : { oneHour, sum };
 }
 
-/** A type that nobody has heard of counts as inside: where the list is whole, nothing is beyond it then, and nothing paid twice. */
+/** An unknown type counts as inside, so that a whole list has nothing beyond it to pay twice. */
 function isInside(entry: Iteration): boolean {
   return !OUTSIDE_THE_TOP_LEVEL.some((type) => type === entry.type);
 }
@@ -130,7 +136,7 @@ function sumOf(a: Tokens, b: Tokens): Tokens {
   };
 }
 
-/** The value where it is a count, else nothing: what the upstream wrote is not trusted. */
+/** The value if it is a count, otherwise 0: what the upstream wrote is not trusted. */
 function countOf(value: unknown): bigint {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? BigInt(value) : 0n;
 }

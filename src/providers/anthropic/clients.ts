@@ -1,10 +1,7 @@
 import type { Client } from "../../domain/client.ts";
 import { parsedRecord } from "./usage.ts";
 
-/**
- * The agents that are told apart: a new one is one row. Claude Code comes first, so that its session
- * counts before all others.
- */
+/** The agents that are told apart; a new one is one row. The first one's session counts first. */
 export const CLIENTS: readonly Client[] = [
   {
     name: "claude-code",
@@ -24,7 +21,7 @@ export const CLIENTS: readonly Client[] = [
       promptId: "x-claude-code-prompt-id",
     },
   },
-  // To every host except Anthropic's own it says that it is Claude Code, without Claude Code's marks.
+  // It calls itself Claude Code to every host but Anthropic's, without Claude Code's marks.
   { name: "qwen-code", userAgent: /^(claude-cli|QwenCode)\//, marks: [{ body: "was_read" }] },
   {
     name: "opencode",

@@ -1,7 +1,7 @@
 import { type Fault, FAULTS } from "../../domain/fault.ts";
 import type { Refusal } from "../../domain/provider.ts";
 
-/** Anthropic's error types by status (https://docs.anthropic.com/en/api/errors); others are `api_error`. */
+/** By status (https://docs.anthropic.com/en/api/errors); others are `api_error`. */
 const ERROR_TYPES: ReadonlyMap<number, string> = new Map([
   [400, "invalid_request_error"],
   [401, "authentication_error"],
@@ -18,9 +18,9 @@ export function errorTypeOf(status: number): string {
 }
 
 /**
- * Our own refusal in Anthropic's error JSON, so that clients show its text:
- * `{"type":"error","error":{"type","message"},"request_id"}`. `x-should-retry: false` stops the SDKs
- * if a retry cannot help; otherwise `retry-after` (RFC 9110, section 10.2.3) says when it may.
+ * Our own refusal in Anthropic's error JSON, so that clients show its text. `x-should-retry: false`
+ * stops the SDKs if a retry cannot help; otherwise `retry-after` (RFC 9110, 10.2.3) says when it
+ * may.
  */
 export function refuse(fault: Fault, requestId: string): Refusal {
   const { status, retryAfterSeconds } = FAULTS[fault.code];

@@ -10,7 +10,7 @@ export const MAX_MESSAGE_BYTES = 32 * MB;
 const PLAIN = { maxBodyBytes: MAX_MESSAGE_BYTES, joinsTrace: false, namesFiles: false, answersJson: true } as const;
 const MODELS: PassthroughRoute = { ...PLAIN, name: "models" };
 
-/** Size limits are the API's own (https://docs.anthropic.com/en/api/errors, "Request size limits"). */
+/** With the API's size limits (https://docs.anthropic.com/en/api/errors, "Request size limits"). */
 export const ROUTES: readonly Route[] = [
   { method: "POST", path: "/v1/messages", kind: "billed" },
   {
@@ -51,8 +51,8 @@ export const ROUTES: readonly Route[] = [
  * What a client with a wrong base URL asks for, and what to tell its user.
  *
  * All but the last are 421. Claude Code (2.1.332) replaces the text of a 404 by words about the
- * model and that of a 403 by words about the login, and it sends a 400 six times. Clients that leave
- * out `/v1` show the text of a 404.
+ * model and that of a 403 by words about the login, and it sends a 400 six times. Clients that
+ * leave out `/v1` show the text of a 404.
  */
 const SLIPS: readonly (readonly [path: RegExp, code: FaultCode, message: string])[] = [
   [
@@ -82,7 +82,6 @@ const SLIPS: readonly (readonly [path: RegExp, code: FaultCode, message: string]
   ],
 ];
 
-/** The refusal that says what is wrong with the client's base URL; null if the path does not show it. */
 export function baseUrlFault(path: string): Fault | null {
   const slip = SLIPS.find(([shape]) => shape.test(path));
   return slip === undefined ? null : new Fault(slip[1], slip[2]);
