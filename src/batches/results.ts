@@ -18,8 +18,8 @@ export interface BatchSource {
   readonly observe: Observe;
 }
 
-/** Silence of the upstream that ends a read; the batch is read again later. */
-const SILENCE_MS = 60_000;
+/** Silence of the upstream after which a read ends; the batch is read again later. */
+const IDLE_MS = 60_000;
 /** A line holds one whole answer. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const MAX_STATUS_BYTES = 1024 * 1024;
@@ -97,8 +97,8 @@ async function read(
   onLine: OnLine,
 ): Promise<void> {
   const controller = new AbortController();
-  const silence = new IdleTimeout({ ms: SILENCE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
-  silence.listen();
+  const idle = new IdleTimeout({ ms: IDLE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
+  idle.listen();
   try {
     const credential = source.upstream.credential();
     const answer = await source.fetch(source.upstream.baseUrl + path, {
@@ -114,19 +114,19 @@ async function read(
     }
     await eachLine(answer as Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> }, {
       maxBytes,
-      silence,
+      idle,
       onLine,
     });
   } finally {
-    silence.end();
+    idle.end();
   }
 }
 
 async function eachLine(
   answer: Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> },
-  { maxBytes, silence, onLine }: {
+  { maxBytes, idle, onLine }: {
     readonly maxBytes: number;
-    readonly silence: IdleTimeout;
+    readonly idle: IdleTimeout;
     readonly onLine: OnLine;
   },
 ): Promise<void> {
@@ -138,11 +138,11 @@ async function eachLine(
   async function handOn({ isOpen }: { readonly isOpen: boolean }): Promise<void> {
     const [some, none]: [typeof waiting, typeof waiting] = [waiting, []];
     waiting = none;
-    silence.heard();
+    idle.heard();
     for (const line of some) await onLine(line, { isOpen });
     // One chunk a turn of the event loop: calls come in between.
     await nextTurn();
-    silence.listen();
+    idle.listen();
   }
 
   try {

@@ -39,8 +39,8 @@ export async function assertOwnFiles(
  * Rejects with `Fault` `path_not_allowed`, once the caller is known: lists show what belongs to
  * every workspace behind the operator's key.
  */
-export async function refuseListing(arrival: IncomingCall, deps: Deps): Promise<never> {
-  await authenticate(arrival, deps);
+export async function refuseListing(incoming: IncomingCall, deps: Deps): Promise<never> {
+  await authenticate(incoming, deps);
   throw new Fault("path_not_allowed", "This endpoint shows or changes what belongs to other workspaces too, so it is closed.");
 }
 

@@ -32,8 +32,8 @@ export interface RequestFacts {
  * Reads the request's body within its limits and finds the few facts that are needed. Whether it is
  * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, or with `body_opaque`.
  */
-export async function read(arrival: IncomingCall, sandbox: Sandbox, deps: Deps): Promise<RequestFacts> {
-  const { headers, body: stream } = arrival.request;
+export async function read(incoming: IncomingCall, sandbox: Sandbox, deps: Deps): Promise<RequestFacts> {
+  const { headers, body: stream } = incoming.request;
   const { maxBodyBytes, keys, messagesKey, fileKey, factsOf } = deps.provider.request;
   const scan = new BodyScan(headers.get("content-encoding") ?? "", {
     maxDecodedBytes: maxBodyBytes,
@@ -62,7 +62,7 @@ export async function read(arrival: IncomingCall, sandbox: Sandbox, deps: Deps):
       fileIds: scan.takeFileIds(),
       ...keptFacts(factsOf(new Map(keys.map((key) => [key, found.get(key)?.value]))), [
         tokenOf(headers),
-        ...arrival.ownCredentials,
+        ...incoming.ownCredentials,
       ]),
     };
   } catch (error) {

@@ -38,10 +38,10 @@ export interface Root {
   readonly isParentMain: boolean;
 }
 
-/** An answer, and until when it stands; null: for good. */
+/** An answer, and until when it stands. */
 interface Remembered<T> {
-  readonly answer: T;
-  readonly until: number | null;
+  readonly answer: T | null;
+  readonly until: number;
 }
 
 /**
@@ -55,9 +55,9 @@ export class Sessions {
   /** When this process first placed a call in an inferred trace, by the trace's id. */
   readonly #placedAt: LRUCache<string, number>;
   /** When an inferred trace was made by the records, by its id; null: they have no such trace. */
-  readonly #madeAt: LRUCache<string, Remembered<number | null>>;
+  readonly #madeAt: LRUCache<string, Remembered<number>>;
   /** The trace of a sub-agent's session; null: it is not a sub-agent's. */
-  readonly #roots: LRUCache<string, Remembered<string | null>>;
+  readonly #roots: LRUCache<string, Remembered<string>>;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -86,7 +86,13 @@ export class Sessions {
     const { windowMs } = this.#options;
     const slot = Math.floor(now / windowMs);
     const before = inferredIdOf(run, slot - 1);
-    const madeAt = await this.#madeAtOf(before, { workspaceId: run.workspaceId, now, settledAt: slot * windowMs + SETTLED_MS });
+    const onRecord = await this.#remembered(this.#madeAt, {
+      key: before,
+      now,
+      settledAt: slot * windowMs + SETTLED_MS,
+      ask: async (records) => (await records.findTrace(run.workspaceId, before))?.createdAt ?? null,
+    });
+    const madeAt = onRecord ?? this.#placedAt.get(before) ?? null;
     const goesOn = madeAt !== null && now - madeAt < windowMs;
     const id = goesOn ? before : inferredIdOf(run, slot);
     if (!this.#placedAt.has(id)) this.#placedAt.set(id, goesOn ? madeAt : now);
@@ -105,26 +111,13 @@ export class Sessions {
     // A call that names no session may name an agent; its trace takes in no named session.
     const root = above === null || isInferredId(above) ? null : above;
     const traceId = root ?? traceIdOf(parent);
-    this.#roots.set(keyOf(session), { answer: traceId, until: null });
+    this.#roots.set(keyOf(session), { answer: traceId, until: Infinity });
     return { traceId, isParentMain: root === null };
-  }
-
-  async #madeAtOf(
-    id: string,
-    { workspaceId, now, settledAt }: { readonly workspaceId: string; readonly now: number; readonly settledAt: number },
-  ): Promise<number | null> {
-    const onRecord = await this.#remembered(this.#madeAt, {
-      key: id,
-      now,
-      settledAt,
-      ask: async (records) => (await records.findTrace(workspaceId, id))?.createdAt ?? null,
-    });
-    return onRecord ?? this.#placedAt.get(id) ?? null;
   }
 
   /** The answer in memory, otherwise the records'; null, and not remembered, if they fail. */
   async #remembered<T>(
-    memory: LRUCache<string, Remembered<T | null>>,
+    memory: LRUCache<string, Remembered<T>>,
     { key, now, settledAt, ask }: {
       readonly key: string;
       readonly now: number;
@@ -134,13 +127,13 @@ export class Sessions {
     },
   ): Promise<T | null> {
     const known = memory.get(key);
-    if (known !== undefined && (known.until === null || now < known.until)) return known.answer;
+    if (known !== undefined && now < known.until) return known.answer;
     const answer = await this.#questions.ask(key, () => ask(this.#options.records));
     const meanwhile = memory.get(key)?.answer ?? null;
     if (answer === UNANSWERED || meanwhile !== null) return meanwhile;
     // A second null is final: the first was asked before the answer had had time to arrive.
     const isFinal = answer !== null || known !== undefined || now >= settledAt;
-    memory.set(key, { answer, until: isFinal ? null : settledAt });
+    memory.set(key, { answer, until: isFinal ? Infinity : settledAt });
     return answer;
   }
 }

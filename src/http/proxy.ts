@@ -57,14 +57,14 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
   const known = knownPaths(provider.routes);
   const app = new Hono<{ Bindings: Call }>({ getPath: rawPath });
 
-  async function answer({ req, env }: ProxyContext, go: (arrival: IncomingCall) => Promise<Response>): Promise<Response> {
+  async function answer({ req, env }: ProxyContext, go: (incoming: IncomingCall) => Promise<Response>): Promise<Response> {
     const { requestId, completed } = env;
     const request = req.raw;
     deps.traffic.follow(completed, requestId);
-    let arrival: IncomingCall | null = null;
+    let incoming: IncomingCall | null = null;
     try {
       assertPlainMethod(request);
-      arrival = {
+      incoming = {
         ...withoutOwnCredentials(request, provider),
         requestId,
         target: plainTarget(request, known),
@@ -73,18 +73,18 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
         sandbox: null,
       };
       deps.traffic.assertOpen();
-      return await go(arrival);
+      return await go(incoming);
     } catch (error) {
-      return await refused(request, { error, requestId, arrival });
+      return await refused(request, { error, requestId, incoming });
     }
   }
 
   async function refused(
     request: Request,
-    { error, requestId, arrival }: {
+    { error, requestId, incoming }: {
       readonly error: unknown;
       readonly requestId: string;
-      readonly arrival: IncomingCall | null;
+      readonly incoming: IncomingCall | null;
     },
   ): Promise<Response> {
     const fault = error instanceof Fault
@@ -93,8 +93,8 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
     if (fault.code !== "client_left") {
       const owner = async () =>
         BEFORE_TOKENS.includes(fault.code) ? await whose.of(withoutOwnCredentials(request, provider).request, request.url) : null;
-      const sandbox = arrival?.sandbox ?? fault.sandbox ?? await owner();
-      const shown = { ...arrival, sandbox, clientIp: clientIpOf(request, deps) };
+      const sandbox = incoming?.sandbox ?? fault.sandbox ?? await owner();
+      const shown = { ...incoming, sandbox, clientIp: clientIpOf(request, deps) };
       deps.observe.refused(requestId, fault, refusedRequest(request, shown, deps));
       deps.refusals.count(fault, { sandbox, at: deps.now() });
     }
@@ -109,22 +109,22 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
     } = {},
   ): Handler {
     return (context) =>
-      answer(context, (arrival) => {
+      answer(context, (incoming) => {
         if (isClosed) assertAllowed(rawPath(context.req.raw), allowedPaths, provider);
-        return pass(arrival, { passage, about, makes, over: context.env.completed, deps });
+        return pass(incoming, { passage, about, makes, over: context.env.completed, deps });
       });
   }
 
   function mount(route: Route): void {
     const { method, path } = route;
     const on = (handler: Handler) => void (method === "*" ? app.all(path, handler) : app.on(method, path, handler));
-    if (route.kind === "billed") return on((context) => answer(context, (arrival) => journey(arrival, deps)));
+    if (route.kind === "billed") return on((context) => answer(context, (incoming) => journey(incoming, deps)));
     const { passage } = route;
     if (route.kind === "passthrough") return on(passing(passage, { isClosed: route.isClosed ?? false }));
     // `LLMPROXY_ALLOW_PATHS` opens no more of what belongs to a workspace.
     const { owns: kind, notJson } = route;
     on(passing(passage, { makes: kind }));
-    app.all(path, (context) => answer(context, (arrival) => refuseListing(arrival, deps)));
+    app.all(path, (context) => answer(context, (incoming) => refuseListing(incoming, deps)));
     app.all(`${path}/:id/*`, (context) => {
       const below = rawPath(context.req.raw).slice(path.length + 1);
       const [id = ""] = below.split("/");
@@ -137,7 +137,7 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
   app.get("/", (context) => context.req.raw.method === "HEAD" ? context.body(null, 200) : context.notFound());
   app.get("/api/hello", (context) => context.json({ status: "ok" }));
   provider.routes.forEach(mount);
-  app.onError((error, context) => refused(context.req.raw, { error, requestId: context.env.requestId, arrival: null }));
+  app.onError((error, context) => refused(context.req.raw, { error, requestId: context.env.requestId, incoming: null }));
   app.notFound((context) =>
     answer(context, () => Promise.reject(provider.baseUrlFault(rawPath(context.req.raw)) ?? unknownPath()))
   );

@@ -146,14 +146,8 @@ function ratesBy<P, R>(
   return new Map(Object.entries(periods).map(([name, list]) => [name, list.map(read)]));
 }
 
-function ratesOf({ input, write5m, write1h, read, output }: PriceTier): Rates {
-  return {
-    input: scaled(input, 6),
-    write5m: scaled(write5m, 6),
-    write1h: scaled(write1h, 6),
-    read: scaled(read, 6),
-    output: scaled(output, 6),
-  };
+function ratesOf({ promptFrom: _, ...prices }: PriceTier): Rates {
+  return Object.fromEntries(Object.entries(prices).map(([name, price]) => [name, scaled(price, 6)])) as Rates;
 }
 
 /** A decimal times 10 ** places, digit by digit. Throws a RangeError if it has more places. */
