@@ -126,7 +126,7 @@ function sideOf(owner: Growing, kind: AgentKind): Growing {
 }
 
 function addCalls(node: Growing, calls: AgentCalls): void {
-  node.totals = sumOf<UsageTotals>(node.totals, calls);
+  node.totals = sumOf(node.totals, calls);
   node.firstAt = Math.min(node.firstAt ?? Infinity, calls.firstAt);
   node.lastAt = Math.max(node.lastAt ?? -Infinity, calls.lastAt);
 }
@@ -136,11 +136,21 @@ function inOrder(node: Growing): AgentNode {
   return { ...node, children: children.sort((a, b) => (a.firstAt ?? Infinity) - (b.firstAt ?? Infinity)) };
 }
 
-/** Adds field by field, in inner records too: every field of totals is a count or a sum. */
-function sumOf<T extends object>(a: T, b: T): T {
-  const sums = Object.entries(a).map(([key, value]) => {
-    const other = b[key as keyof T];
-    return [key, typeof value === "object" ? sumOf(value, other as object) : value + other];
-  });
-  return Object.fromEntries(sums);
+function sumOf(a: UsageTotals, b: UsageTotals): UsageTotals {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    cacheCreationInputTokens: a.cacheCreationInputTokens + b.cacheCreationInputTokens,
+    cacheReadInputTokens: a.cacheReadInputTokens + b.cacheReadInputTokens,
+    requestCount: a.requestCount + b.requestCount,
+    money: {
+      cost: a.money.cost + b.money.cost,
+      estimatedCost: a.money.estimatedCost + b.money.estimatedCost,
+      estimatedCount: a.money.estimatedCount + b.money.estimatedCount,
+      unknownCount: a.money.unknownCount + b.money.unknownCount,
+      unpricedCount: a.money.unpricedCount + b.money.unpricedCount,
+      partlyPricedCount: a.money.partlyPricedCount + b.money.partlyPricedCount,
+    },
+    retries: { count: a.retries.count + b.retries.count, cost: a.retries.cost + b.retries.cost },
+  };
 }
