@@ -6,7 +6,7 @@ import type { PriceOf } from "../domain/price.ts";
 import type { Store } from "../domain/store.ts";
 import type { OpenCall, UsageRow } from "../domain/usage.ts";
 import { rowOfLine } from "./lines.ts";
-import { BatchMissing, type BatchSource, fetchResults, fetchStatus } from "./results.ts";
+import { type BatchAsked, BatchMissing, type BatchSource, fetchResults, fetchStatus } from "./results.ts";
 
 /** All in milliseconds. */
 export interface BatchPace {
@@ -102,9 +102,7 @@ export class BatchAccounts implements Batches {
     this.#ended.resolve();
   }
 
-  /**
-   * Stops; the next process does the rest. Resolves when all work has stopped, or after `END_MS`.
-   */
+  /** Stops; the next process does the rest. Resolves when all work has stopped, or after 3 s. */
   async end(): Promise<void> {
     this.#stop.abort(new Error("the proxy is shutting down"));
     await settlesWithin(this.#ended.promise, END_MS);
@@ -143,46 +141,41 @@ export class BatchAccounts implements Batches {
 
   async #account(batch: Owned): Promise<LookResult> {
     const { records, now } = this.#options;
+    const later = () => Math.round(now() + this.#waitMs(batch));
     try {
       const result = await this.#look(batch, batch.call!);
-      if (result === "waiting") await records.postponeBatch(batch.id, Math.round(now() + this.#waitMs(batch)));
+      if (result === "waiting") await records.postponeBatch(batch.id, later());
       else await records.settleBatch(batch.id, result);
       this.#isFailing = false;
       if (result === "gone") this.#lost(batch);
       return result;
     } catch (error) {
-      if (this.#stop.signal.aborted) await records.postponeBatch(batch.id, now()).catch(() => {});
-      else {
-        this.#failed(error, { batchId: batch.id, workspaceId: batch.workspaceId });
-        await records.postponeBatch(batch.id, Math.round(now() + this.#waitMs(batch))).catch(() => {});
-      }
+      this.#failed(error, { batchId: batch.id, workspaceId: batch.workspaceId });
+      await records.postponeBatch(batch.id, this.#stop.signal.aborted ? now() : later()).catch(() => {});
       return "failed";
     }
   }
 
   async #look(batch: Owned, call: OpenCall): Promise<BatchOutcome | "waiting"> {
-    const { pace } = this.#options;
-    const isOld = this.#ageOf(batch) > pace.endedWithinMs;
+    const { endedWithinMs, keptForMs } = this.#options.pace;
+    const isOld = this.#ageOf(batch) > endedWithinMs;
     const asked = { id: batch.id, signal: this.#stop.signal };
     try {
       const status = await fetchStatus(asked, this.#options);
-      if (!status.hasEnded) return this.#ageOf(batch) > pace.keptForMs ? "gone" : "waiting";
+      if (!status.hasEnded) return this.#ageOf(batch) > keptForMs ? "gone" : "waiting";
       if (!status.hasResults) throw new BatchMissing("The batch has ended and has no results");
       const lines = await this.#record(batch, { call, asked });
       if (status.lines !== null && status.lines !== lines) this.#short(batch, { expected: status.lines, lines, isOld });
       return "counted";
     } catch (error) {
       if (error instanceof BatchMissing && isOld) return "gone";
-      if (this.#ageOf(batch) > pace.keptForMs && !this.#stop.signal.aborted) return "gone";
+      if (this.#ageOf(batch) > keptForMs && !this.#stop.signal.aborted) return "gone";
       throw error;
     }
   }
 
   /** Resolves to the number of lines when all of them are rows. */
-  async #record(
-    batch: Owned,
-    { call, asked }: { readonly call: OpenCall; readonly asked: { readonly id: string; readonly signal: AbortSignal } },
-  ): Promise<number> {
+  async #record(batch: Owned, { call, asked }: { readonly call: OpenCall; readonly asked: BatchAsked }): Promise<number> {
     const { records, dialect, now, pace } = this.#options;
     let rows: UsageRow[] = [];
     let lines = 0;
@@ -192,16 +185,14 @@ export class BatchAccounts implements Batches {
       this.#state.lines += rows.length;
       rows = [];
     };
-    const onLine = async (line: string | null) => {
-      lines++;
+    for await (const line of fetchResults(asked, this.#options)) {
       const parsed = line === null ? null : dialect.parseLine(line);
-      rows.push(rowOfLine(parsed, { number: lines, call, deps: this.#options }));
+      rows.push(rowOfLine(parsed, { number: ++lines, call, deps: this.#options }));
       if (rows.length >= ROWS_AT_ONCE) await write();
-      if (Math.abs(now() - seenAt) < pace.leaseMs / 3) return;
+      if (Math.abs(now() - seenAt) < pace.leaseMs / 3) continue;
       seenAt = now();
       await records.postponeBatch(batch.id, seenAt + pace.leaseMs);
-    };
-    await fetchResults({ ...asked, onLine }, this.#options);
+    }
     await write();
     return lines;
   }
@@ -227,8 +218,9 @@ export class BatchAccounts implements Batches {
 
   /** Logs one line until a batch succeeds: what fails once fails often. */
   #failed(error: unknown, fields: Readonly<Record<string, unknown>>): void {
+    if (this.#stop.signal.aborted) return;
     this.#state.errors++;
-    if (this.#isFailing || this.#stop.signal.aborted) return;
+    if (this.#isFailing) return;
     this.#isFailing = true;
     this.#options.observe.note("warn", "a batch's usage could not be read and is asked for again", { ...fields, error });
   }

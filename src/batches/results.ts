@@ -2,7 +2,7 @@ import type { Observe } from "../domain/observe.ts";
 import type { BatchDialect, BatchStatus, Credential, Provider } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
-import { decoderOf } from "../wire/decode.ts";
+import { type CopyDecoder, decoderOf } from "../wire/decode.ts";
 import { LineSplitter } from "../wire/line_splitter.ts";
 import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { nextTurn } from "../wire/event_loop_budget.ts";
@@ -35,32 +35,27 @@ export interface BatchAsked {
 /** Rejects with `BatchMissing`, or an error that says what went wrong. */
 export async function fetchStatus(asked: BatchAsked, source: BatchSource): Promise<BatchStatus> {
   let text = "";
-  await read(asked, { path: source.dialect.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source }, (line) => {
-    text += line ?? "";
-    return Promise.resolve();
-  });
+  const lines = readLines(asked, { path: source.dialect.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source });
+  for await (const { line } of lines) text += line ?? "";
   const status = source.dialect.parseStatus(text);
   if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer has none");
   return status;
 }
 
 /**
- * Calls `onLine` with each line of the results in order; null for one that is too long. Takes
- * constant memory: it reads no further while `onLine` waits. Asks the configured upstream, never
- * the address that the batch names. Rejects as `fetchStatus` does.
+ * The lines of the results in order; null for one that is too long. Takes constant memory: it reads
+ * no further while its caller works. Asks the configured upstream, never the address that the batch
+ * names. Rejects as `fetchStatus` does.
  */
-export async function fetchResults(
-  { onLine, ...asked }: BatchAsked & { readonly onLine: (line: string | null) => Promise<void> },
-  source: BatchSource,
-): Promise<void> {
+export async function* fetchResults(asked: BatchAsked, source: BatchSource): AsyncGenerator<string | null> {
   const path = source.dialect.resultsPathOf(asked.id);
   let isFirst = true;
-  await read(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source }, (line, { isOpen }) => {
+  for await (const { line, isOpen } of readLines(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source })) {
     const trouble = line === null ? null : troubleOf(line, { isFirst, isOpen, source });
-    if (trouble !== null) return Promise.reject(new Error(`Cannot read ${path}: ${trouble}`));
+    if (trouble !== null) throw new Error(`Cannot read ${path}: ${trouble}`);
     isFirst = false;
-    return onLine(line);
-  });
+    yield line;
+  }
 }
 
 /**
@@ -88,83 +83,66 @@ function isJson(line: string): boolean {
   }
 }
 
-/** `isOpen`: the answer ended after the line without a line feed. */
-type OnLine = (line: string | null, end: { readonly isOpen: boolean }) => Promise<void>;
-
-async function read(
-  { id, signal }: BatchAsked,
-  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
-  onLine: OnLine,
-): Promise<void> {
-  const controller = new AbortController();
-  const idle = new IdleTimeout({ ms: IDLE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
-  idle.listen();
-  try {
-    const credential = source.upstream.credential();
-    const answer = await source.fetch(source.upstream.baseUrl + path, {
-      headers: headersOf(credential, source),
-      redirect: "manual",
-      signal: AbortSignal.any([signal, controller.signal]),
-    });
-    if (!answer.ok || answer.body === null) {
-      await answer.body?.cancel();
-      if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
-      if (answer.status === 404) throw new BatchMissing(`The upstream knows no ${path}`);
-      throw new Error(`The upstream answers ${answer.status} for ${path}`);
-    }
-    await eachLine(answer as Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> }, {
-      maxBytes,
-      idle,
-      onLine,
-    });
-  } finally {
-    idle.end();
-  }
+interface Line {
+  /** Null: it is too long. */
+  readonly line: string | null;
+  /** The answer ended after it without a line feed. */
+  readonly isOpen: boolean;
 }
 
-async function eachLine(
-  answer: Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> },
-  { maxBytes, idle, onLine }: {
-    readonly maxBytes: number;
-    readonly idle: IdleTimeout;
-    readonly onLine: OnLine;
-  },
-): Promise<void> {
+async function* readLines(
+  { id, signal }: BatchAsked,
+  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
+): AsyncGenerator<Line> {
+  const controller = new AbortController();
+  const idle = new IdleTimeout({ ms: IDLE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
   let waiting: (string | null)[] = [];
-  const lines = new LineSplitter({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
-  const decoder = decoderOf(answer.headers.get("content-encoding") ?? "", { maxBytes, onChunk: (chunk) => lines.push(chunk) });
-  if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
+  const splitter = new LineSplitter({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
 
-  async function handOn({ isOpen }: { readonly isOpen: boolean }): Promise<void> {
-    const [some, none]: [typeof waiting, typeof waiting] = [waiting, []];
-    waiting = none;
+  async function* split(isOpen: boolean): AsyncGenerator<Line> {
+    const lines = waiting;
+    waiting = [];
     idle.heard();
-    for (const line of some) await onLine(line, { isOpen });
+    for (const line of lines) yield { line, isOpen };
     // One chunk a turn of the event loop: calls come in between.
     await nextTurn();
     idle.listen();
   }
 
+  idle.listen();
+  let decoder: CopyDecoder | null = null;
   try {
-    for await (const chunk of answer.body) {
+    const answer = await ask(path, { id, signal: AbortSignal.any([signal, controller.signal]), source });
+    const coding = answer.headers.get("content-encoding") ?? "";
+    decoder = decoderOf(coding, { maxBytes, onChunk: (chunk) => splitter.push(chunk) });
+    if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
+    for await (const chunk of answer.body ?? []) {
       await decoder.push(chunk);
-      await handOn({ isOpen: false });
+      yield* split(false);
     }
     await decoder.end();
     if (decoder.isBlind) throw new Error("Cannot read the upstream's answer: it is damaged or too long");
-    await handOn({ isOpen: false });
-    lines.end();
-    await handOn({ isOpen: true });
+    yield* split(false);
+    splitter.end();
+    yield* split(true);
   } finally {
-    decoder.close();
+    idle.end();
+    decoder?.close();
   }
 }
 
-function headersOf(credential: Credential, { provider, upstream }: BatchSource): Headers {
-  const headers = new Headers(provider.defaultHeaders.map(([name, value]): [string, string] => [name, value]));
-  headers.set(credential.header, credential.value);
-  headers.set("accept", "*/*");
-  headers.set("accept-encoding", "identity");
-  headers.set("user-agent", upstream.userAgent);
-  return headers;
+async function ask(path: string, { id, signal, source }: BatchAsked & { readonly source: BatchSource }): Promise<Response> {
+  const credential = source.upstream.credential();
+  const headers = headersOf(credential, source);
+  const answer = await source.fetch(source.upstream.baseUrl + path, { headers, redirect: "manual", signal });
+  if (answer.ok && answer.body !== null) return answer;
+  await answer.body?.cancel();
+  if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
+  if (answer.status === 404) throw new BatchMissing(`The upstream knows no ${path}`);
+  throw new Error(`The upstream answers ${answer.status} for ${path}`);
+}
+
+function headersOf({ header, value }: Credential, { provider, upstream }: BatchSource): Headers {
+  const own = { [header]: value, accept: "*/*", "accept-encoding": "identity", "user-agent": upstream.userAgent };
+  return new Headers({ ...Object.fromEntries(provider.defaultHeaders), ...own });
 }

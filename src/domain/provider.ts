@@ -38,7 +38,10 @@ export interface Provider extends AnswerDialect {
   /** Left out if the upstream has no batches: then no route owns a `batch`. */
   readonly batches?: BatchDialect;
   /** Our own refusal as the provider's clients expect an error. The fault's cause stays here. */
-  readonly refuse: (fault: Fault, requestId: string) => Refusal;
+  readonly refuse: (
+    fault: Fault,
+    requestId: string,
+  ) => { readonly body: string; readonly headers: Readonly<Record<string, string>> };
   /** Request headers that carry credentials; removed before the operator's goes in. */
   readonly credentialHeaders: readonly string[];
   /** The shape (`g`) of the upstream's own credentials in any text: no proxy token has it. */
@@ -50,28 +53,23 @@ export interface Provider extends AnswerDialect {
 }
 
 /** A path of the proxy's port, and what happens there. */
-export type Route = {
-  /** `*` for all. */
-  readonly method: string;
-  /** `:id` stands for one segment, a final `*` for any. */
-  readonly path: string;
-} & (Billed | Passed | Owning);
-
-interface Billed {
-  readonly kind: "billed";
-}
-
-interface Passed {
-  readonly kind: "passthrough";
-  readonly passage: PassthroughRoute;
-  /** Calls pass only if `LLMPROXY_ALLOW_PATHS` names their path. */
-  readonly isClosed?: true;
-}
+export type Route =
+  & {
+    /** `*` for all. */
+    readonly method: string;
+    /** `:id` stands for one segment, a final `*` for any. */
+    readonly path: string;
+  }
+  & (Owning | { readonly kind: "billed" } | {
+    readonly kind: "passthrough";
+    readonly passage: PassthroughRoute;
+    /** Calls pass only if `LLMPROXY_ALLOW_PATHS` names their path. */
+    readonly isClosed?: true;
+  });
 
 /**
  * A call with the route's method makes a file or a batch. That has an id below the path, and is
- * open to its owner alone. Other methods are refused at the path itself: a list shows what is
- * of others.
+ * open to its owner alone. Other methods are refused at the path itself, because lists show all.
  */
 interface Owning {
   readonly kind: "owning";
@@ -137,11 +135,6 @@ export interface AnswerDialect {
   readonly estimate: (reading: UsageReading) => UsageReading;
   /** The error type that the upstream gives with a status. */
   readonly errorTypeOf: (status: number) => string;
-}
-
-export interface Refusal {
-  readonly body: string;
-  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** How message batches are asked about. */

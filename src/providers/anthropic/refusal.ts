@@ -1,5 +1,4 @@
 import { type Fault, FAULTS } from "../../domain/fault.ts";
-import type { Refusal } from "../../domain/provider.ts";
 
 /** By status (https://docs.anthropic.com/en/api/errors); others are `api_error`. */
 const ERROR_TYPES: ReadonlyMap<number, string> = new Map([
@@ -22,14 +21,12 @@ export function errorTypeOf(status: number): string {
  * stops the SDKs if a retry cannot help; otherwise `retry-after` (RFC 9110, 10.2.3) says when it
  * may.
  */
-export function refuse(fault: Fault, requestId: string): Refusal {
+export function refuse(fault: Fault, requestId: string) {
   const { status, retryAfterSeconds } = FAULTS[fault.code];
   const error = { type: errorTypeOf(status), message: fault.message };
+  const advice = retryAfterSeconds === "never" ? { "x-should-retry": "false" } : { "retry-after": String(retryAfterSeconds) };
   return {
     body: JSON.stringify({ type: "error", error, request_id: requestId }),
-    headers: {
-      "content-type": "application/json",
-      ...(retryAfterSeconds === "never" ? { "x-should-retry": "false" } : { "retry-after": String(retryAfterSeconds) }),
-    },
+    headers: { "content-type": "application/json", ...advice },
   };
 }
