@@ -79,8 +79,8 @@ export class Sessions {
 
   /**
    * The id of the run's trace. Time is cut into slots as long as the window, and each slot has its
-   * own trace; but the last slot's trace goes on while its window is open. So no run shorter than the
-   * window is cut, and replicas that see the same records agree.
+   * own trace; but the last slot's trace goes on while its window is open. So no run shorter than
+   * the window is cut, and replicas that see the same records agree.
    */
   async inferred(run: Run, now: number): Promise<string> {
     const { windowMs } = this.#options;
