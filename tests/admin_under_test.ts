@@ -1,5 +1,6 @@
 /** The admin listener in this process, without sockets, over the embedded database. */
 import { adminApp } from "../src/http/admin.ts";
+import { anthropic } from "./anthropic.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { localTokens } from "../src/identity/local_tokens.ts";
@@ -48,7 +49,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const notes: (readonly unknown[])[] = [];
   const app = adminApp({
     store: embedded.store,
-    cacheValueOf: cacheValueOf(CLAUDE_PRICES),
+    cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing),
     tokens,
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => deps.adminToken,

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { anthropic } from "./anthropic.ts";
 import { answerTraces, answerUsage } from "../src/http/admin_usage.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
@@ -15,7 +16,7 @@ Deno.test(`sums of ${ROWS} rows are exact in the JSON of PostgreSQL, by hours an
   await store.makeReady(T0);
   await server.psql("DROP INDEX usage_by_question");
   await server.psql(millionRows({ numbers: `generate_series(0, ${ROWS - 1}) AS numbers (n)`, isStreaming: "true" }));
-  const deps = { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES), now: () => T0 };
+  const deps = { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing), now: () => T0 };
   await assertExact(async (path) => {
     const answer = path.startsWith("/internal/usage") ? answerUsage : answerTraces;
     const response = await answer(new Request(`http://localhost${path}`), deps);

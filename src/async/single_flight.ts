@@ -11,6 +11,16 @@ export class SingleFlight<K, V> {
     return flight;
   }
 
+  /** Flights under way. */
+  get size(): number {
+    return this.#flights.size;
+  }
+
+  /** Resolves when the flights that are under way have settled. Never rejects. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#flights.values());
+  }
+
   has(key: K): boolean {
     return this.#flights.has(key);
   }

@@ -17,3 +17,17 @@ Deno.test("SingleFlight rejects for all callers that joined, and forgets the fai
   for (const each of both) await assert.rejects(each, /^Error: failed$/);
   assert.equal(await flights.run("a", () => Promise.resolve(1)), 1);
 });
+
+Deno.test("SingleFlight counts its flights, and is idle when all have settled", async () => {
+  const flights = new SingleFlight<string, number>();
+  const [slow, failing] = [Promise.withResolvers<number>(), Promise.withResolvers<number>()];
+  const results = [flights.run("a", () => slow.promise), flights.run("b", () => failing.promise)];
+  assert.equal(flights.size, 2);
+  const idle = flights.idle();
+  failing.reject(new Error("failed"));
+  await assert.rejects(results[1]!, /^Error: failed$/);
+  assert.equal(flights.size, 1);
+  slow.resolve(1);
+  await idle;
+  assert.deepEqual([await results[0], flights.size], [1, 0]);
+});

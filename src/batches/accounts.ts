@@ -1,23 +1,25 @@
+import { deadline, delay, settlesWithin } from "../async/deadline.ts";
+import { SingleFlight } from "../async/single_flight.ts";
 import { Fault } from "../domain/fault.ts";
 import type { Batches, BatchOutcome, Owned, OwnedRecords } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
 import type { Store } from "../domain/store.ts";
 import type { OpenCall, UsageRow } from "../domain/usage.ts";
 import { rowOfLine } from "./lines.ts";
-import { BatchMissing, type BatchSource, fetchResults, fetchStatus } from "./results.ts";
+import { type BatchAsked, BatchMissing, type BatchSource, fetchResults, fetchStatus } from "./results.ts";
 
 /** All in milliseconds. */
 export interface BatchPace {
-  /** Between two looks for batches that are due. */
+  /** Between two searches for batches that are due. */
   readonly lookMs: number;
   /** Between two questions about one batch: a quarter of its age, within these. */
   readonly leastWaitMs: number;
   readonly mostWaitMs: number;
-  /** How long whoever works on a batch has it to itself, from the last sign of life. */
+  /** How long a replica has a batch to itself, from its last sign of life. */
   readonly leaseMs: number;
-  /** Within this age every batch has ended, so that one that is missing then is gone. */
+  /** Beyond this age every batch has ended, so one that is missing is gone. */
   readonly endedWithinMs: number;
-  /** Results older than this are not kept by the upstream. */
+  /** The upstream keeps results no longer than this. */
   readonly keptForMs: number;
   /** How long a deletion waits until its batch is accounted for. */
   readonly patienceMs: number;
@@ -35,22 +37,27 @@ export const BATCH_PACE: BatchPace = {
   patienceMs: 20_000,
 };
 
-/** How long an end waits for what a database is doing. */
+/** How long `end` waits for a database. */
 const END_MS = 3_000;
 /** Batches that are worked on at one time. */
 const AT_ONCE = 4;
 /** Rows that are written together. */
 const ROWS_AT_ONCE = 200;
 
-/** How it goes, for metrics. */
+/** For metrics. */
 export interface BatchState {
   /** Batches whose lines are still to be recorded, as of the last look. */
   readonly waiting: number;
-  /** Since the start: lines recorded (again where a batch was read again), questions that failed, batches lost. */
+  /**
+   * Since the start: lines recorded (twice if a batch was read twice), questions that failed, and
+   * batches lost.
+   */
   readonly lines: number;
   readonly errors: number;
   readonly lost: number;
 }
+
+type LookResult = BatchOutcome | "waiting" | "failed";
 
 export interface BatchAccountsOptions extends BatchSource {
   readonly priceOf: PriceOf;
@@ -61,17 +68,16 @@ export interface BatchAccountsOptions extends BatchSource {
 }
 
 /**
- * Fetches the results of every batch that was made through the proxy, once it has ended, and writes one row a line: the client's
- * own download goes to an address that is not the proxy's. Of many replicas one has a batch at a time; should two have it after all,
- * the rows are the same and count once.
+ * Fetches the results of every batch that was made through the proxy, once it has ended, and writes
+ * a row for each line. Clients download results directly from the upstream, so the proxy must fetch
+ * them itself. One replica at a time has a batch; if two have it, their equal rows count once.
  */
 export class BatchAccounts implements Batches {
   readonly #options: BatchAccountsOptions;
-  readonly #running = new Map<string, Promise<BatchOutcome | "waiting" | "failed">>();
+  readonly #looks = new SingleFlight<string, LookResult>();
   readonly #stop = new AbortController();
   readonly #ended = Promise.withResolvers<void>();
   readonly #state = { waiting: 0, lines: 0, errors: 0, lost: 0 };
-  #wake: () => void = () => {};
   #isFailing = false;
 
   constructor(options: BatchAccountsOptions) {
@@ -88,46 +94,40 @@ export class BatchAccounts implements Batches {
 
   /** Works until `end`. */
   async run(): Promise<void> {
-    const { pace } = this.#options;
     while (!this.#stop.signal.aborted) {
       const isMore = await this.#round().catch((error) => this.#failed(error, {}));
-      if (isMore !== true) await this.#pause(pace.lookMs);
+      if (isMore !== true) await delay(this.#options.pace.lookMs, this.#stop.signal);
     }
-    await Promise.allSettled(this.#running.values());
+    await this.#looks.idle();
     this.#ended.resolve();
   }
 
-  /** What is under way stops, and is done again later by whoever comes first. Resolves when it has, or has taken too long. */
+  /** Stops; the next process does the rest. Resolves when all work has stopped, or after 3 s. */
   async end(): Promise<void> {
     this.#stop.abort(new Error("the proxy is shutting down"));
-    this.#wake();
-    const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, END_MS);
-    await Promise.race([this.#ended.promise, late.promise]).finally(() => clearTimeout(timer));
+    await settlesWithin(this.#ended.promise, END_MS);
   }
 
   async accountFor(id: string): Promise<void> {
-    const { records, pace } = this.#options;
-    const late = Promise.withResolvers<"late">();
-    const timer = setTimeout(() => late.resolve("late"), pace.patienceMs);
     try {
-      const found = await records.findBatch(id);
-      if (found === null) throw new Error("the batch is not known yet");
-      if (found.batch.dueAt === null) return;
-      const result = await Promise.race([this.#once(found.batch), late.promise]);
-      if (result === "late" || result === "failed") throw new Error(`the accounting is ${result}`);
+      await deadline(this.#accountNow(id), this.#options.pace.patienceMs, () => new Error("the accounting is late"));
     } catch (cause) {
       const words = "What this batch used is still to be recorded. Ask again in a few seconds.";
       throw new Fault("ledger_unavailable", words, { cause });
-    } finally {
-      clearTimeout(timer);
     }
+  }
+
+  async #accountNow(id: string): Promise<void> {
+    const found = await this.#options.records.findBatch(id);
+    if (found === null) throw new Error("the batch is not known yet");
+    if (found.batch.dueAt === null) return;
+    if (await this.#once(found.batch) === "failed") throw new Error("the accounting failed");
   }
 
   /** Resolves to whether more may be due. */
   async #round(): Promise<boolean> {
     const { records, now, pace } = this.#options;
-    const most = Math.max(AT_ONCE - this.#running.size, 0);
+    const most = Math.max(AT_ONCE - this.#looks.size, 0);
     const { batches, waiting } = await records.takeBatches({ now: now(), until: now() + pace.leaseMs, most });
     this.#state.waiting = waiting;
     const working = batches.map((batch) => this.#once(batch));
@@ -135,55 +135,48 @@ export class BatchAccounts implements Batches {
     return batches.length > 0;
   }
 
-  #once(batch: Owned): Promise<BatchOutcome | "waiting" | "failed"> {
-    const running = this.#running.get(batch.id) ?? this.#account(batch).finally(() => this.#running.delete(batch.id));
-    this.#running.set(batch.id, running);
-    return running;
+  #once(batch: Owned): Promise<LookResult> {
+    return this.#looks.run(batch.id, () => this.#account(batch));
   }
 
-  async #account(batch: Owned): Promise<BatchOutcome | "waiting" | "failed"> {
+  async #account(batch: Owned): Promise<LookResult> {
     const { records, now } = this.#options;
+    const later = () => Math.round(now() + this.#waitMs(batch));
     try {
       const result = await this.#look(batch, batch.call!);
-      if (result === "waiting") await records.postponeBatch(batch.id, Math.round(now() + this.#waitMs(batch)));
+      if (result === "waiting") await records.postponeBatch(batch.id, later());
       else await records.settleBatch(batch.id, result);
       this.#isFailing = false;
       if (result === "gone") this.#lost(batch);
       return result;
     } catch (error) {
-      if (this.#stop.signal.aborted) await records.postponeBatch(batch.id, now()).catch(() => {});
-      else {
-        this.#failed(error, { batchId: batch.id, workspaceId: batch.workspaceId });
-        await records.postponeBatch(batch.id, Math.round(now() + this.#waitMs(batch))).catch(() => {});
-      }
+      this.#failed(error, { batchId: batch.id, workspaceId: batch.workspaceId });
+      await records.postponeBatch(batch.id, this.#stop.signal.aborted ? now() : later()).catch(() => {});
       return "failed";
     }
   }
 
   async #look(batch: Owned, call: OpenCall): Promise<BatchOutcome | "waiting"> {
-    const { pace } = this.#options;
-    const isOld = this.#ageOf(batch) > pace.endedWithinMs;
+    const { endedWithinMs, keptForMs } = this.#options.pace;
+    const isOld = this.#ageOf(batch) > endedWithinMs;
     const asked = { id: batch.id, signal: this.#stop.signal };
     try {
       const status = await fetchStatus(asked, this.#options);
-      if (!status.hasEnded) return this.#ageOf(batch) > pace.keptForMs ? "gone" : "waiting";
+      if (!status.hasEnded) return this.#ageOf(batch) > keptForMs ? "gone" : "waiting";
       if (!status.hasResults) throw new BatchMissing("The batch has ended and has no results");
       const lines = await this.#record(batch, { call, asked });
       if (status.lines !== null && status.lines !== lines) this.#short(batch, { expected: status.lines, lines, isOld });
       return "counted";
     } catch (error) {
       if (error instanceof BatchMissing && isOld) return "gone";
-      if (this.#ageOf(batch) > pace.keptForMs && !this.#stop.signal.aborted) return "gone";
+      if (this.#ageOf(batch) > keptForMs && !this.#stop.signal.aborted) return "gone";
       throw error;
     }
   }
 
-  /** Resolves to the number of lines, all of which are rows then. */
-  async #record(
-    batch: Owned,
-    { call, asked }: { readonly call: OpenCall; readonly asked: { readonly id: string; readonly signal: AbortSignal } },
-  ): Promise<number> {
-    const { records, provider, now, pace } = this.#options;
+  /** Resolves to the number of lines when all of them are rows. */
+  async #record(batch: Owned, { call, asked }: { readonly call: OpenCall; readonly asked: BatchAsked }): Promise<number> {
+    const { records, dialect, now, pace } = this.#options;
     let rows: UsageRow[] = [];
     let lines = 0;
     let seenAt = now();
@@ -192,21 +185,19 @@ export class BatchAccounts implements Batches {
       this.#state.lines += rows.length;
       rows = [];
     };
-    const onLine = async (line: string | null) => {
-      lines++;
-      const parsed = line === null ? null : provider.batches.parseLine(line);
-      rows.push(rowOfLine(parsed, { number: lines, call, deps: this.#options }));
+    for await (const line of fetchResults(asked, this.#options)) {
+      const parsed = line === null ? null : dialect.parseLine(line);
+      rows.push(rowOfLine(parsed, { number: ++lines, call, deps: this.#options }));
       if (rows.length >= ROWS_AT_ONCE) await write();
-      if (Math.abs(now() - seenAt) < pace.leaseMs / 3) return;
+      if (Math.abs(now() - seenAt) < pace.leaseMs / 3) continue;
       seenAt = now();
       await records.postponeBatch(batch.id, seenAt + pace.leaseMs);
-    };
-    await fetchResults({ ...asked, onLine }, this.#options);
+    }
     await write();
     return lines;
   }
 
-  /** An answer that ended early is fetched again; once the batch is old, what there is has to do. */
+  /** Results that ended early are fetched again, unless the batch is too old for that. */
   #short(
     batch: Owned,
     { isOld, ...counts }: { readonly isOld: boolean; readonly expected: number; readonly lines: number },
@@ -225,10 +216,11 @@ export class BatchAccounts implements Batches {
     });
   }
 
-  /** One line until something works again: what fails once fails often. */
+  /** Logs one line until a batch succeeds: what fails once fails often. */
   #failed(error: unknown, fields: Readonly<Record<string, unknown>>): void {
+    if (this.#stop.signal.aborted) return;
     this.#state.errors++;
-    if (this.#isFailing || this.#stop.signal.aborted) return;
+    if (this.#isFailing) return;
     this.#isFailing = true;
     this.#options.observe.note("warn", "a batch's usage could not be read and is asked for again", { ...fields, error });
   }
@@ -240,14 +232,5 @@ export class BatchAccounts implements Batches {
   #waitMs(batch: Owned): number {
     const { leastWaitMs, mostWaitMs } = this.#options.pace;
     return Math.min(Math.max(this.#ageOf(batch) / 4, leastWaitMs), mostWaitMs);
-  }
-
-  async #pause(ms: number): Promise<void> {
-    if (this.#stop.signal.aborted) return;
-    const woken = Promise.withResolvers<void>();
-    const timer = setTimeout(woken.resolve, ms);
-    this.#wake = woken.resolve;
-    await woken.promise;
-    clearTimeout(timer);
   }
 }

@@ -7,8 +7,9 @@ import { hashedDigits } from "../wire/hashed_digits.ts";
 const ID_DIGITS = 26;
 
 /**
- * The row of one line of a batch's results; of one that cannot be read (null), that there was one. Its key is made from the batch
- * and the line's own id, so that however often a batch is read, and by whom, each of its lines is one row.
+ * The row of one line of a batch's results; null stands for a line that cannot be read. Its key is
+ * made from the batch and the line's own id, so that each line is one row, however often it is
+ * read.
  */
 export function rowOfLine(
   line: BatchLine | null,
@@ -30,7 +31,7 @@ export function rowOfLine(
   return { call, closing, revision: REVISION.closed };
 }
 
-/** `ar-` and the first 130 bits of a SHA-256; a line without an id of its own goes by its number. */
+/** `ar-` and the first 130 bits of a SHA-256. A line without an id is named by its number. */
 function lineId(batchId: string, name: string | { readonly number: number }): string {
   return `ar-${hashedDigits([batchId, name], ID_DIGITS)}`;
 }

@@ -1,8 +1,8 @@
 import type { Observe } from "../domain/observe.ts";
-import type { BatchStatus, Credential, Provider } from "../domain/provider.ts";
+import type { BatchDialect, BatchStatus, Credential, Provider } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
-import { decoderOf } from "../wire/decode.ts";
+import { type CopyDecoder, decoderOf } from "../wire/decode.ts";
 import { LineSplitter } from "../wire/line_splitter.ts";
 import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { nextTurn } from "../wire/event_loop_budget.ts";
@@ -10,6 +10,7 @@ import { nextTurn } from "../wire/event_loop_budget.ts";
 /** What reading a batch takes from outside. */
 export interface BatchSource {
   readonly provider: Provider;
+  readonly dialect: BatchDialect;
   readonly fetch: Fetch;
   /** Milliseconds of a clock that never goes back. */
   readonly elapsed: () => number;
@@ -17,8 +18,8 @@ export interface BatchSource {
   readonly observe: Observe;
 }
 
-/** Silence of the upstream after which it is left alone until the next time. */
-const SILENCE_MS = 60_000;
+/** Silence of the upstream after which a read ends; the batch is read again later. */
+const IDLE_MS = 60_000;
 /** A line holds one whole answer. */
 const MAX_LINE_BYTES = 16 * 1024 * 1024;
 const MAX_STATUS_BYTES = 1024 * 1024;
@@ -34,38 +35,33 @@ export interface BatchAsked {
 /** Rejects with `BatchMissing`, or an error that says what went wrong. */
 export async function fetchStatus(asked: BatchAsked, source: BatchSource): Promise<BatchStatus> {
   let text = "";
-  await read(asked, { path: source.provider.batches.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source }, (line) => {
-    text += line ?? "";
-    return Promise.resolve();
-  });
-  const status = source.provider.batches.parseStatus(text);
-  if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer is none");
+  const lines = readLines(asked, { path: source.dialect.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source });
+  for await (const { line } of lines) text += line ?? "";
+  const status = source.dialect.parseStatus(text);
+  if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer has none");
   return status;
 }
 
 /**
- * Hands each line of the results to `onLine`, in their order, one chunk after the other; null for one that is too long. In constant
- * memory: nothing is read on while it waits. Asks the configured upstream, never the address that the batch names.
- * Rejects as `fetchStatus` does.
+ * The lines of the results in order; null for one that is too long. Takes constant memory: it reads
+ * no further while its caller works. Asks the configured upstream, never the address that the batch
+ * names. Rejects as `fetchStatus` does.
  */
-export async function fetchResults(
-  { onLine, ...asked }: BatchAsked & { readonly onLine: (line: string | null) => Promise<void> },
-  source: BatchSource,
-): Promise<void> {
-  const path = `${source.provider.batches.pathOf(asked.id)}/results`;
+export async function* fetchResults(asked: BatchAsked, source: BatchSource): AsyncGenerator<string | null> {
+  const path = source.dialect.resultsPathOf(asked.id);
   let isFirst = true;
-  await read(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source }, (line, { isOpen }) => {
+  for await (const { line, isOpen } of readLines(asked, { path, maxBytes: Number.MAX_SAFE_INTEGER, source })) {
     const trouble = line === null ? null : troubleOf(line, { isFirst, isOpen, source });
-    if (trouble !== null) return Promise.reject(new Error(`Cannot read ${path}: ${trouble}`));
+    if (trouble !== null) throw new Error(`Cannot read ${path}: ${trouble}`);
     isFirst = false;
-    return onLine(line);
-  });
+    yield line;
+  }
 }
 
 /**
- * Why a line is none of the results, so that no row is made of it; null if it may be one. Whatever
- * its status says, an answer that begins as no JSON or with an error is not the results, and a last
- * line that is cut has to be fetched again.
+ * Why a line is not a result, so that no row is made of it; null if it may be one. Under any
+ * status, an answer that starts with an error or not with JSON holds no results. A last line that
+ * is cut has to be fetched again.
  */
 function troubleOf(
   line: string,
@@ -87,83 +83,66 @@ function isJson(line: string): boolean {
   }
 }
 
-/** `isOpen`: the answer ended behind the line without a line feed. */
-type OnLine = (line: string | null, end: { readonly isOpen: boolean }) => Promise<void>;
-
-async function read(
-  { id, signal }: BatchAsked,
-  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
-  onLine: OnLine,
-): Promise<void> {
-  const controller = new AbortController();
-  const silence = new IdleTimeout({ ms: SILENCE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
-  silence.listen();
-  try {
-    const credential = source.upstream.credential();
-    const answer = await source.fetch(source.upstream.baseUrl + path, {
-      headers: headersOf(credential, source),
-      redirect: "manual",
-      signal: AbortSignal.any([signal, controller.signal]),
-    });
-    if (!answer.ok || answer.body === null) {
-      await answer.body?.cancel();
-      if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
-      if (answer.status === 404) throw new BatchMissing(`The upstream knows no ${path}`);
-      throw new Error(`The upstream answers ${answer.status} for ${path}`);
-    }
-    await eachLine(answer as Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> }, {
-      maxBytes,
-      silence,
-      onLine,
-    });
-  } finally {
-    silence.end();
-  }
+interface Line {
+  /** Null: it is too long. */
+  readonly line: string | null;
+  /** The answer ended after it without a line feed. */
+  readonly isOpen: boolean;
 }
 
-async function eachLine(
-  answer: Response & { readonly body: ReadableStream<Uint8Array<ArrayBuffer>> },
-  { maxBytes, silence, onLine }: {
-    readonly maxBytes: number;
-    readonly silence: IdleTimeout;
-    readonly onLine: OnLine;
-  },
-): Promise<void> {
+async function* readLines(
+  { id, signal }: BatchAsked,
+  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
+): AsyncGenerator<Line> {
+  const controller = new AbortController();
+  const idle = new IdleTimeout({ ms: IDLE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
   let waiting: (string | null)[] = [];
-  const lines = new LineSplitter({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
-  const decoder = decoderOf(answer.headers.get("content-encoding") ?? "", { maxBytes, onChunk: (chunk) => lines.push(chunk) });
-  if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
+  const splitter = new LineSplitter({ maxBytes: MAX_LINE_BYTES, onLine: (line) => void waiting.push(line) });
 
-  async function handOn({ isOpen }: { readonly isOpen: boolean }): Promise<void> {
-    const [some, none]: [typeof waiting, typeof waiting] = [waiting, []];
-    waiting = none;
-    silence.heard();
-    for (const line of some) await onLine(line, { isOpen });
+  async function* split(isOpen: boolean): AsyncGenerator<Line> {
+    const lines = waiting;
+    waiting = [];
+    idle.heard();
+    for (const line of lines) yield { line, isOpen };
     // One chunk a turn of the event loop: calls come in between.
     await nextTurn();
-    silence.listen();
+    idle.listen();
   }
 
+  idle.listen();
+  let decoder: CopyDecoder | null = null;
   try {
-    for await (const chunk of answer.body) {
+    const answer = await ask(path, { id, signal: AbortSignal.any([signal, controller.signal]), source });
+    const coding = answer.headers.get("content-encoding") ?? "";
+    decoder = decoderOf(coding, { maxBytes, onChunk: (chunk) => splitter.push(chunk) });
+    if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
+    for await (const chunk of answer.body ?? []) {
       await decoder.push(chunk);
-      await handOn({ isOpen: false });
+      yield* split(false);
     }
     await decoder.end();
     if (decoder.isBlind) throw new Error("Cannot read the upstream's answer: it is damaged or too long");
-    await handOn({ isOpen: false });
-    lines.end();
-    await handOn({ isOpen: true });
+    yield* split(false);
+    splitter.end();
+    yield* split(true);
   } finally {
-    decoder.close();
+    idle.end();
+    decoder?.close();
   }
 }
 
-function headersOf(credential: Credential, { provider, upstream }: BatchSource): Headers {
-  const headers = new Headers(provider.defaultHeaders.map(([name, value]): [string, string] => [name, value]));
-  headers.set(credential.header, credential.value);
-  headers.set("accept", "*/*");
-  headers.set("accept-encoding", "identity");
-  headers.set("user-agent", upstream.userAgent);
-  return headers;
+async function ask(path: string, { id, signal, source }: BatchAsked & { readonly source: BatchSource }): Promise<Response> {
+  const credential = source.upstream.credential();
+  const headers = headersOf(credential, source);
+  const answer = await source.fetch(source.upstream.baseUrl + path, { headers, redirect: "manual", signal });
+  if (answer.ok && answer.body !== null) return answer;
+  await answer.body?.cancel();
+  if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
+  if (answer.status === 404) throw new BatchMissing(`The upstream knows no ${path}`);
+  throw new Error(`The upstream answers ${answer.status} for ${path}`);
+}
+
+function headersOf({ header, value }: Credential, { provider, upstream }: BatchSource): Headers {
+  const own = { [header]: value, accept: "*/*", "accept-encoding": "identity", "user-agent": upstream.userAgent };
+  return new Headers({ ...Object.fromEntries(provider.defaultHeaders), ...own });
 }

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { anthropic } from "../../tests/anthropic.ts";
 import { agentNames, clientOf } from "./clients.ts";
+
+const { clients } = anthropic;
 
 const HEX = "a".repeat(64);
 
@@ -32,21 +35,22 @@ const SEEN: readonly (readonly [name: string, headers: Readonly<Record<string, s
 
 Deno.test("clientOf() tells agents apart by user agent and marks, and calls others by their product", () => {
   for (const [name, headers, userId] of SEEN) {
-    assert.equal(clientOf({ headers: new Headers(headers), userId: userId ?? null }), name, JSON.stringify(headers));
+    assert.equal(clientOf({ headers: new Headers(headers), userId: userId ?? null }, clients), name, JSON.stringify(headers));
   }
-  assert.equal(clientOf({ headers: new Headers(), userId: null }), null);
+  assert.equal(clientOf({ headers: new Headers(), userId: null }, clients), null);
 });
 
 Deno.test("clientOf() does not say who a claude-cli without marks is while its body has not been read", () => {
   const headers = new Headers({ "user-agent": "claude-cli/0.24.4 (external, cli)" });
-  assert.equal(clientOf({ headers, userId: undefined }), "claude-cli");
+  assert.equal(clientOf({ headers, userId: undefined }, clients), "claude-cli");
   headers.set("x-claude-code-session-id", "1");
-  assert.equal(clientOf({ headers, userId: undefined }), "claude-code");
+  assert.equal(clientOf({ headers, userId: undefined }, clients), "claude-code");
 });
 
-Deno.test("agentNames() takes Copilot's mark for a sub-agent's class, and nobody else's", () => {
+Deno.test("agentNames() takes Copilot's mark for a sub-agent's class, and no other client's", () => {
   const mark = { "x-interaction-type": "conversation-subagent" };
-  const classOf = (headers: Record<string, string>) => agentNames({ headers: new Headers(headers), userId: null }).requestClass;
+  const classOf = (headers: Record<string, string>) =>
+    agentNames({ headers: new Headers(headers), userId: null }, clients).requestClass;
   assert.equal(classOf({ ...mark, "user-agent": "Anthropic/JS 0.94.0" }), "subagent");
   assert.equal(classOf({ "x-interaction-type": "conversation-user", "user-agent": "Anthropic/JS 0.94.0" }), null);
   assert.equal(classOf({ ...mark, "user-agent": "pi/1.6.0" }), null);

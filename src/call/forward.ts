@@ -1,5 +1,5 @@
 import { Fault } from "../domain/fault.ts";
-import type { Credential } from "../domain/provider.ts";
+import type { Credential, Provider } from "../domain/provider.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import type { Outcome } from "../domain/usage.ts";
 import { streamOf } from "../wire/body.ts";
@@ -63,7 +63,7 @@ export async function forward(
   } catch (error) {
     const { outcome, fault } = failureOf(controller.signal, error);
     // A ledger that cannot be written keeps the closing and tries again; what is answered here is no completed answer.
-    await recorder.end(outcome, { ...EMPTY_READING, errorType: errorTypeOf(fault) }).catch(() => {});
+    await recorder.end(outcome, { ...EMPTY_READING, errorType: errorTypeOf(fault, deps.provider) }).catch(() => {});
     throw fault;
   } finally {
     silence.heard();
@@ -146,9 +146,9 @@ export function failureOf(signal: AbortSignal, error: unknown): { readonly outco
   return { outcome: "upstream_broke", fault };
 }
 
-function errorTypeOf(fault: Fault): string | null {
-  if (fault.code === "client_left") return null;
-  return fault.code === "upstream_refused_credential" ? "authentication_error" : fault.code;
+function errorTypeOf({ code }: Fault, provider: Provider): string | null {
+  if (code === "client_left") return null;
+  return code === "upstream_refused_credential" ? provider.errorTypeOf(401) : code;
 }
 
 function departureOf(

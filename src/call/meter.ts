@@ -13,11 +13,6 @@ import type { Recorder } from "./record.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
 import type { Deps } from "./deps.ts";
 
-/** What the scanner of a JSON answer looks for besides the provider's keys. */
-const CONTENT_KEY = "content";
-/** What an event with the result of a server tool has in it. */
-const TOOL_RESULT = "execution_tool_result";
-
 /** The most of one event, or of one wanted key of a JSON answer, that is looked at. The bytes pass all the same. */
 const MAX_EVENT_BYTES = 32 * 1024 * 1024;
 const MAX_VALUE_BYTES = 4 * 1024 * 1024;
@@ -62,8 +57,6 @@ interface AnswerReader {
   /** Nobody asks any more, wherever the answer is: what is held for it is freed. */
   readonly close: () => void;
   readonly reading: () => UsageReading;
-  /** Files that the upstream's tools made: they are the caller's. */
-  readonly filesMade: () => readonly string[];
   /** How the answer ended, as soon as that is known; null before. */
   readonly outcome: () => Outcome | null;
   /** How it ended where the bytes end now without another word. */
@@ -84,7 +77,7 @@ function watchOf(
     // Of a JSON body, and of the last bytes of a compressed one, the content is known only now.
     if (reader.reading().hasContent) recorder.contentCame();
     const ended = recorder.end(exchange.hasLeft() && outcome === "completed" ? "client_left" : outcome, reader.reading());
-    const files = reader.filesMade();
+    const files = reader.reading().filesMade;
     return files.length === 0 ? ended : Promise.all([ended, recorder.claimFiles(files)]).then(() => {});
   };
   const looked = () => {
@@ -153,7 +146,6 @@ function readerOf(exchange: Exchange, deps: Deps): AnswerReader {
     end: () => (reader ?? plain).end(),
     close: () => reader?.close(),
     reading: plain.reading,
-    filesMade: plain.filesMade,
     outcome: plain.outcome,
     outcomeAtEnd: () => (reader ?? plain).outcomeAtEnd(),
     holdsLast: () => reader?.holdsLast() ?? true,
@@ -215,7 +207,6 @@ function readerByForm({ answer, isStreamAsked }: Exchange, deps: Deps): AnswerRe
     },
     close: () => {},
     reading: () => reader?.reading() ?? EMPTY_READING,
-    filesMade: () => reader?.filesMade() ?? [],
     outcome: () => reader?.outcome() ?? null,
     outcomeAtEnd: () => reader!.outcomeAtEnd(),
     holdsLast: () => reader?.holdsLast() ?? true,
@@ -229,13 +220,11 @@ function eventReader(answer: Response, deps: Deps): AnswerReader {
    * into chunks.
    */
   let outcome: Outcome | null = null;
-  const filesMade: string[] = [];
   const sse = new SseReader({
     maxEventBytes: MAX_EVENT_BYTES,
     onEvent: (event) => {
       if (outcome !== null) return;
       reading = deps.provider.parseStreamEvent(reading, event);
-      if (event.data.includes(TOOL_RESULT)) filesMade.push(...deps.provider.filesMadeIn(blockIn(event.data)));
       if (reading.errorType !== null) outcome = "upstream_error";
       else if (reading.isWhole) outcome = finished(answer);
     },
@@ -245,7 +234,6 @@ function eventReader(answer: Response, deps: Deps): AnswerReader {
     end: () => Promise.resolve(sse.end()),
     close: () => {},
     reading: () => reading,
-    filesMade: () => filesMade,
     outcome: () => outcome,
     outcomeAtEnd: () => answer.ok && !sse.isBlind ? "upstream_broke" : finished(answer),
     holdsLast: () => false,
@@ -253,24 +241,19 @@ function eventReader(answer: Response, deps: Deps): AnswerReader {
 }
 
 function bodyReader(answer: Response, { provider }: Deps): AnswerReader {
-  const scanner = new TopLevelScanner([...provider.answerKeys, CONTENT_KEY], { maxValueBytes: MAX_VALUE_BYTES });
+  const scanner = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
   let reading = EMPTY_READING;
-  let filesMade: readonly string[] = [];
   return {
     push: (chunk) => scanner.push(chunk),
     end: () => {
       const { isValid, found } = scanner.end();
-      filesMade = provider.filesMadeIn(found.get(CONTENT_KEY)?.value);
-      const kept: Record<string, unknown> = Object.fromEntries(
-        provider.answerKeys.map((key) => [key, found.get(key)?.value]),
-      );
-      if (provider.needsContent(kept)) kept[CONTENT_KEY] = found.get(CONTENT_KEY)?.value;
-      if (isValid) reading = provider.parseNonStreamingResponse(JSON.stringify(kept, finite));
+      const read = provider.readAnswer(Object.fromEntries(provider.answerKeys.map((key) => [key, found.get(key)?.value])));
+      // A broken document says nothing of usage, but the files in it were made.
+      reading = isValid ? read : { ...EMPTY_READING, filesMade: read.filesMade };
       return Promise.resolve();
     },
     close: () => {},
     reading: () => reading,
-    filesMade: () => filesMade,
     outcome: () => null,
     outcomeAtEnd: () => {
       if (answer.ok && !reading.isWhole) return "upstream_broke";
@@ -279,11 +262,6 @@ function bodyReader(answer: Response, { provider }: Deps): AnswerReader {
     },
     holdsLast: () => true,
   };
-}
-
-/** JSON has larger numbers than a number holds (`1e400`). They must not become null, which says nothing. */
-function finite(_key: string, value: unknown): unknown {
-  return value === Infinity ? Number.MAX_VALUE : value;
 }
 
 /**
@@ -295,20 +273,10 @@ function otherReader(): AnswerReader {
     end: () => Promise.resolve(),
     close: () => {},
     reading: () => EMPTY_READING,
-    filesMade: () => [],
     outcome: () => null,
     outcomeAtEnd: () => "upstream_error",
     holdsLast: () => true,
   };
-}
-
-/** The content block that an event begins, where it does. */
-function blockIn(data: string): unknown {
-  try {
-    return (JSON.parse(data) as { readonly content_block?: unknown } | null)?.content_block;
-  } catch {
-    return null;
-  }
 }
 
 function finished(answer: Response): Outcome {

@@ -1,33 +1,20 @@
 import { Fault } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
+import type { PassthroughRoute } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
 import { JsonCopy } from "../wire/json_copy.ts";
 import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { tap, type Watch } from "../wire/tap.ts";
 import { authenticate } from "./authenticate.ts";
-import { baseUrlFault } from "./base_url.ts";
 import { claimed, Creation } from "./creation.ts";
 import { failureOf, refusedCredential, returned, send } from "./forward.ts";
-import { NamedFiles } from "./named_files.ts";
+import { BodyScan } from "./body_scan.ts";
 import { assertOwner, assertOwnFiles } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
 import { belongingOf, namesSession } from "./trace.ts";
 import { CLIENT_LEFT } from "./traffic.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
-
-/** A route whose calls are not billed. */
-export interface PassthroughRoute {
-  /** The route's name in metrics. */
-  readonly name: string;
-  readonly maxBodyBytes: number;
-  /** The call belongs to its session, though it has no row. */
-  readonly joinsTrace: boolean;
-  /** The body may name files, which then have to be the caller's. */
-  readonly namesFiles: boolean;
-  /** A good answer is one JSON document, so that a cut shows in it. */
-  readonly answersJson: boolean;
-}
 
 export interface PassOptions {
   readonly passage: PassthroughRoute;
@@ -121,13 +108,18 @@ function bodyOf(
     silence,
   });
   if (!passage.namesFiles) return limited;
-  const files = new NamedFiles(request.headers.get("content-encoding") ?? "", { maxDecodedBytes: passage.maxBodyBytes });
+  const files = new BodyScan(request.headers.get("content-encoding") ?? "", {
+    maxDecodedBytes: passage.maxBodyBytes,
+    fileKey: deps.provider.request.fileKey,
+    keys: [],
+  });
   const reader = limited.getReader();
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
       try {
         const { value, done } = await reader.read();
-        await assertOwnFiles(await (done ? files.end() : files.push(value)), { sandbox, deps });
+        await (done ? files.end() : files.push(value));
+        await assertOwnFiles(files.takeFileIds(), { sandbox, deps });
         if (done) controller.close();
         else controller.enqueue(value);
       } catch (error) {
@@ -174,20 +166,3 @@ const UNWATCHED: Watch = {
   broke: () => Promise.resolve(),
   left: () => "cancel",
 };
-
-/**
- * Throws a `Fault` unless an operator's `LLMPROXY_ALLOW_PATHS` names the path: whole segments, or `*` for all. A path that comes
- * of a client's wrong base URL is open only to a prefix that says as much itself: by `*` a call would pass unmetered.
- */
-export function assertAllowed(path: string, allowed: readonly string[]): void {
-  const slip = baseUrlFault(path);
-  const isAllowed = allowed.some((prefix) => {
-    if (slip !== null && baseUrlFault(prefix) === null) return false;
-    return prefix === "*" || path === prefix || path.startsWith(prefix.replace(/\/?$/, "/"));
-  });
-  if (isAllowed) return;
-  throw slip ?? new Fault(
-    "path_not_allowed",
-    "This endpoint is not open through the proxy. Its operator can open it by LLMPROXY_ALLOW_PATHS.",
-  );
-}

@@ -1,87 +1,73 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
+import type { BodyFacts } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, type BodyProblem, declaredLength, hashRange, type HeldBody, readBody } from "../wire/body.ts";
-import { decoderOf } from "../wire/decode.ts";
-import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
 import { tokenOf } from "./authenticate.ts";
-import { unlessSecret } from "./token_filter.ts";
-import { assertSeen, fileIdScanner, isEncoded } from "./named_files.ts";
-import { MAX_NAMED } from "./ownership.ts";
+import { BodyScan } from "./body_scan.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
-
-/** The API's own limit for messages and count_tokens, bytes. */
-export const MAX_MESSAGE_BYTES = 32 * 1024 * 1024;
+import { unlessSecret } from "./token_filter.ts";
 
 /** The body's bytes, held, and what the proxy needs to know of it. */
 export interface RequestFacts {
   readonly body: HeldBody;
-  /** How long the client took to send its body, milliseconds: not the proxy's doing. */
+  /** How long the client took to send its body, milliseconds: the proxy does not answer for it. */
   readonly arrivalMs: number;
-  /** Empty where there is none, or where it holds the proxy token. */
+  /** Empty if the body names no model, or if the name holds the proxy token. */
   readonly requestedModel: string;
   /** The model holds the proxy token, so that an answer which repeats it does too. */
   readonly hidesModel: boolean;
   readonly isStreamed: boolean;
   readonly maxTokens: number | null;
-  /** `metadata.user_id`, in which Claude Code names its session. */
+  /** What the body says of its user, unless that holds the proxy token. */
   readonly userId: string | null;
-  /** SHA-256 of the bytes of `messages`, hex; null where there are none or the body is compressed. */
+  /** SHA-256 of the bytes of the messages, hex; null without messages or in a compressed body. */
   readonly messagesHash: string | null;
-  /** Where `messages` stands in the body; null as for its hash. */
+  /** The place of the messages in the body; null as for their hash. */
   readonly messages: { readonly start: number; readonly end: number } | null;
-  /** What the body names as files, the same ones once. */
+  /** The files that the body names, each once. */
   readonly fileIds: readonly string[];
 }
 
-/** Reads the request's body within its limits and finds the few keys that are needed. A body that is not JSON is no fault of ours to tell. */
-export async function read(arrival: IncomingCall, sandbox: Sandbox, deps: Deps): Promise<RequestFacts> {
-  const { request } = arrival;
-  const scanner = new TopLevelScanner(WANTED, { maxValueBytes: MAX_VALUE_BYTES });
-  const encoding = request.headers.get("content-encoding") ?? "";
-  const fileIds = fileIdScanner();
-  const named = new Set<string>();
-  const decoder = decoderOf(encoding, {
-    maxBytes: MAX_MESSAGE_BYTES,
-    onChunk: (chunk) => {
-      scanner.push(chunk);
-      fileIds.push(chunk);
-      for (const id of fileIds.take()) if (named.size <= MAX_NAMED) named.add(id);
-    },
+/**
+ * Reads the request's body within its limits and finds the few facts that are needed. Whether it is
+ * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, or with `body_opaque`.
+ */
+export async function read(incoming: IncomingCall, sandbox: Sandbox, deps: Deps): Promise<RequestFacts> {
+  const { headers, body: stream } = incoming.request;
+  const { maxBodyBytes, keys, messagesKey, fileKey, factsOf } = deps.provider.request;
+  const scan = new BodyScan(headers.get("content-encoding") ?? "", {
+    maxDecodedBytes: maxBodyBytes,
+    fileKey,
+    keys: [...keys, messagesKey],
   });
   const startedAt = deps.elapsed();
   let body: HeldBody | null = null;
   try {
-    body = await readBody(request.body, {
-      declared: declaredLength(request.headers),
-      maxBytes: MAX_MESSAGE_BYTES,
+    body = await readBody(stream, {
+      declared: declaredLength(headers),
+      maxBytes: maxBodyBytes,
       deadlineMs: deps.limits.bodyDeadlineMs,
       budget: deps.budget,
       holder: JSON.stringify([sandbox.workspaceId, sandbox.sandboxId]),
-      look: (chunk) => decoder?.push(chunk),
+      look: (chunk) => scan.push(chunk),
     });
     const arrivalMs = deps.elapsed() - startedAt;
-    await decoder?.end();
-    const scan = scanner.end();
-    const isCoded = isEncoded(encoding);
-    assertSeen({
-      isEncoded: isCoded,
-      isBlind: decoder?.isBlind ?? true,
-      isValid: scan.isValid,
-      isHidden: fileIds.isHidden,
-    });
-    const messages = !isCoded ? scan.found.get("messages") : undefined;
-    const messagesHash = messages === undefined ? null : await hashRange(body, messages);
+    const { found } = await scan.end();
+    const messages = scan.isEncoded ? null : found.get(messagesKey) ?? null;
     return {
       body,
       arrivalMs,
-      messagesHash,
-      messages: messages ?? null,
-      fileIds: [...named],
-      ...keysOf(scan, [tokenOf(request.headers), ...arrival.ownCredentials]),
+      messages,
+      messagesHash: messages === null ? null : await hashRange(body, messages),
+      fileIds: scan.takeFileIds(),
+      ...keptFacts(factsOf(new Map(keys.map((key) => [key, found.get(key)?.value]))), [
+        tokenOf(headers),
+        ...incoming.ownCredentials,
+      ]),
     };
   } catch (error) {
     body?.release();
-    decoder?.close();
+    scan.close();
     throw bodyFault(error);
   }
 }
@@ -100,23 +86,7 @@ const PROBLEMS: Record<BodyProblem, readonly [FaultCode, string]> = {
   no_room: ["overloaded", "This sandbox has too many requests waiting. Ask again in a moment."],
 };
 
-const WANTED = ["model", "stream", "max_tokens", "metadata", "messages"];
-const MAX_VALUE_BYTES = 16 * 1024;
-
-function keysOf(
-  { found }: ScanResult,
-  secrets: readonly string[],
-): Pick<RequestFacts, "requestedModel" | "hidesModel" | "isStreamed" | "maxTokens" | "userId"> {
-  const model = found.get("model")?.value;
-  const named = typeof model === "string" ? model : "";
-  const kept = unlessSecret(named, secrets);
-  const maxTokens = found.get("max_tokens")?.value;
-  const userId = (found.get("metadata")?.value as { readonly user_id?: unknown } | null | undefined)?.user_id;
-  return {
-    requestedModel: kept ?? "",
-    hidesModel: kept === null,
-    isStreamed: found.get("stream")?.value === true,
-    maxTokens: Number.isSafeInteger(maxTokens) ? maxTokens as number : null,
-    userId: typeof userId === "string" ? unlessSecret(userId, secrets) : null,
-  };
+function keptFacts({ model, userId, ...plain }: BodyFacts, secrets: readonly string[]) {
+  const kept = unlessSecret(model, secrets);
+  return { ...plain, requestedModel: kept ?? "", hidesModel: kept === null, userId: unlessSecret(userId, secrets) };
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { brotliCompressSync } from "node:zlib";
 import { assertFrees } from "../../tests/best_attempt.ts";
+import { anthropic } from "../../tests/anthropic.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { read } from "./read.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
@@ -9,9 +10,9 @@ const MB = 1024 * 1024;
 /** What brotli takes for one decoder is megabytes. */
 const BODIES = 200;
 
-Deno.test("read() frees what decodes a body that breaks off, so that nobody can fill the memory with such bodies", async () => {
+Deno.test("read() frees the decoder of a body that breaks off, so that such bodies cannot fill the memory", async () => {
   const budget = new ByteBudget({ totalBytes: MB, perHolderBytes: MB });
-  const deps = { budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as Deps;
+  const deps = { provider: anthropic, budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as Deps;
   await assertFrees(100 * MB, async () => {
     for (let n = 0; n < BODIES; n++) await assert.rejects(read(brokenOff(), sandbox, deps));
   });

@@ -1,14 +1,12 @@
 import { LRUCache } from "lru-cache";
 import type { SessionRecords } from "../domain/sessions.ts";
-import { inferredIdOf, isInferredId, type Run } from "./inferred_id.ts";
-import { traceIdOf } from "./trace.ts";
+import { SingleFlight } from "../async/single_flight.ts";
+import { settlesWithin } from "../async/deadline.ts";
+import { hashedDigits } from "../wire/hashed_digits.ts";
 
 export interface SessionsOptions {
   readonly records: SessionRecords;
-  /**
-   * For how long after its first call an inferred session takes in calls, milliseconds; 0: none is
-   * inferred.
-   */
+  /** How long after its first call an inferred session takes in calls, ms; 0: none is inferred. */
   readonly windowMs: number;
   /** Milliseconds of a clock that never goes back. */
   readonly elapsed: () => number;
@@ -18,13 +16,10 @@ export interface SessionsOptions {
   readonly maxEntries: number;
 }
 
-/** A call waits so long for what is on record; an entry takes about 200 bytes. */
+/** How long a call waits for the records; an entry takes about 200 bytes. */
 export const SESSIONS_DEFAULTS = { deadlineMs: 250, maxEntries: 20_000 } as const;
 
-/**
- * What another replica has recorded is known to all within so long. Until then "there is none" is
- * asked once more.
- */
+/** After so long all replicas know what one recorded. Before that, "not found" is asked again. */
 const SETTLED_MS = 60_000;
 const AGENT_SEARCH_MS = 24 * 3_600_000;
 
@@ -43,26 +38,26 @@ export interface Root {
   readonly isParentMain: boolean;
 }
 
-/** An answer, and until when it stands; null: for good. */
+/** An answer, and until when it stands. */
 interface Remembered<T> {
-  readonly answer: T;
-  readonly until: number | null;
+  readonly answer: T | null;
+  readonly until: number;
 }
 
 /**
- * What has to be known of earlier calls to place a call in its session. Memory is bounded; what it
- * does not hold is asked of the records, and if they cannot be asked in time, memory alone decides.
- * A call of a named session that is no sub-agent's has nothing to do here.
+ * Places a call in its session by earlier calls: those in bounded memory, otherwise those in the
+ * records. If the records do not answer in time, memory alone decides. Only calls without a named
+ * session, and those of sub-agents, need it.
  */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #questions: Questions;
   /** When this process first placed a call in an inferred trace, by the trace's id. */
   readonly #placedAt: LRUCache<string, number>;
-  /** When an inferred trace was made, by its id, as the records say; null: there is none. */
-  readonly #madeAt: LRUCache<string, Remembered<number | null>>;
-  /** To which trace a sub-agent's session belongs; null: it is no sub-agent's. */
-  readonly #roots: LRUCache<string, Remembered<string | null>>;
+  /** When an inferred trace was made by the records, by its id; null: they have no such trace. */
+  readonly #madeAt: LRUCache<string, Remembered<number>>;
+  /** The trace of a sub-agent's session; null: it is not a sub-agent's. */
+  readonly #roots: LRUCache<string, Remembered<string>>;
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -83,26 +78,28 @@ export class Sessions {
   }
 
   /**
-   * The id of the run's trace. Time is cut into slots as long as the window, and each slot has a
-   * trace of its own; but while the window of the last slot's trace is open, that one goes on. So
-   * no run that is shorter than the window is cut, and all replicas that see the same records
-   * agree.
+   * The id of the run's trace. Time is cut into slots as long as the window, and each slot has its
+   * own trace; but the last slot's trace goes on while its window is open. So no run shorter than
+   * the window is cut, and replicas that see the same records agree.
    */
   async inferred(run: Run, now: number): Promise<string> {
     const { windowMs } = this.#options;
     const slot = Math.floor(now / windowMs);
     const before = inferredIdOf(run, slot - 1);
-    const madeAt = await this.#madeAtOf(before, { workspaceId: run.workspaceId, now, settledAt: slot * windowMs + SETTLED_MS });
+    const onRecord = await this.#remembered(this.#madeAt, {
+      key: before,
+      now,
+      settledAt: slot * windowMs + SETTLED_MS,
+      ask: async (records) => (await records.findTrace(run.workspaceId, before))?.createdAt ?? null,
+    });
+    const madeAt = onRecord ?? this.#placedAt.get(before) ?? null;
     const goesOn = madeAt !== null && now - madeAt < windowMs;
     const id = goesOn ? before : inferredIdOf(run, slot);
     if (!this.#placedAt.has(id)) this.#placedAt.set(id, goesOn ? madeAt : now);
     return id;
   }
 
-  /**
-   * Where a sub-agent's session belongs. A parent of which nothing is known is taken for a main
-   * agent.
-   */
+  /** Where a sub-agent's session belongs. An unknown parent counts as a main agent. */
   async rootOf({ workspaceId, sandboxId, session, parent }: Child, now: number): Promise<Root> {
     const keyOf = (id: string) => JSON.stringify([workspaceId, sandboxId, id]);
     const above = await this.#remembered(this.#roots, {
@@ -114,29 +111,13 @@ export class Sessions {
     // A call that names no session may name an agent; its trace takes in no named session.
     const root = above === null || isInferredId(above) ? null : above;
     const traceId = root ?? traceIdOf(parent);
-    this.#roots.set(keyOf(session), { answer: traceId, until: null });
+    this.#roots.set(keyOf(session), { answer: traceId, until: Infinity });
     return { traceId, isParentMain: root === null };
   }
 
-  async #madeAtOf(
-    id: string,
-    { workspaceId, now, settledAt }: { readonly workspaceId: string; readonly now: number; readonly settledAt: number },
-  ): Promise<number | null> {
-    const onRecord = await this.#remembered(this.#madeAt, {
-      key: id,
-      now,
-      settledAt,
-      ask: async (records) => (await records.findTrace(workspaceId, id))?.createdAt ?? null,
-    });
-    return onRecord ?? this.#placedAt.get(id) ?? null;
-  }
-
-  /**
-   * The answer that is remembered, or the records'; null, and not remembered, if they cannot be
-   * asked.
-   */
+  /** The answer in memory, otherwise the records'; null, and not remembered, if they fail. */
   async #remembered<T>(
-    memory: LRUCache<string, Remembered<T | null>>,
+    memory: LRUCache<string, Remembered<T>>,
     { key, now, settledAt, ask }: {
       readonly key: string;
       readonly now: number;
@@ -146,33 +127,31 @@ export class Sessions {
     },
   ): Promise<T | null> {
     const known = memory.get(key);
-    if (known !== undefined && (known.until === null || now < known.until)) return known.answer;
+    if (known !== undefined && now < known.until) return known.answer;
     const answer = await this.#questions.ask(key, () => ask(this.#options.records));
     const meanwhile = memory.get(key)?.answer ?? null;
     if (answer === UNANSWERED || meanwhile !== null) return meanwhile;
-    // A second "none" is final too: it was asked for after the answer had had time to arrive.
+    // A second null is final: the first was asked before the answer had had time to arrive.
     const isFinal = answer !== null || known !== undefined || now >= settledAt;
-    memory.set(key, { answer, until: isFinal ? null : settledAt });
+    memory.set(key, { answer, until: isFinal ? Infinity : settledAt });
     return answer;
   }
 }
 
 const UNANSWERED = Symbol("unanswered");
 /**
- * Questions that are under way at once; those whose deadline has passed count until the records
- * have dealt with them.
+ * Questions that are open at once. One that missed its deadline counts until the records answer.
  */
 const MOST_AT_ONCE = 256;
-/** After one that failed, none is asked for so long. */
+/** After a failure no question is asked for so long. */
 const PAUSE_MS = 5_000;
 
 /**
- * Questions to the records: the same one once at a time, few at once, each with a deadline, none
- * while they fail.
+ * Asks the records: equal questions once, few at once, each with a deadline, none while they fail.
  */
 class Questions {
   readonly #options: Pick<SessionsOptions, "elapsed" | "deadlineMs">;
-  readonly #asked = new Map<string, Promise<unknown>>();
+  readonly #open = new SingleFlight<string, unknown>();
   #pausedUntil = -Infinity;
 
   constructor(options: Pick<SessionsOptions, "elapsed" | "deadlineMs">) {
@@ -180,35 +159,54 @@ class Questions {
   }
 
   async ask<T>(key: string, question: () => Promise<T>): Promise<T | typeof UNANSWERED> {
-    const joined = this.#asked.get(key);
-    if (joined === undefined && (this.#asked.size >= MOST_AT_ONCE || this.#options.elapsed() < this.#pausedUntil)) {
-      return UNANSWERED;
-    }
-    const answer = (joined ?? this.#begin(key, question)) as Promise<T>;
-    const late = Promise.withResolvers<typeof UNANSWERED>();
-    const timer = setTimeout(() => {
-      this.#pause();
-      late.resolve(UNANSWERED);
-    }, this.#options.deadlineMs);
+    const { elapsed, deadlineMs } = this.#options;
+    const mayAsk = this.#open.size < MOST_AT_ONCE && elapsed() >= this.#pausedUntil;
+    if (!this.#open.has(key) && !mayAsk) return UNANSWERED;
+    const answer = this.#open.run(key, question) as Promise<T>;
     try {
-      return await Promise.race([answer, late.promise]);
+      if (await settlesWithin(answer, deadlineMs)) return await answer;
     } catch {
-      this.#pause();
-      return UNANSWERED;
-    } finally {
-      clearTimeout(timer);
+      // Counts as a question that was not answered in time.
     }
-  }
-
-  #begin<T>(key: string, question: () => Promise<T>): Promise<T> {
-    const answer = question();
-    this.#asked.set(key, answer);
-    const settle = () => void this.#asked.delete(key);
-    answer.then(settle, settle);
-    return answer;
-  }
-
-  #pause(): void {
-    this.#pausedUntil = this.#options.elapsed() + PAUSE_MS;
+    this.#pausedUntil = elapsed() + PAUSE_MS;
+    return UNANSWERED;
   }
 }
+
+/** The trace of a session that a client names. */
+export function traceIdOf(session: string): string {
+  return `at-${session}`;
+}
+
+/** What the calls of a run that names no session have in common. */
+export interface Run {
+  readonly workspaceId: string;
+  readonly sandboxId: string;
+  readonly client: string | null;
+  /** SHA-256 of the first message. */
+  readonly firstMessage: string;
+}
+
+/** Changes with the way in which ids are made, so that old and new ones never meet. */
+const LABEL = "llmproxy inferred session 1";
+/** No ULID begins so before the year 10889, and so no id of a new trace. */
+const PREFIX = "at-ZZ";
+const HASHED_DIGITS = 24;
+
+/**
+ * The trace of a run that starts in that slot of time: `at-ZZ` and 24 base32 digits, a hash of all
+ * that tells the run from others. Every replica makes the same one without asking another.
+ */
+export function inferredIdOf({ workspaceId, sandboxId, client, firstMessage }: Run, slot: number): string {
+  return PREFIX + hashedDigits([LABEL, workspaceId, sandboxId, client, firstMessage, slot], HASHED_DIGITS);
+}
+
+/**
+ * Whether `inferredIdOf` can make the id. A client that names one is ignored, so it joins no such
+ * run.
+ */
+export function isInferredId(id: string): boolean {
+  return INFERRED.test(id);
+}
+
+const INFERRED = /^at-ZZ[0-9A-HJKMNP-TV-Z]{24}$/;

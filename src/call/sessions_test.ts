@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { seededRandom } from "../../tests/conformance/samples.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Trace } from "../domain/trace.ts";
-import { inferredIdOf, isInferredId, type Run } from "./inferred_id.ts";
+import { inferredIdOf, isInferredId, type Run } from "./sessions.ts";
 import { Sessions } from "./sessions.ts";
 
 const HOUR_MS = 3_600_000;

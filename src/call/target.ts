@@ -1,25 +1,46 @@
 import { Fault } from "../domain/fault.ts";
+import type { Provider, Route } from "../domain/provider.ts";
+import { clientIpIn } from "../wire/client_ip.ts";
+import type { Deps } from "./deps.ts";
 
 /**
- * The request's target (path and query) where it is spelled plainly; it is then both what is routed and what is sent.
+ * The request's target (path and query) if it is spelled plainly. It is what is routed and what is
+ * sent. `known` are the paths of `knownPaths`.
  *
- * `Request.url` holds the raw target behind the Host header, and both `new URL` and fetch would tidy it up: `/v1/./messages`
- * would miss its route here and still reach the upstream as `/v1/messages`. Throws `Fault` `path_unknown` for dot segments
- * (also percent-encoded), `//`, backslashes, encoded slashes, encoded letters, digits, `-`, `.`, `_` or `~`, path parameters,
- * fragments, quotes and angle brackets in a query, the absolute form of another host, a trailing slash, and a known route in
- * other letters.
+ * `Request.url` holds the raw target behind the Host header. Both `new URL` and fetch would tidy it
+ * up: `/a/./b` would miss its route here and still reach the upstream as `/a/b`. Throws `Fault`
+ * `path_unknown` for
+ * - dot segments (also percent-encoded), `//`, a trailing slash, backslashes, path parameters,
+ * - encoded slashes, letters, digits, `-`, `.`, `_` or `~`,
+ * - fragments, and quotes or angle brackets in a query,
+ * - the absolute form of another host,
+ * - a known path in other letters: a server that ignores case would take it for that path.
  */
-export function plainTarget(request: Pick<Request, "url" | "headers">): string {
+export function plainTarget(request: Pick<Request, "url" | "headers">, known: ReadonlySet<string>): string {
   const target = rawTarget(request);
   const end = target.indexOf("?");
   const path = end < 0 ? target : target.slice(0, end);
-  if (!PLAIN_PATH.test(path) || !isPlainlySpelled(path) || RESPELLED.test(target.slice(path.length))) throw unknownPath();
+  const isPlain = PLAIN_PATH.test(path) && !HIDDEN.test(path) && !isRespelled(path, known) &&
+    !REWRITTEN.test(target.slice(path.length));
+  if (!isPlain) throw unknownPath();
   return target;
 }
 
+/** The fixed beginnings of the routes' paths, each with all that leads to it: `/a`, `/a/b`. */
+export function knownPaths(routes: readonly Route[]): ReadonlySet<string> {
+  const known = new Set<string>();
+  for (const { path } of routes) {
+    const fixed = path.split("/").slice(1);
+    const end = fixed.findIndex((segment) => /^[:*]/.test(segment));
+    const segments = end < 0 ? fixed : fixed.slice(0, end);
+    segments.forEach((_, index) => known.add(`/${segments.slice(0, index + 1).join("/")}`));
+  }
+  return known;
+}
+
 /**
- * Refuses methods that are not in capital letters: fetch would turn `post`, which no route here takes, into `POST`. And those
- * that fetch does not send (Fetch standard, "forbidden method"). Throws `Fault` `path_unknown`.
+ * Throws `Fault` `path_unknown` for methods not in capital letters, because fetch would turn `post`
+ * into `POST`, and for those that fetch does not send (Fetch standard, "forbidden method").
  */
 export function assertPlainMethod(request: Pick<Request, "method">): void {
   if (!/^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/.test(request.method)) throw unknownPath();
@@ -41,27 +62,58 @@ export function unknownPath(): Fault {
   );
 }
 
-/** Segments of RFC 3986 characters (section 3.3) without `;`, which some servers cut off, none of them empty. */
-const PLAIN_PATH = /^\/$|^(?:\/(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)+$/;
+/**
+ * Throws a `Fault` unless `allowed` names the path: by whole segments, or by `*` for all. A path
+ * that shows a client's wrong base URL needs a prefix that shows it too: by `*` it would pass
+ * unmetered.
+ */
+export function assertAllowed(
+  path: string,
+  allowed: readonly string[],
+  { baseUrlFault }: Pick<Provider, "baseUrlFault">,
+): void {
+  const slip = baseUrlFault(path);
+  const isAllowed = allowed.some((prefix) => {
+    if (slip !== null && baseUrlFault(prefix) === null) return false;
+    return prefix === "*" || path === prefix || path.startsWith(prefix.replace(/\/?$/, "/"));
+  });
+  if (isAllowed) return;
+  throw slip ?? new Fault(
+    "path_not_allowed",
+    "This endpoint is not open through the proxy. Its operator can open it by LLMPROXY_ALLOW_PATHS.",
+  );
+}
 
-/** What must not be hidden behind a percent sign: `. - _ ~`, letters, digits, `/ \ ; ? # %` and controls. */
+/** The client's address for log lines; null unless the operator named the header that holds it. */
+export function clientIpOf(request: Request, { clientIpHeader }: Pick<Deps, "clientIpHeader">): string | null {
+  return clientIpHeader === null ? null : clientIpIn(request.headers.get(clientIpHeader));
+}
+
+/**
+ * Segments of RFC 3986 characters (section 3.3), none empty and none of dots alone; without `;`,
+ * which some servers cut off.
+ */
+const PLAIN_PATH = /^\/$|^(?:\/(?!\.{1,2}(?:\/|$))(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+)+$/;
+
+/** What a percent sign must not hide: `. - _ ~`, letters, digits, `/ \ ; ? # %` and controls. */
 const HIDDEN =
   /%(?:2[deDE]|5[fF]|7[eE]|4[1-9a-fA-F]|5[0-9aA]|6[1-9a-fA-F]|7[0-9aA]|3[0-9]|2[fF]|5[cC]|3[bBfF]|23|25|[01][0-9a-fA-F]|7[fF])/;
 
-/** What fetch percent-encodes in a query (URL standard, "special-query percent-encode set"), and the fragment, which it cuts off. */
-const RESPELLED = /["'<>#]/;
+/**
+ * What fetch percent-encodes in a query (URL standard, "special-query percent-encode set"), and the
+ * fragment, which it cuts off.
+ */
+const REWRITTEN = /["'<>#]/;
 
-/** A server that ignores case would take another spelling of these for a route of ours. */
-const KNOWN_ROUTE = /^\/v1(?:\/(?:messages(?:\/(?:count_tokens|batches))?|models|files))?(?=\/|$)/i;
-
-function isPlainlySpelled(path: string): boolean {
-  if (HIDDEN.test(path)) return false;
-  if (path.split("/").some((segment) => segment === "." || segment === "..")) return false;
-  const known = KNOWN_ROUTE.exec(path)?.[0] ?? "";
-  return known === known.toLowerCase();
+function isRespelled(path: string, known: ReadonlySet<string>): boolean {
+  const segments = path.split("/");
+  return segments.some((_, index) => {
+    const part = segments.slice(0, index + 1).join("/");
+    return known.has(part.toLowerCase()) && !known.has(part);
+  });
 }
 
-/** Strips `http://` and the Host header's words; an absolute-form target of another host leaves something else in front. */
+/** The URL behind `http://` and the Host header. The absolute form of another host is refused. */
 function rawTarget(request: Pick<Request, "url" | "headers">): string {
   const host = request.headers.get("host");
   if (host !== null && !/^[A-Za-z0-9.\-_:[\]%]*$/.test(host)) throw unknownPath();

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
-import { Fault } from "../domain/fault.ts";
-import { assertPlainMethod, plainTarget, rawPath } from "./target.ts";
+import { Fault, type FaultCode } from "../domain/fault.ts";
+import { anthropic } from "../../tests/anthropic.ts";
+import { assertAllowed, assertPlainMethod, knownPaths, plainTarget, rawPath } from "./target.ts";
+
+const KNOWN = knownPaths(anthropic.routes);
 
 function received(rawTarget: string, host = "proxy:8081") {
   const url = rawTarget.startsWith("/") ? `http://${host}${rawTarget}` : rawTarget;
@@ -20,7 +23,7 @@ Deno.test("plainTarget() returns path and query as they were received", () => {
     "/v1/files/File_With_Capitals",
     "/v1/skills/a.b~c-d_e",
   ];
-  for (const target of plain) assert.equal(plainTarget(received(target)), target);
+  for (const target of plain) assert.equal(plainTarget(received(target), KNOWN), target);
 });
 
 Deno.test("plainTarget() refuses every other spelling of a path", () => {
@@ -75,7 +78,7 @@ Deno.test("plainTarget() refuses every other spelling of a path", () => {
   ];
   for (const target of spellings) {
     assert.throws(
-      () => plainTarget(received(target)),
+      () => plainTarget(received(target), KNOWN),
       (error) => error instanceof Fault && error.code === "path_unknown",
       target,
     );
@@ -84,7 +87,7 @@ Deno.test("plainTarget() refuses every other spelling of a path", () => {
 
 Deno.test("plainTarget() is not led by a Host header that holds a path", () => {
   for (const host of ["proxy/v1/x?", "proxy#", "proxy\\x", "user@proxy", "proxy/"]) {
-    assert.throws(() => plainTarget(received("/v1/messages", host)), Fault, host);
+    assert.throws(() => plainTarget(received("/v1/messages", host), KNOWN), Fault, host);
   }
 });
 
@@ -99,4 +102,32 @@ Deno.test("rawPath() is the path without query, undecoded", () => {
   assert.equal(rawPath({ url: "http://h/v1/%6dessages?x=/y" }), "/v1/%6dessages");
   assert.equal(rawPath({ url: "http://h/a?b#c" }), "/a");
   assert.equal(rawPath({ url: "http://h" }), "/");
+});
+
+Deno.test("knownPaths() are the fixed beginnings of the routes, at every segment", () => {
+  const known = ["/v1", "/v1/files", "/v1/messages", "/v1/messages/batches", "/v1/messages/count_tokens", "/v1/models"];
+  assert.deepEqual([...KNOWN].sort(), known);
+});
+
+Deno.test("assertAllowed() opens whole segments, and a path of a wrong base URL only to a prefix that names it", () => {
+  const open: readonly (readonly [path: string, allowed: readonly string[]])[] = [
+    ["/v1/sessions", ["/v1/sessions"]],
+    ["/v1/sessions/x", ["/v1/x", "/v1/sessions/"]],
+    ["/v1/whatever", ["*"]],
+    ["/v1/v1/messages", ["/v1/v1"]],
+    ["/v1/v1/messages", ["*", "/v1/v1/messages"]],
+    ["/v1/messages/v1/x", ["/v1/messages/v1"]],
+  ];
+  for (const [path, allowed] of open) assertAllowed(path, allowed, anthropic);
+  const closed: readonly (readonly [path: string, allowed: readonly string[], code: FaultCode])[] = [
+    ["/v1/sessions", [], "path_not_allowed"],
+    ["/v1/sessionsx", ["/v1/sessions"], "path_not_allowed"],
+    ["/v1/v1/messages", [], "path_misdirected"],
+    ["/v1/v1/messages", ["*"], "path_misdirected"],
+    ["/v1/v1/messages", ["/v1/"], "path_misdirected"],
+    ["/v1/messages/v1/messages", ["/v1/messages", "*"], "path_misdirected"],
+  ];
+  for (const [path, allowed, code] of closed) {
+    assert.throws(() => assertAllowed(path, allowed, anthropic), (error) => error instanceof Fault && error.code === code, path);
+  }
 });

@@ -1,12 +1,13 @@
+import type { AgentNames, Client } from "../domain/client.ts";
 import { generateTraceId } from "../domain/ids.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
 import { hashFirstElement } from "../wire/first_element.ts";
 import { tokenOf } from "./authenticate.ts";
-import { type AgentNames, agentNames, clientOf, namedSessions, type Sender } from "./clients.ts";
+import { agentNames, clientOf, namedSessions, type Sender } from "./clients.ts";
 import { headersToKeep, unlessSecret } from "./token_filter.ts";
-import { isInferredId } from "./inferred_id.ts";
 import type { RequestFacts } from "./read.ts";
+import { isInferredId, traceIdOf } from "./sessions.ts";
 import type { Deps } from "./deps.ts";
 
 /** What a call belongs to, and which of its client's agents makes it. */
@@ -24,15 +25,16 @@ export interface CallToPlace {
 }
 
 /**
- * The session that this call belongs to: the one that its client names, otherwise the one that its
- * first message tells of, otherwise a new one. A sub-agent that has a session of its own belongs to
- * the session that it was started from.
+ * The session of a call: the one that its client names, otherwise one inferred from its first
+ * message, otherwise a new one. A sub-agent that has a session of its own belongs to its starter's
+ * session.
  */
 export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belonging> {
   const sender = senderOf(call);
-  const client = clientOf(sender);
-  const names = agentNames(sender);
-  const clue = extractTraceId(sender, { traceHeader: deps.traceHeader, token: tokenOf(call.headers) });
+  const { clients } = deps.provider;
+  const client = clientOf(sender, clients);
+  const names = agentNames(sender, clients);
+  const clue = extractTraceId(sender, { traceHeader: deps.traceHeader, clients, token: tokenOf(call.headers) });
   if (clue === null) {
     const inferred = await inferredId(call, { client, deps });
     const found = inferred ?? { id: generateTraceId(deps.newId), source: "auto" };
@@ -48,8 +50,9 @@ export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belong
 }
 
 /** Whether a call without a row belongs to a session: one that its headers name. */
-export function namesSession(headers: Headers, { traceHeader }: Pick<Deps, "traceHeader">): boolean {
-  return extractTraceId({ headers, userId: undefined }, { traceHeader, token: tokenOf(headers) }) !== null;
+export function namesSession(headers: Headers, { traceHeader, provider }: Pick<Deps, "traceHeader" | "provider">): boolean {
+  const { clients } = provider;
+  return extractTraceId({ headers, userId: undefined }, { traceHeader, clients, token: tokenOf(headers) }) !== null;
 }
 
 /** Where a trace id was found, and the session of the sub-agent that calls, if it is one. */
@@ -60,28 +63,26 @@ export interface TraceClue {
 }
 
 /**
- * The trace id that the client named, first that is present: the trace header as given, Claude
- * Code's session, another agent's session. An id that is not 1 to 128 visible ASCII characters,
- * that holds the proxy token, or that the proxy itself could have inferred, is ignored, and another
- * one is looked for.
+ * The trace id that the client named: the trace header as given, otherwise the first session in the
+ * order of the clients. Ignores an id that is not 1 to 128 visible ASCII characters, that holds the
+ * proxy token, or that the proxy itself could have inferred, and looks for another.
  */
 export function extractTraceId(
   sender: Sender,
-  { traceHeader, token }: { readonly traceHeader: string; readonly token: string },
+  { traceHeader, clients, token }: {
+    readonly traceHeader: string;
+    readonly clients: readonly Client[];
+    readonly token: string;
+  },
 ): TraceClue | null {
   const accepts = (id: string) => unlessSecret(id, [token]) !== null && isTraceId(id);
-  const named = namedSessions(sender).find(({ session }) => accepts(traceIdOf(session)));
+  const named = namedSessions(sender, clients).find(({ session }) => accepts(traceIdOf(session)));
   const parent = named?.parent ?? null;
   const isChild = named !== undefined && parent !== null && accepts(traceIdOf(parent));
   const child = isChild ? { session: named.session, parent } : null;
   const header = sender.headers.get(traceHeader);
   if (header !== null && accepts(header)) return { id: header, source: "header", child };
   return named === undefined ? null : { id: traceIdOf(named.session), source: named.source, child };
-}
-
-/** The trace of a session that a client names. */
-export function traceIdOf(session: string): string {
-  return `at-${session}`;
 }
 
 function isTraceId(id: string): boolean {
@@ -97,7 +98,7 @@ async function inferredId(
   { client, deps }: { readonly client: string | null; readonly deps: Deps },
 ): Promise<Pick<Trace, "id" | "source"> | null> {
   if (asked === null || asked.messages === null || !deps.sessions.infers) return null;
-  const firstMessage = await hashFirstElement(asked.body, { range: asked.messages, without: "cache_control" });
+  const firstMessage = await hashFirstElement(asked.body, { range: asked.messages, without: deps.provider.request.cacheMarkKey });
   if (firstMessage === null) return null;
   const { workspaceId, sandboxId } = sandbox;
   return { id: await deps.sessions.inferred({ workspaceId, sandboxId, client, firstMessage }, deps.now()), source: "inferred" };

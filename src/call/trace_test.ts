@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { inferredIdOf } from "./inferred_id.ts";
+import { anthropic } from "../../tests/anthropic.ts";
+import { inferredIdOf } from "./sessions.ts";
 import { belongingOf, extractTraceId } from "./trace.ts";
 import type { Deps } from "./deps.ts";
 
@@ -8,7 +9,11 @@ const TOKEN = 'tok/"1"';
 const HEX = "a".repeat(64);
 
 function clue(headers: Record<string, string>, userId: string | null = null) {
-  return extractTraceId({ headers: new Headers(headers), userId }, { traceHeader: "x-trace-id", token: TOKEN });
+  return extractTraceId({ headers: new Headers(headers), userId }, {
+    traceHeader: "x-trace-id",
+    clients: anthropic.clients,
+    token: TOKEN,
+  });
 }
 
 Deno.test("extractTraceId() takes the trace header as given, before all others", () => {
@@ -90,7 +95,7 @@ Deno.test("extractTraceId() names as source who sent a header that several agent
     "opencode/1.18.33 ai-sdk/provider-utils/4.0.46 runtime/bun/1.3.14": "opencode",
     "kilo/latest/7.7.9/cli ai-sdk/provider-utils/4.0.27 runtime/bun/1.3.14": "kilo",
     "pi/1.6.0 (linux; node/v24.21.0; x64)": "pi",
-    // Libraries and strangers: the header's own agent, as long as nobody knows better.
+    // Libraries and strangers: the first agent of the header.
     "ai-sdk/anthropic/4.0.42 ai-sdk/provider-utils/4.0.46 runtime/bun/1.3.14": "opencode",
     "Anthropic/JS 0.94.0": "opencode",
     "something/1": "opencode",
@@ -120,7 +125,7 @@ Deno.test("extractTraceId() holds a parent to the rules for sessions: otherwise 
   }
 });
 
-Deno.test("extractTraceId() hears nobody who names an inferred session", () => {
+Deno.test("extractTraceId() ignores a client that names an inferred session", () => {
   const inferred = inferredIdOf({ workspaceId: "w1", sandboxId: "s1", client: "pi", firstMessage: HEX }, 7);
   assert.match(inferred, /^at-[0-9A-HJKMNP-TV-Z]{26}$/);
   assert.equal(clue({ "x-trace-id": inferred }), null);
@@ -131,9 +136,10 @@ Deno.test("extractTraceId() hears nobody who names an inferred session", () => {
   assert.equal(clue({ "x-trace-id": "at-01KB4Z5V5Q0000000000000000" })?.id, "at-01KB4Z5V5Q0000000000000000");
 });
 
-Deno.test("belongingOf() of a named session reads no message and asks nobody; a sub-agent's, without a row too, is its root's", async () => {
+Deno.test("belongingOf() of a named session reads no message and asks no records; a sub-agent's, without a row too, is its root's", async () => {
   const asked: unknown[] = [];
   const deps = {
+    provider: anthropic,
     traceHeader: "x-trace-id",
     now: () => 7,
     newId: () => "new",

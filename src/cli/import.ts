@@ -1,5 +1,6 @@
 import type { ImportRows } from "../domain/imported_rows.ts";
 import { priceOf } from "../pricing/price_of.ts";
+import { anthropic } from "../providers/anthropic/anthropic.ts";
 import { MAX_IMPORTED } from "../http/import.ts";
 import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
 import { loadStorageConfig, readPrices } from "../config/config.ts";
@@ -70,7 +71,7 @@ async function openTarget(
   }
   const prices = readPrices(source);
   const { records, end } = await system.openOffline(storage);
-  return { importRows: importInto(records, priceOf(prices)), end };
+  return { importRows: importInto(records, priceOf(prices, anthropic.billing)), end };
 }
 
 function urlOf({ source }: CliSystem, from: string): string {

@@ -1,5 +1,5 @@
 import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from "../pricing/price_list.ts";
-import { PRICE_FACTORS } from "../pricing/price_of.ts";
+import { anthropic } from "../providers/anthropic/anthropic.ts";
 import { readPrices } from "../config/config.ts";
 import { type CliSystem, columns, CommandFailure } from "./system.ts";
 
@@ -15,7 +15,7 @@ export function pricesCommand(
   const list = readPrices(system.source);
   const models = model === undefined ? list.models : modelsFor(list, model);
   if (model !== undefined && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
-  const shown = { ...list, models, factors: PRICE_FACTORS };
+  const shown = { ...list, models, factors: anthropic.billing.factors };
   system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown));
 }
 
@@ -36,7 +36,7 @@ function whyUnpriced(model: string): string {
 }
 
 function textOf(
-  { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof PRICE_FACTORS },
+  { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof anthropic.billing.factors },
 ): string {
   const rows = Object.entries(models).flatMap(([name, periods]) => periods.flatMap((period) => tierRows(name, period)));
   const table = columns([["MODEL", "FROM", "PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"], ...rows]);

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Credential } from "../domain/provider.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import type * as providers from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { ForwardProxies } from "../wire/forward_proxy.ts";
@@ -30,6 +31,9 @@ export type AdminConfig = Readonly<ReturnType<typeof readAdmin>>;
 export type StorageConfig = Readonly<ReturnType<typeof readStorage>>;
 /** `url` holds a password. */
 export type DatabaseConfig = Readonly<NonNullable<ReturnType<typeof readDatabase>>>;
+
+/** A dialect that the proxy speaks. */
+export type ProviderName = keyof typeof providers;
 
 /** For commands that talk to a running proxy. They need no credential of the upstream. */
 export interface ClientConfig {
@@ -153,6 +157,7 @@ function readAdmin(reader: SettingsReader) {
 
 function readUpstream(reader: SettingsReader) {
   return {
+    provider: "anthropic" as ProviderName,
     baseUrl: readUrl("ANTHROPIC_BASE_URL", API_PATH, reader),
     credential: readCredential(reader),
     idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS"),

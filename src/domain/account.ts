@@ -10,10 +10,10 @@ export interface AccountingDeps {
   readonly provider: Provider;
 }
 
-/** Of a closing, what an answer was read as, how far that holds, and what it cost. */
+/** What an answer used, how accurate that is, and what it cost. */
 type Account = Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses">;
 
-/** What nothing is known of has no cost; it is not free. `accuracy`: what `read` deserves as it was read. */
+/** Unknown usage has no cost; it is not free. `accuracy` is that of `read` before it is priced. */
 export function accountOf(
   read: UsageReading,
   { accuracy, call, deps }: {
@@ -36,7 +36,7 @@ export function accountOf(
   return { reading, ...priceIn(cost, { accuracy, reading }) };
 }
 
-/** If one count cannot be believed, neither can the others; and no total may ever hold it. */
+/** If one count cannot be believed, neither can the others, and no total may hold them. */
 function withoutCounts(read: UsageReading): UsageReading {
   const { messageId, servedModel, stopReason, refusalCategory, serviceTier, inferenceGeo, speed } = read;
   return {
@@ -46,7 +46,7 @@ function withoutCounts(read: UsageReading): UsageReading {
   };
 }
 
-/** Exact where the upstream named input and final output, estimated where at least the input, else unknown. */
+/** Exact if the upstream named input and final output, estimated if only the input. */
 export function accuracyOf(reading: UsageReading): Accuracy {
   if (!reading.hasInput) return "unknown";
   return reading.hasFinalOutput ? "exact" : "estimated";

@@ -1,6 +1,6 @@
 import type { Priced } from "./price.ts";
 
-/** Of a call that read or wrote the prompt cache, what decides what that was worth. */
+/** A call that read or wrote the prompt cache: what decides the worth of that. */
 export interface CachedCall extends Omit<Priced, "serverToolUse"> {
   readonly id: string;
   /** Admission, milliseconds since the epoch: the call is priced at that time. */
@@ -9,9 +9,9 @@ export interface CachedCall extends Omit<Priced, "serverToolUse"> {
   readonly requestClass: string | null;
 }
 
-/** Whole nano-dollars, each rounded once, half up. Negative only by a price list on which the cache costs more than it saves. */
+/** Whole nano-dollars, rounded once, half up; negative if the list makes the cache cost more. */
 export interface CacheValue {
-  /** What the tokens that were read would have cost as plain input, less what they cost as reads. */
+  /** What the tokens read would have cost as plain input, less what they cost as reads. */
   readonly saved: number;
   /** What the tokens that were written cost above plain input. */
   readonly writePremium: number;
@@ -19,5 +19,5 @@ export interface CacheValue {
   readonly missCost: number;
 }
 
-/** Null where a model has no price at that time, or the amounts are beyond anything that can be paid. Pure; never throws. */
+/** Null if a model has no price at that time, or an amount is not a safe integer. Never throws. */
 export type CacheValueOf = (call: CachedCall, missed: { readonly missedTokens: number }) => CacheValue | null;

@@ -1,50 +1,47 @@
 import type { Sandbox } from "./sandbox.ts";
 
-/** What the proxy itself says no with. What the upstream answers is never a fault. */
-
+/** How the proxy itself refuses a call. What the upstream answers is never a fault. */
 interface FaultShape {
   readonly status: number;
-  /** Anthropic's error type (https://docs.anthropic.com/en/api/errors). */
-  readonly type: string;
-  /** Seconds after which asking again may help; "never" stops clients that would retry for nothing. */
+  /** Seconds after which a retry may help; "never" stops clients from retrying. */
   readonly retryAfterSeconds: number | "never";
 }
 
 /** The closed table: a new fault is one row. */
 export const FAULTS = {
-  unauthenticated: { status: 401, type: "authentication_error", retryAfterSeconds: "never" },
-  sandbox_inactive: { status: 403, type: "permission_error", retryAfterSeconds: "never" },
-  authority_unavailable: { status: 503, type: "api_error", retryAfterSeconds: 5 },
-  path_not_allowed: { status: 403, type: "permission_error", retryAfterSeconds: "never" },
-  /** A file or batch of another workspace, or one that nobody has. */
-  not_owned: { status: 404, type: "not_found_error", retryAfterSeconds: "never" },
-  /** The client's base URL is wrong. 421 (RFC 9110, 15.5.20) is what clients show as it is and ask once. */
-  path_misdirected: { status: 421, type: "invalid_request_error", retryAfterSeconds: "never" },
-  path_unknown: { status: 404, type: "not_found_error", retryAfterSeconds: "never" },
-  body_too_large: { status: 413, type: "request_too_large", retryAfterSeconds: "never" },
-  body_timeout: { status: 408, type: "timeout_error", retryAfterSeconds: 1 },
-  body_opaque: { status: 415, type: "invalid_request_error", retryAfterSeconds: "never" },
-  body_cut: { status: 400, type: "invalid_request_error", retryAfterSeconds: "never" },
-  overloaded: { status: 503, type: "api_error", retryAfterSeconds: 1 },
-  draining: { status: 503, type: "api_error", retryAfterSeconds: 5 },
-  ledger_unavailable: { status: 503, type: "api_error", retryAfterSeconds: 5 },
-  upstream_unreachable: { status: 502, type: "api_error", retryAfterSeconds: 1 },
-  upstream_timeout: { status: 504, type: "api_error", retryAfterSeconds: 1 },
-  upstream_refused_credential: { status: 502, type: "api_error", retryAfterSeconds: "never" },
-  /** Nobody is left to read it; 499 is nginx's word for it. */
-  client_left: { status: 499, type: "api_error", retryAfterSeconds: "never" },
-  internal_error: { status: 500, type: "api_error", retryAfterSeconds: 1 },
+  unauthenticated: { status: 401, retryAfterSeconds: "never" },
+  sandbox_inactive: { status: 403, retryAfterSeconds: "never" },
+  authority_unavailable: { status: 503, retryAfterSeconds: 5 },
+  path_not_allowed: { status: 403, retryAfterSeconds: "never" },
+  /** A file or batch that does not exist or is another workspace's. */
+  not_owned: { status: 404, retryAfterSeconds: "never" },
+  /** A wrong base URL. Clients show the text of a 421 (RFC 9110, 15.5.20) and do not retry. */
+  path_misdirected: { status: 421, retryAfterSeconds: "never" },
+  path_unknown: { status: 404, retryAfterSeconds: "never" },
+  body_too_large: { status: 413, retryAfterSeconds: "never" },
+  body_timeout: { status: 408, retryAfterSeconds: 1 },
+  body_opaque: { status: 415, retryAfterSeconds: "never" },
+  body_cut: { status: 400, retryAfterSeconds: "never" },
+  overloaded: { status: 503, retryAfterSeconds: 1 },
+  draining: { status: 503, retryAfterSeconds: 5 },
+  ledger_unavailable: { status: 503, retryAfterSeconds: 5 },
+  upstream_unreachable: { status: 502, retryAfterSeconds: 1 },
+  upstream_timeout: { status: 504, retryAfterSeconds: 1 },
+  upstream_refused_credential: { status: 502, retryAfterSeconds: "never" },
+  /** The client is gone; 499 is nginx's status for it. */
+  client_left: { status: 499, retryAfterSeconds: "never" },
+  internal_error: { status: 500, retryAfterSeconds: 1 },
 } as const satisfies Record<string, FaultShape>;
 
 export type FaultCode = keyof typeof FAULTS;
 
 /**
- * Our own no. `message` goes to the sandbox, so it holds no host, key, token or SQL;
- * the detail is in `cause`, which is logged and never sent.
+ * Our own refusal. `message` goes to the sandbox, so it holds no host, key, token or SQL; the
+ * detail is in `cause`, which is logged and never sent.
  */
 export class Fault extends Error {
   readonly code: FaultCode;
-  /** Whose call it is, if that is known although the call may not be made. Never sent. */
+  /** Who calls, if that is known. Never sent. */
   readonly sandbox: Sandbox | null;
 
   constructor(

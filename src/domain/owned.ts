@@ -75,3 +75,6 @@ export interface Batches {
    */
   readonly accountFor: (id: string) => Promise<void>;
 }
+
+/** For a provider that has no batches: then none is made. */
+export const NO_BATCHES: Batches = { firstLookMs: 0, accountFor: () => Promise.resolve() };

@@ -2,7 +2,7 @@ import type { UsageReading } from "./reading.ts";
 import type { Price } from "./repricing.ts";
 import type { Accuracy, OpenCall } from "./usage.ts";
 
-/** What of a row decides its price; everything else of it (the requested model too) does not. Counts are tokens. */
+/** What of a row decides its price; the requested model, for one, does not. Counts are tokens. */
 export type Priced =
   & Pick<OpenCall, "kind">
   & Pick<
@@ -23,24 +23,52 @@ export type Priced =
     | "iterations"
   >;
 
-/** What a row cost, or why nobody can say. */
+/** Tokens that one model is paid for at one size of prompt. */
+export interface BilledCall {
+  /** Null if no answer named it. */
+  readonly model: string | null;
+  /** Input, cache writes and cache reads of the call: what chooses the tier. */
+  readonly prompt: bigint;
+  readonly input: bigint;
+  readonly write5m: bigint;
+  readonly write1h: bigint;
+  readonly read: bigint;
+  readonly output: bigint;
+  readonly outcome: CallOutcome;
+}
+
+/**
+ * `refused`: the row's own attempt, declined before any output; the row may have the category.
+ * `passed_on`: declined before any output, and another model took over; the row has no category of
+ * it.
+ */
+export type CallOutcome = "answered" | "refused" | "passed_on";
+
+/** How a provider bills what a row holds. Pure; never throws. */
+export interface Billing {
+  /** The calls that a row is paid for: several if the provider calls models in turn. */
+  readonly callsOf: (priced: Priced) => readonly BilledCall[];
+  /** What a token's price is multiplied by, in percent: by `inferenceGeo`, and in a batch. */
+  readonly factors: { readonly geoPercent: Readonly<Record<string, number>>; readonly batchPercent: number };
+}
+
+/** What a row cost, or why it is not known. */
 export type Cost = KnownCost | Unpriced;
 
 export interface KnownCost {
   readonly isPriced: true;
   /**
-   * Whole nano-dollars, rounded once, half up; never negative, and at most `MAX_COST`. A safe integer, so that it needs no
-   * care on its way through SQLite, JSON and worker messages. Sums of rows may be greater: those are added up by the
-   * database, or as bigint.
+   * Whole nano-dollars, rounded once, half up, from 0 to `MAX_COST`: a safe integer in SQLite, JSON
+   * and worker messages. Sums may be greater, so the database adds them, or a bigint does.
    */
   readonly nanoDollars: number;
   /** The price list that made it. */
   readonly version: string;
-  /** Uses that no list has a price for, by counter; they are not in `nanoDollars`. Mostly empty. */
+  /** Uses that no list has a price for, by counter; not in `nanoDollars`. */
   readonly unpricedUses: UnpricedUses;
   /**
-   * False if the provider may not have billed all of it: then `nanoDollars` is the most that it can be. So it is with
-   * what was declined before any output, unless the list knows whether its category is billed.
+   * False if the provider may not have billed all of it; then `nanoDollars` is an upper bound. It
+   * is for a refusal before any output, unless the list knows whether its category is billed.
    */
   readonly isCertain: boolean;
 }
@@ -52,8 +80,8 @@ export type UnpricedUses = Readonly<Record<string, number>>;
 export interface Unpriced {
   readonly isPriced: false;
   /**
-   * `model`: there is no price for `model` at that time, or tokens were used and no answer named a model (null).
-   * `size`: the counts are beyond anything that can be paid: more than `MAX_COST`.
+   * `model`: there is no price for `model` at that time, or no answer named the model (null).
+   * `size`: the cost is more than `MAX_COST`.
    */
   readonly why: "model" | "size";
   /** The model without a price; for another `why` the served one. */
@@ -61,8 +89,9 @@ export interface Unpriced {
 }
 
 /**
- * Ten thousand dollars, in nano-dollars: the most that one call can cost. A full context and a full output of the dearest
- * model cost below a hundred. The totals of a database overflow at 2^63 nano-dollars, which are 900,000 calls at this bound.
+ * Ten thousand dollars, in nano-dollars: the most that one call can cost. A full context and output
+ * of the dearest model cost below a hundred. A database's totals overflow at 2^63: 900,000 such
+ * calls.
  */
 export const MAX_COST = 10_000_000_000_000;
 
@@ -70,16 +99,16 @@ export const MAX_COST = 10_000_000_000_000;
 const REFUSAL = "refusal";
 
 /**
- * Whether the upstream declined the call before it had written anything. Told from what a row keeps, so that a call costs the
- * same whenever it is priced.
+ * Whether the upstream declined the call before any output. Derived from what a row keeps, so that
+ * a call costs the same whenever it is priced.
  */
 export function isRefusedBeforeOutput({ stopReason, outputTokens }: Pick<UsageReading, "stopReason" | "outputTokens">): boolean {
   return stopReason === REFUSAL && outputTokens === 0;
 }
 
 /**
- * What pricing makes of a row whose counts are trusted so far. A cost that is not certain is not exact. A call that was
- * declined before any output has no count that was estimated, so its accuracy is its cost's.
+ * The price of a row whose counts have that accuracy. A cost that is not certain is not exact. A
+ * refusal before any output has no estimated count, so its accuracy is its cost's.
  */
 export function priceIn(
   cost: Cost,
@@ -96,10 +125,8 @@ export function priceIn(
 }
 
 /**
- * What a row costs that was admitted at that time (milliseconds since the epoch): a call is priced at its own time, so that
- * pricing it again gives the same while its price list is the same. Pure, and never throws, whatever the upstream wrote.
- *
- * The caller asks only for what it knows: a row of accuracy `unknown` has counts of zero that mean nothing, and would cost
- * nothing here. A row in which no model is named and nothing was used (the upstream refused the call) costs nothing indeed.
+ * What a row costs that was admitted `at` (milliseconds since the epoch): it costs the same again
+ * under the same price list. Pure; never throws. Do not ask for a row of accuracy `unknown`: its
+ * counts are zero and mean nothing. A row without a model and without usage costs nothing.
  */
 export type PriceOf = (priced: Priced, at: number) => Cost;

@@ -15,6 +15,8 @@ export interface UsageReading extends FieldsFrom<"reading"> {
   readonly hasFinalOutput: boolean;
   /** The answer is whole: `message_stop`, or a JSON body to its end. */
   readonly isWhole: boolean;
+  /** Ids of files that the upstream's own tools made: they are the caller's. Not part of a row. */
+  readonly filesMade: readonly string[];
   /** The upstream named a count above `MAX_COUNT`: none of its counts can be believed. */
   readonly hasAbsurdCount: boolean;
 }
@@ -32,5 +34,6 @@ export const EMPTY_READING: UsageReading = {
   hasInput: false,
   hasFinalOutput: false,
   isWhole: false,
+  filesMade: [],
   hasAbsurdCount: false,
 };

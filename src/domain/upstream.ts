@@ -7,8 +7,8 @@ export interface Upstream {
   readonly credential: () => Credential;
   /** Silence of the upstream after which a call is broken, milliseconds. */
   readonly idleMs: number;
-  /** How long an unstreamed answer is read on after its client left, milliseconds: it is paid for anyway. */
+  /** How long an unstreamed answer is read after its client left, ms: it is paid for anyway. */
   readonly drainAfterLeftMs: number;
-  /** Sent where the client named none; fetch would name itself. */
+  /** Sent if the client named none; fetch would name itself. */
   readonly userAgent: string;
 }

@@ -1,71 +1,34 @@
-import { Hono } from "hono";
-import { Fault, type FaultCode } from "../domain/fault.ts";
-import type { OwnedKind } from "../domain/owned.ts";
+import { type Context, Hono } from "hono";
+import { Fault, type FaultCode, FAULTS } from "../domain/fault.ts";
 import { generateRequestId } from "../domain/ids.ts";
-import { withoutOwnCredentials } from "../call/authenticate.ts";
-import { baseUrlFault } from "../call/base_url.ts";
-import { clientIpOf } from "../call/client_ip.ts";
-import { journey } from "../call/journey.ts";
-import { closed } from "../call/ownership.ts";
-import { assertAllowed, pass, type PassOptions, type PassthroughRoute } from "../call/passthrough.ts";
-import { assertPlainMethod, plainTarget, rawPath, unknownPath } from "../call/target.ts";
-import { refusedRequest } from "../call/refused_request.ts";
-import { Whose, WHOSE_DEFAULTS } from "../call/whose.ts";
-import type { Deps, IncomingCall } from "../call/deps.ts";
 import type { Readiness } from "../domain/operations.ts";
+import type { PassthroughRoute, Route } from "../domain/provider.ts";
+import { withoutOwnCredentials } from "../call/authenticate.ts";
+import type { Deps, IncomingCall } from "../call/deps.ts";
+import { journey } from "../call/journey.ts";
+import { refuseListing } from "../call/ownership.ts";
+import { pass, type PassOptions } from "../call/passthrough.ts";
+import { refusedRequest, Whose, WHOSE_DEFAULTS } from "../call/refused_request.ts";
+import { assertAllowed, assertPlainMethod, clientIpOf, knownPaths, plainTarget, rawPath, unknownPath } from "../call/target.ts";
 import { mountHealth } from "./health.ts";
-import { refusalResponse } from "./refusal.ts";
 
-const MB = 1024 * 1024;
-
-/** The API's own limits; what is not named here may be as large as a message. */
-const COUNT_TOKENS: PassthroughRoute = {
-  name: "count_tokens",
-  maxBodyBytes: 32 * MB,
-  joinsTrace: true,
-  namesFiles: true,
-  answersJson: true,
-};
-const MODELS: PassthroughRoute = {
-  name: "models",
-  maxBodyBytes: 32 * MB,
-  joinsTrace: false,
-  namesFiles: false,
-  answersJson: true,
-};
-const BATCHES: PassthroughRoute = {
-  name: "batches",
-  maxBodyBytes: 256 * MB,
-  joinsTrace: false,
-  namesFiles: true,
-  answersJson: true,
-};
-const FILES: PassthroughRoute = {
-  name: "files",
-  maxBodyBytes: 500 * MB,
-  joinsTrace: false,
-  namesFiles: false,
-  answersJson: true,
-};
-const OTHER: PassthroughRoute = { name: "other", maxBodyBytes: 32 * MB, joinsTrace: false, namesFiles: true, answersJson: false };
-
-/** Results of a batch are JSON by the line, and what a file holds is anything. */
-const ANSWERS_NO_JSON = /\/(?:results|content)$/;
-
-/** Refusals that are about the path alone, so that nobody has looked at the token. */
+/** Refusals that are about the path alone: the token has not been looked at. */
 const BEFORE_TOKENS: readonly FaultCode[] = ["path_unknown", "path_not_allowed", "path_misdirected"];
 
-/** On every answer that the proxy makes or passes. */
+/** On every answer of the proxy's port. */
 const REQUEST_ID_HEADER = "x-llmproxy-request-id";
 
-/** `Deno.serve`'s word of a request: `completed` settles when the answer has been delivered or the client has gone. */
+/**
+ * What `Deno.serve` says of a request: `completed` settles when the answer is delivered or the
+ * client has gone.
+ */
 export interface Delivery {
   readonly completed: Promise<void>;
 }
 
 export interface ProxyOptions {
   readonly deps: Deps;
-  /** Prefixes of `/v1/` paths that pass besides the known ones; `*` for all. */
+  /** Prefixes of paths that pass besides the provider's open routes; `*` for all. */
   readonly allowedPaths: readonly string[];
   readonly readiness: () => Readiness;
 }
@@ -81,82 +44,103 @@ export function proxyHandler(options: ProxyOptions): (request: Request, delivery
   };
 }
 
-/** What a route is told of a request besides the request itself. */
+/** What a route is told besides the request. */
 interface Call extends Delivery {
   readonly requestId: string;
 }
 
+type ProxyContext = Context<{ Bindings: Call }>;
+type Handler = (context: ProxyContext) => Promise<Response>;
+
 function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindings: Call }> {
+  const { provider } = deps;
   const whose = new Whose({ ...WHOSE_DEFAULTS, sandboxOf: deps.sandboxOf, elapsed: deps.elapsed });
+  const known = knownPaths(provider.routes);
   const app = new Hono<{ Bindings: Call }>({ getPath: rawPath });
 
-  async function answer(
-    context: { readonly req: { readonly raw: Request }; readonly env: Call },
-    go: (arrival: IncomingCall) => Promise<Response>,
-  ): Promise<Response> {
-    const { requestId, completed } = context.env;
-    const request = context.req.raw;
+  async function answer({ req, env }: ProxyContext, go: (incoming: IncomingCall) => Promise<Response>): Promise<Response> {
+    const { requestId, completed } = env;
+    const request = req.raw;
     deps.traffic.follow(completed, requestId);
-    let arrival: IncomingCall | null = null;
-    const clientIp = clientIpOf(request, deps);
-    const shown = withoutOwnCredentials(request, deps.provider);
+    let incoming: IncomingCall | null = null;
     try {
       assertPlainMethod(request);
-      arrival = { requestId, ...shown, target: plainTarget(request), arrivedAt: deps.elapsed(), clientIp, sandbox: null };
+      incoming = {
+        ...withoutOwnCredentials(request, provider),
+        requestId,
+        target: plainTarget(request, known),
+        arrivedAt: deps.elapsed(),
+        clientIp: clientIpOf(request, deps),
+        sandbox: null,
+      };
       deps.traffic.assertOpen();
-      return await go(arrival);
+      return await go(incoming);
     } catch (error) {
-      const fault = error instanceof Fault
-        ? error
-        : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
-      if (fault.code !== "client_left") {
-        const sandbox = arrival?.sandbox ?? fault.sandbox ??
-          (BEFORE_TOKENS.includes(fault.code) ? await whose.of(shown.request, request.url) : null);
-        deps.observe.refused(requestId, fault, refusedRequest(request, { ...arrival, sandbox, clientIp }));
-        deps.refusals.count(fault, { sandbox, at: deps.now() });
-      }
-      return refusalResponse(fault, requestId);
+      return await refused(request, { error, requestId, incoming });
     }
   }
 
-  const passing =
-    (passage: PassthroughRoute, special: Partial<Pick<PassOptions, "about" | "makes">> & { readonly isOpen?: boolean } = {}) =>
-    (context: { req: { raw: Request }; env: Call }) =>
-      answer(context, (arrival) => {
-        if (special.isOpen === false) assertAllowed(rawPath(context.req.raw), allowedPaths);
-        return pass(arrival, { about: null, makes: null, ...special, passage, over: context.env.completed, deps });
-      });
+  async function refused(
+    request: Request,
+    { error, requestId, incoming }: {
+      readonly error: unknown;
+      readonly requestId: string;
+      readonly incoming: IncomingCall | null;
+    },
+  ): Promise<Response> {
+    const fault = error instanceof Fault
+      ? error
+      : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
+    if (fault.code !== "client_left") {
+      const owner = async () =>
+        BEFORE_TOKENS.includes(fault.code) ? await whose.of(withoutOwnCredentials(request, provider).request, request.url) : null;
+      const sandbox = incoming?.sandbox ?? fault.sandbox ?? await owner();
+      const shown = { ...incoming, sandbox, clientIp: clientIpOf(request, deps) };
+      deps.observe.refused(requestId, fault, refusedRequest(request, shown, deps));
+      deps.refusals.count(fault, { sandbox, at: deps.now() });
+    }
+    const { body, headers } = provider.refuse(fault, requestId);
+    return new Response(body, { status: FAULTS[fault.code].status, headers });
+  }
 
-  /** What is made here, and then open to its owner alone; `LLMPROXY_ALLOW_PATHS` opens no more of it. */
-  function mountOwned(path: string, passage: PassthroughRoute, { kind }: { readonly kind: OwnedKind }): void {
-    app.post(path, passing(passage, { makes: kind }));
-    app.all(path, (context) => answer(context, (arrival) => closed(arrival, deps)));
+  function passing(
+    passage: PassthroughRoute,
+    { about = null, makes = null, isClosed = false }: Partial<Pick<PassOptions, "about" | "makes">> & {
+      readonly isClosed?: boolean;
+    } = {},
+  ): Handler {
+    return (context) =>
+      answer(context, (incoming) => {
+        if (isClosed) assertAllowed(rawPath(context.req.raw), allowedPaths, provider);
+        return pass(incoming, { passage, about, makes, over: context.env.completed, deps });
+      });
+  }
+
+  function mount(route: Route): void {
+    const { method, path } = route;
+    const on = (handler: Handler) => void (method === "*" ? app.all(path, handler) : app.on(method, path, handler));
+    if (route.kind === "billed") return on((context) => answer(context, (incoming) => journey(incoming, deps)));
+    const { passage } = route;
+    if (route.kind === "passthrough") return on(passing(passage, { isClosed: route.isClosed ?? false }));
+    // `LLMPROXY_ALLOW_PATHS` opens no more of what belongs to a workspace.
+    const { owns: kind, notJson } = route;
+    on(passing(passage, { makes: kind }));
+    app.all(path, (context) => answer(context, (incoming) => refuseListing(incoming, deps)));
     app.all(`${path}/:id/*`, (context) => {
-      const asked = rawPath(context.req.raw);
-      const id = asked.slice(path.length + 1).split("/")[0]!;
-      return passing({ ...passage, answersJson: !ANSWERS_NO_JSON.test(asked) }, { about: { kind, id } })(context);
+      const below = rawPath(context.req.raw).slice(path.length + 1);
+      const [id = ""] = below.split("/");
+      return passing({ ...passage, answersJson: !below.endsWith(notJson) }, { about: { kind, id } })(context);
     });
   }
 
   mountHealth(app, readiness);
-  // Hono routes HEAD as GET; the request's own method is what tells them apart.
+  // Hono routes HEAD as GET; only the request's own method tells them apart.
   app.get("/", (context) => context.req.raw.method === "HEAD" ? context.body(null, 200) : context.notFound());
   app.get("/api/hello", (context) => context.json({ status: "ok" }));
-  app.post("/v1/messages", (context) => answer(context, (arrival) => journey(arrival, deps)));
-  app.post("/v1/messages/count_tokens", passing(COUNT_TOKENS));
-  app.on("GET", ["/v1/models", "/v1/models/:id"], passing(MODELS));
-  mountOwned("/v1/messages/batches", BATCHES, { kind: "batch" });
-  mountOwned("/v1/files", FILES, { kind: "file" });
-  app.all("/v1/*", passing(OTHER, { isOpen: false }));
-  app.onError((cause, context) => {
-    const fault = new Fault("internal_error", "The proxy failed on this call.", { cause });
-    deps.observe.refused(
-      context.env.requestId,
-      fault,
-      refusedRequest(context.req.raw, { sandbox: null, clientIp: clientIpOf(context.req.raw, deps) }),
-    );
-    return refusalResponse(fault, context.env.requestId);
-  });
-  app.notFound((context) => answer(context, () => Promise.reject(baseUrlFault(rawPath(context.req.raw)) ?? unknownPath())));
+  provider.routes.forEach(mount);
+  app.onError((error, context) => refused(context.req.raw, { error, requestId: context.env.requestId, incoming: null }));
+  app.notFound((context) =>
+    answer(context, () => Promise.reject(provider.baseUrlFault(rawPath(context.req.raw)) ?? unknownPath()))
+  );
   return app;
 }

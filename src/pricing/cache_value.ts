@@ -1,20 +1,21 @@
 import type { CacheValue, CacheValueOf } from "../domain/cache.ts";
+import type { Billing } from "../domain/price.ts";
 import { billedCallsOf, factorsOf, modelRatesOf, ratesFor, UNITS_PER_NANO } from "./price_of.ts";
 import type { PriceList } from "./price_list.ts";
 
-/** What the cache was worth by that list: at the tier, place, speed and batch discount at which the call is priced itself. */
-export function cacheValueOf(list: PriceList): CacheValueOf {
+/** What the cache was worth: at the tier, place, speed and batch discount of the call itself. */
+export function cacheValueOf(list: PriceList, billing: Billing): CacheValueOf {
   const rateOf = modelRatesOf(list);
 
   return (cached, { missedTokens }) => {
     let [saved, premium, missCost] = [0n, 0n, 0n];
     let missed = BigInt(missedTokens);
     // What is not billed costs nothing with the cache, and would have cost nothing without it.
-    for (const call of billedCallsOf({ ...cached, serverToolUse: {} }, { list, at: cached.createdAt }).calls) {
+    for (const call of billedCallsOf({ ...cached, serverToolUse: {} }, { list, billing, at: cached.createdAt }).calls) {
       const period = rateOf(call.model, cached.createdAt);
       if (period === null) return null;
       const rates = ratesFor(call, period);
-      const factors = factorsOf(cached, period);
+      const factors = factorsOf(cached, { period, billing });
       saved += call.read * (rates.input - rates.read) * factors;
       premium += (call.write5m * (rates.write5m - rates.input) + call.write1h * (rates.write1h - rates.input)) * factors;
       const missed5m = smaller(missed, call.write5m);

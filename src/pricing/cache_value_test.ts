@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { anthropic } from "../../tests/anthropic.ts";
 import type { CachedCall } from "../domain/cache.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { cacheValueOf } from "./cache_value.ts";
@@ -7,7 +8,7 @@ import type { PriceTier } from "./price_list.ts";
 import { priceOf } from "./price_of.ts";
 
 const AT = Date.UTC(2026, 10, 24);
-const valueOf = cacheValueOf(CLAUDE_PRICES);
+const valueOf = cacheValueOf(CLAUDE_PRICES, anthropic.billing);
 
 Deno.test("cacheValueOf() counts reads against plain input, writes above it, and misses against reads, cheaper writes first", () => {
   // $4 input, $5 and $8 writes, $0.20 reads, a million tokens.
@@ -41,7 +42,7 @@ Deno.test("cacheValueOf() multiplies by what the call itself is multiplied by", 
 
 Deno.test("cacheValueOf() is the difference that priceOf() makes when reads are paid as input, at the tier of the prompt", () => {
   const rows = [1, 99_999, 100_001, 250_000, 1_000_000].map((read) => ({ inputTokens: 3, cacheReadInputTokens: read }));
-  const price = priceOf(CLAUDE_PRICES);
+  const price = priceOf(CLAUDE_PRICES, anthropic.billing);
   for (const model of Object.keys(CLAUDE_PRICES.models)) {
     for (const row of rows) {
       const priced = { ...EMPTY_READING, kind: "message", servedModel: model, ...row } as const;
@@ -85,7 +86,8 @@ Deno.test("cacheValueOf() rounds half up, below nothing too, and gives null wher
     serverTools: {},
     refusals: [],
   };
-  const value = (given: Partial<CachedCall>) => cacheValueOf(list)(cached({ servedModel: "m", ...given }), { missedTokens: 0 });
+  const value = (given: Partial<CachedCall>) =>
+    cacheValueOf(list, anthropic.billing)(cached({ servedModel: "m", ...given }), { missedTokens: 0 });
   // Half a nano-dollar a token.
   assert.equal(value({ cacheCreationInputTokens: 3 })?.writePremium, 2);
   assert.deepEqual([1, 2, 3].map((read) => value({ cacheReadInputTokens: read })?.saved), [0, -1, -1]);

@@ -4,10 +4,10 @@ import type { PriceList, PricePeriod, PriceTier } from "./price_list.ts";
 const FROM_THE_FIRST = "1970-01-01";
 
 /**
- * Prices of Claude models as of 2026-11-28. Those of the models that Claude Code 2.1.330 knows were measured as its
- * `total_cost_usd` (`tests/fixtures/pricing/oracle.json`); the others are those of
- * https://platform.claude.com/docs/en/about-claude/pricing, and the two agree where both were seen. If a price changes, a
- * period is added behind the old one and the version becomes that day's.
+ * Prices of Claude models as of 2026-11-28. For the models that Claude Code 2.1.330 knows, they
+ * were measured as its `total_cost_usd` (`tests/fixtures/pricing/oracle.json`); the others are from
+ * https://platform.claude.com/docs/en/about-claude/pricing. The two sources agree on models in
+ * both. If a price changes, add a period behind the old one and set the version to that day.
  */
 export const CLAUDE_PRICES: PriceList = {
   version: "2026-11-28",
@@ -21,11 +21,12 @@ export const CLAUDE_PRICES: PriceList = {
     "claude-opus-5-5": always({ input: "4", write5m: "5", write1h: "8", read: "0.20", output: "20" }, { fastPercent: 200 }),
     "claude-opus-5": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }, { fastPercent: 200 }),
     "claude-opus-4-8": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }, { fastPercent: 200 }),
-    // Fast is no longer offered for 4.7 and 4.6 and is billed as standard; the 6 x that Claude Code still computes is not paid.
+    // 4.7 and 4.6 no longer offer fast and bill it as standard; Claude Code's 6 x is not paid.
     "claude-opus-4-7": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }),
     "claude-opus-4-6": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }),
     "claude-opus-4-5": always({ input: "5", write5m: "6.25", write1h: "10", read: "0.50", output: "25" }),
-    // Retired at Anthropic; Amazon Bedrock or Google Cloud still serve it. So are Opus 4, Sonnet 4 and Haiku 3.5. Aliases end in -0.
+    // Retired at Anthropic, as Opus 4, Sonnet 4 and Haiku 3.5 are, but served by Bedrock or Google
+    // Cloud. Aliases end in -0.
     "claude-opus-4-1": always({ input: "15", write5m: "18.75", write1h: "30", read: "1.50", output: "75" }),
     "claude-opus-4": always({ input: "15", write5m: "18.75", write1h: "30", read: "1.50", output: "75" }),
     "claude-opus-4-0": always({ input: "15", write5m: "18.75", write1h: "30", read: "1.50", output: "75" }),
@@ -57,13 +58,13 @@ export const CLAUDE_PRICES: PriceList = {
     "claude-haiku-4-5": always({ input: "1", write5m: "1.25", write1h: "2", read: "0.10", output: "5" }),
     "claude-3-5-haiku": always({ input: "0.80", write5m: "1", write1h: "1.60", read: "0.08", output: "4" }),
   },
-  // Counters without a price a use do not stand here: code execution is billed by time, and tool search names no price.
+  // Not here: code execution is billed by time, and tool search has no known price.
   serverTools: {
     web_search_requests: [{ from: FROM_THE_FIRST, usdPerUse: "0.01" }],
     web_fetch_requests: [{ from: FROM_THE_FIRST, usdPerUse: "0" }],
   },
-  // https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "How refusals are billed", and the release
-  // notes of these two days. The page says that the categories may change.
+  // https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "How refusals are
+  // billed", and the release notes of these two days. The page says that the categories may change.
   refusals: [
     { from: "2026-06-02", billed: [], notBilled: "others" },
     {
@@ -74,7 +75,7 @@ export const CLAUDE_PRICES: PriceList = {
   ],
 };
 
-/** One price for every prompt since the model is there. */
+/** One price for every prompt, at any time. */
 function always(
   tier: Omit<PriceTier, "promptFrom">,
   { fastPercent = null }: { readonly fastPercent?: number | null } = {},

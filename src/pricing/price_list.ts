@@ -1,27 +1,28 @@
 /**
- * A dated price list, as data. Prices are decimals in text, as the price pages print them, and never pass through a float.
- * The file that `parsePriceList` reads has the same shape.
+ * A dated price list, as data; the operator's price file has the same shape. Prices are decimals in
+ * text, as the price pages print them, and never pass through a float.
  */
 export interface PriceList {
   /** Changes whenever any price does; stored with every cost. */
   readonly version: string;
-  /** By model id without its date. The periods of each in the order of their dates. */
+  /** By model id without its date. Periods are in the order of their dates. */
   readonly models: Readonly<Record<string, readonly PricePeriod[]>>;
-  /** By the counter's name in `server_tool_use`. What is free stands here too, at "0": what does not stand here is unpriced. */
+  /** By the counter's name on the wire. A free tool is here too, at "0"; others are unpriced. */
   readonly serverTools: Readonly<Record<string, readonly ToolPeriod[]>>;
-  /** Which calls are billed that were declined before any output, in the order of their dates. */
+  /** Which refusals before any output are billed, in the order of the dates. */
   readonly refusals: readonly RefusalPeriod[];
 }
 
 /**
- * Categories of refusals before any output, as the wire names them; null: the wire names none. A call whose category is
- * unknown, or in neither list, is priced in full, and its cost is not certain.
+ * Categories of refusals before any output, as the wire names them; null: it names no category. If
+ * the category is unknown or in neither list, the call is priced in full and its cost is not
+ * certain.
  */
 export interface RefusalPeriod {
   readonly from: string;
   /** Paid like any other call. */
   readonly billed: readonly (string | null)[];
-  /** Not paid. `others`: whatever is not billed. */
+  /** Not paid. `others`: all that is not billed. */
   readonly notBilled: readonly (string | null)[] | "others";
 }
 
@@ -29,7 +30,9 @@ export interface RefusalPeriod {
 export interface PricePeriod {
   /** The day from whose start in UTC on it holds, `2026-10-07`. */
   readonly from: string;
-  /** What `speed: "fast"` costs, in percent of these prices; null where it is not offered, and standard is what is billed. */
+  /**
+   * What fast costs, in percent of these prices; null if it is not offered and billed as standard.
+   */
   readonly fastPercent: number | null;
   /** By size of prompt, the smallest first. */
   readonly tiers: readonly PriceTier[];
@@ -37,7 +40,7 @@ export interface PricePeriod {
 
 /** US dollars per million tokens, with at most six decimal places. */
 export interface PriceTier {
-  /** For prompts of at least so many tokens; 0 in the first tier. Prompt: input, cache writes and cache reads of that call. */
+  /** For prompts (input, cache writes and reads of a call) of at least so many tokens; first 0. */
   readonly promptFrom: number;
   readonly input: string;
   /** Cache writes that live 5 minutes. */
@@ -55,8 +58,8 @@ export interface ToolPeriod {
 }
 
 /**
- * A model id without what only pins a release of it: `claude-sonnet-4-5-20250929` and `-latest` mean `claude-sonnet-4-5`.
- * Google Cloud writes the date behind an @.
+ * A model id without its release: `claude-sonnet-4-5-20250929` and `-latest` mean
+ * `claude-sonnet-4-5`. Google Cloud writes the date behind an @.
  */
 export function baseModel(model: string): string {
   return model.replace(/(-|@(?=\d))(20\d{6}|latest)$/, "");
@@ -68,8 +71,8 @@ export function periodAt<P extends { readonly from: string }>(periods: readonly 
 }
 
 /**
- * What holds for a model at that time, or null where it has no price. A release that is listed by its full id has prices of
- * its own from their first day on, and the base model's before.
+ * What holds for a model at that time; null if it has no price. A release that is listed by its
+ * full id has its own prices from their first day on, and the base model's before.
  */
 export function modelPeriodAt<P extends { readonly from: string }>(
   models: ReadonlyMap<string, readonly P[]>,
@@ -79,7 +82,7 @@ export function modelPeriodAt<P extends { readonly from: string }>(
   return periodAt(models.get(model) ?? [], at) ?? periodAt(models.get(baseModel(model)) ?? [], at);
 }
 
-/** The list with others' prices put over it: theirs hold from their first day on, and before that the list's own stay. */
+/** The list with other prices over it: they hold from their first day on, the list's own before. */
 export function withPrices(list: PriceList, over: PriceList): PriceList {
   return {
     version: over.version,
@@ -98,7 +101,6 @@ function merged<P extends { readonly from: string }>(ours: Dated<P>, theirs: Dat
   return { ...ours, ...Object.fromEntries(entries) };
 }
 
-/** Their periods, and before the first of them ours. */
 function after<P extends { readonly from: string }>(ours: readonly P[], theirs: readonly P[]): readonly P[] {
   const [first] = theirs;
   return first === undefined ? ours : [...ours.filter(({ from }) => from < first.from), ...theirs];

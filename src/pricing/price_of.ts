@@ -1,5 +1,13 @@
-import { isRefusedBeforeOutput, MAX_COST, type Priced, type PriceOf, type Unpriced } from "../domain/price.ts";
-import { type Call, type CallOutcome, callsOf, countOf } from "./calls.ts";
+import {
+  type BilledCall,
+  type Billing,
+  type CallOutcome,
+  isRefusedBeforeOutput,
+  MAX_COST,
+  type Priced,
+  type PriceOf,
+  type Unpriced,
+} from "../domain/price.ts";
 import { modelPeriodAt, periodAt, type PriceList, type PriceTier, type RefusalPeriod } from "./price_list.ts";
 
 export type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bigint };
@@ -7,55 +15,53 @@ export type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bi
 export interface RatePeriod {
   readonly from: string;
   readonly fastPercent: bigint;
-  /** The greatest prompt first. Rates are pico-dollars a token: a dollar per million tokens is a million of them. */
+  /** The greatest prompt first. In pico-dollars a token: a million is $1 per million tokens. */
   readonly tiers: readonly { readonly promptFrom: bigint; readonly rates: Rates }[];
 }
 
-/** What every token's price is multiplied with, in percent: where the model runs in one place only, and in a batch. */
-export const PRICE_FACTORS = { geoPercent: { us: 110 }, batchPercent: 50 } as const;
-
 const STANDARD_PERCENT = 100n;
-const GEO_PERCENT: ReadonlyMap<string, bigint> = new Map(
-  Object.entries(PRICE_FACTORS.geoPercent).map(([geo, percent]) => [geo, BigInt(percent)]),
-);
-const BATCH_PERCENT = BigInt(PRICE_FACTORS.batchPercent);
-/** Tokens x pico-dollars x three factors in percent; the only division there is undoes them all at once. */
+/** Tokens x pico-dollars x three factors in percent: the one division undoes them all. */
 export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
 
 /**
  * Prices rows by that list, in exact integers with one rounding a row, half up.
  *
- * Every token of a call is paid at the tier of that call's prompt, x 1.1 for `inference_geo: "us"`, x 0.5 for the batch
- * tier, and x what the model takes for `speed: "fast"` where it offers that: factors multiply. The tier is batch where
- * `service_tier` says so; for a line of a batch whose answer names no tier it is, too. `priority` is paid as standard: what a
- * commitment costs is agreed elsewhere. The three hold for all iterations of a row, which the wire does not tell apart.
+ * Every token of a call is paid at the tier of its prompt, times the factors for its place, for a
+ * batch, and for fast if the model offers it; factors multiply. A line of a batch counts as batch
+ * if its answer names no service tier. `priority` is paid as standard: what a commitment costs is
+ * agreed elsewhere. The factors hold for all calls of a row: the wire does not tell them apart.
  *
- * Uses of server tools are paid a piece, with none of these factors: the multipliers are on tokens, and a batch's searches
- * cost what others do (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, "Batch requests").
- * Uses without a price are named beside the cost of everything else. Tokens of a model without a price are not: how much
- * they cost is all that one would want to know of such a row, so it has no price at all.
+ * Uses of server tools are paid by the piece without factors: a batch's searches cost what others
+ * do (https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search-tool, "Batch
+ * requests"). Uses without a price are named beside the cost. If a model has no price, the whole
+ * row has none.
  *
- * What was declined before any output costs nothing if the list says so of its category, and needs no price then.
+ * A refusal before any output costs nothing, and needs no price, if the list says so of its
+ * category.
  */
-export function priceOf(list: PriceList): PriceOf {
+export function priceOf(list: PriceList, billing: Billing): PriceOf {
   const rateOf = modelRatesOf(list);
   const serverTools = ratesBy(list.serverTools, ({ from, usdPerUse }) => ({ from, nanoPerUse: scaled(usdPerUse, 9) }));
 
   return (priced, at) => {
     if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version, unpricedUses: {}, isCertain: true };
-    const { calls, isCertain } = billedCallsOf(priced, { list, at });
+    const { calls, isCertain } = billedCallsOf(priced, { list, billing, at });
     const isServed = priced.servedModel !== null && !(isRefusedBeforeOutput(priced) && calls.length === 0);
     const asked = isServed ? [{ model: priced.servedModel }, ...calls] : calls;
     const stranger = asked.find(({ model }) => rateOf(model, at) === null);
     if (stranger !== undefined) return unpriced("model", stranger.model);
     let units = 0n;
-    for (const call of calls) units += unitsOf(call, rateOf(call.model, at)!, priced);
+    for (const call of calls) {
+      const period = rateOf(call.model, at)!;
+      units += unitsOf(call, period) * factorsOf(priced, { period, billing });
+    }
     const unpricedUses: Record<string, number> = {};
     for (const [tool, uses] of Object.entries(priced.serverToolUse)) {
-      if (countOf(uses) === 0n) continue;
+      const isCount = Number.isSafeInteger(uses) && uses > 0;
+      if (!isCount) continue;
       const period = periodAt(serverTools.get(tool) ?? [], at);
       if (period === null) unpricedUses[tool] = uses;
-      else units += countOf(uses) * period.nanoPerUse * UNITS_PER_NANO;
+      else units += BigInt(uses) * period.nanoPerUse * UNITS_PER_NANO;
     }
     const nano = (units + UNITS_PER_NANO / 2n) / UNITS_PER_NANO;
     if (nano > MAX_COST) return unpriced("size", priced.servedModel);
@@ -63,13 +69,13 @@ export function priceOf(list: PriceList): PriceOf {
   };
 }
 
-/** The calls of a row that are paid for, or may be: then it is not certain. */
+/** The calls of a row that are paid for; not certain if some only may be. */
 export function billedCallsOf(
   priced: Priced,
-  { list, at }: { readonly list: PriceList; readonly at: number },
-): { readonly calls: readonly Call[]; readonly isCertain: boolean } {
+  { list, billing, at }: { readonly list: PriceList; readonly billing: Billing; readonly at: number },
+): { readonly calls: readonly BilledCall[]; readonly isCertain: boolean } {
   const rule = periodAt(list.refusals, at);
-  const billings = callsOf(priced).map((call) => ({ call, isBilled: isBilled(call.outcome, { rule, priced }) }));
+  const billings = billing.callsOf(priced).map((call) => ({ call, isBilled: isBilled(call.outcome, { rule, priced }) }));
   return {
     calls: billings.filter(({ isBilled }) => isBilled !== false).map(({ call }) => call),
     isCertain: billings.every(({ call, isBilled }) => isBilled !== null || call.prompt === 0n),
@@ -90,7 +96,7 @@ function isBilled(
   return rule.notBilled === "others" || rule.notBilled.includes(category) ? false : null;
 }
 
-/** The rates of a model at a time (ms since the epoch); null where it has none. */
+/** The rates of a model at a time (ms since the epoch); null if it has no price. */
 export function modelRatesOf(list: PriceList): (model: string | null, at: number) => RatePeriod | null {
   const models = ratesBy(list.models, ({ from, fastPercent, tiers }) => ({
     from,
@@ -106,25 +112,26 @@ function isNothing(priced: Priced): boolean {
     Object.values(priced.serverToolUse).every((uses) => uses === 0);
 }
 
-function unitsOf(call: Call, period: RatePeriod, priced: Priced): bigint {
+function unitsOf(call: BilledCall, period: RatePeriod): bigint {
   const rates = ratesFor(call, period);
-  const tokens = call.input * rates.input + call.write5m * rates.write5m + call.write1h * rates.write1h +
+  return call.input * rates.input + call.write5m * rates.write5m + call.write1h * rates.write1h +
     call.read * rates.read + call.output * rates.output;
-  return tokens * factorsOf(priced, period);
 }
 
 /** Of the tier in which the call's prompt lies. */
-export function ratesFor(call: Pick<Call, "prompt">, period: RatePeriod): Rates {
+export function ratesFor(call: Pick<BilledCall, "prompt">, period: RatePeriod): Rates {
   return period.tiers.find(({ promptFrom }) => call.prompt >= promptFrom)!.rates;
 }
 
 /** What every token of the row is multiplied by, in percent to the third power. */
 export function factorsOf(
   { kind, serviceTier, inferenceGeo, speed }: Pick<Priced, "kind" | "serviceTier" | "inferenceGeo" | "speed">,
-  period: RatePeriod,
+  { period, billing: { factors } }: { readonly period: RatePeriod; readonly billing: Billing },
 ): bigint {
   const isBatch = serviceTier === null ? kind === "batch_line" : serviceTier === "batch";
-  return (GEO_PERCENT.get(inferenceGeo ?? "") ?? STANDARD_PERCENT) * (isBatch ? BATCH_PERCENT : STANDARD_PERCENT) *
+  const geo = inferenceGeo ?? "";
+  return (Object.hasOwn(factors.geoPercent, geo) ? BigInt(factors.geoPercent[geo]!) : STANDARD_PERCENT) *
+    (isBatch ? BigInt(factors.batchPercent) : STANDARD_PERCENT) *
     (speed === "fast" ? period.fastPercent : STANDARD_PERCENT);
 }
 
@@ -139,17 +146,11 @@ function ratesBy<P, R>(
   return new Map(Object.entries(periods).map(([name, list]) => [name, list.map(read)]));
 }
 
-function ratesOf({ input, write5m, write1h, read, output }: PriceTier): Rates {
-  return {
-    input: scaled(input, 6),
-    write5m: scaled(write5m, 6),
-    write1h: scaled(write1h, 6),
-    read: scaled(read, 6),
-    output: scaled(output, 6),
-  };
+function ratesOf({ promptFrom: _, ...prices }: PriceTier): Rates {
+  return Object.fromEntries(Object.entries(prices).map(([name, price]) => [name, scaled(price, 6)])) as Rates;
 }
 
-/** A decimal times ten to the power of `places`, digit by digit. Throws a RangeError where it has more places or is none. */
+/** A decimal times 10 ** places, digit by digit. Throws a RangeError if it has more places. */
 function scaled(decimal: string, places: number): bigint {
   const [, whole, fraction = ""] = /^(\d+)(?:\.(\d+))?$/.exec(decimal) ?? [];
   if (whole === undefined || fraction.length > places) {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { anthropic } from "../../tests/anthropic.ts";
 import type { Cost, Priced } from "../domain/price.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "./claude_prices.ts";
@@ -22,7 +23,7 @@ interface WorkedExample {
 const ROOT = new URL("../../tests/fixtures/", import.meta.url);
 const EMPTY: Priced = { ...EMPTY_READING, kind: "message" };
 const NOW = Date.parse("2026-11-24T12:00:00Z");
-const price = priceOf(CLAUDE_PRICES);
+const price = priceOf(CLAUDE_PRICES, anthropic.billing);
 
 for (const example of readJson<readonly WorkedExample[]>("pricing/worked_examples.json")) {
   Deno.test(`priceOf() prices the worked example: ${example.name}`, () => {
@@ -55,7 +56,10 @@ const CELLS: Readonly<Record<string, (count: number) => Partial<Priced>>> = {
   usIn: (count) => ({ inputTokens: count, inferenceGeo: "us" }),
   ws: (count) => ({ serverToolUse: { web_search_requests: count } }),
 };
-/** Claude Code multiplies by 6 what is billed as standard since fast is no longer offered (the price list says why). */
+/**
+ * Claude Code multiplies by 6 what is billed as standard since fast is no longer offered (the price
+ * list says why).
+ */
 const BILLED_OTHERWISE: Readonly<Record<string, number>> = { "claude-opus-4-6 fastIn": 5, "claude-opus-4-6 fastRead": 0.5 };
 
 Deno.test("priceOf() agrees to the nano-dollar with every cell of the oracle but the two that are not billed so", () => {
@@ -79,7 +83,10 @@ Deno.test("priceOf() agrees to the nano-dollar with every cell of the oracle but
   assert.equal(cells, 110);
 });
 
-/** https://platform.claude.com/docs/en/about-claude/pricing: input, 5-minute write, 1-hour write, read, output, US dollars per million. */
+/**
+ * https://platform.claude.com/docs/en/about-claude/pricing: input, 5-minute write, 1-hour write,
+ * read, output, US dollars per million.
+ */
 const PRICE_PAGE: Readonly<Record<string, readonly [string, string, string, string, string]>> = {
   "claude-fable-5-2": ["8", "10", "16", "0.2", "40"],
   "claude-mythos-5-2": ["8", "10", "16", "0.2", "40"],
@@ -196,7 +203,7 @@ Deno.test("priceOf() has no price before a model's first period, and a release o
     refusals: [],
   };
   const costs = (model: string, day: string, more: Partial<Priced> = {}) =>
-    priceOf(list)({ ...EMPTY, servedModel: model, inputTokens: 1_000, ...more }, Date.parse(day));
+    priceOf(list, anthropic.billing)({ ...EMPTY, servedModel: model, inputTokens: 1_000, ...more }, Date.parse(day));
   assert.equal(costs("m", "2026-01-31").isPriced, false);
   assert.equal(nanoOf(costs("m", "2026-02-01")), 1_000_000);
   assert.equal(nanoOf(costs("m", "2026-04-01", { speed: "fast" })), 3_000_000);
@@ -209,7 +216,7 @@ Deno.test("priceOf() takes no list with a price that it could not hold exactly",
   const tier = { promptFrom: 0, input: "1", write5m: "1", write1h: "1", read: "1", output: "1" };
   for (const input of ["0.0000001", "-1", "1e3", "1,5", "", "NaN"]) {
     const models = { m: [{ from: "2026-01-01", fastPercent: null, tiers: [{ ...tier, input }] }] };
-    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }), RangeError, input);
+    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }, anthropic.billing), RangeError, input);
   }
 });
 

@@ -11,10 +11,12 @@ export interface RepriceOptions {
   readonly most: number;
 }
 
-/** A row may change while it is being priced; then it is read again. One that changes each time is left to the next run. */
+/**
+ * A row that changes while it is priced is read again, so often; then it is left to the next run.
+ */
 const TRIES = 5;
 
-/** Prices the rows of a span anew, step by step: each is committed before it is given. Rejects as the seam does. */
+/** Prices a span's rows again; commits each step before it yields it. Rejects as the seam does. */
 export async function* reprice(repricing: Repricing, options: RepriceOptions): RepriceSteps {
   const { span, most } = options;
   let after: UsageRow | null = null;

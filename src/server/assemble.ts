@@ -6,6 +6,8 @@ import { Traffic } from "../call/traffic.ts";
 import type { Config, Secrets } from "../config/config.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
+import { NO_BATCHES } from "../domain/owned.ts";
+import type { Provider } from "../domain/provider.ts";
 import { adminApp } from "../http/admin.ts";
 import { type Delivery, proxyHandler } from "../http/proxy.ts";
 import { agentserverSandboxOf } from "../identity/agentserver.ts";
@@ -14,7 +16,7 @@ import { sandboxOf } from "../identity/sandbox_of.ts";
 import { cacheValueOf } from "../pricing/cache_value.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { priceOf } from "../pricing/price_of.ts";
-import { anthropic } from "../providers/anthropic/anthropic.ts";
+import * as providers from "../providers/providers.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
@@ -56,6 +58,7 @@ type Pricing = ReturnType<typeof pricingBy>;
 /** What the parts have in common. */
 interface Common {
   readonly config: Config;
+  readonly provider: Provider;
   readonly system: ServerSystem;
   readonly live: Live;
   readonly storage: Storage;
@@ -85,6 +88,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     totalBytes: config.proxy.bodyBudgetBytes,
     perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
   });
+  const provider: Provider = providers[config.upstream.provider];
   let keptToken = "";
   const live: Live = {
     secrets: {
@@ -92,7 +96,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       adminToken: config.admin.token,
       databaseUrl: config.storage.database?.url ?? null,
     },
-    pricing: pricingBy(config.prices),
+    pricing: pricingBy(config.prices, provider),
     adminToken: () => live.secrets.adminToken ?? keptToken,
   };
   const gauged: Gauged = { traffic, budget, storage: null, batches: null };
@@ -107,15 +111,15 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
   }, config.forwardProxies);
   const tokens = localTokens({ ...system, tokens: storage.tokens, observe, timeoutMs: TOKEN_LOOKUP_MS });
-  const common: Common = { config, system, live, storage, clients, tokens, traffic, observe };
+  const common: Common = { config, provider, system, live, storage, clients, tokens, traffic, observe };
   const batches = gauged.batches = batchAccounts(common);
-  const deps = callDeps(common, { instanceId, budget, batches });
+  const deps = callDeps(common, { instanceId, budget, batches: batches ?? NO_BATCHES });
   const repricer = new Repricer();
   const readiness = (): Readiness => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness();
   const admin = adminListener(common, { repricer, readiness, metrics: metrics.text });
   const flushing = setInterval(() => deps.refusals.flush(storage.ledger), FLUSH_REFUSALS_MS);
   Deno.unrefTimer(flushing);
-  void batches.run();
+  void batches?.run();
   return {
     deps,
     proxy: proxyHandler({ deps, allowedPaths: config.proxy.allowPaths, readiness }),
@@ -128,13 +132,13 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     },
     reprice: (prices) => {
       if (prices.version === live.pricing.list.version) return false;
-      live.pricing = pricingBy(prices);
+      live.pricing = pricingBy(prices, provider);
       return true;
     },
     end: async () => {
       clearInterval(flushing);
       await repricer.end();
-      await batches.end();
+      await batches?.end();
       await deps.refusals.flush(storage.ledger);
       await storage.end();
       metrics.end();
@@ -194,9 +198,9 @@ function telemetry(config: Config, system: ServerSystem, { live, gauged }: { rea
 }
 
 /** The upstream and its prices, for calls and for message batches. */
-function upstreamOf({ config, live, clients }: Common): Pick<Deps, "provider" | "priceOf" | "fetch" | "upstream"> {
+function upstreamOf({ config, provider, live, clients }: Common): Pick<Deps, "provider" | "priceOf" | "fetch" | "upstream"> {
   return {
-    provider: anthropic,
+    provider,
     priceOf: (priced, at) => live.pricing.priceOf(priced, at),
     fetch: plainFetch(clients.fetch),
     upstream: {
@@ -209,10 +213,11 @@ function upstreamOf({ config, live, clients }: Common): Pick<Deps, "provider" | 
   };
 }
 
-/** The job that accounts for message batches, one per machine. */
-function batchAccounts(common: Common): BatchAccounts {
-  const { system: { now, elapsed, batchPace }, storage, observe } = common;
-  return new BatchAccounts({ ...upstreamOf(common), records: storage.batches, pace: batchPace, observe, now, elapsed });
+/** The job that accounts for message batches, one per machine; null if the provider has none. */
+function batchAccounts(common: Common): BatchAccounts | null {
+  const { provider: { batches: dialect }, system: { now, elapsed, batchPace: pace }, storage, observe } = common;
+  if (dialect === undefined) return null;
+  return new BatchAccounts({ ...upstreamOf(common), dialect, records: storage.batches, pace, observe, now, elapsed });
 }
 
 /** Everything that calls need: the parts of one listener. */
@@ -257,7 +262,8 @@ function adminListener(
     reship: storage.reship,
     reprice: ({ isDryRun, ...span }) => {
       const { list } = live.pricing;
-      const steps = repricer.start({ database: storage.rowsDatabase(), prices: list, span, isDryRun });
+      const { provider } = config.upstream;
+      const steps = repricer.start({ database: storage.rowsDatabase(), provider, prices: list, span, isDryRun });
       return steps === null ? null : { priceVersion: list.version, steps };
     },
     exportUsage: storage.exportUsage,
@@ -268,8 +274,8 @@ function adminListener(
   });
 }
 
-function pricingBy(prices: PriceList) {
-  return { list: prices, priceOf: priceOf(prices), cacheValueOf: cacheValueOf(prices) };
+function pricingBy(prices: PriceList, { billing }: Provider) {
+  return { list: prices, priceOf: priceOf(prices, billing), cacheValueOf: cacheValueOf(prices, billing) };
 }
 
 /** Five variables decide which way calls take, so the log says which; without a proxy, nothing. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { MAX_CLIENT_STRING_BYTES } from "../../domain/text.ts";
-import { anthropic, parseNonStreamingResponse, parseStreamEvent } from "./anthropic.ts";
+import { anthropic } from "./anthropic.ts";
+import { filesMadeIn, parseNonStreamingResponse, parseStreamEvent } from "./answer.ts";
 
 const START = {
   type: "message_start",
@@ -48,7 +49,7 @@ Deno.test("parseStreamEvent() takes the whole usage object of message_start", ()
   });
 });
 
-Deno.test("parseStreamEvent() gives back the very same reading for what it does not know and what is not an object", () => {
+Deno.test("parseStreamEvent() returns the very same reading for what it does not know and what is not an object", () => {
   const data = [
     "",
     "{",
@@ -133,7 +134,8 @@ Deno.test("parseNonStreamingResponse() believes no count of nothing beside the t
     usage: { input_tokens: 9, output_tokens: 0 },
   });
   const text = message([{ type: "text", text: "Sure, the" }]);
-  assert.ok(anthropic.needsContent(text) && !anthropic.needsContent({ ...text, stop_reason: "end_turn" }));
+  assert.ok(anthropic.answerKeys.includes("content"));
+  assert.equal(anthropic.readAnswer({ ...text, stop_reason: "end_turn" }).hasFinalOutput, true);
   const line = { custom_id: "a", result: { type: "succeeded", message: text } };
   for (
     const reading of [
@@ -222,6 +224,37 @@ Deno.test("parseStreamEvent() throws on nothing, makes no impossible count, and 
   }
 });
 
+Deno.test("filesMadeIn() takes what code execution made, and nothing that anybody else wrote", () => {
+  const output = (file_id: unknown) => ({ content: { content: [{ type: "code_execution_output", file_id }] } });
+  const blocks = [
+    { type: "bash_code_execution_tool_result", ...output("file_1") },
+    { type: "code_execution_tool_result", ...output("file_2") },
+    { type: "code_execution_tool_result", ...output(3) },
+    { type: "tool_use", input: { file_id: "file_forged" } },
+    { type: "server_tool_use", input: output("file_forged") },
+    { type: "mcp_tool_result", ...output("file_forged") },
+    { type: "text", text: "file_forged" },
+    null,
+    "file_forged",
+  ];
+  assert.deepEqual([...filesMadeIn(blocks)].sort(), ["file_1", "file_2"]);
+  assert.deepEqual(filesMadeIn(blocks[0]), ["file_1"]);
+  for (const nothing of [undefined, null, "x", {}, []]) assert.deepEqual(filesMadeIn(nothing), []);
+  let deep: unknown = { file_id: "file_deep" };
+  for (let n = 0; n < 100_000; n++) deep = [deep];
+  assert.deepEqual(filesMadeIn({ type: "code_execution_tool_result", content: deep }), ["file_deep"]);
+});
+
+Deno.test("parseStreamEvent() and readAnswer() collect the files that tools made, in an error and beside text too", () => {
+  const block = (file_id: string) => ({ type: "code_execution_tool_result", content: [{ file_id }] });
+  const one = fold(STARTED, { type: "content_block_start", content_block: block("file_1") });
+  const two = fold(one, { type: "content_block_start", content_block: block("file_2") });
+  assert.deepEqual([STARTED.filesMade, one.filesMade, two.filesMade], [[], ["file_1"], ["file_1", "file_2"]]);
+  const content = [{ type: "text", text: "done" }, block("file_3")];
+  assert.deepEqual(anthropic.readAnswer({ ...START.message, content }).filesMade, ["file_3"]);
+  assert.deepEqual(anthropic.readAnswer({ type: "error", content }).filesMade, ["file_3"]);
+});
+
 function fold(reading: UsageReading, event: object): UsageReading {
   return parseStreamEvent(reading, { event: "", data: JSON.stringify(event) });
 }
@@ -251,7 +284,9 @@ function pick<T>(random: () => number, of: readonly T[]): T {
   return of[Math.floor(random() * of.length)]!;
 }
 
-/** An event with some of its values replaced by rubbish, and one time in three its text damaged too. */
+/**
+ * An event with some of its values replaced by rubbish, and one time in three its text damaged too.
+ */
 function mutated(random: () => number): string {
   const events: unknown[] = [
     START,

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { anthropic } from "./anthropic.ts";
-import { filesMadeIn } from "./batches.ts";
 
 const { parseStatus, parseLine } = anthropic.batches;
 
@@ -40,25 +39,4 @@ Deno.test("parseLine() reads the message of a line that succeeded, and of the ot
   for (const nothing of ["", "{}", '{"custom_id":"a"}', '{"custom_id":1,"result":{}}', "no JSON"]) {
     assert.equal(parseLine(nothing), null);
   }
-});
-
-Deno.test("filesMadeIn() takes what code execution made, and nothing that anybody else wrote", () => {
-  const output = (file_id: unknown) => ({ content: { content: [{ type: "code_execution_output", file_id }] } });
-  const blocks = [
-    { type: "bash_code_execution_tool_result", ...output("file_1") },
-    { type: "code_execution_tool_result", ...output("file_2") },
-    { type: "code_execution_tool_result", ...output(3) },
-    { type: "tool_use", input: { file_id: "file_forged" } },
-    { type: "server_tool_use", input: output("file_forged") },
-    { type: "mcp_tool_result", ...output("file_forged") },
-    { type: "text", text: "file_forged" },
-    null,
-    "file_forged",
-  ];
-  assert.deepEqual([...filesMadeIn(blocks)].sort(), ["file_1", "file_2"]);
-  assert.deepEqual(filesMadeIn(blocks[0]), ["file_1"]);
-  for (const nothing of [undefined, null, "x", {}, []]) assert.deepEqual(filesMadeIn(nothing), []);
-  let deep: unknown = { file_id: "file_deep" };
-  for (let n = 0; n < 100_000; n++) deep = [deep];
-  assert.deepEqual(filesMadeIn({ type: "code_execution_tool_result", content: deep }), ["file_deep"]);
 });

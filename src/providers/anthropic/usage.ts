@@ -1,7 +1,7 @@
 import { MAX_COUNT, type UsageReading } from "../../domain/reading.ts";
 import { cutClientString } from "../../domain/text.ts";
 
-/** More iterations than a server-side loop runs; later ones are left out. */
+/** A server-side loop runs fewer; later iterations are left out. */
 const MAX_ITERATIONS = 100;
 /** Of all iterations together, as they are stored. */
 const MAX_ITERATION_CHARACTERS = 64 * 1024;
@@ -12,9 +12,10 @@ const MAX_KEYS = 32;
  * Folds a `usage` object, of a message or of a `message_delta`, into the reading
  * (https://docs.anthropic.com/en/api/messages-streaming: the counts of a delta are cumulative).
  *
- * A key that is there, not null and a count (a whole number from 0 to `MAX_COUNT`) replaces what was known; nothing is added
- * up. A zero input or cache count never replaces a greater one: deltas carry such zeros as fillers. A zero output count does:
- * the start's is a placeholder. A greater number is no count, and the reading says once and for all that there was one.
+ * A count (a whole number from 0 to `MAX_COUNT`) replaces what was known; nothing is added up. A
+ * zero input or cache count never replaces a greater one, because deltas carry zeros as fillers. A
+ * zero output count does, because the start's is a placeholder. A number above `MAX_COUNT` is not a
+ * count, and the reading notes for good that there was one.
  */
 export function foldUsage(reading: UsageReading, usage: unknown): UsageReading {
   if (!isRecord(usage)) return reading;
@@ -42,7 +43,7 @@ export function countOf(value: unknown): number | null {
   return Number.isInteger(value) && value as number >= 0 && value as number <= MAX_COUNT ? Math.abs(value as number) : null;
 }
 
-/** Whether one of the counts that decide what a call used is above any that can be true. Other numbers may be what they like. */
+/** Whether one of the counts that decide what a call used is above any that can be true. */
 function namesAbsurdCount(usage: Record<string, unknown>): boolean {
   const iterations = Array.isArray(usage.iterations) ? usage.iterations.filter(isRecord).slice(0, MAX_ITERATIONS) : [];
   const named = [usage, ...iterations].flatMap((counts) => [
@@ -52,7 +53,7 @@ function namesAbsurdCount(usage: Record<string, unknown>): boolean {
   return named.some((count) => typeof count === "number" && count > MAX_COUNT);
 }
 
-/** The value cut to what is kept of a foreign string, where it is one that says something, else null. */
+/** The value, cut, if it is a string and not empty; otherwise null. */
 export function textOf(value: unknown): string | null {
   return typeof value === "string" && value !== "" ? cutClientString(value) : null;
 }
@@ -61,9 +62,19 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The text's JSON object, otherwise null. Skips a byte order mark, as `Response.json()` does. */
+export function parsedRecord(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
 type CacheCreation = Pick<UsageReading, "cacheCreationInputTokens" | "cacheCreation5mTokens" | "cacheCreation1hTokens">;
 
-/** The total is the wire's where it names one, else the split's sum; what the 1-hour part leaves of it is 5-minute. */
+/** The total is the wire's, otherwise the split's sum; what is not 1-hour of it is 5-minute. */
 function cacheCreationOf(reading: UsageReading, usage: Record<string, unknown>): CacheCreation {
   const split = isRecord(usage.cache_creation) ? usage.cache_creation : {};
   const fiveMinutes = countOf(split.ephemeral_5m_input_tokens) ?? 0;
@@ -88,7 +99,7 @@ function serverToolUseOf(reading: UsageReading, value: unknown): UsageReading["s
   return counts;
 }
 
-/** The list as it is kept, or null where it holds no object. */
+/** The list as it is kept; null if it holds no object. */
 function iterationsOf(value: unknown): UsageReading["iterations"] | null {
   if (!Array.isArray(value)) return null;
   const iterations: Record<string, unknown>[] = [];
@@ -106,7 +117,7 @@ function iterationValueOf(value: unknown): unknown {
   return isRecord(value) ? Object.fromEntries(plainEntries(value, scalarOf)) : scalarOf(value);
 }
 
-/** Null stays: `model` and `cache_creation` may be null on the wire. Undefined stands for what is not kept. */
+/** Undefined is not kept. Null is: `model` and `cache_creation` may be null on the wire. */
 function scalarOf(value: unknown): string | number | null | undefined {
   if (value === null) return null;
   if (typeof value === "string") return cutClientString(value);

@@ -18,12 +18,12 @@ const KNOWN: UsageReading = {
   iterations: [{ type: "message", input_tokens: 25 }],
 };
 
-Deno.test("foldUsage() gives back the very same reading where usage is no object, and an equal one where it is empty", () => {
+Deno.test("foldUsage() returns the very same reading if usage is not an object, and an equal one if it is empty", () => {
   for (const usage of [undefined, null, 7, "x", [], true]) assert.equal(foldUsage(KNOWN, usage), KNOWN);
   assert.deepEqual(foldUsage(KNOWN, {}), KNOWN);
 });
 
-Deno.test("foldUsage() takes no count that is not a whole number of zero or more, and no text that is none", () => {
+Deno.test("foldUsage() takes only whole numbers of zero or more as counts, and only texts as text", () => {
   for (const value of [-1, 1.5, NaN, "", true, null, undefined, [], {}]) {
     const usage = {
       input_tokens: value,

@@ -1,27 +1,59 @@
 import assert from "node:assert/strict";
-import { Fault, type FaultCode, FAULTS } from "../domain/fault.ts";
-import { refusalResponse } from "./refusal.ts";
+import { Fault, type FaultCode, FAULTS } from "../../domain/fault.ts";
+import { refuse } from "./refusal.ts";
 
-Deno.test("refusalResponse() is Anthropic's error JSON with the fault's status, for every fault", async () => {
-  for (const [code, { status, type, retryAfterSeconds }] of Object.entries(FAULTS)) {
+/** The types that Anthropic's clients are shown, by fault. */
+const TYPES: Readonly<Record<FaultCode, string>> = {
+  unauthenticated: "authentication_error",
+  sandbox_inactive: "permission_error",
+  authority_unavailable: "api_error",
+  path_not_allowed: "permission_error",
+  not_owned: "not_found_error",
+  path_misdirected: "invalid_request_error",
+  path_unknown: "not_found_error",
+  body_too_large: "request_too_large",
+  body_timeout: "timeout_error",
+  body_opaque: "invalid_request_error",
+  body_cut: "invalid_request_error",
+  overloaded: "api_error",
+  draining: "api_error",
+  ledger_unavailable: "api_error",
+  upstream_unreachable: "api_error",
+  upstream_timeout: "api_error",
+  upstream_refused_credential: "api_error",
+  client_left: "api_error",
+  internal_error: "api_error",
+};
+
+function refusalResponse(fault: Fault, requestId: string): Response {
+  const { body, headers } = refuse(fault, requestId);
+  return new Response(body, { status: FAULTS[fault.code].status, headers });
+}
+
+Deno.test("refuse() is Anthropic's error JSON with the fault's status, for every fault", async () => {
+  for (const [code, { status, retryAfterSeconds }] of Object.entries(FAULTS)) {
     const response = refusalResponse(new Fault(code as FaultCode, 'No "more"\n'), "ar-1");
     assert.equal(response.status, status, code);
     assert.match(response.headers.get("content-type")!, /^application\/json/);
     const isFinal = retryAfterSeconds === "never";
     assert.equal(response.headers.get("x-should-retry"), isFinal ? "false" : null, code);
     assert.equal(response.headers.get("retry-after"), isFinal ? null : String(retryAfterSeconds), code);
-    assert.deepEqual(await response.json(), { type: "error", error: { type, message: 'No "more"\n' }, request_id: "ar-1" });
+    assert.deepEqual(await response.json(), {
+      type: "error",
+      error: { type: TYPES[code as FaultCode], message: 'No "more"\n' },
+      request_id: "ar-1",
+    });
   }
 });
 
-Deno.test("refusalResponse() does not let the cause out", async () => {
+Deno.test("refuse() does not let the cause out", async () => {
   const fault = new Fault("upstream_unreachable", "The upstream cannot be reached.", { cause: new Error("connect 10.0.0.7") });
   const response = refusalResponse(fault, "ar-1");
   assert.ok(!JSON.stringify([...response.headers]).includes("10.0.0.7"));
   assert.ok(!(await response.text()).includes("10.0.0.7"));
 });
 
-Deno.test("refusalResponse() sends no body after a HEAD, so that the connection stays in step", async () => {
+Deno.test("refuse() sends no body after a HEAD, so that the connection stays in step", async () => {
   await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, () => {
     return refusalResponse(new Fault("path_unknown", "There is nothing here."), "ar-1");
   });
@@ -33,7 +65,7 @@ Deno.test("refusalResponse() sends no body after a HEAD, so that the connection 
   assert.ok(!answers.includes("not_found_error"));
 });
 
-Deno.test("refusalResponse() never makes a client wait for more than ten seconds: SDKs obey to the letter", () => {
+Deno.test("refuse() never makes a client wait for more than ten seconds: SDKs obey to the letter", () => {
   for (const [code, { retryAfterSeconds }] of Object.entries(FAULTS)) {
     if (retryAfterSeconds !== "never") assert.ok(retryAfterSeconds >= 1 && retryAfterSeconds <= 10, code);
     const seconds = Number(refusalResponse(new Fault(code as FaultCode, "no"), "ar-1").headers.get("retry-after") ?? "1");

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { Fault, type FaultCode } from "../domain/fault.ts";
-import { baseUrlFault } from "./base_url.ts";
-import { assertAllowed } from "./passthrough.ts";
+import type { FaultCode } from "../../domain/fault.ts";
+import { baseUrlFault } from "./routes.ts";
 
 const SAID: readonly (readonly [path: string, code: FaultCode, says: RegExp])[] = [
   ["/v1/v1/messages", "path_misdirected", /one \/v1 too many/],
@@ -44,27 +43,4 @@ Deno.test("baseUrlFault() has nothing to say of the API's own paths and of other
     "/internal/usage",
   ];
   for (const path of others) assert.equal(baseUrlFault(path), null, path);
-});
-
-Deno.test("assertAllowed() opens whole segments, and a path of a wrong base URL only to a prefix that names it", () => {
-  const open: readonly (readonly [path: string, allowed: readonly string[]])[] = [
-    ["/v1/sessions", ["/v1/sessions"]],
-    ["/v1/sessions/x", ["/v1/x", "/v1/sessions/"]],
-    ["/v1/whatever", ["*"]],
-    ["/v1/v1/messages", ["/v1/v1"]],
-    ["/v1/v1/messages", ["*", "/v1/v1/messages"]],
-    ["/v1/messages/v1/x", ["/v1/messages/v1"]],
-  ];
-  for (const [path, allowed] of open) assertAllowed(path, allowed);
-  const closed: readonly (readonly [path: string, allowed: readonly string[], code: FaultCode])[] = [
-    ["/v1/sessions", [], "path_not_allowed"],
-    ["/v1/sessionsx", ["/v1/sessions"], "path_not_allowed"],
-    ["/v1/v1/messages", [], "path_misdirected"],
-    ["/v1/v1/messages", ["*"], "path_misdirected"],
-    ["/v1/v1/messages", ["/v1/"], "path_misdirected"],
-    ["/v1/messages/v1/messages", ["/v1/messages", "*"], "path_misdirected"],
-  ];
-  for (const [path, allowed, code] of closed) {
-    assert.throws(() => assertAllowed(path, allowed), (error) => error instanceof Fault && error.code === code, path);
-  }
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Fault } from "../domain/fault.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
-import { Whose } from "./whose.ts";
+import { Whose } from "./refused_request.ts";
 
 const SANDBOX: Sandbox = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
 

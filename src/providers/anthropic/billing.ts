@@ -1,26 +1,9 @@
-import { isRefusedBeforeOutput, type Priced } from "../domain/price.ts";
+import { type BilledCall, type CallOutcome, isRefusedBeforeOutput, type Priced } from "../../domain/price.ts";
 
-/** Tokens that one model is paid for at one size of prompt. */
-export interface Call {
-  /** Null where no answer named it. */
-  readonly model: string | null;
-  /** Input, cache writes and cache reads of the call: what chooses the tier. */
-  readonly prompt: bigint;
-  readonly input: bigint;
-  readonly write5m: bigint;
-  readonly write1h: bigint;
-  readonly read: bigint;
-  readonly output: bigint;
-  readonly outcome: CallOutcome;
-}
+/** Every token costs more if the model runs in one place only, and less in a batch. */
+export const FACTORS = { geoPercent: { us: 110 }, batchPercent: 50 } as const;
 
-/**
- * `refused`: the row's own attempt, declined before any output; the row may know the category. `passed_on`: an attempt that
- * was declined before any output and that another model took over from; its category is not in the row.
- */
-export type CallOutcome = "answered" | "refused" | "passed_on";
-
-type Tokens = Omit<Call, "model" | "prompt" | "outcome">;
+type Tokens = Omit<BilledCall, "model" | "prompt" | "outcome">;
 type Iteration = Priced["iterations"][number];
 
 /** The iterations whose tokens the top-level counts leave out. */
@@ -28,28 +11,34 @@ const OUTSIDE_THE_TOP_LEVEL = ["compaction", "advisor_message"];
 const NOTHING: Tokens = { input: 0n, write5m: 0n, write1h: 0n, read: 0n, output: 0n };
 
 /**
- * The calls that a row is paid for: each of its iterations, at its own model (the served one where it names none) and with a
- * prompt of its own, and what the top-level counts have beyond them, as one more call of the served model. So a row without
- * iterations is one call, and no row is priced at less tokens than its top level has.
+ * The calls that a row is paid for. Each iteration is one, at its own model (the served one if it
+ * names none) and with its own prompt. What the top-level counts have beyond them is one more call
+ * of the served model. So a row without iterations is one call, and no token of the top level goes
+ * unpaid.
  *
- * What the top level holds of the iterations differs by their type, and is never more than their sum:
+ * What the top level holds of the iterations differs by their type, and is never more than their
+ * sum:
  * - a loop of server tools: the sum of its `message` entries;
- * - with an advisor: the sum of the outputs of the `message` entries, but the input of the first one only; nothing of the
- *   `advisor_message` entries (https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool, "Usage and billing");
- * - with a fallback: the attempt that answered; the `message` entries of those that declined come in addition, and if they
- *   declined before any output they are billed by their category
- *   (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "Billing and rate limits");
+ * - with an advisor: the outputs of all `message` entries, the input of the first, and nothing of
+ *   the `advisor_message` entries
+ *   (https://platform.claude.com/docs/en/agents-and-tools/tool-use/advisor-tool, "Usage and
+ *   billing");
+ * - with a fallback: the attempt that answered. The `message` entries of those that declined are
+ *   not in it; if they declined before any output, they are billed by their category
+ *   (https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "Billing and rate
+ *   limits");
  * - nothing of a `compaction` (`BetaUsage.iterations` in SDK 1.12.0).
  *
- * The top level has more only where the list is not whole: it is cut at a hundred entries, and a stream may break before it.
+ * The top level has more only if the list is not whole: it is cut at a hundred entries, and a
+ * stream may break before it.
  */
-export function callsOf(priced: Priced): readonly Call[] {
+export function callsOf(priced: Priced): readonly BilledCall[] {
   const top = topLevelOf(priced);
   const outcome = isRefusedBeforeOutput(priced) ? "refused" : "answered";
   if (priced.iterations.length === 0) return [{ ...top, model: priced.servedModel, prompt: promptOf(top), outcome }];
   const { calls, inside } = iterationsOf(priced, top);
   const beyond = beyondOf(top, inside);
-  const rest: Call = { ...beyond, model: priced.servedModel, prompt: promptOf(top), outcome };
+  const rest: BilledCall = { ...beyond, model: priced.servedModel, prompt: promptOf(top), outcome };
   return promptOf(beyond) + beyond.output > 0n ? [...calls, rest] : calls;
 }
 
@@ -65,13 +54,13 @@ function topLevelOf(priced: Priced): Tokens {
   };
 }
 
-/** `inside` is the sum of those that the top level holds as well. */
-function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly Call[]; readonly inside: Tokens } {
+/** `inside` is the sum of those that the top level holds too. */
+function iterationsOf(priced: Priced, top: Tokens): { readonly calls: readonly BilledCall[]; readonly inside: Tokens } {
   let inside = NOTHING;
-  // The split may stand at the top level only; entries that name none share out what no other entry has named of it.
+  // If only the top level names the split, entries without one share what the others leave of it.
   let unnamed1h = top.write1h;
   for (const entry of priced.iterations) if (isInside(entry)) unnamed1h -= splitNamedBy(entry)?.oneHour ?? 0n;
-  const calls = priced.iterations.map((entry, place): Call => {
+  const calls = priced.iterations.map((entry, place): BilledCall => {
     const split = splitNamedBy(entry);
     const writes = countOf(entry.cache_creation_input_tokens) || (split?.sum ?? 0n);
     const shared1h = isInside(entry) ? smaller(writes, atLeastNothing(unnamed1h)) : 0n;
@@ -98,13 +87,13 @@ function outcomeOf(priced: Priced, place: number): CallOutcome {
   return iterations[place]!.type === "message" && hasSuccessor ? "passed_on" : "answered";
 }
 
-/** What the 1-hour part leaves of the writes is 5-minute, however little of it the wire's split names. */
+/** What the 1-hour part leaves of the writes is 5-minute, even if the wire's split names less. */
 function splitOf(writes: bigint, oneHour: bigint): Pick<Tokens, "write5m" | "write1h"> {
   const write1h = smaller(oneHour, writes);
   return { write5m: writes - write1h, write1h };
 }
 
-/** Where the two split their writes differently, the iterations', the finer, stand; the top level adds only what is missing. */
+/** If the splits differ, that of the iterations holds; the top level adds only what is missing. */
 function beyondOf(top: Tokens, inside: Tokens): Tokens {
   const writes = atLeastNothing(top.write5m + top.write1h - inside.write5m - inside.write1h);
   return {
@@ -124,7 +113,7 @@ function splitNamedBy(entry: Iteration): { readonly oneHour: bigint; readonly su
   return sum === 0n ? null : { oneHour, sum };
 }
 
-/** A type that nobody has heard of counts as inside: where the list is whole, nothing is beyond it then, and nothing paid twice. */
+/** An unknown type counts as inside, so that a whole list has nothing beyond it to pay twice. */
 function isInside(entry: Iteration): boolean {
   return !OUTSIDE_THE_TOP_LEVEL.some((type) => type === entry.type);
 }
@@ -147,8 +136,8 @@ function sumOf(a: Tokens, b: Tokens): Tokens {
   };
 }
 
-/** The value where it is a count, else nothing: what the upstream wrote is not trusted. */
-export function countOf(value: unknown): bigint {
+/** The value if it is a count, otherwise 0: what the upstream wrote is not trusted. */
+function countOf(value: unknown): bigint {
   return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? BigInt(value) : 0n;
 }
 

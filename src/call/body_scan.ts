@@ -1,0 +1,79 @@
+import { Fault } from "../domain/fault.ts";
+import { decoderOf } from "../wire/decode.ts";
+import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
+import { StringsOfKey } from "../wire/strings_of_key.ts";
+
+/** More files than one request can use; ids beyond are not told. */
+export const MAX_NAMED = 10_000;
+/** The longest file id that is looked at, as it may be written with escapes. */
+const MAX_ID_BYTES = 6 * 256;
+const MAX_VALUE_BYTES = 16 * 1024;
+
+export interface BodyScanOptions {
+  readonly maxDecodedBytes: number;
+  /** The key whose strings name files, at any depth. */
+  readonly fileKey: string;
+  /** Top-level keys that are wanted. */
+  readonly keys: readonly string[];
+}
+
+/** Looks into a request's body as it comes, for the files that it names and for top-level keys. */
+export class BodyScan {
+  readonly isEncoded: boolean;
+  readonly #strings: StringsOfKey;
+  readonly #fileIds = new Set<string>();
+  readonly #json: TopLevelScanner;
+  readonly #decoder: ReturnType<typeof decoderOf>;
+
+  constructor(contentEncoding: string, { maxDecodedBytes, fileKey, keys }: BodyScanOptions) {
+    this.isEncoded = contentEncoding.split(",").some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
+    this.#strings = new StringsOfKey(fileKey, { maxValueBytes: MAX_ID_BYTES });
+    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES });
+    const needsJson = this.isEncoded || keys.length > 0;
+    this.#decoder = decoderOf(contentEncoding, {
+      maxBytes: maxDecodedBytes,
+      onChunk: (chunk) => {
+        if (needsJson) this.#json.push(chunk);
+        this.#strings.push(chunk);
+        this.#keepIds();
+      },
+    });
+  }
+
+  /** A promise if the bytes are decoded first; it never rejects. */
+  push(chunk: Uint8Array): void | Promise<void> {
+    return this.#decoder?.push(chunk);
+  }
+
+  /** The file ids since the last call, each once, at most one more than `MAX_NAMED`. */
+  takeFileIds(): readonly string[] {
+    const ids = [...this.#fileIds];
+    this.#fileIds.clear();
+    return ids;
+  }
+
+  /**
+   * Rejects with `Fault` `body_opaque` if the body can hide what it names: by an unknown or broken
+   * coding, or by another encoding than UTF-8. A decoded body has to be one whole document, because
+   * another reader could go on where ours stopped.
+   */
+  async end(): Promise<ScanResult> {
+    await this.#decoder?.end();
+    this.#keepIds();
+    const result = this.#json.end();
+    const isSeen = this.#decoder?.isBlind === false && !this.#strings.isHidden && (!this.isEncoded || result.isValid);
+    if (isSeen) return result;
+    throw new Fault(
+      "body_opaque",
+      "The request's body cannot be read: send JSON in UTF-8, as it is or whole in gzip, deflate, br or zstd.",
+    );
+  }
+
+  close(): void {
+    this.#decoder?.close();
+  }
+
+  #keepIds(): void {
+    for (const id of this.#strings.take()) if (this.#fileIds.size <= MAX_NAMED) this.#fileIds.add(id);
+  }
+}

@@ -1,0 +1,36 @@
+/** The columns of a row that say which of a client's agents called. */
+export interface AgentNames {
+  readonly agentId: string | null;
+  readonly parentAgentId: string | null;
+  readonly agentType: string | null;
+  readonly requestClass: string | null;
+  readonly promptId: string | null;
+}
+
+/**
+ * What a client says besides its user agent: a header (whose value matches), or something in the
+ * body.
+ */
+export type Mark = { readonly header: string; readonly value?: RegExp } | { readonly body: "names_user" | "was_read" };
+
+/** A kind of agent, and how it is told from others. */
+export interface Client {
+  /** In the column `client`, and as the source of a trace. */
+  readonly name: string;
+  /** What its user agent begins with; null: only its session headers are known. */
+  readonly userAgent: RegExp | null;
+  /** At least one of these is there too. Empty: the user agent is enough. */
+  readonly marks?: readonly Mark[];
+  /** Many programs are built on it, so its name is not taken for a session's source. */
+  readonly isLibrary?: true;
+  /** Headers that name its session, in the order of asking. */
+  readonly sessions?: readonly string[];
+  /** Finds its session in the body's user id; asked after its headers. */
+  readonly sessionInUserId?: (userId: string) => string | null;
+  /** The header in which a sub-agent with its own session names the session that started it. */
+  readonly parent?: string;
+  /** The headers that name its agents. */
+  readonly agents?: Partial<Readonly<Record<keyof AgentNames, string>>>;
+  /** What its sub-agents' calls carry if no header names them. */
+  readonly subAgent?: Mark;
+}

@@ -1,0 +1,2 @@
+/** The dialects that the proxy speaks, by name: a new one is one folder and one line here. */
+export { anthropic } from "./anthropic/anthropic.ts";

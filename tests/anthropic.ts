@@ -1,0 +1,2 @@
+/** The provider with which tests of every room speak; rooms themselves do not import it. */
+export { anthropic } from "../src/providers/anthropic/anthropic.ts";

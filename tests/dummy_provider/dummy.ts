@@ -1,0 +1,50 @@
+/**
+ * The smallest provider that meters: one route, one JSON answer, no stream, no batches, no prices
+ * of its own.
+ */
+import { FAULTS } from "../../src/domain/fault.ts";
+import type { Provider } from "../../src/domain/provider.ts";
+import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
+
+export const dummy: Provider = {
+  name: "dummy",
+  routes: [{ method: "POST", path: "/dummy/answers", kind: "billed" }],
+  baseUrlFault: () => null,
+  request: {
+    maxBodyBytes: 1024 * 1024,
+    keys: ["engine"],
+    factsOf: (values) => ({ model: String(values.get("engine") ?? ""), isStreamed: false, maxTokens: null, userId: null }),
+    messagesKey: "prompt",
+    cacheMarkKey: "mark",
+    fileKey: "attachment",
+    filePrefix: "att_",
+  },
+  answerKeys: ["engine", "units"],
+  readAnswer,
+  parseNonStreamingResponse: (body) => readAnswer(JSON.parse(body)),
+  parseStreamEvent: (reading) => reading,
+  estimate: (reading) => reading,
+  errorTypeOf: (status) => `error ${status}`,
+  clients: [],
+  billing: { callsOf: () => [], factors: { geoPercent: {}, batchPercent: 100 } },
+  refuse: (fault, requestId) => ({
+    body: `${FAULTS[fault.code].status} ${fault.message} (${requestId})`,
+    headers: { "content-type": "text/plain" },
+  }),
+  credentialHeaders: ["authorization"],
+  credentialShape: /dk-[a-z]+/g,
+  defaultHeaders: [],
+  requestIdHeader: "dummy-id",
+};
+
+function readAnswer({ engine, units }: Readonly<Record<string, unknown>>): UsageReading {
+  return {
+    ...EMPTY_READING,
+    servedModel: String(engine),
+    inputTokens: Number(units),
+    hasContent: true,
+    hasInput: true,
+    hasFinalOutput: true,
+    isWhole: true,
+  };
+}

@@ -1,0 +1,119 @@
+/** The proxy's handler in process, on a record of fakes: no sockets, no files. */
+import type { Deps } from "../src/call/deps.ts";
+import { Refusals } from "../src/call/refusals.ts";
+import { Traffic } from "../src/call/traffic.ts";
+import { Fault } from "../src/domain/fault.ts";
+import type { RefusedRequest } from "../src/domain/observe.ts";
+import { NO_BATCHES } from "../src/domain/owned.ts";
+import { proxyHandler } from "../src/http/proxy.ts";
+import { ByteBudget } from "../src/wire/budget.ts";
+import { anthropic } from "./anthropic.ts";
+
+export const TOKEN = "tok-of-a-sandbox-0123456789";
+export const SANDBOX = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
+const MESSAGE = { id: "msg_1", type: "message", model: "m", usage: { input_tokens: 1, output_tokens: 1 } };
+
+export interface FakeProxy {
+  readonly ask: (method: string, path: string, more?: RequestInit) => Promise<Response>;
+  /** Calls that went upstream, as `POST /path`. */
+  readonly sent: string[];
+  /** What happened to rows, claims and passed calls, in order. */
+  readonly log: string[];
+  readonly refused: { readonly requestId: string; readonly fault: Fault; readonly request: RefusedRequest }[];
+  /** Refusals by sandbox and fault that would be flushed. */
+  readonly counted: () => Promise<readonly string[]>;
+  readonly deps: Deps;
+}
+
+export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly string[] = []): FakeProxy {
+  const [sent, log]: [string[], string[]] = [[], []];
+  const refused: FakeProxy["refused"] = [];
+  let ids = 0;
+  const deps: Deps = {
+    provider: anthropic,
+    sandboxOf: (token) =>
+      token === TOKEN ? Promise.resolve(SANDBOX) : Promise.reject(new Fault("unauthenticated", "invalid proxy token")),
+    priceOf: () => ({ isPriced: true, nanoDollars: 1, version: "v", unpricedUses: {}, isCertain: true }),
+    ledger: {
+      open: (call: { readonly id: string }) => Promise.resolve(void log.push(`opened ${call.id}`)).then(() => "opened"),
+      close: (call: { readonly id: string }) => Promise.resolve(void log.push(`closed ${call.id}`)),
+      join: () => Promise.resolve(void log.push("joined")),
+      trouble: () => null,
+    } as unknown as Deps["ledger"],
+    owners: {
+      claim: (owned) => Promise.resolve(void log.push(...owned.map(({ kind, id }) => `claimed ${kind} ${id}`))),
+      ownersOf: (ids) =>
+        Promise.resolve(new Map(ids.map((id) => [id, { kind: "file", workspaceId: id === "file_own" ? "w1" : "w2" }]))),
+    },
+    sessions: { infers: false } as Deps["sessions"],
+    batches: NO_BATCHES,
+    observe: {
+      refused: (requestId, fault, request) => void refused.push({ requestId, fault, request }),
+      passed: (_id, route) => void log.push(`passed ${route}`),
+      callEnded: () => {},
+      note: () => {},
+    } as Partial<Deps["observe"]> as Deps["observe"],
+    refusals: new Refusals("run-1"),
+    traffic: new Traffic(),
+    fetch: (url, init) => {
+      sent.push(`${init.method} ${url.slice("https://upstream.test".length)}`);
+      return Promise.resolve(
+        new Response(byteStreamOf(JSON.stringify(MESSAGE)), { headers: { "content-type": "application/json" } }),
+      );
+    },
+    now: () => Date.UTC(2026, 0, 1),
+    elapsed: () => performance.now(),
+    newId: () => String(++ids),
+    instanceId: "run-1",
+    upstream: {
+      baseUrl: "https://upstream.test",
+      credential: () => ({ header: "x-api-key", value: "key", secret: "key", id: "key-1" }),
+      idleMs: 60_000,
+      drainAfterLeftMs: 60_000,
+      userAgent: "llmproxy/test",
+    },
+    budget: new ByteBudget({ totalBytes: 1 << 24, perHolderBytes: 1 << 24 }),
+    limits: { bodyDeadlineMs: 60_000 },
+    traceHeader: "x-trace-id",
+    clientIpHeader: null,
+    ...over,
+  };
+  const handler = proxyHandler({ deps, allowedPaths, readiness: () => ({ status: "ok", reason: null }) });
+  return {
+    sent,
+    log,
+    refused,
+    deps,
+    ask: async (method, path, more = {}) => {
+      const headers = { "x-api-key": TOKEN, host: "proxy", ...more.headers };
+      const body = method === "POST" ? "{}" : null;
+      const response = await handler(new Request(`http://proxy${path}`, { method, body, ...more, headers }), {
+        completed: Promise.resolve(),
+      });
+      // To its end, so that the call is over.
+      return new Response(method === "HEAD" ? null : await response.text(), response);
+    },
+    counted: async () => {
+      const counts: string[] = [];
+      await deps.refusals.flush(
+        {
+          countRefusals: (runs: readonly { readonly sandboxId: string; readonly fault: string; readonly count: number }[]) =>
+            Promise.resolve(void counts.push(...runs.map(({ sandboxId, fault, count }) => `${sandboxId} ${fault} ${count}`))),
+        } as unknown as Deps["ledger"],
+      );
+      return counts;
+    },
+  };
+}
+
+/** As fetch gives bodies; the tap reads them by buffers of its own. */
+function byteStreamOf(text: string): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({
+    type: "bytes",
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode(text));
+      controller.close();
+    },
+    pull: (controller) => controller.byobRequest?.respond(0),
+  });
+}
