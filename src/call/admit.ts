@@ -1,58 +1,69 @@
-import type { OpenCall } from "../domain/usage.ts";
 import type { Credential } from "../domain/provider.ts";
 import { cutClientString } from "../domain/text.ts";
-import type { Sandbox } from "../domain/sandbox.ts";
+import { type OpenCall, UNSAID } from "../domain/usage.ts";
+import type { Caller } from "./authenticate.ts";
+import { LiveCall } from "./live_call.ts";
 import type { RequestFacts } from "./read.ts";
+import { OpenRow } from "./record.ts";
+import { refusedTo } from "./refusals.ts";
 import type { Belonging } from "./trace.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
-/** A call that may go upstream. */
-export interface Admitted {
-  readonly call: OpenCall;
-  /** False where the spool is full and the operator chose to serve on: the call has no row, only a log line. */
-  readonly isRecorded: boolean;
-}
-
 /**
- * Opens the call's row and resolves when it is committed: nothing goes upstream before.
+ * Opens the call's row and resolves when that is committed: nothing goes upstream before. The live
+ * call then owns the body's room; without a live call, the room is freed here.
  * Rejects with `Fault` `ledger_unavailable`.
  */
 export async function admit(
-  arrival: IncomingCall,
-  options: {
-    readonly sandbox: Sandbox;
-    readonly asked: RequestFacts;
-    readonly belonging: Belonging;
-    readonly credential: Credential;
-    readonly deps: Deps;
+  { incoming, caller, facts, trace }: {
+    readonly incoming: IncomingCall;
+    readonly caller: Caller;
+    readonly facts: RequestFacts;
+    readonly trace: Promise<Belonging>;
   },
-): Promise<Admitted> {
-  const { asked, belonging, deps } = options;
-  const call: OpenCall = {
-    ...calledBy(arrival, options),
-    kind: "message",
-    requestedModel: cutClientString(asked.requestedModel),
-    streaming: asked.isStreamed,
-    maxTokens: asked.maxTokens,
-    requestBytes: asked.body.length,
-    messagesHash: asked.messagesHash,
-  };
-  return { call, isRecorded: await deps.ledger.open(call, belonging.trace) === "opened" };
+  deps: Deps,
+): Promise<LiveCall> {
+  const { userId, body: { release } } = facts;
+  try {
+    const belonging = await trace;
+    const credential = deps.upstream.credential();
+    const call: OpenCall = {
+      ...calledBy(incoming, { caller, belonging, credential, deps }),
+      kind: "message",
+      requestedModel: cutClientString(facts.requestedModel ?? ""),
+      streaming: facts.isStreamed,
+      maxTokens: facts.maxTokens,
+      requestBytes: facts.body.length,
+      messagesHash: facts.messagesHash,
+    };
+    const isRecorded = await deps.ledger.open(call, belonging.trace) === "opened";
+    const row = new OpenRow(call, {
+      isRecorded,
+      hidesModel: facts.requestedModel === null,
+      clientIp: incoming.clientIp,
+      startedAt: incoming.arrivedAt + facts.arrivalMs,
+      deps,
+    });
+    const readsOnMs = facts.isStreamed ? 0 : deps.upstream.drainAfterLeftMs;
+    return new LiveCall({ incoming, caller, userId, credential, row, readsOnMs, release }, deps);
+  } catch (error) {
+    release();
+    throw refusedTo(error, { sandbox: caller.sandbox, userId });
+  }
 }
 
-/** What a row has of who called and when; the rest is for a caller that has read the body, or makes the rows of a batch's lines. */
+/** The part of a row that is known without the body. Each line of a batch starts from it. */
 export function calledBy(
-  arrival: IncomingCall,
-  { sandbox, belonging, credential, deps }: {
-    readonly sandbox: Sandbox;
+  incoming: IncomingCall,
+  { caller: { sandbox }, belonging: { trace, client, agent }, credential, deps }: {
+    readonly caller: Caller;
     readonly belonging: Belonging;
     readonly credential: Credential;
     readonly deps: Deps;
   },
 ): OpenCall {
-  const { trace, client, agent } = belonging;
   return {
-    id: arrival.requestId,
+    id: incoming.requestId,
     instanceId: deps.instanceId,
     workspaceId: sandbox.workspaceId,
     sandboxId: sandbox.sandboxId,
@@ -64,7 +75,7 @@ export function calledBy(
     createdAt: trace.updatedAt,
     maxTokens: null,
     requestBytes: 0,
-    messagesHash: null,
+    ...UNSAID,
     agentId: cut(agent.agentId),
     parentAgentId: cut(agent.parentAgentId),
     agentType: cut(agent.agentType),
@@ -73,8 +84,6 @@ export function calledBy(
     client: cut(client),
     tokenId: sandbox.tokenId,
     credentialId: credential.id,
-    batchId: null,
-    customId: null,
   };
 }
 

@@ -4,9 +4,17 @@ import type { Sandbox } from "../domain/sandbox.ts";
 import { holdsSecret } from "../wire/secrets.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
-/** Finds out whose proxy token the request carries. */
-export async function authenticate(arrival: IncomingCall, deps: Deps): Promise<Sandbox> {
-  const { request: { headers }, ownCredentials, target } = arrival;
+/** Who calls, and the proxy token that says so. */
+export interface Caller {
+  readonly sandbox: Sandbox;
+  readonly token: string;
+}
+
+/**
+ * Finds out whose proxy token the request carries. Rejects with `Fault` `unauthenticated`,
+ * `sandbox_inactive` or `authority_unavailable`.
+ */
+export async function authenticate({ request: { headers }, ownCredentials, target }: IncomingCall, deps: Deps): Promise<Caller> {
   if (ownCredentials.some((secret) => holdsSecret(target, secret))) throw new Fault("unauthenticated", IN_URL);
   if (ownCredentials.length > 0 && !headers.get("x-api-key") && !headers.get("authorization")) {
     throw new Fault(
@@ -17,15 +25,14 @@ export async function authenticate(arrival: IncomingCall, deps: Deps): Promise<S
   }
   const token = tokenOf(headers);
   if (holdsSecret(target, token)) throw new Fault("unauthenticated", IN_URL);
-  arrival.sandbox = await deps.sandboxOf(token);
-  return arrival.sandbox;
+  return { sandbox: await deps.sandboxOf(token), token };
 }
 
 const IN_URL = "A key or a proxy token does not belong in the URL.";
 
 /**
- * The request as if its client had not sent a credential of the upstream's own: users often have one set beside the proxy
- * token. It is no proxy token, so nobody is asked about it, and it goes nowhere, in whatever header it stands once more.
+ * The request as if its client had sent no credential of the upstream's own. Users often have one
+ * beside the proxy token. Any header that holds it is dropped, and no authority is asked about it.
  */
 export function withoutOwnCredentials(
   request: Request,
@@ -54,15 +61,15 @@ export function withoutOwnCredentials(
   };
 }
 
-/** A name comes in small letters, whatever it was sent in. */
+/** Header names come in lower case. */
 function isHeldBy(secret: string, { name, value }: { readonly name: string; readonly value: string }): boolean {
   return holdsSecret(value, secret) || name.includes(secret.toLowerCase());
 }
 
 /**
- * The token in `x-api-key` or in `Authorization: Bearer` (RFC 6750 section 2.1). SDK 0.x sends the first, 1.x the second.
- * Throws `Fault` `unauthenticated` if there is none, or if both are there and differ. No message names `x-api-key`: Claude Code
- * (2.1.332) replaces a text with that word by "Invalid API key".
+ * The token in `x-api-key` or in `Authorization: Bearer` (RFC 6750, section 2.1). SDK 0.x sends the
+ * first, 1.x the second. Throws `Fault` `unauthenticated` if both are missing, or if they differ.
+ * No message names `x-api-key`: Claude Code (2.1.332) shows "Invalid API key" in its place.
  */
 export function tokenOf(headers: Headers): string {
   const key = headers.get("x-api-key") || null;

@@ -1,12 +1,11 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { Owners } from "../domain/owned.ts";
+import type { Batches, Owners } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
 import type { Provider } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
-import type { Batches } from "../domain/owned.ts";
-import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
+import type { SandboxOf } from "../domain/sandbox.ts";
 import type { ByteBudget } from "../wire/budget.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import type { Refusals } from "./refusals.ts";
@@ -17,7 +16,7 @@ import type { Traffic } from "./traffic.ts";
 export interface Deps {
   readonly sandboxOf: SandboxOf;
   readonly provider: Provider;
-  /** RequestFacts at each call's end, because prices can be read anew. */
+  /** Looked up at each call's end, because the price list can change. */
   readonly priceOf: PriceOf;
   readonly ledger: Ledger;
   readonly owners: Owners;
@@ -40,10 +39,7 @@ export interface Deps {
   readonly limits: Limits;
   /** The header in which a client may name its trace, lower case. */
   readonly traceHeader: string;
-  /**
-   * The header in which a server in front writes the client's address, lower case; null if none
-   * does.
-   */
+  /** The header with the client's address, which a server in front writes; lower case. */
   readonly clientIpHeader: string | null;
 }
 
@@ -54,23 +50,18 @@ export interface Limits {
 
 export type ArrivedRequest = Pick<Request, "method" | "headers" | "body" | "signal">;
 
-/** A request as it came in, with the id under which every answer and log line speaks of it. */
+/** A request as it came in. */
 export interface IncomingCall {
+  /** Names the call in every answer, row and log line. */
   readonly requestId: string;
-  /** As it was received, but without what was set aside. */
+  /** As it was received, but without `ownCredentials`. */
   readonly request: ArrivedRequest;
-  /** Credentials of the upstream's own that the client sent where its proxy token belongs: they are kept and shown nowhere. */
+  /** The upstream's own credentials that the client sent too: never kept, shown or sent. */
   readonly ownCredentials: readonly string[];
-  /** Path and query, exactly as they were received and go on. */
+  /** Path and query, exactly as they were received. They go upstream as they are. */
   readonly target: string;
   /** `elapsed()` at its arrival. */
   readonly arrivedAt: number;
-  /** As the server in front says, for log lines only; null if it says none. */
+  /** As a server in front names it, for log lines only; null if none does. */
   readonly clientIp: string | null;
-  /** Who calls, as soon as `authenticate` knows: for the refusals' sake. */
-  sandbox: Sandbox | null;
-  /**
-   * `metadata.user_id`, as soon as the body has been read, likewise: some clients are told by it.
-   */
-  userId?: string | null;
 }

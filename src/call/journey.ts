@@ -1,34 +1,21 @@
 import { admit } from "./admit.ts";
 import { authenticate } from "./authenticate.ts";
 import { forward } from "./forward.ts";
-import { meter } from "./meter.ts";
-import { assertOwnFiles } from "./ownership.ts";
 import { read } from "./read.ts";
-import { Recorder } from "./record.ts";
+import { relay } from "./relay.ts";
 import { belongingOf } from "./trace.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
 /**
- * One billed call, from the sandbox's request to the answer on its way back; its row is closed before the last bytes leave.
- * Rejects with a `Fault` where the proxy itself says no.
+ * One billed call. Resolves to the upstream's answer on its way to the client. From `admit` on,
+ * `call.end` is the only way out: it records the call, once, before the last bytes leave.
+ * Rejects with a `Fault` if the proxy itself refuses the call.
  */
-export async function journey(arrival: IncomingCall, deps: Deps): Promise<Response> {
-  const sandbox = await authenticate(arrival, deps);
-  const asked = await read(arrival, sandbox, deps);
-  arrival.userId = asked.userId;
-  try {
-    await assertOwnFiles(asked.fileIds, { sandbox, deps });
-    const belonging = await belongingOf({ headers: arrival.request.headers, asked, sandbox }, deps);
-    const credential = deps.upstream.credential();
-    const admitted = await admit(arrival, { sandbox, asked, belonging, credential, deps });
-    const recorder = new Recorder(admitted, { arrival, asked, deps });
-    recorder.settled.then(asked.body.release);
-    const exchange = await forward(arrival, { asked, credential, recorder, deps });
-    return await meter(exchange, { recorder, deps });
-  } catch (error) {
-    asked.body.release();
-    throw error;
-  } finally {
-    asked.body.sent();
-  }
+export async function journey(incoming: IncomingCall, deps: Deps): Promise<Response> {
+  const caller = await authenticate(incoming, deps);
+  const facts = await read(incoming, caller, deps);
+  const trace = belongingOf({ headers: incoming.request.headers, asked: facts, caller }, deps);
+  const call = await admit({ incoming, caller, facts, trace }, deps);
+  const answer = await forward(call, facts.body);
+  return await relay(answer, call);
 }

@@ -40,8 +40,9 @@ export async function assertOwnFiles(
  * every workspace behind the operator's key.
  */
 export async function refuseListing(incoming: IncomingCall, deps: Deps): Promise<never> {
-  await authenticate(incoming, deps);
-  throw new Fault("path_not_allowed", "This endpoint shows or changes what belongs to other workspaces too, so it is closed.");
+  const { sandbox } = await authenticate(incoming, deps);
+  const message = "This endpoint shows or changes what belongs to other workspaces too, so it is closed.";
+  throw new Fault("path_not_allowed", message, { sandbox });
 }
 
 function notOwned(kind: OwnedKind): Fault {

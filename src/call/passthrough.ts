@@ -1,20 +1,20 @@
 import { Fault } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
-import type { PassthroughRoute } from "../domain/provider.ts";
-import type { Sandbox } from "../domain/sandbox.ts";
+import type { Credential, PassthroughRoute } from "../domain/provider.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
 import { JsonCopy } from "../wire/json_copy.ts";
-import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { tap, type Watch } from "../wire/tap.ts";
-import { authenticate } from "./authenticate.ts";
-import { claimed, Creation } from "./creation.ts";
-import { failureOf, refusedCredential, returned, send } from "./forward.ts";
+import { calledBy } from "./admit.ts";
+import { authenticate, type Caller } from "./authenticate.ts";
 import { BodyScan } from "./body_scan.ts";
+import { claim, type Creation } from "./creation.ts";
+import { returned, send } from "./forward.ts";
+import { LiveCall } from "./live_call.ts";
 import { assertOwner, assertOwnFiles } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
+import { refusedTo } from "./refusals.ts";
 import { belongingOf, namesSession } from "./trace.ts";
-import { CLIENT_LEFT } from "./traffic.ts";
-import type { Deps, IncomingCall } from "./deps.ts";
+import type { ArrivedRequest, Deps, IncomingCall } from "./deps.ts";
 
 export interface PassOptions {
   readonly passage: PassthroughRoute;
@@ -27,85 +27,82 @@ export interface PassOptions {
   readonly deps: Deps;
 }
 
-/** A call without a row: authenticated, then passed on with streaming bodies in both directions. */
-export async function pass(arrival: IncomingCall, options: PassOptions): Promise<Response> {
+/**
+ * A call without a row: authenticated, then passed on with both bodies streaming. Rejects with a
+ * `Fault` if the proxy itself refuses the call.
+ */
+export async function pass(incoming: IncomingCall, options: PassOptions): Promise<Response> {
+  const caller = await authenticate(incoming, options.deps);
+  return await passAs(caller, incoming, options).catch((error) => {
+    throw refusedTo(error, caller);
+  });
+}
+
+async function passAs(caller: Caller, incoming: IncomingCall, options: PassOptions): Promise<Response> {
+  const { passage, makes, over, deps } = options;
+  const { request } = incoming;
+  await assertMayPass(caller, request, options);
+  const credential = deps.upstream.credential();
+  const creation = makes === null ? null : await creationOf(makes, incoming, { caller, credential, deps });
+  const readsOnMs = creation === null ? 0 : deps.upstream.drainAfterLeftMs;
+  const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs }, deps);
+  if (creation === null) over.finally(() => call.end("completed")).catch(() => {});
+
+  let problem: unknown = null;
+  const body = bodyOf(call, passage, { onProblem: (fault) => problem ??= fault });
+  const answer = await send(call, body).catch(async (error) => {
+    throw await call.fail(problem ?? error);
+  });
+  deps.observe.passed(incoming.requestId, passage.name, answer.status, incoming);
+  const init = returned(answer, credential);
+  if (answer.body === null || (creation !== null && !answer.ok)) {
+    await call.end("completed");
+    return new Response(answer.body, init);
+  }
+  const holdsLast = creation !== null;
+  const isSized = holdsLast && init.headers.has("content-length");
+  const watch = watchOf(answer, { passage, creation, call });
+  return new Response(tap(answer.body, watch, { holdsLast, isSized, silence: call.idle }), init);
+}
+
+/** Rejects with a `Fault` if the call may not be made, is too large, or cannot be recorded. */
+async function assertMayPass(caller: Caller, request: ArrivedRequest, options: PassOptions): Promise<void> {
   const { passage, about, makes, deps } = options;
-  const { request } = arrival;
-  const sandbox = await authenticate(arrival, deps);
-  const called = { headers: request.headers, asked: null, sandbox };
-  if (passage.joinsTrace && namesSession(request.headers, deps)) {
-    belongingOf(called, deps).then(({ trace }) => deps.ledger.join(trace))
+  const { sandbox, token } = caller;
+  const { headers } = request;
+  if (passage.joinsTrace && namesSession(headers, { token, deps })) {
+    belongingOf({ headers, asked: null, caller }, deps).then(({ trace }) => deps.ledger.join(trace))
       .catch((cause) => deps.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
   if (about !== null) await assertOwner(about, { sandbox, deps });
-  if ((declaredLength(request.headers) ?? 0) > passage.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
+  if ((declaredLength(headers) ?? 0) > passage.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
   if (about?.kind === "batch" && request.method === "DELETE") await deps.batches.accountFor(about.id);
-
-  if (makes !== null) assertRecordable(deps);
-  const credential = deps.upstream.credential();
-  const creation = makes === null ? null : new Creation(arrival, {
-    kind: makes,
-    sandbox,
-    belonging: await belongingOf(called, deps),
-    credential,
-    deps,
-  });
-  const over = creation?.over ?? options.over;
-  const controller = deps.traffic.controllerUntil(over, arrival.requestId);
-  const silence = new IdleTimeout({
-    ms: deps.upstream.idleMs,
-    elapsed: deps.elapsed,
-    onIdle: () => controller.abort(UPSTREAM_IDLE),
-  });
-  const ended = () => silence.end();
-  over.then(ended, ended);
-  silence.listen();
-  request.signal.addEventListener("abort", () => creation === null ? controller.abort(CLIENT_LEFT) : creation.leave(controller));
-  const problem: { fault: unknown } = { fault: null };
-  const body = bodyOf(arrival, { passage, sandbox, deps, silence, onProblem: (fault) => problem.fault ??= fault });
-  try {
-    const answer = await send(arrival, { body, credential, signal: controller.signal, deps }).catch((error) => {
-      throw problem.fault ?? failureOf(controller.signal, error).fault;
-    });
-    if (answer.status === 401) throw refusedCredential(answer, arrival, { credential, deps });
-    deps.observe.passed(arrival.requestId, passage.name, answer.status, arrival);
-    silence.heard();
-    const init = returned(answer, credential);
-    if (creation !== null) return claimed(answer, init, { creation, silence });
-    const passing = answer.body === null
-      ? null
-      : tap(answer.body, watchOf(answer, passage), { holdsLast: false, isSized: false, silence });
-    return new Response(passing, init);
-  } catch (error) {
-    creation?.end();
-    throw error;
-  }
-}
-
-/** What nobody could claim must not be made. Throws `Fault` `ledger_unavailable`. */
-function assertRecordable({ ledger }: Deps): void {
-  const trouble = ledger.trouble();
+  const trouble = makes === null ? null : deps.ledger.trouble();
   if (trouble === null) return;
   throw new Fault("ledger_unavailable", "Nothing can be recorded at the moment, so nothing is made", { cause: trouble });
 }
 
-/** The request's body as it goes on: within its limit, and not to its end where it names what is not the caller's. */
+async function creationOf(
+  kind: OwnedKind,
+  incoming: IncomingCall,
+  { caller, credential, deps }: { readonly caller: Caller; readonly credential: Credential; readonly deps: Deps },
+): Promise<Creation> {
+  const belonging = await belongingOf({ headers: incoming.request.headers, asked: null, caller }, deps);
+  return { kind, made: calledBy(incoming, { caller, belonging, credential, deps }), trace: belonging.trace };
+}
+
+/** The body as it goes on: within its limit, and without an end if it names another's file. */
 function bodyOf(
-  { request }: IncomingCall,
-  { passage, sandbox, deps, silence, onProblem }: {
-    readonly passage: PassthroughRoute;
-    readonly sandbox: Sandbox;
-    readonly deps: Deps;
-    readonly silence: IdleTimeout;
-    readonly onProblem: (fault: unknown) => void;
-  },
+  { incoming: { request }, caller: { sandbox }, idle, deps }: LiveCall,
+  passage: PassthroughRoute,
+  { onProblem }: { readonly onProblem: (fault: unknown) => void },
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (request.body === null) return null;
   const limited = limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
     maxBytes: passage.maxBodyBytes,
     deadlineMs: deps.limits.bodyDeadlineMs,
     onProblem: (error) => onProblem(bodyFault(error)),
-    silence,
+    silence: idle,
   });
   if (!passage.namesFiles) return limited;
   const files = new BodyScan(request.headers.get("content-encoding") ?? "", {
@@ -138,26 +135,46 @@ function bodyOf(
 }
 
 /**
- * Where the end of the connection is the end of the answer, a cut shows only in the JSON itself
+ * Reads a copy of the answer if that tells something. What a call made is claimed before the last
+ * bytes pass. If the connection's end is the answer's end, a cut shows only in the JSON itself
  * (RFC 9112, section 8).
  */
-function watchOf(answer: Response, { answersJson }: PassthroughRoute): Watch {
-  if (!answersJson || !answer.ok || answer.headers.has("content-length") || answer.headers.has("transfer-encoding")) {
-    return UNWATCHED;
-  }
-  const copy = new JsonCopy(answer.headers, { keys: [], maxValueBytes: 0, maxDecodedBytes: MAX_DECODED_BYTES });
+function watchOf(
+  { ok, headers }: Response,
+  { passage, creation, call }: {
+    readonly passage: PassthroughRoute;
+    readonly creation: Creation | null;
+    readonly call: LiveCall;
+  },
+): Watch {
+  const showsEnd = !passage.answersJson || !ok || headers.has("content-length") || headers.has("transfer-encoding");
+  if (creation === null && showsEnd) return UNWATCHED;
+  const copy = new JsonCopy(headers, {
+    keys: creation === null ? [] : ["id", "type"],
+    maxValueBytes: MAX_ID_BYTES,
+    maxDecodedBytes: MAX_DECODED_BYTES,
+  });
   return {
     look: (chunk) => copy.push(chunk),
-    ended: async () => (await copy.end()).isCut ? "broken" : "tidy",
-    broke: () => Promise.resolve(copy.close()),
+    ended: async () => {
+      const { values, isCut } = await copy.end();
+      if (creation !== null) await claim(values, creation, call).finally(() => call.end("completed"));
+      return isCut ? "broken" : "tidy";
+    },
+    broke: () => {
+      copy.close();
+      return creation === null ? Promise.resolve() : call.end("upstream_broke");
+    },
     left: () => {
+      if (creation !== null) return "drain";
       copy.close();
       return "cancel";
     },
   };
 }
 
-/** The most that is decoded of a compressed answer whose end nothing but its content tells. */
+/** The longest `id` of an answer that is read, and the most that is decoded of a compressed one. */
+const MAX_ID_BYTES = 1024;
 const MAX_DECODED_BYTES = 16 * 1024 * 1024;
 
 const UNWATCHED: Watch = {

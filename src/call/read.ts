@@ -1,10 +1,11 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
 import type { BodyFacts } from "../domain/provider.ts";
-import type { Sandbox } from "../domain/sandbox.ts";
 import { BodyError, type BodyProblem, declaredLength, hashRange, type HeldBody, readBody } from "../wire/body.ts";
-import { tokenOf } from "./authenticate.ts";
+import type { Caller } from "./authenticate.ts";
 import { BodyScan } from "./body_scan.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
+import { assertOwnFiles } from "./ownership.ts";
+import { refusedTo } from "./refusals.ts";
 import { unlessSecret } from "./token_filter.ts";
 
 /** The body's bytes, held, and what the proxy needs to know of it. */
@@ -12,10 +13,8 @@ export interface RequestFacts {
   readonly body: HeldBody;
   /** How long the client took to send its body, milliseconds: the proxy does not answer for it. */
   readonly arrivalMs: number;
-  /** Empty if the body names no model, or if the name holds the proxy token. */
-  readonly requestedModel: string;
-  /** The model holds the proxy token, so that an answer which repeats it does too. */
-  readonly hidesModel: boolean;
+  /** Empty if the body names no model; null if the name holds the proxy token. */
+  readonly requestedModel: string | null;
   readonly isStreamed: boolean;
   readonly maxTokens: number | null;
   /** What the body says of its user, unless that holds the proxy token. */
@@ -24,15 +23,14 @@ export interface RequestFacts {
   readonly messagesHash: string | null;
   /** The place of the messages in the body; null as for their hash. */
   readonly messages: { readonly start: number; readonly end: number } | null;
-  /** The files that the body names, each once. */
-  readonly fileIds: readonly string[];
 }
 
 /**
  * Reads the request's body within its limits and finds the few facts that are needed. Whether it is
- * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, or with `body_opaque`.
+ * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, `body_opaque`, or
+ * `not_owned` if the body names another workspace's file.
  */
-export async function read(incoming: IncomingCall, sandbox: Sandbox, deps: Deps): Promise<RequestFacts> {
+export async function read(incoming: IncomingCall, { sandbox, token }: Caller, deps: Deps): Promise<RequestFacts> {
   const { headers, body: stream } = incoming.request;
   const { maxBodyBytes, keys, messagesKey, fileKey, factsOf } = deps.provider.request;
   const scan = new BodyScan(headers.get("content-encoding") ?? "", {
@@ -42,6 +40,7 @@ export async function read(incoming: IncomingCall, sandbox: Sandbox, deps: Deps)
   });
   const startedAt = deps.elapsed();
   let body: HeldBody | null = null;
+  let userId: string | null | undefined;
   try {
     body = await readBody(stream, {
       declared: declaredLength(headers),
@@ -54,21 +53,16 @@ export async function read(incoming: IncomingCall, sandbox: Sandbox, deps: Deps)
     const arrivalMs = deps.elapsed() - startedAt;
     const { found } = await scan.end();
     const messages = scan.isEncoded ? null : found.get(messagesKey) ?? null;
-    return {
-      body,
-      arrivalMs,
-      messages,
-      messagesHash: messages === null ? null : await hashRange(body, messages),
-      fileIds: scan.takeFileIds(),
-      ...keptFacts(factsOf(new Map(keys.map((key) => [key, found.get(key)?.value]))), [
-        tokenOf(headers),
-        ...incoming.ownCredentials,
-      ]),
-    };
+    const messagesHash = messages === null ? null : await hashRange(body, messages);
+    const named = factsOf(new Map(keys.map((key) => [key, found.get(key)?.value])));
+    const kept = keptFacts(named, [token, ...incoming.ownCredentials]);
+    userId = kept.userId;
+    await assertOwnFiles(scan.takeFileIds(), { sandbox, deps });
+    return { body, arrivalMs, messages, messagesHash, ...kept };
   } catch (error) {
     body?.release();
     scan.close();
-    throw bodyFault(error);
+    throw refusedTo(bodyFault(error), { sandbox, userId });
   }
 }
 
@@ -87,6 +81,5 @@ const PROBLEMS: Record<BodyProblem, readonly [FaultCode, string]> = {
 };
 
 function keptFacts({ model, userId, ...plain }: BodyFacts, secrets: readonly string[]) {
-  const kept = unlessSecret(model, secrets);
-  return { ...plain, requestedModel: kept ?? "", hidesModel: kept === null, userId: unlessSecret(userId, secrets) };
+  return { ...plain, requestedModel: unlessSecret(model, secrets), userId: unlessSecret(userId, secrets) };
 }

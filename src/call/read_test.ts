@@ -14,7 +14,7 @@ Deno.test("read() frees the decoder of a body that breaks off, so that such bodi
   const budget = new ByteBudget({ totalBytes: MB, perHolderBytes: MB });
   const deps = { provider: anthropic, budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as Deps;
   await assertFrees(100 * MB, async () => {
-    for (let n = 0; n < BODIES; n++) await assert.rejects(read(brokenOff(), sandbox, deps));
+    for (let n = 0; n < BODIES; n++) await assert.rejects(read(brokenOff(), { sandbox, token: "t" }, deps));
   });
   assert.equal(budget.heldBytes, 0);
 });
@@ -29,5 +29,5 @@ function brokenOff(): IncomingCall {
   }());
   const headers = { "x-api-key": "t", "content-encoding": "br" };
   const request = new Request("http://proxy/v1/messages", { method: "POST", headers, body });
-  return { requestId: "ar-1", request, ownCredentials: [], target: "/v1/messages", arrivedAt: 0, clientIp: null, sandbox };
+  return { requestId: "ar-1", request, ownCredentials: [], target: "/v1/messages", arrivedAt: 0, clientIp: null };
 }

@@ -1,51 +1,36 @@
-import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
-import { OWNED_ID } from "../domain/owned.ts";
 import { accountOf, accuracyOf } from "../domain/account.ts";
-import { type Closing, type OpenCall, type Outcome } from "../domain/usage.ts";
-import type { Admitted } from "./admit.ts";
-import type { RequestFacts } from "./read.ts";
-import type { Deps, IncomingCall } from "./deps.ts";
+import { OWNED_ID } from "../domain/owned.ts";
+import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
+import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
+import type { Deps } from "./deps.ts";
 
-/** Writes how one billed call ended: exactly once, however many reasons come together. The first one counts. */
-export class Recorder {
-  readonly #call: OpenCall;
-  readonly #isRecorded: boolean;
-  readonly #deps: Deps;
-  readonly #hidesModel: boolean;
-  readonly #clientIp: string | null;
+export interface OpenRowOptions {
+  /** False if the spool is full and the operator chose to serve on: there is only a log line. */
+  readonly isRecorded: boolean;
+  /** The requested model held the proxy token, so an answer that repeats the model does too. */
+  readonly hidesModel: boolean;
+  readonly clientIp: string | null;
+  /** `elapsed()` when the request had arrived whole: from then on the proxy adds time. */
+  readonly startedAt: number;
+  readonly deps: Deps;
+}
+
+/** The open row of a billed call: what is noted while the call runs, and how the row is closed. */
+export class OpenRow {
+  readonly call: OpenCall;
+  readonly #options: OpenRowOptions;
   readonly #openedAt: number;
-  /** What the proxy itself has added so far, milliseconds. */
-  #overheadMs: number;
   #status: number | null = null;
   #upstreamRequestId: string | null = null;
   #ttft: number | null = null;
-  #committed: Promise<void> | null = null;
-  readonly #settled = Promise.withResolvers<void>();
 
-  constructor(
-    admitted: Admitted,
-    options: { readonly arrival: IncomingCall; readonly asked: RequestFacts; readonly deps: Deps },
-  ) {
-    this.#call = admitted.call;
-    this.#isRecorded = admitted.isRecorded;
-    this.#deps = options.deps;
-    this.#hidesModel = options.asked.hidesModel;
-    this.#clientIp = options.arrival.clientIp;
+  constructor(call: OpenCall, options: OpenRowOptions) {
+    this.call = call;
+    this.#options = options;
     this.#openedAt = options.deps.elapsed();
-    this.#overheadMs = this.#openedAt - options.arrival.arrivedAt - options.asked.arrivalMs;
   }
 
-  /** True as soon as an outcome has been named, committed or not. */
-  get hasEnded(): boolean {
-    return this.#committed !== null;
-  }
-
-  /** Resolves when the outcome's commit has succeeded or failed. */
-  get settled(): Promise<void> {
-    return this.#settled.promise;
-  }
-
-  /** The upstream's answer has begun. */
+  /** The head of the upstream's answer is there. */
   answered(status: number, upstreamRequestId: string | null): void {
     this.#status = status;
     this.#upstreamRequestId = upstreamRequestId;
@@ -57,26 +42,21 @@ export class Recorder {
   }
 
   /**
-   * Commits the outcome. Where one was named before, that one's promise is returned and this one is dropped.
-   * Rejects with `Fault` `ledger_unavailable`: then the client must not see a tidy end.
+   * Commits the outcome, and that the files of the answer belong to the caller. Call it once.
+   * Rejects with `Fault` `ledger_unavailable`: the client must not see a clean end then.
    */
-  end(outcome: Outcome, reading: UsageReading): Promise<void> {
-    this.#committed ??= this.#commit(outcome, reading);
-    return this.#committed;
-  }
-
-  /** Commits that the files are the caller's. Rejects like `end`. */
-  claimFiles(ids: readonly string[]): Promise<void> {
-    const { workspaceId, sandboxId } = this.#call;
-    const { owners, now } = this.#deps;
-    const kept = ids.filter((id) => OWNED_ID.test(id));
-    return owners.claim(
-      kept.map((id) => ({ id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: null, dueAt: null })),
-    );
+  async close(outcome: Outcome, reading: UsageReading): Promise<void> {
+    const work = [this.#commit(outcome, reading), this.#claim(reading.filesMade)];
+    try {
+      await Promise.all(work);
+    } finally {
+      await Promise.allSettled(work);
+    }
   }
 
   async #commit(outcome: Outcome, reading: UsageReading): Promise<void> {
-    const { deps, call } = { deps: this.#deps, call: this.#call };
+    const { isRecorded, clientIp, startedAt, deps } = this.#options;
+    const call = this.call;
     const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
     const accuracy = isRefusal ? "exact" : accuracyOf(known);
@@ -88,22 +68,31 @@ export class Recorder {
       ttft: this.#ttft,
       ...accountOf(this.#toKeep(known), { accuracy, call, deps }),
     };
-    const asked = deps.elapsed();
+    const closedAt = deps.elapsed();
     try {
-      if (this.#isRecorded) await deps.ledger.close(call, closing);
+      if (isRecorded) await deps.ledger.close(call, closing);
     } finally {
-      this.#overheadMs += deps.elapsed() - asked;
-      const more = { overheadMs: this.#overheadMs, isRecorded: this.#isRecorded, clientIp: this.#clientIp };
-      deps.observe.callEnded(call, closing, more);
-      this.#settled.resolve();
+      const overheadMs = this.#openedAt - startedAt + deps.elapsed() - closedAt;
+      deps.observe.callEnded(call, closing, { overheadMs, isRecorded, clientIp });
     }
   }
 
+  async #claim(files: readonly string[]): Promise<void> {
+    if (files.length === 0) return;
+    const { workspaceId, sandboxId } = this.call;
+    const { owners, now } = this.#options.deps;
+    await owners.claim(
+      files.filter((id) => OWNED_ID.test(id)).map((id) => (
+        { id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: null, dueAt: null }
+      )),
+    );
+  }
+
   #toKeep(reading: UsageReading): UsageReading {
-    return this.#hidesModel ? { ...reading, servedModel: null, iterations: [] } : reading;
+    return this.#options.hidesModel ? { ...reading, servedModel: null, iterations: [] } : reading;
   }
 
   #sinceOpened(): number {
-    return Math.round(this.#deps.elapsed() - this.#openedAt);
+    return Math.round(this.#options.deps.elapsed() - this.#openedAt);
   }
 }

@@ -1,13 +1,27 @@
-import type { Fault } from "../domain/fault.ts";
+import { Fault } from "../domain/fault.ts";
 import type { Ledger, RunRefusals } from "../domain/ledger.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 
+/** The error as a fault that names who asked, for the log line and the counters. */
+export function refusedTo(
+  error: unknown,
+  asker: { readonly sandbox: Sandbox; readonly userId?: string | null | undefined },
+): Fault {
+  const fault = faultOf(error);
+  return fault.sandbox === null ? new Fault(fault.code, fault.message, { cause: fault.cause, ...asker }) : fault;
+}
+
+/** The error, if it is a refusal; otherwise the refusal for what should not have happened. */
+export function faultOf(error: unknown): Fault {
+  return error instanceof Fault ? error : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
+}
+
 const MINUTE_MS = 60_000;
 
-/** The most counters that are kept between two flushes. What comes beyond is counted for no sandbox in particular. */
+/** The most counters between two flushes. Further refusals are counted without a sandbox. */
 const MAX_COUNTERS = 5_000;
 
-/** Counts refusals by sandbox, fault and minute in memory, and hands them to the ledger now and then. */
+/** Counts refusals by sandbox, fault and minute, until `flush` hands them to the ledger. */
 export class Refusals {
   readonly #instanceId: string;
   #counts = new Map<string, RunRefusals>();
@@ -27,7 +41,7 @@ export class Refusals {
     this.#counts.set(key, { workspaceId, sandboxId, fault: fault.code, minute, instanceId: this.#instanceId, count });
   }
 
-  /** Commits what was counted. Where the ledger cannot, the counts are kept for the next time. */
+  /** Commits the counts. If the ledger fails, they are kept for the next time. Never rejects. */
   async flush(ledger: Ledger): Promise<void> {
     if (this.#counts.size === 0) return;
     const counts = this.#counts;

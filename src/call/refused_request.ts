@@ -9,14 +9,14 @@ import { hashedDigits } from "../wire/hashed_digits.ts";
 import { holdsSecret } from "../wire/secrets.ts";
 import { tokenOf } from "./authenticate.ts";
 import { clientOf } from "./clients.ts";
-import type { Deps, IncomingCall } from "./deps.ts";
+import type { Deps } from "./deps.ts";
 import { rawPath } from "./target.ts";
 import { carriedSecrets, headersWithout, pathToShow } from "./token_filter.ts";
 
 /** What may be told of a refused request, whatever is wrong with its token. */
 export function refusedRequest(
   request: Request,
-  { sandbox, userId, clientIp }: Pick<IncomingCall, "sandbox" | "userId" | "clientIp">,
+  { sandbox, userId, clientIp }: Pick<RefusedRequest, "sandbox" | "clientIp"> & Pick<Fault, "userId">,
   { provider }: Pick<Deps, "provider">,
 ): RefusedRequest {
   const secrets = carriedSecrets(request.headers);

@@ -1,15 +1,9 @@
 import { cutClientString } from "../domain/text.ts";
 import { holdsSecret } from "../wire/secrets.ts";
-import { tokenOf } from "./authenticate.ts";
 
-/** The text, or null if it holds one of the secrets, which no row and no log line keeps: as if it were not said. */
+/** The text, or null if it holds one of the secrets: no row and no log line keeps such a text. */
 export function unlessSecret(text: string | null, secrets: readonly string[]): string | null {
   return text === null || secrets.some((secret) => holdsSecret(text, secret)) ? null : text;
-}
-
-/** The request's headers as far as they may be kept. */
-export function headersToKeep(headers: Headers): Pick<Headers, "get"> {
-  return headersWithout(headers, [tokenOf(headers)]);
 }
 
 /** The headers as if those that hold one of the secrets were not sent. */
@@ -17,10 +11,7 @@ export function headersWithout(headers: Headers, secrets: readonly string[]): Pi
   return { get: (name) => unlessSecret(headers.get(name), secrets) };
 }
 
-/**
- * What the request's credential headers carry, token or not, so that a refusal can be logged
- * without it whatever is wrong with it.
- */
+/** All that the credential headers carry, well-formed or not: a refusal is logged without it. */
 export function carriedSecrets(headers: Headers): readonly string[] {
   const values = [headers.get("x-api-key") ?? "", headers.get("authorization") ?? ""];
   return [...new Set(values.flatMap((value) => [value, ...value.split(/\s+/)]))].filter((value) =>
@@ -34,9 +25,9 @@ const SCHEME = /^(bearer|basic)$/i;
 const REDACTED = "[redacted]";
 
 /**
- * A request's path as a log line may show it: without a query, cut, and without what is a
- * credential or looks like one. A segment of more than 20 characters that is not made of words and
- * short numbers is left out, because a token may be pasted into a URL.
+ * A request's path as a log line may show it: cut, without a query and without credentials. Someone
+ * may paste a token into a URL, so a segment of more than 20 characters is shown only if it is made
+ * of words and short numbers.
  */
 export function pathToShow(path: string, secrets: readonly string[]): string {
   if (secrets.some((secret) => holdsSecret(path, secret))) return REDACTED;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { carriedSecrets, headersToKeep, pathToShow, unlessSecret } from "./token_filter.ts";
+import { carriedSecrets, headersWithout, pathToShow, unlessSecret } from "./token_filter.ts";
 
 Deno.test("unlessSecret() keeps what holds none of the secrets, and nothing of what holds one", () => {
   assert.equal(unlessSecret("claude-opus-4-8", ["tok-1", "sk-ant-1"]), "claude-opus-4-8");
@@ -9,8 +9,11 @@ Deno.test("unlessSecret() keeps what holds none of the secrets, and nothing of w
   }
 });
 
-Deno.test("headersToKeep() is as if headers that hold the token were not sent", () => {
-  const headers = headersToKeep(new Headers({ "x-api-key": "tok-1", "x-trace-id": "run-tok-1", "user-agent": "claude-cli/2" }));
+Deno.test("headersWithout() is as if headers that hold the token were not sent", () => {
+  const headers = headersWithout(
+    new Headers({ "x-api-key": "tok-1", "x-trace-id": "run-tok-1", "user-agent": "claude-cli/2" }),
+    ["tok-1"],
+  );
   assert.deepEqual(["x-trace-id", "x-api-key", "User-Agent", "x-none"].map((name) => headers.get(name)), [
     null,
     null,

@@ -1,11 +1,10 @@
 import type { AgentNames, Client } from "../domain/client.ts";
 import { generateTraceId } from "../domain/ids.ts";
-import type { Sandbox } from "../domain/sandbox.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
 import { hashFirstElement } from "../wire/first_element.ts";
-import { tokenOf } from "./authenticate.ts";
+import type { Caller } from "./authenticate.ts";
 import { agentNames, clientOf, namedSessions, type Sender } from "./clients.ts";
-import { headersToKeep, unlessSecret } from "./token_filter.ts";
+import { headersWithout, unlessSecret } from "./token_filter.ts";
 import type { RequestFacts } from "./read.ts";
 import { isInferredId, traceIdOf } from "./sessions.ts";
 import type { Deps } from "./deps.ts";
@@ -21,7 +20,7 @@ export interface CallToPlace {
   readonly headers: Headers;
   /** Null: the body is not read, because it has no row. */
   readonly asked: Pick<RequestFacts, "userId" | "messages" | "body"> | null;
-  readonly sandbox: Sandbox;
+  readonly caller: Caller;
 }
 
 /**
@@ -34,14 +33,14 @@ export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belong
   const { clients } = deps.provider;
   const client = clientOf(sender, clients);
   const names = agentNames(sender, clients);
-  const clue = extractTraceId(sender, { traceHeader: deps.traceHeader, clients, token: tokenOf(call.headers) });
+  const clue = extractTraceId(sender, { traceHeader: deps.traceHeader, clients, token: call.caller.token });
   if (clue === null) {
     const inferred = await inferredId(call, { client, deps });
     const found = inferred ?? { id: generateTraceId(deps.newId), source: "auto" };
     return { trace: newTrace(call, { ...found, deps }), client, agent: names };
   }
   if (clue.child === null) return { trace: newTrace(call, { ...clue, deps }), client, agent: names };
-  const { workspaceId, sandboxId } = call.sandbox;
+  const { workspaceId, sandboxId } = call.caller.sandbox;
   const { session, parent } = clue.child;
   const root = await deps.sessions.rootOf({ workspaceId, sandboxId, session, parent }, deps.now());
   const id = clue.source === "header" ? clue.id : root.traceId;
@@ -50,9 +49,11 @@ export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belong
 }
 
 /** Whether a call without a row belongs to a session: one that its headers name. */
-export function namesSession(headers: Headers, { traceHeader, provider }: Pick<Deps, "traceHeader" | "provider">): boolean {
-  const { clients } = provider;
-  return extractTraceId({ headers, userId: undefined }, { traceHeader, clients, token: tokenOf(headers) }) !== null;
+export function namesSession(
+  headers: Headers,
+  { token, deps: { traceHeader, provider: { clients } } }: { readonly token: string; readonly deps: Deps },
+): boolean {
+  return extractTraceId({ headers, userId: undefined }, { traceHeader, clients, token }) !== null;
 }
 
 /** Where a trace id was found, and the session of the sub-agent that calls, if it is one. */
@@ -89,12 +90,12 @@ function isTraceId(id: string): boolean {
   return id.length <= MAX_TRACE_ID_LENGTH && /^[\x21-\x7e]+$/.test(id) && !isInferredId(id);
 }
 
-function senderOf({ headers, asked }: CallToPlace): Sender {
-  return { headers: headersToKeep(headers), userId: asked === null ? undefined : asked.userId };
+function senderOf({ headers, asked, caller }: CallToPlace): Sender {
+  return { headers: headersWithout(headers, [caller.token]), userId: asked === null ? undefined : asked.userId };
 }
 
 async function inferredId(
-  { sandbox, asked }: CallToPlace,
+  { caller: { sandbox }, asked }: CallToPlace,
   { client, deps }: { readonly client: string | null; readonly deps: Deps },
 ): Promise<Pick<Trace, "id" | "source"> | null> {
   if (asked === null || asked.messages === null || !deps.sessions.infers) return null;
@@ -105,7 +106,7 @@ async function inferredId(
 }
 
 function newTrace(
-  { sandbox }: CallToPlace,
+  { caller: { sandbox } }: CallToPlace,
   { id, source, deps }: Pick<Trace, "id" | "source"> & { readonly deps: Deps },
 ): Trace {
   const now = deps.now();

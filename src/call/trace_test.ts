@@ -163,7 +163,7 @@ Deno.test("belongingOf() of a named session reads no message and asks no records
     belongingOf({
       headers: new Headers({ "x-api-key": "tok-1", ...headers }),
       asked: isRead ? { userId: null, messages: { start: 0, end: 9 }, body } as never : null,
-      sandbox,
+      caller: { sandbox, token: "tok-1" },
     }, deps);
   for (const headers of [{ "x-trace-id": "run-1" }, { "x-session-id": "ses_1" }, { "x-claude-code-session-id": SESSION }]) {
     assert.notEqual((await call(headers)).trace.source, "inferred");

@@ -1,59 +1,60 @@
 import { Fault } from "../domain/fault.ts";
 
-/** The calls that are under way, so that a shutdown can wait for them, and cut them where they take too long. */
+/** What is under way: a call, or the delivery of its answer. */
+interface UnderWay {
+  readonly requestId: string;
+  readonly cut: () => void;
+  readonly left: Promise<void>;
+}
+
+/** The calls that are under way: a shutdown waits for them, and cuts those that take too long. */
 export class Traffic {
-  readonly #calls = new Set<AbortController>();
-  /** What is still to settle, each with the id of the request that it belongs to. */
-  readonly #work = new Map<Promise<unknown>, string>();
+  readonly #underWay = new Set<UnderWay>();
   #isDraining = false;
 
   get isDraining(): boolean {
     return this.#isDraining;
   }
 
-  /** Calls that have been admitted to the proxy and whose last byte or row is still to come. */
+  /** Requests whose last byte or row is still to come. */
   get inFlight(): number {
-    return new Set(this.#work.values()).size;
+    return new Set([...this.#underWay].map(({ requestId }) => requestId)).size;
   }
 
-  /** From now on `enter` refuses. */
+  /** From now on `assertOpen` refuses. */
   drain(): void {
     this.#isDraining = true;
   }
 
-  /** Throws `Fault` `draining` where the proxy is shutting down. */
+  /** Throws `Fault` `draining` if the proxy is shutting down. */
   assertOpen(): void {
     if (this.#isDraining) throw new Fault("draining", "The proxy is restarting. Ask again in a few seconds.");
   }
 
-  /** A controller by which this call's upstream request is aborted; it is also aborted by `cut`, with `CUT` as its reason. */
-  controllerUntil(done: Promise<unknown>, requestId: string): AbortController {
-    const controller = new AbortController();
-    this.#calls.add(controller);
-    const settle = () => void this.#calls.delete(controller);
-    done.then(settle, settle);
-    this.follow(done, requestId);
-    return controller;
+  /** Counts the request as under way until the returned function is called. `cut` breaks it. */
+  enter(requestId: string, cut: () => void): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const entry = { requestId, cut, left: promise };
+    this.#underWay.add(entry);
+    return () => {
+      this.#underWay.delete(entry);
+      resolve();
+    };
   }
 
-  /** Counts the request as under way until the work settles, however it does; one of several works is one call. */
+  /** Counts the request as under way until the work has settled. */
   follow(work: Promise<unknown>, requestId: string): void {
-    this.#work.set(work, requestId);
-    const settle = () => void this.#work.delete(work);
-    work.then(settle, settle);
+    const leave = this.enter(requestId, () => {});
+    work.then(leave, leave);
   }
 
   /** Resolves when nothing is under way any more. */
   async idle(): Promise<void> {
-    while (this.#work.size > 0) await Promise.allSettled(this.#work.keys());
+    while (this.#underWay.size > 0) await Promise.all([...this.#underWay].map(({ left }) => left));
   }
 
   /** Breaks every call that is under way. */
   cut(): void {
-    for (const controller of this.#calls) controller.abort(CUT);
+    for (const { cut } of this.#underWay) cut();
   }
 }
-
-/** Why a call's controller was aborted. */
-export const CUT = "the proxy is shutting down";
-export const CLIENT_LEFT = "the client left";

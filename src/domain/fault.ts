@@ -43,15 +43,18 @@ export class Fault extends Error {
   readonly code: FaultCode;
   /** Who calls, if that is known. Never sent. */
   readonly sandbox: Sandbox | null;
+  /** What the body says of its user; undefined if nothing has read the body. Never sent. */
+  readonly userId: string | null | undefined;
 
   constructor(
     code: FaultCode,
     message: string,
-    options: { readonly cause?: unknown; readonly sandbox?: Sandbox | null } = {},
+    options: { readonly cause?: unknown; readonly sandbox?: Sandbox | null; readonly userId?: string | null | undefined } = {},
   ) {
     super(message, options);
     this.name = "Fault";
     this.code = code;
     this.sandbox = options.sandbox ?? null;
+    this.userId = options.userId;
   }
 }

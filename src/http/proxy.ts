@@ -1,5 +1,5 @@
 import { type Context, Hono } from "hono";
-import { Fault, type FaultCode, FAULTS } from "../domain/fault.ts";
+import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import { generateRequestId } from "../domain/ids.ts";
 import type { Readiness } from "../domain/operations.ts";
 import type { PassthroughRoute, Route } from "../domain/provider.ts";
@@ -8,6 +8,7 @@ import type { Deps, IncomingCall } from "../call/deps.ts";
 import { journey } from "../call/journey.ts";
 import { refuseListing } from "../call/ownership.ts";
 import { pass, type PassOptions } from "../call/passthrough.ts";
+import { faultOf } from "../call/refusals.ts";
 import { refusedRequest, Whose, WHOSE_DEFAULTS } from "../call/refused_request.ts";
 import { assertAllowed, assertPlainMethod, clientIpOf, knownPaths, plainTarget, rawPath, unknownPath } from "../call/target.ts";
 import { mountHealth } from "./health.ts";
@@ -62,40 +63,32 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
     const { requestId, completed } = env;
     const request = req.raw;
     deps.traffic.follow(completed, requestId);
-    let incoming: IncomingCall | null = null;
     try {
       assertPlainMethod(request);
-      incoming = {
+      const incoming = {
         ...withoutOwnCredentials(request, provider),
         requestId,
         target: plainTarget(request, known),
         arrivedAt: deps.elapsed(),
         clientIp: clientIpOf(request, deps),
-        sandbox: null,
       };
       deps.traffic.assertOpen();
       return await go(incoming);
     } catch (error) {
-      return await refused(request, { error, requestId, incoming });
+      return await refused(request, { error, requestId });
     }
   }
 
   async function refused(
     request: Request,
-    { error, requestId, incoming }: {
-      readonly error: unknown;
-      readonly requestId: string;
-      readonly incoming: IncomingCall | null;
-    },
+    { error, requestId }: { readonly error: unknown; readonly requestId: string },
   ): Promise<Response> {
-    const fault = error instanceof Fault
-      ? error
-      : new Fault("internal_error", "The proxy failed on this call.", { cause: error });
+    const fault = faultOf(error);
     if (fault.code !== "client_left") {
       const owner = async () =>
         BEFORE_TOKENS.includes(fault.code) ? await whose.of(withoutOwnCredentials(request, provider).request, request.url) : null;
-      const sandbox = incoming?.sandbox ?? fault.sandbox ?? await owner();
-      const shown = { ...incoming, sandbox, clientIp: clientIpOf(request, deps) };
+      const sandbox = fault.sandbox ?? await owner();
+      const shown = { sandbox, userId: fault.userId, clientIp: clientIpOf(request, deps) };
       deps.observe.refused(requestId, fault, refusedRequest(request, shown, deps));
       deps.refusals.count(fault, { sandbox, at: deps.now() });
     }
@@ -138,7 +131,7 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
   app.get("/", (context) => context.req.raw.method === "HEAD" ? context.body(null, 200) : context.notFound());
   app.get("/api/hello", (context) => context.json({ status: "ok" }));
   provider.routes.forEach(mount);
-  app.onError((error, context) => refused(context.req.raw, { error, requestId: context.env.requestId, incoming: null }));
+  app.onError((error, context) => refused(context.req.raw, { error, requestId: context.env.requestId }));
   app.notFound((context) =>
     answer(context, () => Promise.reject(provider.baseUrlFault(rawPath(context.req.raw)) ?? unknownPath()))
   );

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { BODY, incoming, json, NOW, refusal, requestOf, SANDBOX, type Scene, scene, TOKEN } from "../../tests/fake_calls.ts";
+import { Fault } from "../domain/fault.ts";
+import { admit } from "./admit.ts";
+import { read } from "./read.ts";
+import { type Belonging, belongingOf } from "./trace.ts";
+
+const CALLER = { sandbox: SANDBOX, token: TOKEN };
+
+Deno.test("admit() resolves to a live call once its open row is committed, and the row says who called, what and when", async () => {
+  await using call = scene(() => json(BODY));
+  const headers = { "x-trace-id": "run-1", "x-claude-code-agent-id": "agent-1", "user-agent": "opencode/1.2" };
+  const live = await admitted(call, { headers });
+  const [row = assert.fail()] = call.opened;
+  assert.deepEqual([row.workspaceId, row.sandboxId, row.traceId, row.createdAt], ["w-1", "sb-1", "run-1", NOW]);
+  assert.deepEqual([row.requestedModel, row.maxTokens, row.streaming, row.kind], ["claude-asked", 100, false, "message"]);
+  assert.deepEqual([row.agentId, row.client, row.credentialId, row.instanceId], ["agent-1", "opencode", "key-1", "run-1"]);
+  assert.deepEqual([row.requestBytes, row.messagesHash?.length], [JSON.stringify(requestOf()).length, 64]);
+  await live.end("completed");
+});
+
+Deno.test("admit() cuts every string that a client chose at 256 bytes", async () => {
+  await using call = scene(() => json(BODY));
+  const long = "x".repeat(1_000);
+  const headers = { "x-claude-code-agent-id": long, "x-claude-code-prompt-id": long, "user-agent": long };
+  const live = await admitted(call, { headers, body: JSON.stringify({ ...requestOf(), model: long }) });
+  const { agentId, promptId, client, requestedModel } = call.opened[0]!;
+  for (const text of [agentId, promptId, client, requestedModel]) assert.equal(text?.length, 256);
+  await live.end("completed");
+});
+
+Deno.test("admit() gives the body's room back if the row cannot be committed, and names the sandbox and the body's user", async () => {
+  await using call = scene(() => json(BODY));
+  call.fail("open");
+  const body = JSON.stringify({ ...requestOf(), metadata: { user_id: "user_1" } });
+  const fault = await admitted(call, { body }).catch((error) => error);
+  assert.ok(fault instanceof Fault && fault.code === "ledger_unavailable");
+  assert.deepEqual([fault.sandbox, fault.userId], [SANDBOX, "user_1"]);
+  assert.deepEqual([call.deps.budget.heldBytes, call.deps.traffic.inFlight, call.log], [0, 0, []]);
+});
+
+Deno.test("admit() gives the body's room back if the trace fails, which it never should", async () => {
+  await using call = scene(() => json(BODY));
+  await assert.rejects(admitted(call, { trace: Promise.reject(new Error("a bug")) }), refusal("internal_error"));
+  assert.deepEqual([call.deps.budget.heldBytes, call.log], [0, []]);
+});
+
+Deno.test("admit() counts the call as in flight from its open row to its close", async () => {
+  await using call = scene(() => json(BODY));
+  const live = await admitted(call);
+  assert.equal(call.deps.traffic.inFlight, 1);
+  await live.end("completed");
+  assert.equal(call.deps.traffic.inFlight, 0);
+});
+
+async function admitted(
+  call: Scene,
+  { headers = {}, body, trace }: {
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: string;
+    readonly trace?: Promise<Belonging>;
+  } = {},
+) {
+  const request = incoming(call, body === undefined ? { headers } : { headers, body });
+  const facts = await read(request, CALLER, call.deps);
+  const placed = trace ?? belongingOf({ headers: request.request.headers, asked: facts, caller: CALLER }, call.deps);
+  return await admit({ incoming: request, caller: CALLER, facts, trace: placed }, call.deps);
+}

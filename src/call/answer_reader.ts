@@ -1,0 +1,130 @@
+import { Buffer } from "node:buffer";
+import type { Part, Provider } from "../domain/provider.ts";
+import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
+import type { Outcome } from "../domain/usage.ts";
+import { codingOf } from "../wire/answer_coding.ts";
+import { type AnswerForm, formOf } from "../wire/answer_form.ts";
+import { type CopyDecoder, decoderOf } from "../wire/decode.ts";
+import { TopLevelScanner } from "../wire/json_scan.ts";
+import { SseReader } from "../wire/sse.ts";
+
+/** The most of one event, or of one wanted key of a JSON answer, that is read. All bytes pass. */
+const MAX_EVENT_BYTES = 32 * 1024 * 1024;
+const MAX_VALUE_BYTES = 4 * 1024 * 1024;
+/** The most that is decoded of a compressed answer. */
+const MAX_DECODED_BYTES = 256 * 1024 * 1024;
+
+export interface ReadingOptions {
+  readonly provider: Provider;
+  /** The request asked for a stream. */
+  readonly isStreamAsked: boolean;
+}
+
+/**
+ * Reads a copy of one answer: what it used so far, and whether it is at its end. It reads events
+ * one by one, or those keys of a JSON body that the provider wants. A gateway's own page
+ * is no message and passes unread, whatever its status says.
+ */
+export class AnswerReader {
+  readonly #answer: Pick<Response, "ok" | "headers">;
+  readonly #options: ReadingOptions;
+  /** Undefined before the first byte; null if the coding is unknown. */
+  #decoder: CopyDecoder | "plain" | null | undefined;
+  /** The first bytes, until they tell the form. */
+  #head: Uint8Array = new Uint8Array();
+  #form: AnswerForm | null = null;
+  #outcome: Outcome | null = null;
+  #reading = EMPTY_READING;
+  #events: SseReader | null = null;
+  #json: TopLevelScanner | null = null;
+
+  constructor(answer: Pick<Response, "ok" | "headers">, options: ReadingOptions) {
+    this.#answer = answer;
+    this.#options = options;
+  }
+
+  get reading(): UsageReading {
+    return this.#reading;
+  }
+
+  /** How the answer ended, once its bytes say so; null before. */
+  get outcome(): Outcome | null {
+    return this.#outcome;
+  }
+
+  /** Only the end of the bytes shows the answer's end, as far as is known: hold one chunk. */
+  get holdsLast(): boolean {
+    return this.#decoder !== "plain" || this.#events === null;
+  }
+
+  /** A promise if the bytes are decoded first; it never rejects. */
+  push(chunk: Uint8Array): void | Promise<void> {
+    if (chunk.length === 0) return;
+    if (this.#decoder === undefined) {
+      const coding = codingOf(this.#answer.headers.get("content-encoding"), chunk[0]!);
+      this.#decoder = coding === null
+        ? "plain"
+        : decoderOf(coding, { maxBytes: MAX_DECODED_BYTES, onChunk: (piece) => this.#take(piece) });
+    }
+    return this.#decoder === "plain" ? this.#take(chunk) : this.#decoder?.push(chunk);
+  }
+
+  /** No more bytes come. Resolves to how the answer ended. */
+  async end(): Promise<Outcome> {
+    const decoder = this.#decoder === "plain" ? undefined : this.#decoder;
+    await decoder?.end();
+    if (this.#form === null) this.#takeHead({ isAll: true });
+    this.#events?.end();
+    const document = this.#json?.end();
+    if (document?.isValid) {
+      const values = [...document.found].map(([key, { value }]) => [key, value]);
+      this.#reading = this.#options.provider.readAnswer(Object.fromEntries(values));
+    }
+    const isUnread = decoder === null || decoder?.isBlind === true;
+    return this.#outcome ??= isUnread ? this.#finished() : this.#outcomeAtEnd();
+  }
+
+  /** Frees what is held; the reading stays. */
+  close(): void {
+    if (typeof this.#decoder === "object") this.#decoder?.close();
+  }
+
+  #take(chunk: Uint8Array): void {
+    this.#events?.push(chunk);
+    this.#json?.push(chunk);
+    if (this.#form === null) {
+      this.#head = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
+      this.#takeHead({ isAll: false });
+    }
+  }
+
+  #takeHead({ isAll }: { readonly isAll: boolean }): void {
+    const { provider, isStreamAsked } = this.#options;
+    this.#form = formOf(this.#head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll });
+    if (this.#form === null) return;
+    const onEvent = (event: Part) => this.#fold(event);
+    if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent });
+    if (this.#form === "json") this.#json = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
+    this.#take(this.#head);
+    this.#head = new Uint8Array();
+  }
+
+  /** Nothing after the event that ended the answer counts, however the chunks are cut. */
+  #fold(event: Part): void {
+    if (this.#outcome !== null) return;
+    this.#reading = this.#options.provider.parseStreamEvent(this.#reading, event);
+    if (this.#reading.errorType !== null) this.#outcome = "upstream_error";
+    else if (this.#reading.isWhole) this.#outcome = this.#finished();
+  }
+
+  #outcomeAtEnd(): Outcome {
+    const { isWhole, hasContent, hasInput, errorType } = this.#reading;
+    if (this.#events !== null) return this.#answer.ok && !this.#events.isBlind ? "upstream_broke" : this.#finished();
+    if (this.#json !== null && this.#answer.ok && !isWhole) return "upstream_broke";
+    return errorType === null && (hasContent || hasInput) ? this.#finished() : "upstream_error";
+  }
+
+  #finished(): Outcome {
+    return this.#answer.ok ? "completed" : "upstream_error";
+  }
+}

@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import {
+  BODY,
+  incoming,
+  json,
+  OPERATOR_KEY,
+  refusal,
+  SANDBOX,
+  type Scene,
+  scene,
+  type Upstream,
+} from "../../tests/fake_calls.ts";
+import { FAULTS } from "../domain/fault.ts";
+import { admit } from "./admit.ts";
+import { forward } from "./forward.ts";
+import { read } from "./read.ts";
+import { belongingOf } from "./trace.ts";
+import type { Deps } from "./deps.ts";
+
+const CALLER = { sandbox: SANDBOX, token: "tok-of-a-sandbox-0123456789" };
+
+Deno.test("forward() resolves to the upstream's answer as soon as its head is there, and shrinks the body's room to a call's least", async () => {
+  const { call, live, answer } = await forwarded(() => json(BODY), { body: "x".repeat(1 << 20) });
+  assert.equal((await answer).status, 200);
+  assert.equal(call.deps.budget.heldBytes, 64 * 1024);
+  assert.deepEqual(call.closings, []);
+  await live.end("completed");
+});
+
+Deno.test("forward() answers an upstream 401 with our 502 that says not to retry, tells the operator, and closes the row", async () => {
+  const { call, answer } = await forwarded(() => json("{}", { status: 401 }));
+  await assert.rejects(answer, refusal("upstream_refused_credential"));
+  assert.deepEqual(FAULTS.upstream_refused_credential, {
+    ...FAULTS.upstream_refused_credential,
+    status: 502,
+    retryAfterSeconds: "never",
+  });
+  assert.deepEqual(endOf(call), ["upstream_error", "exact", 401, "authentication_error"]);
+  assert.ok(call.lines.some((line) => line.startsWith("credentialRefused") && !line.includes(OPERATOR_KEY)));
+});
+
+Deno.test("forward() refuses with upstream_unreachable if nothing answers, and closes the row as upstream_broke", async () => {
+  const { call, answer } = await forwarded(() => Promise.reject(new TypeError("connection refused")));
+  await assert.rejects(answer, refusal("upstream_unreachable"));
+  assert.deepEqual(endOf(call), ["upstream_broke", "unknown", null, "upstream_unreachable"]);
+});
+
+Deno.test("forward() refuses with upstream_unreachable if the status is no final one", async () => {
+  const answers = [101, 600, 999].map((status) => Object.defineProperty(json("{}"), "status", { value: status }));
+  for (const odd of answers) {
+    const { call, answer } = await forwarded(() => odd);
+    await assert.rejects(answer, refusal("upstream_unreachable"));
+    assert.deepEqual(endOf(call), ["upstream_broke", "unknown", null, "upstream_unreachable"]);
+  }
+});
+
+Deno.test("forward() refuses with upstream_timeout if the upstream stays silent, and closes the row as upstream_broke", async () => {
+  const { call, answer } = await forwarded(() => new Promise(() => {}), { deps: withUpstream({ idleMs: 1 }) });
+  await assert.rejects(answer, refusal("upstream_timeout"));
+  assert.deepEqual(endOf(call), ["upstream_broke", "unknown", null, "upstream_timeout"]);
+});
+
+Deno.test("forward() refuses with draining if the proxy stops before the answer, and closes the row as proxy_cut", async () => {
+  const { call, answer } = await forwarded(() => new Promise(() => {}));
+  call.deps.traffic.cut();
+  await assert.rejects(answer, refusal("draining"));
+  assert.deepEqual(endOf(call), ["proxy_cut", "unknown", null, "draining"]);
+});
+
+Deno.test("forward() cancels a streamed call at once if its client leaves before the answer", async () => {
+  const { call, answer } = await forwarded(() => new Promise(() => {}), { stream: true });
+  call.client.abort();
+  await assert.rejects(answer, refusal("client_left"));
+  assert.deepEqual(endOf(call), ["client_left", "unknown", null, null]);
+  assert.equal(call.sent[0]!.init.signal!.aborted, true);
+});
+
+Deno.test("forward() sends nothing for a streamed call whose client left while its row was opened", async () => {
+  const { call, answer } = await forwarded(({ init }) => Promise.reject(init.signal!.reason), { stream: true, isGone: true });
+  await assert.rejects(answer, refusal("client_left"));
+  assert.deepEqual(endOf(call), ["client_left", "unknown", null, null]);
+});
+
+Deno.test("forward() waits on for an unstreamed answer whose client has left, as long as the proxy reads on", async () => {
+  const late = Promise.withResolvers<Response>();
+  const { call, live, answer } = await forwarded(() => late.promise);
+  call.client.abort();
+  assert.equal(call.sent[0]!.init.signal!.aborted, false);
+  late.resolve(json(BODY));
+  assert.equal((await answer).status, 200);
+  await live.end("completed");
+  const { call: short, answer: none } = await forwarded(() => new Promise(() => {}), {
+    deps: withUpstream({ drainAfterLeftMs: 1 }),
+  });
+  short.client.abort();
+  await assert.rejects(none, refusal("client_left"));
+  assert.deepEqual(endOf(short), ["client_left", "unknown", null, null]);
+});
+
+Deno.test("forward() refuses as the failure calls for if the close cannot be committed either", async () => {
+  const call = scene(() => Promise.reject(new TypeError("connection refused")));
+  call.fail("close");
+  await assert.rejects((await admitted(call)).answer, refusal("upstream_unreachable"));
+  assert.equal(call.deps.budget.heldBytes, 0);
+});
+
+interface Asked {
+  readonly stream?: boolean;
+  readonly body?: string;
+  readonly deps?: Partial<Deps>;
+  /** The client has left before the call goes upstream. */
+  readonly isGone?: boolean;
+}
+
+async function forwarded(upstream: Upstream, asked: Asked = {}) {
+  return await admitted(scene(upstream, asked.deps), asked);
+}
+
+async function admitted(call: Scene, { isGone = false, ...asked }: Asked = {}) {
+  const request = incoming(call, asked);
+  const facts = await read(request, CALLER, call.deps);
+  const trace = belongingOf({ headers: request.request.headers, asked: facts, caller: CALLER }, call.deps);
+  if (isGone) call.client.abort();
+  const live = await admit({ incoming: request, caller: CALLER, facts, trace }, call.deps);
+  return { call, live, answer: forward(live, facts.body) };
+}
+
+function withUpstream(over: Partial<Deps["upstream"]>): Partial<Deps> {
+  return { upstream: { ...scene(() => json(BODY)).deps.upstream, ...over } };
+}
+
+/** How the one row closed. */
+function endOf({ closings, deps }: Scene) {
+  assert.equal(closings.length, 1);
+  assert.deepEqual([deps.traffic.inFlight, deps.budget.heldBytes], [0, 0]);
+  const { outcome, accuracy, status, reading } = closings[0]!;
+  return [outcome, accuracy, status, reading.errorType];
+}

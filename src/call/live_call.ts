@@ -1,0 +1,171 @@
+import { Fault, type FaultCode } from "../domain/fault.ts";
+import type { Credential } from "../domain/provider.ts";
+import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
+import type { Outcome } from "../domain/usage.ts";
+import { IdleTimeout } from "../wire/idle_timeout.ts";
+import type { AnswerReader } from "./answer_reader.ts";
+import type { Caller } from "./authenticate.ts";
+import type { OpenRow } from "./record.ts";
+import { refusedTo } from "./refusals.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
+
+export interface LiveCallOptions {
+  readonly incoming: IncomingCall;
+  readonly caller: Caller;
+  /** What the body says of its user; left out if nothing has read the body. */
+  readonly userId?: string | null;
+  readonly credential: Credential;
+  /** Null for a call that is not billed. */
+  readonly row: OpenRow | null;
+  /**
+   * After a client disconnect the answer is read on for so long, milliseconds. 0: the call is
+   * cancelled at once.
+   */
+  readonly readsOnMs: number;
+  /** Gives the room of the body back. */
+  readonly release?: () => void;
+}
+
+/** Why the proxy aborts a call: how its row closes, and the refusal if there is no answer yet. */
+const ABORTS = {
+  client_left: { outcome: "client_left", code: "client_left", message: "The client left before the answer." },
+  upstream_idle: { outcome: "upstream_broke", code: "upstream_timeout", message: "The upstream did not answer in time." },
+  drain_over: { outcome: "proxy_cut", code: "draining", message: "The proxy is restarting. Ask again in a few seconds." },
+} as const satisfies Record<string, { readonly outcome: Outcome; readonly code: FaultCode; readonly message: string }>;
+
+/**
+ * Owns what lives as long as a call: the abort of its upstream request, the idle timeout, the
+ * client's disconnect, the body's room, its place in `Traffic` and its row. `end` is the only exit
+ * and frees all of it.
+ */
+export class LiveCall {
+  readonly incoming: IncomingCall;
+  readonly caller: Caller;
+  readonly credential: Credential;
+  readonly row: OpenRow | null;
+  readonly deps: Deps;
+  readonly #options: LiveCallOptions;
+  /** Listens while the upstream is waited for; if it stays silent, the call is aborted. */
+  readonly idle: IdleTimeout;
+  readonly #controller = new AbortController();
+  readonly #leaveTraffic: () => void;
+  readonly #onDisconnect = () => void this.clientLeft();
+  #reader: AnswerReader | null = null;
+  #hasLeft = false;
+  #readingOn: ReturnType<typeof setTimeout> | undefined;
+  #isCutOff = false;
+  #ended: Promise<void> | null = null;
+
+  constructor(options: LiveCallOptions, deps: Deps) {
+    const { incoming, caller, credential, row } = options;
+    this.#options = options;
+    [this.incoming, this.caller, this.credential, this.row, this.deps] = [incoming, caller, credential, row, deps];
+    const { elapsed, upstream: { idleMs } } = deps;
+    this.idle = new IdleTimeout({ ms: idleMs, elapsed, onIdle: () => this.#abort("upstream_idle") });
+    this.#leaveTraffic = deps.traffic.enter(incoming.requestId, () => this.#abort("drain_over"));
+    incoming.request.signal.addEventListener("abort", this.#onDisconnect);
+    if (incoming.request.signal.aborted) this.clientLeft();
+    this.idle.listen();
+  }
+
+  /** Aborts the upstream request. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** True as soon as an outcome has been named, committed or not. */
+  get hasEnded(): boolean {
+    return this.#ended !== null;
+  }
+
+  /** An abort has ended the call: the row does not know of the bytes that still come. */
+  get isCutOff(): boolean {
+    return this.#isCutOff;
+  }
+
+  /** The answer is there, and the reader knows what it used so far: an abort now ends the call. */
+  answeredTo(reader: AnswerReader): void {
+    this.#reader = reader;
+    if (this.signal.aborted) this.#cutOff();
+  }
+
+  /**
+   * The client has disconnected. True if the answer's source is to be cancelled, false if it is to
+   * be read on: an unstreamed answer is paid for anyway.
+   */
+  clientLeft(): boolean {
+    if (!this.#hasLeft && !this.hasEnded) {
+      this.#hasLeft = true;
+      const { readsOnMs } = this.#options;
+      if (readsOnMs === 0) this.#abort("client_left");
+      else this.#readingOn = setTimeout(() => this.#abort("client_left"), readsOnMs);
+    }
+    return this.hasEnded || this.signal.aborted;
+  }
+
+  /**
+   * Ends the call and commits its row. The first outcome counts; later calls return its promise.
+   * Rejects with `Fault` `ledger_unavailable`: the client must not see a clean end then.
+   */
+  end(outcome: Outcome, reading: UsageReading = this.#reader?.reading ?? EMPTY_READING): Promise<void> {
+    return this.#ended ??= this.#end(outcome, reading);
+  }
+
+  /** Ends the call for an error that came before its answer; resolves to the refusal to send. */
+  async fail(error: unknown): Promise<Fault> {
+    const { outcome, fault } = this.failureOf(error);
+    // If the commit fails, the ledger keeps the row and tries again. A refusal completes nothing.
+    await this.end(outcome, { ...EMPTY_READING, errorType: this.#errorTypeOf(fault) }).catch(() => {});
+    return this.refusal(fault);
+  }
+
+  /** What an error of the upstream request means: the proxy's own abort if there was one. */
+  failureOf(error: unknown): { readonly outcome: Outcome; readonly fault: Fault } {
+    if (error instanceof Fault) return { outcome: "upstream_error", fault: error };
+    if (this.signal.aborted) {
+      const { outcome, code, message } = ABORTS[this.signal.reason as keyof typeof ABORTS];
+      return { outcome, fault: new Fault(code, message) };
+    }
+    const message = "The upstream could not be reached, or it hung up before it answered.";
+    return { outcome: "upstream_broke", fault: new Fault("upstream_unreachable", message, { cause: error }) };
+  }
+
+  /** The error as a refusal that names who asked. */
+  refusal(error: unknown): Fault {
+    return refusedTo(error, { sandbox: this.caller.sandbox, userId: this.#options.userId });
+  }
+
+  async #end(outcome: Outcome, reading: UsageReading): Promise<void> {
+    // In a JSON body, and in the last bytes of a compressed one, content shows only at the end.
+    if (reading.hasContent) this.row?.contentCame();
+    try {
+      await this.row?.close(this.#hasLeft && outcome === "completed" ? "client_left" : outcome, reading);
+    } catch (error) {
+      throw this.refusal(error);
+    } finally {
+      clearTimeout(this.#readingOn);
+      this.idle.end();
+      this.incoming.request.signal.removeEventListener("abort", this.#onDisconnect);
+      this.#reader?.close();
+      this.#options.release?.();
+      this.#leaveTraffic();
+    }
+  }
+
+  #abort(why: keyof typeof ABORTS): void {
+    this.#controller.abort(why);
+    if (this.#reader !== null) this.#cutOff();
+  }
+
+  /** Does not wait for the source to break: a client that stopped reading never meets that. */
+  #cutOff(): void {
+    if (this.hasEnded) return;
+    this.#isCutOff = true;
+    this.end(this.failureOf(null).outcome).catch(() => {});
+  }
+
+  #errorTypeOf(fault: Fault): string | null {
+    if (fault.code === "client_left") return null;
+    return fault.code === "upstream_refused_credential" ? this.deps.provider.errorTypeOf(401) : fault.code;
+  }
+}

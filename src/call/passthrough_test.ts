@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import {
+  type CallOptions,
+  incoming,
+  json,
+  LiveAnswer,
+  OPERATOR_KEY,
+  received,
+  refusal,
+  SANDBOX,
+  type Scene,
+  scene,
+  TOKEN,
+  type Upstream,
+} from "../../tests/fake_calls.ts";
+import { Fault } from "../domain/fault.ts";
+import type { PassthroughRoute } from "../domain/provider.ts";
+import { pass, type PassOptions } from "./passthrough.ts";
+import type { Deps } from "./deps.ts";
+
+const ROUTE: PassthroughRoute = { name: "other", maxBodyBytes: 1_000, joinsTrace: false, namesFiles: true, answersJson: true };
+const ANSWER = `{"input_tokens": 7}`;
+const BATCH = `{"id": "batch_1", "type": "message_batch"}`;
+
+Deno.test("pass() passes both bodies unchanged, without a row, and with the operator's credential in place of the token", async () => {
+  const sent: string[] = [];
+  await using call = scene(echoing(sent, () => json(ANSWER, { headers: { "x-new": "kept", "x-echo": OPERATOR_KEY } })));
+  const answer = await passed(call, { body: `{"a":  1}`, headers: { "x-copy": TOKEN } });
+  assert.deepEqual(await received(answer), { text: ANSWER, isBroken: false });
+  assert.deepEqual([answer.headers.get("x-new"), answer.headers.get("x-echo")], ["kept", null]);
+  assert.deepEqual(sent, [`{"a":  1}`]);
+  assert.ok(!JSON.stringify([...new Headers(call.sent[0]!.init.headers)]).includes(TOKEN));
+  assert.deepEqual([call.opened, call.closings], [[], []]);
+  assert.match(call.lines.join("\n"), /passed .*"other",200/);
+});
+
+Deno.test("pass() refuses an unknown token, another workspace's file or batch, and a body that is too large, before anything is sent", async () => {
+  const cases: readonly (readonly [Parameters<typeof refusal>[0], CallOptions, Partial<PassOptions>])[] = [
+    ["unauthenticated", { headers: { "x-api-key": "other" } }, {}],
+    ["not_owned", {}, { about: { kind: "file", id: "file_other" } }],
+    ["not_owned", {}, { about: { kind: "batch", id: "file_own" } }],
+    ["body_too_large", { headers: { "content-length": "1001" } }, {}],
+  ];
+  for (const [code, request, options] of cases) {
+    await using call = scene(() => json(ANSWER));
+    await assert.rejects(passed(call, request, options), refusal(code));
+    assert.deepEqual(call.log, []);
+  }
+});
+
+Deno.test("pass() ends no request that names another workspace's file, grows too large or breaks off, and names the sandbox", async () => {
+  const cases: readonly (readonly [code: string, body: CallOptions["body"]])[] = [
+    ["not_owned", `{"file_id": "file_other"}`],
+    ["body_too_large", "x".repeat(1_001)],
+    ["body_cut", new ReadableStream({ pull: (controller) => controller.error(new Error("cut")) })],
+  ];
+  for (const [code, body] of cases) {
+    const sent: string[] = [];
+    await using call = scene(echoing(sent, () => json(ANSWER)));
+    const fault = await passed(call, { body }).catch((error) => error);
+    assert.ok(fault instanceof Fault, String(fault));
+    assert.deepEqual([fault.code, fault.sandbox, sent], [code, SANDBOX, []]);
+  }
+});
+
+Deno.test("pass() answers an upstream 401 with our 502, and an upstream that is not there or silent with 502 and 504", async () => {
+  const cases: readonly (readonly [Parameters<typeof refusal>[0], Upstream, Partial<Deps["upstream"]>])[] = [
+    ["upstream_refused_credential", () => json("{}", { status: 401 }), {}],
+    ["upstream_unreachable", () => Promise.reject(new TypeError("connection refused")), {}],
+    ["upstream_timeout", () => new Promise(() => {}), { idleMs: 1 }],
+  ];
+  for (const [code, upstream, over] of cases) {
+    await using call = scene(upstream, { upstream: { ...scene(upstream).deps.upstream, ...over } });
+    await assert.rejects(passed(call), refusal(code));
+    assert.equal(call.sent.length, 1);
+  }
+});
+
+Deno.test("pass() breaks the connection if the answer breaks, or if JSON without a length is cut", async () => {
+  const broken: Upstream = ({ init }) => {
+    const live = new LiveAnswer(init.signal!, {});
+    live.write(ANSWER.slice(0, 5));
+    setTimeout(() => live.break(), 5);
+    return live.response;
+  };
+  const cut: Upstream = ({ init }) => {
+    const live = new LiveAnswer(init.signal!, {});
+    live.write(ANSWER.slice(0, 5));
+    live.end();
+    return live.response;
+  };
+  for (const upstream of [broken, cut]) {
+    await using call = scene(upstream);
+    assert.deepEqual(await received(await passed(call)), { text: ANSWER.slice(0, 5), isBroken: true });
+  }
+});
+
+Deno.test("pass() cancels the upstream at once if the client leaves, and breaks the call if the proxy cuts it", async () => {
+  for (const end of ["leave", "cut"] as const) {
+    const lives = Promise.withResolvers<LiveAnswer>();
+    await using call = scene(({ init }) => {
+      const live = new LiveAnswer(init.signal!, {});
+      lives.resolve(live);
+      return live.response;
+    });
+    const answer = received(await passed(call));
+    if (end === "leave") call.client.abort();
+    else call.deps.traffic.cut();
+    await (await lives.promise).cancelled;
+    assert.equal((await answer).isBroken, true);
+    assert.equal(call.deps.traffic.inFlight, 1, "a call is under way until its answer has been delivered");
+    call.delivery.resolve();
+    await call.deps.traffic.idle();
+  }
+});
+
+Deno.test("pass() lets a call that names its session join it, and accounts for a batch before it is deleted", async () => {
+  await using call = scene(() => json(ANSWER));
+  await received(await passed(call, { headers: { "x-trace-id": "run-1" } }, { passage: { ...ROUTE, joinsTrace: true } }));
+  assert.ok(call.log.includes("joined run-1"));
+  const owners = {
+    ...call.deps.owners,
+    ownersOf: () => Promise.resolve(new Map([["batch_1", { kind: "batch", workspaceId: "w-1" }]])),
+  };
+  await using deletion = scene(() => json(ANSWER), { owners } as Partial<Deps>);
+  const about = { kind: "batch", id: "batch_1" } as const;
+  await received(await passed(deletion, { method: "DELETE", body: null }, { about }));
+  assert.deepEqual(deletion.log, ["accounted batch_1", "sent", "answered"]);
+});
+
+Deno.test("pass() claims what a call makes before the answer's last byte, and breaks the connection if that fails", async () => {
+  await using call = scene(() => json(BATCH));
+  const claiming = call.holdBack("claim");
+  const answer = received(await passed(call, {}, { makes: "batch" }));
+  for (let n = 0; n < 20; n++) await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual([call.deps.traffic.inFlight, call.claims], [1, []]);
+  claiming.open();
+  assert.deepEqual(await answer, { text: BATCH, isBroken: false });
+  const [{ id, kind, workspaceId, dueAt, createdAt, call: made } = assert.fail()] = call.claims;
+  assert.deepEqual([id, kind, workspaceId, dueAt! - createdAt], ["batch_1", "batch", "w-1", 60_000]);
+  assert.deepEqual([made?.kind, made?.batchId, made?.sandboxId], ["batch_line", "batch_1", "sb-1"]);
+  await using failing = scene(() => json(BATCH));
+  const answerOfFailing = await passed(failing, {}, {
+    makes: "file",
+    deps: { ...failing.deps, owners: { ...failing.deps.owners, claim: () => Promise.reject(new Error("disk full")) } },
+  });
+  const { text, isBroken } = await received(answerOfFailing);
+  assert.deepEqual([text.length < BATCH.length, isBroken], [true, true]);
+});
+
+Deno.test("pass() makes nothing while nothing can be recorded, and claims nothing for an error", async () => {
+  await using full = scene(() => json(BATCH));
+  full.fail("claim");
+  await assert.rejects(passed(full, {}, { makes: "file" }), refusal("ledger_unavailable"));
+  assert.deepEqual(full.log, []);
+  for (const [body, status] of [[`{"type":"error","id":"file_1"}`, 200], [`{"id":"file_1"}`, 400]] as const) {
+    await using call = scene(() => json(body, { status }));
+    assert.deepEqual(await received(await passed(call, {}, { makes: "file" })), { text: body, isBroken: false });
+    assert.deepEqual(call.claims, []);
+  }
+});
+
+Deno.test("pass() reads the answer of a call that makes something on after its client left, for a bounded time, and claims it", async () => {
+  const lives = Promise.withResolvers<LiveAnswer>();
+  const upstream: Upstream = ({ init }) => {
+    const live = new LiveAnswer(init.signal!, {});
+    lives.resolve(live);
+    return live.response;
+  };
+  await using call = scene(upstream);
+  const answer = await passed(call, {}, { makes: "file" });
+  const live = await lives.promise;
+  call.client.abort();
+  await answer.body!.cancel();
+  live.write(`{"id":"file_1"}`);
+  live.end();
+  await call.deps.traffic.idle();
+  assert.deepEqual(call.claims.map(({ id }) => id), ["file_1"]);
+
+  await using slow = scene(() => new Promise(() => {}), { upstream: { ...call.deps.upstream, drainAfterLeftMs: 1 } });
+  slow.client.abort();
+  await assert.rejects(passed(slow, {}, { makes: "file" }), refusal("client_left"));
+});
+
+function passed(call: Scene, request: CallOptions = {}, options: Partial<PassOptions> = {}): Promise<Response> {
+  const { passage = ROUTE, about = null, makes = null, over = call.delivery.promise, deps = call.deps } = options;
+  const asked = { target: "/v1/x", body: "{}", ...request };
+  return pass(incoming(call, asked), { passage, about, makes, over, deps });
+}
+
+/** Reads each request to its end before it answers, as fetch does with a body that fails. */
+function echoing(sent: string[], answer: () => Response): Upstream {
+  return async (call) => {
+    sent.push(await call.body());
+    return answer();
+  };
+}

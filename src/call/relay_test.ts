@@ -1,0 +1,275 @@
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import {
+  BODY,
+  type CallOptions,
+  ERROR_EVENT,
+  EVENTS,
+  incoming,
+  json,
+  LiveAnswer,
+  received,
+  refusal,
+  type Scene,
+  scene,
+  streamed,
+  type Upstream,
+  USAGE,
+} from "../../tests/fake_calls.ts";
+import { journey } from "./journey.ts";
+import type { Deps } from "./deps.ts";
+
+const ALL = EVENTS.join("");
+const HALF = EVENTS.slice(0, 4).join("");
+
+interface Ends {
+  readonly upstream: Upstream;
+  readonly stream?: boolean;
+  /** Outcome, accuracy and error type of the row. */
+  readonly row: readonly [outcome: string, accuracy: string, errorType: string | null];
+  /** What the client gets. */
+  readonly text: string;
+  readonly isBroken?: boolean;
+}
+
+const ENDS: Readonly<Record<string, Ends>> = {
+  "completed at message_stop, and drops nothing that follows it": {
+    upstream: () => streamed([ALL, ": more\n\n"]),
+    row: ["completed", "exact", null],
+    text: ALL + ": more\n\n",
+  },
+  "completed at message_stop, though an error event follows in the same chunk": {
+    upstream: () => streamed([ALL + ERROR_EVENT]),
+    row: ["completed", "exact", null],
+    text: ALL + ERROR_EVENT,
+  },
+  "completed at the end of a whole JSON message": {
+    upstream: () => json(BODY),
+    stream: false,
+    row: ["completed", "exact", null],
+    text: BODY,
+  },
+  "completed at the end of a compressed stream, which it decodes from a copy": {
+    upstream: () => compressed(ALL),
+    row: ["completed", "exact", null],
+    text: "(gzip)",
+  },
+  "upstream_error at an error event, and estimates what had passed": {
+    upstream: () => streamed([HALF, ERROR_EVENT]),
+    row: ["upstream_error", "estimated", "overloaded_error"],
+    text: HALF + ERROR_EVENT,
+  },
+  "upstream_error for an error status, which cost nothing": {
+    upstream: () => json(`{"type":"error","error":{"type":"overloaded_error"}}`, { status: 529 }),
+    row: ["upstream_error", "exact", "overloaded_error"],
+    text: `{"type":"error","error":{"type":"overloaded_error"}}`,
+  },
+  "upstream_error for an error with a good status": {
+    upstream: () => json(`{"type":"error","error":{"type":"api_error"}}`),
+    row: ["upstream_error", "unknown", "api_error"],
+    text: `{"type":"error","error":{"type":"api_error"}}`,
+  },
+  "upstream_error for the page of a gateway, which passes": {
+    upstream: () => json("<html>hello</html>", { headers: { "content-type": "text/html" } }),
+    row: ["upstream_error", "unknown", null],
+    text: "<html>hello</html>",
+  },
+  "upstream_error for an answer whose status has no body": {
+    upstream: () => new Response(null, { status: 204 }),
+    row: ["upstream_error", "unknown", null],
+    text: "",
+  },
+  "upstream_broke for a stream that ends cleanly before message_stop, and breaks the connection": {
+    upstream: () => streamed([HALF]),
+    row: ["upstream_broke", "estimated", null],
+    text: HALF,
+    isBroken: true,
+  },
+  "upstream_broke for a stream that breaks, and delivers first what had arrived": {
+    upstream: ({ init }) => {
+      const live = new LiveAnswer(init.signal!);
+      live.write(HALF);
+      setTimeout(() => live.break(), 5);
+      return live.response;
+    },
+    row: ["upstream_broke", "estimated", null],
+    text: HALF,
+    isBroken: true,
+  },
+  "upstream_broke for JSON that is cut, without the last byte of a declared length": {
+    upstream: () => json(BODY.slice(0, -1)),
+    stream: false,
+    row: ["upstream_broke", "unknown", null],
+    text: BODY.slice(0, -2),
+    isBroken: true,
+  },
+};
+
+for (const [name, { upstream, stream = true, row, text, isBroken = false }] of Object.entries(ENDS)) {
+  Deno.test(`relay() closes a row as ${name}`, async () => {
+    await using call = scene(upstream);
+    const answer = await journey(incoming(call, { stream }), call.deps);
+    if (text === "(gzip)") assert.deepEqual(new Uint8Array(await answer.arrayBuffer()), new Uint8Array(gzipSync(ALL)));
+    else assert.deepEqual(await received(answer), { text, isBroken });
+    assert.deepEqual(endOf(call), row);
+  });
+}
+
+Deno.test("relay() refuses an empty answer with a good status with upstream_unreachable, and closes the row as upstream_broke", async () => {
+  await using call = scene(() => json(""));
+  await assert.rejects(journey(incoming(call), call.deps), refusal("upstream_unreachable"));
+  assert.deepEqual(endOf(call), ["upstream_broke", "unknown", null]);
+});
+
+Deno.test("relay() refuses an answer without a body with ledger_unavailable if its close cannot be committed", async () => {
+  await using call = scene(() => new Response(null, { status: 204 }));
+  call.fail("close");
+  await assert.rejects(journey(incoming(call), call.deps), refusal("ledger_unavailable"));
+});
+
+Deno.test("relay() cancels the upstream at once if the client of a stream leaves, closes the row as client_left and estimates the output", async () => {
+  for (const leave of ["signal", "body"] as const) {
+    const { call, live, answer } = await halfway({ stream: true });
+    await using _ = call;
+    const reader = answer.body!.getReader();
+    await reader.read();
+    if (leave === "signal") call.client.abort();
+    else await reader.cancel();
+    await live.cancelled;
+    await call.deps.traffic.idle();
+    assert.deepEqual(endOf(call), ["client_left", "estimated", null]);
+    assert.equal(call.closings[0]!.reading.inputTokens, USAGE.input_tokens);
+    if (leave === "signal") await reader.cancel();
+  }
+});
+
+Deno.test("relay() reads an unstreamed answer on after its client left, and closes the row as client_left with exact counts", async () => {
+  const { call, live, answer } = await halfway({ stream: false });
+  await using _ = call;
+  await answer.body!.cancel();
+  call.client.abort();
+  live.write(BODY.slice(20));
+  assert.deepEqual(call.closings, []);
+  live.end();
+  await call.deps.traffic.idle();
+  assert.deepEqual(endOf(call), ["client_left", "exact", null]);
+});
+
+Deno.test("relay() reads an unstreamed answer on for a bounded time only", async () => {
+  const { call, live, answer } = await halfway({ stream: false }, { drainAfterLeftMs: 1 });
+  await using _ = call;
+  await answer.body!.cancel();
+  call.client.abort();
+  await live.cancelled;
+  await call.deps.traffic.idle();
+  assert.deepEqual(endOf(call), ["client_left", "unknown", null]);
+});
+
+Deno.test("relay() keeps the outcome completed if the client leaves after message_stop", async () => {
+  const { call, live, answer } = await halfway({ stream: true });
+  await using _ = call;
+  const reader = answer.body!.getReader();
+  live.write(ALL.slice(HALF.length));
+  for (let text = ""; !text.includes("message_stop");) text += new TextDecoder().decode((await reader.read()).value);
+  call.client.abort();
+  await reader.cancel();
+  await live.cancelled;
+  assert.deepEqual(endOf(call), ["completed", "exact", null]);
+});
+
+Deno.test("relay() breaks a stream whose upstream stays silent, and closes the row as upstream_broke", async () => {
+  const { call, answer } = await halfway({ stream: true }, { idleMs: 5 });
+  await using _ = call;
+  assert.deepEqual(await received(answer), { text: HALF, isBroken: true });
+  assert.deepEqual(endOf(call), ["upstream_broke", "estimated", null]);
+});
+
+Deno.test("relay() breaks a stream that the proxy cuts, and closes the row as proxy_cut", async () => {
+  const { call, answer } = await halfway({ stream: true });
+  await using _ = call;
+  const reader = answer.body!.getReader();
+  await reader.read();
+  call.deps.traffic.cut();
+  await call.deps.traffic.idle();
+  assert.deepEqual(endOf(call), ["proxy_cut", "estimated", null]);
+  await assert.rejects(reader.read());
+});
+
+Deno.test("relay() passes no byte that comes after the cut, which the row does not know", async () => {
+  const deaf = new LiveAnswer(new AbortController().signal);
+  await using call = scene(() => deaf.response);
+  deaf.write(HALF);
+  const reader = (await journey(incoming(call, { stream: true }), call.deps)).body!.getReader();
+  await reader.read();
+  call.deps.traffic.cut();
+  deaf.write(ALL.slice(HALF.length));
+  deaf.end();
+  await assert.rejects(reader.read());
+  assert.deepEqual(endOf(call), ["proxy_cut", "estimated", null]);
+});
+
+Deno.test("relay() closes the row of a call that is cut while its client does not read", async () => {
+  const { call, answer } = await halfway({ stream: true });
+  await using _ = call;
+  call.deps.traffic.cut();
+  await call.deps.traffic.idle();
+  assert.equal(endOf(call)[0], "proxy_cut");
+  assert.equal((await received(answer)).isBroken, true);
+});
+
+Deno.test("relay() measures the time to the first content, not to the first byte", async () => {
+  let clock = 0;
+  const answers = Promise.withResolvers<LiveAnswer>();
+  const upstream: Upstream = ({ init }) => {
+    const live = new LiveAnswer(init.signal!);
+    answers.resolve(live);
+    return live.response;
+  };
+  await using call = scene(upstream, { elapsed: () => clock });
+  const answer = await journey({ ...incoming(call, { stream: true }), arrivedAt: 0 }, call.deps);
+  const [live, reader] = [await answers.promise, answer.body!.getReader()];
+  const steps = [[100, EVENTS[0]!], [250, EVENTS.slice(1, 4).join("")], [400, EVENTS.slice(4).join("")]] as const;
+  for (const [at, text] of steps) {
+    clock = at;
+    live.write(text);
+    await reader.read();
+  }
+  live.end();
+  await reader.read();
+  assert.deepEqual([call.closings[0]!.ttft, call.closings[0]!.duration], [250, 400]);
+});
+
+/** A call of whose answer a part has come. */
+async function halfway(options: CallOptions & { readonly stream: boolean }, over: Partial<Deps["upstream"]> = {}) {
+  const answers = Promise.withResolvers<LiveAnswer>();
+  const upstream: Upstream = ({ init }) => {
+    const type = options.stream ? "text/event-stream" : "application/json";
+    const live = new LiveAnswer(init.signal!, { headers: { "content-type": type } });
+    live.write(options.stream ? HALF : BODY.slice(0, 20));
+    answers.resolve(live);
+    return live.response;
+  };
+  const call = scene(upstream, { upstream: { ...scene(upstream).deps.upstream, ...over } });
+  const answer = await journey(incoming(call, options), call.deps);
+  return { call, answer, live: await answers.promise };
+}
+
+function compressed(text: string): Response {
+  const headers = { "content-type": "text/event-stream", "content-encoding": "gzip" };
+  const bytes = new Uint8Array(gzipSync(text));
+  const body = new ReadableStream({
+    type: "bytes",
+    start(controller) {
+      controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+  return new Response(body, { headers });
+}
+
+function endOf({ closings, deps }: Scene) {
+  assert.equal(closings.length, 1);
+  assert.deepEqual([deps.traffic.inFlight, deps.budget.heldBytes], [0, 0]);
+  const { outcome, accuracy, reading } = closings[0]!;
+  return [outcome, accuracy, reading.errorType];
+}
