@@ -13,8 +13,9 @@ const SENDERS = 4;
 const HOUR_MS = 3_600_000;
 
 /**
- * One case is a workspace with some calls, each with several revisions (swept, closed late, repriced). What is sent of it is
- * repeated, reordered and cut into batches anew for each of two replicas, which send at the same time.
+ * One case is a workspace with some calls, each with several revisions (swept, closed late,
+ * repriced). What is sent of it is repeated, reordered and cut into new batches for each of two
+ * replicas, which send at the same time.
  */
 Deno.test(`recordUsage() of two replicas at once keeps every total equal to the sum of the rows, in ${CASES} seeded cases`, async () => {
   await using server = await startPostgres();

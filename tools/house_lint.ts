@@ -1,6 +1,6 @@
 /**
- * The house rules that a linter can see. The floors and the list of what is forbidden where are tables;
- * ARCHITECTURE.md draws them.
+ * The house rules that a linter can see. The floors and the list of what is forbidden where are
+ * tables; ARCHITECTURE.md draws them.
  */
 
 /** Below the rooms that know everybody. */
@@ -38,7 +38,10 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
   cli: [...EVERYBODY, "config", "server"],
 };
 
-/** Modules that live behind one door: only files whose path starts so may import them. Tests may too. */
+/**
+ * Modules that live behind one door: only files whose path starts so may import them. Tests may
+ * too.
+ */
 const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string[] }[] = [
   { module: /^hono(\/|$)/, doors: ["src/http/"] },
   { module: /^postgres(\/|$)/, doors: ["src/stores/postgres"] },
@@ -50,7 +53,10 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^(node:)?process$/, doors: ["src/server/"] },
 ];
 
-/** The only modules from outside that a narrow room may import; rooms that are not named here may import any. */
+/**
+ * The only modules from outside that a narrow room may import; rooms that are not named here may
+ * import any.
+ */
 const NARROW_ROOMS: Readonly<Record<string, RegExp>> = {
   domain: /^(?!)/,
   pricing: /^(?!)/,
@@ -101,7 +107,10 @@ function placeOf(filename: string): Place {
   return { path, room: path.match(/^src\/([^/]+)\//)?.[1] ?? "", isTest: path.endsWith("_test.ts") };
 }
 
-/** The path from the root that a relative specifier means; one outside of `src` starts with anything but `src/`. */
+/**
+ * The path from the root that a relative specifier means; one outside of `src` starts with anything
+ * but `src/`.
+ */
 function targetOf(path: string, specifier: string): string {
   return new URL(specifier, `file:///${path}`).pathname.slice(1);
 }

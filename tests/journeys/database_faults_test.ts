@@ -68,7 +68,7 @@ for (const { what, words, begin, end } of REFUSALS) {
   });
 }
 
-Deno.test("a row that the database refuses for its own sake is quarantined and told of, and the others arrive", async () => {
+Deno.test("a row that the database refuses because of the row is quarantined and logged, and the others arrive", async () => {
   const url = await postgres.newDatabase();
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: url } });
   const [good, bad] = [await proxy.token("w-good"), await proxy.token("w-bad")];

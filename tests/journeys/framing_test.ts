@@ -208,7 +208,7 @@ Deno.test("results of a batch and what a file holds pass whole, whatever they ar
   }
 });
 
-Deno.test("an error with status 200 is not taken for a file that nobody owns, and an answer without an id is", async () => {
+Deno.test("an error with status 200 is not taken for a file without an owner, and an answer without an id is", async () => {
   const error = JSON.stringify({ type: "error", error: { type: "api_error", message: "no" } });
   await using upstream = await startRawUpstream((number) => ({
     bytes: answerOf([], [error, "{}"][number]!, "HTTP/1.0 200 OK"),
@@ -217,7 +217,7 @@ Deno.test("an error with status 200 is not taken for a file that nobody owns, an
   await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: upstream.url } });
   for (const warnings of [0, 1]) {
     assert.equal((await post(proxy, { target: "/v1/files", isStreamed: false })).isBroken, false);
-    assert.equal(proxy.logs.filter((line) => line.includes("nobody owns it")).length, warnings);
+    assert.equal(proxy.logs.filter((line) => line.includes("that it gave no id")).length, warnings);
   }
 });
 
