@@ -14,7 +14,7 @@ export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
-  /** The body as JSON, null where it is none. */
+  /** The body as JSON; null if it is not JSON. */
   // deno-lint-ignore no-explicit-any -- a test looks into answers of every shape
   readonly json: any;
 }
@@ -28,7 +28,9 @@ export interface AdminUnderTest extends AsyncDisposable {
   readonly sandboxOf: (token: string) => Promise<unknown>;
   /** What an operator was told. */
   readonly notes: readonly (readonly unknown[])[];
-  /** What a test may change: the clock, why calls cannot be served, the host names, the admin token. */
+  /**
+   * What a test may change: the clock, why calls cannot be served, the host names, the admin token.
+   */
   readonly deps: { now: number; reason: string | null; hosts: readonly string[]; adminToken: string };
 }
 

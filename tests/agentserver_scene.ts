@@ -1,4 +1,7 @@
-/** A control plane on loopback and an authority that asks it, for the tests of what stands between the two. */
+/**
+ * A control plane on loopback and an authority that asks it, for the tests of what stands between
+ * the two.
+ */
 import assert from "node:assert/strict";
 import { Fault, type FaultCode } from "../src/domain/fault.ts";
 import type { LookupOutcome } from "../src/domain/observe.ts";
@@ -19,7 +22,9 @@ export interface Scene {
   pass(ms: number): void;
 }
 
-/** A control plane that knows TOKEN, an authority over it, and a clock that stands still until told. */
+/**
+ * A control plane that knows TOKEN, an authority over it, and a clock that stands still until told.
+ */
 export async function inScene(
   play: (scene: Scene) => Promise<void>,
   options: { readonly timeoutMs?: number; readonly path?: string } = {},

@@ -1,4 +1,7 @@
-/** A proxy that is shown bad input: it must answer clearly, leak nothing, lose nothing, and serve the next call. */
+/**
+ * A proxy that is shown bad input: it must answer clearly, leak nothing, lose nothing, and serve
+ * the next call.
+ */
 import assert from "node:assert/strict";
 import { failing, type SeenCall } from "./fake_answers.ts";
 import { usageOf } from "./fake_messages.ts";
@@ -6,13 +9,14 @@ import { messageCall, OPERATOR_KEY, type ProxyUnderTest, type Row } from "./prox
 import { type Pieces, type RawAnswer, rawCall, rawRequest } from "./raw_http.ts";
 import { waitFor } from "./wait.ts";
 
-/** Text that would do harm where somebody put it into a statement. It is legal in a header. */
+/** Text that would do harm if code put it into a statement. It is legal in a header. */
 export const SQL = `x'); DROP TABLE usage; DELETE FROM traces WHERE ''='"`;
 
 /**
- * What must become of it. `refused`: our own no, in Anthropic's error JSON. `malformed`: the runtime refuses it before the
- * program sees it, with an empty 400 or 431, or breaks off where the body's framing is broken. `passed`: the upstream sees
- * it once, and where it is billed there is one row, which holds that.
+ * What must become of it. `refused`: our own no, in Anthropic's error JSON. `malformed`: the
+ * runtime refuses it before the program sees it, with an empty 400 or 431, or breaks off where the
+ * body's framing is broken. `passed`: the upstream sees it once, and where it is billed there is
+ * one row, which holds that.
  */
 export type Expected =
   | { readonly kind: "refused"; readonly status: number; readonly type: string }
@@ -32,7 +36,9 @@ export interface BadInput {
   readonly expects: Expected;
   /** The client closes its side for writing behind the last piece. */
   readonly isHalfClosed?: boolean;
-  /** The route passes bodies on as they come: the upstream may see a call begin, and then break off. */
+  /**
+   * The route passes bodies on as they come: the upstream may see a call begin, and then break off.
+   */
   readonly mayBegin?: boolean;
 }
 
@@ -110,7 +116,10 @@ export class Stand {
     this.#billed.set(answer.headers.get("x-llmproxy-request-id")!, text);
   }
 
-  /** Every call that was billed has its one row, the good ones with their exact counts, and there are no other rows. */
+  /**
+   * Every call that was billed has its one row, the good ones with their exact counts, and there
+   * are no other rows.
+   */
   async lostNothing(): Promise<void> {
     const rows = await this.proxy.closedRows(this.#billed.size);
     assert.deepEqual(rows.map((row) => row.id).toSorted(), [...this.#billed.keys()].toSorted());

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 const MOST_ATTEMPTS = 10;
 
 /**
- * Measures until an attempt stays within the limit, and fails where none of ten does: a machine that is not ours alone adds to
- * a time or to the memory of the process now and then, but what the code itself takes it takes in every attempt.
+ * Measures until an attempt stays within the limit, and fails where none of ten does: a machine
+ * that is not ours alone adds to a time or to the memory of the process now and then, but what the
+ * code itself takes it takes in every attempt.
  */
 export async function assertAtMost(limit: number, measure: (attempt: number) => number | Promise<number>): Promise<void> {
   const seen: number[] = [];
@@ -14,7 +15,10 @@ export async function assertAtMost(limit: number, measure: (attempt: number) => 
   }
 }
 
-/** The memory of the process grows by at most `limitBytes` from one round of `work` to the next: a leak grows in all of them. */
+/**
+ * The memory of the process grows by at most `limitBytes` from one round of `work` to the next: a
+ * leak grows in all of them.
+ */
 export async function assertFrees(limitBytes: number, work: () => Promise<void>): Promise<void> {
   await work();
   let before = Deno.memoryUsage().rss;

@@ -2,7 +2,10 @@
 
 export type Header = readonly [name: string, value: string];
 
-/** One request of `tests/fixtures/clients/`, as its client sent it; texts of the body are named by their length. */
+/**
+ * One request of `tests/fixtures/clients/`, as its client sent it; texts of the body are named by
+ * their length.
+ */
 export interface Captured {
   readonly method: string;
   readonly url: string;

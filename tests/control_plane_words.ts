@@ -1,4 +1,7 @@
-/** What stands in front of a control plane, and control planes themselves, answer to a look-up: as seen, or as documented. */
+/**
+ * Answers to a lookup, as seen or as documented: from control planes, and from what stands in
+ * front of them.
+ */
 import type { AgentserverScript } from "./fake_agentserver.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -22,7 +25,10 @@ export const NO_SUCH_TOKEN: Readonly<Record<string, AgentserverScript>> = {
   "a 404 with a code": answer(404, '{"error":{"code":"token_not_found"}}', JSON_TYPE),
 };
 
-/** Nobody's word about a token: what an ingress, a gate or another server says while the control plane is not there. */
+/**
+ * No word about a token: what an ingress, a gate or another server says while the control plane
+ * is not there.
+ */
 export const NOBODYS_WORD: Readonly<Record<string, AgentserverScript>> = {
   "Traefik's and Go's 404": answer(404, "404 page not found\n", PLAIN),
   "the 404 of ingress-nginx": answer(404, "default backend - 404", PLAIN),

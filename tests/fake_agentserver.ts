@@ -4,9 +4,10 @@ import type { SandboxInfo } from "../src/domain/sandbox.ts";
 import { type Gate, gate } from "./wait.ts";
 
 /**
- * How a look-up is answered. `truth` says what `FakeAgentserver.sandboxes` knows (401 where nothing), `status` any status
- * with an empty body, `body` a 200 with those bytes, `answer` whatever it says, `redirect` a 302 to that address (where a GET finds the first sandbox),
- * `reset` an answer that breaks off.
+ * How a lookup is answered. `truth` says what `FakeAgentserver.sandboxes` knows (401 where
+ * nothing), `status` any status with an empty body, `body` a 200 with those bytes, `answer`
+ * whatever it says, `redirect` a 302 to that address (where a GET finds the first sandbox), `reset`
+ * an answer that breaks off.
  */
 export type AgentserverScript =
   | { readonly kind: "truth" }
@@ -37,9 +38,9 @@ export interface FakeAgentserver extends AsyncDisposable {
   readonly lookUps: readonly LookUp[];
   lookUpsOf(token: string): number;
   answer(script: AgentserverScript): void;
-  /** Look-ups are taken in but answered only when the function that this gives is called. */
+  /** Lookups are taken in. They are answered once the returned function is called. */
   hold(): () => void;
-  /** Nobody listens any more: connections are refused. */
+  /** Nothing listens any more: connections are refused. */
   goAway(): Promise<void>;
   comeBack(): void;
 }

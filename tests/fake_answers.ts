@@ -3,7 +3,10 @@ import { gzipSync } from "node:zlib";
 import { errorBody, type FakeMessage, firstUserText, messageBody, messageEvents, usageOf } from "./fake_messages.ts";
 import type { RequestHead } from "./http1_requests.ts";
 
-/** One request, as it came. It is there from its head on; `isWhole` says that its body has come too. Times: `performance.now()`. */
+/**
+ * One request, as it came. It is there from its head on; `isWhole` says that its body has come too.
+ * Times: `performance.now()`.
+ */
 export interface SeenCall extends RequestHead {
   readonly connectionId: number;
   readonly receivedAt: number;
@@ -21,37 +24,55 @@ export interface SeenCall extends RequestHead {
   readonly closedAt: number | null;
   /** Aborted at `closedAt`. */
   readonly gone: AbortSignal;
-  /** All values of that header, in any case, joined by a comma; null where there is none. */
+  /** All values of that header, in any case, joined by a comma; null if there is no such header. */
   header(name: string): string | null;
-  /** The body as JSON (gunzipped where it is compressed), or null where it is none. */
+  /** The body as JSON (gunzipped if it is compressed), or null if it is not JSON. */
   json(): unknown;
 }
 
 export type Pieces = Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>;
 
-/** One answer. Each piece of the body is one write (and one chunk). A piece that does not come yet is a stall. */
+/**
+ * One answer. Each piece of the body is one write (and one chunk). A piece that does not come yet
+ * is a stall.
+ */
 export interface Answer {
   readonly status?: number;
   /** `request-id` and the framing are added where they are not given. */
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: Uint8Array | string | Pieces;
-  /** `chunked` for pieces and `length` for the rest unless given. `close` is delimited by the connection's end. */
+  /**
+   * `chunked` for pieces and `length` for the rest unless given. `close` is delimited by the
+   * connection's end.
+   */
   readonly framing?: "length" | "chunked" | "close";
   /** Declares another length than the body has. */
   readonly contentLength?: number;
-  /** `tidy` unless given; `cut` closes the connection without the terminator, `reset` by RST; both deliver the body first. */
+  /**
+   * `tidy` unless given; `cut` closes the connection without the terminator, `reset` by RST; both
+   * deliver the body first.
+   */
   readonly ending?: "tidy" | "cut" | "reset";
-  /** Answers when the head has come, without waiting for the request's body. Only where the script is no function. */
+  /**
+   * Answers when the head has come, without waiting for the request's body. Only where the script
+   * is no function.
+   */
   readonly isEarly?: boolean;
 }
 
-/** `stall`: no answer, ever. `close` and `reset`: the connection ends instead of an answer. `default`: `defaultAnswer`. */
+/**
+ * `stall`: no answer, ever. `close` and `reset`: the connection ends instead of an answer.
+ * `default`: `defaultAnswer`.
+ */
 export type Script = Answer | "default" | "stall" | "close" | "reset";
 export type Scripting = Script | ((call: SeenCall) => Script | Promise<Script>);
 
 const encoder = new TextEncoder();
 
-/** What the real API would answer: messages with the usage of `usageOf`, streamed where asked, and the other routes. */
+/**
+ * What the real API would answer: messages with the usage of `usageOf`, streamed where asked, and
+ * the other routes.
+ */
 export function defaultAnswer(call: SeenCall): Answer {
   const path = call.target.slice(Math.max(0, call.target.indexOf("/v1/"))).split("?")[0]!;
   const route = `${call.method === "HEAD" ? "GET" : call.method} ${path}`;
@@ -94,7 +115,10 @@ export function failing(
   });
 }
 
-/** The answer, compressed though nobody asked for it, in pieces of that size. Its body must not be asynchronous. */
+/**
+ * The answer, compressed unasked, in pieces of that size. Its body must not be
+ * asynchronous.
+ */
 export function gzipped(answer: Answer, { chunkBytes }: { readonly chunkBytes: number }): Answer {
   const pieces = piecesOf(answer.body);
   if (Symbol.asyncIterator in pieces) throw new TypeError("Cannot compress pieces that are still to come");

@@ -34,7 +34,10 @@ const ERROR_TYPES: Readonly<Record<number, string>> = {
   529: "overloaded_error",
 };
 
-/** The usage that is answered to a first user text, so that a test can say what the row must hold. No count is another's. */
+/**
+ * The usage that is answered to a first user text, so that a test can say what the row must hold.
+ * No count is another's.
+ */
 export function usageOf(text: string): FakeUsage {
   const length = text.length;
   return {
@@ -47,7 +50,10 @@ export function usageOf(text: string): FakeUsage {
   };
 }
 
-/** The first text that a user says in the body of a Messages or count_tokens request; empty where there is none. */
+/**
+ * The first text that a user says in the body of a Messages or count_tokens request; empty
+ * if there is no such text.
+ */
 export function firstUserText(body: unknown): string {
   const messages = (body as { messages?: { role: string; content: unknown }[] } | null)?.messages;
   const content = Array.isArray(messages) ? messages.find((message) => message?.role === "user")?.content : undefined;
@@ -61,7 +67,10 @@ export function sse(event: string, data: unknown): string {
   return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** The events of a streamed message, one string each: a start, a ping, the deltas, an end with the final usage. */
+/**
+ * The events of a streamed message, one string each: a start, a ping, the deltas, an end with the
+ * final usage.
+ */
 export function messageEvents({ id, model, usage, deltas }: FakeMessage): string[] {
   const texts = Array.from({ length: deltas }, (_, n) => `word-${n} `);
   const { output_tokens, ...start } = usage;

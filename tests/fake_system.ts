@@ -40,7 +40,7 @@ export async function run(
     stderr: (text) => void (out.stderr += text),
     writeOut: (bytes) => Promise.resolve(void (out.stdout += new TextDecoder().decode(bytes))),
     isTerminal: () => false,
-    fetch: () => assert.fail("nobody was to be asked"),
+    fetch: () => assert.fail("no host was to be asked"),
     now: () => NOW,
     newId: () => "ID",
     randomBytes: (count) => new Uint8Array(count).fill(7),

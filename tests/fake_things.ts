@@ -1,4 +1,7 @@
-/** Files and message batches of the fake upstream, which knows one key and shows everything to whoever has it. */
+/**
+ * Files and message batches of the fake upstream, which knows one key and shows everything to
+ * clients that have it.
+ */
 import { type Answer, defaultAnswer, failing, json, type SeenCall } from "./fake_answers.ts";
 
 export interface FakeBatch {

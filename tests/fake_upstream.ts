@@ -1,4 +1,7 @@
-/** A fake Anthropic API on loopback, for all journeys: it shows what came on the wire, and answers what a test tells it to. */
+/**
+ * A fake Anthropic API on loopback, for all journeys: it shows what came on the wire, and answers
+ * what a test tells it to.
+ */
 import type { Buffer } from "node:buffer";
 import { createHash, type Hash } from "node:crypto";
 import { createServer, type Socket } from "node:net";
@@ -35,7 +38,10 @@ export interface FakeUpstream extends AsyncDisposable {
   readonly mostInFlight: number;
   /** How all calls from now on are answered. */
   answer(scripting: Scripting): void;
-  /** Waits until that many whole calls have come since the start (or since `forget`), and gives the last. */
+  /**
+   * Waits until that many whole calls have come since the start (or since `forget`), and gives the
+   * last.
+   */
   waitForCalls(count: number, deadlineMs?: number): Promise<SeenCall>;
   /** Forgets the calls, for long runs. */
   forget(): void;

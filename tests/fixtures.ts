@@ -26,8 +26,9 @@ const CONTENT_TYPES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * All folders `tests/fixtures/<provider>/<case>/`, by name. Each holds `request.json`, `reading.json` and the answer's
- * bytes, `stream.sse` or `body.json` (with `.gz` after it: compressed); `answer.json` where the status is not 200.
+ * All folders `tests/fixtures/<provider>/<case>/`, by name. Each holds `request.json`,
+ * `reading.json` and the answer's bytes, `stream.sse` or `body.json` (with `.gz` after it:
+ * compressed); `answer.json` where the status is not 200.
  */
 export function loadFixtures(): readonly Fixture[] {
   const fixtures: Fixture[] = [];

@@ -41,7 +41,10 @@ Deno.test("loadFixtures() gives at least eighteen cases, whose readings hold not
   }
 });
 
-/** Where the SDK's sum is known to be something else than the wire's rules make of the answer, and why. */
+/**
+ * Where the SDK's sum is known to be something else than the wire's rules make of the answer, and
+ * why.
+ */
 const SDK_DIFFERS: ReadonlyMap<string, string> = new Map([
   ["usage_missing_in_start", "it throws on a message without usage"],
   ["zero_after_nonzero_start", "it lets the zeros overwrite"],

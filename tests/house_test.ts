@@ -17,6 +17,26 @@ const FORBIDDEN_TEXT = ["/wo" + "rk/", "/ro" + "ot/", "/tmp/" + "bin", "registry
 /** The second has what only a test of last resort downloads. */
 const DENO_JSON_FOLDERS = ["", "tests/embedded_postgres/"];
 
+/** Tests that wait without `waitFor`, and what ends the wait. */
+const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {
+  "src/async/deadline_test.ts": "the test of delay() itself: 10 ms",
+  "src/stores/shipping/cached_sessions_test.ts": "not yet: a loop of microtasks until a question arrives",
+  "src/stores/shipping/cached_tokens_test.ts": "one turn of the event loop",
+  "src/stores/shipping/shipper_test.ts": "not yet: seven loops without a deadline",
+  "src/wire/first_element_test.ts": "measures turns of the event loop until the work ends",
+  "tests/chaos/calls.ts": "how long the fake upstream takes, at most some hundred milliseconds",
+  "tests/conformance/retry_laws.ts": "the rows to send become fewer in each round",
+  "tests/conformance/samples.ts": "has a deadline of its own",
+  "tests/conformance/sqlite_embedded_test.ts": "not yet: a loop until a worker answers",
+  "tests/conformance/sqlite_ledger_test.ts": "not yet: a sleep of 1 ms in a loop",
+  "tests/conformance/store_laws.ts": "the rows to send become fewer in each round",
+  "tests/fake_upstream_test.ts": "not yet: reads until the connection ends",
+  "tests/journeys/spool_bound_test.ts": "fails after MOST_CALLS calls",
+  "tests/postgres_process.ts": "reads a pipe to its end, which comes when the child is gone",
+  "tests/postgres_server_test.ts": "a program in a text, which the test kills",
+  "tests/wait.ts": "waitFor() itself",
+};
+
 const files = listFiles("");
 const sources = files.filter((path) => path.startsWith("src/"));
 
@@ -118,7 +138,7 @@ Deno.test("deno.json and the program agree on the version", () => {
   assert.equal(denoJson().version, VERSION);
 });
 
-Deno.test("the house pins Deno to one version wherever it is named", () => {
+Deno.test("the house pins Deno to one version in every file that names it", () => {
   for (const path of ["README.md", "Dockerfile", ".ci/run"]) {
     const versions = [...read(path).matchAll(/\bdeno[@ ]v?(\d+\.\d+(?:\.\d+)?)/gi)].map((match) => match[1]!);
     assert.notEqual(versions.length, 0, path);
@@ -143,6 +163,36 @@ Deno.test("the README's installation looks for the key's file that the unit asks
   const [, path] = /^LoadCredential=[\w-]+:(\S+)$/m.exec(read("deploy/llmproxy.service"))!;
   assert.match(read("README.md"), new RegExp(`sudo test -s ${path} && .*enable --now llmproxy`));
 });
+
+Deno.test("the house sleeps in no test, and gives every wait in a test a deadline", () => {
+  const tests = files.filter((path) => /\.ts$/.test(path) && (path.startsWith("tests/") || path.endsWith("_test.ts")));
+  const waits = tests.filter((path) => !(path in BOUNDED_OTHERWISE)).flatMap((path) =>
+    read(path).split("\n").flatMap((line, index) => waitsWithoutDeadline(line) ? [`${path}:${index + 1}: ${line.trim()}`] : [])
+  );
+  assert.deepEqual(waits, [], "use waitFor() of tests/wait.ts, or say in BOUNDED_OTHERWISE what ends the wait");
+});
+
+Deno.test("BOUNDED_OTHERWISE names only files that wait without a deadline", () => {
+  const stale = Object.keys(BOUNDED_OTHERWISE).filter((path) => !read(path).split("\n").some(waitsWithoutDeadline));
+  assert.deepEqual(stale, []);
+});
+
+Deno.test("waitsWithoutDeadline() knows a sleep and a loop of awaits from a loop that works until nothing is left", () => {
+  const [until, sleeps] = ["wh" + "ile (", "await new Pro" + "mise((resolve) => setTimeout(resolve, 5));"];
+  for (const line of [sleeps, `${until}!isThere) await turn();`, `${until}await isAway());`, `${until}!(await isThere())) {`]) {
+    assert.equal(waitsWithoutDeadline(line), true, line);
+  }
+  for (const line of [`${until}await store.dropMonths(0)) continue;`, `${until}rows.length > 0) send(rows);`]) {
+    assert.equal(waitsWithoutDeadline(line), false, line);
+  }
+});
+
+/** A bare sleep, or a loop that awaits something until a condition holds, in one line of a test. */
+function waitsWithoutDeadline(line: string): boolean {
+  if (/while \(.*\bcontinue;/.test(line)) return false;
+  return /\bwhile \([^\n]*\bawait\b/.test(line) || /await new Promise\(.*setTimeout/.test(line) ||
+    /await (sleep|delay)\(/.test(line);
+}
 
 interface DenoJson {
   readonly version: string;

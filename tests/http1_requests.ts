@@ -1,4 +1,7 @@
-/** A strict parser of HTTP/1.1 requests that keeps what a server of the runtime hides: order and case of headers, the raw target. */
+/**
+ * A strict parser of HTTP/1.1 requests that keeps what a server of the runtime hides: order and
+ * case of headers, the raw target.
+ */
 import { Buffer } from "node:buffer";
 
 export interface RequestHead {
@@ -10,7 +13,10 @@ export interface RequestHead {
   readonly rawHeaders: readonly (readonly [name: string, value: string])[];
 }
 
-/** Where the parts of a request go, in the order of the wire. `ended` pauses the parser until `next()`. */
+/**
+ * Where the parts of a request go, in the order of the wire. `ended` pauses the parser until
+ * `next()`.
+ */
 export interface RequestSink {
   head(head: RequestHead): void;
   body(bytes: Uint8Array): void;
@@ -147,7 +153,10 @@ export class RequestParser {
   }
 }
 
-/** The body's length, or `chunked` (RFC 9112, 6.3); both at once is a smuggling attempt and no request here. */
+/**
+ * The body's length, or `chunked` (RFC 9112, 6.3); both at once is a smuggling attempt and no
+ * request here.
+ */
 function framingOf(rawHeaders: RequestHead["rawHeaders"]): number | "chunked" {
   const lengths = rawHeaders.filter(([name]) => name.toLowerCase() === "content-length").map(([, value]) => value);
   const codings = rawHeaders.filter(([name]) => name.toLowerCase() === "transfer-encoding").map(([, value]) =>

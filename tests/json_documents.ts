@@ -13,7 +13,10 @@ export function latin1(text: string): Uint8Array {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
-/** Documents by grammar, most of them damaged a little, and now and then a heap of tokens or bytes. Characters stand for bytes. */
+/**
+ * Documents by grammar, most of them damaged a little, and now and then a heap of tokens or bytes.
+ * Characters stand for bytes.
+ */
 export function jsonDocuments(below: (n: number) => number): () => Uint8Array {
   const pick = <T>(list: readonly T[]): T => list[below(list.length)]!;
   const some = (n: number, one: () => string) => Array.from({ length: below(n) }, one).join("");
@@ -84,7 +87,8 @@ export function jsonDocuments(below: (n: number) => number): () => Uint8Array {
     for (;;) {
       let text = document();
       while (text.length > 0 && below(2) === 0) text = pick(damage)(text, below(text.length));
-      // After an object with the key `\\`, V8 15's JSON.parse takes other keys of one escaped character for it: no oracle then.
+      // After an object with the key `\\`, V8 15's JSON.parse takes other keys of one escaped
+      // character for it: no oracle then.
       if (!/"\\(\\|u005c)"\s*:/i.test(text)) return latin1(text);
     }
   };

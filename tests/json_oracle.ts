@@ -26,7 +26,10 @@ export function scanTopLevel(bytes: Uint8Array, wanted: readonly string[], optio
   return scanner.end();
 }
 
-/** Holds the scanner to JSON.parse on one document, whole and in the given pieces, and says whether it was valid. */
+/**
+ * Holds the scanner to JSON.parse on one document, whole and in the given pieces, and says whether
+ * it was valid.
+ */
 export function agree(bytes: Uint8Array, options: { readonly sizes: () => number; readonly maxValueBytes: number }): boolean {
   let oracle: unknown;
   let isValid = true;
@@ -57,7 +60,10 @@ export function agree(bytes: Uint8Array, options: { readonly sizes: () => number
   return isValid;
 }
 
-/** Each piece lies at its own offset, so that words are not aligned, and is spoilt after its push, so that keeping it would show. */
+/**
+ * Each piece lies at its own offset, so that words are not aligned, and is spoilt after its push,
+ * so that keeping it would show.
+ */
 export function scanInPieces(
   bytes: Uint8Array,
   options: { readonly sizes: () => number; readonly maxValueBytes: number },

@@ -43,7 +43,10 @@ interface Killing {
   readonly said: { readonly open: Set<string>; readonly close: Set<string> };
 }
 
-/** Lets a process record until it has said 3,000 lines, then kills it; everything that it said is noted. */
+/**
+ * Lets a process record until it has said 3,000 lines, then kills it; everything that it said is
+ * noted.
+ */
 async function recordUntilKilled({ dir, run, synchronous, said }: Killing): Promise<void> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--no-check", new URL("./conformance/ledger_child.ts", import.meta.url).pathname, dir, run, synchronous],

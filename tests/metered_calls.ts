@@ -1,4 +1,7 @@
-/** Calls of which no two are charged alike, so that a row that is lost, doubled or another's shows in its numbers. */
+/**
+ * Calls of which no two are charged alike, so that a row that is lost, doubled or another's shows
+ * in its numbers.
+ */
 import assert from "node:assert/strict";
 import { usageOf } from "./fake_messages.ts";
 import { messageCall, received, type Row } from "./proxy_under_test.ts";
@@ -56,7 +59,10 @@ export function isWholeMessage(text: string, isStreamed: boolean): boolean {
   }
 }
 
-/** Each answer is whole and has exactly one row, which charges exactly what the upstream charged; there is no other row. */
+/**
+ * Each answer is whole and has exactly one row, which charges exactly what the upstream charged;
+ * there is no other row.
+ */
 export function assertExactRows(rows: readonly Row[], answers: readonly SeenAnswer[]): void {
   for (const answer of answers) {
     assert.deepEqual([answer.status, answer.isWhole, answer.error], [200, true, null], `the answer to ${answer.text.length}`);

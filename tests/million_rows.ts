@@ -1,12 +1,20 @@
-/** A million rows whose sums go beyond what a float keeps, and what the internal API must say of them, digit by digit. */
+/**
+ * A million rows whose sums go beyond what a float keeps, and what the internal API must say of
+ * them, digit by digit.
+ */
 import assert from "node:assert/strict";
 import { T0 } from "./conformance/samples.ts";
 
 export const ROWS = 1_000_000;
-/** So many rows cost nearly 2^53 nano-dollars; sums of a thousand such are near what 64 bits hold. */
+/**
+ * So many rows cost nearly 2^53 nano-dollars; sums of a thousand such are near what 64 bits hold.
+ */
 const GREAT_ROWS = 1_000;
 const GREAT_COST = 2 ** 53 - 1;
-/** Row n of the others costs so much and n more. Odd, so that every sum's last digits say whether it was rounded on the way. */
+/**
+ * Row n of the others costs so much and n more. Odd, so that every sum's last digits say whether it
+ * was rounded on the way.
+ */
 const SMALL_COST = 1_234_567;
 const HOUR_MS = 3_600_000;
 /** The rows are a millisecond apart: the last lie in a broken hour. */

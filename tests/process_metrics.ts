@@ -2,7 +2,10 @@
 import type { ProxyProcess } from "./proxy_process.ts";
 import type { ProxyUnderTest } from "./proxy_under_test.ts";
 
-/** The value of one time series, named as in the text exposition format, its labels included. Throws where there is none. */
+/**
+ * The value of one time series, named as in the text exposition format, its labels included. Throws
+ * if there is no such series.
+ */
 export async function metricOf(proxy: ProxyProcess | ProxyUnderTest, series: string): Promise<number> {
   const token = "env" in proxy ? proxy.env.LLMPROXY_ADMIN_TOKEN : proxy.adminToken;
   const answer = await fetch(`${proxy.adminUrl}/metrics`, { headers: { authorization: `Bearer ${token}` } });

@@ -1,4 +1,7 @@
-/** The proxy as a process of its own, as an operator runs it: told by its environment and by signals, heard by its log. */
+/**
+ * The proxy as a process of its own, as an operator runs it: told by its environment and by
+ * signals, heard by its log.
+ */
 import { adminOf, closedRows, type ProxyUnderTest, readRows, settingsOf } from "./proxy_under_test.ts";
 import { waitFor } from "./wait.ts";
 
@@ -37,11 +40,14 @@ export interface ProcessOptions {
   readonly launcher?: readonly string[];
   /** Called as soon as the process is there; what listens is waited for afterwards. */
   readonly onSpawned?: (pid: number) => Promise<void>;
-  /** From when it listens until then nobody reads its stdout. */
+  /** From when it listens until then no program reads its stdout. */
   readonly logReadAgain?: Promise<void>;
 }
 
-/** Starts `llmproxy serve` and resolves when it listens. Disposing kills it; the data directory is the caller's. */
+/**
+ * Starts `llmproxy serve` and resolves when it listens. Disposing kills it; the data directory is
+ * the caller's.
+ */
 export async function startProxyProcess(
   { upstreamUrl, dataDir, env = {}, program = MAIN, launcher, onSpawned, logReadAgain }: ProcessOptions,
 ): Promise<ProxyProcess> {
@@ -97,7 +103,7 @@ export async function runCommandLine(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** The tests' own environment but for what steers a proxy or its clients. */
+/** The tests' own environment, except what steers a proxy or its clients. */
 export function inheritedEnv(): Record<string, string> {
   return Object.fromEntries(Object.entries(Deno.env.toObject()).filter(([name]) => !NOT_OURS.test(name)));
 }

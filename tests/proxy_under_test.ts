@@ -1,4 +1,7 @@
-/** The real proxy over loopback sockets, in this process or as a process of its own, with a fake upstream behind it. */
+/**
+ * The real proxy over loopback sockets, in this process or as a process of its own, with a fake
+ * upstream behind it.
+ */
 import { DatabaseSync } from "node:sqlite";
 import { loadConfigFromEnv } from "../src/config/config.ts";
 import { type ServerSystem, systemOf } from "../src/server/system.ts";
@@ -36,7 +39,10 @@ export interface ProxyUnderTest extends AsyncDisposable {
 }
 
 export interface ProxyOptions {
-  /** Settings over those that the tests need; an empty value unsets one. A function makes them, once the upstream is there. */
+  /**
+   * Settings over those that the tests need; an empty value unsets one. A function makes them, once
+   * the upstream is there.
+   */
   readonly env?:
     | Readonly<Record<string, string>>
     | ((known: { readonly upstreamUrl: string }) => Readonly<Record<string, string>>);

@@ -1,4 +1,7 @@
-/** A kept-alive HTTP/1.1 connection that hides nothing: headers go out as they are named, bytes come in undecoded, breaks show. */
+/**
+ * A kept-alive HTTP/1.1 connection that hides nothing: headers go out as they are named, bytes come
+ * in undecoded, breaks show.
+ */
 import { Buffer } from "node:buffer";
 import { connect, type Socket } from "node:net";
 
@@ -22,7 +25,9 @@ export interface RawReply {
 
 const DEADLINE_MS = 15_000;
 
-/** One request after the other. A server that closes after an answer is called anew by the next one. */
+/**
+ * One request after the other. If a server closes after an answer, the next request connects again.
+ */
 export class RawConnection implements Disposable {
   readonly #url: URL;
   #socket: Socket | null = null;
@@ -31,7 +36,10 @@ export class RawConnection implements Disposable {
     this.#url = new URL(url);
   }
 
-  /** Rejects where no answer has begun when the connection ends, and where the answer's end does not come in time. */
+  /**
+   * Rejects if no answer has started when the connection ends, and if the answer's end does not
+   * come in time.
+   */
   async send({ method, target, headers, body }: RawExchange): Promise<RawReply> {
     const socket = this.#socket ??= await opened(this.#url);
     const reply = replyOn(socket, { isHead: method === "HEAD" });
@@ -52,7 +60,7 @@ function opened(url: URL): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true });
     socket.once("connect", () => resolve(socket));
-    // Stays, because an error that nobody listens to ends the process.
+    // Stays, because an error without a listener ends the process.
     socket.on("error", reject);
   });
 }
@@ -61,7 +69,7 @@ function replyOn(socket: Socket, { isHead }: { readonly isHead: boolean }): Prom
   return new Promise((resolve, reject) => {
     const parser = new ReplyParser(isHead);
     const timer = setTimeout(
-      () => settle(() => reject(new Error(`Waited ${DEADLINE_MS} ms in vain for an answer's end`))),
+      () => settle(() => reject(new Error(`Waited ${DEADLINE_MS} ms for an answer's end: it did not come`))),
       DEADLINE_MS,
     );
     function settle(then: () => void): void {

@@ -23,8 +23,9 @@ type Piece = string | Uint8Array;
 export type Pieces = Iterable<Piece> | AsyncIterable<Piece>;
 
 /**
- * Writes the pieces as they are (strings as UTF-8) and gives the answers that came until there were enough or the server
- * closed. A server that answers before it has read everything may reset the connection: what came before is given.
+ * Writes the pieces as they are (strings as UTF-8) and gives the answers that came until there were
+ * enough or the server closed. A server that answers before it has read everything may reset the
+ * connection: what came before is given.
  */
 export function rawCall(url: string, pieces: Pieces, options: RawOptions = {}): Promise<readonly RawAnswer[]> {
   const { answers = 1, isHalfClosed = false, deadlineMs = 10_000 } = options;
@@ -33,7 +34,7 @@ export function rawCall(url: string, pieces: Pieces, options: RawOptions = {}): 
     const socket = connect({ host: hostname, port: Number(port), noDelay: true, allowHalfOpen: true });
     const timer = setTimeout(() => {
       socket.destroy();
-      reject(new Error(`Waited ${deadlineMs} ms in vain for ${answers} answers; came: ${latin1(bytes).slice(0, 500)}`));
+      reject(new Error(`Waited ${deadlineMs} ms for ${answers} answers; only this came: ${latin1(bytes).slice(0, 500)}`));
     }, deadlineMs);
     let bytes: Uint8Array = new Uint8Array();
     function finish(): void {
@@ -52,7 +53,10 @@ export function rawCall(url: string, pieces: Pieces, options: RawOptions = {}): 
   });
 }
 
-/** A request with its head spelled out: `lines` are header lines as they are, the body is added as it is. */
+/**
+ * A request with its head spelled out: `lines` are header lines as they are, the body is added as
+ * it is.
+ */
 export function rawRequest(
   requestLine: string,
   { lines = [], body = "" }: { readonly lines?: readonly string[]; readonly body?: Piece } = {},

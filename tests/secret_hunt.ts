@@ -60,8 +60,8 @@ export class SecretHunt implements AsyncDisposable {
   }
 
   /**
-   * Shows it to the proxy and looks through the answer: its head, and its body but where `isEcho` says that the upstream
-   * repeats there what it was told.
+   * Shows it to the proxy and looks through the answer: its head, and its body but where `isEcho`
+   * says that the upstream repeats there what it was told.
    */
   async show(
     shown: Shown,
@@ -85,7 +85,10 @@ export class SecretHunt implements AsyncDisposable {
     return answer;
   }
 
-  /** Looks through everything that was not an answer to a sandbox: logs, files, the admin API, what the control plane saw. */
+  /**
+   * Looks through everything that was not an answer to a sandbox: logs, files, the admin API, what
+   * the control plane saw.
+   */
   async search(): Promise<void> {
     const { proxy, control } = this;
     this.searchLogs();
@@ -122,7 +125,10 @@ export class SecretHunt implements AsyncDisposable {
     await this.control[Symbol.asyncDispose]();
   }
 
-  /** The body is the client's own and passes. The operator's credential stands in its header and nowhere else. */
+  /**
+   * The body is the client's own and passes. The operator's credential stands only in
+   * its header.
+   */
   #assertCall(call: ProxyUnderTest["upstream"]["calls"][number], asked: string): void {
     const [name, value] = CREDENTIAL_AT_UPSTREAM[this.#options.credential];
     const held = call.rawHeaders.filter(([header]) => ["x-api-key", "authorization"].includes(header.toLowerCase()));
@@ -177,7 +183,7 @@ function spellingsOf(secret: string): readonly string[] {
     encodeURIComponent(part),
     JSON.stringify(part).slice(1, -1),
     Buffer.from(part).toString("hex"),
-    // But for its last group, which depends on what follows.
+    // Except its last group, which depends on what follows.
     Buffer.from(part).toString("base64").replace(/.{4}$/, ""),
   ]);
 }

@@ -13,7 +13,10 @@ export function isThere(path: string): boolean {
   }
 }
 
-/** Copies the folder there. Another run may do the same now: the copy gets its name once it is whole. */
+/**
+ * Copies the folder there. Another run may do the same now: the copy gets its name once it is
+ * whole.
+ */
 export async function keepFolder(folder: string, kept: string): Promise<void> {
   const partial = `${kept}.${crypto.randomUUID()}`;
   await Deno.mkdir(kept.slice(0, kept.lastIndexOf("/")), { recursive: true });

@@ -1,4 +1,7 @@
-/** A fake upstream behind TLS that speaks HTTP/2 and HTTP/1.1, as the client prefers, and allows few streams a connection. */
+/**
+ * A fake upstream behind TLS that speaks HTTP/2 and HTTP/1.1, as the client prefers, and allows few
+ * streams a connection.
+ */
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { Socket } from "node:net";
 import { generate } from "selfsigned";
@@ -22,7 +25,10 @@ export interface TlsUpstream extends AsyncDisposable {
   readonly mostInFlight: number;
 }
 
-/** Every call, of whatever route, is answered with the SSE of one message; its usage is `usageOf("tls")`. */
+/**
+ * Every call, of whatever route, is answered with the SSE of one message; its usage is
+ * `usageOf("tls")`.
+ */
 export async function startTlsUpstream(
   { deltas, durationMs, streamsPerConnection = 50 }: TlsUpstreamOptions,
 ): Promise<TlsUpstream> {
@@ -81,7 +87,10 @@ function stream(
   write();
 }
 
-/** A CA and a certificate of localhost that it signed: a certificate that is its own CA is refused as a server's. */
+/**
+ * A CA and a certificate of localhost that it signed: a certificate that is its own CA is refused
+ * as a server's.
+ */
 export async function certificates(): Promise<{ readonly caPem: string; readonly key: string; readonly cert: string }> {
   const ca = await generate([{ name: "commonName", value: "llmproxy test CA" }], {
     algorithm: "sha256",

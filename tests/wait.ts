@@ -1,7 +1,10 @@
 /** How long tests wait for what should come at once, on a busy machine. */
 const DEFAULT_DEADLINE_MS = 15_000;
 
-/** Waits until `condition` gives something else than false or null, and gives that; throws after the deadline, naming `what`. */
+/**
+ * Waits until `condition` gives something else than false or null, and gives that; throws after the
+ * deadline, naming `what`.
+ */
 export async function waitFor<T>(
   condition: () => T | false | null | Promise<T | false | null>,
   { what, deadlineMs = DEFAULT_DEADLINE_MS }: { readonly what: string; readonly deadlineMs?: number },
@@ -10,12 +13,12 @@ export async function waitFor<T>(
   for (;;) {
     const got = await condition();
     if (got !== false && got !== null) return got;
-    if (performance.now() > deadline) throw new Error(`Waited ${deadlineMs} ms in vain for ${what}`);
+    if (performance.now() > deadline) throw new Error(`Waited ${deadlineMs} ms for ${what}: it did not happen`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 
-/** A door that a test opens: whoever passes waits until then. */
+/** A door that a test opens: all who pass wait until then. */
 export interface Gate {
   readonly passed: Promise<void>;
   open(): void;

@@ -1,10 +1,16 @@
-/** A proxy in a Worker, whose event loop has nothing else to do, and what that loop's longest turn was. */
+/**
+ * A proxy in a Worker, whose event loop has nothing else to do, and what that loop's longest turn
+ * was.
+ */
 import { settingsOf } from "./proxy_under_test.ts";
 
 export interface WatchedProxy extends AsyncDisposable {
   readonly url: string;
   readonly token: string;
-  /** The longest turn of the event loop since this was last asked, milliseconds, without what other threads took of it. */
+  /**
+   * The longest turn of the event loop since this was last asked, milliseconds, without what other
+   * threads took of it.
+   */
   readonly longestTurn: () => Promise<number>;
 }
 

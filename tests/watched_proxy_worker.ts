@@ -34,7 +34,10 @@ self.onmessage = async ({ data }: MessageEvent<Readonly<Record<string, string>>>
   reply({ url: `http://127.0.0.1:${running.proxyAddress.port}`, token });
 };
 
-/** For how long this thread could have run while others had its processor, milliseconds; 0 where the system does not tell (only Linux does). */
+/**
+ * For how long this thread could have run while others had its processor, milliseconds; 0 where the
+ * system does not tell (only Linux does).
+ */
 function keptOff(): number {
   try {
     return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[1]) / 1e6;

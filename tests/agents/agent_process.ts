@@ -1,4 +1,4 @@
-/** A program that is run to its end, or to a deadline, with nobody at its keyboard. */
+/** Runs a program to its end, or to a deadline, with no one at its keyboard. */
 
 export interface Ended {
   readonly code: number;

@@ -24,7 +24,7 @@ export interface Agent {
   readonly isScript: boolean;
   readonly tool: ShellTool;
   readonly args: (prompt: string, to: Pointing) => readonly string[];
-  /** Variables that point it at the proxy and that keep it from calling anyone else. */
+  /** Variables that point it at the proxy and that keep it from calling other hosts. */
   readonly env: (to: Pointing) => Readonly<Record<string, string>>;
   /** Files by their path from the home folder. The agent runs in `project`. */
   readonly files: (to: Pointing) => Readonly<Record<string, unknown>>;

@@ -9,7 +9,7 @@ export function startOutsideWorld(): OutsideWorld {
   const asked: string[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, ({ method, url }) => {
     asked.push(`${method} ${url}`);
-    return new Response("nobody is here", { status: 403 });
+    return new Response("no host is here", { status: 403 });
   });
   const url = `http://127.0.0.1:${server.addr.port}`;
   return {

@@ -11,7 +11,7 @@ import { FINAL_ANSWER, SCRIPTED_USAGE, scriptedModel, TOOL_OUTPUT } from "./scri
 interface Expected {
   /** The rows' client. */
   readonly client: string;
-  /** How the trace was found if nobody told the agent to send an id. */
+  /** How the trace was found if the agent was not told to send an id. */
   readonly source: string;
   readonly calls: number;
   /** How often it asks with a token that we refuse. */
@@ -36,7 +36,8 @@ const OWN_TRACE_ID = "3d6dbe5e-6c6e-4d3a-8a0e-000000000001";
  */
 const CALL_NANO = 1_003 * 1_000 + 207 * 5_000 + 3_072 * 1_250 + 1_024 * 2_000 + 36_000 * 100;
 
-// All are downloaded side by side, while the first ones run. A machine without them waits for its line, not for its processors.
+// All are downloaded side by side, while the first ones run. A machine without them waits for its
+// line, not for its processors.
 for (const agent of AGENTS) void agentProgram(agent.name);
 
 for (const agent of AGENTS) {
@@ -126,7 +127,9 @@ async function assertToolRan(proxy: ProxyUnderTest, calls: number): Promise<void
   assert.ok(results.some((text) => text.includes(TOOL_OUTPUT)), results.join("\n"));
 }
 
-/** The operator's key is at the upstream and nowhere else; the token is nowhere behind the proxy. */
+/**
+ * Only the upstream has the operator's key. The token goes nowhere behind the proxy.
+ */
 function assertKeysInPlace(proxy: ProxyUnderTest, { token, run }: { readonly token: string; readonly run: AgentRun }): void {
   for (const call of proxy.upstream.calls) {
     assert.deepEqual([call.header("x-api-key"), call.header("authorization")], [OPERATOR_KEY, null]);

@@ -1,4 +1,6 @@
-/** A model that runs one shell command through the agent's own tool, and then says that it is done. */
+/**
+ * A model that runs one shell command through the agent's own tool, and then says that it is done.
+ */
 import { eventStream, json, type Script, type SeenCall } from "../fake_answers.ts";
 import { type FakeUsage, sse } from "../fake_messages.ts";
 

@@ -1,4 +1,7 @@
-/** The calls of a chaos run: each has a number, by which it is known on every side, and counts that no other call has. */
+/**
+ * The calls of a chaos run: each has a number, by which it is known on every side, and counts that
+ * no other call has.
+ */
 import { type Answer, eventStream, failing, json, paced, type SeenCall } from "../fake_answers.ts";
 import { type FakeUsage, messageBody, messageEvents } from "../fake_messages.ts";
 
@@ -40,7 +43,10 @@ export function numberOf(call: SeenCall): number {
   return Number(call.header(NUMBER_HEADER));
 }
 
-/** How the upstream answers: at once, or over some hundred milliseconds, so that a kill finds calls at every stage. */
+/**
+ * How the upstream answers: at once, or over some hundred milliseconds, so that a kill finds calls
+ * at every stage.
+ */
 export async function chaosAnswer(call: SeenCall): Promise<Answer> {
   const number = numberOf(call);
   if (isOverloaded(number)) return failing(529)(call);

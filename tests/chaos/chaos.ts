@@ -1,4 +1,7 @@
-/** The chaos run: clients call through replicas while their database and they themselves are stopped, killed, frozen and cut off. */
+/**
+ * The chaos run: clients call through replicas while their database and they themselves are
+ * stopped, killed, frozen and cut off.
+ */
 import { seededRandom } from "../conformance/samples.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { startPostgres } from "../postgres_server.ts";
@@ -83,7 +86,10 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   };
 }
 
-/** Local tokens, each used once at every replica: from then on it works there also while the database is away. */
+/**
+ * Local tokens, each used once at every replica: from then on it works there also while the
+ * database is away.
+ */
 async function callersOn(replicas: readonly Replica[]): Promise<readonly Caller[]> {
   const sandboxes = Array.from({ length: WORKSPACES * SANDBOXES }, (_, n) => ({
     workspaceId: `w-${n % WORKSPACES}`,

@@ -1,4 +1,7 @@
-/** Clients that call without a pause worth the name, know what each answer costs, and go elsewhere when their proxy dies. */
+/**
+ * Clients that call without a pause worth the name, know what each answer costs, and go elsewhere
+ * when their proxy dies.
+ */
 import { isWholeMessage } from "../metered_calls.ts";
 import { messageCall, received } from "../proxy_under_test.ts";
 import { NUMBER_HEADER, TRACE_HEADER } from "./calls.ts";
@@ -12,8 +15,8 @@ export interface Told {
   readonly sandboxId: string;
   readonly traceId: string;
   /**
-   * `whole`: the answer came to its last byte. `broken`: it began, and broke off. `left`: the client left in the middle.
-   * `lost`: nothing came. `refused`: the proxy itself said no.
+   * `whole`: the answer came to its last byte. `broken`: it began, and broke off. `left`: the
+   * client left in the middle. `lost`: nothing came. `refused`: the proxy itself said no.
    */
   readonly outcome: "whole" | "broken" | "left" | "lost" | "refused";
   readonly status: number | null;

@@ -47,11 +47,16 @@ export interface PlanOptions {
   readonly durationMs: number;
   readonly replicas: number;
   readonly random: () => number;
-  /** Between the end of one fault and the beginning of the next, on average; a fault lasts as long. */
+  /**
+   * Between the end of one fault and the beginning of the next, on average; a fault lasts as long.
+   */
   readonly paceMs: number;
 }
 
-/** Two plans beside each other: the database's, in which every fault occurs before one occurs again, and the replicas'. */
+/**
+ * Two plans beside each other: the database's, in which every fault occurs before one occurs again,
+ * and the replicas'.
+ */
 export function planOf(options: PlanOptions): readonly Planned[] {
   const database = spread(Object.keys(DATABASE_FAULTS) as DatabaseFault[], options).map((one) => ({ ...one, replica: null }));
   const replicas = spread(REPLICA_BAG, options).map((one, n) => ({ ...one, replica: n % options.replicas }));
@@ -80,7 +85,10 @@ export function wordsOf({ atMs, lastsMs, fault, replica }: Planned): string {
   return `${at}  ${(replica === null ? "PostgreSQL" : `replica ${replica + 1}`).padEnd(10)}  ${fault}`;
 }
 
-/** Carries the plan out; in the end everything is well again. Resolves to how many faults there were. */
+/**
+ * Carries the plan out; in the end everything is well again. Resolves to how many faults there
+ * were.
+ */
 export async function befall(
   plan: readonly Planned[],
   { postgres, replicas }: { readonly postgres: PostgresServer; readonly replicas: readonly Replica[] },

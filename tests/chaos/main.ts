@@ -1,6 +1,7 @@
 /**
- * `deno task chaos`: two minutes of faults, then what an outage costs 5,000 calls; exits with 1 where a promise was broken. `deno task chaos --seed 7 --seconds 30` repeats
- * another run's faults, or makes a shorter one.
+ * `deno task chaos`: two minutes of faults, then what an outage costs 5,000 calls; exits with 1
+ * where a promise was broken. `deno task chaos --seed 7 --seconds 30` repeats another run's faults,
+ * or makes a shorter one.
  */
 import { isKept, runChaos, tableOf } from "./chaos.ts";
 import { measureOutage, wordsOfOutage } from "./outage.ts";

@@ -1,4 +1,7 @@
-/** What an outage of the shared database costs calls: the same load with the database there and away, in turns, in one run. */
+/**
+ * What an outage of the shared database costs calls: the same load with the database there and
+ * away, in turns, in one run.
+ */
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { callAndRead, countsOf, countsOfText, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { type PostgresServer, startPostgres } from "../postgres_server.ts";

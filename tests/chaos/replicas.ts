@@ -1,4 +1,7 @@
-/** Proxies that share one PostgreSQL, each a process with a data directory of its own, which it keeps through its deaths. */
+/**
+ * Proxies that share one PostgreSQL, each a process with a data directory of its own, which it
+ * keeps through its deaths.
+ */
 import { DatabaseSync } from "node:sqlite";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
 import { waitFor } from "../wait.ts";
@@ -112,7 +115,10 @@ class ReplicaProcess implements Replica {
   }
 }
 
-/** What a data directory has not shipped yet: rows, traces and counters, rows quarantined, and calls still open. */
+/**
+ * What a data directory has not shipped yet: rows, traces and counters, rows quarantined, and calls
+ * still open.
+ */
 export function unshippedIn(dataDir: string): number {
   const database = new DatabaseSync(`${dataDir}/llmproxy.db`, { readOnly: true, timeout: STOP_MS });
   try {

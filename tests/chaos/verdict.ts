@@ -58,7 +58,7 @@ export function findingsOf(known: Known, { rows, traces, hours }: State): readon
     finding("every row is of a call that was made", rows, (row) => !toldOf.has(Number(row.prompt_id)) && `row ${row.id}`),
     finding("an answer that was seen whole has exactly its row", whole, (told) => wrongRow(told, rowOf.get(told.number))),
     finding(
-      "a row that nobody saw the answer of is true",
+      "a row whose answer no client saw is true",
       rows,
       (row) => untrue(row, toldOf.get(Number(row.prompt_id))),
     ),
@@ -130,7 +130,10 @@ function untrue(row: Row, told: Told | undefined): string | null {
   return JSON.stringify(counts) === JSON.stringify(expected) ? null : words;
 }
 
-/** Whether the call's proxy was ended by one of these while the call was under way there, for all that its client knows. */
+/**
+ * Whether the call's proxy was ended by one of these while the call was under way there, for all
+ * that its client knows.
+ */
 function endedMeanwhile({ replica, from, to }: Told, signals: readonly End["signal"][]): boolean {
   return replica.ends.some(({ at, signal }) => signals.includes(signal) && at >= from && at <= to + UNNOTICED_MS);
 }

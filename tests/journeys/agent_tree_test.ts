@@ -56,13 +56,14 @@ Deno.test("a sub-agent hangs below the one that it names as its parent, and comp
   );
 });
 
-Deno.test("a session says what the cache saved it, and what it wrote anew", async () => {
+Deno.test("a session says what the cache saved it, and what was written again", async () => {
   await using proxy = await startProxy();
   const usage = await replay(proxy, [{ number: 0 }, { number: 2 }]);
   const { cache } = await proxy.ask(TRACE) as { readonly cache: Readonly<Record<string, unknown>> };
   const [read, written] = [usage.cache_read_input_tokens, usage.cache_creation_input_tokens];
   const { ephemeral_5m_input_tokens: written5m, ephemeral_1h_input_tokens: written1h } = usage.cache_creation;
-  // The second call writes as much as the first, though it reads so much less than the first left in the cache.
+  // The second call writes as much as the first, though it reads so much less than the first left
+  // in the cache.
   const missed1h = written - written5m;
   assert.deepEqual(cache, {
     readTokens: 2 * read,
@@ -83,7 +84,7 @@ interface Replayed {
   readonly over?: Readonly<Record<string, string>>;
 }
 
-/** Makes the calls one after the other. Each is charged the same: the usage that is given back. */
+/** Makes the calls one after the other. Each is charged the usage that this returns. */
 async function replay(proxy: ProxyUnderTest, calls: readonly Replayed[]): Promise<ReturnType<typeof usageOf>> {
   using connection = new RawConnection(proxy.url);
   const token = await proxy.token();
@@ -110,7 +111,10 @@ async function treeOf(proxy: ProxyUnderTest): Promise<Node> {
   return agents[0]!;
 }
 
-/** Of claude-opus-5-5: $4 input, $5 and $8 writes, $0.20 reads, $20 output a million tokens; in nano-dollars a token. */
+/**
+ * Of claude-opus-5-5: $4 input, $5 and $8 writes, $0.20 reads, $20 output a million tokens; in
+ * nano-dollars a token.
+ */
 function costOf(usage: ReturnType<typeof usageOf>): bigint {
   const { ephemeral_5m_input_tokens: written5m, ephemeral_1h_input_tokens: written1h } = usage.cache_creation;
   assert.equal(written5m + written1h, usage.cache_creation_input_tokens);

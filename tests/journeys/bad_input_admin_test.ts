@@ -5,7 +5,10 @@ import { rawCall, rawRequest } from "../raw_http.ts";
 
 const LISTS = ["/internal/usage", "/internal/traces", "/internal/refusals"];
 
-/** By filter: values that cannot be read. Each must be a 400 that names the filter; none may be ignored. */
+/**
+ * By filter: values that cannot be read. Each must be a 400 that names the filter; none may be
+ * ignored.
+ */
 const UNREADABLE: Readonly<Record<string, readonly string[]>> = {
   workspace_id: ["", "%00", "%0a", "%7f", "%ff", "%c3%28", "%", "w".repeat(257)],
   sandbox_id: ["", "a%09b", "%ed%a0%80", "%zz", "s".repeat(10_000)],

@@ -3,7 +3,10 @@ import { connect, type OutgoingHttpHeaders } from "node:http2";
 import { type BadInput, type Expected, MALFORMED, NOT_FOUND, SQL, Stand } from "../bad_input.ts";
 import { startProxy } from "../proxy_under_test.ts";
 
-/** Spellings of paths that must reach the upstream by no road. All of DESIGN section 6, each in several ways. */
+/**
+ * Spellings of paths that must reach the upstream by no road. All of DESIGN section 6, each in
+ * several ways.
+ */
 const ODD_SPELLINGS = [
   ...["/v1/./messages", "/v1/../v1/messages", "/v1/x/../messages", "/v1/messages/.", "/./v1/messages", "/../v1/messages"],
   ...["/v1/%2e/messages", "/v1/%2E%2e/v1/messages", "/v1/.%2e/messages", "/v1/x/%2e%2e/messages", "/%2e%2e/v1/messages"],
@@ -93,7 +96,7 @@ Deno.test("the proxy holds HTTP/2, which the runtime speaks too, to the same rul
   assert.equal((await stand.proxy.closedRows(2)).length, 2);
 });
 
-Deno.test("the proxy ignores trace ids that are none, and stores odd headers as data", async (t) => {
+Deno.test("the proxy ignores invalid trace ids, and stores odd headers as data", async (t) => {
   await using stand = await opened();
   for (const bad of oddHeaders(stand)) {
     await t.step(`the proxy is not harmed by ${bad.name}`, async () => void await stand.show(bad));

@@ -12,10 +12,13 @@ const BATCHES = "/v1/messages/batches";
 const LINES = 1_000;
 const PROGRAM = "tests/hurried_program.ts";
 const DEADLINE_MS = 30_000;
-/** Nano-dollars a token of claude-haiku-4-5 ($1 and $5 a million, a tenth for a cache read), of which a batch pays half. */
+/**
+ * Nano-dollars a token of claude-haiku-4-5 ($1 and $5 a million, a tenth for a cache read), of
+ * which a batch pays half.
+ */
 const NANO = { input: 500, output: 2_500, read: 50 };
 
-Deno.test("a batch of 1,000 lines that nobody downloads is accounted for, whole and once, through a kill -9 of the replica that was fetching", async () => {
+Deno.test("a batch of 1,000 lines that no client downloads is accounted for, whole and once, through a kill -9 of the replica that was fetching", async () => {
   await using postgres = await startPostgres();
   await using upstream = await startFakeUpstream();
   const things = fakeThings();
@@ -203,7 +206,7 @@ Deno.test("a batch that is gone before it could be read is a log line and a coun
   await waitFor(async () => await metric(proxy, "batches_waiting") === 0, { what: "the next look to find none waiting" });
 });
 
-Deno.test("a batch whose client leaves before the answer has an owner all the same, and is accounted for", async () => {
+Deno.test("a batch whose client leaves before the answer still has an owner, and is accounted for", async () => {
   await using stand = await opened();
   const { proxy, things, token } = stand;
   const answered = gate();

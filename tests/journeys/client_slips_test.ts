@@ -5,7 +5,7 @@ import { assertRefusal } from "../bad_input.ts";
 import { startFakeAgentserver } from "../fake_agentserver.ts";
 import { messageCall, type ProxyUnderTest, startProxy } from "../proxy_under_test.ts";
 
-/** The user's own, which are nobody's business. */
+/** The user's own; the proxy must not keep them. */
 const OWN_KEYS = ["sk-ant-api03-users-own-key_0123456789AA", "sk-ant-oat01-users-own-login-0123456789AA"];
 const TOKEN = "token-of-sandbox-1";
 
@@ -45,7 +45,7 @@ Deno.test("the proxy serves a good token beside the user's own key, which goes n
     await assertKeptNowhere(proxy);
   }));
 
-Deno.test("the proxy says what a user's own key is where there is no proxy token, and asks nobody about it", () =>
+Deno.test("the proxy says what a user's own key is if there is no proxy token, and does not look it up", () =>
   inScene(async ({ proxy, lookUps }) => {
     const [key, login] = OWN_KEYS as [string, string];
     const shown: readonly Readonly<Record<string, string>>[] = [

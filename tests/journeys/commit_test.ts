@@ -11,7 +11,10 @@ interface Way {
   readonly answer: (call: SeenCall) => Answer;
 }
 
-/** The ways in which an answer's last bytes can wait. Each says its number's text, by which the upstream knows it. */
+/**
+ * The ways in which an answer's last bytes can wait. Each says its number's text, by which the
+ * upstream knows it.
+ */
 const WAYS: readonly Way[] = [
   { stream: true, answer: defaultAnswer },
   { stream: true, answer: (call) => gzipped(eventStream(messageEvents(messageTo(call))), { chunkBytes: 50 }) },
@@ -20,7 +23,9 @@ const WAYS: readonly Way[] = [
   { stream: false, answer: (call) => ({ ...defaultAnswer(call), framing: "chunked" }) },
 ];
 
-/** The trailer comes by itself, and in two chunks: what is before them unpacks to the whole stream. */
+/**
+ * The trailer comes by itself, and in two chunks: what is before them unpacks to the whole stream.
+ */
 function gzippedToItsTrailer(call: SeenCall): Answer {
   const gzip = gzipped(eventStream(messageEvents(messageTo(call))), { chunkBytes: 1 });
   const whole = bytesOf([...gzip.body as Uint8Array[]]);
@@ -101,7 +106,7 @@ Deno.test("a commit that fails gives no tidy end and refuses new calls, until a 
   });
   const after = await callAndRead(proxy.url, { token, text: textOf(WAYS.length) });
   const answered = proxy.upstream.calls.filter((call) => call.target === "/v1/messages");
-  // What the clients missed is what their rows hold all the same.
+  // The rows still hold what the clients missed.
   const kept = broken.map((answer): SeenAnswer => {
     const call = answered.find((call) => firstUserText(call.json()) === answer.text)!;
     return { ...answer, messageId: call.messageId, isWhole: true, error: null };
@@ -109,7 +114,10 @@ Deno.test("a commit that fails gives no tidy end and refuses new calls, until a 
   assertExactRows(await proxy.closedRows(WAYS.length + 1), [...kept, after]);
 });
 
-/** One call in each of the `WAYS`, answered to its end by the upstream while another connection holds the ledger's lock. */
+/**
+ * One call in each of the `WAYS`, answered to its end by the upstream while another connection
+ * holds the ledger's lock.
+ */
 async function answeredUnderLock(proxy: ProxyUnderTest) {
   const token = await proxy.token();
   const held = gate();

@@ -15,7 +15,7 @@ const GRACE_MS = 5 * 60_000;
 /** While grace carries a token, the control plane is asked about it this often. */
 const RETRY_MS = 1_000;
 const CROWD = 200;
-const NOBODY = "unauthenticated undefined";
+const NO_SANDBOX = "unauthenticated undefined";
 
 const INACTIVE = { status: 403, type: "permission_error" };
 const UNKNOWN = { status: 401, type: "authentication_error" };
@@ -101,7 +101,7 @@ Deno.test("the proxy counts a refusal under the sandbox whose token it is or was
     const named = new Set(lines.map(({ fault, workspaceId, sandboxId }) => `${fault} ${workspaceId} ${sandboxId}`));
     assert.deepEqual(
       named,
-      new Set(["sandbox_inactive ws-1 sb-1", "unauthenticated ws-local sb-revoked", `${NOBODY} undefined`]),
+      new Set(["sandbox_inactive ws-1 sb-1", "unauthenticated ws-local sb-revoked", `${NO_SANDBOX} undefined`]),
     );
     // What was counted is written at the end.
     await proxy.running.stop();
@@ -127,7 +127,7 @@ Deno.test("the proxy answers 503 with retry-after to every sort of rubbish, keep
     }
   }));
 
-Deno.test("the proxy answers 503 while nobody listens at the control plane, and serves as soon as it is back", () =>
+Deno.test("the proxy answers 503 while the control plane is down, and serves as soon as it is up", () =>
   inScene(async ({ control, proxy, serves, refuses }) => {
     await control.goAway();
     await refuses(TOKEN, OUTAGE);
@@ -143,7 +143,7 @@ Deno.test("the proxy waits for a control plane that is slow, and answers 503 to 
   inScene(async ({ control, serves, refuses }) => {
     const release = control.hold();
     const served = serves(TOKEN);
-    await waitFor(() => control.lookUps.length === 1, { what: "the look-up" });
+    await waitFor(() => control.lookUps.length === 1, { what: "the lookup" });
     release();
     await served;
     const releaseLate = control.hold();
@@ -204,7 +204,7 @@ for (const [name, refusal, status] of [["unknown", UNKNOWN, null], ["inactive", 
       become(control, status);
       control.comeBack();
       pass(RETRY_MS);
-      // Grace may carry a call whose look-up takes longer than its patience, but not the next one.
+      // Grace may carry a call if its lookup takes too long, but not the next one.
       await waitFor(async () => (await answerTo(proxy, TOKEN)).status !== 200, { what: "the revocation to be heard of" });
       await refuses(TOKEN, refusal);
     }));
@@ -225,7 +225,7 @@ Deno.test("the proxy serves a known-good token for 5 min while the control plane
     await serves(TOKEN);
   }));
 
-Deno.test("the proxy serves a known-good token through every sort of rubbish, and starts grace anew when it is vouched for again", () =>
+Deno.test("the proxy serves a known-good token through every sort of rubbish, and starts grace again when it is vouched for again", () =>
   inScene(async ({ control, pass, serves }) => {
     await serves(TOKEN);
     for (const script of Object.values(OUTAGES)) {
@@ -238,7 +238,7 @@ Deno.test("the proxy serves a known-good token through every sort of rubbish, an
     }
   }));
 
-Deno.test("the proxy makes one look-up of 200 concurrent first calls with one token, and serves them all", () =>
+Deno.test("the proxy makes one lookup of 200 concurrent first calls with one token, and serves them all", () =>
   inScene(async ({ control, proxy, crowd }) => {
     const answers = await crowd(TOKEN);
     assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
@@ -251,10 +251,10 @@ Deno.test("the proxy makes one look-up of 200 concurrent first calls with one to
 for (
   const [name, script, refusal] of [
     ["fails", { kind: "status", status: 500 }, OUTAGE],
-    ["finds nobody", { kind: "status", status: 401 }, UNKNOWN],
+    ["finds no sandbox", { kind: "status", status: 401 }, UNKNOWN],
   ] as const
 ) {
-  Deno.test(`the proxy answers ${refusal.status} to 200 concurrent calls by one look-up that ${name}`, () =>
+  Deno.test(`the proxy answers ${refusal.status} to 200 concurrent calls by one lookup that ${name}`, () =>
     inScene(async ({ control, proxy, crowd }) => {
       control.answer(script);
       for (const answer of await crowd(TOKEN)) assertRefusal(answer, refusal);
@@ -297,7 +297,7 @@ type Answer = Awaited<ReturnType<typeof answerTo>>;
 interface Scene {
   readonly control: FakeAgentserver;
   readonly proxy: ProxyUnderTest;
-  /** Lets the proxy's clock go on, which stands still else. */
+  /** Lets the proxy's clock go on; otherwise it stands still. */
   readonly pass: (ms: number) => void;
   readonly serves: (token: string) => Promise<void>;
   /** On each kind of route; nothing of it goes upstream. */

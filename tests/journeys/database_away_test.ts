@@ -39,7 +39,10 @@ async function ask(proxy: ProxyUnderTest, [method, path, body]: (typeof QUESTION
   return { status: answer.status, retryAfter: answer.headers.get("retry-after"), text: await answer.text() };
 }
 
-/** Every one of them is 503 for that reason, and says nothing of where the database is or who we are there. */
+/**
+ * Every one of them is 503 for that reason, and says nothing of where the database is or who we are
+ * there.
+ */
 async function assertUnavailable(proxy: ProxyUnderTest, says: RegExp, questions = QUESTIONS): Promise<void> {
   for (const question of questions) {
     const { status, retryAfter, text } = await ask(proxy, question);
@@ -50,7 +53,7 @@ async function assertUnavailable(proxy: ProxyUnderTest, says: RegExp, questions 
   }
 }
 
-Deno.test("while nobody listens at the database's port every question to it is 503 with the reason, and the spool's own work goes on", async () => {
+Deno.test("while nothing listens at the database's port every question to it is 503 with the reason, and the spool's own work goes on", async () => {
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: "postgres://someone:s3cr3t@127.0.0.1:1/none" } });
   await assertUnavailable(proxy, /^PostgreSQL cannot be reached \(ECONNREFUSED\): is it running/);
   const lines = await ask(proxy, ["POST", "/internal/reprice?since=2026-01-01T00:00:00Z"], { accept: "application/x-ndjson" });
@@ -96,7 +99,7 @@ Deno.test("a database that takes no writes is 503 on what writes and answers wha
   await assertUnavailable(proxy, /^PostgreSQL takes no writes: the server is a standby, or was made read-only/, WRITES);
   assert.equal((await ask(proxy, ["GET", "/internal/usage"])).status, 200);
   await postgres.psql(`ALTER DATABASE ${name} RESET default_transaction_read_only`);
-  await postgres.psql("ALTER TABLE tokens RENAME COLUMN workspace_id TO somebody", url);
+  await postgres.psql("ALTER TABLE tokens RENAME COLUMN workspace_id TO someone", url);
   const { status, text } = await ask(proxy, ["GET", "/internal/tokens?workspace_id=w"]);
   assert.deepEqual([status, JSON.parse(text).error.message], [500, "The proxy failed on this request; its log says why"]);
 });

@@ -117,7 +117,7 @@ Deno.test("a proxy that writes, is backed up and is looked into by others does n
   assert.deepEqual([(await readinessOf(proxy)).status, proxy.logs.filter((line) => line.includes("trouble"))], ["ok", []]);
 });
 
-/** A call whose answer has begun and waits before its last event. */
+/** A call whose answer has started and waits before its last event. */
 async function heldCall(proxy: ProxyUnderTest, token: string) {
   const held = gate();
   proxy.upstream.answer((call) => {

@@ -18,7 +18,10 @@ const RIGHTS = /```sql\n(CREATE ROLE llmproxy [\s\S]*?)```/.exec(
 
 let roles = 0;
 
-/** A database and the URL of a role that has what docs/scaling.md gives it, and nothing that everybody has. */
+/**
+ * A database and the URL of a role that has what docs/scaling.md gives it, and nothing that
+ * everybody has.
+ */
 async function withDocumentedRights(): Promise<{ readonly url: string; readonly owner: string; readonly role: string }> {
   const [role, database] = [`role_${++roles}`, `database_${roles}`];
   const owner = new URL(postgres.url);

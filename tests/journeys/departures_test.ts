@@ -120,7 +120,10 @@ Deno.test("the proxy keeps a stream completed whose socket is destroyed right af
   for (const row of rows) assertExact(row, "completed");
 });
 
-/** Sends the call over a socket of its own and resets that in the very turn in which `message_stop` came. */
+/**
+ * Sends the call over a socket of its own and resets that in the very turn in which `message_stop`
+ * came.
+ */
 function destroyAfterStop(url: string, call: RequestInit): Promise<void> {
   const caller = callOnSocket(url, call);
   return new Promise((resolve, reject) => {
@@ -129,7 +132,10 @@ function destroyAfterStop(url: string, call: RequestInit): Promise<void> {
   });
 }
 
-/** A call over a socket of its own. `leave` closes our side and resolves when the proxy, having seen that, has closed its own. */
+/**
+ * A call over a socket of its own. `leave` closes our side and resolves when the proxy, having seen
+ * that, has closed its own.
+ */
 function callOnSocket(url: string, call: RequestInit) {
   const { hostname, port, host } = new URL(url);
   const headers = Object.entries(call.headers as Record<string, string>).map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -175,7 +181,10 @@ function closingOf(proxy: ProxyUnderTest): Promise<number> {
   return waitFor(() => proxy.upstream.calls[0]?.closedAt ?? null, { what: "the close at the upstream" });
 }
 
-/** The proxy has had several turns to see what had happened before: nothing tells of a departure that has no consequence. */
+/**
+ * The proxy has had several turns to see what had happened before: nothing tells of a departure
+ * that has no consequence.
+ */
 async function severalTurns(proxy: ProxyUnderTest): Promise<void> {
   for (let n = 0; n < 10; n++) await (await fetch(`${proxy.url}/healthz`)).body?.cancel();
 }

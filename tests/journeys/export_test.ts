@@ -102,7 +102,7 @@ Deno.test("an export that breaks off ends untidily: the command fails and leaves
   }
 });
 
-Deno.test("a proxy that is told to stop does not wait for an export that nobody reads", async () => {
+Deno.test("a proxy that is told to stop does not wait for an export that no client reads", async () => {
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   copyDatabase(dir);
   await using stopping = await startProxyProcess({ upstreamUrl: upstream.url, dataDir: dir });

@@ -23,7 +23,8 @@ const OUTCOMES: ReadonlyMap<string, Outcome> = new Map([
   ["no_message_stop", { outcome: "upstream_broke", accuracy: "estimated", outputTokens: 10 }],
   ["thinking_not_shown_then_cut", { outcome: "upstream_broke", accuracy: "estimated", outputTokens: 5 }],
   ["usage_missing_in_start", { outcome: "completed", accuracy: "unknown" }],
-  // Whether the attempt that declined before any output is billed depends on its category, which no row knows.
+  // Whether the attempt that declined before any output is billed depends on its category, which no
+  // row knows.
   ["fallback_iteration", { outcome: "completed", accuracy: "estimated" }],
   ["json_error_429", { outcome: "upstream_error", accuracy: "exact" }],
   ["json_error_529", { outcome: "upstream_error", accuracy: "exact" }],
@@ -91,7 +92,10 @@ function assertSameAnswer(
   for (const [name, value] of Object.entries(fixture.headers)) assert.equal(reply.headers.get(name), value, where);
 }
 
-/** Who has seen an answer's end finds its row closed; an answer that breaks may be a moment ahead of its row. */
+/**
+ * Who has seen an answer's end finds its row closed; an answer that breaks may be a moment ahead of
+ * its row.
+ */
 async function rowBehind(
   proxy: ProxyUnderTest,
   { reply, before }: { readonly reply: RawReply; readonly before: number },

@@ -10,7 +10,10 @@ const TOKEN = "token-of-sandbox-1";
 const PASSWORD = "p@ss:wörd-0123";
 const BATCHES = "/v1/messages/batches";
 
-/** `NO_PROXY` in which UPSTREAM stands for its host and port, and what is asked through the proxy then. */
+/**
+ * `NO_PROXY` in which UPSTREAM stands for its host and port, and what is asked through the proxy
+ * then.
+ */
 const LISTS: readonly (readonly [noProxy: string, proxied: readonly ("upstream" | "control")[]])[] = [
   ["", ["control", "upstream"]],
   ["*", []],
@@ -18,7 +21,7 @@ const LISTS: readonly (readonly [noProxy: string, proxied: readonly ("upstream" 
 ];
 
 for (const [noProxy, proxied] of LISTS) {
-  Deno.test(`the proxy asks ${proxied.join(" and ") || "nobody"} through HTTP_PROXY with NO_PROXY=${noProxy}`, () =>
+  Deno.test(`the proxy asks ${proxied.join(" and ") || "no host"} through HTTP_PROXY with NO_PROXY=${noProxy}`, () =>
     inScene(async ({ start, relay, control }) => {
       const proxy = await start((hosts) => ({
         HTTP_PROXY: `http://user:${encodeURIComponent(PASSWORD)}@${relay.host}`,

@@ -208,7 +208,7 @@ Deno.test("results of a batch and what a file holds pass whole, whatever they ar
   }
 });
 
-Deno.test("an error with status 200 is not taken for a file that nobody owns, and an answer without an id is", async () => {
+Deno.test("an error with status 200 is not taken for a file without an owner, and an answer without an id is", async () => {
   const error = JSON.stringify({ type: "error", error: { type: "api_error", message: "no" } });
   await using upstream = await startRawUpstream((number) => ({
     bytes: answerOf([], [error, "{}"][number]!, "HTTP/1.0 200 OK"),

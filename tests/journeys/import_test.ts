@@ -8,7 +8,10 @@ import { waitFor } from "../wait.ts";
 
 const ROWS = 1_500;
 
-/** As migration 001 of agentserver's internal/llmproxy has it, with the columns of its later releases. */
+/**
+ * As migration 001 of agentserver's internal/llmproxy has it, with the columns of its later
+ * releases.
+ */
 const SCHEMA = `
   CREATE TABLE traces (
     id           TEXT PRIMARY KEY,
@@ -36,7 +39,10 @@ const SCHEMA = `
     created_at                  TIMESTAMPTZ NOT NULL DEFAULT NOW()
   );`;
 
-/** Two workspaces, months apart; ids of its own form and foreign ones, traces of clients' choice, and calls without one. */
+/**
+ * Two workspaces, months apart; ids of its own form and foreign ones, traces of clients' choice,
+ * and calls without one.
+ */
 const FILL = `
   INSERT INTO traces
   SELECT
@@ -113,7 +119,7 @@ Deno.test("llmproxy import gives the running proxy the Go program's totals, pric
     streaming: true,
     outcome: "completed",
     accuracy: "exact",
-    // The third model is nobody's.
+    // No price covers the third model.
     cost: undefined,
     messageId: "msg_2",
   });
@@ -206,7 +212,10 @@ async function usageOf(ask: (path: string) => Promise<Summary>, query = ""): Pro
   ]).sort();
 }
 
-/** Haiku 4.5 costs a million tokens of input $1, of output $5, of 5-minute cache writes $1.25 and of cache reads $0.10. */
+/**
+ * Haiku 4.5 costs a million tokens of input $1, of output $5, of 5-minute cache writes $1.25 and of
+ * cache reads $0.10.
+ */
 async function expectedUsage(from: string, { where = "" }: { readonly where?: string } = {}): Promise<readonly unknown[]> {
   const rows = await server.psql(TOTALS.replace("GROUP BY", `${where} GROUP BY`), from);
   return rows.map((row) => {

@@ -85,7 +85,7 @@ Deno.test("the proxy infers a session from sandbox, client and first message, ho
     ["inferred", { token, headers: { "user-agent": "factory-cli/0.225.2" } }],
     ["inferred", { token: await proxy.token("w1", "s2") }],
     ["inferred", { token: await proxy.token("w2", "s1") }],
-    // A named session keeps its own, and nobody can name an inferred one.
+    // A named session keeps its own, and no client can name an inferred one.
     ["pi", { token, headers: { ...PI, "x-session-affinity": "019a" } }],
     ["header", { token, headers: { ...PI, "x-trace-id": "run-7" } }],
     ["auto", { token, isCompressed: true }],

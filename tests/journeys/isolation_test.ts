@@ -11,7 +11,10 @@ const ADMIN_PATHS = [
   ...["/internal/tokens/lt-1", "/internal/quotas/w1", "/internal/nothing", "/metrics", "/dashboard", "/dashboard/traces"],
   ...["/internal/usage?limit=5", "/internal/../internal/usage", "/internal/%75sage", "/internal/usage/", "/metrics/"],
 ];
-/** Other spellings of `/internal/usage`, `/metrics` and `/dashboard`, none of which is a path of any listener. */
+/**
+ * Other spellings of `/internal/usage`, `/metrics` and `/dashboard`, none of which is a path of any
+ * listener.
+ */
 const ODD_SPELLINGS = [
   ...["//internal/usage", "/./internal/usage", "/v1/../internal/usage", "/x/../metrics", "/%2e%2e/internal/usage", "/../metrics"],
   ...["/INTERNAL/usage", "/Metrics", "/DASHBOARD", "/%69nternal/usage", "/%6Detrics", "/%2Finternal/usage", "/internal%2Fusage"],
@@ -165,7 +168,10 @@ class Caller implements Disposable {
     return await this.#connection.send({ method, target, headers: [["Host", host], ...headers, ...framed], body });
   }
 
-  /** One of those statuses, and in the body an error of ours or, where the runtime refuses it, nothing. */
+  /**
+   * One of those statuses, and in the body an error of ours or, where the runtime refuses it,
+   * nothing.
+   */
   async isRefused(asked: Asked, statuses: readonly number[]): Promise<RawReply> {
     const reply = await this.send(asked);
     const text = Buffer.from(reply.body).toString();
@@ -182,7 +188,9 @@ class Caller implements Disposable {
   }
 }
 
-/** An admin listener that lets in nobody without the token, and nobody who asked for a foreign host. */
+/**
+ * An admin listener that refuses calls without the token, and calls for a foreign host.
+ */
 async function holdsOut(
   proxy: ProxyUnderTest,
   { url, paths }: { readonly url: string; readonly paths: readonly string[] },

@@ -30,7 +30,10 @@ Deno.test(`sums of ${ROWS} rows are exact, and while they are queried streams pa
   await Deno.remove(dataDir, { recursive: true });
 });
 
-/** How often the event loop was late by more than 50 ms while the query ran and streams of unknown tokens passed. */
+/**
+ * How often the event loop was late by more than 50 ms while the query ran and streams of unknown
+ * tokens passed.
+ */
 async function stallsWhileAsked(proxy: ProxyProcess): Promise<number> {
   const before = await stallsOf(proxy);
   const startedAt = performance.now();

@@ -3,11 +3,13 @@ import { startFakeUpstream } from "../fake_upstream.ts";
 import { startProxyProcess } from "../proxy_process.ts";
 import { gate, waitFor } from "../wait.ts";
 
-/** More than a pipe and the buffers of its reader take, but less than the proxy holds for a reader. */
+/**
+ * More than a pipe and the buffers of its reader take, but less than the proxy holds for a reader.
+ */
 const CALLS = 250;
 const MODEL = `claude-opus-5-5-${"x".repeat(1_500)}`;
 
-Deno.test("While nobody reads the log, calls and the admin API are answered; a reader that comes back misses no line", async () => {
+Deno.test("While no program reads the log, calls and the admin API are answered; a reader that comes back misses no line", async () => {
   const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   await using upstream = await startFakeUpstream();
   {
@@ -26,7 +28,7 @@ Deno.test("While nobody reads the log, calls and the admin API are answered; a r
   await Deno.remove(dataDir, { recursive: true });
 });
 
-Deno.test("SIGTERM ends the proxy with 0 within seconds while nobody reads the log", async () => {
+Deno.test("SIGTERM ends the proxy with 0 within seconds while no program reads the log", async () => {
   const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   await using upstream = await startFakeUpstream();
   {
@@ -41,7 +43,7 @@ Deno.test("SIGTERM ends the proxy with 0 within seconds while nobody reads the l
     }
     const status = await proxy.exited();
     assert.deepEqual([status.code, status.signal], [0, null]);
-    assert.equal(proxy.rows().length, CALLS, "every call is on record, whoever reads the log");
+    assert.equal(proxy.rows().length, CALLS, "every call is on record, even if no program reads the log");
   }
   await Deno.remove(dataDir, { recursive: true });
 });

@@ -24,7 +24,8 @@ Deno.test(`the proxy records each of ${STREAMS} streams at once exactly, and has
     const token = await proxy.token();
     const answers: SeenAnswer[] = [];
     const residents: number[] = [];
-    // When the collector runs is chance, a leak is not: it grows with every round, so one round without growth acquits.
+    // When the collector runs is chance, a leak is not: it grows with every round, so one round
+    // without growth acquits.
     for (let isAcquitted = false; !isAcquitted && residents.length < MOST_ROUNDS;) {
       answers.push(...await round(proxy, { token, from: answers.length }));
       residents.push(await metricOf(proxy, "llmproxy_resident_memory_bytes"));

@@ -29,5 +29,5 @@ Deno.test("the proxy refuses one sandbox more open calls than its share, serves 
     const answer = await fetch(`${proxy.url}/v1/messages`, messageCall(greedy));
     await answer.body?.cancel();
     return answer.status === 200;
-  }, { what: "the room to be given back" });
+  }, { what: "the room to be free again" });
 });

@@ -116,7 +116,7 @@ Deno.test("a message, a count and a batch that name another workspace's file are
   assert.equal(proxy.upstream.calls.filter(({ isWhole }) => isWhole).length, 8);
 });
 
-Deno.test("a body in which nobody can see what it names does not pass", async () => {
+Deno.test("a body does not pass if the proxy cannot see what it names", async () => {
   const { proxy } = await scene();
   await using _ = proxy;
   const token = await proxy.token("w1");

@@ -31,7 +31,7 @@ const CASES: readonly Case[] = [
     status: 404,
     line: { fault: "path_unknown", ...OWN, path: "/messages", client: "opencode" },
   },
-  // Nobody's.
+  // No sandbox has it.
   {
     path: "/v1/responses",
     headers: { "x-api-key": "made-up", "user-agent": "codex_exec/0.171.0" },
@@ -39,7 +39,7 @@ const CASES: readonly Case[] = [
     line: { fault: "path_not_allowed", path: "/v1/responses", client: "codex" },
   },
   { path: "/wp-login.php", status: 404, line: { fault: "path_unknown", path: "/wp-login.php", client: "Deno" } },
-  // Refused before the body was read, so nobody can say which of two clients it is.
+  // Refused before the body was read, so the proxy cannot say which of two clients it is.
   {
     path: "/v1/messages",
     method: "POST",
@@ -97,7 +97,7 @@ Deno.test("the proxy says of each refusal whose it was, which path and which cli
   }
 });
 
-Deno.test("the proxy refuses floods of made-up tokens at made-up paths with a handful of look-ups", async () => {
+Deno.test("the proxy refuses floods of made-up tokens at made-up paths with a handful of lookups", async () => {
   await using control = startFakeAgentserver();
   await using proxy = await startProxy({ env: { LLMPROXY_AGENTSERVER_URL: control.url } });
   const begun = performance.now();
@@ -106,5 +106,5 @@ Deno.test("the proxy refuses floods of made-up tokens at made-up paths with a ha
     await answer.body?.cancel();
   }
   const seconds = Math.ceil((performance.now() - begun) / 1_000) + 1;
-  assert.ok(control.lookUps.length <= 10 * seconds, `${control.lookUps.length} look-ups in ${seconds} s`);
+  assert.ok(control.lookUps.length <= 10 * seconds, `${control.lookUps.length} lookups in ${seconds} s`);
 });

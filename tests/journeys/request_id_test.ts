@@ -55,7 +55,7 @@ Deno.test("the proxy names answers of the upstream by its own request id, whatev
   for (const path of ["/v1/messages", COUNT_TOKENS]) await idOf(proxy, [path, call, 502]);
 });
 
-Deno.test("the proxy names its answers also to odd targets, to bodies that it does not read and where nobody knows the token", async () => {
+Deno.test("the proxy names its answers also to odd targets, to bodies that it does not read and if the token is unknown", async () => {
   await using proxy = await startProxy({ env: { LLMPROXY_AGENTSERVER_URL: "http://127.0.0.1:1" } });
   const lines = ["Host: proxy", `x-api-key: ${await proxy.token()}`, `Content-Length: ${32 * 1024 * 1024 + 1}`];
   const [tooLarge] = await rawCall(proxy.url, rawRequest("POST /v1/messages HTTP/1.1", { lines }));
@@ -93,7 +93,10 @@ Deno.test("the proxy names its answers while it drains", async () => {
   }
 });
 
-/** Asks, checks the status and gives the answer's request id, which is also the one in a refusal's body. */
+/**
+ * Asks, checks the status and gives the answer's request id, which is also the one in a refusal's
+ * body.
+ */
 async function idOf(proxy: ProxyUnderTest, [path, init, status]: Asked): Promise<string> {
   const asked = `${init.method ?? "GET"} ${path}`;
   const answer = await fetch(proxy.url + path, { ...init, redirect: "manual" });

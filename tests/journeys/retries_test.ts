@@ -52,7 +52,10 @@ async function ask(proxy: ProxyUnderTest, { token, stream, answer }: Asking): Pr
   await proxy.closedRows(proxy.upstream.calls.length);
 }
 
-/** Of the calls, those before the first that completed repeat one another, as the admin API shows them. */
+/**
+ * Of the calls, those before the first that completed repeat one another, as the admin API shows
+ * them.
+ */
 async function assertShown(proxy: ProxyUnderTest, rows: readonly Row[]): Promise<void> {
   const answered = rows.findIndex((row) => row.outcome === "completed");
   const { requests } = await proxy.ask(`/internal/traces/at-${SESSION}`) as {

@@ -72,7 +72,7 @@ async function assertAbort(
     readonly number: number;
   },
 ): Promise<void> {
-  const [text, firstDelta] = ["a text that nobody waits for", 3];
+  const [text, firstDelta] = ["a text that no client waits for", 3];
   proxy.upstream.answer((call) => {
     const gone = new Promise((resolve) => call.gone.addEventListener("abort", resolve));
     return eventStream(heldBefore(messageEvents(messageTo(call)), { number: firstDelta + 1, until: gone }));

@@ -52,7 +52,7 @@ Deno.test("the proxy lets no secret out while the control plane refuses, repeats
   await using hunt = await startHunt({ credential: "ANTHROPIC_API_KEY", tokenKind: "agentserver" });
   const { control, token, otherToken } = hunt;
   const shown = credentialsOf(token);
-  for (const body of [`<p>nobody has ${token}</p>`, `{"sandbox_id":"${otherToken}"`, JSON.stringify({ status: token })]) {
+  for (const body of [`<p>no sandbox has ${token}</p>`, `{"sandbox_id":"${otherToken}"`, JSON.stringify({ status: token })]) {
     control.answer({ kind: "body", body });
     for (const each of shown) await hunt.show(each, { status: 503 });
   }

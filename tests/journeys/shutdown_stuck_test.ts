@@ -9,7 +9,10 @@ import { gate, waitFor } from "../wait.ts";
 
 const PIECE_BYTES = 64 * 1024;
 
-/** Each is still stuck when the drain is over, on a connection that nothing but the process's end closes. */
+/**
+ * Each is still stuck when the drain is over, on a connection that nothing but the process's end
+ * closes.
+ */
 const STUCK: readonly {
   readonly how: string;
   readonly begin: (proxy: ProxyProcess, upstream: FakeUpstream) => Promise<Socket>;
@@ -67,7 +70,7 @@ for (const { how, begin, rows } of STUCK) {
   });
 }
 
-/** A stream that goes on for as long as somebody takes it. */
+/** A stream that goes on for as long as a client takes it. */
 function* endless(call: SeenCall): Generator<string> {
   yield messageEvents(messageTo(call))[0]!;
   const ping = `event: ping\ndata: {"type":"ping","padding":"${" ".repeat(PIECE_BYTES)}"}\n\n`;

@@ -14,7 +14,7 @@ const UNANSWERED = 5;
 /** Long enough for what must be seen within it, on a busy machine. */
 const LEAD_SECONDS = 3;
 /** The first delta has passed. */
-const BEGUN_EVENTS = 4;
+const STARTED_EVENTS = 4;
 
 Deno.test("SIGTERM refuses calls at once and connections after the lead, lets 50 streams finish and be recorded, then ends with 0", async () => {
   const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
@@ -68,13 +68,13 @@ for (const [when, [lead, drain], then] of CUTS) {
       const env = { LLMPROXY_DRAIN_LEAD_SECONDS: lead, LLMPROXY_DRAIN_SECONDS: drain };
       await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env });
       const token = await proxy.token();
-      const begun = new Set<number>();
-      const running = streams(proxy, token, { begun });
+      const started = new Set<number>();
+      const running = streams(proxy, token, { started });
       const unanswered = Promise.all(
         Array.from({ length: UNANSWERED }, (_, n) => callAndRead(proxy.url, { token, text: "no answer", stream: n % 2 === 0 })),
       );
       await upstream.waitForCalls(STREAMS + UNANSWERED, 10_000);
-      await waitFor(() => begun.size === STREAMS, { what: "the streams to begin", deadlineMs: 10_000 });
+      await waitFor(() => started.size === STREAMS, { what: "the streams to begin", deadlineMs: 10_000 });
 
       proxy.kill("SIGTERM");
       await draining(proxy);
@@ -101,19 +101,19 @@ for (const [when, [lead, drain], then] of CUTS) {
   });
 }
 
-/** A stream that has begun and goes on when the promise resolves. */
+/** A stream that has started and goes on when the promise resolves. */
 function halted(call: SeenCall, until: Promise<void>) {
-  return eventStream(heldBefore(messageEvents(messageTo(call)), { number: BEGUN_EVENTS, until }));
+  return eventStream(heldBefore(messageEvents(messageTo(call)), { number: STARTED_EVENTS, until }));
 }
 
-/** `begun` gets the number of each stream of which something has come. */
+/** `started` gets the number of each stream of which something has come. */
 function streams(
   proxy: ProxyProcess,
   token: string,
-  { begun = new Set() }: { readonly begun?: Set<number> } = {},
+  { started = new Set() }: { readonly started?: Set<number> } = {},
 ): Promise<SeenAnswer[]> {
   return Promise.all(
-    Array.from({ length: STREAMS }, (_, n) => callAndRead(proxy.url, { token, text: textOf(n), onText: () => begun.add(n) })),
+    Array.from({ length: STREAMS }, (_, n) => callAndRead(proxy.url, { token, text: textOf(n), onText: () => started.add(n) })),
   );
 }
 
@@ -150,7 +150,8 @@ async function refusesConnections(url: string, deadlineMs = 5_000): Promise<void
       (await Deno.connect({ hostname, port: Number(port) })).close();
       return false;
     } catch (error) {
-      // One that waits to be accepted when the listener closes is reset; those behind it are refused.
+      // One that waits to be accepted when the listener closes is reset; those behind it are
+      // refused.
       if (error instanceof Deno.errors.ConnectionReset) return false;
       if (error instanceof Deno.errors.ConnectionRefused) return true;
       throw error;

@@ -5,7 +5,10 @@ import { waitFor } from "../wait.ts";
 
 const STRAY = ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const;
 const HUP = 1 << 0, USR1 = 1 << 9, USR2 = 1 << 11;
-/** Half a second after its start the runtime begins to open its debugger at a SIGUSR1. The rest is for a busy machine. */
+/**
+ * Half a second after its start the runtime begins to open its debugger at a SIGUSR1. The rest is
+ * for a busy machine.
+ */
 const RUNTIME_LISTENS_MS = 1_500;
 const ROOT = new URL("../../", import.meta.url);
 const ignore = Deno.build.os !== "linux";

@@ -30,7 +30,8 @@ for (const [what, env, replaces] of SETTINGS) {
         const came = NAMES.map((name) => rawHeaders.filter(([other]) => other.toLowerCase() === name).map(([, value]) => value));
         assert.deepEqual([came[1], came[2]], [[SENT.tracestate], [SENT.baggage]], path);
         assert.equal(came[0]!.length, 1, path);
-        // The trace is the client's in any case; the parent is the proxy's own span if the runtime makes one.
+        // The trace is the client's in any case; the parent is the proxy's own span if the runtime
+        // makes one.
         const [parent] = came[0]!;
         if (replaces) assert.match(parent!, new RegExp(`^00-${TRACE}-(?!${SPAN})[0-9a-f]{16}-01$`), path);
         else assert.equal(parent, SENT.traceparent, path);

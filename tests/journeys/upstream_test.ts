@@ -6,7 +6,7 @@ import { messageCall, type ProxyUnderTest, received, type Row, startProxy } from
 import { startTlsUpstream } from "../tls_upstream.ts";
 import { gate, waitFor } from "../wait.ts";
 
-const PORT_OF_NOBODY = 1;
+const CLOSED_PORT = 1;
 
 for (const [how, script] of [["closes", "close"], ["resets", "reset"]] as const) {
   Deno.test(`the proxy never sends a billed call twice where the upstream ${how} a reused connection before it answers`, async () => {
@@ -129,7 +129,7 @@ Deno.test("the proxy breaks a call without a row, too, whose upstream is silent 
   never.open();
 });
 
-Deno.test("the proxy answers 502, closes the row and counts no call in flight where the upstream's status is none", async () => {
+Deno.test("the proxy answers 502, closes the row and counts no call in flight if the upstream's status is not valid", async () => {
   await using proxy = await startProxy();
   const token = await proxy.token();
   proxy.upstream.answer({ status: 600, body: "{}" });
@@ -155,8 +155,8 @@ Deno.test("the proxy counts a call that is under way as one in flight, its row a
   await inFlight(proxy, 0);
 });
 
-Deno.test("the proxy answers 502 with retry-after, and says nothing of hosts, where nobody listens upstream", async () => {
-  await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: `http://127.0.0.1:${PORT_OF_NOBODY}` } });
+Deno.test("the proxy answers 502 with retry-after, and says nothing of hosts, if nothing listens upstream", async () => {
+  await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: `http://127.0.0.1:${CLOSED_PORT}` } });
   for (const stream of [false, true]) {
     const text = await assertRefusal(await ask(proxy, { stream }), 502, { retryAfter: true });
     assert.doesNotMatch(text, /127\.0\.0\.1|connect|refused/i);
@@ -169,7 +169,7 @@ Deno.test("the proxy answers 502 with retry-after, and says nothing of hosts, wh
   assert.ok(proxy.logs.some((line) => line.includes("upstream_unreachable")));
 });
 
-Deno.test("the proxy answers an upstream's 401 with 502 that nobody retries, logs it loudly, counts it and records 401", async () => {
+Deno.test("the proxy answers an upstream's 401 with a 502 that clients do not retry, logs it loudly, counts it and records 401", async () => {
   await using proxy = await startProxy();
   proxy.upstream.answer(failing(401, { message: "invalid x-api-key", headers: { "x-should-retry": "true" } }));
   const token = await proxy.token();
