@@ -2,8 +2,8 @@
  * What one provider says on the wire is named by that provider alone, in `src/providers/anthropic`.
  */
 import assert from "node:assert/strict";
+import { listFiles, read } from "./tree.ts";
 
-const ROOT = new URL("../", import.meta.url);
 const DIALECT = "src/providers/anthropic/";
 
 /** Anthropic's headers, events, keys, error types, paths and credentials. */
@@ -18,11 +18,11 @@ const WORDS = [
 ];
 
 /**
- * Its usage keys are the names of our columns too, so only rooms without columns are looked
- * through.
+ * Its usage keys are the names of our columns too, so only files without columns are searched.
  */
 const COLUMN_WORDS = /(?:in|out)put_tokens|stop_reason|service_tier|server_tool_use|inference_geo|max_tokens|custom_id/;
-const ROOMS_WITHOUT_COLUMNS = /^src\/(?:async|batches|call|config|domain|identity|pricing|wire)\//;
+const ROOMS_WITHOUT_COLUMNS =
+  /^src\/(?:async|batches|call|config|domain(?!\/(?:usage_columns|totals)\.ts)|identity|pricing|wire)\//;
 
 /** Code elsewhere that may name some of them, and why. */
 const EXCEPTIONS: readonly { readonly path: RegExp; readonly words: RegExp; readonly why: string }[] = [
@@ -76,12 +76,5 @@ function withoutComments(code: string): string {
 }
 
 function sources(folder: string): string[] {
-  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap(({ name, isDirectory }) => {
-    if (isDirectory) return sources(`${folder}${name}/`);
-    return /(?<!_test)\.tsx?$/.test(name) ? [folder + name] : [];
-  });
-}
-
-function read(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
+  return listFiles(folder).filter((path) => /(?<!_test)\.tsx?$/.test(path));
 }

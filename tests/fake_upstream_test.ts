@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { deadline } from "../src/async/deadline.ts";
 import { createHash } from "node:crypto";
 import { gunzipSync } from "node:zlib";
 import AnthropicOld, { toFile as toFileOld } from "anthropic_sdk_0";
@@ -17,12 +18,15 @@ interface Raw extends Disposable {
   until(text: string): Promise<string>;
 }
 
+/** How long one read waits on a busy machine. */
+const READ_MS = 15_000;
+
 async function rawClient(url: string): Promise<Raw> {
   const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(url).port) });
   const buffer = new Uint8Array(65_536);
   let seen = "";
   async function read(): Promise<boolean> {
-    const count = await connection.read(buffer);
+    const count = await deadline(connection.read(buffer), READ_MS, () => new Error(`no byte came within ${READ_MS} ms: ${seen}`));
     if (count !== null) seen += new TextDecoder("latin1").decode(buffer.subarray(0, count));
     return count !== null;
   }

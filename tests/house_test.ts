@@ -1,14 +1,12 @@
 import assert from "node:assert/strict";
+import { exists, listFiles, read } from "./tree.ts";
 import { environmentNames, SETTINGS } from "../src/config/settings.ts";
 import { VERSION } from "../src/server/version.ts";
 import { FLOORS } from "../tools/house_lint.ts";
 
-const ROOT = new URL("../", import.meta.url);
 const MAX_LINES = 400;
 const DENO_VERSION = "2.9.6";
 const FORBIDDEN_NAME = /^(util|helper|common|misc|base|manager|service|type|utilities)s?$/;
-/** Where the tree is not ours, or is data that came from outside. */
-const NOT_OURS = [".git", "node_modules", "data", "coverage", "llmproxy"];
 const IS_TEXT =
   /\.(ts|tsx|md|json|jsonc|sql|sh|yml|yaml|service|example|html|css)$|(^|\/)(Dockerfile|LICENSE|run|\.dockerignore|\.gitignore)$/;
 /** Written apart so that this file does not trip over itself. */
@@ -20,17 +18,17 @@ const DENO_JSON_FOLDERS = ["", "tests/embedded_postgres/"];
 /** Tests that wait without `waitFor`, and what ends the wait. */
 const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {
   "src/async/deadline_test.ts": "the test of delay() itself: 10 ms",
-  "src/stores/shipping/cached_sessions_test.ts": "not yet: a loop of microtasks until a question arrives",
+  "src/call/journey_test.ts": "20 turns of the event loop, in which nothing may happen",
+  "src/call/passthrough_test.ts": "20 turns of the event loop, in which nothing may happen",
   "src/stores/shipping/cached_tokens_test.ts": "one turn of the event loop",
-  "src/stores/shipping/shipper_test.ts": "not yet: seven loops without a deadline",
   "src/wire/first_element_test.ts": "measures turns of the event loop until the work ends",
   "tests/chaos/calls.ts": "how long the fake upstream takes, at most some hundred milliseconds",
   "tests/conformance/retry_laws.ts": "the rows to send become fewer in each round",
   "tests/conformance/samples.ts": "has a deadline of its own",
-  "tests/conformance/sqlite_embedded_test.ts": "not yet: a loop until a worker answers",
-  "tests/conformance/sqlite_ledger_test.ts": "not yet: a sleep of 1 ms in a loop",
+  "tests/conformance/sqlite_embedded_test.ts": "fails after ATTEMPT_MS",
+  "tests/conformance/sqlite_ledger_test.ts": "measures turns of the event loop for a given time",
   "tests/conformance/store_laws.ts": "the rows to send become fewer in each round",
-  "tests/fake_upstream_test.ts": "not yet: reads until the connection ends",
+  "tests/fake_upstream_test.ts": "each read has a deadline",
   "tests/journeys/spool_bound_test.ts": "fails after MOST_CALLS calls",
   "tests/postgres_process.ts": "reads a pipe to its end, which comes when the child is gone",
   "tests/postgres_server_test.ts": "a program in a text, which the test kills",
@@ -206,25 +204,4 @@ function denoJson(folder = ""): DenoJson {
 
 function imports(): Readonly<Record<string, string>> {
   return Object.assign({}, ...DENO_JSON_FOLDERS.map((folder) => denoJson(folder).imports));
-}
-
-function read(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(new URL(path, ROOT));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function listFiles(folder: string): string[] {
-  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap((entry) => {
-    const path = folder + entry.name;
-    if (NOT_OURS.includes(path)) return [];
-    return entry.isDirectory ? listFiles(`${path}/`) : [path];
-  });
 }

@@ -1,16 +1,17 @@
-/** The process tree of a PostgreSQL server: made, signalled as a whole, and gone when the process that started it is. */
+/** The process tree of a PostgreSQL server: gets signals as a whole and ends with its starter. */
 import type { PostgresPrograms } from "./postgres_programs.ts";
 import { waitFor } from "./wait.ts";
 
 /** A busy machine takes its time; recovery after a crash is part of a start. */
 const START_MS = 60_000;
 const END_MS = 30_000;
-/** PostgreSQL refuses to run as root; whoever is first in /etc/passwd runs it then. */
+/** PostgreSQL refuses to run as root. The first of these that /etc/passwd has runs it instead. */
 const STAND_INS = ["postgres", "nobody"];
 
 /**
- * Passes on the signals that it is told to, one line each, and answers each with a line. At the end of its input, which comes
- * however the test ends, it wakes what was stopped, ends the server and removes the folder; after LEAVE it only waits.
+ * Passes on the signals that it reads, one per line, and answers each with a line. Its input ends
+ * with the test, however that ends. Then it wakes stopped processes, ends the server and removes
+ * the folder. After LEAVE it only waits.
  */
 const KEEPER = `
 trap '' HUP INT PIPE QUIT TERM
@@ -30,9 +31,9 @@ rm -rf -- "$folder"
 `;
 
 export interface PostgresFolder {
-  /** Removed with everything in it by `remove`, and by the keeper of a server that outlives its test. */
+  /** `remove` deletes it, and so does the keeper of a server that outlives its test. */
   readonly path: string;
-  /** Who runs the programs; empty where that is whoever runs the tests. */
+  /** The user that runs the programs; empty if the tests' own user does. */
   readonly user: { readonly uid?: number; readonly gid?: number };
   /** `initdb`, `postgres`. */
   program(name: string): string;
@@ -54,7 +55,7 @@ export interface PostgresProcess {
   log(): string;
 }
 
-/** A new temporary folder that belongs to the server's user, with the programs copied into it where they must be. */
+/** A new temporary folder of the server's user, with copies of the programs if they are needed. */
 export async function makeFolder(programs: PostgresPrograms): Promise<PostgresFolder> {
   const path = Deno.makeTempDirSync({ prefix: "pg_" });
   const user: PostgresFolder["user"] = Deno.uid() === 0 ? standIn() : {};
@@ -86,7 +87,7 @@ export async function makeFolder(programs: PostgresPrograms): Promise<PostgresFo
   };
 }
 
-/** Runs a program in the folder as its user, to its end. Returns what it printed; throws that if it failed. */
+/** Runs a program to its end, in the folder, as its user. Returns its output, or throws it. */
 export async function run(
   command: string,
   { args, folder }: { readonly args: readonly string[]; readonly folder?: PostgresFolder },

@@ -1,11 +1,11 @@
-/** A real PostgreSQL server for tests, on loopback. It ends with the process that started it, however that ends. */
+/** A real PostgreSQL server for tests, on loopback. It ends with the process that started it. */
 import postgres from "postgres";
 import { isThere, keepFolder, testCacheFolder } from "./test_cache.ts";
 import { makeFolder, type PostgresFolder, type PostgresProcess, run, startPostgresProcess } from "./postgres_process.ts";
 import { postgresPrograms } from "./postgres_programs.ts";
 import { certificates } from "./tls_upstream.ts";
 
-/** Below the ports that systems give to clients, so that a server that is down finds its port free when it starts again. */
+/** Below the ports that systems give to clients, so that a stopped server finds its port free. */
 const PORTS = { from: 20_000, to: 30_000 };
 const PORT_TRIES = 20;
 const USER = "postgres";
@@ -16,7 +16,7 @@ export type Row = Readonly<Record<string, unknown>>;
 export interface PostgresOptions {
   /** Never that of `TEST_POSTGRES_URL`: for a test that stops, kills or freezes its server. */
   readonly own?: boolean;
-  /** Takes TLS connections only, with a certificate for localhost and 127.0.0.1 that `caPem` signed. Always a server of its own. */
+  /** Takes TLS connections only, with a certificate that `caPem` signed. Always its own server. */
   readonly ssl?: boolean;
   /** Of postgresql.conf, such as `{max_connections: "10"}`. Always a server of its own. */
   readonly settings?: Readonly<Record<string, string>>;
@@ -26,9 +26,9 @@ export interface PostgresOptions {
 export interface PostgresDatabases extends AsyncDisposable {
   /** A fresh, empty database: `postgres://user:password@127.0.0.1:port/name`. */
   readonly url: string;
-  /** The URL of another fresh one: empty, or a copy of that database, to which nobody may be connected. */
+  /** The URL of a new database: empty, or a copy of one that has no connections. */
   newDatabase(template?: string): Promise<string>;
-  /** Runs SQL over a connection of its own; gives its rows. Several statements give the rows of each, one array a statement. */
+  /** Runs SQL on its own connection. Returns the rows; of several statements, one array each. */
   psql(sql: string, url?: string): Promise<Row[]>;
   /** Ends everybody else's connections (57P01); gives how many there were. */
   cutConnections(): Promise<number>;
@@ -48,7 +48,7 @@ export interface PostgresServer extends PostgresDatabases {
   stop(): Promise<void>;
   /** SIGKILL for every process of it. */
   kill(): Promise<void>;
-  /** SIGSTOP for every process of it: connections stay open and silent; the kernel still takes new ones. */
+  /** SIGSTOP for all processes: connections stay open and silent, the kernel accepts new ones. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
   /** Again, with the same folder and port; recovers what a crash left. */
@@ -58,8 +58,9 @@ export interface PostgresServer extends PostgresDatabases {
 }
 
 /**
- * The server of `TEST_POSTGRES_URL` (its user must be allowed to create databases, which are dropped in the end), else one of its
- * own in a temporary folder. Throws where neither can be had, saying what to install; tests never skip for that.
+ * The server of `TEST_POSTGRES_URL`, whose user must be allowed to create databases; they are
+ * dropped at the end. Without it, a server in a temporary folder. If that cannot be had, it throws and says
+ * what to install: tests never skip.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const shared = Deno.env.get("TEST_POSTGRES_URL");
@@ -85,7 +86,7 @@ function refuse(): Promise<void> {
   return Promise.reject(new Error("Cannot do this to the server of TEST_POSTGRES_URL: ask for startPostgres({ own: true })"));
 }
 
-/** A test kills processes and never the machine: what was committed survives that without a flush. */
+/** Tests kill processes and never the machine: commits survive that without a flush. */
 const HASTE = { fsync: "off", full_page_writes: "off" };
 
 async function startOwn(ssl: boolean, settings: Readonly<Record<string, string>>): Promise<PostgresServer> {
@@ -102,7 +103,7 @@ async function startOwn(ssl: boolean, settings: Readonly<Record<string, string>>
   }
 }
 
-/** Processor time for one `initdb` is a second, so its result is kept and copied, and made again for another PostgreSQL. */
+/** One `initdb` takes a second of processor time, so its result is kept per version and copied. */
 async function layOutData(folder: PostgresFolder): Promise<void> {
   const args = [`--username=${USER}`, "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"];
   const version = await run(folder.program("postgres"), { args: ["--version"], folder });
@@ -203,7 +204,7 @@ async function serverIn(folder: PostgresFolder, { port, process: first, caPem, s
 
 async function databasesOn(maintenance: string, caPem: string | null): Promise<PostgresDatabases> {
   const made: string[] = [];
-  /** From PostgreSQL 15 on, copying the template's files is named, and takes half as long as writing them to the log. */
+  /** PostgreSQL 15 and later: copying the template's files takes half as long as logging them. */
   let strategy: string | null = null;
   async function psql(sql: string, url: string = maintenance): Promise<Row[]> {
     await using connection = connectionTo(url, caPem);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { NOT_YET } from "./prose_not_yet.ts";
+import { listFiles, read } from "./tree.ts";
 
-const ROOT = new URL("../", import.meta.url);
 const MAX_COLUMNS = 100;
 
 /** A word that the house does not use, and what to write instead. */
@@ -34,7 +33,7 @@ const INSTEAD: readonly (readonly [RegExp, string])[] = [
   [/\belse(?=[.;,])/i, "otherwise"],
 ];
 
-/** Where prose stands; `NOT_YET` names the files that are still to be rewritten. */
+/** Where prose stands. */
 const ROOMS =
   /^(src|tests|bench|tools|migrations|deploy|docs|findings)\/|^(main\.ts|README\.md|ARCHITECTURE\.md|CONTRIBUTING\.md|CHANGELOG\.md)$/;
 const HAS_PROSE = /\.(tsx?|sql|sh|md|service|example)$/;
@@ -49,13 +48,8 @@ interface Prose {
 Deno.test("the house writes plain English in lines of at most 100 columns", () => {
   const paths = listFiles("").filter((path) => ROOMS.test(path) && HAS_PROSE.test(path) && !path.startsWith("tests/fixtures/"));
   assert.ok(paths.length > 100, "the test found the tree");
-  const known = new Set(NOT_YET);
-  const faults = paths.filter((path) => !known.has(path)).flatMap((path) => faultsOf(path, read(path)));
+  const faults = paths.flatMap((path) => faultsOf(path, read(path)));
   assert.equal(faults.length, 0, faults.join("\n"));
-});
-
-Deno.test("NOT_YET names only files that are there", () => {
-  assert.deepEqual(NOT_YET.filter((path) => !listFiles("").includes(path)), []);
 });
 
 Deno.test("faultsOf() names file, line, word and what to write instead", () => {
@@ -111,16 +105,4 @@ function proseOfCode(path: string, content: string): Prose[] {
 
 function isOneLink(text: string): boolean {
   return /^\W*(https?:\/\/\S+|\[[^\]]*\]\(\S+\)\S?)$/.test(text.trim());
-}
-
-function read(path: string): string {
-  return Deno.readTextFileSync(new URL(path, ROOT));
-}
-
-function listFiles(folder: string): string[] {
-  return [...Deno.readDirSync(new URL(folder, ROOT))].flatMap((entry) => {
-    const path = folder + entry.name;
-    if (/^(\.git|node_modules|data|coverage)$/.test(path)) return [];
-    return entry.isDirectory ? listFiles(`${path}/`) : [path];
-  });
 }

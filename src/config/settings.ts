@@ -59,8 +59,8 @@ const days = whole("days", { min: 1, max: 36_500, unit: 24 * 3_600_000 });
 const count = z.string().regex(/^\d{1,15}$/, "a whole number").transform(Number);
 
 /**
- * Every setting, in the order of docs/settings.md. A new setting is one row here and one there. Durations are
- * read as milliseconds and sizes as bytes.
+ * Every setting, in the order of docs/settings.md. A new setting is one row here and one there.
+ * Durations are read as milliseconds and sizes as bytes.
  */
 export const SETTINGS = {
   ANTHROPIC_API_KEY: secret(credential, "the upstream's key, sent as `x-api-key`; this or `ANTHROPIC_AUTH_TOKEN`"),

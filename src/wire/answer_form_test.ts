@@ -69,7 +69,7 @@ Deno.test("formOf() says the same however few bytes come at a time, and nothing 
   }
 });
 
-Deno.test("formOf() goes by the label if the bytes are something else, and without one by nothing", () => {
+Deno.test("formOf() uses the label if the bytes are of no known form, and knows nothing without a label", () => {
   for (const text of ["<html>", "meta: 1\n", "[1]", "eventually", "No answer"]) {
     assert.equal(form(text, { label: "text/event-stream" }), "events");
     assert.equal(form(text, { label: "application/json" }), "json");

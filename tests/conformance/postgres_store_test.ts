@@ -9,7 +9,7 @@ import { sessionLaws } from "./session_laws.ts";
 import { storeLaws } from "./store_laws.ts";
 
 const server = await startPostgres();
-// Each law has a database of its own: a copy of this one, because migrating takes as long as many laws.
+// Each law has its own database: a copy of this one, because migrating takes longer than many laws.
 await migratePostgres({ ...MIGRATE_DEFAULTS, url: server.url });
 Deno.test.afterAll(async () => await server[Symbol.asyncDispose]());
 
