@@ -59,8 +59,8 @@ export interface PostgresServer extends PostgresDatabases {
 
 /**
  * The server of `TEST_POSTGRES_URL`, whose user must be allowed to create databases; they are
- * dropped at the end. Without it, a server in a temporary folder. If that cannot be had, it throws and says
- * what to install: tests never skip.
+ * dropped at the end. Without it, a server in a temporary folder. If that cannot be had, it throws
+ * and says what to install: tests never skip.
  */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
   const shared = Deno.env.get("TEST_POSTGRES_URL");
