@@ -62,7 +62,12 @@ export async function startProxy(options: ProxyOptions = {}): Promise<ProxyUnder
     readFile: (path: string) => Deno.readTextFileSync(path),
   };
   const logs: string[] = [];
-  const system = { ...systemOf(source), writeLog: (line: string) => void logs.push(line), ...options.system };
+  const system = {
+    ...systemOf(source),
+    startsExportWorker: false,
+    writeLog: (line: string) => void logs.push(line),
+    ...options.system,
+  };
   const running = await start(loadConfigFromEnv(source), system);
   const url = `http://127.0.0.1:${running.proxyAddress.port}`;
   const adminUrl = `http://127.0.0.1:${running.adminAddress.port}`;

@@ -81,7 +81,7 @@ const FLUSH_REFUSALS_MS = 5_000;
  * `SchemaTooNew` or an error of the disk.
  */
 export async function assemble(config: Config, system: ServerSystem): Promise<Assembly> {
-  const { now, newId, randomBytes } = system;
+  const { newId, randomBytes } = system;
   const instanceId = newId();
   const traffic = new Traffic();
   const budget = new ByteBudget({
@@ -101,7 +101,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   };
   const gauged: Gauged = { traffic, budget, storage: null, batches: null };
   const { observe, metrics } = telemetry(config, system, { live, gauged });
-  const storage = gauged.storage = await openStorage({ config: config.storage, instanceId, observe, now, randomBytes });
+  const storage = gauged.storage = await openStorage({ ...system, config: config.storage, instanceId, observe });
   if (config.admin.token === null) keptToken = readOrMakeAdminToken(config.storage.dataDir, randomBytes);
   noteForwardProxies(config, observe);
   const clients = httpClients({

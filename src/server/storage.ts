@@ -18,7 +18,7 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
 import { backups } from "./backups.ts";
-import { startExportWorker, type UsagePlace } from "./export_worker/protocol.ts";
+import { exportWorker, type UsagePlace } from "./export_worker/protocol.ts";
 import { startExports } from "./exports.ts";
 import { type MaintenanceOptions, startMaintenance } from "./maintenance_loop.ts";
 import type { RowsDatabase } from "./repricing.ts";
@@ -47,7 +47,7 @@ export interface Storage {
   readonly end: () => Promise<void>;
 }
 
-export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes"> {
+export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes" | "startsExportWorker"> {
   readonly config: StorageConfig;
   readonly instanceId: string;
   readonly observe: Pick<Observe, "note">;
@@ -175,7 +175,8 @@ function startJobs(
   { store, place, of }: Pick<MaintenanceOptions, "store"> & { readonly place: () => UsagePlace; readonly of: Backup["of"] },
 ) {
   const maintenance = startMaintenance({ ...options, ledger: embedded.ledger, store, care: embedded.store });
-  const worker = startExportWorker();
+  const worker = exportWorker();
+  if (options.startsExportWorker) worker.start();
   const exports = startExports(worker, place);
   return {
     exportUsage: exports.start,

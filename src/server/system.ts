@@ -26,6 +26,11 @@ export interface ServerSystem {
   readonly rereadSecrets: () => Secrets;
   readonly rereadPrices: () => PriceList;
   readonly batchPace: BatchPace;
+  /**
+   * Whether the export worker starts with the proxy, because that blocks the event loop for 100 ms,
+   * or with its first order: for tests, which start hundreds of proxies and export from few.
+   */
+  readonly startsExportWorker: boolean;
 }
 
 /** How long the end of the process waits for the reader of its output. */
@@ -46,6 +51,7 @@ export function systemOf(source: ConfigSource): ServerSystem {
     rereadSecrets: () => readSecrets(source),
     rereadPrices: () => readPrices(source),
     batchPace: BATCH_PACE,
+    startsExportWorker: true,
   };
 }
 

@@ -41,9 +41,9 @@ export type ExportMethods = {
  */
 const HEAP = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 40 };
 
-/** Starts the Worker with the proxy, because starting one blocks the event loop for 100 ms. */
-export function startExportWorker(): WorkerRpc<ExportMethods> {
-  const rpc = new WorkerRpc<ExportMethods>({
+/** The Worker starts with its first order, unless `start` is called before. */
+export function exportWorker(): WorkerRpc<ExportMethods> {
+  return new WorkerRpc<ExportMethods>({
     start({ onReply, onDeath }) {
       const worker = new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits: HEAP });
       worker.on("message", onReply);
@@ -52,6 +52,4 @@ export function startExportWorker(): WorkerRpc<ExportMethods> {
     },
     arrivedError: (carried) => arrivedError(carried as CarriedError),
   });
-  rpc.start();
-  return rpc;
 }
