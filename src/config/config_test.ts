@@ -12,7 +12,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
   assert.equal(credential.header, "x-api-key");
   assert.equal(credential.value, KEY);
   assert.match(credential.id, /^api-key-[0-9a-f]{8}$/);
-  assert.deepEqual(upstream, { baseUrl: "https://api.anthropic.com", idleMs: 660_000, caCertificates: null });
+  assert.deepEqual(upstream, { baseUrl: "https://api.anthropic.com", idleMs: 660_000, caCertificates: null, provider: "anthropic" });
   assert.deepEqual(config, {
     proxy: {
       address: { hostname: "0.0.0.0", port: 8081 },
@@ -384,6 +384,6 @@ Deno.test("loadConfigFromEnv() takes the database URLs that providers show, and 
   const refused = "postgres://u:hush@db/db?channel_binding=require";
   assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: refused }), [
     'Cannot use LLMPROXY_DATABASE_URL: the parameter "channel_binding" can only be ' +
-    "prefer or disable here: channel binding is not done; use sslmode=verify-full instead",
+    "prefer or disable here: channel binding is not supported; use sslmode=verify-full instead",
   ]);
 });
