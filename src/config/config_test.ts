@@ -12,7 +12,12 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
   assert.equal(credential.header, "x-api-key");
   assert.equal(credential.value, KEY);
   assert.match(credential.id, /^api-key-[0-9a-f]{8}$/);
-  assert.deepEqual(upstream, { baseUrl: "https://api.anthropic.com", idleMs: 660_000, caCertificates: null, provider: "anthropic" });
+  assert.deepEqual(upstream, {
+    baseUrl: "https://api.anthropic.com",
+    idleMs: 660_000,
+    caCertificates: null,
+    provider: "anthropic",
+  });
   assert.deepEqual(config, {
     proxy: {
       address: { hostname: "0.0.0.0", port: 8081 },
