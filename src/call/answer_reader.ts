@@ -73,7 +73,7 @@ export class AnswerReader {
   async end(): Promise<Outcome> {
     const decoder = this.#decoder === "plain" ? undefined : this.#decoder;
     await decoder?.end();
-    if (this.#form === null) this.#takeHead({ isAll: true });
+    if (this.#form === null) this.#takeHead("all");
     this.#events?.end();
     const document = this.#json?.end();
     if (document?.isValid) {
@@ -94,13 +94,13 @@ export class AnswerReader {
     this.#json?.push(chunk);
     if (this.#form === null) {
       this.#head = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
-      this.#takeHead({ isAll: false });
+      this.#takeHead("first");
     }
   }
 
-  #takeHead({ isAll }: { readonly isAll: boolean }): void {
+  #takeHead(part: "first" | "all"): void {
     const { provider, isStreamAsked } = this.#options;
-    this.#form = formOf(this.#head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll });
+    this.#form = formOf(this.#head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll: part === "all" });
     if (this.#form === null) return;
     const onEvent = (event: Part) => this.#fold(event);
     if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent });

@@ -17,7 +17,7 @@ import { belongingOf, namesSession } from "./trace.ts";
 import type { ArrivedRequest, Deps, IncomingCall } from "./deps.ts";
 
 export interface PassOptions {
-  readonly passage: PassthroughRoute;
+  readonly passthrough: PassthroughRoute;
   /** What the call is about: it passes only for its owner. */
   readonly about: { readonly kind: OwnedKind; readonly id: string } | null;
   /** What a good answer has made, which then is the caller's. */
@@ -39,7 +39,7 @@ export async function pass(incoming: IncomingCall, options: PassOptions): Promis
 }
 
 async function passAs(caller: Caller, incoming: IncomingCall, options: PassOptions): Promise<Response> {
-  const { passage, makes, over, deps } = options;
+  const { passthrough, makes, over, deps } = options;
   const { request } = incoming;
   await assertMayPass(caller, request, options);
   const credential = deps.upstream.credential();
@@ -49,11 +49,11 @@ async function passAs(caller: Caller, incoming: IncomingCall, options: PassOptio
   if (creation === null) over.finally(() => call.end("completed")).catch(() => {});
 
   let problem: unknown = null;
-  const body = bodyOf(call, passage, { onProblem: (fault) => problem ??= fault });
+  const body = bodyOf(call, passthrough, (fault) => problem ??= fault);
   const answer = await send(call, body).catch(async (error) => {
     throw await call.fail(problem ?? error);
   });
-  deps.observe.passed(incoming.requestId, passage.name, answer.status, incoming);
+  deps.observe.passed(incoming.requestId, passthrough.name, answer.status, incoming);
   const init = returned(answer, credential);
   if (answer.body === null || (creation !== null && !answer.ok)) {
     await call.end("completed");
@@ -61,21 +61,21 @@ async function passAs(caller: Caller, incoming: IncomingCall, options: PassOptio
   }
   const holdsLast = creation !== null;
   const isSized = holdsLast && init.headers.has("content-length");
-  const watch = watchOf(answer, { passage, creation, call });
-  return new Response(tap(answer.body, watch, { holdsLast, isSized, silence: call.idle }), init);
+  const watch = watchOf(answer, { passthrough, creation, call });
+  return new Response(tap(answer.body, watch, { holdsLast, isSized, idle: call.idle }), init);
 }
 
 /** Rejects with a `Fault` if the call may not be made, is too large, or cannot be recorded. */
 async function assertMayPass(caller: Caller, request: ArrivedRequest, options: PassOptions): Promise<void> {
-  const { passage, about, makes, deps } = options;
+  const { passthrough, about, makes, deps } = options;
   const { sandbox, token } = caller;
   const { headers } = request;
-  if (passage.joinsTrace && namesSession(headers, { token, deps })) {
+  if (passthrough.joinsTrace && namesSession(headers, { token, deps })) {
     belongingOf({ headers, asked: null, caller }, deps).then(({ trace }) => deps.ledger.join(trace))
       .catch((cause) => deps.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
   if (about !== null) await assertOwner(about, { sandbox, deps });
-  if ((declaredLength(headers) ?? 0) > passage.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
+  if ((declaredLength(headers) ?? 0) > passthrough.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
   if (about?.kind === "batch" && request.method === "DELETE") await deps.batches.accountFor(about.id);
   const trouble = makes === null ? null : deps.ledger.trouble();
   if (trouble === null) return;
@@ -94,19 +94,19 @@ async function creationOf(
 /** The body as it goes on: within its limit, and without an end if it names another's file. */
 function bodyOf(
   { incoming: { request }, caller: { sandbox }, idle, deps }: LiveCall,
-  passage: PassthroughRoute,
-  { onProblem }: { readonly onProblem: (fault: unknown) => void },
+  passthrough: PassthroughRoute,
+  onProblem: (fault: unknown) => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (request.body === null) return null;
   const limited = limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
-    maxBytes: passage.maxBodyBytes,
+    maxBytes: passthrough.maxBodyBytes,
     deadlineMs: deps.limits.bodyDeadlineMs,
     onProblem: (error) => onProblem(bodyFault(error)),
-    silence: idle,
+    idle: idle,
   });
-  if (!passage.namesFiles) return limited;
+  if (!passthrough.namesFiles) return limited;
   const files = new BodyScan(request.headers.get("content-encoding") ?? "", {
-    maxDecodedBytes: passage.maxBodyBytes,
+    maxDecodedBytes: passthrough.maxBodyBytes,
     fileKey: deps.provider.request.fileKey,
     keys: [],
   });
@@ -141,13 +141,13 @@ function bodyOf(
  */
 function watchOf(
   { ok, headers }: Response,
-  { passage, creation, call }: {
-    readonly passage: PassthroughRoute;
+  { passthrough, creation, call }: {
+    readonly passthrough: PassthroughRoute;
     readonly creation: Creation | null;
     readonly call: LiveCall;
   },
 ): Watch {
-  const showsEnd = !passage.answersJson || !ok || headers.has("content-length") || headers.has("transfer-encoding");
+  const showsEnd = !passthrough.answersJson || !ok || headers.has("content-length") || headers.has("transfer-encoding");
   if (creation === null && showsEnd) return UNWATCHED;
   const copy = new JsonCopy(headers, {
     keys: creation === null ? [] : ["id", "type"],

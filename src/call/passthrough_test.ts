@@ -116,7 +116,7 @@ Deno.test("pass() cancels the upstream at once if the client leaves, and breaks 
 
 Deno.test("pass() lets a call that names its session join it, and accounts for a batch before it is deleted", async () => {
   await using call = scene(() => json(ANSWER));
-  await received(await passed(call, { headers: { "x-trace-id": "run-1" } }, { passage: { ...ROUTE, joinsTrace: true } }));
+  await received(await passed(call, { headers: { "x-trace-id": "run-1" } }, { passthrough: { ...ROUTE, joinsTrace: true } }));
   assert.ok(call.log.includes("joined run-1"));
   const owners = {
     ...call.deps.owners,
@@ -183,9 +183,9 @@ Deno.test("pass() reads the answer of a call that makes something on after its c
 });
 
 function passed(call: Scene, request: CallOptions = {}, options: Partial<PassOptions> = {}): Promise<Response> {
-  const { passage = ROUTE, about = null, makes = null, over = call.delivery.promise, deps = call.deps } = options;
+  const { passthrough = ROUTE, about = null, makes = null, over = call.delivery.promise, deps = call.deps } = options;
   const asked = { target: "/v1/x", body: "{}", ...request };
-  return pass(incoming(call, asked), { passage, about, makes, over, deps });
+  return pass(incoming(call, asked), { passthrough, about, makes, over, deps });
 }
 
 /** Reads each request to its end before it answers, as fetch does with a body that fails. */

@@ -31,7 +31,7 @@ export async function relay(answer: Response, call: LiveCall): Promise<Response>
   call.answeredTo(reader);
   const isSized = init.headers.has("content-length");
   const holdsLast = () => isSized || reader.holdsLast;
-  return new Response(tap(answer.body, watchOf(reader, call), { holdsLast, isSized, silence: call.idle }), init);
+  return new Response(tap(answer.body, watchOf(reader, call), { holdsLast, isSized, idle: call.idle }), init);
 }
 
 function watchOf(reader: AnswerReader, call: LiveCall): Watch {

@@ -1,15 +1,15 @@
 import { Fault } from "../domain/fault.ts";
 
-/** What is under way: a call, or the delivery of its answer. */
-interface UnderWay {
+/** What is in flight: a call, or the delivery of its answer. */
+interface InFlight {
   readonly requestId: string;
   readonly cut: () => void;
   readonly left: Promise<void>;
 }
 
-/** The calls that are under way: a shutdown waits for them, and cuts those that take too long. */
+/** The calls in flight: a shutdown waits for them, and cuts those that take too long. */
 export class Traffic {
-  readonly #underWay = new Set<UnderWay>();
+  readonly #inFlight = new Set<InFlight>();
   #isDraining = false;
 
   get isDraining(): boolean {
@@ -18,7 +18,7 @@ export class Traffic {
 
   /** Requests whose last byte or row is still to come. */
   get inFlight(): number {
-    return new Set([...this.#underWay].map(({ requestId }) => requestId)).size;
+    return new Set([...this.#inFlight].map(({ requestId }) => requestId)).size;
   }
 
   /** From now on `assertOpen` refuses. */
@@ -31,30 +31,30 @@ export class Traffic {
     if (this.#isDraining) throw new Fault("draining", "The proxy is restarting. Ask again in a few seconds.");
   }
 
-  /** Counts the request as under way until the returned function is called. `cut` breaks it. */
+  /** Counts the request as in flight until the returned function is called. `cut` breaks it. */
   enter(requestId: string, cut: () => void): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
     const entry = { requestId, cut, left: promise };
-    this.#underWay.add(entry);
+    this.#inFlight.add(entry);
     return () => {
-      this.#underWay.delete(entry);
+      this.#inFlight.delete(entry);
       resolve();
     };
   }
 
-  /** Counts the request as under way until the work has settled. */
+  /** Counts the request as in flight until the work has settled. */
   follow(work: Promise<unknown>, requestId: string): void {
     const leave = this.enter(requestId, () => {});
     work.then(leave, leave);
   }
 
-  /** Resolves when nothing is under way any more. */
+  /** Resolves when nothing is in flight. */
   async idle(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.all([...this.#underWay].map(({ left }) => left));
+    while (this.#inFlight.size > 0) await Promise.all([...this.#inFlight].map(({ left }) => left));
   }
 
-  /** Breaks every call that is under way. */
+  /** Breaks every call in flight. */
   cut(): void {
-    for (const { cut } of this.#underWay) cut();
+    for (const { cut } of this.#inFlight) cut();
   }
 }

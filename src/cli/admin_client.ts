@@ -89,8 +89,8 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
     async create({ workspaceId, sandboxId, expiresAt }) {
       const expiry = expiresAt === null ? {} : { expiresAt: isoOf(expiresAt) };
       const answer = await ask("POST", "/internal/tokens", { body: { workspaceId, sandboxId, ...expiry } });
-      const { token, ...kept } = await readAnswer(answer, createdShape);
-      return { token, kept };
+      const { token, ...record } = await readAnswer(answer, createdShape);
+      return { token, record };
     },
     async list(workspaceId) {
       const query = workspaceId === null ? "" : `?workspace_id=${encodeURIComponent(workspaceId)}`;

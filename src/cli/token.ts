@@ -25,12 +25,12 @@ export async function createTokenCommand(system: CliSystem, options: CreateOptio
   const { workspace, sandbox, expires = null, json } = options;
   const expiresAt = expires === null ? null : system.now() + expires;
   const wanted = { workspaceId: workspace, sandboxId: sandbox, expiresAt };
-  const { token, kept } = await administer(system, options, (admin) => admin.create(wanted));
-  if (json) return system.stdout(`${JSON.stringify({ token, ...tokenJson(kept) })}\n`);
+  const { token, record } = await administer(system, options, (admin) => admin.create(wanted));
+  if (json) return system.stdout(`${JSON.stringify({ token, ...tokenJson(record) })}\n`);
   system.stdout(`${token}\n`);
-  const end = kept.expiresAt === null ? "never expires" : `expires ${isoOf(kept.expiresAt)}`;
+  const end = record.expiresAt === null ? "never expires" : `expires ${isoOf(record.expiresAt)}`;
   system.stderr(
-    `Token ${kept.id} of sandbox ${kept.sandboxId} in workspace ${kept.workspaceId}; it ${end} and is shown only now.\n`,
+    `Token ${record.id} of sandbox ${record.sandboxId} in workspace ${record.workspaceId}; it ${end} and is shown only now.\n`,
   );
 }
 

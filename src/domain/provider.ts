@@ -62,7 +62,7 @@ export type Route =
   }
   & (Owning | { readonly kind: "billed" } | {
     readonly kind: "passthrough";
-    readonly passage: PassthroughRoute;
+    readonly passthrough: PassthroughRoute;
     /** Calls pass only if `LLMPROXY_ALLOW_PATHS` names their path. */
     readonly isClosed?: true;
   });
@@ -73,7 +73,7 @@ export type Route =
  */
 interface Owning {
   readonly kind: "owning";
-  readonly passage: PassthroughRoute;
+  readonly passthrough: PassthroughRoute;
   readonly owns: OwnedKind;
   /** Paths below an id end so if their answer is not one JSON document. */
   readonly notJson: string;

@@ -31,7 +31,7 @@ export type NewToken = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt
 /** The administration of local tokens. Each method resolves when its change is committed. */
 export interface TokenAdmin {
   /** `token` is returned only here and stored nowhere. */
-  readonly create: (wanted: NewToken) => Promise<{ readonly token: string; readonly kept: LocalToken }>;
+  readonly create: (wanted: NewToken) => Promise<{ readonly token: string; readonly record: LocalToken }>;
   /** Newest first. */
   readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
   /** The revoked token, which works no more; null if the id is unknown. */

@@ -32,7 +32,7 @@ export interface InternalDeps extends CacheDeps {
  * `GET /internal/usage`: `{"usage": UsageSummary[], "totals", "nextCursor"?, "since"?, "until"?}`.
  */
 export async function answerUsage(request: Request, { store, now }: InternalDeps): Promise<Response> {
-  const { query, cursorOf } = usageQueryOf(request.url, { now });
+  const { query, cursorOf } = usageQueryOf(request.url, now);
   const { usage, totals, next } = await answerable(store.queryUsage(query));
   return Response.json({
     usage: usage.map(usageJson),
@@ -45,7 +45,7 @@ export async function answerUsage(request: Request, { store, now }: InternalDeps
 
 /** `GET /internal/traces`: `{"traces": TraceWithStats[], "total", "totals", "nextCursor"?}`. */
 export async function answerTraces(request: Request, { store, now }: InternalDeps): Promise<Response> {
-  const { query, cursorOf } = traceQueryOf(request.url, { now });
+  const { query, cursorOf } = traceQueryOf(request.url, now);
   const { traces, total, totals, next } = await answerable(store.queryTraces(query));
   return Response.json({
     traces: traces.map(traceWithStatsJson),

@@ -97,7 +97,7 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
   }
 
   function passing(
-    passage: PassthroughRoute,
+    passthrough: PassthroughRoute,
     { about = null, makes = null, isClosed = false }: Partial<Pick<PassOptions, "about" | "makes">> & {
       readonly isClosed?: boolean;
     } = {},
@@ -105,7 +105,7 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
     return (context) =>
       answer(context, (incoming) => {
         if (isClosed) assertAllowed(rawPath(context.req.raw), allowedPaths, provider);
-        return pass(incoming, { passage, about, makes, over: context.env.completed, deps });
+        return pass(incoming, { passthrough, about, makes, over: context.env.completed, deps });
       });
   }
 
@@ -113,16 +113,16 @@ function proxyApp({ deps, allowedPaths, readiness }: ProxyOptions): Hono<{ Bindi
     const { method, path } = route;
     const on = (handler: Handler) => void (method === "*" ? app.all(path, handler) : app.on(method, path, handler));
     if (route.kind === "billed") return on((context) => answer(context, (incoming) => journey(incoming, deps)));
-    const { passage } = route;
-    if (route.kind === "passthrough") return on(passing(passage, { isClosed: route.isClosed ?? false }));
+    const { passthrough } = route;
+    if (route.kind === "passthrough") return on(passing(passthrough, { isClosed: route.isClosed ?? false }));
     // `LLMPROXY_ALLOW_PATHS` opens no more of what belongs to a workspace.
     const { owns: kind, notJson } = route;
-    on(passing(passage, { makes: kind }));
+    on(passing(passthrough, { makes: kind }));
     app.all(path, (context) => answer(context, (incoming) => refuseListing(incoming, deps)));
     app.all(`${path}/:id/*`, (context) => {
       const below = rawPath(context.req.raw).slice(path.length + 1);
       const [id = ""] = below.split("/");
-      return passing({ ...passage, answersJson: !below.endsWith(notJson) }, { about: { kind, id } })(context);
+      return passing({ ...passthrough, answersJson: !below.endsWith(notJson) }, { about: { kind, id } })(context);
     });
   }
 

@@ -22,11 +22,11 @@ export async function answerReprice(request: Request, reprice: Reprice, now: () 
   if (rows === true && !isStreamed) {
     throw new AdminRefusal("invalid_request_error", `Cannot answer rows in one JSON: ask with accept: ${NDJSON}`);
   }
-  const wish = { since, until: untilNow(since, { until, now: now() }), isDryRun: dry_run === true };
-  const running = reprice(wish);
+  const asked = { since, until: untilNow(since, { until, now: now() }), isDryRun: dry_run === true };
+  const running = reprice(asked);
   if (running === null) throw new AdminRefusal("conflict_error", "Cannot reprice: rows are being repriced already");
   const { steps, priceVersion } = running;
-  const tally = new Tally({ ...wish, priceVersion });
+  const tally = new Tally({ ...asked, priceVersion });
   // Taken here, so that the generator has started and returning it later runs its cleanup.
   const first = await steps.next();
   if (isStreamed) {
@@ -82,13 +82,13 @@ interface Change {
 
 /** Exact sums of the changes, in all and by model and price lists. */
 class Tally {
-  readonly #wish: RepriceRequest & { readonly priceVersion: string };
+  readonly #asked: RepriceRequest & { readonly priceVersion: string };
   readonly #total = noChange();
   readonly #groups = new Map<string, { readonly names: Readonly<Record<string, string | undefined>>; readonly sum: Change }>();
   read = 0;
 
-  constructor(wish: RepriceRequest & { readonly priceVersion: string }) {
-    this.#wish = wish;
+  constructor(asked: RepriceRequest & { readonly priceVersion: string }) {
+    this.#asked = asked;
   }
 
   add({ read, changes }: RepriceStep): void {
@@ -108,7 +108,7 @@ class Tally {
   }
 
   json() {
-    const { since, until, isDryRun, priceVersion } = this.#wish;
+    const { since, until, isDryRun, priceVersion } = this.#asked;
     return {
       dryRun: isDryRun,
       since: timeJson(since),

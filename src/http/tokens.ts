@@ -7,7 +7,7 @@ import { tokenJson } from "./admin_json.ts";
 const MAX_BODY_BYTES = 16 * 1024;
 
 const id = z.string().regex(/^[\x21-\x7e]{1,128}$/);
-const wishShape = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rfc3339.nullable().default(null) });
+const newTokenShape = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rfc3339.nullable().default(null) });
 
 /** For `Cannot read x as …`. */
 const EXPECTS: Readonly<Record<string, string>> = {
@@ -23,13 +23,13 @@ const EXPECTS: Readonly<Record<string, string>> = {
 export async function createToken(request: Request, tokens: TokenAdmin, now: () => number): Promise<Response> {
   filtersOf(request.url, []);
   const body = await readJsonBody(request, MAX_BODY_BYTES);
-  const { data: wish, error } = wishShape.safeParse(body);
-  if (wish === undefined) throw new AdminRefusal("invalid_request_error", whyNotAWish(body, error.issues[0]!));
-  if (wish.expiresAt !== null && wish.expiresAt <= now()) {
+  const { data: wanted, error } = newTokenShape.safeParse(body);
+  if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!));
+  if (wanted.expiresAt !== null && wanted.expiresAt <= now()) {
     throw new AdminRefusal("invalid_request_error", "Cannot take expiresAt: it is not in the future");
   }
-  const { token, kept } = await tokens.create(wish);
-  return Response.json({ token, ...tokenJson(kept) }, { status: 201 });
+  const { token, record } = await tokens.create(wanted);
+  return Response.json({ token, ...tokenJson(record) }, { status: 201 });
 }
 
 /** `GET /internal/tokens`: `{"tokens": Token[]}`, newest first. */
@@ -46,7 +46,7 @@ export async function revokeToken(request: Request, tokenId: string, tokens: Tok
   return Response.json(tokenJson(revoked));
 }
 
-function whyNotAWish(body: unknown, issue: z.core.$ZodIssue): string {
+function whyUnreadable(body: unknown, issue: z.core.$ZodIssue): string {
   if (issue.code === "unrecognized_keys") return `Cannot read ${shown(issue.keys[0]!)} in the body: there is no such key`;
   const name = String(issue.path[0] ?? "");
   const expects = EXPECTS[name];

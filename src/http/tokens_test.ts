@@ -2,20 +2,20 @@ import assert from "node:assert/strict";
 import { type AdminUnderTest, openAdmin } from "../../tests/admin_under_test.ts";
 
 const PATH = "/internal/tokens";
-const WISH = { workspaceId: "ws-1", sandboxId: "sb-1" };
+const NEW_TOKEN = { workspaceId: "ws-1", sandboxId: "sb-1" };
 const HOUR_MS = 3_600_000;
 
 Deno.test("/internal/tokens makes a token that works at once, and shows it only then", async () => {
   await using admin = await openAdmin();
-  const { status, headers, json } = await post(admin, { ...WISH, expiresAt: "2026-01-31T14:00:00+01:00" });
+  const { status, headers, json } = await post(admin, { ...NEW_TOKEN, expiresAt: "2026-01-31T14:00:00+01:00" });
   assert.equal(status, 201);
   assert.equal(headers.get("cache-control"), "no-store");
   assert.match(json.token, /^llmp_[\w-]{43}$/);
-  const kept = { id: json.id, ...WISH, createdAt: "2026-01-31T12:00:00.000Z", expiresAt: "2026-01-31T13:00:00.000Z" };
-  assert.deepEqual(json, { token: json.token, ...kept });
-  assert.deepEqual(await admin.sandboxOf(json.token), { ...WISH, tokenId: json.id });
+  const record = { id: json.id, ...NEW_TOKEN, createdAt: "2026-01-31T12:00:00.000Z", expiresAt: "2026-01-31T13:00:00.000Z" };
+  assert.deepEqual(json, { token: json.token, ...record });
+  assert.deepEqual(await admin.sandboxOf(json.token), { ...NEW_TOKEN, tokenId: json.id });
   const listed = await admin.ask(PATH);
-  assert.deepEqual(listed.json, { tokens: [kept] });
+  assert.deepEqual(listed.json, { tokens: [record] });
   assert.ok(!listed.text.includes(json.token));
   admin.deps.now += HOUR_MS;
   await assert.rejects(admin.sandboxOf(json.token), { code: "unauthenticated" });
@@ -23,8 +23,8 @@ Deno.test("/internal/tokens makes a token that works at once, and shows it only 
 
 Deno.test("/internal/tokens makes tokens that never expire if expiresAt is missing or null", async () => {
   await using admin = await openAdmin();
-  for (const wish of [WISH, { ...WISH, expiresAt: null }]) {
-    const { status, json } = await post(admin, wish);
+  for (const wanted of [NEW_TOKEN, { ...NEW_TOKEN, expiresAt: null }]) {
+    const { status, json } = await post(admin, wanted);
     assert.equal(status, 201);
     assert.ok(!("expiresAt" in json));
   }
@@ -43,7 +43,7 @@ Deno.test("/internal/tokens lists the tokens of one workspace, or of all", async
 
 Deno.test("/internal/tokens/:id revokes a token at once, and twice keeps the first time", async () => {
   await using admin = await openAdmin();
-  const { token, id } = (await post(admin, WISH)).json;
+  const { token, id } = (await post(admin, NEW_TOKEN)).json;
   await admin.sandboxOf(token);
   const { status, json } = await admin.ask(`${PATH}/${id}`, { method: "DELETE" });
   assert.equal(status, 200);
@@ -55,7 +55,7 @@ Deno.test("/internal/tokens/:id revokes a token at once, and twice keeps the fir
 
 Deno.test("/internal/tokens/:id answers 404 if there is no such token", async () => {
   await using admin = await openAdmin();
-  await post(admin, WISH);
+  await post(admin, NEW_TOKEN);
   for (const id of ["nobody", encodeURIComponent("' OR 1=1 --"), "%25", "x".repeat(5_000)]) {
     const { status, json } = await admin.ask(`${PATH}/${id}`, { method: "DELETE" });
     assert.deepEqual([status, json.error.type], [404, "not_found_error"], id);
@@ -63,7 +63,7 @@ Deno.test("/internal/tokens/:id answers 404 if there is no such token", async ()
   assert.ok(!("revokedAt" in (await admin.ask(PATH)).json.tokens[0]));
 });
 
-Deno.test("/internal/tokens refuses each wish that it cannot read with a 400 that names what is wrong", async () => {
+Deno.test("/internal/tokens refuses each token that it cannot read with a 400 that names what is wrong", async () => {
   await using admin = await openAdmin();
   const cases: readonly (readonly [body: string, said: RegExp])[] = [
     ["", /^Cannot read the body as JSON$/],
@@ -99,13 +99,13 @@ Deno.test("/internal/tokens refuses each wish that it cannot read with a 400 tha
   }
   const invalidUtf8 = Uint8Array.of(0x22, 0xff, 0x22);
   assert.equal((await admin.ask(PATH, { method: "POST", body: invalidUtf8 })).status, 400);
-  assert.equal((await admin.ask(`${PATH}?x=1`, { method: "POST", body: JSON.stringify(WISH) })).status, 400);
+  assert.equal((await admin.ask(`${PATH}?x=1`, { method: "POST", body: JSON.stringify(NEW_TOKEN) })).status, 400);
   assert.deepEqual((await admin.ask(PATH)).json, { tokens: [] });
 });
 
 Deno.test("/internal/tokens reads no more than 16 KB", async () => {
   await using admin = await openAdmin();
-  const padded = (length: number) => JSON.stringify(WISH).padEnd(length);
+  const padded = (length: number) => JSON.stringify(NEW_TOKEN).padEnd(length);
   assert.equal((await admin.ask(PATH, { method: "POST", body: padded(16_384) })).status, 201);
   const { status, json } = await admin.ask(PATH, { method: "POST", body: padded(16_385) });
   assert.deepEqual([status, json.error.type], [413, "request_too_large"]);
@@ -120,6 +120,6 @@ Deno.test("/internal/tokens reads no more than 16 KB", async () => {
   assert.ok(pulled < 20, `${pulled}`);
 });
 
-function post(admin: AdminUnderTest, wish: unknown) {
-  return admin.ask(PATH, { method: "POST", body: JSON.stringify(wish) });
+function post(admin: AdminUnderTest, wanted: unknown) {
+  return admin.ask(PATH, { method: "POST", body: JSON.stringify(wanted) });
 }

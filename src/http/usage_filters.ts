@@ -24,7 +24,7 @@ const PAGE_FILTERS = ["limit", "offset", "order", "cursor"] as const;
  * was asked for, so totals do not change from page to page. Throws `AdminRefusal` 400 that names
  * the filters that cannot be read or combined.
  */
-export function usageQueryOf(url: string, { now }: { readonly now: () => number }): ListRequest<UsageQuery> {
+export function usageQueryOf(url: string, now: () => number): ListRequest<UsageQuery> {
   const read = filtersOf(url, [...CALL_FILTERS, ...PAGE_FILTERS, "group_by"]);
   const filters = callFiltersOf(read);
   const groupBy = read.group_by ?? DEFAULT_GROUPING;
@@ -47,7 +47,7 @@ export function usageQueryOf(url: string, { now }: { readonly now: () => number 
 }
 
 /** The query of `/internal/traces`. Throws like `usageQueryOf`. */
-export function traceQueryOf(url: string, { now }: { readonly now: () => number }): ListRequest<TraceQuery> {
+export function traceQueryOf(url: string, now: () => number): ListRequest<TraceQuery> {
   const read = filtersOf(url, [...CALL_FILTERS, ...PAGE_FILTERS]);
   const filters = callFiltersOf(read);
   const order = orderOf(read.order, TRACE_ORDERS);

@@ -12,7 +12,7 @@ function now(): number {
 }
 
 Deno.test("usageQueryOf() asks for everything by provider and model, the most tokens first, where nothing is said", () => {
-  assert.deepEqual(usageQueryOf(USAGE, { now }).query, {
+  assert.deepEqual(usageQueryOf(USAGE, now).query, {
     workspaceId: null,
     sandboxId: null,
     model: null,
@@ -26,17 +26,17 @@ Deno.test("usageQueryOf() asks for everything by provider and model, the most to
     order: { by: "tokens", isAscending: false },
     after: null,
   });
-  assert.deepEqual(traceQueryOf(TRACES, { now }).query.order, { by: "activity", isAscending: false });
+  assert.deepEqual(traceQueryOf(TRACES, now).query.order, { by: "activity", isAscending: false });
 });
 
 Deno.test("usageQueryOf() reads what narrows, groups and orders", () => {
   const { query } = usageQueryOf(
     `${USAGE}?model=m&outcome=client_left&accuracy=estimated&group_by=trace,agent&order=cost.asc&until=1970-01-01T00:00:01Z`,
-    { now },
+    now,
   );
   assert.deepEqual([query.model, query.outcome, query.accuracy, query.until], ["m", "client_left", "estimated", 1_000]);
   assert.deepEqual([query.groupBy, query.order], [["trace", "agent"], { by: "cost", isAscending: true }]);
-  assert.deepEqual(usageQueryOf(`${USAGE}?order=time.desc&group_by=day`, { now }).query.order, {
+  assert.deepEqual(usageQueryOf(`${USAGE}?order=time.desc&group_by=day`, now).query.order, {
     by: "time",
     isAscending: false,
   });
@@ -70,21 +70,21 @@ Deno.test("usageQueryOf() refuses what it cannot read and what does not go toget
     [`cursor=${"x".repeat(20_000)}`]: "cursor",
   };
   for (const [search, name] of Object.entries(unreadable)) {
-    const message = refusalOf(() => usageQueryOf(`${USAGE}?${search}`, { now }));
+    const message = refusalOf(() => usageQueryOf(`${USAGE}?${search}`, now));
     assert.match(message, new RegExp(`^Cannot read the filter ${name} as `), search);
     assert.ok(message.length < 500);
   }
-  assert.match(refusalOf(() => traceQueryOf(`${TRACES}?group_by=model`, { now })), /Cannot read the filter "group_by"/);
-  assert.match(refusalOf(() => traceQueryOf(`${TRACES}?order=time`, { now })), /filter order as one of activity, created, cost/);
+  assert.match(refusalOf(() => traceQueryOf(`${TRACES}?group_by=model`, now)), /Cannot read the filter "group_by"/);
+  assert.match(refusalOf(() => traceQueryOf(`${TRACES}?order=time`, now)), /filter order as one of activity, created, cost/);
 });
 
 Deno.test("a cursor leads on from where its page ended, to the same question only, and counts nothing that came later", () => {
   const asked = `${USAGE}?workspace_id=w&group_by=trace&limit=1`;
-  const cursor = usageQueryOf(asked, { now }).cursorOf(["17", "w", "at-ü \n1"]);
+  const cursor = usageQueryOf(asked, now).cursorOf(["17", "w", "at-ü \n1"]);
   assert.match(cursor, /^[\w-]+$/);
-  const { query, cursorOf } = usageQueryOf(`${asked.replace("limit=1", "limit=9")}&cursor=${cursor}`, { now: () => NOW + 5_000 });
+  const { query, cursorOf } = usageQueryOf(`${asked.replace("limit=1", "limit=9")}&cursor=${cursor}`, () => NOW + 5_000);
   assert.deepEqual([query.after, query.until, query.limit], [["17", "w", "at-ü \n1"], NOW + 1, 9]);
-  const third = usageQueryOf(`${asked}&cursor=${cursorOf(["16", "w", "at-2"])}`, { now: () => NOW + 9_000 });
+  const third = usageQueryOf(`${asked}&cursor=${cursorOf(["16", "w", "at-2"])}`, () => NOW + 9_000);
   assert.deepEqual([third.query.after, third.query.until], [["16", "w", "at-2"], NOW + 1]);
   const others = [
     `${USAGE}?workspace_id=x&group_by=trace`,
@@ -94,22 +94,22 @@ Deno.test("a cursor leads on from where its page ended, to the same question onl
   ];
   for (const other of others) {
     assert.match(
-      refusalOf(() => usageQueryOf(`${other}&cursor=${cursor}`, { now })),
+      refusalOf(() => usageQueryOf(`${other}&cursor=${cursor}`, now)),
       /^Cannot read the filter cursor as /,
       other,
     );
   }
-  assert.match(refusalOf(() => traceQueryOf(`${TRACES}?workspace_id=w&cursor=${cursor}`, { now })), /filter cursor/);
-  assert.match(refusalOf(() => usageQueryOf(`${asked}&offset=1&cursor=${cursor}`, { now })), /filter offset beside cursor/);
+  assert.match(refusalOf(() => traceQueryOf(`${TRACES}?workspace_id=w&cursor=${cursor}`, now)), /filter cursor/);
+  assert.match(refusalOf(() => usageQueryOf(`${asked}&offset=1&cursor=${cursor}`, now)), /filter offset beside cursor/);
 });
 
 Deno.test("a cursor that was changed in any place is refused", () => {
   const asked = `${USAGE}?group_by=trace`;
-  const cursor = usageQueryOf(asked, { now }).cursorOf(["17", "w", "at-1"]);
+  const cursor = usageQueryOf(asked, now).cursorOf(["17", "w", "at-1"]);
   for (let at = 0; at < cursor.length; at++) {
     const changed = cursor.slice(0, at) + (cursor[at] === "A" ? "B" : "A") + cursor.slice(at + 1);
     for (const broken of [changed, cursor.slice(0, at), `${cursor.slice(0, at)}=${cursor.slice(at)}`]) {
-      assert.match(refusalOf(() => usageQueryOf(`${asked}&cursor=${broken}`, { now })), /^Cannot read the filter cursor/, broken);
+      assert.match(refusalOf(() => usageQueryOf(`${asked}&cursor=${broken}`, now)), /^Cannot read the filter cursor/, broken);
     }
   }
 });

@@ -96,7 +96,7 @@ export function agentserverSandboxOf({ url, fetch, now, observe, timeoutMs, grac
         sandbox: { sandboxId: info.sandbox_id, workspaceId: info.workspace_id, tokenId: null },
         isActive: ACTIVE.has(info.status),
       };
-      cache.answered(hash, answer, { at: now() });
+      cache.answered(hash, answer, now());
       observe.lookedUp("agentserver", answer === "unknown" ? "unknown" : "known");
       if (isDown) observe.note("info", "the control plane answers again");
       isDown = false;

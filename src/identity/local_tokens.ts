@@ -56,7 +56,7 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
         const found = await limiter.run(() => tokens.findToken(hash));
         if (before !== revocations) continue;
         const token = found !== null && isSameHash(found.sha256, hash) ? found.token : null;
-        cache.answered(hash, token, { at });
+        cache.answered(hash, token, at);
         observe.lookedUp("local", token?.revokedAt === null ? "known" : "unknown");
         return token;
       }
@@ -98,12 +98,12 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
 export async function createLocalToken(
   wanted: NewToken,
   { tokens, newId, randomBytes, now }: Pick<LocalTokensOptions, "tokens" | "newId" | "randomBytes" | "now">,
-): Promise<{ readonly token: string; readonly kept: LocalToken }> {
+): Promise<{ readonly token: string; readonly record: LocalToken }> {
   const token = LOCAL_TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toBase64({ alphabet: "base64url", omitPadding: true });
   const { workspaceId, sandboxId, expiresAt } = wanted;
-  const kept = { id: `lt-${newId()}`, workspaceId, sandboxId, createdAt: now(), expiresAt, revokedAt: null };
-  await tokens.createToken(kept, sha256OfToken(token));
-  return { token, kept };
+  const record = { id: `lt-${newId()}`, workspaceId, sandboxId, createdAt: now(), expiresAt, revokedAt: null };
+  await tokens.createToken(record, sha256OfToken(token));
+  return { token, record };
 }
 
 function ownerOf(token: LocalToken | null): Sandbox | null {

@@ -37,7 +37,7 @@ export class TokenCache<A> {
   }
 
   /** Replaces every older answer. */
-  answered(hash: string, answer: A, { at }: { readonly at: number }): void {
+  answered(hash: string, answer: A, at: number): void {
     const isGood = this.#options.isGood(answer);
     if (!isGood) this.#good.delete(hash);
     (isGood ? this.#good : this.#bad).set(hash, { answer, at });

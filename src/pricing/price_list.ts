@@ -77,7 +77,7 @@ export function periodAt<P extends { readonly from: string }>(periods: readonly 
 export function modelPeriodAt<P extends { readonly from: string }>(
   models: ReadonlyMap<string, readonly P[]>,
   model: string,
-  { at }: { readonly at: number },
+  at: number,
 ): P | null {
   return periodAt(models.get(model) ?? [], at) ?? periodAt(models.get(baseModel(model)) ?? [], at);
 }

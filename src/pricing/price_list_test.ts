@@ -60,7 +60,7 @@ Deno.test("withPrices() lets the others' rule about refusals hold from its first
 
 Deno.test("modelPeriodAt() changes at the start of a day in UTC", () => {
   const models = new Map([["a", [period("2026-02-01", "1"), period("2026-03-01", "2")]]]);
-  const inputAt = (time: string) => modelPeriodAt(models, "a", { at: Date.parse(time) })?.tiers[0]?.input;
+  const inputAt = (time: string) => modelPeriodAt(models, "a", Date.parse(time))?.tiers[0]?.input;
   assert.equal(inputAt("2026-01-31T23:59:59.999Z"), undefined);
   assert.equal(inputAt("2026-02-01T00:00:00Z"), "1");
   assert.equal(inputAt("2026-03-01T00:59:59+01:00"), "1");

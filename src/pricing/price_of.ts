@@ -103,7 +103,7 @@ export function modelRatesOf(list: PriceList): (model: string | null, at: number
     fastPercent: fastPercent === null ? STANDARD_PERCENT : BigInt(fastPercent),
     tiers: tiers.map((tier) => ({ promptFrom: BigInt(tier.promptFrom), rates: ratesOf(tier) })).reverse(),
   }));
-  return (model, at) => model === null ? null : modelPeriodAt(models, model, { at });
+  return (model, at) => model === null ? null : modelPeriodAt(models, model, at);
 }
 
 function isNothing(priced: Priced): boolean {

@@ -33,7 +33,7 @@ self.onmessage = ({ data }: MessageEvent<Request>) =>
 function open({ database, provider, prices, span, isDryRun }: RepriceStart) {
   const repricing = database.kind === "shared"
     ? openPostgresRepricing(database.url)
-    : openSqliteRepricing(database.path, { synchronous: database.synchronous });
+    : openSqliteRepricing(database.path, database.synchronous);
   const { billing } = providers[provider];
   return { repricing, steps: reprice(repricing, { span, priceOf: priceOf(prices, billing), isDryRun, most: AT_ONCE }) };
 }

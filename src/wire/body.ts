@@ -109,12 +109,12 @@ export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>
 
 /**
  * Passes the body on as it comes, in constant memory. Fails with `BodyError` if it grows over its
- * limit or a chunk takes longer than `deadlineMs`. `silence` is the idle timeout of the receiver:
+ * limit or a chunk takes longer than `deadlineMs`. `idle` is the idle timeout of the receiver:
  * it pauses while this waits for the sender.
  */
 export function limitBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
-  options: BodyLimits & { readonly onProblem: (error: BodyError) => void; readonly silence: IdleTimeout },
+  options: BodyLimits & { readonly onProblem: (error: BodyError) => void; readonly idle: IdleTimeout },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   let length = 0;
@@ -125,10 +125,10 @@ export function limitBody(
   };
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
-      options.silence.heard();
+      options.idle.heard();
       const { value, done } = await deadline(reader.read(), options.deadlineMs, () => new BodyError("too_slow"))
         .catch((error) => fail(asBodyError(error)));
-      options.silence.listen();
+      options.idle.listen();
       if (done) return controller.close();
       length += value.length;
       if (length > options.maxBytes) fail(new BodyError("too_large"));

@@ -97,8 +97,8 @@ Deno.test("readBody() tells a body that broke from one that ended", async () => 
 });
 
 Deno.test("limitBody() passes bytes on in order and fails if the body grows over its limit or falls silent", async () => {
-  const silence = new IdleTimeout({ ms: 60_000, elapsed: () => 0, onIdle: () => assert.fail() });
-  const limits = { maxBytes: 10, deadlineMs: 10, silence };
+  const idle = new IdleTimeout({ ms: 60_000, elapsed: () => 0, onIdle: () => assert.fail() });
+  const limits = { maxBytes: 10, deadlineMs: 10, idle };
   const passed = limitBody(chunked(new Uint8Array([1, 2]), new Uint8Array([3])), { ...limits, onProblem: () => assert.fail() });
   assert.deepEqual([...await new Response(passed).bytes()], [1, 2, 3]);
   const problems: string[] = [];
@@ -106,7 +106,7 @@ Deno.test("limitBody() passes bytes on in order and fails if the body grows over
   await assert.rejects(new Response(limitBody(chunked(new Uint8Array(11)), { ...limits, onProblem })).bytes());
   await assert.rejects(new Response(limitBody(new ReadableStream(), { ...limits, onProblem })).bytes());
   assert.deepEqual(problems, ["too_large", "too_slow"]);
-  silence.end();
+  idle.end();
 });
 
 Deno.test("readBody() keeps an answer's room when the body is sent, and frees all when the call is over", async () => {

@@ -24,7 +24,7 @@ export function forwardedHeaders(
   const out = new Headers();
   for (const [name, value] of headers) {
     if (stopsHere(name, "request") || named.has(name) || options.drop.includes(name) || SENT_BY_RUNTIME.includes(name)) continue;
-    if (isSecret(name, value, { secrets: options.secrets })) continue;
+    if (isSecret(name, value, options.secrets)) continue;
     out.append(name, value);
   }
   out.set("accept-encoding", "identity");
@@ -39,7 +39,7 @@ export function returnedHeaders(headers: Headers, options: { readonly secrets: r
   const named = namedByConnection(headers);
   const out = new Headers();
   for (const [name, value] of headers) {
-    if (stopsHere(name, "answer") || named.has(name) || isSecret(name, value, options)) continue;
+    if (stopsHere(name, "answer") || named.has(name) || isSecret(name, value, options.secrets)) continue;
     out.append(name, value);
   }
   const length = lengthOf(headers);
@@ -79,7 +79,7 @@ function headersOfRuntime(): readonly string[] {
 }
 
 /** Names come in lower case, however they were sent. */
-function isSecret(name: string, value: string, { secrets }: { readonly secrets: readonly string[] }): boolean {
+function isSecret(name: string, value: string, secrets: readonly string[]): boolean {
   return secrets.some((secret) => holdsSecret(value, secret) || name.includes(secret.toLowerCase()));
 }
 

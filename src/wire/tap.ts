@@ -25,7 +25,7 @@ const BUFFER_BYTES = 64 * 1024;
  * what had arrived: it calls `error()` only when the reader asks for more, because an error
  * straight after an `enqueue` drops the bytes.
  *
- * - `silence` listens while this waits for the source, never while it waits for the reader. It ends
+ * - `idle` listens while this waits for the source, never while it waits for the reader. It ends
  *   with the source.
  * - `holdsLast` always holds one chunk back, so that no reader has the whole before `ended`
  *   resolves. Without it `look` must know the end. A function is called after each `look`: as soon
@@ -39,7 +39,7 @@ const BUFFER_BYTES = 64 * 1024;
 export function tap(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
   watch: Watch,
-  options: { readonly holdsLast: boolean | (() => boolean); readonly isSized: boolean; readonly silence: IdleTimeout },
+  options: { readonly holdsLast: boolean | (() => boolean); readonly isSized: boolean; readonly idle: IdleTimeout },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   const reader = source.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(BUFFER_BYTES);
@@ -51,8 +51,8 @@ export function tap(
   let isStepping = false;
 
   async function next(): Promise<Uint8Array<ArrayBuffer> | null> {
-    options.silence.listen();
-    const { value, done } = await reader.read(new Uint8Array(buffer)).finally(() => options.silence.heard());
+    options.idle.listen();
+    const { value, done } = await reader.read(new Uint8Array(buffer)).finally(() => options.idle.heard());
     if (done || value === undefined) return null;
     const chunk = value.slice();
     buffer = value.buffer;
@@ -112,7 +112,7 @@ export function tap(
       return null;
     } finally {
       isStepping = false;
-      if (failure !== null || isOver || afterwards === "cancel") options.silence.end();
+      if (failure !== null || isOver || afterwards === "cancel") options.idle.end();
     }
   }
 
@@ -131,7 +131,7 @@ export function tap(
     cancel(reason) {
       afterwards = watch.left();
       if (afterwards === "cancel") {
-        options.silence.end();
+        options.idle.end();
         return reader.cancel(reason).catch(() => {});
       }
       if (!isStepping && failure === null && !isOver) guardedStep();

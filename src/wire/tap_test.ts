@@ -3,7 +3,7 @@ import { IdleTimeout } from "./idle_timeout.ts";
 import { tap, type Watch } from "./tap.ts";
 
 function never(): IdleTimeout {
-  return new IdleTimeout({ ms: 60_000, elapsed: () => performance.now(), onIdle: () => assert.fail("silence") });
+  return new IdleTimeout({ ms: 60_000, elapsed: () => performance.now(), onIdle: () => assert.fail("idle") });
 }
 
 /** A byte stream that the test feeds by hand. */
@@ -54,7 +54,7 @@ async function isPending(promise: Promise<unknown>): Promise<boolean> {
 Deno.test("tap() passes chunks on as they come and shows them first", async () => {
   const { stream, send, end } = source();
   const watch = watching();
-  const reader = tap(stream, watch, { holdsLast: false, isSized: false, silence: never() }).getReader();
+  const reader = tap(stream, watch, { holdsLast: false, isSized: false, idle: never() }).getReader();
   send("a");
   assert.equal(await take(reader), "a");
   assert.deepEqual(watch.seen, ["a"]);
@@ -67,7 +67,7 @@ Deno.test("tap() passes chunks on as they come and shows them first", async () =
 Deno.test("tap() holds a chunk back while look() is not done with it", async () => {
   const { stream, send } = source();
   const gate = Promise.withResolvers<void>();
-  const reader = tap(stream, watching({ look: () => gate.promise }), { holdsLast: false, isSized: false, silence: never() })
+  const reader = tap(stream, watching({ look: () => gate.promise }), { holdsLast: false, isSized: false, idle: never() })
     .getReader();
   send("a");
   const first = take(reader);
@@ -79,7 +79,7 @@ Deno.test("tap() holds a chunk back while look() is not done with it", async () 
 Deno.test("tap() with holdsLast keeps one chunk until ended() has resolved", async () => {
   const { stream, send, end } = source();
   const gate = Promise.withResolvers<"tidy">();
-  const reader = tap(stream, watching({ ended: () => gate.promise }), { holdsLast: true, isSized: false, silence: never() })
+  const reader = tap(stream, watching({ ended: () => gate.promise }), { holdsLast: true, isSized: false, idle: never() })
     .getReader();
   send("a");
   const first = take(reader);
@@ -98,7 +98,7 @@ Deno.test("tap() releases what it held as soon as holdsLast() returns false", as
   const { stream, send, end } = source();
   const watch = watching();
   const holdsLast = () => !watch.seen.join("").includes("c");
-  const reader = tap(stream, watch, { holdsLast, isSized: false, silence: never() }).getReader();
+  const reader = tap(stream, watch, { holdsLast, isSized: false, idle: never() }).getReader();
   send("a");
   const first = take(reader);
   assert.ok(await isPending(first));
@@ -117,7 +117,7 @@ Deno.test("tap() breaks if the source breaks, after what had arrived", async () 
     const { stream, send, fail } = source();
     let told: unknown;
     const watch = watching({ broke: (error) => Promise.resolve(void (told = error)) });
-    const reader = tap(stream, watch, { holdsLast, isSized: false, silence: never() }).getReader();
+    const reader = tap(stream, watch, { holdsLast, isSized: false, idle: never() }).getReader();
     const first = take(reader);
     send("a");
     if (holdsLast) assert.ok(await isPending(first));
@@ -137,7 +137,7 @@ Deno.test("tap() breaks if the source ended tidily but too early", async () => {
   const reader = tap(stream, watching({ ended: () => Promise.resolve("broken") }), {
     holdsLast: true,
     isSized: false,
-    silence: never(),
+    idle: never(),
   })
     .getReader();
   send("a");
@@ -150,7 +150,7 @@ Deno.test("tap() keeps back the last byte of a sized answer that ended tidily bu
   for (const [sent, seen] of [["abc", "ab"], ["a", null]] as const) {
     const { stream, send, end } = source();
     const watch = watching({ ended: () => Promise.resolve("broken") });
-    const reader = tap(stream, watch, { holdsLast: true, isSized: true, silence: never() }).getReader();
+    const reader = tap(stream, watch, { holdsLast: true, isSized: true, idle: never() }).getReader();
     send(sent);
     end();
     if (seen !== null) assert.equal(await take(reader), seen);
@@ -163,7 +163,7 @@ Deno.test("tap() breaks, releases the source and tells the watch if the watch fa
   const look = () => Promise.reject(new Error("no commit"));
   let told: unknown = null;
   const broke = (error: unknown) => Promise.resolve(void (told = error));
-  const reader = tap(stream, watching({ look, broke }), { holdsLast: false, isSized: false, silence: never() }).getReader();
+  const reader = tap(stream, watching({ look, broke }), { holdsLast: false, isSized: false, idle: never() }).getReader();
   send("last");
   await assert.rejects(take(reader), /no commit/);
   assert.ok(cancelled());
@@ -172,7 +172,7 @@ Deno.test("tap() breaks, releases the source and tells the watch if the watch fa
 
 Deno.test("tap() lets the source go when the reader leaves", async () => {
   const { stream, send, cancelled } = source();
-  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence: never() }).getReader();
+  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, idle: never() }).getReader();
   send("a");
   await take(reader);
   await reader.cancel("gone");
@@ -190,7 +190,7 @@ Deno.test("tap() drains the source if the watch asks for it, with or without a r
         return Promise.resolve("tidy");
       },
     });
-    const reader = tap(stream, watch, { holdsLast: true, isSized: false, silence: never() }).getReader();
+    const reader = tap(stream, watch, { holdsLast: true, isSized: false, idle: never() }).getReader();
     if (isReading) assert.ok(await isPending(reader.read()));
     const left = reader.cancel();
     send("a");
@@ -211,18 +211,18 @@ Deno.test("tap() asks the source for no more than its reader asks it for", async
       controller.enqueue(new Uint8Array(1024));
     },
   });
-  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence: never() }).getReader();
+  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, idle: never() }).getReader();
   await reader.read();
   await isPending(new Promise(() => {}));
   assert.ok(asked <= 2, `asked ${asked} times`);
 });
 
-Deno.test("tap() listens for silence only while it waits for the source", async () => {
+Deno.test("tap() runs the idle timeout only while it waits for the source", async () => {
   const { stream, send } = source();
   let now = 0;
   const silent = Promise.withResolvers<void>();
-  const silence = new IdleTimeout({ ms: 20, elapsed: () => now, onIdle: silent.resolve });
-  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, silence }).getReader();
+  const idle = new IdleTimeout({ ms: 20, elapsed: () => now, onIdle: silent.resolve });
+  const reader = tap(stream, watching(), { holdsLast: false, isSized: false, idle }).getReader();
   send("a");
   await take(reader);
   now = 1_000;
@@ -232,7 +232,7 @@ Deno.test("tap() listens for silence only while it waits for the source", async 
   await silent.promise;
   send("b");
   assert.equal(await waiting, "b");
-  silence.end();
+  idle.end();
 });
 
 const SILENCED: readonly (readonly [how: string, watch: Partial<Watch>, end: (from: ReturnType<typeof source>) => void])[] = [
@@ -247,7 +247,7 @@ for (const [how, watch, end] of SILENCED) {
     sanitizeOps: true,
     async fn() {
       const from = source();
-      const reader = tap(from.stream, watching(watch), { holdsLast: false, isSized: false, silence: never() }).getReader();
+      const reader = tap(from.stream, watching(watch), { holdsLast: false, isSized: false, idle: never() }).getReader();
       const waiting = take(reader).catch(() => null);
       end(from);
       assert.equal(await waiting, null);
@@ -270,7 +270,7 @@ for (const isReading of [false, true]) {
             return Promise.resolve("tidy");
           },
         });
-        const reader = tap(stream, watch, { holdsLast: false, isSized: false, silence: never() }).getReader();
+        const reader = tap(stream, watch, { holdsLast: false, isSized: false, idle: never() }).getReader();
         send("a");
         await take(reader);
         if (isReading) assert.ok(await isPending(reader.read()));

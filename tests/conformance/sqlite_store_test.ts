@@ -13,7 +13,7 @@ ownedLaws("SQLite store", make);
 sessionLaws("SQLite store", make);
 repricingLaws("SQLite repricing", async () => {
   const { store, path, dispose } = await make();
-  return { store, repricing: openSqliteRepricing(path, { synchronous: "normal" }), dispose };
+  return { store, repricing: openSqliteRepricing(path, "normal"), dispose };
 });
 
 async function make() {

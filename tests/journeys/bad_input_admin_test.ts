@@ -79,10 +79,10 @@ Deno.test("the admin API refuses each filter that it cannot read by name, and ig
   await stand.lostNothing();
 });
 
-Deno.test("the admin API makes no token of a wish that it cannot read, and says why", async (t) => {
+Deno.test("the admin API makes no token of a body that it cannot read, and says why", async (t) => {
   await using stand = await opened();
   for (const [name, [body, status, names]] of Object.entries(TOKENS_BODIES)) {
-    await t.step(`the admin API refuses ${name} as a token's wish`, async () => {
+    await t.step(`the admin API refuses ${name} as a new token`, async () => {
       const answer = await stand.admin("/internal/tokens", { method: "POST", body });
       assert.equal(answer.status, status, answer.body);
       assert.match(JSON.parse(answer.body).error.message, names);

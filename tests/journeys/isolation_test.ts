@@ -29,7 +29,7 @@ const ODD_SPELLINGS = [
   ],
   ...["/healthz/../metrics", "/healthz/internal/usage", "/readyz%2f..%2fmetrics", "/api/hello/../../metrics", "/%64ashboard"],
 ];
-const WISH = JSON.stringify({ workspaceId: "w9", sandboxId: "s9" });
+const NEW_TOKEN = JSON.stringify({ workspaceId: "w9", sandboxId: "s9" });
 
 Deno.test("the proxy listener shows a sandbox nothing administrative, whatever the spelling, the method and the token", async () => {
   await using proxy = await startProxy({ env: { LLMPROXY_ALLOW_PATHS: "*" } });
@@ -163,7 +163,7 @@ class Caller implements Disposable {
   }
 
   async send({ method, target, headers, host = this.#host }: Asked): Promise<RawReply> {
-    const body = Buffer.from(["GET", "HEAD", "TRACE"].includes(method) ? "" : WISH);
+    const body = Buffer.from(["GET", "HEAD", "TRACE"].includes(method) ? "" : NEW_TOKEN);
     const framed: readonly Header[] = body.length === 0 ? [] : [["content-length", String(body.length)]];
     return await this.#connection.send({ method, target, headers: [["Host", host], ...headers, ...framed], body });
   }

@@ -111,7 +111,7 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
     recordRefusals: (counts) => inPieces(counts, (some) => write((ask) => setRefusals(ask, some))),
     getOrCreateTrace: (trace) => ask("write", promptSeconds, (ask) => getOrCreateTrace(ask, trace)),
     updateTraceActivity: (workspaceId, id, at) =>
-      ask("write", promptSeconds, (ask) => updateTraceActivity(ask, { workspaceId, id }, { at })),
+      ask("write", promptSeconds, (ask) => updateTraceActivity(ask, { workspaceId, id }, at)),
     queryUsage: (query) => ask("read latest", patientSeconds, (ask) => queryUsage(ask, query)),
     queryTraces: (query) => ask("read", patientSeconds, (ask) => queryTraces(ask, query)),
     getTraceDetail: (id, workspaceId) => ask("read", patientSeconds, (ask) => getTraceDetail(ask, id, workspaceId)),

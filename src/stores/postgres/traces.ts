@@ -26,7 +26,7 @@ export async function getOrCreateTrace(ask: Ask, trace: Trace): Promise<Trace> {
 export async function updateTraceActivity(
   ask: Ask,
   { workspaceId, id }: Pick<Trace, "workspaceId" | "id">,
-  { at }: { readonly at: number },
+  at: number,
 ) {
   await ask(MOVE_ON, [at, workspaceId, id]);
 }

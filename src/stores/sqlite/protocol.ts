@@ -9,11 +9,11 @@ interface Rescue {
   readonly copyInto: (path: string) => Promise<RowBounds>;
 }
 
-type Asked = StoreVerbs & SpoolCare & TokenCopies & Rescue;
-export type Verb = keyof Asked;
+type Methods = StoreVerbs & SpoolCare & TokenCopies & Rescue;
+export type Verb = keyof Methods;
 
 /** What the Worker is asked, one verb for each method of the seams. */
-export type Verbs = { readonly [V in Verb]: Asked[V] };
+export type Verbs = { readonly [V in Verb]: Methods[V] };
 
 /** The same methods on the Worker's own thread, blocking. */
 export type Answers = { readonly [V in Verb]: (...args: Parameters<Verbs[V]>) => Awaited<ReturnType<Verbs[V]>> };

@@ -13,7 +13,7 @@ const BUSY_TIMEOUT_MS = 5_000;
  * Blocks its thread, on a connection of its own. The schema must be up to date. Throws SQLite's own
  * error.
  */
-export function openSqliteRepricing(path: string, { synchronous }: { readonly synchronous: Synchronous }): Repricing {
+export function openSqliteRepricing(path: string, synchronous: Synchronous): Repricing {
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 16_000 });
   const [read, set] = [readingBigInts(db, READ), readingBigInts(db, SET)];
   const totals = new Totals(db);
