@@ -20,8 +20,6 @@ export interface AgentserverOptions {
   readonly graceMs: number;
 }
 
-export const AGENTSERVER_DEFAULTS = { timeoutMs: 5_000, graceMs: 5 * 60_000 } as const;
-
 /** Statuses of a sandbox that may call. */
 const ACTIVE: ReadonlySet<string> = new Set(["running", "creating"]);
 const POSITIVE_MS = 30_000;
