@@ -78,7 +78,8 @@ export class SettingsReader {
   /** Variables that look like settings but are not: probably misspelt. */
   unknownNames(): readonly string[] {
     const known = environmentNames();
-    return this.#source.names.filter((name) => name.startsWith("LLMPROXY_") && !known.includes(name)).sort();
+    const isUnknown = (name: string) => name.startsWith("LLMPROXY_") && !known.includes(name) && !Object.hasOwn(RENAMED, name);
+    return this.#source.names.filter(isUnknown).sort();
   }
 
   /** A variable's text; null if it is unset or empty. */

@@ -16,6 +16,7 @@ Deno.test("every command names the new name of a renamed setting that is still s
       assert.throws(() => load(source({ ANTHROPIC_API_KEY: "key", [old]: "7", [name]: SETTINGS[name].default })), problem);
       load(source({ ANTHROPIC_API_KEY: "key", [old]: "" }));
     }
+    assert.deepEqual(loadConfigFromEnv(source({ ANTHROPIC_API_KEY: "key", [old]: "" })).warnings, []);
   }
 });
 

@@ -9,7 +9,7 @@ export interface LookupLimits {
   readonly timeoutMs: number;
 }
 
-/** DESIGN allows 64 at once. A waiting lookup costs only its promise. */
+/** A waiting lookup costs only its promise. */
 export const LOOKUP_LIMITS = { atOnce: 64, waiting: 1024 } as const;
 
 /** The authority was not asked: too many lookups were running already. */

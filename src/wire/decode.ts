@@ -1,4 +1,3 @@
-import { Writable } from "node:stream";
 import {
   constants,
   createBrotliDecompress,
@@ -61,6 +60,9 @@ export function decoderOf(contentEncoding: string, options: DecodeOptions): Copy
 
 const MAX_CODINGS = 3;
 
+/** So much is decoded before other work of the event loop gets its turn. */
+const BYTES_AT_ONCE = 64 * 1024;
+
 /** With this code zlib says that the body ended too early; brotli and zstd say nothing. */
 const CUT_SHORT = "Z_BUF_ERROR";
 
@@ -75,9 +77,10 @@ const CODINGS: ReadonlyMap<string, (firstByte: number) => Decompress> = new Map<
   ["zstd", () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: 23 } })],
 ]);
 
+const DONE = Promise.resolve();
+
 function plain({ maxBytes, onChunk }: DecodeOptions): CopyDecoder {
   let bytes = 0;
-  const done = Promise.resolve();
   return {
     get isBlind() {
       return bytes > maxBytes;
@@ -85,9 +88,9 @@ function plain({ maxBytes, onChunk }: DecodeOptions): CopyDecoder {
     push(chunk) {
       bytes += chunk.length;
       if (bytes <= maxBytes) onChunk(chunk);
-      return done;
+      return DONE;
     },
-    end: () => done,
+    end: () => DONE,
     close: () => {},
   };
 }
@@ -97,22 +100,23 @@ class Decompressor implements CopyDecoder {
   readonly #maxBytes: number;
   readonly #next: CopyDecoder;
   #stream: Decompress | null = null;
-  /** Takes the decoded pieces, in order; the stream decodes no further while it is full. */
-  readonly #sink: Writable;
-  readonly #closed = Promise.withResolvers<void>();
-  #handedOver = Promise.withResolvers<void>();
+  #ended: Promise<void> | null = null;
   #isBlind = false;
+  /** The compressed body has ended, whatever trails it, or the decoder has given up. */
+  #isOver = false;
   #bytes = 0;
+  #bytesAtOnce = 0;
+  /** Resolves when the stream flows again; null while it does. */
+  #resting: Promise<void> | null = null;
+  /** Resolves when the next decoder has handed over the latest piece. */
+  #passedOn: Promise<void> = DONE;
+  /** Calls that wait for bytes to be decoded. All of them are released when it is over. */
+  readonly #waiting = new Set<() => void>();
 
   constructor(open: (firstByte: number) => Decompress, options: { readonly maxBytes: number; readonly next: CopyDecoder }) {
     this.#open = open;
     this.#maxBytes = options.maxBytes;
     this.#next = options.next;
-    this.#sink = new Writable({ highWaterMark: 1, write: (piece, _, done) => void this.#take(piece, done) });
-    this.#sink.on("close", () => {
-      this.#handedOver.resolve();
-      this.#closed.resolve();
-    });
   }
 
   get isBlind(): boolean {
@@ -120,44 +124,87 @@ class Decompressor implements CopyDecoder {
   }
 
   async push(chunk: Uint8Array): Promise<void> {
-    if (this.#sink.writableEnded || this.#sink.destroyed || chunk.length === 0) return;
-    const stream = this.#stream ??= this.#start(chunk[0]!);
+    if (this.#isOver || chunk.length === 0) return;
+    this.#stream ??= this.#start(chunk[0]!);
+    const stream = this.#stream;
     const copy = new Uint8Array(chunk);
-    await new Promise<void>((resolve) => stream.write(copy, () => resolve()));
-    while (!this.#sink.destroyed && stream.readableLength + this.#sink.writableLength > 0) await this.#handedOver.promise;
+    await this.#wait((release) => stream.write(copy, () => this.#whenFlowing(release)));
+    await this.#passedOn;
   }
 
-  async end(): Promise<void> {
-    (this.#stream ?? this.#sink).end();
-    await this.#closed.promise;
-    await this.#next.end();
+  end(): Promise<void> {
+    return this.#ended ??= this.#end();
   }
 
   close(): void {
-    this.#stream?.destroy();
-    this.#sink.destroy();
+    this.#finish();
     this.#next.close();
+  }
+
+  async #end(): Promise<void> {
+    const stream = this.#stream;
+    if (stream !== null && !this.#isOver) await this.#wait(() => stream.end());
+    await this.#passedOn;
+    await this.#next.end();
   }
 
   #start(firstByte: number): Decompress {
     const stream = this.#open(firstByte);
+    stream.on("data", (piece: Uint8Array) => this.#take(piece));
+    stream.on("end", () => this.#finish());
     stream.on("error", (error: Error & { readonly code?: string }) => {
       this.#isBlind ||= error.code !== CUT_SHORT;
-      this.#sink.end();
+      this.#finish();
     });
-    stream.pipe(this.#sink);
     return stream;
   }
 
-  async #take(piece: Uint8Array, done: () => void): Promise<void> {
+  #take(piece: Uint8Array): void {
+    if (this.#isOver) return;
     this.#bytes += piece.length;
-    this.#isBlind ||= this.#bytes > this.#maxBytes || this.#next.isBlind;
-    if (this.#isBlind) return this.close();
-    // Otherwise the stream decodes all that it has before any other event of the process.
-    await EVENT_LOOP_BUDGET.enter(piece.length);
-    await this.#next.push(piece);
-    done();
-    this.#handedOver.resolve();
-    this.#handedOver = Promise.withResolvers();
+    if (this.#bytes > this.#maxBytes || this.#next.isBlind) {
+      this.#isBlind = true;
+      this.#finish();
+      return;
+    }
+    this.#passedOn = this.#next.push(piece);
+    this.#bytesAtOnce += piece.length;
+    if (this.#bytesAtOnce < BYTES_AT_ONCE) return;
+    const others = EVENT_LOOP_BUDGET.enter(this.#bytesAtOnce);
+    this.#bytesAtOnce = 0;
+    if (others !== undefined) this.#rest(others);
+  }
+
+  /** Without a pause the stream decodes all that it has before any other event of the process. */
+  #rest(others: Promise<void>): void {
+    const stream = this.#stream!;
+    stream.pause();
+    this.#resting = others.then(() => {
+      this.#resting = null;
+      stream.resume();
+    });
+  }
+
+  /** A paused stream may have taken all its input and still hold output. */
+  #whenFlowing(release: () => void): void {
+    if (this.#isOver || this.#resting === null) release();
+    else this.#resting.then(() => this.#whenFlowing(release));
+  }
+
+  #wait(start: (release: () => void) => void): Promise<void> {
+    return new Promise((resolve) => {
+      const release = () => {
+        this.#waiting.delete(release);
+        resolve();
+      };
+      this.#waiting.add(release);
+      start(release);
+    });
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#stream?.destroy();
+    for (const release of this.#waiting) release();
   }
 }
