@@ -7,6 +7,7 @@ import type { AnswerReader } from "./answer_reader.ts";
 import type { Caller } from "./authenticate.ts";
 import type { OpenRow } from "./record.ts";
 import { refusedTo } from "./refusals.ts";
+import { RESTARTING } from "./traffic.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
 export interface LiveCallOptions {
@@ -30,7 +31,7 @@ export interface LiveCallOptions {
 const ABORTS = {
   client_left: { outcome: "client_left", code: "client_left", message: "The client left before the answer." },
   upstream_idle: { outcome: "upstream_broke", code: "upstream_timeout", message: "The upstream did not answer in time." },
-  drain_over: { outcome: "proxy_cut", code: "draining", message: "The proxy is restarting. Ask again in a few seconds." },
+  drain_over: { outcome: "proxy_cut", code: "draining", message: RESTARTING },
 } as const satisfies Record<string, { readonly outcome: Outcome; readonly code: FaultCode; readonly message: string }>;
 
 /**

@@ -102,7 +102,7 @@ function bodyOf(
     maxBytes: passthrough.maxBodyBytes,
     deadlineMs: deps.limits.bodyDeadlineMs,
     onProblem: (error) => onProblem(bodyFault(error)),
-    idle: idle,
+    idle,
   });
   if (!passthrough.namesFiles) return limited;
   const files = new BodyScan(request.headers.get("content-encoding") ?? "", {

@@ -1,5 +1,8 @@
 import { Fault } from "../domain/fault.ts";
 
+/** To a sandbox whose call is refused or cut by a shutdown. */
+export const RESTARTING = "The proxy is restarting. Ask again in a few seconds.";
+
 /** What is in flight: a call, or the delivery of its answer. */
 interface InFlight {
   readonly requestId: string;
@@ -28,7 +31,7 @@ export class Traffic {
 
   /** Throws `Fault` `draining` if the proxy is shutting down. */
   assertOpen(): void {
-    if (this.#isDraining) throw new Fault("draining", "The proxy is restarting. Ask again in a few seconds.");
+    if (this.#isDraining) throw new Fault("draining", RESTARTING);
   }
 
   /** Counts the request as in flight until the returned function is called. `cut` breaks it. */

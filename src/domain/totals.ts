@@ -20,7 +20,8 @@ export interface Total {
 /**
  * The totals of closed rows, by their column in `usage_hours`; in `traces` the tokens have `total_`
  * in front. Every sum is made from this table: the stores' statements, what a row adds, queries and
- * JSON.
+ * JSON. A total that depends on a retry adds one or the cost, and depends on nothing else: when a
+ * row becomes part of a retry, only its cost is at hand (`retryDelta`).
  */
 const TABLE = {
   input_tokens: { kind: "tokens", adds: "input_tokens" },
