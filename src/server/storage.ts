@@ -135,7 +135,8 @@ async function sharedStorage(embedded: Embedded, database: DatabaseConfig, optio
   const store = storeOver(shared);
   await firstContact(shared, observe);
   const [seed = 0] = new Uint32Array(randomBytes(4).slice().buffer);
-  const shipping = startShipping({ path: embedded.databasePath, synchronous: config.sync, databaseUrl, seed, observe });
+  const path = () => pathOf(embedded);
+  const shipping = await startShipping({ path, synchronous: config.sync, databaseUrl, seed, observe });
   const jobs = startJobs(embedded, options, { store, place: () => ({ url: databaseUrl }), of: "spool" });
   return {
     ...jobs,

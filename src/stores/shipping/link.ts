@@ -20,9 +20,17 @@ const RESTART_MS = 1_000;
 
 const NOTHING_YET: ShippingState = { rows: 0, oldestCreatedAt: null, quarantined: 0, failure: null, shipped: 0, errors: 0 };
 
-export function startShipping(
-  { path, synchronous, seed, databaseUrl, observe }: StartMessage & { readonly observe: Pick<Observe, "note"> },
-): Shipping {
+export interface ShippingOptions extends Omit<StartMessage, "path"> {
+  /** The spool's database, for each start of the Worker. Throws if the path names other files now. */
+  readonly path: () => string;
+  readonly observe: Pick<Observe, "note">;
+}
+
+/**
+ * Resolves when the Worker has the spool open: from then on it ships the rows even if the files
+ * lose their names. Never rejects; a Worker that cannot open it is started again.
+ */
+export async function startShipping({ path, synchronous, seed, databaseUrl, observe }: ShippingOptions): Promise<Shipping> {
   let url = databaseUrl;
   let latest = NOTHING_YET;
   /** Counts of Workers that died. */
@@ -30,6 +38,7 @@ export function startShipping(
   const ending = new AbortController();
   const rpc = new WorkerRpc<ShippingMethods>({
     start: ({ onReply, onDeath }) => {
+      const start: StartMessage = { path: path(), synchronous, seed, databaseUrl: url };
       const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
       worker.onmessage = (event) => onReply(event.data);
       worker.onerror = (event) => {
@@ -37,16 +46,19 @@ export function startShipping(
         died(event.message);
         onDeath(new Error(event.message));
       };
-      const start: StartMessage = { path, synchronous, seed, databaseUrl: url };
       worker.postMessage(start);
       return { post: (request) => worker.postMessage(request), terminate: () => worker.terminate() };
     },
     arrivedError: (carried) => arrivedError(carried as CarriedError),
   });
 
-  async function watch(): Promise<void> {
-    while (!ending.signal.aborted) {
-      const isAlive = await rpc.call("news").then(take).then(() => true, () => false);
+  /** Resolves to false if the Worker could not answer. */
+  function ask(): Promise<boolean> {
+    return rpc.call("news").then(take).then(() => true, () => false);
+  }
+
+  async function watch(wasAlive: boolean): Promise<void> {
+    for (let isAlive = wasAlive; !ending.signal.aborted; isAlive = await ask()) {
       await delay(isAlive ? NEWS_MS : RESTART_MS, ending.signal);
     }
   }
@@ -71,7 +83,7 @@ export function startShipping(
     latest = { ...latest, shipped: 0, errors: 0, failure: "The shipper died" };
   }
 
-  void watch();
+  void watch(await ask());
   return {
     state: () => ({ ...latest, shipped: latest.shipped + before.shipped, errors: latest.errors + before.errors }),
     rotate(databaseUrl) {
