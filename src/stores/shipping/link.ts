@@ -21,7 +21,7 @@ const RESTART_MS = 1_000;
 const NOTHING_YET: ShippingState = { rows: 0, oldestCreatedAt: null, quarantined: 0, failure: null, shipped: 0, errors: 0 };
 
 export interface ShippingOptions extends Omit<StartMessage, "path"> {
-  /** The spool's database, for each start of the Worker. Throws if the path names other files now. */
+  /** The spool's database, for each start of the Worker. Throws if the path names other files. */
   readonly path: () => string;
   readonly observe: Pick<Observe, "note">;
 }
