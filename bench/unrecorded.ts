@@ -5,6 +5,8 @@ import { assemble } from "../src/server/assemble.ts";
 import { loadConfigFromEnv } from "../src/config/config.ts";
 import { systemOf } from "../src/server/system.ts";
 import type { Ledger } from "../src/domain/ledger.ts";
+import { adminRequests } from "../src/http/admin_requests.ts";
+import { listen } from "../src/server/listener.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
 
 const source = {
@@ -23,7 +25,10 @@ const forgetful: Ledger = {
   trouble: () => null,
 };
 const readiness = () => ({ status: "ok", reason: null } as const);
-const proxy = proxyHandler({ deps: { ...assembly.deps, ledger: forgetful }, allowedPaths: [], readiness });
-const quietly = { automaticCompression: false, onListen: () => {} };
-Deno.serve({ ...config.proxy.address, ...quietly }, proxy);
-if (config.admin.address !== "same") Deno.serve({ ...config.admin.address, ...quietly }, assembly.admin);
+const { proxy: { address, allowPaths: allowedPaths, stallMs }, admin } = config;
+const { handle, refuseHead } = proxyHandler({ deps: { ...assembly.deps, ledger: forgetful }, allowedPaths, readiness, stallMs });
+const common = { headMs: 60_000, idleMs: 60_000, maxConnections: 10_000, onTrouble: () => {} };
+await listen({ ...common, setting: "LLMPROXY_LISTEN_ADDR", address, handle, refuseHead });
+if (admin.address !== "same") {
+  await listen({ ...common, setting: "LLMPROXY_ADMIN_ADDR", address: admin.address, ...adminRequests(assembly.admin) });
+}

@@ -8,6 +8,7 @@ import type { Owned } from "../src/domain/owned.ts";
 import type { Closing, OpenCall } from "../src/domain/usage.ts";
 import { anthropic } from "./anthropic.ts";
 import { ByteBudget } from "../src/wire/budget.ts";
+import { FakeClient } from "./fake_client.ts";
 import { messageBody, messageEvents, sse, usageOf } from "./fake_messages.ts";
 import { type Gate, gate } from "./wait.ts";
 
@@ -36,8 +37,6 @@ export interface Scene extends AsyncDisposable {
   readonly sent: SentCall[];
   /** The client's disconnect. */
   readonly client: AbortController;
-  /** The delivery of the answer, as the server tells it; over at the scene's end at the latest. */
-  readonly delivery: PromiseWithResolvers<void>;
   /** Until it opens, commits of that kind wait. */
   holdBack(what: "open" | "close" | "claim"): Gate;
   /** From now on commits of that kind fail. */
@@ -51,7 +50,6 @@ export type Upstream = (call: SentCall) => Response | Promise<Response>;
 export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
   const log: string[] = [];
   const [opened, closings, claims, lines, sent]: [OpenCall[], Closing[], Owned[], string[], SentCall[]] = [[], [], [], [], []];
-  const delivery = Promise.withResolvers<void>();
   const gates = new Map<string, Gate>();
   const failing = new Set<string>();
   async function commit(what: string): Promise<void> {
@@ -122,12 +120,13 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
     },
     budget,
     limits: { bodyDeadlineMs: LONG_MS },
+    brokenStream: "reset",
     traceHeader: "x-trace-id",
     clientIpHeader: null,
     ...over,
   };
   return {
-    ...{ deps, log, opened, closings, claims, lines, sent, client: new AbortController(), delivery },
+    ...{ deps, log, opened, closings, claims, lines, sent, client: new AbortController() },
     holdBack: (what) => {
       const held = gate();
       gates.set(what, held);
@@ -135,7 +134,6 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
     },
     fail: (what) => void failing.add(what),
     [Symbol.asyncDispose]: async () => {
-      delivery.resolve();
       await deadline(deps.traffic.idle(), 5_000, () => new Error(`${deps.traffic.inFlight} calls never ended`));
       if (deps.budget.heldBytes !== 0) throw new Error(`${deps.budget.heldBytes} bytes of the budget are still held`);
     },
@@ -170,7 +168,10 @@ export interface CallOptions {
 }
 
 /** A request as it came in at the edge. */
-export function incoming({ client }: Pick<Scene, "client">, options: CallOptions = {}): IncomingCall {
+export function incoming(
+  { client }: Pick<Scene, "client">,
+  options: CallOptions = {},
+): IncomingCall & { readonly client: FakeClient } {
   const { stream = false, headers = {}, method = "POST", target = "/v1/messages" } = options;
   const body = options.body === undefined ? JSON.stringify(requestOf({ stream })) : options.body;
   const source = body === null || body instanceof ReadableStream ? body : new Response(body).body!;
@@ -180,8 +181,8 @@ export function incoming({ client }: Pick<Scene, "client">, options: CallOptions
       method,
       headers: new Headers({ "x-api-key": TOKEN, "content-type": "application/json", ...headers }),
       body: source as IncomingCall["request"]["body"],
-      signal: client.signal,
     },
+    client: new FakeClient(client.signal),
     ownCredentials: [],
     target,
     arrivedAt: performance.now(),

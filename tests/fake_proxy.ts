@@ -1,4 +1,6 @@
-/** The proxy's handler in process, on a record of fakes: no sockets, no files. */
+/** The proxy's handler behind a real server, on a record of fakes: no files, no upstream. */
+import { createServer, request, type RequestListener, type RequestOptions } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Deps } from "../src/call/deps.ts";
 import { Refusals } from "../src/call/refusals.ts";
 import { Traffic } from "../src/call/traffic.ts";
@@ -14,6 +16,7 @@ export const SANDBOX = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
 const MESSAGE = { id: "msg_1", type: "message", model: "m", usage: { input_tokens: 1, output_tokens: 1 } };
 
 export interface FakeProxy {
+  /** Answers with the path as it stands: fetch would tidy it up. */
   readonly ask: (method: string, path: string, more?: RequestInit) => Promise<Response>;
   /** Calls that went upstream, as `POST /path`. */
   readonly sent: string[];
@@ -74,24 +77,22 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
     },
     budget: new ByteBudget({ totalBytes: 1 << 24, perHolderBytes: 1 << 24 }),
     limits: { bodyDeadlineMs: 60_000 },
+    brokenStream: "reset",
     traceHeader: "x-trace-id",
     clientIpHeader: null,
     ...over,
   };
-  const handler = proxyHandler({ deps, allowedPaths, readiness: () => ({ status: "ok", reason: null }) });
+  const { handle } = proxyHandler({ deps, allowedPaths, readiness: () => ({ status: "ok", reason: null }), stallMs: 60_000 });
   return {
     sent,
     log,
     refused,
     deps,
     ask: async (method, path, more = {}) => {
-      const headers = { "x-api-key": TOKEN, host: "proxy", ...more.headers };
-      const body = method === "POST" ? "{}" : null;
-      const response = await handler(new Request(`http://proxy${path}`, { method, body, ...more, headers }), {
-        completed: Promise.resolve(),
-      });
-      // To its end, so that the call is over.
-      return new Response(method === "HEAD" ? null : await response.text(), response);
+      const headers = { "x-api-key": TOKEN, ...more.headers as Readonly<Record<string, string>> };
+      const body = more.body ?? (method === "POST" ? "{}" : undefined);
+      await using server = await served((incoming, outgoing) => handle(incoming, outgoing, false));
+      return await asked({ port: server.port, method, path, headers, body: body as string | undefined });
     },
     counted: async () => {
       const counts: string[] = [];
@@ -115,5 +116,31 @@ function byteStreamOf(text: string): ReadableStream<Uint8Array<ArrayBuffer>> {
       controller.close();
     },
     pull: (controller) => controller.byobRequest?.respond(0),
+  });
+}
+
+async function served(handler: RequestListener): Promise<AsyncDisposable & { readonly port: number }> {
+  const server = createServer({ requireHostHeader: false }, handler);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: () => new Promise((resolve) => void server.close(() => resolve())),
+  };
+}
+
+function asked(
+  { body, ...options }: RequestOptions & { readonly port: number; readonly body: string | undefined },
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ host: "127.0.0.1", agent: false, ...options }, async (answer) => {
+      const chunks: Uint8Array<ArrayBuffer>[] = [];
+      for await (const chunk of answer) chunks.push(chunk);
+      const headers = new Headers(answer.headers as Record<string, string>);
+      resolve(
+        new Response(options.method === "HEAD" ? null : await new Blob(chunks).text(), { status: answer.statusCode!, headers }),
+      );
+    });
+    sent.once("error", reject);
+    sent.end(body);
   });
 }

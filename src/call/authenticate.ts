@@ -34,10 +34,10 @@ const IN_URL = "A key or a proxy token does not belong in the URL.";
  * The request as if its client had sent no credential of the upstream's own. Users often have one
  * beside the proxy token. Any header that holds it is dropped, and no authority is asked about it.
  */
-export function withoutOwnCredentials(
-  request: Request,
+export function withoutOwnCredentials<R extends Pick<Request, "headers">>(
+  request: R,
   { credentialHeaders, credentialShape }: Pick<Provider, "credentialHeaders" | "credentialShape">,
-): Pick<IncomingCall, "request" | "ownCredentials"> {
+): { readonly request: R; readonly ownCredentials: readonly string[] } {
   const shown = credentialHeaders.map((name) => request.headers.get(name)?.replace(/^bearer +/i, "") ?? "");
   const others = [...request.headers].filter(([name]) => !credentialHeaders.includes(name)).map(([, value]) => value);
   const elsewhere = others.flatMap((value) => value.match(credentialShape) ?? []);
@@ -46,19 +46,7 @@ export function withoutOwnCredentials(
   const headers = new Headers(
     [...request.headers].filter(([name, value]) => !ownCredentials.some((secret) => isHeldBy(secret, { name, value }))),
   );
-  return {
-    request: {
-      method: request.method,
-      headers,
-      get body() {
-        return request.body;
-      },
-      get signal() {
-        return request.signal;
-      },
-    },
-    ownCredentials,
-  };
+  return { request: { ...request, headers }, ownCredentials };
 }
 
 /** Header names come in lower case. */

@@ -32,8 +32,10 @@ Deno.test("tokenOf() refuses no token, two that differ, and other schemes", () =
 const SHAPES = { credentialHeaders: ["x-api-key", "authorization"], credentialShape: /sk-ant-[\w-]+/g };
 const OWN = "sk-ant-oat01-Abc_9-x";
 
-function received(headers: Readonly<Record<string, string>>): Request {
-  return new Request("http://proxy/v1/messages", { method: "POST", headers, body: "{}" });
+function received(headers: Readonly<Record<string, string>>) {
+  const { body, ...request } = { method: "POST", url: "/v1/messages", body: "{}" };
+  const sent = new Request("http://proxy", { ...request, body, headers });
+  return { ...request, headers: sent.headers, body: sent.body };
 }
 
 Deno.test("withoutOwnCredentials() leaves the proxy token, whichever header the user's own key stands in", () => {
@@ -62,8 +64,7 @@ Deno.test("withoutOwnCredentials() leaves out every header that holds the key on
   const { request } = withoutOwnCredentials(original, SHAPES);
   assert.deepEqual([...request.headers.keys()], ["authorization", "content-type", "x-trace-id"]);
   assert.equal(request.method, "POST");
-  assert.equal(request.signal, original.signal);
-  assert.equal(await new Response(request.body).text(), "{}");
+  assert.deepEqual([request.url, await new Response(request.body).text()], ["/v1/messages", "{}"]);
 });
 
 Deno.test("withoutOwnCredentials() finds the key in a header of any name, with other words around it", () => {

@@ -6,6 +6,7 @@ import type { PriceOf } from "../domain/price.ts";
 import type { Provider } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { SandboxOf } from "../domain/sandbox.ts";
+import type { AnswerSink } from "../domain/answer_sink.ts";
 import type { ByteBudget } from "../wire/budget.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import type { Refusals } from "./refusals.ts";
@@ -37,6 +38,8 @@ export interface Deps {
   readonly upstream: Upstream;
   readonly budget: ByteBudget;
   readonly limits: Limits;
+  /** What a client gets of a stream that breaks: the break alone, or first an error event. */
+  readonly brokenStream: "reset" | "event";
   /** The header in which a client may name its trace, lower case. */
   readonly traceHeader: string;
   /** The header with the client's address, which a server in front writes; lower case. */
@@ -48,7 +51,7 @@ export interface Limits {
   readonly bodyDeadlineMs: number;
 }
 
-export type ArrivedRequest = Pick<Request, "method" | "headers" | "body" | "signal">;
+export type ArrivedRequest = Pick<Request, "method" | "headers" | "body">;
 
 /** A request as it came in. */
 export interface IncomingCall {
@@ -56,6 +59,8 @@ export interface IncomingCall {
   readonly requestId: string;
   /** As it was received, but without `ownCredentials`. */
   readonly request: ArrivedRequest;
+  /** Takes the answer. */
+  readonly client: AnswerSink;
   /** The upstream's own credentials that the client sent too: never kept, shown or sent. */
   readonly ownCredentials: readonly string[];
   /** Path and query, exactly as they were received. They go upstream as they are. */

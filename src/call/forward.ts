@@ -1,5 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import type { Credential } from "../domain/provider.ts";
+import type { AnswerHead } from "../domain/answer_sink.ts";
 import { type HeldBody, streamOf } from "../wire/body.ts";
 import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
 import type { LiveCall } from "./live_call.ts";
@@ -64,7 +65,7 @@ function refusedCredential({ incoming, credential, deps }: LiveCall): Fault {
 }
 
 /** The answer's head for the client, without any header that holds the operator's credential. */
-export function returned(answer: Response, credential: Credential): ResponseInit & { readonly headers: Headers } {
+export function returned(answer: Response, credential: Credential): AnswerHead {
   const { status, statusText } = answer;
   const headers = returnedHeaders(answer.headers, { secrets: [credential.secret] });
   // RFC 9110, section 8.6: a 204 has no length.

@@ -22,7 +22,7 @@ import type { Deps } from "./deps.ts";
 
 Deno.test("journey() passes a streamed answer unchanged and closes its row as completed, with the usage that the upstream named", async () => {
   await using call = scene(() => streamed(EVENTS, { headers: { "request-id": "req_1", "x-new": "kept" } }));
-  const answer = await journey(incoming(call, { stream: true }), call.deps);
+  const answer = await told(incoming(call, { stream: true }), call.deps);
   assert.deepEqual(await received(answer), { text: EVENTS.join(""), isBroken: false });
   assert.deepEqual([answer.status, answer.headers.get("x-new")], [200, "kept"]);
   const [closing] = call.closings;
@@ -33,7 +33,7 @@ Deno.test("journey() passes a streamed answer unchanged and closes its row as co
 
 Deno.test("journey() passes a JSON answer unchanged and closes its row as completed, with the usage that the upstream named", async () => {
   await using call = scene(() => json(BODY));
-  const answer = await journey(incoming(call), call.deps);
+  const answer = await told(incoming(call), call.deps);
   assert.deepEqual(await received(answer), { text: BODY, isBroken: false });
   const [closing] = call.closings;
   assert.deepEqual([closing?.outcome, closing?.accuracy, closing?.reading.messageId], ["completed", "exact", "msg_1"]);
@@ -44,7 +44,7 @@ Deno.test("journey() sends the request's bytes and headers unchanged, with the o
   const body = `{"model": "m",  "messages":[], "new_key": "\\u00e9"}`;
   await using call = scene(() => json(BODY));
   const headers = { authorization: `Bearer ${TOKEN}`, "x-copy": `t=${TOKEN}`, "x-new": "kept", "anthropic-beta": "b1" };
-  await received(await journey(incoming(call, { body, headers, target: "/v1/messages?beta=true" }), call.deps));
+  await received(await told(incoming(call, { body, headers, target: "/v1/messages?beta=true" }), call.deps));
   const [sent] = call.sent;
   const upstreamHeaders = new Headers(sent!.init.headers);
   assert.equal(await sent!.body(), body);
@@ -60,7 +60,7 @@ Deno.test("journey() lets no header with the operator's credential go back, and 
   );
   const body = JSON.stringify({ ...requestOf(), model: `claude-${TOKEN}`, metadata: { user_id: `u-${TOKEN}` } });
   const headers = { "x-trace-id": `run-${TOKEN}`, "user-agent": `agent-${TOKEN}/1` };
-  const answer = await journey(incoming(call, { body, headers }), call.deps);
+  const answer = await told(incoming(call, { body, headers }), call.deps);
   await received(answer);
   assert.equal(answer.headers.get("x-echo"), null);
   const kept = JSON.stringify([call.opened, call.closings, call.lines]);
@@ -70,7 +70,7 @@ Deno.test("journey() lets no header with the operator's credential go back, and 
 Deno.test("journey() sends nothing upstream before the open row is committed", async () => {
   await using call = scene(() => json(BODY));
   const opening = call.holdBack("open");
-  const answer = journey(incoming(call), call.deps);
+  const answer = told(incoming(call), call.deps);
   await turns();
   assert.deepEqual(call.log, []);
   opening.open();
@@ -82,7 +82,7 @@ for (const [form, upstream, stream] of [["stream", () => streamed(EVENTS), true]
   Deno.test(`journey() gives the client no last byte of a ${form} answer before the close is committed`, async () => {
     await using call = scene(upstream);
     const closing = call.holdBack("close");
-    const answer = await journey(incoming(call, { stream }), call.deps);
+    const answer = await told(incoming(call, { stream }), call.deps);
     let text = "";
     const all = received(
       new Response(answer.body!.pipeThrough(
@@ -103,7 +103,7 @@ for (const [form, upstream, stream] of [["stream", () => streamed(EVENTS), true]
   Deno.test(`journey() breaks the client's connection if the close of a ${form} answer cannot be committed`, async () => {
     await using call = scene(upstream);
     call.fail("close");
-    const { text, isBroken } = await received(await journey(incoming(call, { stream }), call.deps));
+    const { text, isBroken } = await received(await told(incoming(call, { stream }), call.deps));
     assert.equal(isBroken, true);
     assert.ok(!text.includes("message_stop") && text !== BODY, text);
     assert.equal(call.lines.filter((line) => line.startsWith("callEnded")).length, 1);
@@ -114,18 +114,18 @@ Deno.test("journey() commits that a file belongs to the caller before the answer
   const block = { type: "code_execution_tool_result", content: { content: [{ file_id: "file_new" }] } };
   const body = JSON.stringify({ ...JSON.parse(BODY), content: [block] });
   await using call = scene(() => json(body));
-  assert.deepEqual(await received(await journey(incoming(call), call.deps)), { text: body, isBroken: false });
+  assert.deepEqual(await received(await told(incoming(call), call.deps)), { text: body, isBroken: false });
   assert.deepEqual(call.claims.map(({ id, kind, workspaceId }) => [id, kind, workspaceId]), [["file_new", "file", "w-1"]]);
   await using other = scene(() => json(body));
   other.fail("claim");
-  assert.equal((await received(await journey(incoming(other), other.deps))).isBroken, true);
+  assert.equal((await received(await told(incoming(other), other.deps))).isBroken, true);
   assert.equal(other.closings.length, 1, "the row is closed even so");
 });
 
 Deno.test("journey() calls the upstream once, however the call fails", async () => {
   for (const upstream of [hangsUp, () => json("{}", { status: 529 }), () => streamed([ERROR_EVENT])]) {
     await using call = scene(upstream);
-    await journey(incoming(call), call.deps).then(received, () => {});
+    await told(incoming(call), call.deps).then(received, () => {});
     assert.equal(call.sent.length, 1);
   }
 });
@@ -164,14 +164,14 @@ for (const [station, of, refused] of REFUSALS) {
     if (refused.fails !== undefined) call.fail(refused.fails);
     const { headers = {}, body } = refused;
     const asked = incoming(call, { headers, ...(body === undefined ? {} : { body }) });
-    await assert.rejects(journey(asked, call.deps), refusal(refused.code));
+    await assert.rejects(told(asked, call.deps), refusal(refused.code));
     assert.deepEqual(call.log, []);
   });
 }
 
 Deno.test("journey() lets a body name the workspace's own files", async () => {
   await using call = scene(() => json(BODY));
-  await received(await journey(incoming(call, { body: naming("file_own") }), call.deps));
+  await received(await told(incoming(call, { body: naming("file_own") }), call.deps));
   assert.equal(call.closings[0]?.outcome, "completed");
 });
 
@@ -184,19 +184,19 @@ Deno.test("journey() names the sandbox in every refusal once it is known, and th
   for (
     const [call, code] of [[open, "ledger_unavailable"], [unreachable, "upstream_unreachable"], [odd, "internal_error"]] as const
   ) {
-    const fault = await journey(incoming(call, { body }), call.deps).catch((error) => error);
+    const fault = await told(incoming(call, { body }), call.deps).catch((error) => error);
     assert.ok(fault instanceof Fault, String(fault));
     assert.deepEqual([fault.code, fault.sandbox, fault.userId], [code, SANDBOX, "user_1"]);
   }
   await using unread = scene(() => json(BODY));
-  const fault = await journey(incoming(unread, { body: brokenOff() }), unread.deps).catch((error) => error);
+  const fault = await told(incoming(unread, { body: brokenOff() }), unread.deps).catch((error) => error);
   assert.deepEqual([fault.sandbox, fault.userId], [SANDBOX, undefined]);
 });
 
 Deno.test("journey() serves a call without a row if the ledger says so, and writes its line", async () => {
   await using call = scene(() => json(BODY));
   const ledger = { ...call.deps.ledger, open: () => Promise.resolve("unrecorded" as const) };
-  assert.equal((await received(await journey(incoming(call), { ...call.deps, ledger }))).text, BODY);
+  assert.equal((await received(await told(incoming(call), { ...call.deps, ledger }))).text, BODY);
   assert.deepEqual(call.closings, []);
   assert.match(call.lines.join("\n"), /callEnded .*"isRecorded":false/);
 });
@@ -224,4 +224,9 @@ function stuck(): ReadableStream<Uint8Array<ArrayBuffer>> {
 
 function brokenOff(): ReadableStream<Uint8Array<ArrayBuffer>> {
   return new ReadableStream({ pull: (controller) => controller.error(new Error("cut")) });
+}
+
+/** The answer as the client gets it; rejects as the story does before it. */
+function told(call: ReturnType<typeof incoming>, deps: Deps): Promise<Response> {
+  return call.client.answerOf(journey(call, deps));
 }

@@ -3,7 +3,6 @@ import type { Credential } from "../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { Outcome } from "../domain/usage.ts";
 import { IdleTimeout } from "../wire/idle_timeout.ts";
-import type { AnswerReader } from "./answer_reader.ts";
 import type { Caller } from "./authenticate.ts";
 import type { OpenRow } from "./record.ts";
 import { refusedTo } from "./refusals.ts";
@@ -50,11 +49,8 @@ export class LiveCall {
   readonly idle: IdleTimeout;
   readonly #controller = new AbortController();
   readonly #leaveTraffic: () => void;
-  readonly #onDisconnect = () => void this.clientLeft();
-  #reader: AnswerReader | null = null;
   #hasLeft = false;
   #readingOn: ReturnType<typeof setTimeout> | undefined;
-  #isCutOff = false;
   #ended: Promise<void> | null = null;
 
   constructor(options: LiveCallOptions, deps: Deps) {
@@ -64,8 +60,7 @@ export class LiveCall {
     const { elapsed, upstream: { idleMs } } = deps;
     this.idle = new IdleTimeout({ ms: idleMs, elapsed, onIdle: () => this.#abort("upstream_idle") });
     this.#leaveTraffic = deps.traffic.enter(incoming.requestId, () => this.#abort("drain_over"));
-    incoming.request.signal.addEventListener("abort", this.#onDisconnect);
-    if (incoming.request.signal.aborted) this.clientLeft();
+    incoming.client.onLeft(() => this.clientLeft());
     this.idle.listen();
   }
 
@@ -79,36 +74,20 @@ export class LiveCall {
     return this.#ended !== null;
   }
 
-  /** An abort has ended the call: the row does not know of the bytes that still come. */
-  get isCutOff(): boolean {
-    return this.#isCutOff;
-  }
-
-  /** The answer is there, and the reader knows what it used so far: an abort now ends the call. */
-  answeredTo(reader: AnswerReader): void {
-    this.#reader = reader;
-    if (this.signal.aborted) this.#cutOff();
-  }
-
-  /**
-   * The client has disconnected. True if the answer's source is to be cancelled, false if it is to
-   * be read on: an unstreamed answer is paid for anyway.
-   */
-  clientLeft(): boolean {
-    if (!this.#hasLeft && !this.hasEnded) {
-      this.#hasLeft = true;
-      const { readsOnMs } = this.#options;
-      if (readsOnMs === 0) this.#abort("client_left");
-      else this.#readingOn = setTimeout(() => this.#abort("client_left"), readsOnMs);
-    }
-    return this.hasEnded || this.signal.aborted;
+  /** The client has left. An unstreamed answer is read on for a while: it is paid for anyway. */
+  clientLeft(): void {
+    if (this.#hasLeft) return;
+    this.#hasLeft = true;
+    const { readsOnMs } = this.#options;
+    if (readsOnMs === 0 || this.hasEnded) this.#abort("client_left");
+    else this.#readingOn = setTimeout(() => this.#abort("client_left"), readsOnMs);
   }
 
   /**
    * Ends the call and commits its row. The first outcome counts; later calls return its promise.
    * Rejects with `Fault` `ledger_unavailable`: the client must not see a clean end then.
    */
-  end(outcome: Outcome, reading: UsageReading = this.#reader?.reading ?? EMPTY_READING): Promise<void> {
+  end(outcome: Outcome, reading: UsageReading = EMPTY_READING): Promise<void> {
     return this.#ended ??= this.#end(outcome, reading);
   }
 
@@ -146,8 +125,6 @@ export class LiveCall {
     } finally {
       clearTimeout(this.#readingOn);
       this.idle.end();
-      this.incoming.request.signal.removeEventListener("abort", this.#onDisconnect);
-      this.#reader?.close();
       this.#options.release?.();
       this.#leaveTraffic();
     }
@@ -155,14 +132,6 @@ export class LiveCall {
 
   #abort(why: keyof typeof ABORTS): void {
     this.#controller.abort(why);
-    if (this.#reader !== null) this.#cutOff();
-  }
-
-  /** Does not wait for the source to break: a client that stopped reading never meets that. */
-  #cutOff(): void {
-    if (this.hasEnded) return;
-    this.#isCutOff = true;
-    this.end(this.failureOf(null).outcome).catch(() => {});
   }
 
   #errorTypeOf(fault: Fault): string | null {

@@ -3,7 +3,7 @@ import type { OwnedKind } from "../domain/owned.ts";
 import type { Credential, PassthroughRoute } from "../domain/provider.ts";
 import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
 import { JsonCopy } from "../wire/json_copy.ts";
-import { tap, type Watch } from "../wire/tap.ts";
+import { pump, type Watch } from "../wire/pump.ts";
 import { calledBy } from "./admit.ts";
 import { authenticate, type Caller } from "./authenticate.ts";
 import { BodyScan } from "./body_scan.ts";
@@ -22,47 +22,50 @@ export interface PassOptions {
   readonly about: { readonly kind: OwnedKind; readonly id: string } | null;
   /** What a good answer has made, which then is the caller's. */
   readonly makes: OwnedKind | null;
-  /** Settles when the answer's last byte has been delivered or the client has gone. */
-  readonly over: Promise<unknown>;
   readonly deps: Deps;
 }
 
 /**
- * A call without a row: authenticated, then passed on with both bodies streaming. Rejects with a
- * `Fault` if the proxy itself refuses the call.
+ * A call without a row: authenticated, then passed on with both bodies streaming. Resolves when it
+ * is over. Rejects with a `Fault` if the proxy itself refuses the call.
  */
-export async function pass(incoming: IncomingCall, options: PassOptions): Promise<Response> {
+export async function pass(incoming: IncomingCall, options: PassOptions): Promise<void> {
   const caller = await authenticate(incoming, options.deps);
-  return await passAs(caller, incoming, options).catch((error) => {
+  try {
+    await assertMayPass(caller, incoming.request, options);
+    const { makes, passthrough, deps } = options;
+    const credential = deps.upstream.credential();
+    const creation = makes === null ? null : await creationOf(makes, incoming, { caller, credential, deps });
+    const readsOnMs = creation === null ? 0 : deps.upstream.drainAfterLeftMs;
+    const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs }, deps);
+    await passAs(call, passthrough, creation).finally(() => call.end("completed"));
+  } catch (error) {
     throw refusedTo(error, caller);
-  });
+  }
 }
 
-async function passAs(caller: Caller, incoming: IncomingCall, options: PassOptions): Promise<Response> {
-  const { passthrough, makes, over, deps } = options;
-  const { request } = incoming;
-  await assertMayPass(caller, request, options);
-  const credential = deps.upstream.credential();
-  const creation = makes === null ? null : await creationOf(makes, incoming, { caller, credential, deps });
-  const readsOnMs = creation === null ? 0 : deps.upstream.drainAfterLeftMs;
-  const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs }, deps);
-  if (creation === null) over.finally(() => call.end("completed")).catch(() => {});
-
+async function passAs(call: LiveCall, passthrough: PassthroughRoute, creation: Creation | null): Promise<void> {
+  const { incoming, credential, idle, signal, deps } = call;
+  const { client, requestId } = incoming;
   let problem: unknown = null;
   const body = bodyOf(call, passthrough, (fault) => problem ??= fault);
   const answer = await send(call, body).catch(async (error) => {
     throw await call.fail(problem ?? error);
   });
-  deps.observe.passed(incoming.requestId, passthrough.name, answer.status, incoming);
-  const init = returned(answer, credential);
-  if (answer.body === null || (creation !== null && !answer.ok)) {
-    await call.end("completed");
-    return new Response(answer.body, init);
+  deps.observe.passed(requestId, passthrough.name, answer.status, incoming);
+  const head = returned(answer, credential);
+  client.begin(head);
+  if (answer.body === null) return await client.end();
+  const makes = answer.ok ? creation : null;
+  const isSized = makes !== null && head.headers.has("content-length");
+  const { watch, close } = watchOf(answer, { passthrough, creation: makes, call });
+  try {
+    await pump(answer.body, client, { watch, holdsLast: () => makes !== null, isSized, idle, signal });
+  } catch {
+    await client.break();
+  } finally {
+    close();
   }
-  const holdsLast = creation !== null;
-  const isSized = holdsLast && init.headers.has("content-length");
-  const watch = watchOf(answer, { passthrough, creation, call });
-  return new Response(tap(answer.body, watch, { holdsLast, isSized, idle: call.idle }), init);
 }
 
 /** Rejects with a `Fault` if the call may not be made, is too large, or cannot be recorded. */
@@ -146,7 +149,7 @@ function watchOf(
     readonly creation: Creation | null;
     readonly call: LiveCall;
   },
-): Watch {
+): { readonly watch: Watch; readonly close: () => void } {
   const showsEnd = !passthrough.answersJson || !ok || headers.has("content-length") || headers.has("transfer-encoding");
   if (creation === null && showsEnd) return UNWATCHED;
   const copy = new JsonCopy(headers, {
@@ -154,32 +157,19 @@ function watchOf(
     maxValueBytes: MAX_ID_BYTES,
     maxDecodedBytes: MAX_DECODED_BYTES,
   });
-  return {
-    look: (chunk) => copy.push(chunk),
-    ended: async () => {
-      const { values, isCut } = await copy.end();
-      if (creation !== null) await claim(values, creation, call).finally(() => call.end("completed"));
-      return isCut ? "broken" : "tidy";
-    },
-    broke: () => {
-      copy.close();
-      return creation === null ? Promise.resolve() : call.end("upstream_broke");
-    },
-    left: () => {
-      if (creation !== null) return "drain";
-      copy.close();
-      return "cancel";
-    },
+  const ended = async () => {
+    const { values, isCut } = await copy.end();
+    if (creation !== null) await claim(values, creation, call);
+    return isCut ? "broken" as const : "whole" as const;
   };
+  return { watch: { look: (chunk) => copy.push(chunk), ended }, close: () => copy.close() };
 }
 
 /** The longest `id` of an answer that is read, and the most that is decoded of a compressed one. */
 const MAX_ID_BYTES = 1024;
 const MAX_DECODED_BYTES = 16 * 1024 * 1024;
 
-const UNWATCHED: Watch = {
-  look: () => {},
-  ended: () => Promise.resolve("tidy"),
-  broke: () => Promise.resolve(),
-  left: () => "cancel",
+const UNWATCHED = {
+  watch: { look: () => {}, ended: () => Promise.resolve("whole" as const) },
+  close: () => {},
 };

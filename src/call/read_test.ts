@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { FakeClient } from "../../tests/fake_client.ts";
 import { brotliCompressSync } from "node:zlib";
 import { assertFrees } from "../../tests/best_attempt.ts";
 import { anthropic } from "../../tests/anthropic.ts";
@@ -29,5 +30,13 @@ function brokenOff(): IncomingCall {
   }());
   const headers = { "x-api-key": "t", "content-encoding": "br" };
   const request = new Request("http://proxy/v1/messages", { method: "POST", headers, body });
-  return { requestId: "ar-1", request, ownCredentials: [], target: "/v1/messages", arrivedAt: 0, clientIp: null };
+  return {
+    requestId: "ar-1",
+    request,
+    ownCredentials: [],
+    client: new FakeClient(request.signal),
+    target: "/v1/messages",
+    arrivedAt: 0,
+    clientIp: null,
+  };
 }

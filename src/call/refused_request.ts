@@ -15,7 +15,7 @@ import { carriedSecrets, headersWithout, pathToShow } from "./token_filter.ts";
 
 /** What may be told of a refused request, whatever is wrong with its token. */
 export function refusedRequest(
-  request: Request,
+  request: Pick<Request, "url" | "headers">,
   { sandbox, userId, clientIp }: Pick<RefusedRequest, "sandbox" | "clientIp"> & Pick<Fault, "userId">,
   { provider }: Pick<Deps, "provider">,
 ): RefusedRequest {

@@ -1,5 +1,5 @@
 import { Fault } from "../domain/fault.ts";
-import { tap, type Watch } from "../wire/tap.ts";
+import { pump } from "../wire/pump.ts";
 import { AnswerReader } from "./answer_reader.ts";
 import { returned } from "./forward.ts";
 import type { LiveCall } from "./live_call.ts";
@@ -8,56 +8,71 @@ import type { LiveCall } from "./live_call.ts";
 const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([101, 204, 205, 304]);
 
 /**
- * Passes the answer to the client unchanged while it reads a copy. The call's end is committed
- * before the last bytes leave. If the answer breaks, ends early or cannot be committed, the
- * client's connection breaks too. Rejects with `Fault` `ledger_unavailable` or
- * `upstream_unreachable` if there is no body to pass.
+ * Passes the answer to the client unchanged while it reads a copy, and resolves when the call is
+ * over. The call's end is committed before the last bytes leave. If the answer breaks, ends early
+ * or cannot be committed, the client's connection breaks too. Rejects with `Fault`
+ * `ledger_unavailable` or `upstream_unreachable` if there is no body to pass.
  */
-export async function relay(answer: Response, call: LiveCall): Promise<Response> {
-  const init = returned(answer, call.credential);
+export async function relay(answer: Response, call: LiveCall): Promise<void> {
+  const { incoming: { client }, idle, signal, deps, row } = call;
+  const head = returned(answer, call.credential);
   if (answer.body === null || NULL_BODY_STATUSES.has(answer.status)) {
     // Whatever the status says, an answer without a body is no message.
     await call.end("upstream_error");
-    return new Response(null, init);
+    client.begin(head);
+    return await client.end();
   }
-  if (answer.ok && init.headers.get("content-length") === "0") {
+  if (answer.ok && head.headers.get("content-length") === "0") {
     await call.end("upstream_broke");
     throw call.refusal(new Fault("upstream_unreachable", "The upstream's answer is empty."));
   }
-  const reader = new AnswerReader(answer, {
-    provider: call.deps.provider,
-    isStreamAsked: call.row?.call.streaming ?? false,
-  });
-  call.answeredTo(reader);
-  const isSized = init.headers.has("content-length");
-  const holdsLast = () => isSized || reader.holdsLast;
-  return new Response(tap(answer.body, watchOf(reader, call), { holdsLast, isSized, idle: call.idle }), init);
-}
+  const reader = new AnswerReader(answer, { provider: deps.provider, isStreamAsked: row?.call.streaming ?? false });
+  const isSized = head.headers.has("content-length");
+  let last: Uint8Array = new Uint8Array();
 
-function watchOf(reader: AnswerReader, call: LiveCall): Watch {
   const looked = () => {
-    if (reader.reading.hasContent) call.row?.contentCame();
+    if (reader.reading.hasContent) row?.contentCame();
     const { outcome } = reader;
-    return outcome === null ? undefined : call.end(outcome);
+    return outcome === null ? undefined : call.end(outcome, reader.reading);
   };
-  return {
-    look: (chunk) => {
-      // The row no longer knows of these bytes, and they may be the answer's end.
-      if (call.isCutOff) throw new Error("the call has been cut off");
+  const watch = {
+    look: (chunk: Uint8Array) => {
+      // The row will not know of these bytes, and they may be the answer's end.
+      signal.throwIfAborted();
+      last = chunk;
       if (call.hasEnded) return;
       const pushed = reader.push(chunk);
       return pushed === undefined ? looked() : pushed.then(looked);
     },
     ended: async () => {
-      if (call.isCutOff) return "broken";
-      if (call.hasEnded) return "tidy";
+      if (call.hasEnded) return "whole" as const;
       const outcome = await reader.end();
-      await call.end(outcome);
-      return call.isCutOff || outcome === "upstream_broke" ? "broken" : "tidy";
+      await call.end(outcome, reader.reading);
+      return outcome === "upstream_broke" ? "broken" as const : "whole" as const;
     },
-    broke: async (error) => {
-      await call.end(call.failureOf(error).outcome).catch(() => {});
-    },
-    left: () => call.clientLeft() ? "cancel" : "drain",
   };
+  client.begin(head);
+  try {
+    await pump(answer.body, client, { watch, holdsLast: () => isSized || reader.holdsLast, isSized, idle, signal });
+  } catch (error) {
+    const { outcome, fault } = call.failureOf(error);
+    await call.end(outcome, reader.reading).catch(() => {});
+    if (deps.brokenStream === "event" && reader.isPlainStream && endsEvent(last)) client.write(errorEvent(fault, call));
+    await client.break();
+  } finally {
+    reader.close();
+  }
+}
+
+/** Only there does an event of our own stand for itself. */
+function endsEvent(chunk: Uint8Array): boolean {
+  const [before, last] = chunk.subarray(-2);
+  return last === LINE_FEED && (before === LINE_FEED || before === CARRIAGE_RETURN);
+}
+
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+
+function errorEvent(fault: Fault, { incoming, deps }: LiveCall): Uint8Array {
+  return new TextEncoder().encode(deps.provider.errorEvent(fault, incoming.requestId));
 }

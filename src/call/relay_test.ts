@@ -108,7 +108,7 @@ const ENDS: Readonly<Record<string, Ends>> = {
 for (const [name, { upstream, stream = true, row, text, isBroken = false }] of Object.entries(ENDS)) {
   Deno.test(`relay() closes a row as ${name}`, async () => {
     await using call = scene(upstream);
-    const answer = await journey(incoming(call, { stream }), call.deps);
+    const answer = await told(incoming(call, { stream }), call.deps);
     if (text === "(gzip)") assert.deepEqual(new Uint8Array(await answer.arrayBuffer()), new Uint8Array(gzipSync(ALL)));
     else assert.deepEqual(await received(answer), { text, isBroken });
     assert.deepEqual(endOf(call), row);
@@ -117,14 +117,14 @@ for (const [name, { upstream, stream = true, row, text, isBroken = false }] of O
 
 Deno.test("relay() refuses an empty answer with a good status with upstream_unreachable, and closes the row as upstream_broke", async () => {
   await using call = scene(() => json(""));
-  await assert.rejects(journey(incoming(call), call.deps), refusal("upstream_unreachable"));
+  await assert.rejects(told(incoming(call), call.deps), refusal("upstream_unreachable"));
   assert.deepEqual(endOf(call), ["upstream_broke", "unknown", null]);
 });
 
 Deno.test("relay() refuses an answer without a body with ledger_unavailable if its close cannot be committed", async () => {
   await using call = scene(() => new Response(null, { status: 204 }));
   call.fail("close");
-  await assert.rejects(journey(incoming(call), call.deps), refusal("ledger_unavailable"));
+  await assert.rejects(told(incoming(call), call.deps), refusal("ledger_unavailable"));
 });
 
 Deno.test("relay() cancels the upstream at once if the client of a stream leaves, closes the row as client_left and estimates the output", async () => {
@@ -199,7 +199,7 @@ Deno.test("relay() passes no byte that comes after the cut, which the row does n
   const deaf = new LiveAnswer(new AbortController().signal);
   await using call = scene(() => deaf.response);
   deaf.write(HALF);
-  const reader = (await journey(incoming(call, { stream: true }), call.deps)).body!.getReader();
+  const reader = (await told(incoming(call, { stream: true }), call.deps)).body!.getReader();
   await reader.read();
   call.deps.traffic.cut();
   deaf.write(ALL.slice(HALF.length));
@@ -226,7 +226,7 @@ Deno.test("relay() measures the time to the first content, not to the first byte
     return live.response;
   };
   await using call = scene(upstream, { elapsed: () => clock });
-  const answer = await journey({ ...incoming(call, { stream: true }), arrivedAt: 0 }, call.deps);
+  const answer = await told({ ...incoming(call, { stream: true }), arrivedAt: 0 }, call.deps);
   const [live, reader] = [await answers.promise, answer.body!.getReader()];
   const steps = [[100, EVENTS[0]!], [250, EVENTS.slice(1, 4).join("")], [400, EVENTS.slice(4).join("")]] as const;
   for (const [at, text] of steps) {
@@ -250,7 +250,7 @@ async function halfway(options: CallOptions & { readonly stream: boolean }, over
     return live.response;
   };
   const call = scene(upstream, { upstream: { ...scene(upstream).deps.upstream, ...over } });
-  const answer = await journey(incoming(call, options), call.deps);
+  const answer = await told(incoming(call, options), call.deps);
   return { call, answer, live: await answers.promise };
 }
 
@@ -272,4 +272,9 @@ function endOf({ closings, deps }: Scene) {
   assert.deepEqual([deps.traffic.inFlight, deps.budget.heldBytes], [0, 0]);
   const { outcome, accuracy, reading } = closings[0]!;
   return [outcome, accuracy, reading.errorType];
+}
+
+/** The answer as the client gets it; rejects as the story does before it. */
+function told(call: ReturnType<typeof incoming>, deps: Deps): Promise<Response> {
+  return call.client.answerOf(journey(call, deps));
 }

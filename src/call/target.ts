@@ -7,8 +7,8 @@ import type { Deps } from "./deps.ts";
  * The request's target (path and query) if it is spelled plainly. It is what is routed and what is
  * sent. `known` are the paths of `knownPaths`.
  *
- * `Request.url` holds the raw target behind the Host header. Both `new URL` and fetch would tidy it
- * up: `/a/./b` would miss its route here and still reach the upstream as `/a/b`. Throws `Fault`
+ * `url` is the target as the client sent it. Both `new URL` and fetch would tidy it up: `/a/./b`
+ * would miss its route here and still reach the upstream as `/a/b`. Throws `Fault`
  * `path_unknown` for
  * - dot segments (also percent-encoded), `//`, a trailing slash, backslashes, path parameters,
  * - encoded slashes, letters, digits, `-`, `.`, `_` or `~`,
@@ -46,10 +46,10 @@ export function assertPlainMethod(request: Pick<Request, "method">): void {
   if (!/^(?!CONNECT$|TRACE$|TRACK$)[A-Z]+$/.test(request.method)) throw unknownPath();
 }
 
-/** The path that Hono routes: the raw one, never a decoded one. */
+/** The path that is routed: the raw one, never a decoded one. */
 export function rawPath(request: Pick<Request, "url">): string {
   const url = request.url;
-  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const start = url.startsWith("/") ? 0 : url.indexOf("/", url.indexOf("://") + 3);
   if (start < 0) return "/";
   const end = url.slice(start).search(/[?#]/);
   return end < 0 ? url.slice(start) : url.slice(start, start + end);
@@ -85,7 +85,7 @@ export function assertAllowed(
 }
 
 /** The client's address for log lines; null unless the operator named the header that holds it. */
-export function clientIpOf(request: Request, { clientIpHeader }: Pick<Deps, "clientIpHeader">): string | null {
+export function clientIpOf(request: Pick<Request, "headers">, { clientIpHeader }: Pick<Deps, "clientIpHeader">): string | null {
   return clientIpHeader === null ? null : clientIpIn(request.headers.get(clientIpHeader));
 }
 
@@ -113,11 +113,11 @@ function isRespelled(path: string, known: ReadonlySet<string>): boolean {
   });
 }
 
-/** The URL behind `http://` and the Host header. The absolute form of another host is refused. */
-function rawTarget(request: Pick<Request, "url" | "headers">): string {
-  const host = request.headers.get("host");
+/** The target in origin form. The absolute form (RFC 9112, 3.2) of another host is refused. */
+function rawTarget({ url, headers }: Pick<Request, "url" | "headers">): string {
+  const host = headers.get("host");
   if (host !== null && !/^[A-Za-z0-9.\-_:[\]%]*$/.test(host)) throw unknownPath();
-  const start = host === null ? request.url.indexOf("/", "http://".length) : `http://${host}`.length;
-  if (host !== null && !request.url.startsWith(`http://${host}/`)) throw unknownPath();
-  return request.url.slice(start);
+  if (url.startsWith("/")) return url;
+  if (host === null || !url.startsWith(`http://${host}/`)) throw unknownPath();
+  return url.slice(`http://${host}`.length);
 }

@@ -140,6 +140,12 @@ function readProxy(reader: SettingsReader) {
     inferSessionMs: reader.read("LLMPROXY_INFER_SESSION_HOURS"),
     allowPaths: reader.read("LLMPROXY_ALLOW_PATHS") ?? [],
     bodyMs: reader.read("LLMPROXY_BODY_SECONDS"),
+    headMs: reader.read("LLMPROXY_HEAD_SECONDS"),
+    keepAliveMs: reader.read("LLMPROXY_KEEP_ALIVE_SECONDS"),
+    stallMs: reader.read("LLMPROXY_CLIENT_STALL_SECONDS"),
+    /** Null: as many as the limit of descriptors allows. */
+    maxConnections: reader.read("LLMPROXY_MAX_CONNECTIONS"),
+    brokenStream: reader.read("LLMPROXY_BROKEN_STREAM"),
     bodyBudgetBytes,
     bodyBudgetPerSandboxBytes: Math.min(perSandboxBytes, bodyBudgetBytes),
   };

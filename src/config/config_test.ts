@@ -26,6 +26,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
       inferSessionMs: 43_200_000,
       allowPaths: [],
       bodyMs: 60_000,
+      ...{ headMs: 75_000, keepAliveMs: 75_000, stallMs: 600_000, maxConnections: null, brokenStream: "reset" },
       bodyBudgetBytes: 536_870_912,
       bodyBudgetPerSandboxBytes: 134_217_728,
     },
@@ -38,6 +39,11 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
     warnings: [],
   });
 });
+
+const CONNECTIONS = {
+  ...{ LLMPROXY_HEAD_SECONDS: "8", LLMPROXY_KEEP_ALIVE_SECONDS: "9", LLMPROXY_CLIENT_STALL_SECONDS: "10" },
+  ...{ LLMPROXY_MAX_CONNECTIONS: "11", LLMPROXY_BROKEN_STREAM: "event" },
+};
 
 Deno.test("loadConfigFromEnv() reads every setting", () => {
   const config = loadConfigFromEnv(source({
@@ -59,6 +65,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     LLMPROXY_CA_FILE: "/etc/ca.pem",
     LLMPROXY_UPSTREAM_IDLE_SECONDS: "30",
     LLMPROXY_BODY_SECONDS: "7",
+    ...CONNECTIONS,
     LLMPROXY_BODY_BUDGET_MB: "100",
     LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: "50",
     LLMPROXY_DRAIN_LEAD_SECONDS: "0",
@@ -85,6 +92,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     inferSessionMs: 0,
     allowPaths: ["/v1/files", "/v1/messages/batches"],
     bodyMs: 7_000,
+    ...{ headMs: 8_000, keepAliveMs: 9_000, stallMs: 10_000, maxConnections: 11, brokenStream: "event" },
     bodyBudgetBytes: 104_857_600,
     bodyBudgetPerSandboxBytes: 52_428_800,
   });
@@ -137,6 +145,7 @@ const UNREADABLE: readonly (readonly [SettingName, readonly string[]])[] = [
   ["LLMPROXY_AGENTSERVER_GRACE_SECONDS", ["-1", "never"]],
   ["LLMPROXY_UPSTREAM_IDLE_SECONDS", ["0", "x"]],
   ["LLMPROXY_BODY_SECONDS", ["0"]],
+  ...(Object.keys(CONNECTIONS) as SettingName[]).map((name) => [name, ["0", "many"]] as const),
   ["LLMPROXY_BODY_BUDGET_MB", ["31", "64 MB"]],
   ["LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB", ["31", "513"]],
   ["LLMPROXY_DRAIN_LEAD_SECONDS", ["-5", "five"]],
@@ -372,23 +381,4 @@ Deno.test("loadConfigFromEnv() refuses a base URL that holds what the proxy adds
     const problems = problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_AGENTSERVER_URL: `http://control.plane${path}` });
     assert.match(problems.join(), new RegExp(`^Cannot use LLMPROXY_AGENTSERVER_URL: remove ${path}, `));
   }
-});
-
-Deno.test("loadConfigFromEnv() takes the database URLs that providers show, and names the parameter that it cannot take", () => {
-  for (
-    const url of [
-      "postgresql://u:p@ep-1.neon.example/db?sslmode=require&channel_binding=prefer",
-      "postgres://u:p@h1:5432,h2:5433/db?target_session_attrs=read-write",
-      "postgres://u@/db?host=/run/postgresql",
-      "postgres://u@%2Frun%2Fpostgresql/db?application_name=x&connect_timeout=10",
-    ]
-  ) {
-    const { storage } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: url }));
-    assert.equal(storage.database?.url, url);
-  }
-  const refused = "postgres://u:hush@db/db?channel_binding=require";
-  assert.deepEqual(problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_DATABASE_URL: refused }), [
-    'Cannot use LLMPROXY_DATABASE_URL: the parameter "channel_binding" can only be ' +
-    "prefer or disable here: channel binding is not supported; use sslmode=verify-full instead",
-  ]);
 });

@@ -86,6 +86,18 @@ export const SETTINGS = {
   LLMPROXY_CA_FILE: optional(path("a file of PEM certificates"), "PEM to trust besides the public ones, for all we call"),
   LLMPROXY_UPSTREAM_IDLE_SECONDS: setting(seconds(1), "660", "the idle timeout, after which the proxy breaks a silent call"),
   LLMPROXY_BODY_SECONDS: setting(seconds(1), "60", "how long reading a request's body may take"),
+  LLMPROXY_HEAD_SECONDS: setting(seconds(1), "75", "how long a client may take to send a request's headers"),
+  LLMPROXY_KEEP_ALIVE_SECONDS: setting(seconds(1), "75", "how long a client's connection may be idle between requests"),
+  LLMPROXY_CLIENT_STALL_SECONDS: setting(seconds(1), "600", "a client that reads nothing for so long is disconnected"),
+  LLMPROXY_MAX_CONNECTIONS: optional(
+    whole("connections", { min: 1, max: 1_000_000, unit: 1 }),
+    "clients' connections at a time; more are closed; if unset, what the open-file limit allows",
+  ),
+  LLMPROXY_BROKEN_STREAM: setting(
+    oneOf("reset", "event"),
+    "reset",
+    "what a client gets of a stream that breaks: `reset`, or first an error `event`",
+  ),
   // A whole body of `POST /v1/messages` (32 MB) must fit.
   LLMPROXY_BODY_BUDGET_MB: setting(megabytes(32), "512", "request bodies in memory at a time, of all sandboxes together"),
   LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB: setting(megabytes(32), "128", "request bodies in memory at a time, of one sandbox"),

@@ -18,6 +18,10 @@ export const FAULTS = {
   /** A wrong base URL. Clients show the text of a 421 (RFC 9110, 15.5.20) and do not retry. */
   path_misdirected: { status: 421, retryAfterSeconds: "never" },
   path_unknown: { status: 404, retryAfterSeconds: "never" },
+  /** What came is no HTTP/1.1 request, so nothing of it is believed. */
+  head_malformed: { status: 400, retryAfterSeconds: "never" },
+  head_too_large: { status: 431, retryAfterSeconds: "never" },
+  head_timeout: { status: 408, retryAfterSeconds: 1 },
   body_too_large: { status: 413, retryAfterSeconds: "never" },
   body_timeout: { status: 408, retryAfterSeconds: 1 },
   body_opaque: { status: 415, retryAfterSeconds: "never" },

@@ -42,6 +42,8 @@ export interface Provider extends AnswerDialect {
     fault: Fault,
     requestId: string,
   ) => { readonly body: string; readonly headers: Readonly<Record<string, string>> };
+  /** The same as an event of a stream, which a client takes for the upstream's own error. */
+  readonly errorEvent: (fault: Fault, requestId: string) => string;
   /** Request headers that carry credentials; removed before the operator's goes in. */
   readonly credentialHeaders: readonly string[];
   /** The shape (`g`) of the upstream's own credentials in any text: no proxy token has it. */

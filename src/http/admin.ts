@@ -9,7 +9,7 @@ import { guardAdmin } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, type AdminRefusalType, shown } from "./admin_refusal.ts";
 import { answerBackup, answerReship } from "./backup.ts";
 import { answerExport } from "./export.ts";
-import { mountHealth } from "./health.ts";
+import { HEALTH } from "./health.ts";
 import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./admin_usage.ts";
 import { answerReprice } from "./reprice.ts";
@@ -57,7 +57,12 @@ export function adminApp(deps: AdminDeps): Hono {
     });
   }
 
-  mountHealth(app, deps.readiness);
+  for (const [path, health] of Object.entries(HEALTH)) {
+    app.get(path, (context) => {
+      const { status, body } = health(deps.readiness);
+      return context.json(body, status);
+    });
+  }
   app.use(neverCached);
   app.use(guardAdmin({ token: deps.adminToken, hosts: deps.adminHosts }));
   route("/internal/usage", { GET: (request) => answerUsage(request, deps) });

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
 import type { Readiness } from "../domain/operations.ts";
-import { mountHealth } from "./health.ts";
+import { HEALTH } from "./health.ts";
 
-Deno.test("mountHealth() answers /healthz while the process lives, ready or not", async () => {
+Deno.test("HEALTH answers /healthz while the process lives, ready or not", async () => {
   const response = await appOf(() => ({ status: "unavailable", reason: "draining" })).request("/healthz");
   assert.deepEqual([response.status, await response.json()], [200, { status: "ok" }]);
 });
 
-Deno.test("mountHealth() answers /readyz with 503 and the reason as long as there is one", async () => {
+Deno.test("HEALTH answers /readyz with 503 and the reason as long as there is one", async () => {
   let reason: string | null = "the ledger cannot write: disk full";
   const app = appOf(() => ({ status: reason === null ? "ok" : "unavailable", reason }));
   const busy = await app.request("/readyz");
@@ -19,13 +19,18 @@ Deno.test("mountHealth() answers /readyz with 503 and the reason as long as ther
   assert.deepEqual([head.status, await head.text()], [200, ""]);
 });
 
-Deno.test("mountHealth() answers /readyz with 200 and the reason if calls go on but an operator should look", async () => {
+Deno.test("HEALTH answers /readyz with 200 and the reason if calls go on but an operator should look", async () => {
   const answer = await appOf(() => ({ status: "degraded", reason: "behind" })).request("/readyz");
   assert.deepEqual([answer.status, await answer.json()], [200, { status: "degraded", reason: "behind" }]);
 });
 
 function appOf(readiness: () => Readiness): Hono {
   const app = new Hono();
-  mountHealth(app, readiness);
+  for (const [path, health] of Object.entries(HEALTH)) {
+    app.get(path, (context) => {
+      const { status, body } = health(readiness);
+      return context.json(body, status);
+    });
+  }
   return app;
 }

@@ -9,7 +9,7 @@ import type { Readiness } from "../domain/operations.ts";
 import { NO_BATCHES } from "../domain/owned.ts";
 import type { Provider } from "../domain/provider.ts";
 import { adminApp } from "../http/admin.ts";
-import { type Delivery, proxyHandler } from "../http/proxy.ts";
+import { type ProxyHandler, proxyHandler } from "../http/proxy.ts";
 import { agentserverSandboxOf } from "../identity/agentserver.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
 import { sandboxOf } from "../identity/sandbox_of.ts";
@@ -34,7 +34,7 @@ import { VERSION } from "./version.ts";
 /** The parts of a proxy, put together; nothing listens yet. */
 export interface Assembly {
   readonly deps: Deps;
-  readonly proxy: (request: Request, delivery: Delivery) => Response | Promise<Response>;
+  readonly proxy: ProxyHandler;
   readonly admin: (request: Request) => Response | Promise<Response>;
   readonly observe: Observe;
   readonly adminToken: () => string;
@@ -122,7 +122,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   void batches?.run();
   return {
     deps,
-    proxy: proxyHandler({ deps, allowedPaths: config.proxy.allowPaths, readiness }),
+    proxy: proxyHandler({ deps, allowedPaths: config.proxy.allowPaths, readiness, stallMs: config.proxy.stallMs }),
     admin: (request) => admin.fetch(request),
     observe,
     adminToken: live.adminToken,
@@ -240,6 +240,7 @@ function callDeps(common: Common, parts: Pick<Deps, "instanceId" | "budget" | "b
     elapsed,
     newId,
     limits: { bodyDeadlineMs: proxy.bodyMs },
+    brokenStream: proxy.brokenStream,
     traceHeader: proxy.traceHeader.toLowerCase(),
     clientIpHeader: proxy.clientIpHeader?.toLowerCase() ?? null,
   };

@@ -1,11 +1,13 @@
+import { rawPath } from "../call/target.ts";
+import { adminRequests } from "../http/admin_requests.ts";
 import { settlesWithin } from "../async/deadline.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { DatabaseDamaged } from "../stores/sqlite/damage.ts";
 import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
 import { assemble, type Assembly } from "./assemble.ts";
 import type { Config } from "../config/config.ts";
-import type { Address, SettingName } from "../config/settings.ts";
 import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
+import { listen, type Listener } from "./listener.ts";
 import type { ServerSystem } from "./system.ts";
 
 /** A proxy that listens. */
@@ -24,7 +26,7 @@ export interface Running {
 }
 
 /** The admin API's paths on the proxy's listener, if `LLMPROXY_ADMIN_ADDR` is `same`. */
-const ADMIN_PATH = /^https?:\/\/[^/]*\/(?:internal|metrics|dashboard)(?:[/?]|$)/;
+const ADMIN_PATH = /^\/(?:internal|metrics|dashboard)(?:\/|$)/;
 /** Starting again does not cure them. */
 const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, SchemaTooNew];
 /** How long cut calls may take to write their rows, and clients to read the admin API's answers. */
@@ -60,23 +62,39 @@ export async function serve(config: Config, system: ServerSystem): Promise<numbe
 /** Opens everything and listens. Rejects if it cannot; then it leaves nothing open. */
 export async function start(config: Config, system: ServerSystem): Promise<Running> {
   const assembly = await assemble(config, system);
+  const { observe } = assembly;
+  const { headMs, keepAliveMs, maxConnections } = config.proxy;
+  const common = {
+    ...{ headMs, idleMs: keepAliveMs },
+    onTrouble: (message: string, fields: Readonly<Record<string, unknown>>) => observe.note("warn", message, fields),
+  };
+  const admins = adminRequests(assembly.admin);
   const isSame = config.admin.address === "same";
-  const listeners: Deno.HttpServer<Deno.NetAddr>[] = [];
+  const listeners: Listener[] = [];
   try {
-    const proxy = listen(
-      { setting: "LLMPROXY_LISTEN_ADDR", address: config.proxy.address },
-      (request, info) => isSame && ADMIN_PATH.test(request.url) ? assembly.admin(request) : assembly.proxy(request, info),
-    );
+    const proxy = await listen({
+      ...common,
+      ...{ setting: "LLMPROXY_LISTEN_ADDR", address: config.proxy.address },
+      refuseHead: assembly.proxy.refuseHead,
+      maxConnections: maxConnections ?? connectionsFor(system.openFileLimit()),
+      handle: (incoming, outgoing, expects) =>
+        isSame && ADMIN_PATH.test(rawPath({ url: incoming.url ?? "" }))
+          ? admins.handle(incoming, outgoing, expects)
+          : assembly.proxy.handle(incoming, outgoing, expects),
+    });
     listeners.push(proxy);
-    const admin = config.admin.address === "same"
-      ? proxy
-      : listen({ setting: "LLMPROXY_ADMIN_ADDR", address: config.admin.address }, assembly.admin);
+    const admin = config.admin.address === "same" ? proxy : await listen({
+      ...common,
+      ...{ setting: "LLMPROXY_ADMIN_ADDR", address: config.admin.address },
+      maxConnections: ADMIN_CONNECTIONS,
+      ...admins,
+    });
     listeners.push(admin);
-    for (const warning of config.warnings) assembly.observe.note("warn", warning);
-    assembly.observe.note("info", "listening", { proxy: proxy.addr, admin: admin.addr });
+    for (const warning of config.warnings) observe.note("warn", warning);
+    observe.note("info", "listening", { proxy: proxy.address, admin: admin.address });
     return {
-      proxyAddress: proxy.addr,
-      adminAddress: admin.addr,
+      proxyAddress: proxy.address,
+      adminAddress: admin.address,
       adminToken: assembly.adminToken,
       reload: () => reload(assembly, system),
       stop: stopOnce(assembly, config.drain, { proxy, admin }),
@@ -86,6 +104,17 @@ export async function start(config: Config, system: ServerSystem): Promise<Runni
     await assembly.end();
     throw error;
   }
+}
+
+const ADMIN_CONNECTIONS = 100;
+/** For databases, files and the admin listener's connections. */
+const OTHER_FILES = 100;
+/** If the system does not say how many files may be open. */
+const UNKNOWN_LIMIT = 1_024;
+
+/** Each call needs a connection to the upstream too. */
+function connectionsFor(openFiles: number | null): number {
+  return Math.max(1, Math.floor(((openFiles ?? UNKNOWN_LIMIT) - OTHER_FILES) / 2));
 }
 
 /** Secrets and prices change independently: a broken file must not keep the other from changing. */
@@ -109,25 +138,9 @@ function reload({ observe, rotate, reprice }: Assembly, system: ServerSystem): v
   });
 }
 
-/** Throws an error for the operator. It may pass, if another process is about to end. */
-function listen(
-  { setting, address }: { readonly setting: SettingName; readonly address: Address },
-  handler: (request: Request, info: Deno.ServeHandlerInfo<Deno.NetAddr>) => Response | Promise<Response>,
-): Deno.HttpServer<Deno.NetAddr> {
-  // Deno reports streams that broke. The call broke them on purpose and has logged it.
-  const onError = () => new Response(null, { status: 500 });
-  try {
-    return Deno.serve({ ...address, automaticCompression: false, onError, onListen: () => {} }, handler);
-  } catch (cause) {
-    const at = `${address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname}:${address.port}`;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`Cannot listen on ${at}: ${reason}. ${setting} must name a free address of this machine`, { cause });
-  }
-}
-
 interface Listeners {
-  readonly proxy: Deno.HttpServer<Deno.NetAddr>;
-  readonly admin: Deno.HttpServer<Deno.NetAddr>;
+  readonly proxy: Listener;
+  readonly admin: Listener;
 }
 
 /**

@@ -26,6 +26,8 @@ export interface ServerSystem {
   readonly rereadSecrets: () => Secrets;
   readonly rereadPrices: () => PriceList;
   readonly batchPace: BatchPace;
+  /** How many files and connections the process may have open; null if the system does not say. */
+  readonly openFileLimit: () => number | null;
   /**
    * Whether the export worker starts with the proxy, because that blocks the event loop for 100 ms,
    * or with its first order: for tests, which start hundreds of proxies and export from few.
@@ -51,8 +53,19 @@ export function systemOf(source: ConfigSource): ServerSystem {
     rereadSecrets: () => readSecrets(source),
     rereadPrices: () => readPrices(source),
     batchPace: BATCH_PACE,
+    openFileLimit,
     startsExportWorker: true,
   };
+}
+
+/** The soft limit: https://man7.org/linux/man-pages/man5/proc_pid_limits.5.html */
+function openFileLimit(): number | null {
+  try {
+    const limit = /^Max open files +(\d+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))?.[1];
+    return limit === undefined ? null : Number(limit);
+  } catch {
+    return null;
+  }
 }
 
 /** ULIDs that sort also within one millisecond, 0.7 us each (a plain `ulid()` takes 20 us). */

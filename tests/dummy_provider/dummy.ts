@@ -31,6 +31,7 @@ export const dummy: Provider = {
     body: `${FAULTS[fault.code].status} ${fault.message} (${requestId})`,
     headers: { "content-type": "text/plain" },
   }),
+  errorEvent: (fault) => `broken: ${fault.message}\n\n`,
   credentialHeaders: ["authorization"],
   credentialShape: /dk-[a-z]+/g,
   defaultHeaders: [],

@@ -72,9 +72,10 @@ Deno.test("the admin API refuses each filter that it cannot read by name, and ig
   await stand.refuses("/internal/traces/at-1?workspace_id=%00", { status: 400, names: "workspace_id" });
   await stand.refuses("/internal/traces/at-1?limit=5", { status: 400, names: "limit" });
   await stand.refuses("/internal/tokens?limit=5", { status: 400, names: "limit" });
-  for (const id of ["%00", "..%2f..", "'%20OR%201=1", "x".repeat(5_000), "%ff", "\u00e9"]) {
+  for (const id of ["%00", "..%2f..", "'%20OR%201=1", "x".repeat(5_000), "%ff"]) {
     await stand.refuses(`/internal/traces/${id}`, { status: 404, names: "" });
   }
+  await stand.refuses("/internal/traces/\u00e9", { status: 400, names: "HTTP/1.1" });
   await stand.serves();
   await stand.lostNothing();
 });

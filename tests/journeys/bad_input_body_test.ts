@@ -79,7 +79,7 @@ Deno.test("the proxy answers 408 only to bodies that dawdle or never come", asyn
     behind(stand.request({ lines: [length] }), bytewise(body)),
     behind(stand.request({ lines: [CHUNKED] }), bytewise([...chunked(encoder.encode(body), 1)].join(""))),
     stand.request({ lines: [length], body: body.slice(0, -1) }),
-    stand.request({ lines: [CHUNKED], body: "3\nabc\n0\n\n" }),
+    stand.request({ lines: [CHUNKED], body: "3\r\nabc\r\n" }),
     stand.request({ lines: [length] }),
     stand.request({ line: "POST /v1/messages/count_tokens HTTP/1.1", lines: [length], body: "{" }),
   ];

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { connect, type OutgoingHttpHeaders } from "node:http2";
-import { type BadInput, type Expected, MALFORMED, NOT_FOUND, SQL, Stand } from "../bad_input.ts";
+import { type BadInput, type Expected, HEAD_TOO_LARGE, MALFORMED, NOT_FOUND, SQL, Stand } from "../bad_input.ts";
 import { startProxy } from "../proxy_under_test.ts";
 
 /**
@@ -20,12 +19,13 @@ const ODD_SPELLINGS = [
   ...["/v1/Messages", "/V1/messages", "/v1/MESSAGES?beta=true", "/v1/messages/Batches", "/v1/Files/x"],
   ...["/v1/messages%00", "/v1/messages%0a", "/v1/messages%0d%0aX-Evil:1", "/v1/messages%3fbeta=true", "/v1/messages%23"],
   ...["/v1/messages%253f", "/v1/%252e%252e/messages", "/v1/messages%", "/v1/messages%zz", "/v1/messages;x=1", "/v1;/messages"],
-  ...["/v1/m\u00e9ssages", "/v1/mess\u0430ges", '/v1/"messages"', "/v1/{messages}", "/v1/messages|x", "/v1/[messages]"],
+  ...['/v1/"messages"', "/v1/{messages}", "/v1/messages|x", "/v1/[messages]"],
   ...["http://evil.example/v1/messages", "https://evil.example/v1/messages", "http://user@evil.example/v1/messages", "file:///x"],
 ];
-/** What is no request target by RFC 9112, section 3.2, the runtime refuses. */
+/** What is no request target by RFC 9112, section 3.2. */
 const NO_TARGETS = [
-  ...["*", "#", "v1/messages", "\\v1\\messages", "/v1/mess ages", "/v1/messages\t", "/v1/messages\0", "/v1/messages\x7f"],
+  ...["#", "v1/messages", "\\v1\\messages", "/v1/mess ages", "/v1/messages\t", "/v1/messages\0", "/v1/messages\x7f"],
+  ...["/v1/m\u00e9ssages", "/v1/mess\u0430ges"],
 ];
 
 Deno.test("the proxy lets no other spelling of a path reach the upstream, and sends what it lets through as it is spelled", async (t) => {
@@ -69,31 +69,9 @@ Deno.test("the proxy is not led by a request that two servers would read differe
   await stand.lostNothing();
 });
 
-Deno.test("the proxy holds HTTP/2, which the runtime speaks too, to the same rules", async () => {
+Deno.test("the proxy refuses HTTP/2, which is for the server in front of it, in HTTP/1.1", async () => {
   await using stand = await opened();
-  const client = connect(stand.proxy.url);
-  const headers = { "x-api-key": stand.token, "content-type": "application/json" };
-  const ask = (named: OutgoingHttpHeaders) =>
-    new Promise<number>((resolve, reject) => {
-      const stream = client.request({ ...headers, ":method": "POST", ":path": "/v1/messages", ...named });
-      stream.on("response", ({ ":status": status }) => resolve(Number(status))).on("error", reject);
-      stream.resume().end(BODY);
-    });
-  try {
-    for (
-      const path of ["/v1/./messages", "//v1/messages", "/v1/%6dessages", "http://evil.example/v1/messages", "/v1/messages/"]
-    ) {
-      assert.equal(await ask({ ":path": path }), 404, path);
-    }
-    assert.equal(await ask({ ":method": "post" }), 404);
-    assert.equal(stand.proxy.upstream.calls.length, 0);
-    assert.equal(await ask({}), 200);
-    assert.equal(await ask({ ":authority": "evil.example" }), 200);
-  } finally {
-    client.destroy();
-  }
-  assert.deepEqual(stand.proxy.upstream.calls.map((call) => `${call.method} ${call.target}`), Array(2).fill("POST /v1/messages"));
-  assert.equal((await stand.proxy.closedRows(2)).length, 2);
+  await stand.show({ name: "HTTP/2", send: ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"], expects: MALFORMED });
 });
 
 Deno.test("the proxy ignores invalid trace ids, and stores odd headers as data", async (t) => {
@@ -136,7 +114,7 @@ function smuggled(stand: Stand): readonly BadInput[] {
     ["a length and chunks", [LENGTH, CHUNKED], `0\r\n\r\n${HIDDEN}`, MALFORMED],
     ["chunks and a length", [CHUNKED, "content-length: 4"], `0\r\n\r\n${HIDDEN}`, MALFORMED],
     ["two lengths that differ", [LENGTH, "content-length: 3"], BODY, MALFORMED],
-    ["two lengths that are the same", [LENGTH, LENGTH], BODY, plain],
+    ["two lengths that are the same", [LENGTH, LENGTH], BODY, MALFORMED],
     ["a list of lengths", [`${LENGTH}, ${BODY.length}`], BODY, MALFORMED],
     ["a negative length", ["content-length: -1"], BODY, MALFORMED],
     ["a length with a plus", [`content-length: +${BODY.length}`], BODY, MALFORMED],
@@ -155,32 +133,33 @@ function smuggled(stand: Stand): readonly BadInput[] {
     ["a chunk that is longer than its size", [CHUNKED], "3\r\nabcdef\r\n0\r\n\r\n", MALFORMED],
     ["chunk extensions", [CHUNKED], `${BODY.length.toString(16)};a="b"\r\n${BODY}\r\n0\r\n\r\n`, plain],
     ["credentials in trailers", [CHUNKED], `${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\nx-api-key: evil\r\n\r\n`, plain],
-    ["a second Host header", ["Host: evil.example", LENGTH], BODY, MALFORMED],
+    ["a second Host header", ["Host: evil.example", LENGTH], BODY, NOT_FOUND],
     ["a null byte in a header", [LENGTH, "x-a: a\0b"], BODY, MALFORMED],
     ["a bare CR in a header", [LENGTH, "x-a: a\rb"], BODY, MALFORMED],
-    ["a bare LF in a header, which makes two of it", [LENGTH, "x-a: a\nx-injected: b"], BODY, plain],
+    ["a bare LF in a header, which would make two of it", [LENGTH, "x-a: a\nx-injected: b"], BODY, MALFORMED],
     ["a space in a header's name", [LENGTH, "x a: b"], BODY, MALFORMED],
     ["a header without a colon", [LENGTH, "nocolon"], BODY, MALFORMED],
-    ["an upgrade", [LENGTH, "connection: upgrade", "upgrade: h2c", "http2-settings: AAMAAABk"], BODY, MALFORMED],
-    ["a header of 70 kB", [LENGTH, `x-big: ${"a".repeat(70_000)}`], BODY, MALFORMED],
-    ["a header of 1 MB", [LENGTH, `x-big: ${"a".repeat(1_000_000)}`], BODY, MALFORMED],
-    ["300 headers", [LENGTH, ...Array.from({ length: 300 }, (_, n) => `x-${n}: a`)], BODY, MALFORMED],
+    ["an upgrade", [LENGTH, "connection: upgrade", "upgrade: h2c", "http2-settings: AAMAAABk"], BODY, plain],
+    ["an upgrade to a WebSocket", [LENGTH, "connection: upgrade", "upgrade: websocket"], BODY, plain],
+    ["a header of 70 kB", [LENGTH, `x-big: ${"a".repeat(70_000)}`], BODY, HEAD_TOO_LARGE],
+    ["a header of 1 MB", [LENGTH, `x-big: ${"a".repeat(1_000_000)}`], BODY, HEAD_TOO_LARGE],
+    ["300 headers", [LENGTH, ...Array.from({ length: 300 }, (_, n) => `x-${n}: a`)], BODY, plain],
     ["two tokens", [LENGTH, "authorization: Bearer another"], BODY, refusal(401)],
     ["two x-api-key headers", [LENGTH, `x-api-key: ${stand.token}`], BODY, refusal(401)],
     ["a Basic authorization", [LENGTH, "authorization: Basic dTpw"], BODY, refusal(401)],
   ];
   const heads: readonly (readonly [name: string, head: string, expects: Expected])[] = [
-    ["a target of 70 kB", `POST /v1/messages?${"a".repeat(70_000)} HTTP/1.1\r\nHost: ${host}`, MALFORMED],
+    ["a target of 70 kB", `POST /v1/messages?${"a".repeat(70_000)} HTTP/1.1\r\nHost: ${host}`, HEAD_TOO_LARGE],
     ["a Host with a path", `POST /messages HTTP/1.1\r\nHost: ${host}/v1`, NOT_FOUND],
     ["a Host with a path and a query", `POST /v1/messages HTTP/1.1\r\nHost: ${host}/v1/files?`, NOT_FOUND],
     ["a Host with a fragment", `POST /v1/messages HTTP/1.1\r\nHost: ${host}#`, NOT_FOUND],
     ["a Host with a user", `POST /v1/messages HTTP/1.1\r\nHost: user@${host}`, NOT_FOUND],
-    ["an empty Host", "POST /v1/messages HTTP/1.1\r\nHost:", NOT_FOUND],
+    ["an empty Host", "POST /v1/messages HTTP/1.1\r\nHost:", plain],
     ["a foreign Host, which names no upstream", "POST /v1/messages HTTP/1.1\r\nHost: evil.example", plain],
     ["HTTP/1.0 without a Host", "POST /v1/messages HTTP/1.0", plain],
     ["a version that there is not", `POST /v1/messages HTTP/3.7\r\nHost: ${host}`, MALFORMED],
-    ["a method in small letters, which no route takes", `post /v1/messages HTTP/1.1\r\nHost: ${host}`, NOT_FOUND],
-    ["a method in mixed letters", `Post /v1/messages HTTP/1.1\r\nHost: ${host}`, NOT_FOUND],
+    ["a method in small letters, which no route takes", `post /v1/messages HTTP/1.1\r\nHost: ${host}`, MALFORMED],
+    ["a method in mixed letters", `Post /v1/messages HTTP/1.1\r\nHost: ${host}`, MALFORMED],
     ["CONNECT", "CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: api.anthropic.com:443", NOT_FOUND],
     ["TRACE", `TRACE /v1/messages HTTP/1.1\r\nHost: ${host}`, NOT_FOUND],
     ["TLS where none is spoken", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", MALFORMED],

@@ -74,9 +74,32 @@ Deno.test("the proxy reads an unstreamed answer on when its client leaves in its
   });
   const caller = callOnSocket(proxy.url, messageCall(await proxy.token(), { text: TEXT }));
   await waitFor(() => caller.text().includes('"id"'), { what: "the answer's beginning" });
-  await caller.leave();
+  caller.socket.resetAndDestroy();
+  await severalTurns(proxy);
   held.open();
   assertExact(await theRow(proxy), "client_left");
+});
+
+Deno.test("a client that closes its half of the connection gets the whole answer, before it begins and within it", async () => {
+  for (const stream of [false, true]) {
+    await using proxy = await startProxy();
+    const held = gate();
+    const call = messageCall(await proxy.token(), { text: TEXT, stream });
+    proxy.upstream.answer((call) => {
+      if (!stream) return held.passed.then(() => json(messageBody(messageTo(call))));
+      return held.passed.then(() => eventStream(messageEvents(messageTo(call))));
+    });
+    const caller = callOnSocket(proxy.url, call);
+    await proxy.upstream.waitForCalls(1);
+    const closed = caller.halfClose();
+    await waitFor(() => caller.text().split("HTTP/1.1 102 Processing").length > 2, {
+      what: "the proxy to ask twice for the client",
+    });
+    held.open();
+    await closed;
+    assert.match(caller.text(), stream ? /event: message_stop\ndata: .*\n\n\r\n0\r\n\r\n$/ : /"usage":\{.*\}$/);
+    assertExact(await theRow(proxy), "completed");
+  }
 });
 
 Deno.test("the proxy keeps a stream completed whose client leaves right after message_stop, fifty times", async () => {
@@ -132,10 +155,7 @@ function destroyAfterStop(url: string, call: RequestInit): Promise<void> {
   });
 }
 
-/**
- * A call over a socket of its own. `leave` closes our side and resolves when the proxy, having seen
- * that, has closed its own.
- */
+/** A call over a socket of its own. `halfClose` resolves when the proxy has closed its side too. */
 function callOnSocket(url: string, call: RequestInit) {
   const { hostname, port, host } = new URL(url);
   const headers = Object.entries(call.headers as Record<string, string>).map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -149,7 +169,7 @@ function callOnSocket(url: string, call: RequestInit) {
   return {
     socket,
     text: () => text,
-    leave: () => {
+    halfClose: () => {
       socket.end();
       return closed;
     },

@@ -61,11 +61,16 @@ Deno.test("the proxy names its answers also to odd targets, to bodies that it do
   const [tooLarge] = await rawCall(proxy.url, rawRequest("POST /v1/messages HTTP/1.1", { lines }));
   assert.equal(tooLarge?.status, 413);
   assert.match(tooLarge.headers.get(HEADER) ?? "", REQUEST_ID);
-  for (const line of ["GET //healthz HTTP/1.1", "GET /healthz/ HTTP/1.1", "get /healthz HTTP/1.1", "GET http://else/ HTTP/1.1"]) {
+  for (
+    const line of ["GET //healthz HTTP/1.1", "GET /healthz/ HTTP/1.1", "PURGE /healthz HTTP/1.1", "GET http://else/ HTTP/1.1"]
+  ) {
     const [answer] = await rawCall(proxy.url, rawRequest(line, { lines: ["Host: proxy"] }));
     assert.equal(answer?.status, 404, line);
     assert.match(answer.headers.get(HEADER) ?? "", REQUEST_ID, line);
   }
+  const [malformed] = await rawCall(proxy.url, rawRequest("get /healthz HTTP/1.1", { lines: ["Host: proxy"] }));
+  assert.equal(malformed?.status, 400);
+  assert.match(malformed.headers.get(HEADER) ?? "", REQUEST_ID);
   await idOf(proxy, ["/v1/messages", messageCall("token-of-an-agentserver"), 503]);
 });
 

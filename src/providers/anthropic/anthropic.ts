@@ -3,7 +3,7 @@ import { ANSWER_KEYS, estimate, parseNonStreamingResponse, parseStreamEvent, rea
 import { parseLine, parseStatus } from "./batches.ts";
 import { callsOf, FACTORS } from "./billing.ts";
 import { CLIENTS } from "./clients.ts";
-import { errorTypeOf, refuse } from "./refusal.ts";
+import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { baseUrlFault, MAX_MESSAGE_BYTES, ROUTES } from "./routes.ts";
 import { isRecord } from "./usage.ts";
 
@@ -37,6 +37,7 @@ export const anthropic = {
     parseLine,
   },
   refuse,
+  errorEvent,
   credentialHeaders: ["x-api-key", "authorization"],
   credentialShape: /sk-ant-[\w-]+/g,
   defaultHeaders: [["anthropic-version", "2023-06-01"]],

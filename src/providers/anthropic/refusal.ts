@@ -10,6 +10,7 @@ const ERROR_TYPES: ReadonlyMap<number, string> = new Map([
   [413, "request_too_large"],
   [415, "invalid_request_error"],
   [421, "invalid_request_error"],
+  [431, "request_too_large"],
 ]);
 
 export function errorTypeOf(status: number): string {
@@ -22,11 +23,19 @@ export function errorTypeOf(status: number): string {
  * may.
  */
 export function refuse(fault: Fault, requestId: string) {
-  const { status, retryAfterSeconds } = FAULTS[fault.code];
-  const error = { type: errorTypeOf(status), message: fault.message };
+  const { retryAfterSeconds } = FAULTS[fault.code];
   const advice = retryAfterSeconds === "never" ? { "x-should-retry": "false" } : { "retry-after": String(retryAfterSeconds) };
   return {
-    body: JSON.stringify({ type: "error", error, request_id: requestId }),
+    body: JSON.stringify(errorOf(fault, requestId)),
     headers: { "content-type": "application/json", ...advice },
   };
+}
+
+/** The same as an event of a stream (https://docs.anthropic.com/en/api/messages-streaming). */
+export function errorEvent(fault: Fault, requestId: string): string {
+  return `event: error\ndata: ${JSON.stringify(errorOf(fault, requestId))}\n\n`;
+}
+
+function errorOf({ code, message }: Fault, requestId: string) {
+  return { type: "error", error: { type: errorTypeOf(FAULTS[code].status), message }, request_id: requestId };
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault, type FaultCode, FAULTS } from "../../domain/fault.ts";
-import { refuse } from "./refusal.ts";
+import { errorEvent, refuse } from "./refusal.ts";
 
 /** The types that Anthropic's clients are shown, by fault. */
 const TYPES: Readonly<Record<FaultCode, string>> = {
@@ -11,6 +11,9 @@ const TYPES: Readonly<Record<FaultCode, string>> = {
   not_owned: "not_found_error",
   path_misdirected: "invalid_request_error",
   path_unknown: "not_found_error",
+  head_malformed: "invalid_request_error",
+  head_too_large: "request_too_large",
+  head_timeout: "timeout_error",
   body_too_large: "request_too_large",
   body_timeout: "timeout_error",
   body_opaque: "invalid_request_error",
@@ -71,4 +74,14 @@ Deno.test("refuse() never makes a client wait for more than ten seconds: SDKs ob
     const seconds = Number(refusalResponse(new Fault(code as FaultCode, "no"), "ar-1").headers.get("retry-after") ?? "1");
     assert.ok(seconds >= 1 && seconds <= 10, code);
   }
+});
+
+Deno.test("errorEvent() is the same error as one whole event of a stream", () => {
+  const text = errorEvent(new Fault("upstream_unreachable", "It broke off."), "ar-1");
+  assert.match(text, /^event: error\ndata: \{.*\}\n\n$/);
+  assert.deepEqual(JSON.parse(text.split("data: ")[1]!), {
+    type: "error",
+    error: { type: "api_error", message: "It broke off." },
+    request_id: "ar-1",
+  });
 });

@@ -1,0 +1,27 @@
+import { getRequestListener } from "@hono/node-server";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { FAULTS } from "../domain/fault.ts";
+import { HEAD_MESSAGES, type HeadFault, rawAnswer } from "./head_refusal.ts";
+
+/**
+ * The admin API for a `node:http` server. An answer that breaks off is a reset, so that no client
+ * takes half of an export for the whole.
+ */
+export function adminRequests(fetch: (request: Request) => Response | Promise<Response>) {
+  const answer = getRequestListener(fetch, { overrideGlobalObjects: false });
+  return {
+    handle(incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean): void {
+      if (expects) outgoing.writeContinue();
+      const { socket } = incoming;
+      outgoing.destroy = () => {
+        socket.resetAndDestroy();
+        return outgoing;
+      };
+      void answer(incoming, outgoing);
+    },
+    refuseHead(fault: HeadFault): string {
+      const body = JSON.stringify({ error: { type: "invalid_request_error", message: HEAD_MESSAGES[fault] } });
+      return rawAnswer(FAULTS[fault].status, { "content-type": "application/json" }, body);
+    },
+  };
+}

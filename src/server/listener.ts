@@ -1,0 +1,135 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import type { HeadFault } from "../http/head_refusal.ts";
+import { breakBody } from "../http/request_body.ts";
+import type { Address, SettingName } from "../config/settings.ts";
+
+export interface ListenerOptions {
+  readonly setting: SettingName;
+  readonly address: Address;
+  /** How long the head of a request may take, and the first byte of a new connection. */
+  readonly headMs: number;
+  /** How long a connection may be idle between requests. */
+  readonly idleMs: number;
+  /** Further connections are closed at once. */
+  readonly maxConnections: number;
+  readonly handle: (incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean) => void;
+  /** What came is no request: returns the whole answer. */
+  readonly refuseHead: (fault: HeadFault) => string;
+  /** An operator should know this. */
+  readonly onTrouble: (message: string, fields: Readonly<Record<string, unknown>>) => void;
+}
+
+/** An HTTP server that listens. */
+export interface Listener {
+  readonly address: Deno.NetAddr;
+  /**
+   * Accepts no more connections, closes idle ones, and each other one after its answer. Resolves
+   * when none is left.
+   */
+  readonly shutdown: () => Promise<void>;
+}
+
+const BACKLOG = 1_024;
+/** The request line and all headers together, bytes. */
+const MAX_HEAD_BYTES = 64 * 1_024;
+const CHECKING_MS = 1_000;
+/** The first probe of a silent connection: NAT gateways forget one after two to six minutes. */
+const KEEP_ALIVE_MS = 60_000;
+/** Connections that are refused are told of once in so long. */
+const TELL_MS = 60_000;
+
+/** Resolves when it listens. Rejects with an error for the operator. */
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const { setting, address: { hostname, port }, headMs, idleMs, maxConnections, handle, onTrouble } = options;
+  const server = createServer({
+    headersTimeout: headMs,
+    // Bodies have a deadline of their own.
+    requestTimeout: 0,
+    keepAliveTimeout: idleMs,
+    connectionsCheckingInterval: Math.min(CHECKING_MS, headMs, idleMs),
+    maxHeaderSize: MAX_HEAD_BYTES,
+    requireHostHeader: false,
+    noDelay: true,
+  });
+  server.maxHeadersCount = 0;
+  server.maxConnections = maxConnections;
+  // A client that closes its half still gets its answer. Node does not document this switch.
+  Object.assign(server, { httpAllowHalfOpen: true });
+  let isClosing = false;
+
+  /** The request that each connection is at. */
+  const current = new WeakMap<object, IncomingMessage>();
+
+  function serve(incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean): void {
+    if (isClosing) outgoing.shouldKeepAlive = false;
+    current.set(incoming.socket, incoming);
+    outgoing.once("close", () => current.delete(incoming.socket));
+    handle(incoming, outgoing, expects);
+  }
+  server.on("request", (incoming, outgoing) => serve(incoming, outgoing, false));
+  server.on("checkContinue", (incoming, outgoing) => serve(incoming, outgoing, true));
+  server.on("checkExpectation", (incoming, outgoing) => serve(incoming, outgoing, false));
+  server.on("connect", (_incoming, socket) => refuse(socket as Socket, "path_unknown"));
+  server.on("clientError", (error: Error & { readonly code?: string }, socket) => {
+    if (current.has(socket)) breakBody(current.get(socket)!);
+    else if (error.code === "ECONNRESET" || !socket.writable) socket.destroy();
+    else refuse(socket as Socket, HEAD_ERRORS[error.code ?? ""] ?? "head_malformed");
+  });
+  server.on("connection", (socket) => {
+    // The server's own option for this does nothing (Deno 2.9.6).
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    // A connection's error is told by its end; without a listener it would end the process.
+    socket.on("error", () => {});
+  });
+
+  function refuse(socket: Socket, fault: HeadFault): void {
+    // A client that sent nothing gets nothing: it is a connection kept in reserve.
+    if (fault === "head_timeout" && socket.bytesRead === 0) return void socket.destroy();
+    socket.end(options.refuseHead(fault), () => socket.destroy());
+  }
+
+  let toldAt = -Infinity;
+  let dropped = 0;
+  server.on("drop", () => {
+    dropped++;
+    if (performance.now() - toldAt < TELL_MS) return;
+    toldAt = performance.now();
+    onTrouble("connections are refused: LLMPROXY_MAX_CONNECTIONS are open", { maxConnections, refused: dropped });
+  });
+
+  await opened(server, options).catch((cause) => {
+    const at = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`Cannot listen on ${at}: ${reason}. ${setting} must name a free address of this machine`, { cause });
+  });
+  server.on("error", (error) => onTrouble("a connection could not be accepted", { error }));
+
+  const { address, port: chosen } = server.address() as AddressInfo;
+  return {
+    address: { transport: "tcp", hostname: address, port: chosen },
+    shutdown: () => {
+      isClosing = true;
+      return new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      });
+    },
+  };
+}
+
+/** By Node's codes; any other is a malformed request. */
+const HEAD_ERRORS: Readonly<Record<string, HeadFault>> = {
+  HPE_HEADER_OVERFLOW: "head_too_large",
+  ERR_HTTP_REQUEST_TIMEOUT: "head_timeout",
+};
+
+function opened(server: Server, { address: { hostname, port } }: ListenerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host: hostname, port, backlog: BACKLOG }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,92 @@
+import { unlessAborted } from "../async/deadline.ts";
+import type { IdleTimeout } from "./idle_timeout.ts";
+
+/** Takes the bytes, at its own pace (`domain/answer_sink.ts`). */
+export interface PumpSink {
+  readonly write: (chunk: Uint8Array) => Promise<void> | undefined;
+  readonly end: (last: Uint8Array | null) => Promise<void>;
+}
+
+/** Reads a copy of what passes. The bytes wait for each promise; a rejection breaks the answer. */
+export interface Watch {
+  readonly look: (chunk: Uint8Array) => void | Promise<void>;
+  /** The source has ended. Resolves to what the client may take the answer for. */
+  readonly ended: () => Promise<"whole" | "broken">;
+}
+
+export interface PumpOptions {
+  readonly watch: Watch;
+  /**
+   * Asked after each look. While it is true, one chunk is held back, so that no client has the
+   * whole before `ended` resolves. Without it, `look` must know the end.
+   */
+  readonly holdsLast: () => boolean;
+  /** The client takes the last byte for the end: a broken answer keeps it back. */
+  readonly isSized: boolean;
+  /** Listens while this waits for the source, never while it waits for the client. */
+  readonly idle: IdleTimeout;
+  /** Aborts a wait for a slow client. The source rejects by itself. */
+  readonly signal: AbortSignal;
+}
+
+/** One read takes at most so much. A thousand streams hold a thousand buffers. */
+const BUFFER_BYTES = 16 * 1024;
+
+/**
+ * Passes the source's bytes on unchanged and returns when the client has them. Rejects with the
+ * source's or the watch's error, or because the answer is not whole; then what may be seen of it is
+ * written, and the connection is still to be broken.
+ *
+ * A byte stream with a BYOB reader is the cheapest tap in JavaScript (`deno task bench
+ * --suite=taps`).
+ */
+export async function pump(
+  source: ReadableStream<Uint8Array<ArrayBuffer>>,
+  sink: PumpSink,
+  options: PumpOptions,
+): Promise<void> {
+  const { watch, holdsLast, isSized, idle, signal } = options;
+  const reader = source.getReader({ mode: "byob" });
+  let buffer = new ArrayBuffer(BUFFER_BYTES);
+  let held: Uint8Array | null = null;
+  let isReading = false;
+  try {
+    while (true) {
+      isReading = true;
+      idle.listen();
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      idle.heard();
+      isReading = false;
+      if (done) break;
+      // The system writes later, from the same memory.
+      const chunk = value.slice();
+      buffer = value.buffer;
+      const seen = watch.look(chunk);
+      if (seen !== undefined) await seen;
+      let next: Uint8Array | null = chunk;
+      if (holdsLast()) [next, held] = [held, chunk];
+      else if (held !== null) [next, held] = [joined(held, chunk), null];
+      const drained = next === null ? undefined : sink.write(next);
+      // A client that reads nothing must not hold a call that is aborted.
+      if (drained !== undefined) await unlessAborted(signal, drained);
+    }
+    if (await watch.ended() === "broken") {
+      if (held !== null) sink.write(isSized ? held.subarray(0, -1) : held);
+      throw new Error("the upstream ended its answer early");
+    }
+  } catch (error) {
+    if (isReading && held !== null) sink.write(held);
+    reader.cancel(error).catch(() => {});
+    throw error;
+  } finally {
+    idle.end();
+  }
+  await sink.end(held);
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
