@@ -3,14 +3,19 @@
  * of the whole decoded body. Run with `deno bench bench/json_scan_bench.ts`.
  *
  * Method: it makes the bodies once. The scanner gets 64 KB at a time, as from the network, and
- * blocks the event loop for one such push; JSON.parse blocks it for the whole.
+ * blocks the event loop for one such push; JSON.parse blocks it for the whole. `BodyScan` with
+ * SHA-256 is all that a call does with its body. It rests between pieces of 256 KB.
  */
+import { BodyScan } from "../src/call/body_scan.ts";
+import { hashOf } from "../src/wire/body.ts";
 import { TopLevelScanner } from "../src/wire/json_scan.ts";
 
 const WANTED = ["model", "stream", "max_tokens", "metadata", "messages"];
+const WANTED_OF_A_CALL = { maxDecodedBytes: 32e6, fileKey: "file_id", keys: WANTED };
 const CHUNK_BYTES = 64 * 1024;
 
 const BODIES: readonly (readonly [name: string, body: Uint8Array])[] = [
+  ...[10, 50, 200, 1000].map((kb) => [`${kb} kB conversation`, new TextEncoder().encode(conversation(kb * 1000))] as const),
   ["10 MB conversation", new TextEncoder().encode(conversation(10e6))],
   ["32 MB of tiny objects", new TextEncoder().encode(`{"model":"m","messages":[${'{"a":1},'.repeat(4e6)}{}]}`)],
 ];
@@ -20,6 +25,17 @@ for (const [group, body] of BODIES) {
     const scanner = new TopLevelScanner(WANTED, { maxValueBytes: 16 * 1024 });
     for (let from = 0; from < body.length; from += CHUNK_BYTES) scanner.push(body.subarray(from, from + CHUNK_BYTES));
     if (!scanner.end().isValid) throw new Error("the body is valid JSON");
+  });
+
+  Deno.bench(`BodyScan and SHA-256, as a call reads it, ${group}`, { group }, async () => {
+    const { isValid, found } = await new BodyScan("", WANTED_OF_A_CALL).readWhole(body);
+    const { start, end } = found.get("messages")!;
+    await hashOf(body.subarray(start, end));
+    if (!isValid) throw new Error("the body is valid JSON");
+  });
+
+  Deno.bench(`SHA-256, ${group}`, { group }, async () => {
+    await hashOf(body);
   });
 
   Deno.bench(`JSON.parse, ${group}`, { group, n: 5, warmup: 1 }, () => {
@@ -32,7 +48,7 @@ for (const [group, body] of BODIES) {
  */
 function conversation(bytes: number): string {
   const code = "  const café = await read(\"file\", { encoding: 'utf-8' });\n  if (café === null) return;\n\n".repeat(30);
-  const tools = Array.from({ length: 30 }, (_, index) => ({
+  const tools = Array.from({ length: Math.min(30, bytes / 40_000) }, (_, index) => ({
     name: `tool_${index}`,
     description: code,
     input_schema: { type: "object", properties: { path: { type: "string", description: "Where." } }, required: ["path"] },

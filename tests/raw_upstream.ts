@@ -27,8 +27,10 @@ export async function startRawUpstream(script: (number: number, head: string) =>
     let text = "";
     socket.on("data", (bytes: Buffer) => {
       text += bytes.toString("latin1");
-      const head = text.slice(0, text.indexOf("\r\n\r\n"));
-      const isWhole = /^transfer-encoding:/im.test(head) ? text.endsWith("0\r\n\r\n") : text.includes("\r\n\r\n");
+      const head = text.slice(0, Math.max(text.indexOf("\r\n\r\n"), 0));
+      const length = Number(/^content-length: (\d+)/im.exec(head)?.[1] ?? 0);
+      const isChunked = /^transfer-encoding:/im.test(head);
+      const isWhole = isChunked ? text.endsWith("0\r\n\r\n") : head !== "" && text.length >= head.length + 4 + length;
       if (!isWhole) return;
       text = "";
       heads.push(head);

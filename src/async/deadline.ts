@@ -2,8 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 /** The work's result; rejects with `late()` after `ms`. The work itself is not stopped. */
 export async function deadline<T>(work: Promise<T>, ms: number, late: () => Error): Promise<T> {
-  using limit = timeLimit(ms, late);
-  return await unlessAborted(limit.signal, work);
+  const limit = Promise.withResolvers<never>();
+  const timer = setTimeout(() => limit.reject(late()), ms);
+  try {
+    return await Promise.race([work, limit.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Resolves when the work has settled, or after `ms`: true if it settled in time. Never rejects. */

@@ -1,5 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import { decoderOf } from "../wire/decode.ts";
+import { EVENT_LOOP_BUDGET } from "../wire/event_loop_budget.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
 import { StringsOfKey } from "../wire/strings_of_key.ts";
 
@@ -8,6 +9,8 @@ export const MAX_NAMED = 10_000;
 /** The longest file id that is looked at, as it may be written with escapes. */
 const MAX_ID_BYTES = 6 * 256;
 const MAX_VALUE_BYTES = 16 * 1024;
+/** A smaller body is looked at in one go. */
+const BYTES_A_LOOK = 256 * 1024;
 
 export interface BodyScanOptions {
   readonly maxDecodedBytes: number;
@@ -43,6 +46,15 @@ export class BodyScan {
   /** A promise if the bytes are decoded first; it never rejects. */
   push(chunk: Uint8Array): void | Promise<void> {
     return this.#decoder?.push(chunk);
+  }
+
+  /** Shows it the whole body, and shares the event loop. Rejects as `end`. */
+  async readWhole(bytes: Uint8Array): Promise<ScanResult> {
+    for (let from = 0; from < bytes.length; from += BYTES_A_LOOK) {
+      await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length - from, BYTES_A_LOOK));
+      await this.push(bytes.subarray(from, from + BYTES_A_LOOK));
+    }
+    return await this.end();
   }
 
   /** The file ids since the last call, each once, at most one more than `MAX_NAMED`. */

@@ -1,7 +1,7 @@
 import { Fault } from "../domain/fault.ts";
 import type { Credential } from "../domain/provider.ts";
 import type { AnswerHead } from "../domain/answer_sink.ts";
-import { type HeldBody, streamOf } from "../wire/body.ts";
+import { type HeldBody, sentOnce, type SizedBody } from "../wire/body.ts";
 import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
 import type { LiveCall } from "./live_call.ts";
 
@@ -12,7 +12,7 @@ import type { LiveCall } from "./live_call.ts";
  */
 export async function forward(call: LiveCall, body: HeldBody): Promise<Response> {
   try {
-    return await send(call, streamOf(body));
+    return await send(call, sentOnce(body.bytes));
   } catch (error) {
     throw await call.fail(error);
   } finally {
@@ -24,7 +24,7 @@ export async function forward(call: LiveCall, body: HeldBody): Promise<Response>
  * Sends every end-to-end header and byte of the sandbox's request, with the operator's credential
  * in place of the token. Rejects with `Fault` `upstream_refused_credential`, or with fetch's error.
  */
-export async function send(call: LiveCall, body: ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<Response> {
+export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<Response> {
   const { incoming: { request, target }, caller, credential, deps: { provider, upstream, fetch, clientIpHeader } } = call;
   const headers = forwardedHeaders(request.headers, {
     drop: clientIpHeader === null ? provider.credentialHeaders : [...provider.credentialHeaders, clientIpHeader],

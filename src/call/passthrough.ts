@@ -1,7 +1,7 @@
 import { Fault } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
 import type { Credential, PassthroughRoute } from "../domain/provider.ts";
-import { BodyError, declaredLength, limitBody } from "../wire/body.ts";
+import { BodyError, declaredLength, limitBody, SizedBody } from "../wire/body.ts";
 import { JsonCopy } from "../wire/json_copy.ts";
 import { pump, type Watch } from "../wire/pump.ts";
 import { calledBy } from "./admit.ts";
@@ -48,7 +48,9 @@ async function passAs(call: LiveCall, passthrough: PassthroughRoute, creation: C
   const { incoming, credential, idle, signal, deps } = call;
   const { client, requestId } = incoming;
   let problem: unknown = null;
-  const body = bodyOf(call, passthrough, (fault) => problem ??= fault);
+  const stream = bodyOf(call, passthrough, (fault) => problem ??= fault);
+  const length = declaredLength(incoming.request.headers);
+  const body = stream === null || length === null ? stream : new SizedBody(length, stream);
   const answer = await send(call, body).catch(async (error) => {
     throw await call.fail(problem ?? error);
   });

@@ -1,6 +1,6 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
 import type { BodyFacts } from "../domain/provider.ts";
-import { BodyError, type BodyProblem, declaredLength, hashRange, type HeldBody, readBody } from "../wire/body.ts";
+import { BodyError, type BodyProblem, declaredLength, hashOf, type HeldBody, readBody } from "../wire/body.ts";
 import type { Caller } from "./authenticate.ts";
 import { BodyScan } from "./body_scan.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
@@ -48,12 +48,11 @@ export async function read(incoming: IncomingCall, { sandbox, token }: Caller, d
       deadlineMs: deps.limits.bodyDeadlineMs,
       budget: deps.budget,
       holder: JSON.stringify([sandbox.workspaceId, sandbox.sandboxId]),
-      look: (chunk) => scan.push(chunk),
     });
     const arrivalMs = deps.elapsed() - startedAt;
-    const { found } = await scan.end();
+    const { found } = await scan.readWhole(body.bytes);
     const messages = scan.isEncoded ? null : found.get(messagesKey) ?? null;
-    const messagesHash = messages === null ? null : await hashRange(body, messages);
+    const messagesHash = messages === null ? null : await hashOf(body.bytes.subarray(messages.start, messages.end));
     const named = factsOf(new Map(keys.map((key) => [key, found.get(key)?.value])));
     const kept = keptFacts(named, [token, ...incoming.ownCredentials]);
     userId = kept.userId;

@@ -99,7 +99,10 @@ async function inferredId(
   { client, deps }: { readonly client: string | null; readonly deps: Deps },
 ): Promise<Pick<Trace, "id" | "source"> | null> {
   if (asked === null || asked.messages === null || !deps.sessions.infers) return null;
-  const firstMessage = await hashFirstElement(asked.body, { range: asked.messages, without: deps.provider.request.cacheMarkKey });
+  const firstMessage = await hashFirstElement(asked.body.bytes, {
+    range: asked.messages,
+    without: deps.provider.request.cacheMarkKey,
+  });
   if (firstMessage === null) return null;
   const { workspaceId, sandboxId } = sandbox;
   return { id: await deps.sessions.inferred({ workspaceId, sandboxId, client, firstMessage }, deps.now()), source: "inferred" };

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { deadline, timeLimit } from "../async/deadline.ts";
+import { deadline } from "../async/deadline.ts";
 import type { ByteBudget } from "./budget.ts";
 import type { IdleTimeout } from "./idle_timeout.ts";
 import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
@@ -23,9 +23,9 @@ export interface BodyLimits {
   readonly deadlineMs: number;
 }
 
-/** A body that is held in memory. */
+/** A body that is held in memory, in one piece. */
 export interface HeldBody {
-  readonly chunks: readonly Uint8Array<ArrayBuffer>[];
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly length: number;
   /** The bytes are on their way: frees their room, except for `LEAST_BYTES_A_CALL`. */
   readonly sent: () => void;
@@ -48,63 +48,119 @@ export function declaredLength(headers: Headers): number | null {
 }
 
 /**
- * Reads a whole body within its limits, and shows each chunk to `look` as it comes. Takes a
- * declared length from the budget before the first byte, so that a body that will not fit is
- * refused unread. Rejects with `BodyError`, and then holds nothing.
+ * Reads a whole body within its limits. Takes a declared length from the budget before the first
+ * byte, so that a body that will not fit is refused unread. Rejects with `BodyError`, and then
+ * holds nothing. The source is a web stream or one of Node's.
  */
 export async function readBody(
-  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
-  options: BodyLimits & {
-    readonly declared: number | null;
-    readonly budget: ByteBudget;
-    readonly holder: string;
-    readonly look: (chunk: Uint8Array) => void;
-  },
+  source: AsyncIterable<Uint8Array> | null,
+  options: BodyLimits & { readonly declared: number | null; readonly budget: ByteBudget; readonly holder: string },
 ): Promise<HeldBody> {
-  const { budget, holder, maxBytes } = options;
-  if ((options.declared ?? 0) > maxBytes) throw new BodyError("too_large");
-  let room = Math.max(options.declared ?? 0, LEAST_BYTES_A_CALL);
-  if (!budget.take(holder, room)) throw new BodyError("no_room");
-  const held = new ChunkList();
-  let length = 0;
+  const filling = new Filling(options);
   try {
-    for await (const chunk of within(body, options.deadlineMs)) {
-      length += chunk.length;
-      if (length > maxBytes) throw new BodyError("too_large");
-      if (length > room) {
-        const more = Math.max(length - room, Math.min(room, maxBytes - room));
-        if (!budget.take(holder, more)) throw new BodyError("no_room");
-        room += more;
-      }
-      // Otherwise one turn looks at 128 chunks of a quick client: 8 MB, 30 to 60 ms (Deno 2.9.6).
-      await EVENT_LOOP_BUDGET.enter(chunk.length);
-      options.look(chunk);
-      held.add(chunk);
-    }
+    if (source !== null) await deadline(fill(source, filling), options.deadlineMs, () => new BodyError("too_slow"));
   } catch (error) {
-    budget.give(holder, room);
-    throw error;
+    filling.keep(0);
+    throw asBodyError(error);
   }
-  const keep = (bytes: number) => {
-    if (bytes < room) budget.give(holder, room - bytes);
-    room = Math.min(room, bytes);
-  };
-  return { chunks: held.chunks, length, sent: () => keep(LEAST_BYTES_A_CALL), release: () => keep(0) };
+  const { bytes } = filling;
+  return { bytes, length: bytes.length, sent: () => filling.keep(LEAST_BYTES_A_CALL), release: () => filling.keep(0) };
 }
 
+async function fill(source: AsyncIterable<Uint8Array>, filling: Filling): Promise<void> {
+  // Leaving the loop by an error cancels the source.
+  for await (const chunk of source) filling.add(chunk);
+}
+
+/** The bytes of a body so far, within its limit and the budget. */
+class Filling {
+  readonly #options: Parameters<typeof readBody>[1];
+  #buffer: Uint8Array<ArrayBuffer>;
+  #length = 0;
+  /** What it has taken from the budget. */
+  #room: number;
+  #isOver = false;
+
+  constructor(options: Parameters<typeof readBody>[1]) {
+    const declared = options.declared ?? 0;
+    if (declared > options.maxBytes) throw new BodyError("too_large");
+    this.#options = options;
+    this.#room = Math.max(declared, LEAST_BYTES_A_CALL);
+    if (!options.budget.take(options.holder, this.#room)) throw new BodyError("no_room");
+    this.#buffer = new Uint8Array(Math.min(declared, UNPROVEN_BYTES));
+  }
+
+  get bytes(): Uint8Array<ArrayBuffer> {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
+  add(chunk: Uint8Array): void {
+    if (this.#isOver) throw new BodyError("too_slow");
+    const length = this.#length + chunk.length;
+    if (length > this.#options.maxBytes) throw new BodyError("too_large");
+    if (length > this.#buffer.length) this.#grow(length);
+    this.#buffer.set(chunk, this.#length);
+    this.#length = length;
+  }
+
+  /** Gives the budget back all but so many bytes. */
+  keep(bytes: number): void {
+    this.#isOver = true;
+    if (bytes >= this.#room) return;
+    this.#options.budget.give(this.#options.holder, this.#room - bytes);
+    this.#room = bytes;
+  }
+
+  #grow(length: number): void {
+    const { declared, maxBytes, budget, holder } = this.#options;
+    const doubled = Math.min(Math.max(length, 2 * this.#buffer.length), maxBytes);
+    const size = declared !== null && length <= declared ? declared : doubled;
+    if (size > this.#room) {
+      if (!budget.take(holder, size - this.#room)) throw new BodyError("no_room");
+      this.#room = size;
+    }
+    const wider = new Uint8Array(size);
+    wider.set(this.#buffer.subarray(0, this.#length));
+    this.#buffer = wider;
+  }
+}
+
+/** A body that declares more gets its memory when so much of it has come. */
+const UNPROVEN_BYTES = 1024 * 1024;
+
 /**
- * The held bytes as a stream, because fetch never sends a stream twice. It silently sends a
- * buffered POST again if a reused connection closes before the answer (measured on Deno 2.9.6).
+ * A stream as a body for fetch, which sends it with its length and never twice. fetch silently sends
+ * a plain buffer again if a reused connection closes before the answer, and it sends a plain stream
+ * chunked (Deno 2.9.6). It asks a Blob for its size and its stream; this one copies nothing.
  */
-export function streamOf(body: HeldBody): ReadableStream<Uint8Array<ArrayBuffer>> {
-  let next = 0;
-  return new ReadableStream({
+export class SizedBody extends Blob {
+  readonly #length: number;
+  readonly #bytes: ReadableStream<Uint8Array<ArrayBuffer>>;
+
+  constructor(length: number, bytes: ReadableStream<Uint8Array<ArrayBuffer>>) {
+    super();
+    [this.#length, this.#bytes] = [length, bytes];
+  }
+
+  override get size(): number {
+    return this.#length;
+  }
+
+  override stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#bytes;
+  }
+}
+
+/** Held bytes as a body for fetch; null if there are none. */
+export function sentOnce(bytes: Uint8Array<ArrayBuffer>): SizedBody | null {
+  if (bytes.length === 0) return null;
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
     pull(controller) {
-      const chunk = body.chunks[next++];
-      if (chunk === undefined) controller.close();
-      else controller.enqueue(chunk);
+      controller.enqueue(bytes);
+      controller.close();
     },
-  });
+  }, { highWaterMark: 0 });
+  return new SizedBody(bytes.length, stream);
 }
 
 /**
@@ -138,77 +194,21 @@ export function limitBody(
   }, { highWaterMark: 0 });
 }
 
-/** SHA-256 (hex) of a range of the body's bytes. */
-export async function hashRange(body: HeldBody, range: { readonly start: number; readonly end: number }): Promise<string> {
+/** SHA-256 (hex) of the bytes. `EVENT_LOOP_BUDGET` shares the event loop. */
+export async function hashOf(bytes: Uint8Array): Promise<string> {
   const hash = createHash("sha256");
-  let offset = 0;
-  for (const chunk of body.chunks) {
-    const from = Math.max(range.start - offset, 0);
-    const to = Math.min(range.end - offset, chunk.length);
-    offset += chunk.length;
-    if (from >= to) continue;
-    await EVENT_LOOP_BUDGET.enter((to - from) / HASHES_A_LOOK);
-    hash.update(chunk.subarray(from, to));
+  for (let from = 0; from < bytes.length; from += HASHED_BYTES) {
+    const piece = bytes.subarray(from, from + HASHED_BYTES);
+    await EVENT_LOOP_BUDGET.enter(piece.length / HASHES_A_LOOK);
+    hash.update(piece);
   }
   return hash.digest("hex");
 }
 
+/** So much at a time: 0.6 ms (Deno 2.9.6). */
+const HASHED_BYTES = 1024 * 1024;
 /** Hashing a byte takes a quarter of the time of looking at it. */
 const HASHES_A_LOOK = 4;
-
-/**
- * Chunks as they came, except that small ones are copied together: Deno.serve gives each in a
- * buffer of 64 KB (2.9.6), so a body that comes byte by byte would take 65,536 times its bytes.
- */
-class ChunkList {
-  readonly chunks: Uint8Array<ArrayBuffer>[] = [];
-  /** The last chunk begins here and may grow. */
-  #block: Uint8Array<ArrayBuffer> | null = null;
-
-  add(chunk: Uint8Array<ArrayBuffer>): void {
-    if (chunk.length > BLOCK_BYTES / 2) {
-      this.#block = null;
-      this.chunks.push(chunk);
-      return;
-    }
-    const last = this.chunks.at(-1)?.length ?? 0;
-    if (this.#block !== null && last + chunk.length <= this.#block.length) {
-      this.#block.set(chunk, last);
-      this.chunks[this.chunks.length - 1] = this.#block.subarray(0, last + chunk.length);
-      return;
-    }
-    this.#block = new Uint8Array(Math.max(chunk.length, Math.min(2 * last, BLOCK_BYTES)));
-    this.#block.set(chunk);
-    this.chunks.push(this.#block.subarray(0, chunk.length));
-  }
-}
-
-const BLOCK_BYTES = 64 * 1024;
-
-/** Without a race against one promise for all reads: that would hold every chunk until the last. */
-async function* within(
-  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
-  deadlineMs: number,
-): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  if (body === null) return;
-  const reader = body.getReader();
-  using limit = timeLimit(deadlineMs, () => new BodyError("too_slow"));
-  const cancel = () => void reader.cancel().catch(() => {});
-  limit.signal.addEventListener("abort", cancel);
-  try {
-    while (true) {
-      const { value, done } = await reader.read().catch((error) => {
-        limit.signal.throwIfAborted();
-        throw asBodyError(error);
-      });
-      limit.signal.throwIfAborted();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    cancel();
-  }
-}
 
 /**
  * Deno has no error type for a body that ends before its declared length (2.9.6: `BadResource`).

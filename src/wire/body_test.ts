@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { BodyError, declaredLength, hashRange, LEAST_BYTES_A_CALL, limitBody, readBody, streamOf } from "./body.ts";
+import { once } from "node:events";
+import { createServer, type IncomingHttpHeaders } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
+import { BodyError, declaredLength, hashOf, LEAST_BYTES_A_CALL, limitBody, readBody, sentOnce } from "./body.ts";
 import { ByteBudget } from "./budget.ts";
 import { IdleTimeout } from "./idle_timeout.ts";
-import { nextTurn } from "./event_loop_budget.ts";
 
 const MB = 1024 * 1024;
 
@@ -13,7 +17,7 @@ function chunked(...chunks: Uint8Array<ArrayBuffer>[]): ReadableStream<Uint8Arra
 
 function options(over: Partial<Parameters<typeof readBody>[1]> = {}): Parameters<typeof readBody>[1] {
   const budget = new ByteBudget({ totalBytes: 4 * MB, perHolderBytes: 2 * MB });
-  return { declared: null, maxBytes: MB, deadlineMs: 5_000, budget, holder: "s", look: () => {}, ...over };
+  return { declared: null, maxBytes: MB, deadlineMs: 5_000, budget, holder: "s", ...over };
 }
 
 async function problemOf(work: Promise<unknown>): Promise<string> {
@@ -22,48 +26,54 @@ async function problemOf(work: Promise<unknown>): Promise<string> {
   return error.problem;
 }
 
-Deno.test("readBody() holds every byte, shows each chunk once and frees its room once", async () => {
-  const seen: number[] = [];
+Deno.test("readBody() holds every byte and frees its room once", async () => {
   const budget = new ByteBudget({ totalBytes: 4 * MB, perHolderBytes: 2 * MB });
-  const body = await readBody(
-    chunked(new Uint8Array(10), new Uint8Array(100_000)),
-    options({ budget, look: (chunk) => seen.push(chunk.length) }),
-  );
-  assert.deepEqual(seen, [10, 100_000]);
+  const sent = Uint8Array.from({ length: 100_010 }, (_, i) => i % 251);
+  const body = await readBody(chunked(sent.slice(0, 10), sent.slice(10)), options({ budget }));
+  assert.deepEqual(body.bytes, sent);
   assert.equal(body.length, 100_010);
   assert.ok(budget.heldBytes >= 100_010);
-  assert.equal((await new Response(streamOf(body)).bytes()).length, 100_010);
   body.release();
   body.release();
   assert.equal(budget.heldBytes, 0);
 });
 
-Deno.test("readBody() looks at no more than 256 KB at a time, however quickly a body comes", async () => {
-  let bytesThisTurn = 0;
-  let most = 0;
-  let isRead = false;
-  const body = readBody(
-    chunked(...Array.from({ length: 16 }, () => new Uint8Array(64 * 1024))),
-    options({ look: (chunk) => most = Math.max(most, bytesThisTurn += chunk.length) }),
-  ).finally(() => isRead = true);
-  while (!isRead) {
-    bytesThisTurn = 0;
-    await nextTurn();
-  }
-  assert.equal((await body).length, MB);
-  // What another test has left of its turn may come on top.
-  assert.ok(most <= MB / 4 + 64 * 1024, String(most));
-});
-
-Deno.test("readBody() gathers what comes in small chunks, so that a body costs no more than its bytes", async () => {
-  const sent = Uint8Array.from({ length: 200_000 }, (_, i) => i % 251);
-  const sizes = [1, 1, 5_000, 3, 70_000, 1, 2, 4_096, 4_097];
+Deno.test("readBody() puts a body together from chunks of any size, and holds no more memory than it took from the budget", async () => {
+  const sent = Uint8Array.from({ length: 1_500_000 }, (_, i) => i % 251);
+  const sizes = [1, 1, 5_000, 3, 70_000, 1, 2, 4_096, 4_097, 1_200_000];
   const pieces = [...sizes, ...Array.from({ length: 1_000 }, () => 1)];
   let at = 0;
   const chunks = pieces.map((size) => sent.slice(at, at += size));
-  const body = await readBody(chunked(...chunks, sent.slice(at)), options());
-  assert.deepEqual(await new Response(streamOf(body)).bytes(), sent);
-  assert.ok(body.chunks.length < 20, `${body.chunks.length} chunks`);
+  chunks.push(sent.slice(at));
+  for (const declared of [null, sent.length]) {
+    const over = options({ declared, maxBytes: 2 * MB });
+    const body = await readBody(chunked(...chunks), over);
+    assert.deepEqual(body.bytes, sent);
+    assert.ok(body.bytes.buffer.byteLength <= over.budget.heldBytes, `${body.bytes.buffer.byteLength} bytes of memory`);
+  }
+});
+
+Deno.test("readBody() reads one of Node's streams", async () => {
+  const body = await readBody(Readable.from([Buffer.from("ab"), Buffer.from("c")]), options({ declared: 3 }));
+  assert.equal(new TextDecoder().decode(body.bytes), "abc");
+  const broken = new Readable({ read: () => broken.destroy(new Error("gone")) });
+  assert.equal(await problemOf(readBody(broken, options())), "cut");
+});
+
+Deno.test("readBody() takes no memory for a declared length of which nothing has come", async () => {
+  const over = options({ declared: 512 * MB, maxBytes: 512 * MB });
+  const budget = new ByteBudget({ totalBytes: 512 * MB, perHolderBytes: 512 * MB });
+  const silent = Promise.withResolvers<void>();
+  const source = (async function* () {
+    yield new Uint8Array(10);
+    await silent.promise;
+  })();
+  const before = Deno.memoryUsage().external;
+  const body = readBody(source, { ...over, budget });
+  assert.equal(budget.heldBytes, 512 * MB);
+  assert.ok(Deno.memoryUsage().external - before < 4 * MB);
+  silent.resolve();
+  assert.equal((await body).bytes.buffer.byteLength, MB);
 });
 
 Deno.test("readBody() refuses a declared length over the limit without reading", async () => {
@@ -121,14 +131,45 @@ Deno.test("readBody() keeps an answer's room when the body is sent, and frees al
   assert.equal(budget.heldBytes, 0);
 });
 
-Deno.test("hashRange() hashes exactly the range, at every cut of the chunks", async () => {
-  const bytes = crypto.getRandomValues(new Uint8Array(5_000));
-  const expected = createHash("sha256").update(bytes.subarray(123, 4_321)).digest("hex");
-  for (const size of [1, 7, 123, 4_096, 5_000]) {
-    const chunks = [];
-    for (let at = 0; at < bytes.length; at += size) chunks.push(bytes.slice(at, at + size));
-    const held = { chunks, length: bytes.length, sent: () => {}, release: () => {} };
-    assert.equal(await hashRange(held, { start: 123, end: 4_321 }), expected);
+Deno.test("hashOf() hashes the bytes it is given, however many", async () => {
+  const bytes = new Uint8Array(3 * MB + 5);
+  for (let at = 0; at < bytes.length; at += 65_536) crypto.getRandomValues(bytes.subarray(at, at + 65_536));
+  for (const [start, end] of [[0, 0], [123, 4_321], [1, bytes.length], [0, MB], [0, 2 * MB + 1]]) {
+    const range = bytes.subarray(start, end);
+    assert.equal(await hashOf(range), createHash("sha256").update(range).digest("hex"));
+  }
+});
+
+Deno.test("sentOnce() goes out with its length, whole, and never a second time if a reused connection closes", async () => {
+  for (const length of [1, 3_000_000]) {
+    const sent = Uint8Array.from({ length }, (_, i) => i % 251);
+    let calls = 0;
+    const seen: { readonly headers: IncomingHttpHeaders; readonly body: Buffer }[] = [];
+    const server = createServer(async (request, response) => {
+      calls++;
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk);
+      seen.push({ headers: request.headers, body: Buffer.concat(chunks) });
+      if (calls === 1) response.end("ok");
+      else request.socket.destroy();
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const client = Deno.createHttpClient({ http2: false });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const post = () => fetch(url, { method: "POST", body: sentOnce(sent), client });
+    assert.equal(await (await post()).text(), "ok");
+    await assert.rejects(post(), TypeError);
+    client.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    assert.equal(calls, 2);
+    for (const { headers, body } of seen) {
+      assert.equal(headers["content-length"], String(length));
+      assert.equal(headers["transfer-encoding"], undefined);
+      assert.equal(headers["content-type"], undefined);
+      assert.ok(body.equals(sent));
+    }
   }
 });
 

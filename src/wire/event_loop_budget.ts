@@ -14,20 +14,20 @@ export class EventLoopBudget {
 
   /**
    * Call it before looking at so many bytes. If it returns a promise, others come first: await it.
+   * It makes one timer for each `BYTES_A_TURN`, and whatever comes in a later turn never waits.
    */
   enter(bytes: number): Promise<void> | undefined {
-    if (!this.#isNextDue && this.#bytes < BYTES_A_TURN) {
+    if (!this.#isNextDue) {
       this.#bytes += bytes;
+      if (this.#bytes >= BYTES_A_TURN) this.#awaitNext();
       return undefined;
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push({ bytes, go: resolve });
-    this.#awaitNext();
     return promise;
   }
 
   #awaitNext(): void {
-    if (this.#isNextDue) return;
     this.#isNextDue = true;
     nextTurn().then(() => this.#begin());
   }
@@ -41,7 +41,7 @@ export class EventLoopBudget {
       this.#bytes += next.bytes;
       next.go();
     }
-    if (this.#waiting.length > 0) this.#awaitNext();
+    this.#awaitNext();
   }
 }
 

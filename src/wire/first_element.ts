@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import type { HeldBody } from "./body.ts";
 import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
 /**
@@ -11,24 +10,23 @@ import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
  * however large the element is, and `EVENT_LOOP_BUDGET` shares the event loop.
  */
 export async function hashFirstElement(
-  body: Pick<HeldBody, "chunks">,
-  { range, without }: { readonly range: { readonly start: number; readonly end: number }; readonly without: string },
+  body: Uint8Array,
+  { range, without, pieceBytes = PIECE_BYTES }: {
+    readonly range: { readonly start: number; readonly end: number };
+    readonly without: string;
+    readonly pieceBytes?: number;
+  },
 ): Promise<string | null> {
   const element = new FirstElement(without);
-  let offset = 0;
-  for (const chunk of body.chunks) {
-    const to = Math.min(range.end - offset, chunk.length);
-    for (let from = Math.max(range.start - offset, 0); from < to; from += PIECE_BYTES) {
-      const piece = chunk.subarray(from, Math.min(from + PIECE_BYTES, to));
-      await EVENT_LOOP_BUDGET.enter(piece.length);
-      if (element.push(piece)) return element.digest();
-    }
-    offset += chunk.length;
+  for (let from = range.start; from < range.end; from += pieceBytes) {
+    const piece = body.subarray(from, Math.min(from + pieceBytes, range.end));
+    await EVENT_LOOP_BUDGET.enter(piece.length);
+    if (element.push(piece)) return element.digest();
   }
   return null;
 }
 
-/** So much of a chunk at a time. */
+/** So much at a time. */
 const PIECE_BYTES = 64 * 1024;
 const BUFFER_BYTES = 4 * 1024;
 /** Hashes a longer piece of a string in place, without copying it. */

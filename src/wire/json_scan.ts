@@ -116,22 +116,25 @@ export class TopLevelScanner {
           }
           let byte = 0;
           for (;;) {
-            // Keys are short, texts are long: byte by byte for 16, then in words of four, of which
-            // the first may overlap those.
-            const stop = i + 16 < length ? i + 16 : length;
-            while (i < stop && (byte = chunk[i]!) !== QUOTE && byte !== BACKSLASH && byte >= SPACE) i++;
-            if (i === stop && i < length) {
+            // A key is short: byte by byte. A text is long: in words of four.
+            if (!isKey && wordCount > 0 && i >= lead && i + 8 < length) {
               let word = i - lead >> 2;
+              // What the first word holds of the bytes before is set to ones, which stop nothing.
+              let ones = (1 << ((i - lead & 3) << 3)) - 1;
               for (; word < wordCount; word++) {
-                // Non-zero if a byte is a quote, a backslash or below a space. A quote with 2
-                // flipped is a space, so the first term looks for bytes below 0x21.
-                const four = words[word]!;
-                const low = (four ^ 0x02020202) - 0x21212121 | (four ^ 0x5c5c5c5c) - 0x01010101;
-                if ((low & ~four & 0x80808080) !== 0) break;
+                // The lowest bit marks the first byte that is a quote, a backslash or below a
+                // space. A quote with 2 flipped is a space, so the first term looks below 0x21.
+                const four = words[word]! | ones;
+                const low = ((four ^ 0x02020202) - 0x21212121 | (four ^ 0x5c5c5c5c) - 0x01010101) & ~four & 0x80808080;
+                if (low !== 0) {
+                  i = lead + (word << 2) + (31 - Math.clz32(low & -low) >> 3);
+                  break;
+                }
+                ones = 0;
               }
-              i = lead + (word << 2);
-              while (i < length && (byte = chunk[i]!) !== QUOTE && byte !== BACKSLASH && byte >= SPACE) i++;
+              if (word === wordCount) i = lead + (word << 2);
             }
+            while (i < length && (byte = chunk[i]!) !== QUOTE && byte !== BACKSLASH && byte >= SPACE) i++;
             if (byte !== BACKSLASH || i + 1 >= length || unescaped[chunk[i + 1]!] === 0) break;
             hasEscapes = true;
             i += 2;

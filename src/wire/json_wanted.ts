@@ -2,7 +2,10 @@
 export interface Found {
   readonly start: number;
   readonly end: number;
-  /** What JSON.parse makes of it; undefined if its raw text is longer than `maxValueBytes`. */
+  /**
+   * What JSON.parse makes of it, parsed when it is read; undefined if its raw text is longer than
+   * `maxValueBytes`.
+   */
   readonly value: unknown;
 }
 
@@ -115,7 +118,14 @@ export class WantedValues {
   parse(): Map<string, Found> {
     const found = new Map<string, Found>();
     for (const [index, { start, end, raw }] of this.#slots.entries()) {
-      if (start >= 0) found.set(this.#wanted[index]!, { start, end, value: raw === null ? undefined : parseJson(raw) });
+      if (start < 0) continue;
+      found.set(this.#wanted[index]!, {
+        start,
+        end,
+        get value() {
+          return raw === null ? undefined : parseJson(raw);
+        },
+      });
     }
     return found;
   }

@@ -131,6 +131,25 @@ Deno.test("the proxy answers 502 where an answer's framing cannot be read, and i
   });
 });
 
+Deno.test("the upstream gets a message with its content-length, whether the client declared one or sent it chunked", async () => {
+  await using upstream = await startRawUpstream(() => ({
+    bytes: answerOf([`content-length: ${JSON_TEXT.length}`], JSON_TEXT),
+    closes: false,
+  }));
+  await using proxy = await startProxy({ env: { ANTHROPIC_BASE_URL: upstream.url } });
+  const token = await proxy.token();
+  const { body } = messageCall(token, { stream: false });
+  for (const sent of [body!, ReadableStream.from([new TextEncoder().encode(String(body))])]) {
+    const answer = await fetch(`${proxy.url}/v1/messages`, { method: "POST", headers: { "x-api-key": token }, body: sent });
+    assert.equal(await answer.text(), JSON_TEXT);
+  }
+  assert.equal(upstream.heads.length, 2);
+  for (const head of upstream.heads) {
+    assert.match(head, new RegExp(`^content-length: ${String(body).length}\r?$`, "im"));
+    assert.doesNotMatch(head, /^transfer-encoding:/im);
+  }
+});
+
 Deno.test("the proxy takes nothing behind an answer for the next one", async () => {
   const forged = answerOf(["content-length: 2"], "{}");
   const befores = [
