@@ -73,7 +73,7 @@ export class AnswerReader {
   async end(): Promise<Outcome> {
     const decoder = this.#decoder === "plain" ? undefined : this.#decoder;
     await decoder?.end();
-    if (this.#form === null) this.#takeHead("all");
+    if (this.#form === null) this.#takeHead(this.#head, "all");
     this.#events?.end();
     const document = this.#json?.end();
     if (document?.isValid) {
@@ -92,21 +92,23 @@ export class AnswerReader {
   #take(chunk: Uint8Array): void {
     this.#events?.push(chunk);
     this.#json?.push(chunk);
-    if (this.#form === null) {
-      this.#head = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
-      this.#takeHead("first");
-    }
+    if (this.#form === null) this.#takeHead(this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]), "first");
   }
 
-  #takeHead(part: "first" | "all"): void {
+  #takeHead(head: Uint8Array, part: "first" | "all"): void {
     const { provider, isStreamAsked } = this.#options;
-    this.#form = formOf(this.#head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll: part === "all" });
-    if (this.#form === null) return;
-    const onEvent = (event: Part) => this.#fold(event);
-    if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent });
-    if (this.#form === "json") this.#json = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
-    this.#take(this.#head);
+    this.#form = formOf(head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll: part === "all" });
+    if (this.#form === null) {
+      // A copy: the caller may use the chunk's buffer again.
+      this.#head = head.slice();
+      return;
+    }
     this.#head = new Uint8Array();
+    const onEvent = (event: Part) => this.#fold(event);
+    const skip = (text: string, from: number) => this.#foldDeltas(text, from);
+    if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent, skip });
+    if (this.#form === "json") this.#json = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
+    this.#take(head);
   }
 
   /** Nothing after the event that ended the answer counts, however the chunks are cut. */
@@ -115,6 +117,13 @@ export class AnswerReader {
     this.#reading = this.#options.provider.parseStreamEvent(this.#reading, event);
     if (this.#reading.errorType !== null) this.#outcome = "upstream_error";
     else if (this.#reading.isWhole) this.#outcome = this.#finished();
+  }
+
+  #foldDeltas(text: string, from: number): number {
+    if (this.#outcome !== null) return from;
+    const { reading, to } = this.#options.provider.parseDeltas(this.#reading, text, from);
+    this.#reading = reading;
+    return to;
   }
 
   #outcomeAtEnd(): Outcome {
