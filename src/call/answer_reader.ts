@@ -5,7 +5,7 @@ import type { Outcome } from "../domain/usage.ts";
 import { codingOf } from "../wire/answer_coding.ts";
 import { type AnswerForm, formOf } from "../wire/answer_form.ts";
 import { type CopyDecoder, decoderOf } from "../wire/decode.ts";
-import { TopLevelScanner } from "../wire/json_scan.ts";
+import { JsonValues } from "../wire/json_values.ts";
 import { SseReader } from "../wire/sse.ts";
 
 /** The most of one event, or of one wanted key of a JSON answer, that is read. All bytes pass. */
@@ -36,7 +36,7 @@ export class AnswerReader {
   #outcome: Outcome | null = null;
   #reading = EMPTY_READING;
   #events: SseReader | null = null;
-  #json: TopLevelScanner | null = null;
+  #json: JsonValues | null = null;
 
   constructor(answer: Pick<Response, "ok" | "headers">, options: ReadingOptions) {
     this.#answer = answer;
@@ -75,11 +75,8 @@ export class AnswerReader {
     await decoder?.end();
     if (this.#form === null) this.#takeHead(this.#head, "all");
     this.#events?.end();
-    const document = this.#json?.end();
-    if (document?.isValid) {
-      const values = [...document.found].map(([key, { value }]) => [key, value]);
-      this.#reading = this.#options.provider.readAnswer(Object.fromEntries(values));
-    }
+    const values = this.#json?.end() ?? null;
+    if (values !== null) this.#reading = this.#options.provider.readAnswer(values);
     const isUnread = decoder === null || decoder?.isBlind === true;
     return this.#outcome ??= isUnread ? this.#finished() : this.#outcomeAtEnd();
   }
@@ -107,7 +104,7 @@ export class AnswerReader {
     const onEvent = (event: Part) => this.#fold(event);
     const skip = (text: string, from: number) => this.#foldDeltas(text, from);
     if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent, skip });
-    if (this.#form === "json") this.#json = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
+    if (this.#form === "json") this.#json = new JsonValues(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
     this.#take(head);
   }
 
