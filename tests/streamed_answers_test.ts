@@ -99,7 +99,7 @@ function exactReader() {
   return { push: (chunk: Uint8Array) => events.push(chunk), reading: () => reading };
 }
 
-/** Deltas of all kinds, and now and then what looks like one and is none. */
+/** Deltas of all kinds, and now and then something that only looks like one. */
 function streamText(random: () => number): string {
   const pick = <T>(of: readonly T[]) => of[Math.floor(random() * of.length)]!;
   const words = ["", "a", "é", "👋", "\n", '"', "\\", "\t", "message_stop", "}}\n\n", "\u2028", "\ud83d", "word ".repeat(20)];

@@ -15,7 +15,8 @@ export interface SseReaderOptions {
   readonly onEvent: (event: SseEvent) => void;
   /**
    * A shortcut past whole events that the caller knows by their spelling. Gets text and the place
-   * where an event begins; returns the place behind the last event that it took. Must not throw.
+   * where an event begins; returns the place behind the last event that it took, which ends with
+   * `\n\n`. Must not throw.
    */
   readonly skip?: (text: string, from: number) => number;
 }

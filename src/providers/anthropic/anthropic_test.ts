@@ -192,7 +192,7 @@ Deno.test("parseDeltas() reads a run of plain deltas as parseStreamEvent() does,
   assert.deepEqual(parseDeltas(STARTED, run, 0), { reading: expected, to: run.length });
 });
 
-Deno.test("parseDeltas() takes no event of another spelling, which may mean something else, and none that is not whole", () => {
+Deno.test("parseDeltas() takes no event of another spelling, which may mean other things, and none that is not whole", () => {
   const plain = deltaText({ type: "text_delta", text: "abc" });
   const whole = eventText(plain);
   const others = [
