@@ -5,7 +5,7 @@ import type { Outcome } from "../domain/usage.ts";
 import { codingOf } from "../wire/answer_coding.ts";
 import { type AnswerForm, formOf } from "../wire/answer_form.ts";
 import { type CopyDecoder, decoderOf } from "../wire/decode.ts";
-import { TopLevelScanner } from "../wire/json_scan.ts";
+import { JsonValues } from "../wire/json_values.ts";
 import { SseReader } from "../wire/sse.ts";
 
 /** The most of one event, or of one wanted key of a JSON answer, that is read. All bytes pass. */
@@ -36,7 +36,7 @@ export class AnswerReader {
   #outcome: Outcome | null = null;
   #reading = EMPTY_READING;
   #events: SseReader | null = null;
-  #json: TopLevelScanner | null = null;
+  #json: JsonValues | null = null;
 
   constructor(answer: Pick<Response, "ok" | "headers">, options: ReadingOptions) {
     this.#answer = answer;
@@ -78,13 +78,10 @@ export class AnswerReader {
   async end(): Promise<Outcome> {
     const decoder = this.#decoder === "plain" ? undefined : this.#decoder;
     await decoder?.end();
-    if (this.#form === null) this.#takeHead("all");
+    if (this.#form === null) this.#takeHead(this.#head, "all");
     this.#events?.end();
-    const document = this.#json?.end();
-    if (document?.isValid) {
-      const values = [...document.found].map(([key, { value }]) => [key, value]);
-      this.#reading = this.#options.provider.readAnswer(Object.fromEntries(values));
-    }
+    const values = this.#json?.end() ?? null;
+    if (values !== null) this.#reading = this.#options.provider.readAnswer(values);
     const isUnread = decoder === null || decoder?.isBlind === true;
     return this.#outcome ??= isUnread ? this.#finished() : this.#outcomeAtEnd();
   }
@@ -97,21 +94,23 @@ export class AnswerReader {
   #take(chunk: Uint8Array): void {
     this.#events?.push(chunk);
     this.#json?.push(chunk);
-    if (this.#form === null) {
-      this.#head = this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]);
-      this.#takeHead("first");
-    }
+    if (this.#form === null) this.#takeHead(this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]), "first");
   }
 
-  #takeHead(part: "first" | "all"): void {
+  #takeHead(head: Uint8Array, part: "first" | "all"): void {
     const { provider, isStreamAsked } = this.#options;
-    this.#form = formOf(this.#head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll: part === "all" });
-    if (this.#form === null) return;
-    const onEvent = (event: Part) => this.#fold(event);
-    if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent });
-    if (this.#form === "json") this.#json = new TopLevelScanner(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
-    this.#take(this.#head);
+    this.#form = formOf(head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll: part === "all" });
+    if (this.#form === null) {
+      // A copy: the caller may use the chunk's buffer again.
+      this.#head = head.slice();
+      return;
+    }
     this.#head = new Uint8Array();
+    const onEvent = (event: Part) => this.#fold(event);
+    const skip = (text: string, from: number) => this.#foldDeltas(text, from);
+    if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent, skip });
+    if (this.#form === "json") this.#json = new JsonValues(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
+    this.#take(head);
   }
 
   /** Nothing after the event that ended the answer counts, however the chunks are cut. */
@@ -120,6 +119,13 @@ export class AnswerReader {
     this.#reading = this.#options.provider.parseStreamEvent(this.#reading, event);
     if (this.#reading.errorType !== null) this.#outcome = "upstream_error";
     else if (this.#reading.isWhole) this.#outcome = this.#finished();
+  }
+
+  #foldDeltas(text: string, from: number): number {
+    if (this.#outcome !== null) return from;
+    const { reading, to } = this.#options.provider.parseDeltas(this.#reading, text, from);
+    this.#reading = reading;
+    return to;
   }
 
   #outcomeAtEnd(): Outcome {

@@ -133,6 +133,16 @@ export interface AnswerDialect {
   readonly parseNonStreamingResponse: (body: string) => UsageReading;
   /** Folds one event of a stream into the reading. */
   readonly parseStreamEvent: (reading: UsageReading, part: Part) => UsageReading;
+  /**
+   * A shortcut for most of a stream. From `from` on, the start of an event in an SSE text, it folds
+   * the whole events that only add content by their spelling. `to` is the place behind the last of
+   * them. `parseStreamEvent` would make the same reading of them.
+   */
+  readonly parseDeltas: (
+    reading: UsageReading,
+    text: string,
+    from: number,
+  ) => { readonly reading: UsageReading; readonly to: number };
   /** Estimates the output from the text that passed, unless the upstream named it. */
   readonly estimate: (reading: UsageReading) => UsageReading;
   /** The error type that the upstream gives with a status. */

@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+
 /** What an answer is, whatever its label says. `other`: such as the page of a captive gateway. */
 export type AnswerForm = "events" | "json" | "other";
 
@@ -26,12 +28,17 @@ export const MAX_HEAD_BYTES = 4096;
  */
 export function formOf(head: Uint8Array, clues: FormClues): AnswerForm | null {
   const isAll = clues.isAll || head.length >= MAX_HEAD_BYTES;
-  const text = String.fromCharCode(...head.subarray(0, MAX_HEAD_BYTES)).replace(BYTE_ORDER_MARK, "").replace(WHITE_SPACE, "");
+  const text = latin1Of(head).replace(BYTE_ORDER_MARK, "").replace(WHITE_SPACE, "");
   if (text.startsWith("{")) return "json";
   if (EVENT_FIELD.test(text)) return "events";
   const saysNothing = text === "" || BEGINNINGS.some((beginning) => beginning.startsWith(text));
   if (saysNothing && !isAll) return null;
   return formOfLabel(clues.label) ?? (saysNothing ? formAsked(clues) : "other");
+}
+
+/** One character for each byte. */
+function latin1Of(head: Uint8Array): string {
+  return Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, MAX_HEAD_BYTES)).toString("latin1");
 }
 
 /** Its three bytes are three characters here. */

@@ -13,6 +13,12 @@ export interface SseReaderOptions {
   readonly maxEventBytes: number;
   /** Gets each event during the `push` that completes it. Must not throw. */
   readonly onEvent: (event: SseEvent) => void;
+  /**
+   * A shortcut past whole events that the caller knows by their spelling. Gets text and the place
+   * where an event begins; returns the place behind the last event that it took, which ends with
+   * `\n\n`. Must not throw.
+   */
+  readonly skip?: (text: string, from: number) => number;
 }
 
 /**
@@ -27,6 +33,15 @@ export class SseReader {
   readonly #parser: EventSourceParser;
   /** Keeps the byte order mark: the parser removes one, and the specification allows no more. */
   readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  /** The bytes so far end with a whole character. */
+  #endsCharacter = true;
+  /** The text so far ends with a line feed. */
+  #endsLine = false;
+  /**
+   * The text so far ends with `\n\n`: the parser holds nothing. False at the start, because the
+   * parser has to see whether there is a byte order mark.
+   */
+  #isBetweenEvents = false;
   #isBlind = false;
 
   constructor(options: SseReaderOptions) {
@@ -46,9 +61,31 @@ export class SseReader {
   }
 
   push(chunk: Uint8Array): void {
-    if (this.#isBlind) return;
-    this.#parser.feed(this.#decoder.decode(chunk, { stream: true }));
+    if (this.#isBlind || chunk.length === 0) return;
+    const text = this.#textOf(chunk);
+    for (let at = 0; at < text.length && !this.#isBlind;) {
+      if (this.#isBetweenEvents) at = this.#options.skip?.(text, at) ?? at;
+      if (at < text.length) at = this.#parseEvent(text, at);
+    }
     if (this.#isBlind) this.#parser.reset();
+  }
+
+  /** Deno 2.9.6 decodes text beyond ASCII eight times slower with `stream`. */
+  #textOf(chunk: Uint8Array): string {
+    const startsCharacter = this.#endsCharacter;
+    this.#endsCharacter = chunk[chunk.length - 1]! < 0x80;
+    return this.#decoder.decode(chunk, { stream: !(startsCharacter && this.#endsCharacter) });
+  }
+
+  /** Parses up to the next blank line, otherwise all. Returns the place behind it. */
+  #parseEvent(text: string, from: number): number {
+    const isBlank = this.#endsLine && from === 0 && text[0] === "\n";
+    const blank = isBlank ? -1 : text.indexOf("\n\n", from);
+    const to = isBlank ? 1 : blank < 0 ? text.length : blank + 2;
+    this.#parser.feed(from === 0 && to === text.length ? text : text.slice(from, to));
+    this.#isBetweenEvents = isBlank || blank >= 0;
+    this.#endsLine = text[to - 1] === "\n";
+    return to;
   }
 
   /** The stream has ended. Drops an event without its blank line, as specification and SDKs do. */

@@ -23,6 +23,7 @@ export const dummy: Provider = {
   readAnswer,
   parseNonStreamingResponse: (body) => readAnswer(JSON.parse(body)),
   parseStreamEvent: (reading) => reading,
+  parseDeltas: (reading, _text, from) => ({ reading, to: from }),
   estimate: (reading) => reading,
   errorTypeOf: (status) => `error ${status}`,
   clients: [],

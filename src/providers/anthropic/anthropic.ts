@@ -1,5 +1,5 @@
 import type { BodyFacts, Provider } from "../../domain/provider.ts";
-import { ANSWER_KEYS, estimate, parseNonStreamingResponse, parseStreamEvent, readAnswer } from "./answer.ts";
+import { ANSWER_KEYS, estimate, parseDeltas, parseNonStreamingResponse, parseStreamEvent, readAnswer } from "./answer.ts";
 import { parseLine, parseStatus } from "./batches.ts";
 import { callsOf, FACTORS } from "./billing.ts";
 import { CLIENTS } from "./clients.ts";
@@ -25,6 +25,7 @@ export const anthropic = {
   readAnswer,
   parseNonStreamingResponse,
   parseStreamEvent,
+  parseDeltas,
   estimate,
   errorTypeOf,
   clients: CLIENTS,

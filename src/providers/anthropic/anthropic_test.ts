@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { MAX_CLIENT_STRING_BYTES } from "../../domain/text.ts";
 import { anthropic } from "./anthropic.ts";
-import { filesMadeIn, parseNonStreamingResponse, parseStreamEvent } from "./answer.ts";
+import { filesMadeIn, parseDeltas, parseNonStreamingResponse, parseStreamEvent } from "./answer.ts";
 
 const START = {
   type: "message_start",
@@ -169,6 +169,57 @@ Deno.test("parseStreamEvent() counts text, thinking and tool input, of deltas an
   }
 });
 
+const PLAIN_EVENTS: readonly (readonly [data: string, characters: number])[] = [
+  [deltaText({ type: "text_delta", text: "Grüße 👋" }), 8],
+  [deltaText({ type: "text_delta", text: "" }), 0],
+  [deltaText({ type: "text_delta", text: "event: message_stop\ndata: {}\n\n" }), 30],
+  [deltaText({ type: "thinking_delta", thinking: "hm\u2028" }), 3],
+  [deltaText({ type: "input_json_delta", partial_json: '{"a\\' }), 4],
+  [String.raw`{"type":"content_block_delta","index":10,"delta":{"type":"text_delta","text":"\u00e9\ud83d\/"}}`, 3],
+  [`${deltaText({ type: "text_delta", text: "padded" }).slice(0, -1)}      }`, 6],
+];
+
+Deno.test("parseDeltas() reads a run of plain deltas as parseStreamEvent() does, and says where the run ends", () => {
+  const run = PLAIN_EVENTS.map(([data]) => eventText(data)).join("");
+  const expected = PLAIN_EVENTS.reduce((reading, [data]) => parseStreamEvent(reading, { event: "", data }), STARTED);
+  assert.equal(expected.contentCharacters, PLAIN_EVENTS.reduce((sum, [, characters]) => sum + characters, 0));
+  const before = "event: ping\ndata: {}\n\n";
+  const stop = eventText('{"type":"message_stop"}');
+  assert.deepEqual(parseDeltas(STARTED, before + run + stop + run, before.length), {
+    reading: expected,
+    to: before.length + run.length,
+  });
+  assert.deepEqual(parseDeltas(STARTED, run, 0), { reading: expected, to: run.length });
+});
+
+Deno.test("parseDeltas() takes no event of another spelling, which may mean other things, and none that is not whole", () => {
+  const plain = deltaText({ type: "text_delta", text: "abc" });
+  const whole = eventText(plain);
+  const others = [
+    eventText('{"type":"message_stop"}'),
+    eventText(plain.replace(/}$/, ',"type":"message_stop"}')),
+    eventText(plain.replace("}}", ',"text":"longer"}}')),
+    eventText(plain.replace('"index"', '"usage":{},"index"')),
+    eventText(plain.replace("abc", "a\tc")),
+    eventText(plain.replace("abc", String.raw`a\xc`)),
+    eventText(plain.replace("abc", String.raw`a\u00g0`)),
+    eventText(plain.replace('abc"', String.raw`abc\"`)),
+    eventText(plain.replace(":0,", ":01,")),
+    eventText(deltaText({ type: "signature_delta", signature: "EqQB" })),
+    eventText(deltaText({ type: "compaction_delta", content: "a summary" })),
+    eventText(deltaText({ type: "text_delta", text: 7 })),
+    whole.replace("event: content_block_delta", "event: error"),
+    whole.replace("data: ", "data: \ndata: "),
+    whole.replace("\n\n", "\nid: 7\n\n"),
+    whole.replaceAll("\n", "\r\n"),
+    whole.slice(1),
+  ];
+  for (const text of others) assert.deepEqual(parseDeltas(STARTED, text, 0), { reading: STARTED, to: 0 }, text);
+  for (let end = 0; end < whole.length; end++) assert.equal(parseDeltas(STARTED, whole.slice(0, end), 0).to, 0);
+  const long = eventText(deltaText({ type: "text_delta", text: "\n".repeat(5_000_000) }));
+  assert.deepEqual(parseDeltas(STARTED, long, 0), { reading: STARTED, to: 0 });
+});
+
 Deno.test("parseStreamEvent() takes the model that a fallback block hands over to as the one that served", () => {
   const start = (block: object) => fold(STARTED, { type: "content_block_start", index: 0, content_block: block });
   assert.equal(start({ type: "fallback", to: { model: "claude-opus-5" } }).servedModel, "claude-opus-5");
@@ -257,6 +308,14 @@ Deno.test("parseStreamEvent() and readAnswer() collect the files that tools made
 
 function fold(reading: UsageReading, event: object): UsageReading {
   return parseStreamEvent(reading, { event: "", data: JSON.stringify(event) });
+}
+
+function deltaText(delta: object): string {
+  return JSON.stringify({ type: "content_block_delta", index: 0, delta });
+}
+
+function eventText(data: string): string {
+  return `event: content_block_delta\ndata: ${data}\n\n`;
 }
 
 function assertPossible(reading: UsageReading, hint: string): void {
