@@ -1,0 +1,76 @@
+/** What a proxy costs before its first call: its start, and its idling. */
+import { Buffer } from "node:buffer";
+import { CONTENDERS } from "./contenders.ts";
+import { BASELINE } from "./outsiders.ts";
+import { questionsOf } from "./questions.ts";
+import { cpuMs, family } from "./processes.ts";
+import { type Contender, Missing, type Site } from "./site.ts";
+import { medianOf } from "./table.ts";
+
+/** A figure of each contender. */
+export type Figures = ReadonlyMap<string, number | null>;
+
+const SETTLE_MS = 3_000;
+const IDLE_MS = 20_000;
+const POLL_MS = 5;
+const FIRST_ANSWER_MS = 30_000;
+
+/** Of one core, in percent, while nothing calls. */
+export async function idleShares(site: Site): Promise<Figures> {
+  const contenders = await startAll(["llmproxy", BASELINE], site);
+  await pause(SETTLE_MS);
+  const cpu = () => contenders.map(({ process }) => cpuMs(family(process!.pid)));
+  const before = cpu();
+  const start = performance.now();
+  await pause(IDLE_MS);
+  const after = cpu();
+  const seconds = (performance.now() - start) / 1000;
+  return new Map(contenders.map(({ name }, index) => [name, (after[index]! - before[index]!) / 10 / seconds]));
+}
+
+/** From the start of the process to the first whole answer, in ms. Its data directory is made. */
+export async function startTimes(site: Site, rounds: number): Promise<Figures> {
+  const contenders = await startAll(["llmproxy", "llmproxy-executable", BASELINE], site);
+  for (const { process } of contenders) await process!.stop();
+  const times = new Map(contenders.map((contender) => [contender, [] as number[]]));
+  for (let round = 0; round < rounds; round++) {
+    for (const contender of contenders) times.get(contender)!.push(await firstAnswerMs(contender));
+  }
+  return new Map([...times].map(([{ name }, those]) => [name, medianOf(those)]));
+}
+
+async function startAll(names: readonly string[], site: Site): Promise<Contender[]> {
+  const started: Contender[] = [];
+  for (const name of names) {
+    try {
+      started.push(await CONTENDERS[name]!(site));
+    } catch (error) {
+      if (!(error instanceof Missing)) throw error;
+    }
+  }
+  return started;
+}
+
+async function firstAnswerMs({ port, token, restart }: Contender): Promise<number> {
+  const questions = questionsOf({ ask: { kind: "unary" }, bodyBytes: 10_000 });
+  const body = Buffer.alloc(questions.bytes);
+  questions.write(0, body);
+  const headers = { "x-api-key": token, "content-type": "application/json", "anthropic-version": "2023-06-01" };
+  const start = performance.now();
+  const process = restart!();
+  try {
+    while (performance.now() < start + FIRST_ANSWER_MS) {
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/messages`, { method: "POST", headers, body }).catch(() => null);
+      await answer?.arrayBuffer();
+      if (answer?.status === 200) return performance.now() - start;
+      await pause(POLL_MS);
+    }
+    throw new Error(`nothing answered on port ${port} within ${FIRST_ANSWER_MS} ms`);
+  } finally {
+    await process.stop();
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
