@@ -1,5 +1,5 @@
 import { BASELINE, goProxy, nginx, oldSource, portkey } from "./outsiders.ts";
-import { answering, denoCommand, freePorts, type Running, startDeno, startProcess } from "./processes.ts";
+import { answering, denoCommand, freePorts, isFile, type Running, startDeno, startProcess } from "./processes.ts";
 import { type Contender, Missing, type Site } from "./site.ts";
 import { type TapName, TAPS } from "./taps.ts";
 import { SETTINGS } from "../src/config/settings.ts";
@@ -72,6 +72,7 @@ function workers(site: Site): Promise<Contender> {
 
 function executable(site: Site): Promise<Contender> {
   if (site.executable === null) throw new Missing("no --executable=PATH was given");
+  if (!isFile(site.executable)) throw new Missing(`${site.executable} is not a file`);
   return llmproxy("llmproxy-executable", { command: [site.executable, "serve"], site });
 }
 

@@ -28,7 +28,7 @@
  * Linux only.
  */
 import { CONTENDERS, startUpstream } from "./contenders.ts";
-import { type Figures, idleShares, startTimes } from "./lifetime.ts";
+import { type IdleShares, idleShares, type StartTimes, startTimes } from "./lifetime.ts";
 import { type Load, type Suite, suitesOf } from "./loads.ts";
 import { measure, type Rounds } from "./measure.ts";
 import { canPin, moveSelf, type Running, stopAll } from "./processes.ts";
@@ -51,17 +51,17 @@ const rounds = new Map<string, ReadonlyMap<string, Rounds extends ReadonlyMap<Co
 const missing = new Map<string, string>();
 const loads: { readonly load: string; readonly rounds: number; readonly contenders: readonly Summary[] }[] = [];
 const ledgers: { readonly contender: string; readonly made: number; readonly recorded: number }[] = [];
-let idle: Figures = new Map();
-let starts: Figures = new Map();
+let idle: IdleShares = new Map();
+let starts: StartTimes = new Map();
 
 if (!canPin) console.log("This machine has one core or no taskset: relays, upstream and generator share all cores.");
 refuseUnknown();
 for (const suite of suitesOf(isQuick).map(chosenOf)) {
   if (suite.loads.length > 0) await inSite(suite, (site, upstream) => runSuite(suite, { site, upstream }));
 }
-if (isChosen("idle")) await inSite({ place: "relays" }, async (site) => idle = await idleShares(site));
+if (isChosen("idle")) await inSite({ place: "anywhere" }, async (site) => idle = await idleShares(site));
 if (isChosen("start")) {
-  await inSite({ place: "relays" }, async (site) => starts = await startTimes(site, Number(chosenRounds ?? START_ROUNDS)));
+  await inSite({ place: "anywhere" }, async (site) => starts = await startTimes(site, Number(chosenRounds ?? START_ROUNDS)));
 }
 report();
 
@@ -145,8 +145,10 @@ async function runSuite(suite: Suite, { site, upstream }: { readonly site: Site;
 
 /** Prints the targets and the JSON line. Sets the exit code if an answer is wrong or a row missing. */
 function report(): void {
-  for (const [name, percent] of idle) console.log(`\nidle: ${name} uses ${show(percent)} % of a core`);
-  for (const [name, ms] of starts) console.log(`\nstart: ${name} answers its first call after ${show(ms)} ms`);
+  for (const [name, share] of idle) console.log(`idle: ${name} uses ${show(share)} % of a core`);
+  for (const [name, { ms, cpuMs }] of starts) {
+    console.log(`start: ${name} answers its first call after ${show(ms)} ms, ${show(cpuMs)} ms of CPU`);
+  }
   console.log("");
   const targets = targetLines({ rounds, idle, starts });
   printTable(targets);

@@ -7,8 +7,10 @@ import { cpuMs, family } from "./processes.ts";
 import { type Contender, Missing, type Site } from "./site.ts";
 import { medianOf } from "./table.ts";
 
-/** A figure of each contender. */
-export type Figures = ReadonlyMap<string, number | null>;
+/** Of each contender: percent of a core. */
+export type IdleShares = ReadonlyMap<string, number>;
+/** Of each contender: until its first answer. A busy machine adds to `ms`, hardly to `cpuMs`. */
+export type StartTimes = ReadonlyMap<string, { readonly ms: number; readonly cpuMs: number }>;
 
 const SETTLE_MS = 3_000;
 const IDLE_MS = 20_000;
@@ -16,7 +18,7 @@ const POLL_MS = 5;
 const FIRST_ANSWER_MS = 30_000;
 
 /** Of one core, in percent, while nothing calls. */
-export async function idleShares(site: Site): Promise<Figures> {
+export async function idleShares(site: Site): Promise<IdleShares> {
   const contenders = await startAll(["llmproxy", BASELINE], site);
   await pause(SETTLE_MS);
   const cpu = () => contenders.map(({ process }) => cpuMs(family(process!.pid)));
@@ -28,15 +30,21 @@ export async function idleShares(site: Site): Promise<Figures> {
   return new Map(contenders.map(({ name }, index) => [name, (after[index]! - before[index]!) / 10 / seconds]));
 }
 
-/** From the start of the process to the first whole answer, in ms. Its data directory is made. */
-export async function startTimes(site: Site, rounds: number): Promise<Figures> {
+/** From the start of the process to its first whole answer. Its data directory exists already. */
+export async function startTimes(site: Site, rounds: number): Promise<StartTimes> {
   const contenders = await startAll(["llmproxy", "llmproxy-executable", BASELINE], site);
   for (const { process } of contenders) await process!.stop();
-  const times = new Map(contenders.map((contender) => [contender, [] as number[]]));
+  const starts = new Map(contenders.map((contender) => [contender, [] as Awaited<ReturnType<typeof firstAnswer>>[]]));
   for (let round = 0; round < rounds; round++) {
-    for (const contender of contenders) times.get(contender)!.push(await firstAnswerMs(contender));
+    for (const contender of contenders) starts.get(contender)!.push(await firstAnswer(contender));
   }
-  return new Map([...times].map(([{ name }, those]) => [name, medianOf(those)]));
+  const median = (values: readonly number[]) => medianOf(values)!;
+  return new Map(
+    [...starts].map(([{ name }, those]) => [name, {
+      ms: median(those.map(({ ms }) => ms)),
+      cpuMs: median(those.map((start) => start.cpuMs)),
+    }]),
+  );
 }
 
 async function startAll(names: readonly string[], site: Site): Promise<Contender[]> {
@@ -51,7 +59,7 @@ async function startAll(names: readonly string[], site: Site): Promise<Contender
   return started;
 }
 
-async function firstAnswerMs({ port, token, restart }: Contender): Promise<number> {
+async function firstAnswer({ port, token, restart }: Contender): Promise<{ readonly ms: number; readonly cpuMs: number }> {
   const questions = questionsOf({ ask: { kind: "unary" }, bodyBytes: 10_000 });
   const body = Buffer.alloc(questions.bytes);
   questions.write(0, body);
@@ -62,7 +70,7 @@ async function firstAnswerMs({ port, token, restart }: Contender): Promise<numbe
     while (performance.now() < start + FIRST_ANSWER_MS) {
       const answer = await fetch(`http://127.0.0.1:${port}/v1/messages`, { method: "POST", headers, body }).catch(() => null);
       await answer?.arrayBuffer();
-      if (answer?.status === 200) return performance.now() - start;
+      if (answer?.status === 200) return { ms: performance.now() - start, cpuMs: cpuMs(family(process.pid)) };
       await pause(POLL_MS);
     }
     throw new Error(`nothing answered on port ${port} within ${FIRST_ANSWER_MS} ms`);

@@ -1,5 +1,5 @@
 /** Contenders that are not in this tree: other programs, and an older llmproxy. */
-import { answering, findProgram, freePorts, type Running, runToEnd, startProcess } from "./processes.ts";
+import { answering, findProgram, freePorts, isFile, type Running, runToEnd, startProcess } from "./processes.ts";
 import { Missing, type Site } from "./site.ts";
 
 /** The commit that issue 10 is measured against. */
@@ -40,7 +40,7 @@ export async function portkey(site: Site): Promise<Listening> {
   const cache = Deno.env.get("XDG_CACHE_HOME") || `${Deno.env.get("HOME") ?? "."}/.cache`;
   const folder = `${cache}/llmproxy-bench/${PORTKEY.replace("/", "+")}`;
   const main = `${folder}/node_modules/@portkey-ai/gateway/build/start-server.js`;
-  if (!(await isThere(main))) {
+  if (!isFile(main)) {
     const partial = `${folder}.${crypto.randomUUID()}`;
     await runToEnd(npm, ["install", "--prefix", partial, "--ignore-scripts", "--no-audit", "--no-fund", PORTKEY]).catch(
       (error) => {
@@ -70,10 +70,6 @@ async function listening(
   const process = startProcess(command, args, { log: `${site.dir}/${name}.log`, env: {}, place: site.place });
   await answering(port, null);
   return { port, process };
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }
 
 /** One worker, kept-alive connections on both sides, no buffering of answers, no access log. */

@@ -101,7 +101,7 @@ export function findProgram(name: string): string | null {
   return folders.map((folder) => `${folder}/${name}`).find(isFile) ?? null;
 }
 
-function isFile(path: string): boolean {
+export function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
   } catch {

@@ -1,4 +1,4 @@
-import type { Figures } from "./lifetime.ts";
+import type { IdleShares, StartTimes } from "./lifetime.ts";
 import type { Sample } from "./measure.ts";
 import { JS_TAPS } from "./contenders.ts";
 import { BASELINE } from "./outsiders.ts";
@@ -7,8 +7,8 @@ import { medianOf, quotient, show } from "./table.ts";
 /** All that a run measured: the rounds of a load by contender, by the load's key. */
 export interface Results {
   readonly rounds: ReadonlyMap<string, ReadonlyMap<string, readonly Sample[]>>;
-  readonly idle: Figures;
-  readonly starts: Figures;
+  readonly idle: IdleShares;
+  readonly starts: StartTimes;
 }
 
 type Value = (sample: Sample) => number | null;
@@ -63,12 +63,12 @@ export const TARGETS: readonly TargetRow[] = [
   {
     work: "start to first answered call, from source, ms",
     limit: { atMost: 600 },
-    figure: ({ starts }) => starts.get(LLMPROXY) ?? null,
+    figure: ({ starts }) => starts.get(LLMPROXY)?.ms ?? null,
   },
   {
     work: "start to first answered call, compiled, ms",
     limit: { atMost: 200 },
-    figure: ({ starts }) => starts.get("llmproxy-executable") ?? null,
+    figure: ({ starts }) => starts.get("llmproxy-executable")?.ms ?? null,
   },
 ];
 
