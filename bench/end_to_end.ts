@@ -30,7 +30,7 @@
 import { CONTENDERS, startUpstream } from "./contenders.ts";
 import { type IdleShares, idleShares, type StartTimes, startTimes } from "./lifetime.ts";
 import { type Load, type Suite, suitesOf } from "./loads.ts";
-import { measure, type Rounds } from "./measure.ts";
+import { measure, type Sample } from "./measure.ts";
 import { canPin, moveSelf, type Running, stopAll } from "./processes.ts";
 import { lineOf, summariesOf, type Summary } from "./report.ts";
 import { type Contender, Missing, type Site } from "./site.ts";
@@ -47,7 +47,7 @@ const chosenLoads = argument("loads")?.split(",");
 const chosenContenders = argument("contenders")?.split(",");
 const chosenRounds = argument("rounds");
 
-const rounds = new Map<string, ReadonlyMap<string, Rounds extends ReadonlyMap<Contender, infer T> ? T : never>>();
+const rounds = new Map<string, ReadonlyMap<string, readonly Sample[]>>();
 const missing = new Map<string, string>();
 const loads: { readonly load: string; readonly rounds: number; readonly contenders: readonly Summary[] }[] = [];
 const ledgers: { readonly contender: string; readonly made: number; readonly recorded: number }[] = [];
