@@ -41,6 +41,8 @@ import { targetLines } from "./targets.ts";
 const RECORDED_MS = 30_000;
 const QUICK_ROUNDS = 3;
 const START_ROUNDS = 5;
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const INTERRUPTED = 130;
 
 const isQuick = Deno.args.includes("--quick");
 const chosenLoads = argument("loads")?.split(",");
@@ -99,6 +101,13 @@ function chosenOf(suite: Suite): Suite {
 async function inSite({ place }: Pick<Suite, "place">, run: (site: Site, upstream: Running) => Promise<unknown>): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "llmproxy_bench_" });
   const after: (() => Promise<void>)[] = [];
+  const end = async () => {
+    await stopAll();
+    for (const one of after) await one();
+    await Deno.remove(dir, { recursive: true });
+  };
+  const interrupt = () => void end().finally(() => Deno.exit(INTERRUPTED));
+  for (const signal of SIGNALS) Deno.addSignalListener(signal, interrupt);
   await moveSelf(place === "relays" ? "generator" : "anywhere");
   try {
     const upstream = await startUpstream({ dir, place });
@@ -106,9 +115,8 @@ async function inSite({ place }: Pick<Suite, "place">, run: (site: Site, upstrea
     const executable = argument("executable") ?? null;
     await run({ upstreamPort: upstream.port, dir, place, workers, executable, after }, upstream.process);
   } finally {
-    await stopAll();
-    for (const end of after) await end();
-    await Deno.remove(dir, { recursive: true });
+    for (const signal of SIGNALS) Deno.removeSignalListener(signal, interrupt);
+    await end();
   }
 }
 

@@ -19,12 +19,14 @@ export interface Suite {
   /** Where relays run; upstream and generator have another core if it is `relays`. */
   readonly place: Place;
   readonly rounds: number;
-  /** Of each load on each contender. Compilers speed a proxy up for its first thousands of calls. */
-  readonly warmUpSeconds: number;
+  /** On each contender before the first round, of each load; bounded in time. */
+  readonly warmUpCalls: number;
 }
 
 const FEW = ["direct", "relay-untouched", BASELINE, "unrecorded", "llmproxy"];
 const PEERS = ["direct", "relay-untouched", "relay-byob", "nginx", "go", BASELINE, "unrecorded", "llmproxy"];
+/** A compiler speeds a proxy up during its first thousands of calls. */
+const WARM_UP_CALLS = 400;
 /** In use at once, unless the load says otherwise. */
 const CONNECTIONS = 16;
 const SMALL_BYTES = 10_000;
@@ -53,7 +55,7 @@ export function suitesOf(isQuick: boolean): readonly Suite[] {
   const paced = { ...common, ask, seconds: 0, openSeconds: 0.5, unit: "event" } as const;
   const titleOf = (streams: string) => `${streams} streams, 20 events/s each`;
   return [
-    { loads: calls, place: "relays", rounds: 7, warmUpSeconds: isQuick ? seconds : 2 },
+    { loads: calls, place: "relays", rounds: 7, warmUpCalls: isQuick ? 1 : WARM_UP_CALLS },
     {
       loads: [{
         ...paced,
@@ -64,7 +66,7 @@ export function suitesOf(isQuick: boolean): readonly Suite[] {
       }],
       place: "relays",
       rounds: 5,
-      warmUpSeconds: 0,
+      warmUpCalls: 1,
     },
     {
       loads: [{
@@ -76,7 +78,7 @@ export function suitesOf(isQuick: boolean): readonly Suite[] {
       }],
       place: "relays",
       rounds: 5,
-      warmUpSeconds: 0,
+      warmUpCalls: 1,
     },
     {
       loads: [{
@@ -88,7 +90,7 @@ export function suitesOf(isQuick: boolean): readonly Suite[] {
       }],
       place: "anywhere",
       rounds: 5,
-      warmUpSeconds: 0,
+      warmUpCalls: 1,
     },
   ];
 }

@@ -31,15 +31,20 @@ interface Options {
 const RSS_POLL_MS = 250;
 const SETTLE_MS = 150;
 const WARM_UP_STREAMS = 100;
+const WARM_UP_MS = 5_000;
 
 /** Runs a warm-up, and then each load on each contender, round by round. */
 export async function measure(suite: Suite, options: Options): Promise<ReadonlyMap<Load, Rounds>> {
   const of = (load: Load) => options.contenders.filter(({ name }) => load.contenders.includes(name));
   const samples = new Map(suite.loads.map((load) => [load, new Map(of(load).map((one) => [one, [] as Sample[]]))]));
   for (const load of suite.loads) {
-    const seconds = load.seconds === 0 ? 0 : suite.warmUpSeconds;
-    const warmUp = { ...load, seconds, atOnce: Math.min(load.atOnce, WARM_UP_STREAMS) };
-    for (const contender of of(load)) await sampleOf(warmUp, { ...options, contender });
+    const warmUp = { ...load, atOnce: Math.min(load.atOnce, WARM_UP_STREAMS) };
+    for (const contender of of(load)) {
+      const deadline = performance.now() + WARM_UP_MS;
+      for (let calls = 0; calls < suite.warmUpCalls && performance.now() < deadline;) {
+        calls += (await sampleOf(warmUp, { ...options, contender })).calls;
+      }
+    }
   }
   for (let round = 0; round < options.rounds; round++) {
     for (const load of suite.loads) {
