@@ -15,15 +15,20 @@
  * upstream and generator the second. Calls a second depend on other work of the machine, CPU per
  * call hardly does. After a warm-up rounds are interleaved: each load on each contender, then the
  * next round. Every figure is the median over the rounds, every ratio the median of the ratios
- * within a round. `added` is the contender's quantile less that of `direct`: with many calls at
- * once mostly queueing, with one at a time the path itself. An event is late by its arrival less
- * the time that the upstream wrote in it. CPU is user and system time of the relay's process with
- * its children (/proc/PID/stat), RSS the largest in the load. `generator %` is what generator and
- * upstream used of a core; near 100 they are what is measured. `others %` is what programs outside
- * the bench used of the machine; with much of it, only ratios of CPU mean something. Request bodies differ from call to
- * call and belong to 200 sessions. The bench compares every answer byte for byte with what the
- * upstream sent (of Portkey, which rewrites answers, text and usage), and at the end the ledger's
- * calls with the calls it made. It prints tables and, as the last line, one JSON object.
+ * within a round.
+ *
+ * - `added` is the contender's quantile less that of `direct`: with many calls at once mostly
+ *   queueing, with one at a time the path itself.
+ * - An event is late by its arrival less the time that the upstream wrote in it.
+ * - CPU is user and system time of the relay's process with its children (/proc/PID/stat). RSS is
+ *   the largest in the load.
+ * - `generator %` is what generator and upstream used of a core. Near 100 they limit the figures.
+ *   of CPU mean something.
+ *
+ * Request bodies differ from call to call and belong to 200 sessions. The bench compares every
+ * answer byte for byte with what the upstream sent (of Portkey, which rewrites answers, text and
+ * usage). It compares the ledger's calls with the calls it made. It prints tables and, as the last
+ * line, one JSON object.
  *
  * Linux only.
  */
@@ -151,7 +156,9 @@ async function runSuite(suite: Suite, { site, upstream }: { readonly site: Site;
   }
 }
 
-/** Prints the targets and the JSON line. Sets the exit code if an answer is wrong or a row missing. */
+/**
+ * Prints the targets and the JSON line. Sets the exit code if an answer is wrong or a row missing.
+ */
 function report(): void {
   for (const [name, share] of idle) console.log(`idle: ${name} uses ${show(share)} % of a core`);
   for (const [name, { ms, cpuMs }] of starts) {
