@@ -23,6 +23,7 @@
  * - CPU is user and system time of the relay's process with its children (/proc/PID/stat). RSS is
  *   the largest in the load.
  * - `generator %` is what generator and upstream used of a core. Near 100 they limit the figures.
+ * - `others %` is what programs outside the bench used of the machine. With much of it, only ratios
  *   of CPU mean something.
  *
  * Request bodies differ from call to call and belong to 200 sessions. The bench compares every
