@@ -28,6 +28,28 @@ export const CONTENDERS: Readonly<Record<string, Start>> = {
 
 const SERVE = denoCommand(["main.ts", "serve"]);
 
+/**
+ * Starts those that this machine has, in the order of the report. Prints why another is left out,
+ * and notes it in `missing`.
+ */
+export async function startContenders(
+  names: readonly string[],
+  { site, missing }: { readonly site: Site; readonly missing: Map<string, string> },
+): Promise<Contender[]> {
+  const started: Contender[] = [];
+  for (const [name, start] of Object.entries(CONTENDERS)) {
+    if (!names.includes(name)) continue;
+    try {
+      started.push(await start(site));
+    } catch (error) {
+      if (!(error instanceof Missing)) throw error;
+      if (!missing.has(name)) console.log(`LEFT OUT: ${name}: ${error.message}`);
+      missing.set(name, error.message);
+    }
+  }
+  return started;
+}
+
 export async function startUpstream(
   site: Pick<Site, "dir" | "place">,
 ): Promise<{ readonly port: number; readonly process: Running }> {

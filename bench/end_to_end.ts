@@ -33,13 +33,13 @@
  *
  * Linux only.
  */
-import { CONTENDERS, startUpstream } from "./contenders.ts";
+import { CONTENDERS, startContenders, startUpstream } from "./contenders.ts";
 import { type IdleShares, idleShares, type StartTimes, startTimes } from "./lifetime.ts";
 import { type Load, type Suite, suitesOf } from "./loads.ts";
 import { measure, type Sample } from "./measure.ts";
 import { canPin, moveSelf, type Running, stopAll } from "./processes.ts";
 import { lineOf, summariesOf, type Summary } from "./report.ts";
-import { type Contender, Missing, type Site } from "./site.ts";
+import { type Contender, type Site } from "./site.ts";
 import { printTable, show } from "./table.ts";
 import { targetLines } from "./targets.ts";
 
@@ -67,9 +67,10 @@ refuseUnknown();
 for (const suite of suitesOf(isQuick).map(chosenOf)) {
   if (suite.loads.length > 0) await inSite(suite, (site, upstream) => runSuite(suite, { site, upstream }));
 }
-if (isChosen("idle")) await inSite({ place: "anywhere" }, async (site) => idle = await idleShares(site));
+if (isChosen("idle")) await inSite({ place: "anywhere" }, async (site) => idle = await idleShares({ site, missing }));
 if (isChosen("start")) {
-  await inSite({ place: "anywhere" }, async (site) => starts = await startTimes(site, Number(chosenRounds ?? START_ROUNDS)));
+  const rounds = Number(chosenRounds ?? START_ROUNDS);
+  await inSite({ place: "anywhere" }, async (site) => starts = await startTimes(rounds, { site, missing }));
 }
 report();
 
@@ -127,17 +128,7 @@ async function inSite({ place }: Pick<Suite, "place">, run: (site: Site, upstrea
 }
 
 async function runSuite(suite: Suite, { site, upstream }: { readonly site: Site; readonly upstream: Running }): Promise<void> {
-  const contenders: Contender[] = [];
-  for (const [name, start] of Object.entries(CONTENDERS)) {
-    if (!suite.loads.some((load) => load.contenders.includes(name))) continue;
-    try {
-      contenders.push(await start(site));
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error;
-      if (!missing.has(name)) console.log(`LEFT OUT: ${name}: ${error.message}`);
-      missing.set(name, error.message);
-    }
-  }
+  const contenders = await startContenders(suite.loads.flatMap((load) => load.contenders), { site, missing });
   const callsMade = new Map<Contender, number>();
   const samples = await measure(suite, { contenders, rounds: suite.rounds, upstreamPid: upstream.pid, callsMade });
   for (const [load, those] of samples) {

@@ -1,10 +1,10 @@
 /** What a proxy costs before its first call: its start, and its idling. */
 import { Buffer } from "node:buffer";
-import { CONTENDERS } from "./contenders.ts";
+import { startContenders } from "./contenders.ts";
 import { BASELINE } from "./outsiders.ts";
 import { questionsOf } from "./questions.ts";
 import { cpuMs, family } from "./processes.ts";
-import { type Contender, Missing, type Site } from "./site.ts";
+import { type Contender, type Site } from "./site.ts";
 import { medianOf } from "./table.ts";
 
 /** Of each contender: percent of a core. */
@@ -12,14 +12,19 @@ export type IdleShares = ReadonlyMap<string, number>;
 /** Of each contender: until its first answer. A busy machine adds to `ms`, hardly to `cpuMs`. */
 export type StartTimes = ReadonlyMap<string, { readonly ms: number; readonly cpuMs: number }>;
 
+interface Options {
+  readonly site: Site;
+  readonly missing: Map<string, string>;
+}
+
 const SETTLE_MS = 3_000;
 const IDLE_MS = 20_000;
 const POLL_MS = 5;
 const FIRST_ANSWER_MS = 30_000;
 
 /** Of one core, in percent, while nothing calls. */
-export async function idleShares(site: Site): Promise<IdleShares> {
-  const contenders = await startAll(["llmproxy", BASELINE], site);
+export async function idleShares(options: Options): Promise<IdleShares> {
+  const contenders = await startContenders(["llmproxy", BASELINE], options);
   await pause(SETTLE_MS);
   const cpu = () => contenders.map(({ process }) => cpuMs(family(process!.pid)));
   const before = cpu();
@@ -31,8 +36,8 @@ export async function idleShares(site: Site): Promise<IdleShares> {
 }
 
 /** From the start of the process to its first whole answer. Its data directory exists already. */
-export async function startTimes(site: Site, rounds: number): Promise<StartTimes> {
-  const contenders = await startAll(["llmproxy", "llmproxy-executable", BASELINE], site);
+export async function startTimes(rounds: number, options: Options): Promise<StartTimes> {
+  const contenders = await startContenders(["llmproxy", "llmproxy-executable", BASELINE], options);
   for (const { process } of contenders) await process!.stop();
   const starts = new Map(contenders.map((contender) => [contender, [] as Awaited<ReturnType<typeof firstAnswer>>[]]));
   for (let round = 0; round < rounds; round++) {
@@ -45,18 +50,6 @@ export async function startTimes(site: Site, rounds: number): Promise<StartTimes
       cpuMs: median(those.map((start) => start.cpuMs)),
     }]),
   );
-}
-
-async function startAll(names: readonly string[], site: Site): Promise<Contender[]> {
-  const started: Contender[] = [];
-  for (const name of names) {
-    try {
-      started.push(await CONTENDERS[name]!(site));
-    } catch (error) {
-      if (!(error instanceof Missing)) throw error;
-    }
-  }
-  return started;
 }
 
 async function firstAnswer({ port, token, restart }: Contender): Promise<{ readonly ms: number; readonly cpuMs: number }> {
