@@ -1,6 +1,6 @@
 import { type Outcome, runLoad } from "./load.ts";
 import type { Load, Suite } from "./loads.ts";
-import { CORES, cpuMs, family, machineMs, rssMb } from "./processes.ts";
+import { cpuMs, family, MACHINE_CORES, machineMs, rssMb } from "./processes.ts";
 import type { Contender } from "./site.ts";
 
 /** One load on one contender in one round. */
@@ -82,6 +82,6 @@ async function sampleOf(load: Load, options: Options & { readonly contender: Con
     generatorUs: perUnit(after.generator - before.generator),
     upstreamUs: perUnit(after.upstream - before.upstream),
     generatorShare: ours / ms,
-    othersShare: Math.max(0, others / ms / CORES),
+    othersShare: Math.max(0, others / ms / MACHINE_CORES),
   };
 }

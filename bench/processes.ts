@@ -7,7 +7,10 @@ const POLL_MS = 20;
 
 const started = new Set<Running>();
 const TASKSET = findProgram("taskset");
-export const CORES = navigator.hardwareConcurrency;
+export const MACHINE_CORES = machineStat().match(/^cpu\d/gm)!.length;
+/** The cores that this process may use at its start, such as `0-3,6`. */
+const OWN_CORES = Deno.readTextFileSync("/proc/self/status").match(/Cpus_allowed_list:\s+(\S+)/)![1]!;
+const [RELAY_CORE, GENERATOR_CORE] = coreNumbers(OWN_CORES);
 
 export interface Running {
   readonly pid: number;
@@ -21,7 +24,7 @@ export interface Running {
 export type Place = "relays" | "generator" | "anywhere";
 
 /** False if this machine has one core or no `taskset`. */
-export const canPin = TASKSET !== null && CORES > 1;
+export const canPin = TASKSET !== null && GENERATOR_CORE !== undefined;
 
 interface StartOptions {
   /** The file for its output. */
@@ -80,8 +83,14 @@ function pinned(place: Place): readonly string[] {
 }
 
 function coresOf(place: Place): string {
-  if (place === "anywhere") return `0-${CORES - 1}`;
-  return place === "relays" ? "0" : "1";
+  return place === "anywhere" ? OWN_CORES : String(place === "relays" ? RELAY_CORE : GENERATOR_CORE);
+}
+
+function coreNumbers(list: string): number[] {
+  return list.split(",").flatMap((range) => {
+    const [first, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last! - first! + 1 }, (_, index) => first! + index);
+  });
 }
 
 /** Runs a program and returns what it printed; throws if it fails. */
@@ -121,10 +130,12 @@ export function cpuMs(pids: readonly number[]): number {
 
 /** CPU time of everything on this machine so far, and what its host took away; milliseconds. */
 export function machineMs(): number {
-  const [user, nice, system, _idle, _wait, irq, softirq, steal] = Deno.readTextFileSync("/proc/stat").split(/\s+/).slice(1).map(
-    Number,
-  );
+  const [user, nice, system, _idle, _wait, irq, softirq, steal] = machineStat().split(/\s+/).slice(1).map(Number);
   return (user! + nice! + system! + irq! + softirq! + steal!) * 1000 / TICKS_A_SECOND;
+}
+
+function machineStat(): string {
+  return Deno.readTextFileSync("/proc/stat");
 }
 
 /** Resident memory of processes, MB; counts shared memory for each. */
