@@ -5,6 +5,8 @@ export type Ask =
   | { readonly kind: "unary" }
   /** Events as fast as possible, one write each. */
   | { readonly kind: "stream"; readonly events: number }
+  /** All events in one write and one HTTP chunk. */
+  | { readonly kind: "burst"; readonly events: number }
   /**
    * The first event at once, then one every `1000 / perSecond` ms, each with its time of writing.
    */
@@ -14,13 +16,13 @@ export const LOAD_HEADER = "x-bench-load";
 
 export function askText(ask: Ask): string {
   if (ask.kind === "unary") return "unary";
-  return ask.kind === "stream" ? `stream ${ask.events}` : `paced ${ask.events} ${ask.perSecond}`;
+  return ask.kind === "paced" ? `paced ${ask.events} ${ask.perSecond}` : `${ask.kind} ${ask.events}`;
 }
 
 export function askOf(text: string): Ask {
   const [kind, events, perSecond] = text.split(" ");
   if (kind === "unary") return { kind };
-  if (kind === "stream") return { kind, events: Number(events) };
+  if (kind === "stream" || kind === "burst") return { kind, events: Number(events) };
   if (kind === "paced") return { kind, events: Number(events), perSecond: Number(perSecond) };
   throw new Error(`Cannot read the load ${JSON.stringify(text)}`);
 }
@@ -53,24 +55,7 @@ export function scriptOf(ask: Ask): Script {
   return { body: Buffer.from(texts.join("")), events };
 }
 
-/** Digits of the turn's number in a request. */
-export const TURN_DIGITS = 12;
-
-/** `turnAt`: the place of the turn's number. Each call differs, as the turns of an agent do. */
-export function requestBodyOf(ask: Ask): { readonly body: Buffer<ArrayBuffer>; readonly turnAt: number } {
-  const turn = "0".repeat(TURN_DIGITS);
-  const body = Buffer.from(JSON.stringify({
-    model: MODEL,
-    max_tokens: 1024,
-    stream: ask.kind !== "unary",
-    system: "You are a coding agent. Answer briefly, and say what you did.",
-    messages: [{ role: "user", content: `${turn} ${"Rename the function and run the tests. ".repeat(20)}` }],
-    metadata: { user_id: "user_bench" },
-  }));
-  return { body, turnAt: body.indexOf(turn) };
-}
-
-const MODEL = "claude-opus-4-5-20251101";
+export const MODEL = "claude-opus-4-5-20251101";
 const NO_STAMP = "0".repeat(STAMP_DIGITS);
 
 const USAGE = {

@@ -1,18 +1,27 @@
 import { Buffer } from "node:buffer";
-import { type Ask, askText, LOAD_HEADER, requestBodyOf, type Script, scriptOf, STAMP_DIGITS, TURN_DIGITS } from "./answers.ts";
+import { type Ask, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
+import { type Questions, questionsOf, TURN_DIGITS } from "./questions.ts";
 
 /** Where calls go. */
 export interface Target {
   readonly port: number;
   readonly token: string;
+  /** Sent besides those that every call has. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** It writes the answer's JSON itself, so the bench compares JSON, not bytes. */
+  readonly isRewriter: boolean;
 }
 
 export interface Plan {
   readonly ask: Ask;
+  /** Of the request's body. */
+  readonly bodyBytes: number;
   /** Connections, each with one call under way. */
   readonly atOnce: number;
   /** Starts calls for so long; 0: each connection makes one call. */
   readonly seconds: number;
+  /** The connections make their first calls evenly over so long. */
+  readonly openSeconds: number;
 }
 
 /** The result of a load. Times in milliseconds. */
@@ -44,10 +53,15 @@ export async function runLoad(target: Target, plan: Plan): Promise<Outcome> {
   const tally = { calls: 0, errors: 0, firstError: null as string | null, chunks: 0 };
   const times = { whole: [] as number[], firstByte: [] as number[], event: [] as number[] };
   const script = scriptOf(plan.ask);
-  const lanes = await Promise.all(Array.from({ length: plan.atOnce }, (_, n) => Lane.open(target, { ask: plan.ask, script, n })));
+  const questions = questionsOf(plan);
+  const lanes = await Promise.all(
+    Array.from({ length: plan.atOnce }, () => Lane.open(target, { ask: plan.ask, script, questions })),
+  );
   const start = performance.now();
   const deadline = start + plan.seconds * 1000;
-  await Promise.all(lanes.map(async (lane) => {
+  const stuck = setTimeout(() => lanes.forEach((lane) => lane.close()), plan.seconds * 1000 + STUCK_MS);
+  await Promise.all(lanes.map(async (lane, n) => {
+    if (plan.openSeconds > 0) await new Promise((resolve) => setTimeout(resolve, plan.openSeconds * 1000 * n / plan.atOnce));
     do {
       const began = performance.now();
       try {
@@ -64,6 +78,7 @@ export async function runLoad(target: Target, plan: Plan): Promise<Outcome> {
     } while (performance.now() < deadline);
     lane.close();
   }));
+  clearTimeout(stuck);
   return {
     ...tally,
     seconds: (performance.now() - start) / 1000,
@@ -80,36 +95,49 @@ export function quantilesOf(values: readonly number[]): Quantiles {
   return { p50: at(0.5), p99: at(0.99) };
 }
 
+/** A call that takes so much longer than its load is an error. */
+const STUCK_MS = 60_000;
 const READ_BYTES = 64 * 1024;
 /** Of the whole run: no call of a bench looks like the retry of another. */
 let nextTurn = 1;
+const SESSIONS = 200;
 const CR_LF = 2;
 const LF = 0x0a;
+
+interface LaneOptions {
+  readonly ask: Ask;
+  readonly script: Script;
+  readonly questions: Questions;
+}
 
 /** One keep-alive connection. */
 class Lane {
   firstByteAt = 0;
-  readonly #port: number;
+  readonly #target: Target;
   readonly #script: Script;
+  readonly #questions: Questions;
   readonly #isStamped: boolean;
+  /** Head and body of the call under way. */
   readonly #request: Buffer<ArrayBuffer>;
-  /** Where the turn's number stands in the request. */
-  readonly #turnAt: number;
+  readonly #bodyAt: number;
+  /** The place in the head of the session's number. */
+  readonly #sessionAt: number;
   readonly #buffer = Buffer.alloc(READ_BYTES);
   readonly #body: Buffer<ArrayBuffer>;
   #connection: Deno.TcpConn;
 
-  static async open(target: Target, options: { ask: Ask; script: Script; n: number }): Promise<Lane> {
+  static async open(target: Target, options: LaneOptions): Promise<Lane> {
     return new Lane(target, { ...options, connection: await connect(target.port) });
   }
 
-  private constructor(target: Target, options: { ask: Ask; script: Script; n: number; connection: Deno.TcpConn }) {
-    this.#port = target.port;
+  private constructor(target: Target, options: LaneOptions & { readonly connection: Deno.TcpConn }) {
+    this.#target = target;
     this.#script = options.script;
+    this.#questions = options.questions;
     this.#isStamped = options.ask.kind === "paced";
     this.#connection = options.connection;
-    this.#body = Buffer.alloc(options.script.body.length);
-    const { body, turnAt } = requestBodyOf(options.ask);
+    this.#body = Buffer.alloc(options.script.body.length + (target.isRewriter ? READ_BYTES : 0));
+    const session = "7f9c24e8-3b12-4fef-91e0-";
     const head = [
       "POST /v1/messages?beta=true HTTP/1.1",
       `host: 127.0.0.1:${target.port}`,
@@ -118,13 +146,16 @@ class Lane {
       "user-agent: claude-cli/2.1.0 (external, cli)",
       "anthropic-version: 2023-06-01",
       `x-api-key: ${target.token}`,
-      `x-claude-code-session-id: 7f9c24e8-3b12-4fef-91e0-${String(options.n).padStart(12, "0")}`,
+      `x-claude-code-session-id: ${session}${"0".repeat(TURN_DIGITS)}`,
       `${LOAD_HEADER}: ${askText(options.ask)}`,
-      `content-length: ${body.length}`,
+      ...Object.entries(target.headers).map(([name, value]) => `${name}: ${value}`),
+      `content-length: ${options.questions.bytes}`,
       "\r\n",
     ].join("\r\n");
-    this.#request = Buffer.concat([Buffer.from(head), body]);
-    this.#turnAt = this.#request.length - body.length + turnAt;
+    this.#bodyAt = head.length;
+    this.#sessionAt = head.indexOf(session) + session.length;
+    this.#request = Buffer.alloc(head.length + options.questions.bytes);
+    this.#request.write(head, "latin1");
   }
 
   /**
@@ -132,7 +163,9 @@ class Lane {
    * Rejects if the answer is wrong.
    */
   async call(eventTimes: number[]): Promise<number> {
-    this.#request.write(String(nextTurn++).padStart(TURN_DIGITS, "0"), this.#turnAt, "latin1");
+    const turn = nextTurn++;
+    this.#request.write(String(turn % SESSIONS).padStart(TURN_DIGITS, "0"), this.#sessionAt, "latin1");
+    this.#questions.write(turn, this.#request.subarray(this.#bodyAt));
     for (let at = 0; at < this.#request.length;) at += await this.#connection.write(this.#request.subarray(at));
     const framing = new Framing(this.#body);
     let seen = 0;
@@ -144,14 +177,17 @@ class Lane {
       if (this.firstByteAt === 0 && framing.length > 0) this.firstByteAt = performance.now();
       if (this.#isStamped) seen = this.#takeTimes(seen, { length: framing.length, eventTimes });
     }
-    if (framing.length !== this.#body.length) throw new Error(`${framing.length} bytes instead of ${this.#body.length}`);
-    if (!this.#body.equals(this.#script.body)) throw new Error("the body is another than was sent");
+    const got = this.#body.subarray(0, framing.length);
+    const sent = this.#script.body;
+    if (this.#target.isRewriter) compareMessages(got.toString(), sent.toString());
+    else if (got.length !== sent.length) throw new Error(`${got.length} bytes instead of ${sent.length}`);
+    else if (!got.equals(sent)) throw new Error("the body is another than was sent");
     return framing.chunks;
   }
 
   async reopen(): Promise<void> {
     this.close();
-    this.#connection = await connect(this.#port);
+    this.#connection = await connect(this.#target.port);
   }
 
   close(): void {
@@ -177,6 +213,15 @@ class Lane {
     }
     return next;
   }
+}
+
+/** The least that a client of a rewriting gateway needs: the text and the usage. */
+function compareMessages(got: string, sent: string): void {
+  const pick = (text: string) => {
+    const { content, usage } = JSON.parse(text);
+    return JSON.stringify([content, usage?.output_tokens]);
+  };
+  if (pick(got) !== pick(sent)) throw new Error("the message is another than was sent");
 }
 
 async function connect(port: number): Promise<Deno.TcpConn> {

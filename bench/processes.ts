@@ -6,6 +6,11 @@ const START_MS = 30_000;
 const POLL_MS = 20;
 
 const started = new Set<Running>();
+const TASKSET = findProgram("taskset");
+export const MACHINE_CORES = machineStat().match(/^cpu\d/gm)!.length;
+/** The cores that this process may use at its start, such as `0-3,6`. */
+const OWN_CORES = Deno.readTextFileSync("/proc/self/status").match(/Cpus_allowed_list:\s+(\S+)/)![1]!;
+const [RELAY_CORE, GENERATOR_CORE] = coreNumbers(OWN_CORES);
 
 export interface Running {
   readonly pid: number;
@@ -13,15 +18,27 @@ export interface Running {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts a program with output to the file `log`. Its environment is `env` and what Deno needs. */
-export function startProcess(
-  command: string,
-  args: readonly string[],
-  options: { readonly log: string; readonly env: Readonly<Record<string, string>> },
-): Running {
+/**
+ * Where processes may run. With two cores relays have the first, upstream and generator the second.
+ */
+export type Place = "relays" | "generator" | "anywhere";
+
+/** False if this machine has one core or no `taskset`. */
+export const canPin = TASKSET !== null && GENERATOR_CORE !== undefined;
+
+interface StartOptions {
+  /** The file for its output. */
+  readonly log: string;
+  /** Its environment, besides what Deno and npm need. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly place: Place;
+}
+
+/** Starts a program. */
+export function startProcess(command: string, args: readonly string[], options: StartOptions): Running {
   // A child's output can go to a file only through a shell; `exec` leaves no shell behind.
   const child = new Deno.Command("/bin/sh", {
-    args: ["-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", options.log, command, ...args],
+    args: ["-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", options.log, ...pinned(options.place), command, ...args],
     clearEnv: true,
     env: { ...ownEnvironment(), ...options.env },
     stdin: "null",
@@ -47,11 +64,58 @@ export async function stopAll(): Promise<void> {
   await Promise.all([...started].map((process) => process.stop()));
 }
 
-export function startDeno(
+export function startDeno(args: readonly string[], options: StartOptions): Running {
+  const [command, ...rest] = denoCommand(args);
+  return startProcess(command!, rest, options);
+}
+
+export function denoCommand(args: readonly string[]): string[] {
+  return [Deno.execPath(), "run", "-A", "--no-check", ...args];
+}
+
+/** Moves this process, with all its threads. */
+export async function moveSelf(place: Place): Promise<void> {
+  if (canPin) await runToEnd(TASKSET!, ["-acp", coresOf(place), String(Deno.pid)]);
+}
+
+function pinned(place: Place): readonly string[] {
+  return canPin ? [TASKSET!, "-c", coresOf(place)] : [];
+}
+
+function coresOf(place: Place): string {
+  return place === "anywhere" ? OWN_CORES : String(place === "relays" ? RELAY_CORE : GENERATOR_CORE);
+}
+
+function coreNumbers(list: string): number[] {
+  return list.split(",").flatMap((range) => {
+    const [first, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last! - first! + 1 }, (_, index) => first! + index);
+  });
+}
+
+/** Runs a program and returns what it printed; throws if it fails. */
+export async function runToEnd(
+  command: string,
   args: readonly string[],
-  options: { readonly log: string; readonly env: Readonly<Record<string, string>> },
-): Running {
-  return startProcess(Deno.execPath(), ["run", "-A", "--no-check", ...args], options);
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args: [...args], env: { ...env } }).output();
+  const decoder = new TextDecoder();
+  if (!success) throw new Error(`${command} ${args.join(" ")} failed: ${decoder.decode(stderr)}`);
+  return decoder.decode(stdout);
+}
+
+export function findProgram(name: string): string | null {
+  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
+  return folders.map((folder) => `${folder}/${name}`).find(isFile) ?? null;
+}
+
+export function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 /** CPU time of processes so far, milliseconds, in steps of 10. */
@@ -62,6 +126,16 @@ export function cpuMs(pids: readonly number[]): number {
     const fields = Deno.readTextFileSync(`/proc/${pid}/stat`).replace(/^.*\) /s, "").split(" ");
     return sum + (Number(fields[11]) + Number(fields[12])) * 1000 / TICKS_A_SECOND;
   }, 0);
+}
+
+/** CPU time of everything on this machine so far, and what its host took away; milliseconds. */
+export function machineMs(): number {
+  const [user, nice, system, _idle, _wait, irq, softirq, steal] = machineStat().split(/\s+/).slice(1).map(Number);
+  return (user! + nice! + system! + irq! + softirq! + steal!) * 1000 / TICKS_A_SECOND;
+}
+
+function machineStat(): string {
+  return Deno.readTextFileSync("/proc/stat");
 }
 
 /** Resident memory of processes, MB; counts shared memory for each. */

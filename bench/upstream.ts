@@ -8,10 +8,13 @@
 import { Buffer } from "node:buffer";
 import { type Ask, askOf, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
 
-const MAX_REQUEST_BYTES = 256 * 1024;
+const READ_BYTES = 64 * 1024;
 const TICK_MS = 2;
 
-/** An answer as it is written: the head, each event as an HTTP chunk, and the end. */
+/**
+ * An answer as it is written: the head, each event as an HTTP chunk, and the end. Without chunks
+ * the head is the whole answer.
+ */
 interface Rendered {
   readonly ask: Ask;
   readonly head: Buffer<ArrayBuffer>;
@@ -27,44 +30,61 @@ let lastTick = tickNow();
 /** Each paced answer gets the next phase, so that their events do not come in one burst. */
 let pacedAnswers = 0;
 
-if (import.meta.main) {
-  setInterval(wake, TICK_MS);
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: Number(Deno.args[0]) });
-  console.log("listening");
-  for await (const connection of listener) converse(connection).catch(() => {});
-}
-
 async function converse(connection: Deno.TcpConn): Promise<void> {
   connection.setNoDelay();
-  const buffer = Buffer.alloc(MAX_REQUEST_BYTES);
-  let held = 0;
+  const buffer = Buffer.alloc(READ_BYTES);
+  let request = new Request();
   try {
-    while (true) {
-      const load = loadOf(buffer.subarray(0, held));
-      if (load !== null) {
-        held = 0;
-        await answer(connection, answerTo(load));
-        continue;
-      }
-      const read = await connection.read(buffer.subarray(held));
-      if (read === null) return;
-      held += read;
+    for (let read = await connection.read(buffer); read !== null; read = await connection.read(buffer)) {
+      request.push(buffer.subarray(0, read));
+      if (!request.isWhole) continue;
+      const { load } = request;
+      request = new Request();
+      await answer(connection, answerTo(load));
     }
   } finally {
     connection.close();
   }
 }
 
-/** What a whole request asks for; null before. */
-function loadOf(bytes: Buffer): string | null {
-  const headEnd = bytes.indexOf("\r\n\r\n");
-  if (headEnd < 0) return null;
-  const head = bytes.toString("latin1", 0, headEnd).toLowerCase();
-  const length = valueOf(head, "content-length");
-  const isWhole = length !== null
-    ? bytes.length >= headEnd + 4 + Number(length)
-    : valueOf(head, "transfer-encoding") !== "chunked" || bytes.indexOf("\r\n0\r\n\r\n", headEnd) >= 0;
-  return isWhole ? valueOf(head, LOAD_HEADER) ?? "unary" : null;
+const LAST_CHUNK = "\r\n0\r\n\r\n";
+
+/** A request as it arrives. It keeps the head, and of the body only what tells its end. */
+class Request {
+  /** What the request asks for. */
+  load = "unary";
+  isWhole = false;
+  #head = "";
+  /** Bytes of the body to come; null: it is chunked. */
+  #left: number | null = 0;
+  #isHeadWhole = false;
+  #tail = "";
+
+  push(bytes: Buffer<ArrayBuffer>): void {
+    const body = this.#isHeadWhole ? bytes : this.#takeHead(bytes);
+    if (!this.#isHeadWhole) return;
+    if (this.#left === null) {
+      this.#tail = (this.#tail + body.toString("latin1", Math.max(0, body.length - LAST_CHUNK.length))).slice(-LAST_CHUNK.length);
+      this.isWhole = this.#tail === LAST_CHUNK;
+    } else {
+      this.#left -= body.length;
+      this.isWhole = this.#left <= 0;
+    }
+  }
+
+  /** Returns what follows the head. */
+  #takeHead(bytes: Buffer<ArrayBuffer>): Buffer<ArrayBuffer> {
+    const before = this.#head.length;
+    this.#head += bytes.toString("latin1");
+    const end = this.#head.indexOf("\r\n\r\n");
+    if (end < 0) return bytes;
+    this.#isHeadWhole = true;
+    const head = this.#head.slice(0, end).toLowerCase();
+    this.load = valueOf(head, LOAD_HEADER) ?? "unary";
+    this.#left = valueOf(head, "transfer-encoding") === "chunked" ? null : Number(valueOf(head, "content-length") ?? 0);
+    this.#head = "";
+    return bytes.subarray(end + 4 - before);
+  }
 }
 
 function valueOf(head: string, name: string): string | null {
@@ -76,7 +96,7 @@ function valueOf(head: string, name: string): string | null {
 }
 
 async function answer(connection: Deno.TcpConn, { ask, head, chunks, end }: Rendered): Promise<void> {
-  if (ask.kind === "unary") return await writeWhole(connection, head);
+  if (chunks.length === 0) return await writeWhole(connection, head);
   const period = ask.kind === "paced" ? 1000 / ask.perSecond / TICK_MS : 0;
   const phase = ask.kind === "paced" ? pacedAnswers++ % period : 0;
   const firstTick = tickNow() + phase;
@@ -117,7 +137,10 @@ function render(ask: Ask): Rendered {
   }
   const head =
     `${common}content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n`;
-  return { ask, head: Buffer.from(head), chunks: chunksOf(script), end: Buffer.from("0\r\n\r\n") };
+  const end = Buffer.from("0\r\n\r\n");
+  if (ask.kind !== "burst") return { ask, head: Buffer.from(head), chunks: chunksOf(script), end };
+  const oneChunk = [Buffer.from(`${head}${script.body.length.toString(16)}\r\n`), script.body, Buffer.from("\r\n"), end];
+  return { ask, head: Buffer.concat(oneChunk), chunks: [], end };
 }
 
 function chunksOf(script: Script): Rendered["chunks"] {
@@ -148,4 +171,12 @@ function wake(): void {
     waiting.delete(lastTick);
     for (const resolve of those ?? []) resolve();
   }
+}
+
+// Last, because it uses the class above.
+if (import.meta.main) {
+  setInterval(wake, TICK_MS);
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: Number(Deno.args[0]) });
+  console.log("listening");
+  for await (const connection of listener) converse(connection).catch(() => {});
 }
