@@ -177,7 +177,7 @@ async function sharedStorage(
   };
 }
 
-/** `store`: where the records of files, batches and sessions are looked for if the spool has none. */
+/** `store`: where files, batches and sessions are looked for if the spool has none. */
 function commonParts({ ledger, shipping }: Recording, store: OwnedRecords & SessionRecords) {
   return {
     ledger,

@@ -42,7 +42,7 @@ function law(name: string, holds: (place: Place) => Promise<void>, given: Partia
 
 const QUICK = { limits: { ...LEDGER_DEFAULTS.limits, patienceMs: 30 }, probeMs: 5 };
 
-law("open() commits the row and its trace before it resolves", async ({ path, ledger, other }) => {
+law("open() commits the row and its trace before it resolves", async ({ path, ledger }) => {
   const call = callOf();
   await ledger.open(call, traceOf(call));
   assert.deepEqual(await rowsOf(path), [[call.id, 0, null, 0, 0]]);
@@ -94,7 +94,7 @@ law("open() stores every column that is known at admission", async ({ path, ledg
   ]]);
 });
 
-law("close() writes the end and moves the trace's totals with it", async ({ path, ledger, other }) => {
+law("close() writes the end and moves the trace's totals with it", async ({ path, ledger }) => {
   const call = callOf();
   await ledger.open(call, traceOf(call));
   await ledger.close(call, closingOf({ inputTokens: 3, outputTokens: 4 }));
@@ -103,7 +103,7 @@ law("close() writes the end and moves the trace's totals with it", async ({ path
   assert.equal(ledger.openCount(), 0);
 });
 
-law("close() twice counts once, and the first one stands", async ({ path, ledger, other }) => {
+law("close() twice counts once, and the first one stands", async ({ path, ledger }) => {
   const call = callOf();
   await ledger.open(call, traceOf(call));
   await Promise.all([ledger.close(call, closingOf({ inputTokens: 3 })), ledger.close(call, closingOf({ inputTokens: 9 }))]);
@@ -112,7 +112,7 @@ law("close() twice counts once, and the first one stands", async ({ path, ledger
   assert.equal(ledger.openCount(), 0);
 });
 
-law("close() of a call that was never opened records the whole row", async ({ path, ledger, other }) => {
+law("close() of a call that was never opened records the whole row", async ({ path, ledger }) => {
   const call = callOf();
   await ledger.close(call, closingOf({ inputTokens: 3 }));
   assert.deepEqual(await rowsOf(path), [[call.id, 2, "completed", 3, 0]]);
@@ -120,7 +120,7 @@ law("close() of a call that was never opened records the whole row", async ({ pa
   assert.equal(ledger.openCount(), 0);
 });
 
-law("sweep() closes rows of other runs as unknown, and leaves those of this run", async ({ path, ledger, other }) => {
+law("sweep() closes rows of other runs as unknown, and leaves those of this run", async ({ path, ledger }) => {
   const left = Array.from({ length: 250 }, () => callOf({ instanceId: "run-0" }));
   const own = callOf({ instanceId: "run-1" });
   const ended = callOf({ instanceId: "run-0", traceId: "at-2" });
@@ -135,7 +135,7 @@ law("sweep() closes rows of other runs as unknown, and leaves those of this run"
   assert.deepEqual(await totalsOf(path), [["at-1", 250, 0, 0], ["at-2", 1, 5, 0]]);
 });
 
-law("close() after a sweep wins", async ({ path, ledger, other }) => {
+law("close() after a sweep wins", async ({ path, ledger }) => {
   const call = callOf({ instanceId: "run-0" });
   await ledger.open(call, traceOf(call));
   await ledger.sweep("run-1");
@@ -185,7 +185,7 @@ law("a write that is refused does not fail those that are committed with it", as
   assert.deepEqual(all(other, "SELECT revision, json_extract(opened, '$.call.id') FROM quarantined"), [[2, good[0]!.id]]);
 });
 
-law("a group leaves no trace behind of a write that was refused halfway", async ({ path, ledger, other }) => {
+law("a group leaves no trace behind of a write that was refused halfway", async ({ path, ledger }) => {
   const call = callOf({ traceId: "at-other", createdAt: T0 + 0.5 });
   await assert.rejects(ledger.open(call, { ...traceOf(call), createdAt: T0, updatedAt: T0 }), isUnavailable);
   assert.deepEqual(await totalsOf(path), []);
@@ -252,7 +252,7 @@ law("end() writes the closings that were kept", async ({ path, ledger, other }) 
   assert.deepEqual(await totalsOf(path), [["at-1", 1, 3, 0]]);
 }, { ...QUICK, probeMs: 60_000 });
 
-law("end() rejects if kept closings could not be written, and still closes", async ({ path, ledger, other }) => {
+law("end() rejects if kept closings could not be written, and still closes", async ({ ledger, other }) => {
   const call = callOf();
   await ledger.open(call, traceOf(call));
   other.exec("BEGIN IMMEDIATE");
@@ -317,7 +317,7 @@ Deno.test("SQLite ledger: after the files are lost nothing is confirmed until a 
   Deno.removeSync(dir, { recursive: true });
 });
 
-law("end() commits what waits", async ({ path, ledger, other }) => {
+law("end() commits what waits", async ({ path, ledger }) => {
   const calls = Array.from({ length: 1_000 }, () => callOf());
   const opened = calls.map((call) => ledger.open(call, traceOf(call)));
   await ledger.end();
@@ -388,7 +388,7 @@ Deno.test("SQLite ledger: a nearly full volume refuses new calls while rows are 
   Deno.removeSync(dir, { recursive: true });
 });
 
-law("writes at the same time add up", async ({ path, ledger, other }) => {
+law("writes at the same time add up", async ({ path, ledger }) => {
   const random = seededRandom(7);
   const calls = Array.from({ length: 600 }, () => callOf({ traceId: `at-${Math.floor(random() * 5)}` }));
   const outputs = await Promise.all(calls.map(async (call) => {

@@ -11,7 +11,7 @@ export type Destination =
   | {
     readonly kind: "shared";
     readonly url: string;
-    /** An embedded database of earlier, which the shared one gets; null if there is none. */
+    /** The embedded database that the shared one replaces; null if the directory has none. */
     readonly handOver: string | null;
   };
 

@@ -72,7 +72,7 @@ function outgoingOn(db: DatabaseSync, store: StoreKind, checkpoint: () => void):
   const measure = db.prepare(BACKLOG);
   const dropCalls = db.prepare(droppingOf("closed_calls", "calls"));
   const dropNotes = db.prepare(droppingOf("notes", "notes"));
-  /** The traces of open calls up to this number are in the store. After a restart all come again. */
+  /** The store has the traces of open calls up to this number. After a restart all come again. */
   let opened = 0;
 
   function shippedUpTo(): { readonly calls: number; readonly notes: number } {
