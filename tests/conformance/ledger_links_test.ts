@@ -98,7 +98,7 @@ async function totalsIn(dir: string): Promise<unknown> {
   await withDatabase(dir, "reader", async ({ store }) => {
     const all = { limit: 1_000, groupBy: ["workspace", "sandbox", "hour"] } as const;
     const { traces, ...ofTraces } = await store.queryTraces({ ...ALL_TRACES, ...all });
-    // The first call that arrives makes a trace: of calls that end at once, it may not be the first.
+    // The first call that arrives makes a trace. Of calls that end at once, it may be another one.
     const made = traces.map(({ createdAt, ...trace }) => ({ ...trace, isMadeByACall: calls.has(`${trace.id} ${createdAt}`) }));
     totals = [await store.queryUsage({ ...ALL, ...all }), ofTraces, made];
     assert.ok(made.every(({ isMadeByACall }) => isMadeByACall));

@@ -15,7 +15,7 @@ import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
 /** One shipment at a time. One that a frozen server does not answer is sent again. */
 const CONNECTING = { max: 2, patientSeconds: 10 };
 /** Other connections write too, so the logs are looked at even if nothing is shipped. */
-const CHECKPOINT_MS = 1_000;
+const CHECKPOINT_MS = 5_000;
 
 self.onmessage = ({ data }: MessageEvent<StartMessage>) => {
   const methods: Methods = start(data);

@@ -49,7 +49,9 @@ export class Rows {
   #write({ call, closing, revision }: UsageRow): readonly Delta[] {
     const values = storedClosing(closing);
     const place = placeOf(call, closing);
-    const inserted = this.#insert.run(revision, ...sqliteValues(storedCall(call)), ...sqliteValues(values)).changes !== 0;
+    const attempt = call.messagesHash === null ? 0 : 1;
+    const inserted =
+      this.#insert.run(attempt, revision, ...sqliteValues(storedCall(call)), ...sqliteValues(values)).changes !== 0;
     if (inserted) return [added(place, countedClosing(values)), ...this.#relink(place, { values, retry: NO_RETRY })];
     const old = this.#stored.get(call.workspaceId, call.createdAt, call.id)!;
     const from = integer(old, "revision");
@@ -104,14 +106,11 @@ function endsAlike(old: Row, values: StoredValues): boolean {
 }
 
 /** Retries are looked for among rows with `attempt = 1`. */
-const ATTEMPT = "CASE WHEN messages_hash IS NULL THEN 0 ELSE 1 END";
-
-const COLUMNS = ["revision", ...CALL_COLUMNS, ...CLOSING_COLUMNS];
+const COLUMNS = ["attempt", "revision", ...CALL_COLUMNS, ...CLOSING_COLUMNS];
 
 const INSERT = `
-  INSERT INTO usage (attempt, ${COLUMNS.join(", ")})
-  SELECT ${ATTEMPT}, * FROM (SELECT ${COLUMNS.map((column) => `? AS ${column}`).join(", ")})
-  WHERE true
+  INSERT INTO usage (${COLUMNS.join(", ")})
+  VALUES (${COLUMNS.map(() => "?").join(", ")})
   ON CONFLICT DO NOTHING`;
 
 const STORED = `
@@ -121,5 +120,7 @@ const STORED = `
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
 const REPLACE = `
-  UPDATE usage SET revision = ?, counted = 1, attempt = ${ATTEMPT}, ${CLOSING_COLUMNS.map((column) => `${column} = ?`).join(", ")}
+  UPDATE usage SET revision = ?, counted = 1, attempt = messages_hash IS NOT NULL, ${
+  CLOSING_COLUMNS.map((column) => `${column} = ?`).join(", ")
+}
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
