@@ -22,7 +22,6 @@ const LOSSES = [
   { what: "its log is removed", does: "rm llmproxy.db-wal", says: /removed or replaced/ },
   { what: "its spool is removed", does: "rm spool-0.db*", says: /removed or replaced/ },
   { what: "another spool takes its place", does: "cp spool-0.db new.db; mv new.db spool-0.db", says: /removed or replaced/ },
-  { what: "its spool is emptied", does: ": > spool-0.db", says: /cut short or overwritten/ },
   { what: "the spool's log is removed", does: "rm spool-0.db-wal", says: /removed or replaced/ },
 ];
 
