@@ -4,6 +4,7 @@ import type { UsageRow } from "../../domain/usage.ts";
 import { generatedRows } from "../../../tests/conformance/generated_rows.ts";
 import { ALL, ALL_TRACES, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
 import { shipmentsOf } from "../../../tests/shipments.ts";
+import { countCopied } from "./backup.ts";
 import { type Embedded, openEmbedded } from "./embedded.ts";
 import { openHandOver } from "./hand_over.ts";
 import { migrateSpool } from "./migrate.ts";
@@ -58,6 +59,31 @@ Deno.test("a start counts and links the rows that an earlier version recorded fo
   await upgraded.embedded((embedded) => Promise.resolve(assert.equal(embedded.upgraded?.counted, SECOND.length + THIRD.length)));
   await upgraded.embedded((embedded) => Promise.resolve(assert.equal(embedded.upgraded?.counted, 0)));
   assert.deepEqual(await upgraded.embedded(answersOf), await always.embedded(answersOf));
+});
+
+Deno.test("a copy of the database has the calls that were open, and the next start closes them as unknown", async () => {
+  await using stand = standUp();
+  await using copied = standUp();
+  const [ended, open] = [rowOf({ traceId: "at-copied" }), rowOf({ traceId: "at-copied" })];
+  await stand.embedded(async (embedded) => {
+    await record(embedded, [ended]);
+    await embedded.ledger.open(open.call, traceOf(open.call));
+    const openCalls = await embedded.shipping.openCalls();
+    assert.deepEqual(openCalls, [open.call]);
+    assert.equal(await embedded.shipping.caughtUp(10_000), true);
+    const path = `${copied.dir}/llmproxy.db`;
+    assert.equal(countCopied(path, await embedded.store.copyInto(path, [...openCalls, ended.call])), 2);
+  });
+  await copied.embedded(async ({ store, upgraded }) => {
+    assert.equal(upgraded?.swept, 1);
+    const [detail] = await store.getTraceDetail("at-copied", null);
+    assert.deepEqual(detail!.requests.map(({ id, outcome }) => [id, outcome]), [
+      [ended.call.id, "completed"],
+      [open.call.id, "unknown"],
+    ]);
+    const { totals } = await store.queryUsage(ALL);
+    assert.deepEqual([totals.requestCount, totals.unknownCount], [2, 1]);
+  });
 });
 
 Deno.test("openHandOver() ships all that an embedded database holds, once, and again only if it is asked", async () => {
