@@ -59,7 +59,6 @@ async function measure(
     synchronous,
     now: Date.now,
     onTrouble: console.error,
-    spool: null,
   });
   prefill(`${dir}/llmproxy.db`);
   const latencies: number[] = [];

@@ -38,10 +38,10 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const deps = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN };
   const now = () => deps.now;
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
-  const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {}, spool: null });
+  const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {} });
   let ids = 0;
   const tokens = localTokens({
-    tokens: embedded.tokens,
+    tokens: embedded.shipping,
     newId: () => `id-${++ids}`,
     randomBytes: (count) => crypto.getRandomValues(new Uint8Array(count)),
     now,

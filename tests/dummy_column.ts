@@ -4,9 +4,8 @@
  * has the column. Prints what it saw.
  */
 import { encoderOf } from "../src/export/encoder.ts";
-import { migrateSqlite } from "../src/stores/sqlite/migrate.ts";
 import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
-import { openSpool } from "../src/stores/sqlite/spool.ts";
+import { openHandOver } from "../src/stores/sqlite/hand_over.ts";
 import { openUsageReader as openSqliteReader } from "../src/stores/sqlite/usage_reader.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "../src/stores/postgres/migrate.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../src/stores/postgres/store.ts";
@@ -14,13 +13,13 @@ import { openUsageReader as openPostgresReader } from "../src/stores/postgres/us
 import type { Store } from "../src/domain/store.ts";
 import type { UsageReader } from "../src/domain/usage_record.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, T0, traceOf } from "./conformance/samples.ts";
+import { shipmentsOf } from "./shipments.ts";
 
 const [dir, url] = Deno.args as [string, string];
 const path = `${dir}/llmproxy.db`;
 const options = { dir, instanceId: "run-1", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
-migrateSqlite(path);
 
-const alone = await openEmbedded({ ...options, spool: null });
+const alone = await openEmbedded(options);
 const call = callOf({ createdAt: T0 });
 const reading = { dummyTokens: 7 } as Parameters<typeof closingOf>[0];
 await alone.ledger.open(call, traceOf(call));
@@ -28,12 +27,9 @@ await alone.ledger.close(call, closingOf(reading));
 const embedded = await seen(alone.store, openSqliteReader(path));
 await alone.end();
 
-const asSpool = await openEmbedded({ ...options, spool: { maxBytes: 1e9, onFull: "refuse" } });
-while (await asSpool.store.handOver()) continue;
-const spool = openSpool(path, { synchronous: "normal" });
-const { rows } = spool.unshipped(10);
-spool.close();
-await asSpool.end();
+const handOver = openHandOver(path, { synchronous: "normal", onRefused: () => {} });
+const rows = shipmentsOf(handOver, 10).flatMap((shipment) => shipment.rows);
+handOver.close();
 
 await migratePostgres({ ...MIGRATE_DEFAULTS, url });
 const shared = openPostgresStore({ ...POSTGRES_DEFAULTS, url });

@@ -16,8 +16,8 @@ for (const synchronous of ["normal", "full"] as const) {
       synchronous,
       now: Date.now,
       onTrouble: () => {},
-      spool: null,
     });
+    assert.equal(await embedded.shipping.caughtUp(30_000), true);
     const db = new DatabaseSync(`${dir}/llmproxy.db`);
     const outcomes = new Map(db.prepare("SELECT id, outcome FROM usage").all().map((row) => [row.id, row.outcome]));
     for (const id of said.open) assert.ok(outcomes.has(id), `${id} was lost`);
@@ -58,7 +58,7 @@ async function recordUntilKilled({ dir, run, synchronous, said }: Killing): Prom
     text += part;
     if (isKilled || text.length < 3_000 * "close ar-run-1-10-100\n".length) continue;
     await assert.rejects(
-      openEmbedded({ dir, instanceId: "second", synchronous, now: Date.now, onTrouble: () => {}, spool: null }),
+      openEmbedded({ dir, instanceId: "second", synchronous, now: Date.now, onTrouble: () => {} }),
       DataDirLocked,
     );
     child.kill("SIGKILL");

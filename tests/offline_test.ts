@@ -1,25 +1,23 @@
 import assert from "node:assert/strict";
 import { openOffline } from "../src/server/offline.ts";
-import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
-import { openSpool } from "../src/stores/sqlite/spool.ts";
+import { openHandOver } from "../src/stores/sqlite/hand_over.ts";
 import { rowOf } from "./conformance/samples.ts";
+import { shipmentsOf } from "./shipments.ts";
 
-Deno.test("what is written offline into the file of a spool is handed over when it is a spool again", async () => {
+Deno.test("what is written offline into a database that was handed over is handed over when there is a shared one again", async () => {
   const dir = Deno.makeTempDirSync();
-  const options = { dir, instanceId: "run-1", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
-  const asSpool = () => openEmbedded({ ...options, spool: { maxBytes: 1e9, onFull: "refuse" } });
-  const before = await asSpool();
-  while (await before.store.handOver()) continue;
-  await before.end();
-  const offline = await openOffline({ dataDir: dir, sync: "normal", database: null, retentionMs: null });
+  const path = `${dir}/llmproxy.db`;
+  const storage = { dataDir: dir, sync: "normal", database: null, retentionMs: null } as const;
+  await (await openOffline(storage)).end();
+  const before = openHandOver(path, { synchronous: "normal", onRefused: () => {} });
+  assert.deepEqual(shipmentsOf(before, 10), []);
+  before.close();
+  const offline = await openOffline(storage);
   const row = rowOf();
   await offline.records.recordUsage([row]);
   await offline.end();
-  const again = await asSpool();
-  while (await again.store.handOver()) continue;
-  const spool = openSpool(again.databasePath, { synchronous: "normal" });
-  assert.deepEqual(spool.unshipped(10).rows.map(({ call }) => call.id), [row.call.id]);
-  spool.close();
-  await again.end();
+  const again = openHandOver(path, { synchronous: "normal", onRefused: () => {} });
+  assert.deepEqual(shipmentsOf(again, 10).flatMap(({ rows }) => rows.map(({ call }) => call.id)), [row.call.id]);
+  again.close();
   Deno.removeSync(dir, { recursive: true });
 });

@@ -85,7 +85,7 @@ export async function startProxyProcess(
     exited: () => waitFor(() => life.status, { what: "the proxy to end", deadlineMs: EXIT_MS }),
     ...adminOf(adminUrl, adminToken),
     rows,
-    closedRows: (count) => closedRows(rows, count),
+    closedRows: (count) => closedRows(dataDir, count),
     [Symbol.asyncDispose]: async () => {
       if (life.status === null) child.kill("SIGKILL");
       await ended;

@@ -6,6 +6,8 @@ import { DatabaseSync } from "node:sqlite";
 import { loadConfigFromEnv } from "../src/config/config.ts";
 import { type ServerSystem, systemOf } from "../src/server/system.ts";
 import { type Running, start } from "../src/server/serve.ts";
+import type { Closing } from "../src/domain/usage.ts";
+import { CALL_COLUMNS, CLOSING_COLUMNS, sqliteValues, storedCall, storedClosing, SWEPT } from "../src/stores/usage_row.ts";
 import { type FakeUpstream, startFakeUpstream } from "./fake_upstream.ts";
 import { waitFor } from "./wait.ts";
 
@@ -83,7 +85,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<ProxyUnder
     running,
     ...admin,
     rows,
-    closedRows: (count) => closedRows(rows, count),
+    closedRows: (count) => closedRows(dataDir, count),
     [Symbol.asyncDispose]: async () => {
       await upstream[Symbol.asyncDispose]();
       await running.stop();
@@ -129,21 +131,69 @@ export function adminOf(adminUrl: string, adminToken: string): Pick<ProxyUnderTe
   };
 }
 
-/** All rows of `usage` in a data directory, oldest first. */
+/** All rows in a data directory, oldest first: in the database, or still in the spool. */
 export function readRows(dataDir: string): readonly Row[] {
-  const database = new DatabaseSync(`${dataDir}/llmproxy.db`, { readOnly: true, timeout: 5_000 });
+  // The spool first: what leaves it meanwhile is in the database.
+  const spooled = spooledRows(dataDir);
+  const stored = storedRows(dataDir);
+  const ids = new Set(stored.map(({ id }) => id));
+  return [...stored, ...spooled.filter(({ id }) => !ids.has(id))].sort((a, b) =>
+    Number(a.created_at) - Number(b.created_at) || (String(a.id) < String(b.id) ? -1 : 1)
+  );
+}
+
+/** The rows, as soon as there are that many, all are closed, and none waits for the database. */
+export function closedRows(dataDir: string, count: number): Promise<readonly Row[]> {
+  const isShared = () => read(`${dataDir}/spool-0.db`, "SELECT store FROM shipped")[0]?.store === "shared";
+  return waitFor(() => {
+    const spooled = spooledRows(dataDir);
+    const rows = isShared() ? readRows(dataDir) : storedRows(dataDir);
+    const ids = new Set(rows.map(({ id }) => id));
+    return rows.length >= count && spooled.every((row) => row.outcome !== null && ids.has(row.id!)) && rows;
+  }, { what: `${count} closed rows` });
+}
+
+function storedRows(dataDir: string): readonly Row[] {
+  return isFile(`${dataDir}/llmproxy.db`) ? read(`${dataDir}/llmproxy.db`, "SELECT * FROM usage ORDER BY created_at, id") : [];
+}
+
+/** As the database would have them, without what it adds itself. */
+function spooledRows(dataDir: string): readonly Row[] {
+  if (!isFile(`${dataDir}/spool-0.db`)) return [];
+  const spooled = read(
+    `${dataDir}/spool-0.db`,
+    "SELECT opened, NULL AS closing, 0 AS revision FROM open_calls UNION ALL SELECT opened, closing, revision FROM closed_calls",
+  );
+  return spooled.map(({ opened, closing, revision }): Row => {
+    const { call } = JSON.parse(String(opened));
+    const end: Closing = closing === null ? SWEPT : JSON.parse(String(closing));
+    const values = sqliteValues([...storedCall(call), ...storedClosing(end)]);
+    const columns = [...CALL_COLUMNS, ...CLOSING_COLUMNS].map((column, n) => [column, values[n]!]);
+    return {
+      ...Object.fromEntries(columns),
+      revision: revision!,
+      ...(closing === null ? { outcome: null } : {}),
+      retry_of: null,
+      asked_again: 0,
+    };
+  });
+}
+
+function read(path: string, sql: string): readonly Row[] {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 5_000 });
   try {
-    return database.prepare("SELECT * FROM usage ORDER BY created_at, id").all() as unknown as readonly Row[];
+    return database.prepare(sql).all() as unknown as readonly Row[];
   } finally {
     database.close();
   }
 }
 
-export function closedRows(rows: () => readonly Row[], count: number): Promise<readonly Row[]> {
-  return waitFor(() => {
-    const now = rows();
-    return now.length >= count && now.every((row) => row.outcome !== null) && now;
-  }, { what: `${count} closed rows` });
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 /** A call to `POST /v1/messages` of one user text. */

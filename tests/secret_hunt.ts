@@ -111,7 +111,7 @@ export class SecretHunt implements AsyncDisposable {
   /** The file that keeps the admin token is passed over. */
   async searchFiles(): Promise<void> {
     const names = [...Deno.readDirSync(this.proxy.dataDir)].map((entry) => entry.name);
-    assert.ok(names.includes("llmproxy.db") && names.includes("admin-token"), String(names));
+    assert.ok(names.includes("llmproxy.db") && names.includes("spool-0.db") && names.includes("admin-token"), String(names));
     for (const name of names.filter((name) => name !== "admin-token")) {
       const bytes = await Deno.readFile(`${this.proxy.dataDir}/${name}`);
       this.#assertClean(Buffer.from(bytes).toString("latin1"), name);

@@ -49,12 +49,11 @@ export const UNRUN_COMMANDS: readonly UnrunCommand[] = [
   },
   { matches: /^sudo systemctl (stop|start|restart) llmproxy$/, reason: "it controls the unit", check: () => {} },
   {
-    matches: /^sudo (rm -f|chown) /,
+    matches: /^sudo (sh -c 'rm -f|chown) /,
     reason: "it replaces a stopped proxy's database; backup_test.ts takes the same steps",
     check: (command) => {
-      const files = ["llmproxy.db", "llmproxy.db-wal", "llmproxy.db-shm"].map((name) => `${STATE}/${name}`);
-      if (command.includes("rm -f")) assert.deepEqual(command.split(" ").slice(3), files);
-      else assert.match(command, new RegExp(`--reference=${STATE}/ ${files[0]}$`));
+      if (command.includes("rm -f")) assert.equal(command, `sudo sh -c 'rm -f ${STATE}/llmproxy.db* ${STATE}/spool-*.db*'`);
+      else assert.match(command, new RegExp(`--reference=${STATE}/ ${STATE}/llmproxy.db$`));
     },
   },
   {

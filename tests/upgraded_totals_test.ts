@@ -3,15 +3,16 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { hourStart } from "../src/domain/calendar.ts";
-import { NOTHING_REFUSED } from "../src/domain/spool.ts";
 import type { Store } from "../src/domain/store.ts";
 import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
-import { openSpool } from "../src/stores/sqlite/spool.ts";
-import { migrateSqlite } from "../src/stores/sqlite/migrate.ts";
+import { openHandOver } from "../src/stores/sqlite/hand_over.ts";
+import { migrateSpool, migrateSqlite } from "../src/stores/sqlite/migrate.ts";
+import { upgradeDatabase } from "../src/stores/sqlite/upgrade.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "../src/stores/postgres/migrate.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../src/stores/postgres/store.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, T0, traceOf } from "./conformance/samples.ts";
 import { startPostgres } from "./postgres_server.ts";
+import { shipmentsOf } from "./shipments.ts";
 
 /** Two calls of one session in one hour, one of them estimated, with the totals of both. */
 function firstRows({ no, yes }: { readonly no: string; readonly yes: string }): string {
@@ -69,21 +70,17 @@ Deno.test("an embedded database of the first schema keeps every total, counts on
     db.exec(firstRows({ no: "0", yes: "1" }));
     db.close();
     const options = { dir, instanceId: "run-2", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
-    const alone = await openEmbedded({ ...options, spool: null });
+    const alone = await openEmbedded(options);
     await assertTotals(alone.store, { partly: 0 });
     await alone.ledger.open(CALL, traceOf(CALL));
     await alone.ledger.close(CALL, CLOSING);
     await assertTotals(alone.store, { partly: 1 });
     await alone.end();
 
-    const asSpool = await openEmbedded({ ...options, spool: { maxBytes: 1e9, onFull: "refuse" } });
-    while (await asSpool.store.handOver()) continue;
-    const spool = openSpool(path, { synchronous: "normal" });
-    const shipment = spool.unshipped(10);
-    spool.shipped(shipment, NOTHING_REFUSED);
-    spool.close();
-    await asSpool.end();
-    const handed = shipment.rows.map(({ closing }) => [closing.reading.refusalCategory, closing.unpricedUses, closing.cost]);
+    const handOver = openHandOver(path, { synchronous: "normal", onRefused: () => {} });
+    const rows = shipmentsOf(handOver, 10).flatMap((shipment) => shipment.rows);
+    handOver.close();
+    const handed = rows.map(({ closing }) => [closing.reading.refusalCategory, closing.unpricedUses, closing.cost]);
     assert.deepEqual(handed, [[null, {}, 70], [null, {}, 50], [null, CLOSING.unpricedUses, 9]]);
   } finally {
     Deno.removeSync(dir, { recursive: true });
@@ -103,33 +100,29 @@ Deno.test("a spool of the first schema keeps its counts of refusals, and ships t
       INSERT INTO unshipped_refusals (number, workspace_id, sandbox_id, fault, minute)
       VALUES (17, 'w-1', 'sb-1', 'overloaded', ${T0});`);
     db.close();
-    const options = { dir, instanceId: "run-2", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
-    const embedded = await openEmbedded({ ...options, spool: { maxBytes: 1e9, onFull: "refuse" } });
     const own = { workspaceId: "w-1", sandboxId: "sb-1", fault: "overloaded", minute: T0 } as const;
-    const spool = openSpool(path, { synchronous: "normal" });
-    const before = spool.unshipped(10);
-    assert.deepEqual(before.refusals, [{ ...own, instanceId: "file-1", count: 4 }]);
+    const unknown = { ...own, workspaceId: "", sandboxId: "", fault: "unauthenticated" } as const;
+    const spoolPath = `${dir}/spool-0.db`;
+    migrateSpool(spoolPath);
+    upgradeDatabase(path, { spoolPath, isStore: false });
+    const handOver = openHandOver(path, { synchronous: "normal", onRefused: () => {} });
+    const earlier = shipmentsOf(handOver, 10).flatMap(({ refusals }) => refusals);
+    assert.deepEqual(earlier, [{ ...unknown, instanceId: "file-1", count: 9 }, { ...own, instanceId: "file-1", count: 4 }]);
+    assert.equal(handOver.reship(T0), 0);
+    assert.deepEqual(shipmentsOf(handOver, 10).flatMap(({ refusals }) => refusals), earlier);
+    handOver.close();
+
+    const options = { dir, instanceId: "run-2", synchronous: "normal", now: Date.now, onTrouble: () => {} } as const;
+    const embedded = await openEmbedded(options);
     await embedded.ledger.countRefusals([{ ...own, instanceId: "run-2", count: 3 }]);
-    spool.shipped(before, NOTHING_REFUSED);
-    assert.deepEqual(spool.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 3 }]);
     assert.deepEqual((await embedded.store.queryRefusals(ALL)).map(({ fault, count }) => [fault, count]), [
       ["unauthenticated", 9],
       ["overloaded", 7],
     ]);
-    await embedded.store.reship(T0);
-    assert.deepEqual(spool.unshipped(10).refusals.map(({ instanceId, count }) => [instanceId, count]).sort(), [
-      ["file-1", 4],
-      ["file-1", 9],
-      ["run-2", 3],
-    ]);
-    // What waits for one run keeps nothing of another's.
-    while (await embedded.store.prune(T0 + 60_000, Date.now())) continue;
-    spool.shipped(spool.unshipped(10), NOTHING_REFUSED);
+    // What is dropped for one run keeps nothing of another's.
+    while (await embedded.shipping.prune(T0 + 60_000, T0)) continue;
     await embedded.ledger.countRefusals([{ ...own, instanceId: "run-2", count: 1 }]);
-    while (await embedded.store.prune(T0 + 60_000, Date.now())) continue;
-    assert.deepEqual(spool.unshipped(10).refusals, [{ ...own, instanceId: "run-2", count: 4 }]);
-    assert.deepEqual((await embedded.store.queryRefusals(ALL)).map(({ count }) => count), [4]);
-    spool.close();
+    assert.deepEqual((await embedded.store.queryRefusals(ALL)).map(({ count }) => count), [9, 8]);
     await embedded.end();
   } finally {
     Deno.removeSync(dir, { recursive: true });

@@ -3,7 +3,15 @@ import { startPostgres } from "./postgres_server.ts";
 
 const ROOT = new URL("../", import.meta.url);
 /** What the program of the copy needs. */
-const COPIED = ["src", "migrations", "deno.json", "deno.lock", "tests/dummy_column.ts", "tests/conformance/samples.ts"];
+const COPIED = [
+  "src",
+  "migrations",
+  "deno.json",
+  "deno.lock",
+  "tests/dummy_column.ts",
+  "tests/conformance/samples.ts",
+  "tests/shipments.ts",
+];
 
 /** A change: what is put in front of a text in each file. A file without that text is new. */
 type Change = Readonly<Record<string, readonly [before: string | null, text: string]>>;

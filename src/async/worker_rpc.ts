@@ -4,6 +4,11 @@
 // deno-lint-ignore no-explicit-any
 export type Methods = { readonly [name: string]: (...args: any[]) => any };
 
+/** Methods of a seam as their Worker runs them. */
+export type Blocking<M> = {
+  readonly [V in keyof M]: M[V] extends (...args: infer A) => infer R ? (...args: A) => Awaited<R> : never;
+};
+
 export interface Request {
   readonly id: number;
   readonly method: string;

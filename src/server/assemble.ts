@@ -114,7 +114,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   const common: Common = { config, provider, system, live, storage, clients, tokens, traffic, observe };
   const batches = gauged.batches = batchAccounts(common);
   const deps = callDeps(common, { instanceId, budget, batches: batches ?? NO_BATCHES });
-  const repricer = new Repricer();
+  const repricer = new Repricer(storage.caughtUp);
   const readiness = (): Readiness => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness();
   const admin = adminListener(common, { repricer, readiness, metrics: metrics.text });
   const flushing = setInterval(() => deps.refusals.flush(storage.ledger), FLUSH_REFUSALS_MS);

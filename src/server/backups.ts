@@ -2,20 +2,35 @@ import { join } from "node:path";
 import type { WorkerRpc } from "../async/worker_rpc.ts";
 import { type BackUp, type Backup, BackupUnderWay } from "../domain/operations.ts";
 import { DatabaseUnavailable } from "../domain/unavailable.ts";
+import type { OpenCall } from "../domain/usage.ts";
 import type { RowBounds } from "../stores/sqlite/backup.ts";
-import type { Embedded } from "../stores/sqlite/embedded.ts";
+import type { Loss } from "../stores/sqlite/database_files.ts";
 import type { ExportMethods } from "./export_worker/protocol.ts";
 
 const COPY = /^backup-\d+\.partial$/;
 
+/** What a backup copies: the embedded database, or the spool of a shared one. */
+export interface BackupSource {
+  readonly of: Backup["of"];
+  readonly path: string;
+  readonly loss: () => Loss | null;
+  /**
+   * Resolves to the calls that are open, when all that ended before is in the file. Rejects in
+   * words for an operator.
+   */
+  readonly ready: () => Promise<readonly OpenCall[]>;
+  /** As `copyDatabase`, on an open connection: it still has what the files have lost. */
+  readonly copyInto: (path: string, openCalls: readonly OpenCall[]) => Promise<RowBounds>;
+}
+
 /**
- * The Worker copies the embedded database, next to it, and checks the copy. The proxy sends its
+ * The Worker copies the database, next to it, and checks the copy. The proxy sends its
  * bytes and keeps no file. One backup at a time.
  */
 export function backups(
   rpc: WorkerRpc<ExportMethods>,
-  { databasePath, loss, store }: Pick<Embedded, "databasePath" | "loss" | "store">,
-  { dataDir, of }: { readonly dataDir: string; readonly of: Backup["of"] },
+  { of, path: databasePath, loss, ready, copyInto: rescueInto }: BackupSource,
+  dataDir: string,
 ): BackUp {
   let isUnderWay = false;
   let last = 0;
@@ -38,8 +53,9 @@ export function backups(
 
   /** The Worker opens the database by its path, which must name our files before and after. */
   async function copyInto(path: string): Promise<{ readonly bounds: RowBounds; readonly isRescued: boolean }> {
+    const openCalls = await ready();
     if (loss() === null) {
-      const bounds = await rpc.call("backUp", databasePath, path).catch((error) => {
+      const bounds = await rpc.call("backUp", databasePath, path, openCalls).catch((error) => {
         if (loss() === null) throw error;
         return null;
       });
@@ -48,8 +64,7 @@ export function backups(
     }
     const lost = loss()!;
     if (!lost.isHeld) throw new DatabaseUnavailable(lost.reason);
-    // The store's open connection still has what the files have lost.
-    const bounds = await store.copyInto(path).catch((cause) => {
+    const bounds = await rescueInto(path, openCalls).catch((cause) => {
       throw new DatabaseUnavailable(`${lost.reason}. The records cannot be saved into ${dataDir}: ${cause.message}`, { cause });
     });
     return { bounds, isRescued: true };

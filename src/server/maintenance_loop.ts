@@ -38,7 +38,6 @@ export function startMaintenance(options: MaintenanceOptions): { readonly end: (
 
   async function careForSpool({ spool, tokenGraceMs }: DatabaseConfig): Promise<void> {
     const fill = () => ledger.usedBytes() / ledger.boundBytes();
-    await whole(() => care.handOver());
     await whole(() => care.prune(now() - spool.keepMs, now()));
     if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER, now()) && fill() >= PRUNE_FROM);
     await whole(() => care.pruneTokens(now() - tokenGraceMs));
@@ -67,6 +66,7 @@ export function startMaintenance(options: MaintenanceOptions): { readonly end: (
         if (database !== null) await careForSpool(database);
         if (untilSlowMs <= 0) {
           untilSlowMs = SLOW_ROUND_MS;
+          if (database === null) await whole(() => care.prune(now(), now()));
           await careForMonths();
         }
       } catch (error) {

@@ -4,9 +4,9 @@ import type { Tokens } from "../domain/tokens.ts";
 import { connectPostgres } from "../stores/postgres/store.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
 import { openDataDir } from "../stores/sqlite/data_dir.ts";
-import { migrateSqlite } from "../stores/sqlite/migrate.ts";
-import { takeRole } from "../stores/sqlite/role.ts";
+import { migrateSpool } from "../stores/sqlite/migrate.ts";
 import { openSqliteStore } from "../stores/sqlite/store.ts";
+import { upgradeDatabase } from "../stores/sqlite/upgrade.ts";
 
 /** The databases of a proxy that does not run. */
 export interface Offline {
@@ -24,10 +24,11 @@ export async function openOffline(storage: StorageConfig): Promise<Offline> {
   }
   const dir = openDataDir(storage.dataDir);
   try {
-    migrateSqlite(dir.databasePath);
-    // Rows are counted here; a shared database gets them when the file is a spool again.
-    takeRole(dir.databasePath, "database");
-    const store = await openSqliteStore({ path: dir.databasePath, synchronous: "full", checkpointMs: 0 });
+    // What the spool holds is shipped by the next start.
+    const spoolPath = dir.spoolPath(0);
+    migrateSpool(spoolPath);
+    upgradeDatabase(dir.databasePath, { spoolPath, isStore: true });
+    const store = await openSqliteStore({ path: dir.databasePath, synchronous: "full" });
     return { tokens: store, records: store, end: () => store.close().finally(() => dir.release()) };
   } catch (error) {
     dir.release();
@@ -50,7 +51,12 @@ export async function migrateAll(storage: StorageConfig): Promise<readonly Migra
   const dir = openDataDir(storage.dataDir);
   const migrated: MigratedDatabase[] = [];
   try {
-    migrated.push({ name: "embedded database", ...migrateSqlite(dir.databasePath) });
+    const spoolPath = dir.spoolPath(0);
+    migrated.push({ name: "spool", ...migrateSpool(spoolPath) });
+    if (storage.database === null) {
+      const { migrated: database } = upgradeDatabase(dir.databasePath, { spoolPath, isStore: true });
+      migrated.push({ name: "embedded database", ...database });
+    }
   } finally {
     dir.release();
   }

@@ -28,7 +28,13 @@ export type RepriceMethods = {
 
 /** One repricing at a time, in its own Worker: reading, pricing and writing block no event loop. */
 export class Repricer {
+  readonly #ready: () => Promise<unknown>;
   #running: RepriceSteps | null = null;
+
+  /** `ready` resolves when all rows of before are in the database. */
+  constructor(ready: () => Promise<unknown>) {
+    this.#ready = ready;
+  }
 
   /**
    * Null while another one runs. It runs from its first step until it completes or fails. A caller
@@ -36,7 +42,7 @@ export class Repricer {
    */
   start(start: RepriceStart): RepriceSteps | null {
     if (this.#running !== null) return null;
-    this.#running = stepsOf(start, () => this.#running = null);
+    this.#running = stepsOf(start, { ready: this.#ready, onEnd: () => this.#running = null });
     return this.#running;
   }
 
@@ -46,7 +52,10 @@ export class Repricer {
   }
 }
 
-async function* stepsOf(start: RepriceStart, onEnd: () => void): RepriceSteps {
+async function* stepsOf(
+  start: RepriceStart,
+  { ready, onEnd }: { readonly ready: () => Promise<unknown>; readonly onEnd: () => void },
+): RepriceSteps {
   const rpc = new WorkerRpc<RepriceMethods>({
     start({ onReply, onDeath }) {
       const worker = new Worker(new URL("./reprice_worker.ts", import.meta.url), { type: "module" });
@@ -60,6 +69,7 @@ async function* stepsOf(start: RepriceStart, onEnd: () => void): RepriceSteps {
     arrivedError: (carried) => arrivedError(carried as CarriedError),
   });
   try {
+    await ready();
     await rpc.call("begin", start);
     for (let step = await rpc.call("next"); step !== null; step = await rpc.call("next")) yield step;
     return "complete";

@@ -2,7 +2,7 @@ import { deadline } from "../async/deadline.ts";
 import type { DatabaseConfig, StorageConfig } from "../config/config.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { BackUp, Backup, ExportUsage, Readiness, Reship } from "../domain/operations.ts";
+import type { BackUp, ExportUsage, Readiness, Reship } from "../domain/operations.ts";
 import type { OwnedRecords, Owners } from "../domain/owned.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
@@ -13,11 +13,12 @@ import { connectPostgres } from "../stores/postgres/store.ts";
 import { cachedOwners } from "../stores/shipping/cached_owners.ts";
 import { cachedSessions } from "../stores/shipping/cached_sessions.ts";
 import { cachedTokens } from "../stores/shipping/cached_tokens.ts";
-import { type Shipping, startShipping } from "../stores/shipping/link.ts";
+import { readingOwnCalls } from "../stores/shipping/own_calls.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
-import { type Embedded, openEmbedded } from "../stores/sqlite/embedded.ts";
-import { backups } from "./backups.ts";
+import { openEmbedded } from "../stores/sqlite/embedded.ts";
+import { openRecording, type Recording, type RecordingOptions } from "../stores/sqlite/recording.ts";
+import { backups, type BackupSource } from "./backups.ts";
 import { exportWorker, type UsagePlace } from "./export_worker/protocol.ts";
 import { startExports } from "./exports.ts";
 import { type MaintenanceOptions, startMaintenance } from "./maintenance_loop.ts";
@@ -34,8 +35,9 @@ export interface Storage {
   /** Keeps message batches and records their lines. */
   readonly batches: OwnedRecords & Pick<Store, "recordUsage">;
   readonly readiness: () => Readiness;
-  /** Null if there is no shared database. */
-  readonly shipping: () => ShippingState | null;
+  readonly shipping: () => ShippingState;
+  /** Resolves when the store has what was recorded before, or after some seconds. Never rejects. */
+  readonly caughtUp: () => Promise<unknown>;
   readonly reship: Reship;
   /** The database with the rows that totals are computed from. */
   readonly rowsDatabase: () => RowsDatabase;
@@ -55,41 +57,37 @@ export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes"
 
 /** How long a start waits for a shared database that does not answer; then it goes on without. */
 const START_MS = 5_000;
-/** How long an end waits for it. */
-const FINISH_MS = 5_000;
+/** How long an export or a repricing waits for the shipper. */
+const CAUGHT_UP_MS = 2_000;
+/** How long a backup waits for it. */
+const BACKUP_MS = 60_000;
 /** An operator should look if shipping is further behind. */
 const LAG_MS = 60_000;
 
 /** For tokens and queries; shipping has its own connection. */
 const CONNECTIONS = { max: 6 };
 
-/** Rejects as `openEmbedded` does, or with `SchemaTooNew` if the shared database is newer. */
+/** Rejects as `openRecording` does, or with `SchemaTooNew` if the shared database is newer. */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const { config, instanceId, observe, now } = options;
-  const embedded = await openEmbedded({
+  const recording: Omit<RecordingOptions, "shared"> = {
     dir: config.dataDir,
     synchronous: config.sync,
     instanceId,
     now,
-    spool: config.database?.spool ?? null,
+    observe,
     onTrouble: (trouble) =>
       trouble === null
         ? observe.note("info", "calls are recorded again")
         : observe.note("error", "calls cannot be recorded and are refused", { trouble }),
-  });
-  noteFindings(embedded, observe);
-  try {
-    return config.database === null
-      ? embeddedStorage(embedded, options)
-      : await sharedStorage(embedded, config.database, options);
-  } catch (error) {
-    await embedded.end();
-    throw error;
-  }
+  };
+  return config.database === null
+    ? await embeddedStorage(recording, options)
+    : await sharedStorage(recording, config.database, options);
 }
 
 /** Logs what the start found in the data directory. */
-function noteFindings({ moveAside, counted, swept }: Embedded, observe: Pick<Observe, "note">): void {
+function noteFindings({ moveAside, upgraded, swept }: Recording, observe: Pick<Observe, "note">): void {
   if (moveAside !== null) {
     observe.note(
       "error",
@@ -97,26 +95,32 @@ function noteFindings({ moveAside, counted, swept }: Embedded, observe: Pick<Obs
       { ...moveAside, rescue: `sqlite3 ${moveAside.path} .recover` },
     );
   }
+  const counted = upgraded?.counted ?? 0;
   if (counted > 0) {
     observe.note("info", "calls recorded for a shared database are now counted in the data directory", { calls: counted });
   }
-  if (swept > 0) observe.note("warn", "calls that an earlier run left open are closed as unknown", { calls: swept });
+  const left = swept + (upgraded?.swept ?? 0);
+  if (left > 0) observe.note("warn", "calls that an earlier run left open are closed as unknown", { calls: left });
 }
 
-function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
-  const { ledger, store, tokens } = embedded;
+async function embeddedStorage(recording: Omit<RecordingOptions, "shared">, options: StorageOptions): Promise<Storage> {
+  const embedded = await openEmbedded(recording);
+  noteFindings(embedded, options.observe);
+  const { ledger, store, shipping } = embedded;
   const place = () => ({ path: pathOf(embedded) });
-  const jobs = startJobs(embedded, options, { store, place, of: "database" });
+  const jobs = startJobs(embedded, options, {
+    store,
+    place,
+    backup: { of: "database", path: embedded.databasePath, copyInto: store.copyInto },
+  });
+  const { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch } = shipping;
   return {
     ...jobs,
-    ledger,
+    ...commonParts(embedded, shipping),
     store,
-    tokens,
-    owners: cachedOwners({ ledger, local: embedded.owned, shared: null }),
-    sessions: cachedSessions({ local: embedded.sessions, shared: null }),
-    batches: store,
-    readiness: () => readinessOf(ledger.trouble(), null),
-    shipping: () => null,
+    tokens: shipping,
+    batches: { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch, recordUsage: store.recordUsage },
+    readiness: () => readinessOf(ledger.trouble(), shippingTrouble(shipping.state(), options.now(), "the database")),
     reship: null,
     rowsDatabase: () => ({ kind: "embedded", path: pathOf(embedded), synchronous: options.config.sync }),
     rotate: () => {},
@@ -127,28 +131,37 @@ function embeddedStorage(embedded: Embedded, options: StorageOptions): Storage {
   };
 }
 
-async function sharedStorage(embedded: Embedded, database: DatabaseConfig, options: StorageOptions): Promise<Storage> {
-  const { ledger } = embedded;
-  const { config, observe, now, randomBytes } = options;
+async function sharedStorage(
+  recording: Omit<RecordingOptions, "shared">,
+  database: DatabaseConfig,
+  options: StorageOptions,
+): Promise<Storage> {
+  const { observe, now, randomBytes } = options;
   let databaseUrl = database.url;
-  const shared = new SharedDatabase((url) => connectPostgres(url, CONNECTIONS), database.url);
-  const store = storeOver(shared);
-  await firstContact(shared, observe);
   const [seed = 0] = new Uint32Array(randomBytes(4).slice().buffer);
-  const path = () => pathOf(embedded);
-  const shipping = await startShipping({ path, synchronous: config.sync, databaseUrl, seed, observe });
-  const jobs = startJobs(embedded, options, { store, place: () => ({ url: databaseUrl }), of: "spool" });
+  const records = await openRecording({ ...recording, shared: { url: databaseUrl, spool: database.spool, seed } });
+  noteFindings(records, observe);
+  const { ledger, shipping } = records;
+  const shared = new SharedDatabase((url) => connectPostgres(url, CONNECTIONS), database.url);
+  await firstContact(shared, observe).catch(async (error) => {
+    await records.end();
+    throw error;
+  });
+  const store = readingOwnCalls(storeOver(shared), shipping);
+  const jobs = startJobs(records, options, {
+    store,
+    place: () => ({ url: databaseUrl }),
+    backup: { of: "spool", path: records.spoolPath, copyInto: shipping.copySpoolInto },
+  });
   return {
     ...jobs,
-    ledger,
+    ...commonParts(records, store),
     store,
-    tokens: cachedTokens({ shared: store, copies: embedded.tokens, graceMs: database.tokenGraceMs, now }),
-    owners: cachedOwners({ ledger, local: embedded.owned, shared: store }),
-    sessions: cachedSessions({ local: embedded.sessions, shared: store }),
+    tokens: cachedTokens({ shared: store, copies: shipping, graceMs: database.tokenGraceMs, now }),
     batches: store,
-    readiness: () => readinessOf(ledger.trouble(), unrecordedTrouble(ledger) ?? shippingTrouble(shipping, now())),
-    shipping: () => shipping.state(),
-    reship: (since) => embedded.store.reship(since),
+    readiness: () =>
+      readinessOf(ledger.trouble(), unrecordedTrouble(ledger) ?? shippingTrouble(shipping.state(), now(), "the shared database")),
+    reship: shipping.reship,
     rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
     rotate: (url) => {
       if (url === null) return;
@@ -158,30 +171,49 @@ async function sharedStorage(embedded: Embedded, database: DatabaseConfig, optio
     },
     end: async () => {
       await jobs.end();
-      // Rows that are being recorded must be committed before the last shipment, or have failed.
-      const ended = ledger.end();
-      await ended.catch(() => {});
-      await shipping.finish(FINISH_MS);
       await shared.close();
-      await embedded.end();
-      await ended;
+      await records.end();
     },
   };
 }
 
+/** `store`: where files, batches and sessions are looked for if the spool has none. */
+function commonParts({ ledger, shipping }: Recording, store: OwnedRecords & SessionRecords) {
+  return {
+    ledger,
+    owners: cachedOwners({ ledger, local: { findOwned: shipping.findOwnedHere }, store }),
+    sessions: cachedSessions({ local: { findTrace: shipping.findTraceHere }, store }),
+    shipping: shipping.state,
+    caughtUp: () => shipping.caughtUp(CAUGHT_UP_MS),
+  };
+}
+
+interface Jobs extends Pick<MaintenanceOptions, "store"> {
+  readonly place: () => UsagePlace;
+  readonly backup: Pick<BackupSource, "of" | "path" | "copyInto">;
+}
+
 /** Maintenance, exports and backups. */
-function startJobs(
-  embedded: Embedded,
-  options: StorageOptions,
-  { store, place, of }: Pick<MaintenanceOptions, "store"> & { readonly place: () => UsagePlace; readonly of: Backup["of"] },
-) {
-  const maintenance = startMaintenance({ ...options, ledger: embedded.ledger, store, care: embedded.store });
+function startJobs({ ledger, shipping, loss }: Recording, options: StorageOptions, { store, place, backup }: Jobs) {
+  const maintenance = startMaintenance({ ...options, ledger, store, care: shipping });
   const worker = exportWorker();
   if (options.startsExportWorker) worker.start();
   const exports = startExports(worker, place);
+  const exportUsage: ExportUsage = async (format, filter) => {
+    await shipping.caughtUp(CAUGHT_UP_MS);
+    return await exports.start(format, filter);
+  };
+  const ready = async () => {
+    const openCalls = await shipping.openCalls();
+    const isCaughtUp = await shipping.caughtUp(BACKUP_MS);
+    if (backup.of === "spool" || isCaughtUp) return openCalls;
+    throw new DatabaseUnavailable(
+      `Calls that were recorded wait in the spool: ${shipping.state().failure ?? "they are too many"}`,
+    );
+  };
   return {
-    exportUsage: exports.start,
-    backUp: backups(worker, embedded, { dataDir: options.config.dataDir, of }),
+    exportUsage,
+    backUp: backups(worker, { ...backup, loss, ready }, options.config.dataDir),
     end: async () => {
       exports.end();
       // Not waited for: a database that is being copied cannot be interrupted.
@@ -192,10 +224,10 @@ function startJobs(
 }
 
 /** To be opened by its path. Throws `DatabaseUnavailable` if the path names other files now. */
-function pathOf(embedded: Embedded): string {
-  const loss = embedded.loss();
-  if (loss !== null) throw new DatabaseUnavailable(loss.reason);
-  return embedded.databasePath;
+function pathOf({ loss, databasePath }: Recording): string {
+  const lost = loss();
+  if (lost !== null) throw new DatabaseUnavailable(lost.reason);
+  return databasePath;
 }
 
 /** Migrates if the database answers. Rejects only if it is newer: waiting cannot cure that. */
@@ -216,13 +248,13 @@ function unrecordedTrouble(ledger: Ledger): string | null {
   return ledger.usedBytes() < ledger.boundBytes() ? null : "The spool is full: calls are served without a row";
 }
 
-function shippingTrouble(shipping: Shipping, now: number): string | null {
-  const { failure, oldestCreatedAt, quarantined, rows } = shipping.state();
-  if (failure !== null) return `Cannot write to the shared database: ${rows} calls wait in the spool`;
+function shippingTrouble(state: ShippingState, now: number, store: string): string | null {
+  const { failure, oldestCreatedAt, quarantined, rows } = state;
+  if (failure !== null) return `Cannot write to ${store}: ${rows} calls wait in the spool`;
   if (oldestCreatedAt !== null && now - oldestCreatedAt > LAG_MS) {
-    return `The shared database is behind: ${rows} calls wait in the spool`;
+    return `Shipping to ${store} is behind: ${rows} calls wait in the spool`;
   }
-  return quarantined > 0 ? `Rows quarantined because the shared database rejects them: ${quarantined}` : null;
+  return quarantined > 0 ? `Rows quarantined because ${store} rejects them: ${quarantined}` : null;
 }
 
 function readinessOf(trouble: string | null, shippingTrouble: string | null): Readiness {

@@ -1,3 +1,4 @@
+import { hourStart } from "../domain/calendar.ts";
 import { NO_RETRY, type Retry } from "../domain/retry.ts";
 import { type Condition, TOTALS, totalsFrom, type UsageTotals } from "../domain/totals.ts";
 import type { OpenCall, UsageRow } from "../domain/usage.ts";
@@ -43,6 +44,38 @@ export function added(place: Place, counted: Counted): Delta {
 
 export function removed(place: Place, counted: Counted): Delta {
   return { place, counts: countsOf(counted).map((count) => -count) };
+}
+
+/** The deltas of one trace, or of one row of `usage_hours`. */
+export interface Sum {
+  /** Of the first delta: the first call of an unknown trace makes it. */
+  readonly first: Place;
+  readonly latest: number;
+  readonly counts: readonly bigint[];
+}
+
+export function sumsByTrace(deltas: readonly Delta[]): readonly Sum[] {
+  return summedBy(({ workspaceId, traceId }) => [workspaceId, traceId], deltas);
+}
+
+export function sumsByHour(deltas: readonly Delta[]): readonly Sum[] {
+  return summedBy(({ workspaceId, createdAt, sandboxId, provider, model, kind }) => {
+    return [workspaceId, hourStart(createdAt), sandboxId, provider, model, kind];
+  }, deltas);
+}
+
+function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: readonly Delta[]): readonly Sum[] {
+  const sums = new Map<string, Sum>();
+  for (const { place, counts } of deltas) {
+    const key = JSON.stringify(keyOf(place));
+    const sum = sums.get(key);
+    sums.set(key, {
+      first: sum?.first ?? place,
+      latest: Math.max(sum?.latest ?? place.createdAt, place.createdAt),
+      counts: sum === undefined ? counts : counts.map((count, n) => count + sum.counts[n]!),
+    });
+  }
+  return [...sums.values()];
 }
 
 /** Only the part of a row in its chain of retries changed. */

@@ -1,5 +1,5 @@
 import { EMPTY_READING } from "../domain/reading.ts";
-import type { Closing, OpenCall, TokenUsage, UsageRow } from "../domain/usage.ts";
+import { type Closing, NO_COST, type OpenCall, type TokenUsage, type UsageRow } from "../domain/usage.ts";
 import { type Column, columnsFrom, columnsShownIn } from "../domain/usage_columns.ts";
 import type { UsageRecord } from "../domain/usage_record.ts";
 import { flag, integer, type Row, text } from "./row_decoders.ts";
@@ -56,6 +56,18 @@ function storedValue(value: unknown, kind: Column["kind"]): StoredValue {
   return json === "{}" || json === "[]" ? null : json;
 }
 
+/** The end of a call that its proxy did not live to see. */
+export const SWEPT: Closing = {
+  outcome: "unknown",
+  accuracy: "unknown",
+  status: null,
+  upstreamRequestId: null,
+  duration: null,
+  ttft: null,
+  reading: EMPTY_READING,
+  ...NO_COST,
+};
+
 /** A closed row. Of the reading only what has a column: how far the reader had come is not kept. */
 export function usageRowOf(row: Row): UsageRow {
   // The columns hold what the types name: only rows of ours are ever written.
@@ -84,6 +96,14 @@ const RECORD = [...new Set([...DETAIL, ...columnsShownIn("export")])];
 /** A row as a trace's detail shows it. */
 export function tokenUsageOf(row: Row): TokenUsage {
   return shownOf(row, DETAIL) as unknown as TokenUsage;
+}
+
+/** An open call as a trace's detail shows it. */
+export function openUsageOf(call: OpenCall): TokenUsage {
+  const values = [...storedCall(call), ...storedClosing(SWEPT)].map((value) => typeof value === "number" ? BigInt(value) : value);
+  const written = Object.fromEntries([...CALL_COLUMNS, ...CLOSING_COLUMNS].map((column, n) => [column, values[n]]));
+  const linked = columnsFrom("store").map(({ column, kind }) => [column, kind === "flag" ? false : null]);
+  return tokenUsageOf({ ...Object.fromEntries(linked), ...written, outcome: null });
 }
 
 /** A closed row as an export shows it. */

@@ -135,7 +135,7 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions) {
     /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
     text: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
     /** Stops watching the event loop. */
-    end: watchEventLoop(elapsed, (seconds) => delay.observe(seconds)),
+    end: watchEventLoop({ elapsed, inFlight: gauges.inFlight, tell: (seconds) => delay.observe(seconds) }),
   };
 }
 
@@ -223,18 +223,33 @@ export class ModelLabels {
 
 /** A shorter stall may fall between two looks. */
 const LOOK_EVERY_MS = 25;
+/** Without calls no one waits, and looking costs an idle proxy a hundredth of a core. */
+const IDLE_LOOK_EVERY_MS = 500;
+
+interface Watch {
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsed: () => number;
+  readonly inFlight: () => number;
+  readonly tell: (delaySeconds: number) => void;
+}
 
 /**
  * Tells how late a timer fires, in seconds. Returns a function that stops it. (Deno's
  * `monitorEventLoopDelay` does not measure stalls.)
  */
-function watchEventLoop(elapsed: () => number, tell: (delaySeconds: number) => void): () => void {
-  let due = elapsed() + LOOK_EVERY_MS;
-  const timer = setInterval(() => {
-    const at = elapsed();
-    tell(Math.max(at - due, 0) / 1000);
-    due = at + LOOK_EVERY_MS;
-  }, LOOK_EVERY_MS);
-  Deno.unrefTimer(timer);
-  return () => clearInterval(timer);
+function watchEventLoop({ elapsed, inFlight, tell }: Watch): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  function lookAgain(): void {
+    const pauseMs = inFlight() > 0 ? LOOK_EVERY_MS : IDLE_LOOK_EVERY_MS;
+    const due = elapsed() + pauseMs;
+    timer = setTimeout(() => {
+      tell(Math.max(elapsed() - due, 0) / 1000);
+      lookAgain();
+    }, pauseMs);
+    Deno.unrefTimer(timer);
+  }
+
+  lookAgain();
+  return () => clearTimeout(timer);
 }

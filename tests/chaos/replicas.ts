@@ -120,7 +120,7 @@ class ReplicaProcess implements Replica {
  * still open.
  */
 export function unshippedIn(dataDir: string): number {
-  const database = new DatabaseSync(`${dataDir}/llmproxy.db`, { readOnly: true, timeout: STOP_MS });
+  const database = new DatabaseSync(`${dataDir}/spool-0.db`, { readOnly: true, timeout: STOP_MS });
   try {
     return Number(database.prepare(UNSHIPPED).get()?.count);
   } finally {
@@ -137,5 +137,6 @@ export async function drained(replicas: readonly Replica[], deadlineMs: number):
 
 const UNSHIPPED = `
   SELECT
-    (SELECT count(*) FROM unshipped_usage) + (SELECT count(*) FROM unshipped_traces) + (SELECT count(*) FROM unshipped_refusals) +
-    (SELECT count(*) FROM quarantined) + (SELECT count(*) FROM usage WHERE revision = 0) AS count`;
+    (SELECT count(*) FROM closed_calls WHERE number > shipped.calls) + (SELECT count(*) FROM notes WHERE number > shipped.notes) +
+    (SELECT count(*) FROM quarantined) + (SELECT count(*) FROM open_calls) AS count
+  FROM shipped`;

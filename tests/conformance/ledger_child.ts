@@ -6,7 +6,7 @@ import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { callOf, closingOf, T0, traceOf } from "./samples.ts";
 
 const [dir, instanceId, synchronous] = Deno.args as [string, string, "normal" | "full"];
-const { ledger } = await openEmbedded({ dir, instanceId, synchronous, now: Date.now, onTrouble: console.error, spool: null });
+const { ledger } = await openEmbedded({ dir, instanceId, synchronous, now: Date.now, onTrouble: console.error });
 const encoder = new TextEncoder();
 
 await Promise.all(Array.from({ length: 30 }, (_, lane) => record(lane)));

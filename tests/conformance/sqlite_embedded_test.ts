@@ -9,7 +9,7 @@ import { ALL, callOf, closingOf, T0, traceOf } from "./samples.ts";
 Deno.test("openEmbedded() shows in the store what the ledger has committed, and sweeps what an earlier run left", async () => {
   const dir = Deno.makeTempDirSync();
   const first = await openIn(dir, "run-1");
-  assert.deepEqual([first.migrated.from, first.swept], [0, 0]);
+  assert.deepEqual([first.upgraded!.migrated.from, first.swept], [0, 0]);
   const [ended, left] = [callOf(), callOf()];
   for (const call of [ended, left]) await first.ledger.open(call, traceOf(call));
   await first.ledger.close(ended, closingOf({ inputTokens: 5 }));
@@ -21,7 +21,8 @@ Deno.test("openEmbedded() shows in the store what the ledger has committed, and 
   await assert.rejects(first.ledger.join(traceOf(ended)));
 
   const second = await openIn(dir, "run-2");
-  assert.equal(second.migrated.from, second.migrated.to);
+  const { migrated } = second.upgraded!;
+  assert.equal(migrated.from, migrated.to);
   assert.equal(second.swept, 1);
   assert.deepEqual(await endingsIn(second), ["completed", "unknown"]);
   await second.end();
@@ -42,7 +43,7 @@ Deno.test("openEmbedded() releases the directory if it fails", async () => {
 
 Deno.test("openEmbedded() records calls while tokens are written, and loses none of either", async () => {
   const dir = Deno.makeTempDirSync();
-  const { ledger, store, tokens, end } = await openIn(dir, "run-1");
+  const { ledger, store, shipping: tokens, end } = await openIn(dir, "run-1");
   const token = { id: "", workspaceId: "w-1", sandboxId: "sb-1", createdAt: T0, expiresAt: null, revokedAt: null };
   await Promise.all([
     ...Array.from({ length: 300 }, async (_, n) => {
@@ -119,7 +120,7 @@ async function assertNoStall(attempt: (breath: () => Promise<void>) => Promise<v
 }
 
 function openIn(dir: string, instanceId: string): Promise<Embedded> {
-  return openEmbedded({ dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {}, spool: null });
+  return openEmbedded({ dir, instanceId, synchronous: "normal", now: Date.now, onTrouble: () => {} });
 }
 
 async function endingsIn({ store }: Embedded): Promise<unknown[]> {

@@ -20,6 +20,6 @@ async function make() {
   const dir = Deno.makeTempDirSync();
   const path = `${dir}/llmproxy.db`;
   migrateSqlite(path);
-  const store = await openSqliteStore({ path, synchronous: "normal", checkpointMs: 0 });
+  const store = await openSqliteStore({ path, synchronous: "normal" });
   return { store, path, dispose: () => store.close().then(() => Deno.removeSync(dir, { recursive: true })) };
 }

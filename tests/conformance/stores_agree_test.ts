@@ -68,7 +68,6 @@ async function bothStores(): Promise<BothStores> {
     synchronous: "normal",
     now: () => T0,
     onTrouble: () => {},
-    spool: null,
   });
   const shared = connectPostgres(server.url);
   await shared.migrate();

@@ -4,7 +4,7 @@ import type { UsageFilter, UsageReader, UsageRecord } from "../../src/domain/usa
 import { MIGRATE_DEFAULTS, migratePostgres } from "../../src/stores/postgres/migrate.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../../src/stores/postgres/store.ts";
 import { openUsageReader as openPostgresReader } from "../../src/stores/postgres/usage_reader.ts";
-import { LEDGER_DEFAULTS, openLedger } from "../../src/stores/sqlite/ledger.ts";
+import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { migrateSqlite } from "../../src/stores/sqlite/migrate.ts";
 import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
 import { openUsageReader as openSqliteReader } from "../../src/stores/sqlite/usage_reader.ts";
@@ -28,7 +28,7 @@ const SCENES: Readonly<Record<string, () => Promise<Scene>>> = {
     const dir = Deno.makeTempDirSync();
     const path = `${dir}/llmproxy.db`;
     migrateSqlite(path);
-    const store = await openSqliteStore({ path, synchronous: "normal", checkpointMs: 0 });
+    const store = await openSqliteStore({ path, synchronous: "normal" });
     const reader = openSqliteReader(path);
     return { store, reader, end: () => Deno.remove(dir, { recursive: true }) };
   },
@@ -144,19 +144,18 @@ for (const [name, open] of Object.entries(SCENES)) {
 }
 
 Deno.test("SQLite usage reader: read() and count() leave out calls in flight", async () => {
-  const dir = Deno.makeTempDirSync();
-  const path = `${dir}/llmproxy.db`;
-  migrateSqlite(path);
-  const options = { ...LEDGER_DEFAULTS, path, synchronous: "normal", now: () => T0, onTrouble: () => {}, spool: null } as const;
-  const ledger = openLedger(options);
-  const reader = openSqliteReader(path);
+  const dir = await Deno.makeTempDir();
+  const embedded = await openEmbedded({ dir, instanceId: "run-1", synchronous: "normal", now: () => T0, onTrouble: () => {} });
+  const { ledger, shipping, databasePath } = embedded;
   const [open, closed] = [callOf(), callOf()];
   for (const call of [open, closed]) await ledger.open(call, traceOf(call));
   await ledger.close(closed, closingOf());
+  assert.equal(await shipping.caughtUp(10_000), true);
+  const reader = openSqliteReader(databasePath);
   assert.deepEqual((await readAll(reader, ALL, { limit: 10 })).map(({ id }) => id), [closed.id]);
   assert.equal(await reader.count(ALL), 1);
   await reader.close();
-  await ledger.end();
+  await embedded.end();
   await Deno.remove(dir, { recursive: true });
 });
 

@@ -5,7 +5,7 @@
 import { type Config, loadConfigFromEnv, type ProviderName } from "../../src/config/config.ts";
 import { start } from "../../src/server/serve.ts";
 import { systemOf } from "../../src/server/system.ts";
-import { adminOf, closedRows, readRows, settingsOf } from "../proxy_under_test.ts";
+import { adminOf, closedRows, settingsOf } from "../proxy_under_test.ts";
 
 const upstream = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
   const { engine } = await request.json();
@@ -31,7 +31,7 @@ async function call(path: string, authorization: string) {
 
 const billed = await call("/dummy/answers", `Bearer ${token}`);
 const refused = await call("/v1/messages", `Bearer ${token}`);
-const rows = await closedRows(() => readRows(dataDir), 1);
+const rows = await closedRows(dataDir, 1);
 await running.stop();
 await upstream.shutdown();
 await Deno.remove(dataDir, { recursive: true });

@@ -34,7 +34,7 @@ Deno.test("llmproxy backup copies a database that is being written, and from its
   assert.deepEqual(namesIn(`${dir}/data`).filter((name) => name.startsWith("backup")), []);
 
   // The restore of docs/operations.md.
-  for (const name of namesIn(`${dir}/data`).filter((name) => name.startsWith("llmproxy.db"))) {
+  for (const name of namesIn(`${dir}/data`).filter((name) => /^(llmproxy|spool-0)\.db/.test(name))) {
     Deno.removeSync(`${dir}/data/${name}`);
   }
   Deno.copyFileSync(backup, `${dir}/data/llmproxy.db`);
@@ -88,7 +88,7 @@ Deno.test("llmproxy backup with a shared database copies the spool, and says tha
   assert.equal(code, 0);
   assert.match(stderr, /PostgreSQL .*: back that up with its own tools/);
   const spool = new DatabaseSync(`${scene.dir}/spool.db`, { readOnly: true });
-  assert.equal(spool.prepare("SELECT count(*) AS n FROM usage").get()!.n, CALLS);
+  assert.equal(spool.prepare("SELECT count(*) AS n FROM closed_calls").get()!.n, CALLS);
   spool.close();
 });
 

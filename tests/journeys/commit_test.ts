@@ -150,7 +150,7 @@ class LedgerLock implements Disposable {
   readonly #other: DatabaseSync;
 
   constructor(proxy: ProxyUnderTest) {
-    this.#other = new DatabaseSync(`${proxy.dataDir}/llmproxy.db`, { timeout: 5_000 });
+    this.#other = new DatabaseSync(`${proxy.dataDir}/spool-0.db`, { timeout: 5_000 });
     this.#other.exec("BEGIN IMMEDIATE");
   }
 

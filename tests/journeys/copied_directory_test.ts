@@ -79,14 +79,15 @@ async function refuse(proxy: ProxyUnderTest, times: number): Promise<void> {
 
 /** What a snapshot of the volume would hold, taken at one moment. */
 function imageOf(dir: string, copy: string): void {
-  const database = new DatabaseSync(`${dir}/llmproxy.db`, { readOnly: true, timeout: 5_000 });
-  database.prepare("VACUUM INTO ?").run(`${copy}/llmproxy.db`);
+  const database = new DatabaseSync(`${dir}/spool-0.db`, { readOnly: true, timeout: 5_000 });
+  database.prepare("VACUUM INTO ?").run(`${copy}/spool-0.db`);
   database.close();
 }
 
 function unshippedRefusals(dir: string): number {
-  const database = new DatabaseSync(`${dir}/llmproxy.db`, { readOnly: true, timeout: 5_000 });
-  const row = database.prepare("SELECT count(*) AS n FROM unshipped_refusals").get();
+  const database = new DatabaseSync(`${dir}/spool-0.db`, { readOnly: true, timeout: 5_000 });
+  const row = database.prepare("SELECT count(*) AS n FROM notes WHERE kind = 'refusals' AND number > (SELECT notes FROM shipped)")
+    .get();
   database.close();
   return Number(row?.n);
 }

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { callOf, closingOf, T0, traceOf } from "../conformance/samples.ts";
 import { connectPostgres } from "../../src/stores/postgres/store.ts";
 import { PACE, type Report, Shipper } from "../../src/stores/shipping/shipper.ts";
-import { openEmbedded } from "../../src/stores/sqlite/embedded.ts";
-import { openSpool } from "../../src/stores/sqlite/spool.ts";
+import { migrateSpool } from "../../src/stores/sqlite/migrate.ts";
+import { LEDGER_DEFAULTS, openLedger } from "../../src/stores/sqlite/spool/ledger.ts";
+import { openOutgoing } from "../../src/stores/sqlite/spool/outgoing.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { assertExactRows, callAndRead, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { startPostgres } from "../postgres_server.ts";
@@ -96,18 +97,19 @@ Deno.test("a row that the database refuses is quarantined and reported, and the 
 Deno.test("quarantined rows are retried, arrive when the database accepts them, and count once", async () => {
   const url = await postgres.newDatabase();
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
-  const options = { dir, instanceId: "i-1", synchronous: "normal", now: () => T0, onTrouble: () => {} } as const;
-  const embedded = await openEmbedded({ ...options, spool: { maxBytes: 1 << 30, onFull: "refuse" } });
+  const path = `${dir}/spool-0.db`;
+  migrateSpool(path);
+  const ledger = openLedger({ ...LEDGER_DEFAULTS, path, synchronous: "normal", now: () => T0, onTrouble: () => {} });
   const shared = connectPostgres(url);
   await shared.migrate();
   await postgres.psql("ALTER TABLE usage ADD CONSTRAINT no_bad_rows CHECK (workspace_id <> 'w-bad')", url);
   const calls = Array.from({ length: 100 }, (_, n) => callOf({ workspaceId: n % 10 === 3 ? "w-bad" : "w-good" }));
   for (const call of calls) {
-    await embedded.ledger.open(call, traceOf(call));
-    await embedded.ledger.close(call, closingOf({ inputTokens: 1, outputTokens: 2 }));
+    await ledger.open(call, traceOf(call));
+    await ledger.close(call, closingOf({ inputTokens: 1, outputTokens: 2 }));
   }
 
-  const spool = openSpool(embedded.databasePath, { synchronous: "normal" });
+  const spool = openOutgoing(path, { synchronous: "normal", store: "shared" });
   const reports: Report[] = [];
   const shipper = new Shipper({
     spool,
@@ -134,7 +136,7 @@ Deno.test("quarantined rows are retried, arrive when the database accepts them, 
   await running;
   spool.close();
   await shared.store.close();
-  await embedded.end();
+  await ledger.end();
   await Deno.remove(dir, { recursive: true });
 });
 

@@ -20,6 +20,9 @@ const LOSSES = [
   { what: "its file is emptied", does: ": > llmproxy.db", says: /cut short or overwritten/ },
   { what: "its directory is moved", does: "mv $PWD $PWD.moved", says: /removed or replaced/ },
   { what: "its log is removed", does: "rm llmproxy.db-wal", says: /removed or replaced/ },
+  { what: "its spool is removed", does: "rm spool-0.db*", says: /removed or replaced/ },
+  { what: "another spool takes its place", does: "cp spool-0.db new.db; mv new.db spool-0.db", says: /removed or replaced/ },
+  { what: "the spool's log is removed", does: "rm spool-0.db-wal", says: /removed or replaced/ },
 ];
 
 Deno.test("the proxy refuses calls and breaks running ones off within 5 s of the loss of its files, however they are lost", async () => {
@@ -64,7 +67,7 @@ Deno.test("llmproxy backup saves what the proxy still holds after its files are 
     await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
     const token = await proxy.token();
     for (let n = 0; n < 5; n++) answers.push(await callAndRead(proxy.url, { token, text: textOf(n) }));
-    await shell("rm llmproxy.db*", dataDir);
+    await shell("rm llmproxy.db* spool-0.db*", dataDir);
     const { code, stdout, stderr } = await runCommandLine(["backup", backup], proxy.env);
     assert.equal(code, 1);
     assert.match(stdout, /MB, 5 calls, checked and sound\n$/);
@@ -88,7 +91,7 @@ Deno.test("a spool whose files are removed is noticed, and what it still holds a
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: postgres.url, LLMPROXY_SPOOL_FULL: "serve" } });
   const token = await proxy.token();
   const running = await heldCall(proxy, token);
-  await shell("rm llmproxy.db*", proxy.dataDir);
+  await shell("rm spool-0.db*", proxy.dataDir);
   await noticed(proxy);
   assert.equal((await callAndRead(proxy.url, { token, text: "after" })).status, 503);
   running.goOn();

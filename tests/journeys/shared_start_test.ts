@@ -30,7 +30,7 @@ for (const [how, damage] of Object.entries(DAMAGES)) {
       await using proxy = await startProxy({ env, dataDir });
       answers.push(await callAndRead(proxy.url, { token: await proxy.token(), text: textOf(0) }));
     }
-    damage(`${dataDir}/llmproxy.db`);
+    damage(`${dataDir}/spool-0.db`);
     {
       await using proxy = await startProxy({ env, dataDir });
       answers.push({ ...await callAndRead(proxy.url, { token: await proxy.token(), text: textOf(1) }) });
@@ -39,7 +39,7 @@ for (const [how, damage] of Object.entries(DAMAGES)) {
       const said = proxy.logs.map((line) => JSON.parse(line)).find(({ msg }) => String(msg).startsWith("the spool was damaged"));
       assert.equal(said?.level, "error");
       const aside = [...Deno.readDirSync(dataDir)].map(({ name }) => name).filter((name) =>
-        /^llmproxy\.db\.damaged-[\dTZ.-]+$/.test(name)
+        /^spool-0\.db\.damaged-[\dTZ.-]+$/.test(name)
       );
       assert.deepEqual(aside.map((name) => `${dataDir}/${name}`), [said.path]);
       assert.equal(said.rescue, `sqlite3 ${said.path} .recover`);

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { WorkerRpc } from "../../async/worker_rpc.ts";
 import { arrivedError, type CarriedError } from "../../domain/unavailable.ts";
+import type { OpenCall } from "../../domain/usage.ts";
 import type { ExportFormat, UsageFilter } from "../../domain/usage_record.ts";
 import type { RowBounds } from "../../stores/sqlite/backup.ts";
 
@@ -29,8 +30,8 @@ export type ExportMethods = {
   readonly more: (name: number) => Promise<Chunk>;
   /** Ends an export before its last chunk. */
   readonly stop: (name: number) => Promise<void>;
-  /** Copies the embedded database, as it stands at one moment, into a new file. */
-  readonly backUp: (path: string, into: string) => Promise<RowBounds>;
+  /** As `backUpDatabase`. */
+  readonly backUp: (path: string, into: string, openCalls: readonly OpenCall[]) => Promise<RowBounds>;
   /** How many rows the copy has. Rejects if that cannot be all, or if it is not sound. */
   readonly checkCopy: (path: string, bounds: RowBounds) => Promise<number>;
 };

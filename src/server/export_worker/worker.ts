@@ -24,7 +24,7 @@ const METHODS: ExportMethods = {
     await exports.get(name)?.return();
     exports.delete(name);
   },
-  backUp: (path, into) => Promise.try(() => backUpDatabase(path, into)),
+  backUp: (path, into, openCalls) => Promise.try(() => backUpDatabase(path, into, openCalls)),
   checkCopy: (path, bounds) =>
     Promise.try(() => {
       const rows = countCopied(path, bounds);

@@ -1,6 +1,6 @@
 import { hourStart } from "../../domain/calendar.ts";
 import { TOTALS } from "../../domain/totals.ts";
-import { type Delta, type Place, TOTAL_NAMES, traceColumn } from "../totals.ts";
+import { type Delta, type Place, type Sum, sumsByHour, sumsByTrace, TOTAL_NAMES, traceColumn } from "../totals.ts";
 import type { Ask } from "./connection.ts";
 
 /**
@@ -21,29 +21,13 @@ export async function lockTraces(ask: Ask, calls: readonly Pick<Place, "workspac
 /** In the transaction that writes the rows, after `lockTraces`. */
 export async function applyDeltas(ask: Ask, deltas: readonly Delta[]): Promise<void> {
   if (deltas.length === 0) return;
-  await ask(ADD_TO_TRACES, [summedBy(({ workspaceId, traceId }) => [workspaceId, traceId], deltas)]);
-  await ask(ADD_TO_HOURS, [
-    summedBy(({ workspaceId, createdAt, sandboxId, provider, model, kind }) => {
-      return [workspaceId, hourStart(createdAt), sandboxId, provider, model, kind];
-    }, deltas),
-  ]);
+  await ask(ADD_TO_TRACES, [sentSums(sumsByTrace(deltas))]);
+  await ask(ADD_TO_HOURS, [sentSums(sumsByHour(deltas))]);
 }
 
-/**
- * One row for each key. Summed here: the database takes as long to read a delta as to write a row.
- */
-function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: readonly Delta[]): readonly object[] {
-  const sums = new Map<string, { readonly first: Place; latest: number; counts: readonly bigint[] }>();
-  for (const { place, counts } of deltas) {
-    const key = JSON.stringify(keyOf(place));
-    const sum = sums.get(key);
-    sums.set(key, {
-      first: sum?.first ?? place,
-      latest: Math.max(sum?.latest ?? place.createdAt, place.createdAt),
-      counts: sum === undefined ? counts : counts.map((count, n) => count + sum.counts[n]!),
-    });
-  }
-  return [...sums.values()].map(({ first, latest, counts }) => ({
+/** One row for each sum: the database takes as long to read a delta as to write a row. */
+function sentSums(sums: readonly Sum[]): readonly object[] {
+  return sums.map(({ first, latest, counts }) => ({
     workspace_id: first.workspaceId,
     trace_id: first.traceId,
     sandbox_id: first.sandboxId,

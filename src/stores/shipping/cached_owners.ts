@@ -6,27 +6,25 @@ import type { Owned, OwnedRecords, Owners } from "../../domain/owned.ts";
 
 export interface CachedOwnersOptions {
   readonly ledger: Pick<Ledger, "claim">;
-  /** On this machine. */
+  /** In the spool. */
   readonly local: Pick<OwnedRecords, "findOwned">;
-  /** Null if there is no shared database. It may be down. */
-  readonly shared: Pick<OwnedRecords, "recordOwned" | "findOwned"> | null;
+  /** It may be down. */
+  readonly store: Pick<OwnedRecords, "recordOwned" | "findOwned">;
 }
 
 /** An owner never changes, so an entry never expires. */
 const MAX_ENTRIES = 10_000;
-/** How long a claim waits for the shared database. The shipper takes it there in any case. */
+/** How long a claim waits for the store. The shipper takes it there in any case. */
 const PATIENCE_MS = 1_000;
 
-/** Owners from this machine, then from the shared database. Unknown ids are not cached. */
-export function cachedOwners({ ledger, local, shared }: CachedOwnersOptions): Owners {
+/** Owners from the spool, then from the store. Unknown ids are not cached. */
+export function cachedOwners({ ledger, local, store }: CachedOwnersOptions): Owners {
   const known = new LRUCache<string, Pick<Owned, "kind" | "workspaceId">>({ max: MAX_ENTRIES });
-  const places = shared === null ? [local] : [local, shared];
-
   return {
     async claim(owned) {
       if (owned.length === 0) return;
       await ledger.claim(owned);
-      if (shared !== null) await settlesWithin(shared.recordOwned(owned), PATIENCE_MS);
+      await settlesWithin(store.recordOwned(owned), PATIENCE_MS);
     },
     async ownersOf(ids) {
       const owners = new Map<string, Pick<Owned, "kind" | "workspaceId">>();
@@ -34,7 +32,7 @@ export function cachedOwners({ ledger, local, shared }: CachedOwnersOptions): Ow
         const owner = known.get(id);
         if (owner !== undefined) owners.set(id, owner);
       }
-      for (const place of places) {
+      for (const place of [local, store]) {
         const missing = ids.filter((id) => !owners.has(id));
         if (missing.length === 0) break;
         for (const { id, kind, workspaceId } of await place.findOwned(missing).catch(unavailable)) {

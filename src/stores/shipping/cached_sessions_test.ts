@@ -12,11 +12,11 @@ function records(trace: Trace | null | Error): SessionRecords {
   return { findTrace: () => answer(trace as Trace | null), findAgent: () => answer("at-1") };
 }
 
-Deno.test("cachedSessions() asks the shared database, then this machine, and rejects if neither knows", async () => {
+Deno.test("cachedSessions() asks the store, then the spool, and rejects if neither knows", async () => {
   const here = { ...TRACE, createdAt: 9 };
   const away = new Error("away");
   for (
-    const [local, shared, found] of [
+    const [local, store, found] of [
       [here, TRACE, TRACE],
       [null, TRACE, TRACE],
       [away, TRACE, TRACE],
@@ -25,29 +25,29 @@ Deno.test("cachedSessions() asks the shared database, then this machine, and rej
       [null, null, null],
     ] as const
   ) {
-    const nearby = cachedSessions({ local: records(local), shared: records(shared) });
+    const nearby = cachedSessions({ local: records(local), store: records(store) });
     assert.deepEqual(await nearby.findTrace("w1", "at-1"), found);
   }
-  const nobody = cachedSessions({ local: records(null), shared: records(away) });
+  const nobody = cachedSessions({ local: records(null), store: records(away) });
   await assert.rejects(nobody.findTrace("w1", "at-1"), away);
   await assert.rejects(nobody.findAgent(ASKED), away);
   const silent = { findTrace: () => new Promise<never>(() => {}), findAgent: () => new Promise<never>(() => {}) };
-  assert.deepEqual(await cachedSessions({ local: records(here), shared: silent }).findTrace("w1", "at-1"), here);
+  assert.deepEqual(await cachedSessions({ local: records(here), store: silent }).findTrace("w1", "at-1"), here);
 });
 
-Deno.test("cachedSessions() without a shared database asks this machine for all", async () => {
-  const nearby = cachedSessions({ local: records(TRACE), shared: null });
+Deno.test("cachedSessions() asks the store for agents, and for a trace that only the store has", async () => {
+  const nearby = cachedSessions({ local: records(null), store: records(TRACE) });
   assert.deepEqual([await nearby.findTrace("w1", "at-1"), await nearby.findAgent(ASKED)], [TRACE, "at-1"]);
 });
 
-Deno.test("cachedSessions() asks a slow shared database four questions at a time, and none that was given up", async () => {
+Deno.test("cachedSessions() asks a slow store four questions at a time, and none that was given up", async () => {
   let asked = 0;
   const answers: (() => void)[] = [];
   const slow = () => {
     asked++;
     return new Promise<null>((resolve) => answers.push(() => resolve(null)));
   };
-  const nearby = cachedSessions({ local: records(null), shared: { findTrace: slow, findAgent: slow } });
+  const nearby = cachedSessions({ local: records(null), store: { findTrace: slow, findAgent: slow } });
   const questions = Array.from(
     { length: 40 },
     (_, n) => nearby.findTrace("w1", `at-${n}`).then(() => "answered", () => "given up"),

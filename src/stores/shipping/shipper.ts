@@ -25,7 +25,7 @@ export interface ShipperOptions {
 export interface Pace {
   /** The most rows in one shipment, all held in memory. */
   readonly batch: number;
-  /** Pause if nothing waits, and so how far the shared database normally lags behind. */
+  /** Pause if nothing waits and no one pokes. */
   readonly idleMs: number;
   /** Pause after a first failure. It doubles up to `mostWaitMs`. */
   readonly leastWaitMs: number;
@@ -36,7 +36,7 @@ export interface Pace {
   readonly askMs: number;
 }
 
-export const PACE: Pace = { batch: 500, idleMs: 250, leastWaitMs: 100, mostWaitMs: 5_000, retryMs: 60_000, askMs: 5_000 };
+export const PACE: Pace = { batch: 500, idleMs: 5_000, leastWaitMs: 100, mostWaitMs: 5_000, retryMs: 60_000, askMs: 5_000 };
 
 /** What happened in one round. */
 export interface Report {
@@ -54,6 +54,10 @@ export class Shipper {
   #failures = 0;
   #isStopped = false;
   #wake: () => void = () => {};
+  /** Something may wait that the current round has not seen. */
+  #isPoked = false;
+  /** Those who wait for the end of what was there when they asked. */
+  #waiting: (() => void)[] = [];
   #sinceRetryMs = 0;
   /** Infinite at first, so that an unreachable database is reported even if nothing waits. */
   #sinceWordMs = Number.POSITIVE_INFINITY;
@@ -65,14 +69,36 @@ export class Shipper {
   /** Resolves after `stop`, when the current round has ended. Never rejects. */
   async run(): Promise<void> {
     while (!this.#isStopped) {
-      const isMore = await this.round();
-      if (!isMore) await this.#pause(this.#failures === 0 ? this.#options.pace.idleMs : this.#waitMs());
+      this.#isPoked = false;
+      const waiting = this.#waiting.splice(0);
+      while (await this.round() && !this.#isStopped) continue;
+      for (const resolve of waiting) resolve();
+      if (this.#failures > 0) await this.#pause(this.#waitMs());
+      else if (!this.#isPoked) await this.#pause(this.#options.pace.idleMs);
     }
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   stop(): void {
     this.#isStopped = true;
     this.#wake();
+  }
+
+  /** Something was recorded. Ends a pause, unless the database fails. */
+  poke(): void {
+    this.#isPoked = true;
+    if (this.#failures === 0) this.#wake();
+  }
+
+  /**
+   * Resolves when everything that is recorded now is shipped, or cannot be. Never rejects.
+   */
+  async caughtUp(): Promise<void> {
+    if (this.#isStopped || this.#failures > 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    this.poke();
+    await promise;
   }
 
   /** Ends the pause: there may be a better sink now. */

@@ -73,6 +73,34 @@ Deno.test("run() waits longer after each failure up to a ceiling, ends a wait on
   assert.equal(sink.arrived.length, 1);
 });
 
+Deno.test("caughtUp() resolves when all that was recorded before it is shipped, and at once during an outage", async () => {
+  const { shipper, sink, spool } = stand(5, { batch: 2, idleMs: 3_600_000, leastWaitMs: 3_600_000, mostWaitMs: 3_600_000 });
+  const running = shipper.run();
+  await shipper.caughtUp();
+  assert.equal(sink.arrived.length, 5);
+  for (let n = 0; n < 20; n++) {
+    spool.add(rowOf());
+    await shipper.caughtUp();
+    assert.deepEqual(sink.arrived, spool.all);
+  }
+  // A change that comes during a round ends the pause behind it.
+  sink.meanwhile = () => {
+    sink.meanwhile = () => {};
+    spool.add(rowOf());
+    shipper.poke();
+  };
+  spool.add(rowOf());
+  shipper.poke();
+  await waitFor(() => sink.arrived.length === 27, { what: "the row of the round" });
+  sink.outage = new Error("away");
+  spool.add(rowOf());
+  await shipper.caughtUp();
+  await shipper.caughtUp();
+  assert.equal(sink.arrived.length, 27);
+  shipper.stop();
+  await running;
+});
+
 Deno.test("run() retries quarantined rows from time to time", async () => {
   const { shipper, sink, spool } = stand(2, { idleMs: 1, retryMs: 5 });
   const [bad] = spool.all;
@@ -180,13 +208,13 @@ class SpoolInMemory implements Spool {
       traces: some.length === 0 ? [] : [traceOf(callOf())],
       refusals: [],
       owned: this.owned,
-      upTo: { rows: some.at(-1)?.number ?? 0, traces: 0, refusals: 0, owned: 0 },
+      upTo: some.at(-1)?.number ?? 0,
       isFull: some.length === most,
     };
   }
 
   shipped({ upTo, rows, owned }: Shipment, refused: Refused): void {
-    this.waiting = this.waiting.filter(({ number }) => number > upTo.rows);
+    this.waiting = this.waiting.filter(({ number }) => number > Number(upTo));
     this.quarantined = [...this.quarantined.filter(({ row }) => !rows.includes(row)), ...refused.rows];
     this.owned = [...this.owned.filter((one) => !owned.includes(one)), ...refused.owned];
   }

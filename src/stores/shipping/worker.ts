@@ -1,63 +1,160 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-import { answerRequest, type Request } from "../../async/worker_rpc.ts";
+import { answerRequest, type Methods, type Request } from "../../async/worker_rpc.ts";
+import type { Backlog } from "../../domain/spool.ts";
 import { carriedError } from "../../domain/unavailable.ts";
 import { connectPostgres } from "../postgres/store.ts";
-import { openSpool } from "../sqlite/spool.ts";
-import type { ShippingMethods, ShippingNews, StartMessage } from "./protocol.ts";
+import { unavailableOf } from "../sqlite/errors.ts";
+import { type HandOver, openHandOver } from "../sqlite/hand_over.ts";
+import { openSink } from "../sqlite/sink.ts";
+import { openOutgoing, type OutgoingSpool } from "../sqlite/spool/outgoing.ts";
+import type { Destination, LookupMethods, ShippingMethods, ShippingNews, StartMessage } from "./protocol.ts";
 import { SharedDatabase } from "./shared_database.ts";
-import { PACE, type Report, Shipper } from "./shipper.ts";
+import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
 
 /** One shipment at a time. One that a frozen server does not answer is sent again. */
 const CONNECTING = { max: 2, patientSeconds: 10 };
+/** Other connections write too, so the logs are looked at even if nothing is shipped. */
+const CHECKPOINT_MS = 5_000;
 
 self.onmessage = ({ data }: MessageEvent<StartMessage>) => {
-  const methods = start(data);
+  const methods: Methods = start(data);
   self.onmessage = ({ data: request }: MessageEvent<Request>) =>
-    void answerRequest(methods, request, { reply: (reply) => self.postMessage(reply), carriedError });
+    void answerRequest(methods, request, {
+      reply: (reply) => self.postMessage(reply),
+      carriedError: (error) => carriedError(unavailableOf(error) ?? error),
+    });
 };
 
-function start({ path, synchronous, databaseUrl, seed }: StartMessage): ShippingMethods {
-  const spool = openSpool(path, { synchronous });
-  const database = new SharedDatabase((url) => connectPostgres(url, CONNECTING), databaseUrl);
-  const state = { failure: null as string | null, shipped: 0, errors: 0 };
-  let quarantined: ShippingNews["quarantined"] = [];
-  const shipper = new Shipper({ spool, sink: () => database.ready(), pace: PACE, random: jitterFrom(seed), onReport: note });
-  const running = shipper.run();
+/** A store that rows go to, from this thread. */
+interface Store {
+  readonly sink: () => Promise<Sink>;
+  readonly lookups: Partial<LookupMethods>;
+  readonly rotate: (databaseUrl: string) => void;
+  readonly checkpoint: () => void;
+  readonly close: () => Promise<void>;
+}
 
-  function note(report: Report): void {
+function start({ spools: paths, synchronous, destination, seed }: StartMessage): ShippingMethods {
+  const store = openStore(destination, synchronous);
+  const spools = paths.map((path) => openOutgoing(path, { synchronous, store: destination.kind }));
+  const [first] = spools as [OutgoingSpool];
+  const handOver = destination.kind === "shared" && destination.handOver !== null
+    ? openHandOver(destination.handOver, { synchronous, onRefused: first.keepRefused })
+    : null;
+  const sources = handOver === null ? spools : [...spools, handOver];
+  const state = { shipped: 0, errors: 0 };
+  const failures = new Map<number, string>();
+  let quarantined: ShippingNews["quarantined"] = [];
+  const random = jitterFrom(seed);
+  const shippers = sources.map((spool, n) =>
+    new Shipper({ spool, sink: store.sink, pace: PACE, random, onReport: (report) => note(report, n) })
+  );
+  const running = shippers.map((shipper) => shipper.run());
+  const checkpoints = setInterval(checkpoint, CHECKPOINT_MS);
+
+  function checkpoint(): void {
+    for (const spool of spools) spool.checkpoint();
+    store.checkpoint();
+  }
+
+  function note(report: Report, source: number): void {
     state.shipped += report.shipped;
-    state.failure = report.failure;
-    if (report.failure !== null) state.errors++;
+    if (report.failure === null) failures.delete(source);
+    else {
+      failures.set(source, report.failure);
+      state.errors++;
+    }
     const refused = report.quarantined.map(({ row: { call }, reason }) => ({
       id: call.id,
       workspaceId: call.workspaceId,
       reason,
     }));
     quarantined = [...quarantined, ...refused];
+    checkpoint();
+    tell();
   }
 
-  function news(): ShippingNews {
-    const fresh = { state: { ...state, ...spool.backlog() }, quarantined };
+  function tell(): void {
+    const [failure = null] = failures.values();
+    const news: ShippingNews = { state: { ...state, failure, ...backlogOf(sources) }, quarantined };
     quarantined = [];
-    return fresh;
+    self.postMessage({ news });
   }
 
   return {
-    news,
+    ...lookupsOn(spools, handOver),
+    ...store.lookups,
+    open: tell,
+    poke() {
+      for (const shipper of shippers) shipper.poke();
+      tell();
+    },
+    caughtUp: async () => void await Promise.all(shippers.slice(0, spools.length).map((shipper) => shipper.caughtUp())),
     rotate(url) {
-      database.rotate(url);
-      shipper.hurry();
+      store.rotate(url);
+      for (const shipper of shippers) shipper.hurry();
     },
+    copySpoolInto: (path) => first.copyInto(path),
     async finish() {
-      shipper.stop();
-      await running;
-      while (await shipper.round()) continue;
-      const last = news();
-      spool.close();
-      await database.close();
-      return last;
+      for (const shipper of shippers) shipper.stop();
+      await Promise.all(running);
+      for (const shipper of shippers.slice(0, spools.length)) while (await shipper.round()) continue;
+      clearInterval(checkpoints);
+      tell();
+      for (const spool of spools) spool.close();
+      handOver?.close();
+      await store.close();
     },
+  };
+}
+
+function openStore(destination: Destination, synchronous: StartMessage["synchronous"]): Store {
+  if (destination.kind === "embedded") {
+    const { sink, records, checkpoint, close } = openSink(destination.path, synchronous);
+    return {
+      sink: () => Promise.resolve(sink),
+      lookups: records,
+      rotate: () => {},
+      checkpoint,
+      close: () => Promise.resolve(close()),
+    };
+  }
+  const database = new SharedDatabase((url) => connectPostgres(url, CONNECTING), destination.url);
+  return {
+    sink: () => database.ready(),
+    lookups: {},
+    rotate: (url) => database.rotate(url),
+    checkpoint: () => {},
+    close: () => database.close(),
+  };
+}
+
+/** Over all spools. Copies of tokens are in the first one. */
+function lookupsOn(spools: readonly OutgoingSpool[], handOver: HandOver | null): LookupMethods {
+  const [first] = spools as [OutgoingSpool];
+  return {
+    findOwnedHere: (ids) => spools.flatMap((spool) => spool.findOwnedHere(ids)),
+    findTraceHere: (workspaceId, id) =>
+      spools.map((spool) => spool.findTraceHere(workspaceId, id)).find((found) => found !== null) ?? null,
+    openCalls: () => spools.flatMap((spool) => spool.openCalls()),
+    prune: (before, now) => spools.map((spool) => spool.prune(before, now)).includes(true),
+    pruneTokens: first.pruneTokens,
+    reship: (since) =>
+      [...spools, ...handOver === null ? [] : [handOver]].reduce((rows, source) => rows + source.reship(since), 0),
+    keepTokenCopy: first.keepTokenCopy,
+    findTokenCopy: first.findTokenCopy,
+    revokeTokenCopy: first.revokeTokenCopy,
+  };
+}
+
+function backlogOf(sources: readonly { readonly backlog: () => Backlog }[]): Backlog {
+  const backlogs = sources.map((source) => source.backlog());
+  const oldest = backlogs.flatMap(({ oldestCreatedAt }) => oldestCreatedAt ?? []);
+  return {
+    rows: backlogs.reduce((sum, { rows }) => sum + rows, 0),
+    oldestCreatedAt: oldest.length === 0 ? null : Math.min(...oldest),
+    quarantined: backlogs.reduce((sum, { quarantined }) => sum + quarantined, 0),
   };
 }
 

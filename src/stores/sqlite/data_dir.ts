@@ -2,7 +2,10 @@ import { isSame } from "./database_files.ts";
 
 /** The data directory, which only this process holds until `release`. */
 export interface DataDir {
+  /** The embedded database's file; whether there is one depends on the settings. */
   readonly databasePath: string;
+  /** The file in which the listener of that number records. */
+  readonly spoolPath: (listener: number) => string;
   /**
    * Takes the lock again if its file was removed or replaced: otherwise a second proxy could start.
    * Returns why it cannot, for an operator; null if the directory is held. Call it only while the
@@ -51,6 +54,7 @@ export function openDataDir(path: string): DataDir {
   let isHeld = true;
   return {
     databasePath: `${path}/llmproxy.db`,
+    spoolPath: (listener) => `${path}/spool-${listener}.db`,
     keepHold() {
       if (!isHeld || isNamed(held, lockPath)) return null;
       try {

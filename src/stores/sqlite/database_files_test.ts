@@ -57,6 +57,7 @@ for (const { what, does, says, isHeld } of LOSSES) {
 
 Deno.test("look() reports no writes, checkpoints, copies or VACUUM, not even of another process", async () => {
   await inDatabase(async ({ dir, path, files, db }) => {
+    db.exec("CREATE TABLE ledger_probe (padding BLOB)");
     const quiet = (what: string) => assert.equal(files.look(), null, what);
     for (const mode of ["PASSIVE", "FULL", "RESTART", "TRUNCATE"]) {
       for (let n = 0; n < 20; n++) {
@@ -66,7 +67,7 @@ Deno.test("look() reports no writes, checkpoints, copies or VACUUM, not even of 
       db.exec(`PRAGMA wal_checkpoint(${mode})`);
       quiet(mode);
     }
-    backUpDatabase(path, `${dir}/copy.db`);
+    backUpDatabase(path, `${dir}/copy.db`, []);
     quiet("a copy");
     const other = `
       import { DatabaseSync } from "node:sqlite";
@@ -86,9 +87,9 @@ Deno.test("look() reports no writes, checkpoints, copies or VACUUM, not even of 
 Deno.test("copyDatabase() saves what a connection still holds when its files are gone, and says how many rows there must be", () => {
   inDatabase(({ dir, path, db }) => {
     for (const suffix of ["", "-wal", "-shm"]) Deno.removeSync(path + suffix);
-    assert.throws(() => backUpDatabase(path, `${dir}/empty.db`), /unable to open/);
+    assert.throws(() => backUpDatabase(path, `${dir}/empty.db`, []), /unable to open/);
     assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name).sort(), ["old.db"]);
-    const bounds = copyDatabase(db, `${dir}/rescued.db`);
+    const bounds = copyDatabase(db, `${dir}/rescued.db`, []);
     assert.deepEqual(bounds, { least: ROWS, most: ROWS });
     assert.equal(countCopied(`${dir}/rescued.db`, bounds), ROWS);
     assert.equal(whyNotSound(`${dir}/rescued.db`, ROWS), null);
@@ -114,7 +115,7 @@ function inDatabase<T>(check: (place: Place) => T): T {
   const insert = (n: number) => db.exec(INSERT.replace("?", String(n)));
   for (let n = 1; n < ROWS; n++) insert(n);
   db.exec("PRAGMA wal_checkpoint(TRUNCATE)");
-  copyDatabase(db, `${dir}/old.db`);
+  copyDatabase(db, `${dir}/old.db`, []);
   insert(ROWS);
   assert.equal(files.look(), null);
   const end = () => {

@@ -11,6 +11,7 @@ import { inTransaction, openConnection } from "./connection.ts";
 
 /** In the executable, the folder that was included at compilation. */
 const FOLDER = new URL("../../../migrations/sqlite/", import.meta.url);
+const SPOOL_FOLDER = new URL("../../../migrations/spool/", import.meta.url);
 
 /**
  * Migrates the database to this program's schema, one transaction for each migration, and creates a
@@ -27,6 +28,11 @@ export function migrateSqlite(path: string, folder: URL = FOLDER): Migrated {
   } finally {
     db.close();
   }
+}
+
+/** As `migrateSqlite`, for a spool. */
+export function migrateSpool(path: string): Migrated {
+  return migrateSqlite(path, SPOOL_FOLDER);
 }
 
 /** False if nothing was missing. */

@@ -1,15 +1,14 @@
-import type { SpoolCare } from "../../domain/spool.ts";
-import type { TokenCopies } from "../../domain/tokens.ts";
+import type { OpenCall } from "../../domain/usage.ts";
 import type { StoreVerbs } from "../verbs.ts";
 import type { RowBounds } from "./backup.ts";
 import type { Synchronous } from "./connection.ts";
 
 interface Rescue {
   /** As `copyDatabase`, on the open connection: it still has what the files have lost. */
-  readonly copyInto: (path: string) => Promise<RowBounds>;
+  readonly copyInto: (path: string, openCalls: readonly OpenCall[]) => Promise<RowBounds>;
 }
 
-type Methods = StoreVerbs & SpoolCare & TokenCopies & Rescue;
+type Methods = StoreVerbs & Rescue;
 export type Verb = keyof Methods;
 
 /** What the Worker is asked, one verb for each method of the seams. */
@@ -25,6 +24,4 @@ export type WorkerMethods = Answers & { readonly open: () => void; readonly clos
 export interface OpenMessage {
   readonly path: string;
   readonly synchronous: Synchronous;
-  /** How often to look at the write-ahead log; 0: never. */
-  readonly checkpointMs: number;
 }

@@ -1,7 +1,7 @@
 import type { StatementSync } from "node:sqlite";
 import type { NewPrice, Repricing } from "../../domain/repricing.ts";
 import { retryOf } from "../retries.ts";
-import { added, countedClosing, placeOf, removed } from "../totals.ts";
+import { added, countedClosing, type Delta, placeOf, removed } from "../totals.ts";
 import { closingValue, storedClosing, usageRowOf } from "../usage_row.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "./connection.ts";
 import { Totals } from "./totals.ts";
@@ -24,22 +24,25 @@ export function openSqliteRepricing(path: string, synchronous: Synchronous): Rep
         : [after.call.createdAt, after.call.workspaceId, after.call.id] as const;
       return Promise.resolve(read.all(Math.max(since, key[0]), until, ...key, most).map(usageRowOf));
     },
-    write: (prices) => Promise.resolve(inTransaction(db, () => prices.filter((price) => write(price, { set, totals })))),
+    write: (prices) =>
+      Promise.resolve(inTransaction(db, () => {
+        const changed = prices.map((price) => ({ price, deltas: write(price, set) })).filter(({ deltas }) => deltas.length > 0);
+        totals.apply(changed.flatMap(({ deltas }) => deltas));
+        return changed.map(({ price }) => price);
+      })),
     close: () => Promise.resolve(db.close()),
   };
 }
 
-/** Whether the row was still as it was read. */
-function write({ row, to }: NewPrice, { set, totals }: { readonly set: StatementSync; readonly totals: Totals }): boolean {
+/** Returns what changes in the totals; nothing if the row is no longer as it was read. */
+function write({ row, to }: NewPrice, set: StatementSync): readonly Delta[] {
   const { call, closing, revision } = row;
   const [before, after] = [storedClosing(closing), storedClosing({ ...closing, ...to })];
   const price = PRICE.map((column) => closingValue(after, column) as string | number | null);
   const found = set.get(...price, call.workspaceId, call.createdAt, call.id, revision);
-  if (found === undefined) return false;
+  if (found === undefined) return [];
   const [place, retry] = [placeOf(call, closing), retryOf(found)];
-  totals.apply(removed(place, countedClosing(before, retry)));
-  totals.apply(added(place, countedClosing(after, retry)));
-  return true;
+  return [removed(place, countedClosing(before, retry)), added(place, countedClosing(after, retry))];
 }
 
 const PRICE = ["cost", "price_version", "unpriced_uses", "accuracy"];

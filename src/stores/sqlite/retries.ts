@@ -1,26 +1,20 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { changedRetries, RETRY_BOUNDS } from "../../domain/retry.ts";
-import type { OpenCall } from "../../domain/usage.ts";
 import { type PlacedRetry, placedRetryOf, RETRY_COLUMNS } from "../retries.ts";
-import { retryDelta } from "../totals.ts";
+import { type Delta, retryDelta } from "../totals.ts";
 import { readingBigInts } from "./connection.ts";
-import type { Totals } from "./totals.ts";
 
 /**
  * Links the calls that retry one prompt (`domain/retry.ts`), in the transaction that writes the
  * row.
  */
 export class Retries {
-  readonly #totals: Totals;
-  readonly #known: StatementSync;
   readonly #isAlone: StatementSync;
   readonly #before: StatementSync;
   readonly #behind: StatementSync;
   readonly #set: StatementSync;
 
-  constructor(db: DatabaseSync, totals: Totals) {
-    this.#totals = totals;
-    this.#known = db.prepare(`SELECT 1 ${LINKABLE} LIMIT 1`);
+  constructor(db: DatabaseSync) {
     this.#isAlone = db.prepare(IS_ALONE);
     this.#before = readingBigInts(db, BEFORE);
     this.#behind = readingBigInts(db, BEHIND);
@@ -28,38 +22,29 @@ export class Retries {
   }
 
   /**
-   * Whether the trace has linkable rows of the prompt, or of one with a hash that starts like it.
+   * The row is new or has another end: updates its retries and those of other rows. Returns what
+   * changes in the totals.
    */
-  areKnown({ workspaceId, traceId }: Pick<OpenCall, "workspaceId" | "traceId">, messagesHash: string): boolean {
-    return this.#known.get(workspaceId, traceId, messagesHash) !== undefined;
-  }
-
-  /**
-   * The row is new or has another end: updates its retries and those of other rows, and moves the
-   * totals.
-   */
-  relink(row: PlacedRetry, messagesHash: string): void {
+  relink(row: PlacedRetry, messagesHash: string): readonly Delta[] {
     const key = [row.workspaceId, row.traceId, messagesHash, row.createdAt, row.id] as const;
     const [from, to] = [row.createdAt - RETRY_BOUNDS.spanMs, row.createdAt + RETRY_BOUNDS.spanMs];
-    if (this.#isAlone.get(...key, from, to)?.is_alone === 1) return;
+    if (this.#isAlone.get(...key, from, to)?.is_alone === 1) return [];
     const earlier = this.#before.all(...key, from, RETRY_BOUNDS.rows).map(placedRetryOf).reverse();
     const later = this.#behind.all(...key, to, RETRY_BOUNDS.rows).map(placedRetryOf);
-    for (const { row: changed, retry } of changedRetries([...earlier, row, ...later], earlier.length)) {
+    return changedRetries([...earlier, row, ...later], earlier.length).map(({ row: changed, retry }) => {
       this.#set.run(retry.retryOf, retry.isRetried ? 1 : 0, changed.workspaceId, changed.createdAt, changed.id);
-      this.#totals.apply(retryDelta(changed, { from: changed.retry, to: retry }));
-    }
+      return retryDelta(changed, { from: changed.retry, to: retry });
+    });
   }
 }
 
 /**
- * Names the index: without statistics the planner would read all of a workspace's calls, on the
- * event loop.
+ * Names the index: without statistics the planner would read all of a workspace's calls.
  */
-const LINKABLE = `
+const SAME_PROMPT = `
   FROM usage INDEXED BY usage_by_question
-  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND attempt = 1`;
-
-const SAME_PROMPT = `${LINKABLE} AND workspace_id = ?1 AND messages_hash = ?3`;
+  WHERE trace_id = ?2 AND substr(messages_hash, 1, 16) = substr(?3, 1, 16) AND attempt = 1
+    AND workspace_id = ?1 AND messages_hash = ?3`;
 
 /**
  * Whether there is nothing to link: no row of the prompt is behind this one, and the one before it,

@@ -1,10 +1,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { EMPTY_READING } from "../../domain/reading.ts";
 import { NO_RETRY, type Retry } from "../../domain/retry.ts";
-import { type Closing, NO_COST, type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
-import { placeIn, retryOf } from "../retries.ts";
-import { flag, integer, type Row, text, textOrNull } from "../row_decoders.ts";
-import { added, COUNTED_COLUMNS, countedClosing, countedRow, type Place, placeOf, removed } from "../totals.ts";
+import { type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
+import { retryOf } from "../retries.ts";
+import { flag, integer, type Row, text } from "../row_decoders.ts";
+import { added, COUNTED_COLUMNS, countedClosing, countedRow, type Delta, placeOf, removed } from "../totals.ts";
 import {
   CALL_COLUMNS,
   CLOSING_COLUMNS,
@@ -13,197 +12,115 @@ import {
   storedCall,
   storedClosing,
   type StoredValues,
+  SWEPT,
+  usageRowOf,
 } from "../usage_row.ts";
-import { readingBigInts } from "./connection.ts";
-import type { InflightPrompts } from "./inflight_prompts.ts";
-import type { Outbox } from "./outbox.ts";
+import { inTransaction, readingBigInts } from "./connection.ts";
 import { Retries } from "./retries.ts";
 import { Totals } from "./totals.ts";
 
-/**
- * Every write of usage rows, for the ledger and the store alike. The caller has a transaction open:
- * totals and the outbox change with the rows or not at all. Shipped rows are counted and linked in
- * the shared database.
- */
+/** Rows in one transaction: about 10 ms, for which other writers wait. */
+const AT_ONCE = 200;
+
+/** Every write of closed rows. Totals and links of retries change with the rows or not at all. */
 export class Rows {
+  readonly #db: DatabaseSync;
   readonly #totals: Totals;
-  /** Null if another database counts and links. */
-  readonly #retries: Retries | null;
-  readonly #outbox: Outbox | null;
-  readonly #inflight: InflightPrompts | null;
-  readonly #insertOpen: StatementSync;
+  readonly #retries: Retries;
+  readonly #insert: StatementSync;
   readonly #stored: StatementSync;
-  readonly #close: StatementSync;
-  readonly #unlink: StatementSync;
-  readonly #leftOpen: StatementSync;
-  readonly #countOpen: StatementSync;
+  readonly #replace: StatementSync;
 
-  /**
-   * `outbox`: notes changes for shipping; null if nothing is shipped. `inflight`: null if the calls
-   * in flight are not known.
-   */
-  constructor(
-    db: DatabaseSync,
-    { outbox, inflight }: { readonly outbox: Outbox | null; readonly inflight: InflightPrompts | null },
-  ) {
-    this.#inflight = inflight;
+  constructor(db: DatabaseSync) {
+    this.#db = db;
     this.#totals = new Totals(db);
-    this.#retries = outbox === null ? new Retries(db, this.#totals) : null;
-    this.#outbox = outbox;
-    this.#insertOpen = db.prepare(INSERT_OPEN);
+    this.#retries = new Retries(db);
+    this.#insert = db.prepare(INSERT);
     this.#stored = readingBigInts(db, STORED);
-    this.#close = db.prepare(CLOSE);
-    this.#unlink = db.prepare(UNLINK);
-    this.#leftOpen = readingBigInts(db, LEFT_OPEN);
-    this.#countOpen = db.prepare("SELECT count(*) AS open FROM usage WHERE revision = 0");
+    this.#replace = db.prepare(REPLACE);
   }
 
-  /** Throws if the row is there already. */
-  insertOpen(call: OpenCall): void {
-    this.#insertOpen.run(...sqliteValues(storedCall(call)));
+  /** Writes rows over those of lower revision, in the caller's transaction. */
+  write(rows: readonly UsageRow[]): void {
+    this.#totals.apply(rows.flatMap((row) => this.#write(row)));
   }
 
-  /**
-   * Writes a closed row over a row of lower revision and moves the totals by the difference. A
-   * missing row and a missing trace are made. Returns by how much the number of open rows changed.
-   */
-  applyClosed({ call, closing, revision }: UsageRow): number {
-    const place = placeOf(call, closing);
+  /** Returns what changes in the totals. */
+  #write({ call, closing, revision }: UsageRow): readonly Delta[] {
     const values = storedClosing(closing);
-    const mayRetry = this.#mayRetry(place, closing);
-    const close = { values, from: REVISION.open, to: revision, mayRetry };
-    // Nearly always it is open.
-    if (this.#closeRow(call, close)) {
-      this.#count(place, { closing, values, mayRetry });
-      return -1;
-    }
-    const old = this.#stored.get(call.workspaceId, call.createdAt, call.id);
-    if (old === undefined) {
-      this.insertOpen(call);
-      this.#closeRow(call, close);
-      this.#count(place, { closing, values, mayRetry });
-      return 0;
-    }
+    const place = placeOf(call, closing);
+    const attempt = call.messagesHash === null ? 0 : 1;
+    const inserted =
+      this.#insert.run(attempt, revision, ...sqliteValues(storedCall(call)), ...sqliteValues(values)).changes !== 0;
+    if (inserted) return [added(place, countedClosing(values)), ...this.#relink(place, { values, retry: NO_RETRY })];
+    const old = this.#stored.get(call.workspaceId, call.createdAt, call.id)!;
     const from = integer(old, "revision");
-    if (from < revision) this.#replace(place, { ...close, from, old, closing });
-    return 0;
-  }
-
-  #replace(place: LinkedCall, change: Close & { readonly old: Row; readonly closing: Closing }): void {
-    const { old, closing, values, mayRetry } = change;
+    if (from >= revision) return [];
     const retry = retryOf(old);
-    if (flag(old, "counted")) this.#totals.apply(removed({ ...place, model: text(old, "model") }, countedRow(old)));
-    this.#closeRow(place, { ...change, mayRetry: mayRetry || flag(old, "attempt") });
-    if (this.#retries === null) {
-      this.#unlink.run(place.workspaceId, place.createdAt, place.id);
-      return;
-    }
-    this.#totals.apply(added(place, countedClosing(values, retry)));
-    const [outcome, duration] = [old.outcome, old.duration_ms === null ? null : integer(old, "duration_ms")];
-    if (outcome !== closing.outcome || duration !== closingValue(values, "duration_ms")) this.#relink(place, closing, retry);
+    this.#replace.run(revision, ...sqliteValues(values), call.workspaceId, call.createdAt, call.id);
+    const counted = added(place, countedClosing(values, retry));
+    // What an earlier version left open or uncounted stands in no total.
+    const isCounted = from !== REVISION.open && flag(old, "counted");
+    const before = isCounted ? [removed({ ...place, model: text(old, "model") }, countedRow(old))] : [];
+    const relinked = isCounted && endsAlike(old, values) ? [] : this.#relink(place, { values, retry });
+    return [...before, counted, ...relinked];
+  }
+
+  #relink(
+    place: ReturnType<typeof placeOf<OpenCall>>,
+    { values, retry }: { readonly values: StoredValues; readonly retry: Retry },
+  ): readonly Delta[] {
+    if (place.messagesHash === null) return [];
+    const [outcome, duration, cost] = ["outcome", "duration_ms", "cost"].map((column) => closingValue(values, column));
+    const link = { ...place, outcome, duration, cost, retry } as Parameters<Retries["relink"]>[0];
+    return this.#retries.relink(link, place.messagesHash);
   }
 
   /**
-   * Closes as `unknown` at most `most` rows that other runs than `instanceId` left open. Returns
-   * how many.
+   * Counts what earlier versions left: calls that were open, closed as `unknown`, and, for
+   * `isStore`, rows that were recorded for a shared database. In transactions of its own. Returns
+   * their numbers.
    */
-  sweepSome(instanceId: string, most: number): number {
-    const leftOpen = this.#leftOpen.all(instanceId, most);
-    for (const row of leftOpen) {
-      const place = { ...placeIn(row), id: text(row, "id"), messagesHash: textOrNull(row, "messages_hash") };
-      const mayRetry = this.#mayRetry(place, SWEPT);
-      this.#closeRow(place, { values: SWEPT_VALUES, from: REVISION.open, to: REVISION.swept, mayRetry });
-      this.#count(place, { closing: SWEPT, values: SWEPT_VALUES, mayRetry });
+  settle(isStore: boolean): { readonly swept: number; readonly counted: number } {
+    const swept = this.#eachOf("revision = 0", (row) => ({ ...usageRowOf(row), closing: SWEPT, revision: REVISION.swept }));
+    const counted = isStore
+      ? this.#eachOf("counted = 0", (row) => ({ ...usageRowOf(row), revision: integer(row, "revision") + 1 }))
+      : 0;
+    return { swept, counted };
+  }
+
+  #eachOf(which: string, settled: (row: Row) => UsageRow): number {
+    const find = readingBigInts(this.#db, `SELECT * FROM usage WHERE ${which} LIMIT ${AT_ONCE}`);
+    for (let total = 0;;) {
+      const found = find.all();
+      inTransaction(this.#db, () => this.write(found.map(settled)));
+      total += found.length;
+      if (found.length < AT_ONCE) return total;
     }
-    return leftOpen.length;
-  }
-
-  countOpen(): number {
-    return Number(this.#countOpen.get()?.open);
-  }
-
-  /** The row is new in the totals. */
-  #count(
-    place: LinkedCall,
-    { closing, values, mayRetry }: Pick<Close, "values" | "mayRetry"> & { readonly closing: Closing },
-  ): void {
-    if (this.#retries === null) return;
-    this.#totals.apply(added(place, countedClosing(values)));
-    if (mayRetry) this.#relink(place, closing, NO_RETRY);
-  }
-
-  /**
-   * Whether the row may be part of a chain of retries, now or when another row ends: hardly ever if
-   * it completed. It never is if no earlier call failed and no other is in flight, because a call
-   * that fails later starts a chain.
-   */
-  #mayRetry(call: LinkedCall, { outcome }: Closing): boolean {
-    if (this.#retries === null || call.messagesHash === null) return false;
-    if (outcome !== "completed" || this.#inflight === null || this.#inflight.isAskedByOthers(call)) return true;
-    return this.#retries.areKnown(call, call.messagesHash);
-  }
-
-  #relink(place: LinkedCall, { outcome, duration, cost }: Closing, retry: Retry): void {
-    if (place.messagesHash === null) return;
-    const wholeMs = duration === null ? null : Math.round(duration);
-    this.#retries?.relink({ ...place, outcome, duration: wholeMs, cost, retry }, place.messagesHash);
-  }
-
-  /** False if there is no row with the revision `from`; then nothing was written. */
-  #closeRow(key: RowKey, { values, from, to, mayRetry }: Close): boolean {
-    const [counted, attempt] = [this.#retries === null ? 0 : 1, mayRetry ? 1 : 0];
-    const closing = sqliteValues(values);
-    const { changes } = this.#close.run(to, counted, attempt, ...closing, key.workspaceId, key.createdAt, key.id, from);
-    if (changes === 0) return false;
-    this.#outbox?.addRow(key);
-    return true;
   }
 }
 
-type RowKey = Pick<OpenCall, "id" | "workspaceId" | "createdAt">;
-type LinkedCall = Place & Pick<OpenCall, "id" | "messagesHash">;
-
-/** A row becomes closed, with these values, if it has the revision `from`. */
-interface Close {
-  readonly values: StoredValues;
-  readonly from: number;
-  readonly to: number;
-  readonly mayRetry: boolean;
+function endsAlike(old: Row, values: StoredValues): boolean {
+  const duration = old.duration_ms === null ? null : integer(old, "duration_ms");
+  return old.outcome === closingValue(values, "outcome") && duration === closingValue(values, "duration_ms");
 }
 
-const SWEPT: Closing = {
-  outcome: "unknown",
-  accuracy: "unknown",
-  status: null,
-  upstreamRequestId: null,
-  duration: null,
-  ttft: null,
-  reading: EMPTY_READING,
-  ...NO_COST,
-};
-const SWEPT_VALUES = storedClosing(SWEPT);
+/** Retries are looked for among rows with `attempt = 1`. */
+const COLUMNS = ["attempt", "revision", ...CALL_COLUMNS, ...CLOSING_COLUMNS];
 
-const INSERT_OPEN = `
-  INSERT INTO usage (revision, accuracy, ${CALL_COLUMNS.join(", ")})
-  VALUES (${REVISION.open}, 'unknown', ${CALL_COLUMNS.map(() => "?").join(", ")})`;
+const INSERT = `
+  INSERT INTO usage (${COLUMNS.join(", ")})
+  VALUES (${COLUMNS.map(() => "?").join(", ")})
+  ON CONFLICT DO NOTHING`;
 
 const STORED = `
-  SELECT revision, counted, attempt, coalesce(served_model, requested_model) AS model, outcome, duration_ms,
+  SELECT revision, counted, coalesce(served_model, requested_model) AS model, outcome, duration_ms,
     ${COUNTED_COLUMNS.join(", ")}
   FROM usage
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
 
-const CLOSE = `
-  UPDATE usage SET revision = ?, counted = ?, attempt = ?, ${CLOSING_COLUMNS.map((column) => `${column} = ?`).join(", ")}
-  WHERE workspace_id = ? AND created_at = ? AND id = ? AND revision = ?`;
-
-/** A row that is not counted takes no part in retries. */
-const UNLINK = `
-  UPDATE usage SET retry_of = NULL, asked_again = 0, attempt = 0
+const REPLACE = `
+  UPDATE usage SET revision = ?, counted = 1, attempt = messages_hash IS NOT NULL, ${
+  CLOSING_COLUMNS.map((column) => `${column} = ?`).join(", ")
+}
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
-
-const LEFT_OPEN = `
-  SELECT id, workspace_id, sandbox_id, trace_id, created_at, provider, kind, requested_model AS model, messages_hash
-  FROM usage
-  WHERE revision = 0 AND instance_id <> ?
-  LIMIT ?`;

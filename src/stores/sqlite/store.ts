@@ -9,9 +9,6 @@ export interface SqliteStore extends Verbs {
   readonly close: () => Promise<void>;
 }
 
-/** The shorter it is, the less there is to fsync at once (bench/ledger_bench.ts). */
-export const CHECKPOINT_MS = 250;
-
 /**
  * The store in a Worker with its own connection, so that no query blocks the event loop. It answers
  * one question after the other. The schema must be up to date. Rejects if the file cannot be used.
@@ -48,14 +45,7 @@ export async function openSqliteStore(
   let closing: Promise<void> | null = null;
   return {
     ...storeVerbs((verb, args) => rpc.call(verb, ...args as Parameters<Verbs[typeof verb]>)),
-    prune: ask("prune"),
-    pruneTokens: ask("pruneTokens"),
-    handOver: ask("handOver"),
-    reship: ask("reship"),
     copyInto: ask("copyInto"),
-    keepTokenCopy: ask("keepTokenCopy"),
-    findTokenCopy: ask("findTokenCopy"),
-    revokeTokenCopy: ask("revokeTokenCopy"),
     close: () => closing ??= rpc.finish("close", closed),
   };
 }

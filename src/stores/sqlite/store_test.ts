@@ -6,12 +6,12 @@ import { openSqliteStore } from "./store.ts";
 
 Deno.test("openSqliteStore() rejects if the database cannot be opened or has no schema", async () => {
   const dir = Deno.makeTempDirSync();
-  await assert.rejects(openSqliteStore({ path: dir, synchronous: "normal", checkpointMs: 0 }), (error) => {
+  await assert.rejects(openSqliteStore({ path: dir, synchronous: "normal" }), (error) => {
     assert.ok(isUnavailable(error));
     assert.match(wordsOf(error), /cannot be opened.*unable to open/);
     return true;
   });
-  const options = { path: `${dir}/new.db`, synchronous: "normal", checkpointMs: 0 } as const;
+  const options = { path: `${dir}/new.db`, synchronous: "normal" } as const;
   await assert.rejects(openSqliteStore(options), /cannot be opened/);
   assert.deepEqual([...Deno.readDirSync(dir)], [], "an empty database was made");
   Deno.createSync(options.path).close();
@@ -31,7 +31,7 @@ Deno.test("a store whose worker dies rejects open questions and answers the next
     }
   };
   try {
-    const store = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal", checkpointMs: 0 });
+    const store = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal" });
     const asked = store.queryUsage(ALL);
     workers[0]!.dispatchEvent(new ErrorEvent("error", { message: "out of memory", cancelable: true }));
     await assert.rejects(asked, /worker has died: out of memory/);
@@ -41,7 +41,7 @@ Deno.test("a store whose worker dies rejects open questions and answers the next
     await store.close();
 
     let loss: string | null = null;
-    const watched = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal", checkpointMs: 0 }, () => loss);
+    const watched = await openSqliteStore({ path: `${dir}/llmproxy.db`, synchronous: "normal" }, () => loss);
     loss = "The files were replaced";
     assert.deepEqual((await watched.queryUsage(ALL)).usage, [], "the open connection still answers");
     workers[2]!.dispatchEvent(new ErrorEvent("error", { message: "out of memory", cancelable: true }));

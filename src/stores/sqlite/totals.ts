@@ -1,7 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { hourStart } from "../../domain/calendar.ts";
 import { TOTALS } from "../../domain/totals.ts";
-import { type Delta, TOTAL_NAMES, traceColumn } from "../totals.ts";
+import { type Delta, sumsByHour, sumsByTrace, TOTAL_NAMES, traceColumn } from "../totals.ts";
 import { INSERT_TRACE } from "./traces.ts";
 
 /** The totals of traces and hours. */
@@ -16,15 +16,19 @@ export class Totals {
     this.#addToHour = db.prepare(ADD_TO_HOUR);
   }
 
-  /** In the transaction that writes the row. A missing trace is made. */
-  apply({ place, counts }: Delta): void {
-    const { workspaceId, traceId, sandboxId, provider, model, kind, createdAt } = place;
-    const isKnown = () => this.#addToTrace.run(...counts, createdAt, workspaceId, traceId).changes !== 0;
-    if (!isKnown()) {
+  /** In the transaction that writes the rows. A missing trace is made. */
+  apply(deltas: readonly Delta[]): void {
+    for (const { first, latest, counts } of sumsByTrace(deltas)) {
+      const { workspaceId, traceId, sandboxId, createdAt } = first;
+      const isKnown = () => this.#addToTrace.run(...counts, latest, workspaceId, traceId).changes !== 0;
+      if (isKnown()) continue;
       this.#insertTrace.run(workspaceId, traceId, sandboxId, "auto", createdAt, createdAt);
       isKnown();
     }
-    this.#addToHour.run(workspaceId, hourStart(createdAt), sandboxId, provider, model, kind, ...counts);
+    for (const { first, counts } of sumsByHour(deltas)) {
+      const { workspaceId, createdAt, sandboxId, provider, model, kind } = first;
+      this.#addToHour.run(workspaceId, hourStart(createdAt), sandboxId, provider, model, kind, ...counts);
+    }
   }
 }
 

@@ -1,29 +1,22 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { RunRefusals } from "../../domain/ledger.ts";
 import type { Trace } from "../../domain/trace.ts";
-import type { Outbox } from "./outbox.ts";
 
 /** Every write of traces and refusals except their totals, in the caller's transaction. */
 export class Traces {
-  readonly #outbox: Outbox | null;
   readonly #insert: StatementSync;
   readonly #moveOn: StatementSync;
-  readonly #addRefusals: StatementSync;
   readonly #setRefusals: StatementSync;
 
-  /** `outbox` as in `Rows`. */
-  constructor(db: DatabaseSync, outbox: Outbox | null) {
-    this.#outbox = outbox;
+  constructor(db: DatabaseSync) {
     this.#insert = db.prepare(INSERT_TRACE);
     this.#moveOn = db.prepare(MOVE_ON);
-    this.#addRefusals = db.prepare(ADD_REFUSALS);
     this.#setRefusals = db.prepare(SET_REFUSALS);
   }
 
   /** Inserts the trace, or moves `updatedAt` of the one that is there forward. */
   join(trace: Trace): void {
-    if (this.moveOn(trace)) this.#outbox?.addTrace(trace);
-    else this.insert(trace);
+    if (!this.moveOn(trace)) this.insert(trace);
   }
 
   /** False if the trace is not there, or has that time or a later one already. */
@@ -33,16 +26,7 @@ export class Traces {
 
   /** A trace that is there stays as it is. */
   insert({ workspaceId, id, sandboxId, source, createdAt, updatedAt }: Trace): void {
-    const { changes } = this.#insert.run(workspaceId, id, sandboxId, source, createdAt, updatedAt);
-    if (changes !== 0) this.#outbox?.addTrace({ workspaceId, id });
-  }
-
-  addRefusals(counts: readonly RunRefusals[]): void {
-    for (const refusal of counts) {
-      const { workspaceId, sandboxId, fault, minute, instanceId, count } = refusal;
-      this.#addRefusals.run(workspaceId, sandboxId, fault, minute, instanceId, count);
-      this.#outbox?.addRefusal(refusal);
-    }
+    this.#insert.run(workspaceId, id, sandboxId, source, createdAt, updatedAt);
   }
 
   /** A counter never goes down. */
@@ -60,11 +44,6 @@ export const INSERT_TRACE = `
   ON CONFLICT DO NOTHING`;
 
 const MOVE_ON = "UPDATE traces SET updated_at = ? WHERE workspace_id = ? AND id = ? AND updated_at < ?";
-
-const ADD_REFUSALS = `
-  INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, instance_id, count)
-  VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT (workspace_id, sandbox_id, minute, fault, instance_id) DO UPDATE SET count = count + excluded.count`;
 
 const SET_REFUSALS = `
   INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, instance_id, count)

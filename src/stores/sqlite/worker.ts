@@ -2,13 +2,12 @@
 /// <reference lib="deno.worker" />
 import { answerRequest, type Request } from "../../async/worker_rpc.ts";
 import { carriedError } from "../../domain/unavailable.ts";
-import { checkpointsOn } from "./checkpoints.ts";
 import { openConnection } from "./connection.ts";
 import { unavailableOf } from "./errors.ts";
 import type { OpenMessage, WorkerMethods } from "./protocol.ts";
 import { answersOn } from "./worker_methods.ts";
 
-/** How long a write waits for the ledger's transactions, which take milliseconds. */
+/** How long a write waits for the transactions of other Workers, which take milliseconds. */
 const BUSY_TIMEOUT_MS = 5_000;
 
 self.onmessage = ({ data: options }: MessageEvent<OpenMessage>) => {
@@ -26,9 +25,7 @@ self.onmessage = ({ data: options }: MessageEvent<OpenMessage>) => {
   };
 };
 
-function open({ path, synchronous, checkpointMs }: OpenMessage): WorkerMethods {
+function open({ path, synchronous }: OpenMessage): WorkerMethods {
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 64_000 });
-  const methods = { ...answersOn(db), open: () => {}, close: () => db.close() };
-  if (checkpointMs > 0) setInterval(checkpointsOn(db, { path, busyTimeoutMs: BUSY_TIMEOUT_MS }), checkpointMs);
-  return methods;
+  return { ...answersOn(db), open: () => {}, close: () => db.close() };
 }

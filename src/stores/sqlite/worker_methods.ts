@@ -4,20 +4,19 @@ import { refusals } from "../records_sql.ts";
 import { copyDatabase } from "./backup.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
-import { dropSome, handOverOn, pruneSome, pruneTokensSome, reship } from "./prune.ts";
+import { dropSome } from "./prune.ts";
 import { Queries } from "./queries.ts";
 import { recordAnswersOn } from "./records.ts";
 import { Rows } from "./rows.ts";
 import { Traces } from "./traces.ts";
 
-/** Rows in one transaction of `recordUsage`: about 10 ms, for which the ledger's commits wait. */
+/** Rows in one transaction of `recordUsage`: about 10 ms, for which other writers wait. */
 const RECORDED_AT_ONCE = 200;
 
 /** The store's verbs on one connection, blocking. */
 export function answersOn(db: DatabaseSync): Answers {
-  // Without an outbox: these rows were counted elsewhere or stay here, and are not shipped.
-  const rows = new Rows(db, { outbox: null, inflight: null });
-  const traces = new Traces(db, null);
+  const rows = new Rows(db);
+  const traces = new Traces(db);
   const queries = new Queries(db);
   const records = recordAnswersOn(db, queries);
 
@@ -33,7 +32,7 @@ export function answersOn(db: DatabaseSync): Answers {
         const some = closed.slice(at, at + RECORDED_AT_ONCE);
         inTransaction(db, () => {
           const dropped = queries.droppedBefore();
-          for (const row of some) if (row.call.createdAt >= dropped) rows.applyClosed(row);
+          rows.write(some.filter(({ call }) => call.createdAt >= dropped));
         });
       }
     },
@@ -50,11 +49,7 @@ export function answersOn(db: DatabaseSync): Answers {
     clock: () => null,
     makeReady: () => {},
     dropMonths: (before) => inTransaction(db, () => dropSome(db, before)),
-    prune: (before, now) => inTransaction(db, () => pruneSome(db, before, now)),
-    pruneTokens: (before) => inTransaction(db, () => pruneTokensSome(db, before)),
-    handOver: handOverOn(db),
-    copyInto: (path) => copyDatabase(db, path),
-    reship: (since) => reship(db, since),
+    copyInto: (path, openCalls) => copyDatabase(db, path, openCalls),
 
     ...records,
   };

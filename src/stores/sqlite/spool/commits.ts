@@ -1,6 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
-import { isBusy, isOwnFault } from "./errors.ts";
+import { isBusy, isOwnFault } from "../errors.ts";
 
 export interface GroupLimits {
   /** The most writes in one transaction. */
@@ -40,7 +40,11 @@ export interface Commits {
  */
 export function commitsOn(
   db: DatabaseSync,
-  { limits, now }: { readonly limits: GroupLimits; readonly now: () => number },
+  { limits, now, onCommit }: {
+    readonly limits: GroupLimits;
+    readonly now: () => number;
+    readonly onCommit: () => void;
+  },
 ): Commits {
   const [begin, commit, rollback] = [db.prepare("BEGIN IMMEDIATE"), db.prepare("COMMIT"), db.prepare("ROLLBACK")];
   const [mark, unmark] = [db.prepare("SAVEPOINT write"), db.prepare("RELEASE write")];
@@ -115,6 +119,7 @@ export function commitsOn(
       if (db.isTransaction) rollback.run();
       throw error;
     }
+    onCommit();
     for (const write of waiting.splice(0, taken)) {
       const refusal = refused.get(write);
       if (refusal === undefined) write.done();

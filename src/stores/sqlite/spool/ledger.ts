@@ -1,19 +1,14 @@
 import type { DatabaseSync } from "node:sqlite";
-import { Fault } from "../../domain/fault.ts";
-import type { Ledger } from "../../domain/ledger.ts";
-import { REVISION, type UsageRow } from "../../domain/usage.ts";
+import { Fault } from "../../../domain/fault.ts";
+import type { Ledger } from "../../../domain/ledger.ts";
+import { REVISION, type UsageRow } from "../../../domain/usage.ts";
+import { openConnection, type Synchronous } from "../connection.ts";
 import { commitsOn, GROUP_LIMITS, type GroupLimits, WriteRefused } from "./commits.ts";
-import { openConnection, type Synchronous } from "./connection.ts";
-import { TraceActivityCache } from "./trace_activity_cache.ts";
 import { DiskQuota, type SpoolBound } from "./disk_quota.ts";
-import { Outbox } from "./outbox.ts";
-import { Claims } from "./records.ts";
-import { InflightPrompts } from "./inflight_prompts.ts";
-import { Rows } from "./rows.ts";
-import { Traces } from "./traces.ts";
+import { Entries } from "./entries.ts";
 
 export interface LedgerOptions {
-  /** The database, whose schema must be up to date. */
+  /** The spool, whose schema must be up to date. */
   readonly path: string;
   readonly synchronous: Synchronous;
   readonly now: () => number;
@@ -22,12 +17,14 @@ export interface LedgerOptions {
   readonly limits: GroupLimits;
   /** How often to try again whether writes work. */
   readonly probeMs: number;
-  /** The bounds of a spool, which is shipped to a shared database; null: nothing is shipped. */
+  /** Null: only the volume bounds the spool. */
   readonly spool: SpoolBound | null;
+  /** Called after each commit. */
+  readonly onCommit: () => void;
   /** As `DiskQuotaOptions.freeBytes`. */
   readonly freeBytes: () => number | null;
   /**
-   * Why the open files are no longer the database's, for an operator; null while they are. After
+   * Why the open files are no longer the directory's, for an operator; null while they are. After
    * that nothing is recorded until a restart: a file without a name is gone with the process.
    */
   readonly whyLost: () => string | null;
@@ -41,7 +38,8 @@ export const LEDGER_DEFAULTS = {
   spool: null,
   freeBytes: () => null,
   whyLost: () => null,
-  lookMs: 250,
+  onCommit: () => {},
+  lookMs: 1_000,
 } as const;
 
 /**
@@ -50,16 +48,16 @@ export const LEDGER_DEFAULTS = {
  */
 const BACKSTOP_PAGES = 65_536;
 
-/** Rows that one write of the sweep closes: about 2 ms. */
+/** Calls that one write of the sweep closes: about 2 ms. */
 const SWEPT_AT_ONCE = 100;
 
-/** Opens the hot path's ledger. Throws SQLite's error if the database cannot be used. */
+/** Opens the hot path's ledger. Throws SQLite's error if the spool cannot be used. */
 export function openLedger(options: LedgerOptions): Ledger {
   const db = openConnection(options.path, {
     synchronous: options.synchronous,
     busyTimeoutMs: 0,
     autoCheckpointPages: BACKSTOP_PAGES,
-    cacheKib: 32_000,
+    cacheKib: 8_000,
   });
   try {
     return ledgerOn(db, options);
@@ -72,20 +70,16 @@ export function openLedger(options: LedgerOptions): Ledger {
 /** The ledger on its own connection, which must not wait for locks. `end` closes it. */
 export function ledgerOn(db: DatabaseSync, options: LedgerOptions): Ledger {
   const { spool, onTrouble } = options;
-  const outbox = spool === null ? null : new Outbox(db);
-  /** Null if another database links the retries. */
-  const prompts = outbox === null ? new InflightPrompts() : null;
-  const rows = new Rows(db, { outbox, inflight: prompts });
-  const traces = new Traces(db, outbox);
-  const claims = new Claims(db, outbox);
+  const entries = new Entries(db);
   const pad = db.prepare("INSERT INTO ledger_probe (padding) VALUES (zeroblob(65536))");
   const unpad = db.prepare("DELETE FROM ledger_probe");
   const commits = commitsOn(db, options);
   const quota = new DiskQuota(db, options);
-  const activity = new TraceActivityCache();
+  /** Numbers of the calls that this ledger has opened and not closed, by id. */
+  const open = new Map<string, number>();
   /** Closings whose commit failed, by the id of their row: at most one for each open row. */
   const kept = new Map<string, UsageRow>();
-  let openRows = rows.countOpen();
+  let openCalls = Number(db.prepare("SELECT count(*) AS open FROM open_calls").get()?.open);
   let writeFailure: string | null = null;
   /** Why the files are lost. No probe ends that: it would succeed in the files without a name. */
   let loss: string | null = null;
@@ -120,9 +114,10 @@ export function ledgerOn(db: DatabaseSync, options: LedgerOptions): Ledger {
   }
 
   async function commitClosed(row: UsageRow): Promise<void> {
-    const change = await commits.add(() => rows.applyClosed(row));
-    prompts?.ended(row.call);
-    openRows += change;
+    const number = open.get(row.call.id);
+    const wasOpen = await commits.add(() => entries.close(number, row));
+    open.delete(row.call.id);
+    if (wasOpen) openCalls--;
   }
 
   function failed(error: unknown): Fault {
@@ -183,19 +178,16 @@ export function ledgerOn(db: DatabaseSync, options: LedgerOptions): Ledger {
         if (spool?.onFull === "serve") return "unrecorded";
         throw unavailable(quota.words());
       }
-      const isFresh = activity.isFresh(trace);
-      prompts?.begins(call);
+      if (open.has(call.id)) throw unavailable(`The call ${call.id} is open already`);
+      const number = entries.nextNumber();
+      open.set(call.id, number);
       try {
-        await write(() => {
-          if (!isFresh) traces.join(trace);
-          rows.insertOpen(call);
-        });
+        await write(() => entries.open(number, { call, trace }));
       } catch (error) {
-        prompts?.ended(call);
+        open.delete(call.id);
         throw error;
       }
-      if (!isFresh) activity.written(trace);
-      openRows++;
+      openCalls++;
       return "opened";
     },
     // Is tried even while writes fail, because the client's last bytes wait for it. If the files
@@ -212,19 +204,19 @@ export function ledgerOn(db: DatabaseSync, options: LedgerOptions): Ledger {
       }
       if (loss !== null) throw unavailable(loss);
     },
-    join: (trace) => write(() => void traces.join(trace)),
-    claim: (owned) => write(() => claims.add(owned)),
-    countRefusals: (counts) => write(() => traces.addRefusals(counts)),
+    join: (trace) => write(() => entries.join(trace)),
+    claim: (owned) => write(() => entries.claim(owned)),
+    countRefusals: (counts) => write(() => entries.addRefusals(counts)),
     async sweep(instanceId) {
       let total = 0;
       for (;;) {
-        const swept = await write(() => rows.sweepSome(instanceId, SWEPT_AT_ONCE));
-        openRows -= swept;
+        const swept = await write(() => entries.sweepSome(instanceId, SWEPT_AT_ONCE));
+        openCalls -= swept;
         total += swept;
         if (swept < SWEPT_AT_ONCE) return total;
       }
     },
-    openCount: () => openRows,
+    openCount: () => openCalls,
     usedBytes: () => quota.usedBytes(),
     boundBytes: () => quota.boundBytes(),
     trouble() {

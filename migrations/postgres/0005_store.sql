@@ -1,0 +1,2 @@
+-- The SQLite store changes here. PostgreSQL needs nothing, but both sides have the same versions.
+SELECT 1;
