@@ -37,7 +37,7 @@ export class FakeClient implements AnswerSink {
 
   begin({ status, statusText, headers }: AnswerHead): void {
     const hasBody = ![101, 204, 205, 304].includes(status);
-    this.#answer.resolve(new Response(hasBody ? this.#body : null, { status, statusText, headers }));
+    this.#answer.resolve(new Response(hasBody ? this.#body : null, { status, statusText, headers: headersOf(headers) }));
     if (!hasBody) this.#over.resolve();
   }
 
@@ -85,4 +85,10 @@ export class FakeClient implements AnswerSink {
     this.#taken = null;
     if (chunk === undefined) this.#over.resolve();
   }
+}
+
+function headersOf(fields: Iterable<readonly [string, string]>): Headers {
+  const headers = new Headers();
+  for (const [name, value] of fields) headers.append(name, value);
+  return headers;
 }

@@ -1,4 +1,5 @@
 import { Fault } from "../domain/fault.ts";
+import { type Fields, HeaderFields } from "../domain/header_fields.ts";
 import type { Provider } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { holdsSecret } from "../wire/secrets.ts";
@@ -34,7 +35,7 @@ const IN_URL = "A key or a proxy token does not belong in the URL.";
  * The request as if its client had sent no credential of the upstream's own. Users often have one
  * beside the proxy token. Any header that holds it is dropped, and no authority is asked about it.
  */
-export function withoutOwnCredentials<R extends Pick<Request, "headers">>(
+export function withoutOwnCredentials<R extends { readonly headers: Fields }>(
   request: R,
   { credentialHeaders, credentialShape }: Pick<Provider, "credentialHeaders" | "credentialShape">,
 ): { readonly request: R; readonly ownCredentials: readonly string[] } {
@@ -43,7 +44,7 @@ export function withoutOwnCredentials<R extends Pick<Request, "headers">>(
   const elsewhere = others.flatMap((value) => value.match(credentialShape) ?? []);
   const ownCredentials = [...new Set([...shown.filter((value) => value.match(credentialShape)?.[0] === value), ...elsewhere])];
   if (ownCredentials.length === 0) return { request, ownCredentials };
-  const headers = new Headers(
+  const headers = new HeaderFields(
     [...request.headers].filter(([name, value]) => !ownCredentials.some((secret) => isHeldBy(secret, { name, value }))),
   );
   return { request: { ...request, headers }, ownCredentials };
@@ -59,7 +60,7 @@ function isHeldBy(secret: string, { name, value }: { readonly name: string; read
  * first, 1.x the second. Throws `Fault` `unauthenticated` if both are missing, or if they differ.
  * No message names `x-api-key`: Claude Code (2.1.332) shows "Invalid API key" in its place.
  */
-export function tokenOf(headers: Headers): string {
+export function tokenOf(headers: Pick<Fields, "get">): string {
   const key = headers.get("x-api-key") || null;
   const authorization = headers.get("authorization") || null;
   const bearer = authorization === null ? null : /^bearer +(\S+)$/i.exec(authorization)?.[1] ?? null;

@@ -2,13 +2,15 @@ import { Fault } from "../domain/fault.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { EVENT_LOOP_BUDGET } from "../wire/event_loop_budget.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
-import { StringsOfKey } from "../wire/strings_of_key.ts";
+import { KeyHint, StringsOfKey } from "../wire/strings_of_key.ts";
 
 /** More files than one request can use; ids beyond are not told. */
 export const MAX_NAMED = 10_000;
 /** The longest file id that is looked at, as it may be written with escapes. */
 const MAX_ID_BYTES = 6 * 256;
 const MAX_VALUE_BYTES = 16 * 1024;
+/** Bytes that tell UTF-16 and UTF-32 from UTF-8. */
+const LONGEST_MARK = 4;
 /** A smaller body is looked at in one go. */
 const BYTES_A_LOOK = 256 * 1024;
 
@@ -26,17 +28,20 @@ export class BodyScan {
   readonly #strings: StringsOfKey;
   readonly #fileIds = new Set<string>();
   readonly #json: TopLevelScanner;
+  readonly #hint: KeyHint;
+  readonly #needsJson: boolean;
   readonly #decoder: ReturnType<typeof decoderOf>;
 
   constructor(contentEncoding: string, { maxDecodedBytes, fileKey, keys }: BodyScanOptions) {
     this.isEncoded = contentEncoding.split(",").some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
+    this.#hint = new KeyHint(fileKey);
     this.#strings = new StringsOfKey(fileKey, { maxValueBytes: MAX_ID_BYTES });
     this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES });
-    const needsJson = this.isEncoded || keys.length > 0;
+    this.#needsJson = this.isEncoded || keys.length > 0;
     this.#decoder = decoderOf(contentEncoding, {
       maxBytes: maxDecodedBytes,
       onChunk: (chunk) => {
-        if (needsJson) this.#json.push(chunk);
+        if (this.#needsJson) this.#json.push(chunk);
         this.#strings.push(chunk);
         this.#keepIds();
       },
@@ -50,10 +55,9 @@ export class BodyScan {
 
   /** Shows it the whole body, and shares the event loop. Rejects as `end`. */
   async readWhole(bytes: Uint8Array): Promise<ScanResult> {
-    for (let from = 0; from < bytes.length; from += BYTES_A_LOOK) {
-      await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length - from, BYTES_A_LOOK));
-      await this.push(bytes.subarray(from, from + BYTES_A_LOOK));
-    }
+    await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length, BYTES_A_LOOK));
+    if (this.isEncoded) await eachPiece(bytes, 0, (piece) => this.push(piece));
+    else await this.#readPlain(bytes);
     return await this.end();
   }
 
@@ -85,7 +89,28 @@ export class BodyScan {
     this.#decoder?.close();
   }
 
+  async #readPlain(bytes: Uint8Array): Promise<void> {
+    let mayName = false;
+    await eachPiece(bytes, this.#hint.overlap, (piece) => {
+      if (this.#needsJson) this.#json.push(piece.subarray(0, BYTES_A_LOOK));
+      mayName ||= this.#hint.mayBeIn(piece);
+    });
+    // Without the key, only the first bytes tell something: another encoding.
+    await eachPiece(mayName ? bytes : bytes.subarray(0, LONGEST_MARK), 0, (piece) => {
+      this.#strings.push(piece);
+      this.#keepIds();
+    });
+  }
+
   #keepIds(): void {
     for (const id of this.#strings.take()) if (this.#fileIds.size <= MAX_NAMED) this.#fileIds.add(id);
+  }
+}
+
+/** Shows the bytes piece by piece, each with the beginning of the next, and shares the turns. */
+async function eachPiece(bytes: Uint8Array, overlap: number, look: (piece: Uint8Array) => void | Promise<void>): Promise<void> {
+  for (let from = 0; from < bytes.length; from += BYTES_A_LOOK) {
+    if (from > 0) await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length - from, BYTES_A_LOOK));
+    await look(bytes.subarray(from, from + BYTES_A_LOOK + overlap));
   }
 }

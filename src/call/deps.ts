@@ -6,6 +6,7 @@ import type { PriceOf } from "../domain/price.ts";
 import type { Provider } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { SandboxOf } from "../domain/sandbox.ts";
+import type { Fields } from "../domain/header_fields.ts";
 import type { AnswerSink } from "../domain/answer_sink.ts";
 import type { ByteBudget } from "../wire/budget.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
@@ -51,7 +52,9 @@ export interface Limits {
   readonly bodyDeadlineMs: number;
 }
 
-export type ArrivedRequest = Pick<Request, "method" | "headers" | "body">;
+export interface ArrivedRequest extends Pick<Request, "method" | "body"> {
+  readonly headers: Fields;
+}
 
 /** A request as it came in. */
 export interface IncomingCall {

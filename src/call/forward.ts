@@ -1,5 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import type { Credential } from "../domain/provider.ts";
+import { HeaderFields } from "../domain/header_fields.ts";
 import type { AnswerHead } from "../domain/answer_sink.ts";
 import { type HeldBody, sentOnce, type SizedBody } from "../wire/body.ts";
 import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
@@ -30,9 +31,9 @@ export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint
     drop: clientIpHeader === null ? provider.credentialHeaders : [...provider.credentialHeaders, clientIpHeader],
     secrets: [caller.token],
   });
-  headers.set(credential.header, credential.value);
+  headers.push([credential.header, credential.value]);
   for (const [name, value] of [...provider.defaultHeaders, ["user-agent", upstream.userAgent] as const]) {
-    if (!headers.has(name)) headers.set(name, value);
+    if (!headers.some(([sent]) => sent === name)) headers.push([name, value]);
   }
   const sent = fetch(upstream.baseUrl + target, {
     method: request.method,
@@ -67,7 +68,7 @@ function refusedCredential({ incoming, credential, deps }: LiveCall): Fault {
 /** The answer's head for the client, without any header that holds the operator's credential. */
 export function returned(answer: Response, credential: Credential): AnswerHead {
   const { status, statusText } = answer;
-  const headers = returnedHeaders(answer.headers, { secrets: [credential.secret] });
+  const headers = new HeaderFields(returnedHeaders(answer.headers, { secrets: [credential.secret] }));
   // RFC 9110, section 8.6: a 204 has no length.
   if (status === 204) headers.delete("content-length");
   return { status, statusText, headers };

@@ -116,16 +116,20 @@ function bodyOf(
     keys: [],
   });
   const reader = limited.getReader();
+  let held: Uint8Array<ArrayBuffer> | null = null;
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
       try {
-        const { value, done } = await reader.read();
-        await (done ? files.end() : files.push(value));
-        await assertOwnFiles(files.takeFileIds(), { sandbox, deps });
-        if (done) controller.close();
-        else controller.enqueue(value);
+        for (let earlier: typeof held = null; earlier === null;) {
+          const { value = null } = await reader.read();
+          await (value === null ? files.end() : files.push(value));
+          await assertOwnFiles(files.takeFileIds(), { sandbox, deps });
+          [earlier, held] = [held, value];
+          if (earlier !== null) controller.enqueue(earlier);
+          if (value === null) return controller.close();
+        }
       } catch (error) {
-        // The upstream has seen no end, and a body without one is no request.
+        // The upstream has not seen the last bytes, and a body without them is no request.
         onProblem(error);
         files.close();
         reader.cancel(error).catch(() => {});

@@ -2,6 +2,7 @@ import { LRUCache } from "lru-cache";
 import { settlesWithin } from "../async/deadline.ts";
 import { SingleFlight } from "../async/single_flight.ts";
 import { Fault } from "../domain/fault.ts";
+import type { Fields } from "../domain/header_fields.ts";
 import type { RefusedRequest } from "../domain/observe.ts";
 import type { Sandbox, SandboxOf } from "../domain/sandbox.ts";
 import { cutClientString } from "../domain/text.ts";
@@ -15,7 +16,7 @@ import { carriedSecrets, headersWithout, pathToShow } from "./token_filter.ts";
 
 /** What may be told of a refused request, whatever is wrong with its token. */
 export function refusedRequest(
-  request: Pick<Request, "url" | "headers">,
+  request: { readonly url: string; readonly headers: Fields },
   { sandbox, userId, clientIp }: Pick<RefusedRequest, "sandbox" | "clientIp"> & Pick<Fault, "userId">,
   { provider }: Pick<Deps, "provider">,
 ): RefusedRequest {
@@ -62,7 +63,7 @@ export class Whose {
   }
 
   /** Null if there is no telling. Never rejects. */
-  async of({ headers }: Pick<Request, "headers">, url: string): Promise<Sandbox | null> {
+  async of({ headers }: { readonly headers: Fields }, url: string): Promise<Sandbox | null> {
     const token = plainTokenOf(headers);
     // A token in a URL has been given away, so it is not believed.
     if (token === null || holdsSecret(url, token)) return null;
@@ -92,7 +93,7 @@ function ownerOf(error: unknown): Sandbox | null {
   return error instanceof Fault ? error.sandbox : null;
 }
 
-function plainTokenOf(headers: Headers): string | null {
+function plainTokenOf(headers: Fields): string | null {
   try {
     return tokenOf(headers);
   } catch {

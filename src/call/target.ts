@@ -1,7 +1,13 @@
 import { Fault } from "../domain/fault.ts";
+import type { Fields } from "../domain/header_fields.ts";
 import type { Provider, Route } from "../domain/provider.ts";
 import { clientIpIn } from "../wire/client_ip.ts";
 import type { Deps } from "./deps.ts";
+
+interface Target {
+  readonly url: string;
+  readonly headers: Fields;
+}
 
 /**
  * The request's target (path and query) if it is spelled plainly. It is what is routed and what is
@@ -16,7 +22,7 @@ import type { Deps } from "./deps.ts";
  * - the absolute form of another host,
  * - a known path in other letters: a server that ignores case would take it for that path.
  */
-export function plainTarget(request: Pick<Request, "url" | "headers">, known: ReadonlySet<string>): string {
+export function plainTarget(request: Target, known: ReadonlySet<string>): string {
   const target = rawTarget(request);
   const end = target.indexOf("?");
   const path = end < 0 ? target : target.slice(0, end);
@@ -85,7 +91,10 @@ export function assertAllowed(
 }
 
 /** The client's address for log lines; null unless the operator named the header that holds it. */
-export function clientIpOf(request: Pick<Request, "headers">, { clientIpHeader }: Pick<Deps, "clientIpHeader">): string | null {
+export function clientIpOf(
+  request: { readonly headers: Fields },
+  { clientIpHeader }: Pick<Deps, "clientIpHeader">,
+): string | null {
   return clientIpHeader === null ? null : clientIpIn(request.headers.get(clientIpHeader));
 }
 
@@ -114,7 +123,7 @@ function isRespelled(path: string, known: ReadonlySet<string>): boolean {
 }
 
 /** The target in origin form. The absolute form (RFC 9112, 3.2) of another host is refused. */
-function rawTarget({ url, headers }: Pick<Request, "url" | "headers">): string {
+function rawTarget({ url, headers }: Target): string {
   const host = headers.get("host");
   if (host !== null && !/^[A-Za-z0-9.\-_:[\]%]*$/.test(host)) throw unknownPath();
   if (url.startsWith("/")) return url;

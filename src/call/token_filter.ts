@@ -1,3 +1,4 @@
+import type { Fields } from "../domain/header_fields.ts";
 import { cutClientString } from "../domain/text.ts";
 import { holdsSecret } from "../wire/secrets.ts";
 
@@ -7,12 +8,12 @@ export function unlessSecret(text: string | null, secrets: readonly string[]): s
 }
 
 /** The headers as if those that hold one of the secrets were not sent. */
-export function headersWithout(headers: Headers, secrets: readonly string[]): Pick<Headers, "get"> {
+export function headersWithout(headers: Pick<Fields, "get">, secrets: readonly string[]): Pick<Headers, "get"> {
   return { get: (name) => unlessSecret(headers.get(name), secrets) };
 }
 
 /** All that the credential headers carry, well-formed or not: a refusal is logged without it. */
-export function carriedSecrets(headers: Headers): readonly string[] {
+export function carriedSecrets(headers: Pick<Fields, "get">): readonly string[] {
   const values = [headers.get("x-api-key") ?? "", headers.get("authorization") ?? ""];
   return [...new Set(values.flatMap((value) => [value, ...value.split(/\s+/)]))].filter((value) =>
     value !== "" && !SCHEME.test(value)

@@ -1,3 +1,4 @@
+import type { Fields } from "../domain/header_fields.ts";
 import type { AgentNames, Client } from "../domain/client.ts";
 import { generateTraceId } from "../domain/ids.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
@@ -17,7 +18,7 @@ export interface Belonging {
 }
 
 export interface CallToPlace {
-  readonly headers: Headers;
+  readonly headers: Fields;
   /** Null: the body is not read, because it has no row. */
   readonly asked: Pick<RequestFacts, "userId" | "messages" | "body"> | null;
   readonly caller: Caller;
@@ -50,7 +51,7 @@ export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belong
 
 /** Whether a call without a row belongs to a session: one that its headers name. */
 export function namesSession(
-  headers: Headers,
+  headers: Fields,
   { token, deps: { traceHeader, provider: { clients } } }: { readonly token: string; readonly deps: Deps },
 ): boolean {
   return extractTraceId({ headers, userId: undefined }, { traceHeader, clients, token }) !== null;

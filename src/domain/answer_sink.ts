@@ -1,7 +1,9 @@
+import type { HeaderFields } from "./header_fields.ts";
+
 export interface AnswerHead {
   readonly status: number;
   readonly statusText: string;
-  readonly headers: Headers;
+  readonly headers: HeaderFields;
 }
 
 /** The client's end of a call: takes the answer, at the client's pace. */

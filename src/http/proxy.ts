@@ -3,6 +3,7 @@ import { RegExpRouter } from "hono/router/reg-exp-router";
 import { SmartRouter } from "hono/router/smart-router";
 import { TrieRouter } from "hono/router/trie-router";
 import { Fault, type FaultCode, FAULTS } from "../domain/fault.ts";
+import { HeaderFields } from "../domain/header_fields.ts";
 import { generateRequestId } from "../domain/ids.ts";
 import type { Readiness } from "../domain/operations.ts";
 import type { PassthroughRoute, Route } from "../domain/provider.ts";
@@ -163,11 +164,9 @@ const ANY_METHOD = "ALL";
 /** A request as its client sent it: `url` is its target. Nothing of the body has been read. */
 function arrived(incoming: IncomingMessage, onRead: () => void): Exchange["request"] {
   const { method = "", url = "", rawHeaders } = incoming;
-  const headers = new Headers();
-  for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at]!, rawHeaders[at + 1]!);
-  return { method, url, headers, body: requestBody(incoming, onRead) };
+  return { method, url, headers: HeaderFields.ofRaw(rawHeaders), body: requestBody(incoming, onRead) };
 }
 
 function ownHead(status: number, headers: Readonly<Record<string, string>>): AnswerHead {
-  return { status, statusText: STATUS_CODES[status] ?? "", headers: new Headers(headers) };
+  return { status, statusText: STATUS_CODES[status] ?? "", headers: new HeaderFields(Object.entries(headers)) };
 }

@@ -42,7 +42,7 @@ export const LEAST_BYTES_A_CALL = 64 * 1024;
 /**
  * A request's `content-length`, if any. One beyond the safe integers is rounded: too large anyway.
  */
-export function declaredLength(headers: Headers): number | null {
+export function declaredLength(headers: Pick<Headers, "get">): number | null {
   const text = headers.get("content-length");
   return text !== null && /^\d+$/.test(text) ? Number(text) : null;
 }
@@ -68,8 +68,25 @@ export async function readBody(
 }
 
 async function fill(source: AsyncIterable<Uint8Array>, filling: Filling): Promise<void> {
-  // Leaving the loop by an error cancels the source.
-  for await (const chunk of source) filling.add(chunk);
+  // Not by `for await`: it makes errors with stacks when it releases a web stream.
+  const chunks = source instanceof ReadableStream ? readsOf(source) : source[Symbol.asyncIterator]();
+  try {
+    for (let read = await chunks.next(); read.done !== true; read = await chunks.next()) filling.add(read.value);
+  } catch (error) {
+    Promise.resolve(chunks.return?.()).catch(() => {});
+    throw error;
+  }
+}
+
+function readsOf(stream: ReadableStream<Uint8Array>): AsyncIterator<Uint8Array> {
+  const reader = stream.getReader();
+  return {
+    next: () => reader.read() as Promise<IteratorResult<Uint8Array>>,
+    return: async () => {
+      await reader.cancel();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 /** The bytes of a body so far, within its limit and the budget. */
@@ -129,9 +146,9 @@ class Filling {
 const UNPROVEN_BYTES = 1024 * 1024;
 
 /**
- * A stream as a body for fetch, which sends it with its length and never twice. fetch silently sends
- * a plain buffer again if a reused connection closes before the answer, and it sends a plain stream
- * chunked (Deno 2.9.6). It asks a Blob for its size and its stream; this one copies nothing.
+ * A stream as a body for fetch, which sends it with its length and never twice. fetch silently
+ * sends a plain buffer again if a reused connection closes before the answer, and it sends a plain
+ * stream chunked (Deno 2.9.6). It asks a Blob for its size and its stream. This one copies nothing.
  */
 export class SizedBody extends Blob {
   readonly #length: number;
@@ -151,7 +168,7 @@ export class SizedBody extends Blob {
   }
 }
 
-/** Held bytes as a body for fetch; null if there are none. */
+/** Held bytes as a body for fetch; null for an empty body. */
 export function sentOnce(bytes: Uint8Array<ArrayBuffer>): SizedBody | null {
   if (bytes.length === 0) return null;
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({

@@ -1,6 +1,11 @@
 import { holdsSecret } from "./secrets.ts";
 import { stopsHere } from "./stopped_headers.ts";
 
+type Field = [name: string, value: string];
+
+/** The web's `Headers`, or what reads like them. Names are in lower case. */
+type Fields = Pick<Headers, "get" | "has"> & Iterable<readonly [string, string]>;
+
 /**
  * With `OTEL_DENO=true` Deno appends its own `traceparent` and `baggage` to every fetch, and W3C
  * Trace Context allows one parent. So the client's stop here: Deno continues the client's trace and
@@ -17,17 +22,19 @@ const SENT_BY_RUNTIME = headersOfRuntime();
  * that the proxy can read the answer's bytes.
  */
 export function forwardedHeaders(
-  headers: Headers,
+  headers: Fields,
   options: { readonly drop: readonly string[]; readonly secrets: readonly string[] },
-): Headers {
+): Field[] {
   const named = namedByConnection(headers);
-  const out = new Headers();
+  const out: Field[] = [["accept-encoding", "identity"]];
   for (const [name, value] of headers) {
-    if (stopsHere(name, "request") || named.has(name) || options.drop.includes(name) || SENT_BY_RUNTIME.includes(name)) continue;
+    if (
+      name === "accept-encoding" || stopsHere(name, "request") || named.has(name) || options.drop.includes(name) ||
+      SENT_BY_RUNTIME.includes(name)
+    ) continue;
     if (isSecret(name, value, options.secrets)) continue;
-    out.append(name, value);
+    out.push([name, value]);
   }
-  out.set("accept-encoding", "identity");
   return out;
 }
 
@@ -35,16 +42,15 @@ export function forwardedHeaders(
  * The answer's headers for the client: without what stops here and any that holds one of the
  * `secrets`. `content-length` stays if it is the body's length: the body is the same bytes.
  */
-export function returnedHeaders(headers: Headers, options: { readonly secrets: readonly string[] }): Headers {
+export function returnedHeaders(headers: Fields, options: { readonly secrets: readonly string[] }): Field[] {
   const named = namedByConnection(headers);
-  const out = new Headers();
+  const out: Field[] = [];
   for (const [name, value] of headers) {
-    if (stopsHere(name, "answer") || named.has(name) || isSecret(name, value, options.secrets)) continue;
-    out.append(name, value);
+    if (name === "content-length" || stopsHere(name, "answer") || named.has(name)) continue;
+    if (!isSecret(name, value, options.secrets)) out.push([name, value]);
   }
   const length = lengthOf(headers);
-  if (length === null) out.delete("content-length");
-  else out.set("content-length", length);
+  if (length !== null) out.push(["content-length", length]);
   return out;
 }
 
@@ -53,7 +59,7 @@ export function returnedHeaders(headers: Headers, options: { readonly secrets: r
  * does not count, and a proxy must remove it. RFC 9110, 8.6: the same length several times is one;
  * fetch refuses different ones.
  */
-function lengthOf(headers: Headers): string | null {
+function lengthOf(headers: Fields): string | null {
   const length = headers.get("content-length");
   if (length === null || headers.has("transfer-encoding")) return null;
   return length.split(",")[0]!.trim();
@@ -84,7 +90,7 @@ function isSecret(name: string, value: string, secrets: readonly string[]): bool
 }
 
 /** `Connection: x-foo` makes `x-foo` hop-by-hop, but never a content header: the body needs it. */
-function namedByConnection(headers: Headers): ReadonlySet<string> {
+function namedByConnection(headers: Fields): ReadonlySet<string> {
   const connection = headers.get("connection");
   if (connection === null) return NONE;
   const names = connection.split(",").map((name) => name.trim().toLowerCase());

@@ -51,7 +51,7 @@ Deno.test("returnedHeaders() keeps repeated and framing headers, and strips the 
   });
   headers.append("vary", "a");
   headers.append("vary", "b");
-  const out = [...returnedHeaders(headers, NOTHING)];
+  const out = returnedHeaders(headers, NOTHING).toSorted();
   assert.deepEqual(out, [["content-encoding", "gzip"], ["content-length", "3"], ["vary", "a, b"]]);
 });
 
@@ -81,7 +81,7 @@ const EXCHANGED = ["host", "content-length", "expect", "accept-encoding", "trans
 
 Deno.test("forwardedHeaders() takes an underscore in a name for a hyphen", () => {
   const headers = new Headers({ x_forwarded_for: "203.0.113.7", "x-real_ip": "203.0.113.7", x_keep: "1" });
-  assert.deepEqual([...forwardedHeaders(headers, NOTHING).keys()], ["accept-encoding", "x_keep"]);
+  assert.deepEqual(forwardedHeaders(headers, NOTHING).map(([name]) => name), ["accept-encoding", "x_keep"]);
 });
 
 Deno.test("forwardedHeaders() and returnedHeaders() stop what the table says, in any case, each in its own direction", () => {
@@ -89,14 +89,13 @@ Deno.test("forwardedHeaders() and returnedHeaders() stop what the table says, in
     const stopped = namesOf(direction);
     const headers = new Headers([...stopped, "x-keep"].map((name): [string, string] => [name.toUpperCase(), "1"]));
     const out = direction === "request" ? forwardedHeaders(headers, NOTHING) : returnedHeaders(headers, NOTHING);
-    out.delete("accept-encoding");
-    assert.deepEqual([...out], [["x-keep", "1"]]);
+    assert.deepEqual(out.filter(([name]) => name !== "accept-encoding"), [["x-keep", "1"]]);
   }
   for (const name of namesOf("answer").filter((name) => !namesOf("request").includes(name))) {
     assert.equal(stopsHere(name, "request"), false, name);
   }
   for (const name of namesOf("request").filter((name) => !namesOf("answer").includes(name) && !EXCHANGED.includes(name))) {
-    assert.equal(returnedHeaders(new Headers({ [name]: "1" }), NOTHING).get(name), "1", name);
+    assert.equal(new Map(returnedHeaders(new Headers({ [name]: "1" }), NOTHING)).get(name), "1", name);
   }
 });
 
@@ -136,8 +135,8 @@ Deno.test("forwardedHeaders() and returnedHeaders() pass what agents, their user
     "etag",
     "location",
   ];
-  for (const name of asked) assert.equal(forwardedHeaders(new Headers({ [name]: "1" }), NOTHING).get(name), "1", name);
-  for (const name of answered) assert.equal(returnedHeaders(new Headers({ [name]: "1" }), NOTHING).get(name), "1", name);
+  for (const name of asked) assert.equal(new Map(forwardedHeaders(new Headers({ [name]: "1" }), NOTHING)).get(name), "1", name);
+  for (const name of answered) assert.equal(new Map(returnedHeaders(new Headers({ [name]: "1" }), NOTHING)).get(name), "1", name);
 });
 
 Deno.test("STOPPED_HEADERS stands in docs/proxy-routes.md, name by name", async () => {
