@@ -110,7 +110,8 @@ export class BodyScan {
 /** Shows the bytes piece by piece, each with the beginning of the next, and shares the turns. */
 async function eachPiece(bytes: Uint8Array, overlap: number, look: (piece: Uint8Array) => void | Promise<void>): Promise<void> {
   for (let from = 0; from < bytes.length; from += BYTES_A_LOOK) {
-    if (from > 0) await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length - from, BYTES_A_LOOK));
+    // A body of one piece had its turn.
+    if (bytes.length > BYTES_A_LOOK) await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length - from, BYTES_A_LOOK));
     await look(bytes.subarray(from, from + BYTES_A_LOOK + overlap));
   }
 }

@@ -5,7 +5,7 @@ const MAX_HELD = 4 * 1024 * 1024;
 /** One write takes about so many characters: a pipe's buffer on Linux. */
 const CHUNK = 64 * 1024;
 /** Under load there is one write in this time: a write costs more than ten lines. */
-const GATHER_MS = 10;
+const GATHER_MS = 50;
 /** After a failed write it waits twice as long each time, up to this. */
 const MAX_RETRY_MS = 1_000;
 /** A flush gives up after so many failures in a row. */
