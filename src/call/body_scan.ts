@@ -34,7 +34,7 @@ export class BodyScan {
 
   constructor(contentEncoding: string, { maxDecodedBytes, fileKey, keys }: BodyScanOptions) {
     this.isEncoded = contentEncoding.split(",").some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
-    this.#hint = new KeyHint(fileKey);
+    this.#hint = hintOf(fileKey);
     this.#strings = new StringsOfKey(fileKey, { maxValueBytes: MAX_ID_BYTES });
     this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES });
     this.#needsJson = this.isEncoded || keys.length > 0;
@@ -105,6 +105,14 @@ export class BodyScan {
   #keepIds(): void {
     for (const id of this.#strings.take()) if (this.#fileIds.size <= MAX_NAMED) this.#fileIds.add(id);
   }
+}
+
+let latestHint: { readonly key: string; readonly hint: KeyHint } | null = null;
+
+/** Made once: all bodies of a provider look for one key. */
+function hintOf(key: string): KeyHint {
+  if (latestHint?.key !== key) latestHint = { key, hint: new KeyHint(key) };
+  return latestHint.hint;
 }
 
 /** Shows the bytes piece by piece, each with the beginning of the next, and shares the turns. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { setImmediate } from "node:timers";
 import type { AnswerHead, AnswerSink } from "../domain/answer_sink.ts";
 
 /** On every answer of the proxy's port. */
@@ -33,6 +34,7 @@ export class HttpAnswer implements AnswerSink {
   readonly #options: HttpAnswerOptions;
   readonly #over = Promise.withResolvers<void>();
   #hasLeft = false;
+  #hasWritten = false;
   /** The connection's end does not show the answer's end by itself. */
   #isChunked = false;
   #listener: (() => void) | null = null;
@@ -72,13 +74,14 @@ export class HttpAnswer implements AnswerSink {
     ]);
     const isSized = headers.has("content-length");
     this.#isChunked = !isSized && this.#incoming.httpVersion === "1.1";
-    // A sized answer has its head in one packet with its first bytes.
-    if (!isSized) this.#outgoing.flushHeaders();
+    // The head goes out with the first bytes, unless those have yet to come.
+    if (!isSized) setImmediate(() => this.#flushHead());
   }
 
   write(chunk: Uint8Array): Promise<void> | undefined {
     if (this.#hasLeft || chunk.length === 0) return undefined;
     if (this.#halfClosed !== undefined) this.#awaitReaction();
+    this.#hasWritten = true;
     if (this.#outgoing.write(chunk)) return undefined;
     this.#drained = Promise.withResolvers<void>();
     this.#outgoing.once("drain", () => this.#wake());
@@ -88,6 +91,7 @@ export class HttpAnswer implements AnswerSink {
 
   end(last: Uint8Array | null = null): Promise<void> {
     if (this.#hasLeft) return this.over;
+    this.#hasWritten = true;
     if (last === null) this.#outgoing.end();
     else this.#outgoing.end(last);
     if (this.#socket.writableLength > 0) this.#bound();
@@ -97,6 +101,7 @@ export class HttpAnswer implements AnswerSink {
   break(): Promise<void> {
     if (this.#hasLeft) return this.over;
     this.#bound();
+    this.#flushHead();
     // Without the last chunk, the connection's end is a break. Otherwise only a reset is.
     if (this.#isChunked) this.#socket.destroySoon();
     else this.#socket.write(NOTHING, () => setTimeout(() => this.#socket.resetAndDestroy(), RESET_AFTER_MS));
@@ -117,6 +122,11 @@ export class HttpAnswer implements AnswerSink {
     }
     this.begin(head);
     await this.end(bytes);
+  }
+
+  #flushHead(): void {
+    if (!this.#hasWritten && !this.#hasLeft) this.#outgoing.flushHeaders();
+    this.#hasWritten = true;
   }
 
   #closed(): void {

@@ -1,5 +1,3 @@
-import { Buffer } from "node:buffer";
-
 /** What an answer is, whatever its label says. `other`: such as the page of a captive gateway. */
 export type AnswerForm = "events" | "json" | "other";
 
@@ -28,7 +26,7 @@ export const MAX_HEAD_BYTES = 4096;
  */
 export function formOf(head: Uint8Array, clues: FormClues): AnswerForm | null {
   const isAll = clues.isAll || head.length >= MAX_HEAD_BYTES;
-  const text = latin1Of(head).replace(BYTE_ORDER_MARK, "").replace(WHITE_SPACE, "");
+  const text = beginningOf(head);
   if (text.startsWith("{")) return "json";
   if (EVENT_FIELD.test(text)) return "events";
   const saysNothing = text === "" || BEGINNINGS.some((beginning) => beginning.startsWith(text));
@@ -36,14 +34,17 @@ export function formOf(head: Uint8Array, clues: FormClues): AnswerForm | null {
   return formOfLabel(clues.label) ?? (saysNothing ? formAsked(clues) : "other");
 }
 
-/** One character for each byte. */
-function latin1Of(head: Uint8Array): string {
-  return Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, MAX_HEAD_BYTES)).toString("latin1");
+/** The characters that decide, one for each byte: behind a byte order mark and white space. */
+function beginningOf(head: Uint8Array): string {
+  let from = BYTE_ORDER_MARK.every((byte, at) => head[at] === byte) ? BYTE_ORDER_MARK.length : 0;
+  while (from < MAX_HEAD_BYTES && WHITE_SPACE.includes(head[from] ?? 0)) from++;
+  return String.fromCharCode(...head.subarray(from, Math.min(from + LONGEST_BEGINNING, MAX_HEAD_BYTES)));
 }
 
-/** Its three bytes are three characters here. */
-const BYTE_ORDER_MARK = /^\xef\xbb\xbf/;
-const WHITE_SPACE = /^[ \t\r\n]+/;
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
+const WHITE_SPACE = [0x20, 0x09, 0x0d, 0x0a];
+/** `event:` */
+const LONGEST_BEGINNING = 6;
 const EVENT_FIELD = /^(?:event|data|id|retry)?[:\r\n]/;
 /** Any start of these may still become a field, or the byte order mark. */
 const BEGINNINGS = ["event", "data", "id", "retry", "\xef\xbb\xbf"];
