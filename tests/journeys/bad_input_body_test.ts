@@ -77,7 +77,7 @@ Deno.test("the proxy answers 408 only to bodies that dawdle or never come", asyn
   const bytewise = (text: string) => paced(text, { paceMs: 250, gone: new AbortController().signal });
   const slow = [
     behind(stand.request({ lines: [length] }), bytewise(body)),
-    behind(stand.request({ lines: [CHUNKED] }), bytewise([...chunked(encoder.encode(body), 1)].join(""))),
+    behind(stand.request({ lines: [CHUNKED] }), bytewise([...body].map((byte) => `1\r\n${byte}\r\n`).join("") + "0\r\n\r\n")),
     stand.request({ lines: [length], body: body.slice(0, -1) }),
     stand.request({ lines: [CHUNKED], body: "3\r\nabc\r\n" }),
     stand.request({ lines: [length] }),

@@ -190,7 +190,7 @@ function assertPassedUnchanged(call: SeenCall, options: {
   // The Fetch standard adds it if the client sent none.
   const isLanguageSaid = headers.some(([name]) => name.toLowerCase() === "accept-language");
   const language: readonly Header[] = isLanguageSaid ? [] : [["accept-language", "*"]];
-  const framing: readonly Header[] = body.length === 0 ? [] : [["transfer-encoding", "chunked"]];
+  const framing: readonly Header[] = body.length === 0 ? [] : [["content-length", String(body.length)]];
   const expected = [
     ...headers.filter(([name]) => !REPLACED.has(name.toLowerCase())),
     ["host", new URL(proxy.upstream.url).host] as const,
