@@ -34,11 +34,12 @@ export interface MeteredCall {
   readonly onText?: (text: string) => void;
 }
 
-/** Makes one call and reads its answer to the end. Rejects where no answer begins. */
+/** Makes one call and reads its answer to the end. A break before the answer has the status 0. */
 export async function callAndRead(url: string, call: MeteredCall): Promise<SeenAnswer> {
   const { token, text, stream = true, traceId, onText } = call;
   const headers: Record<string, string> = traceId === undefined ? {} : { "x-trace-id": traceId };
-  const answer = await fetch(`${url}/v1/messages`, messageCall(token, { text, stream, headers }));
+  const answer = await fetch(`${url}/v1/messages`, messageCall(token, { text, stream, headers })).catch((error) => error);
+  if (!(answer instanceof Response)) return { text, status: 0, messageId: null, isWhole: false, error: answer };
   const got = await received(answer, onText);
   return {
     text,

@@ -4,6 +4,7 @@ import { HeaderFields } from "../domain/header_fields.ts";
 import type { AnswerHead } from "../domain/answer_sink.ts";
 import { type HeldBody, sentOnce, type SizedBody } from "../wire/body.ts";
 import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
+import { inTraceOf } from "../wire/trace_context.ts";
 import type { LiveCall } from "./live_call.ts";
 
 /**
@@ -35,13 +36,8 @@ export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint
   for (const [name, value] of [...provider.defaultHeaders, ["user-agent", upstream.userAgent] as const]) {
     if (!headers.some(([sent]) => sent === name)) headers.push([name, value]);
   }
-  const sent = fetch(upstream.baseUrl + target, {
-    method: request.method,
-    headers,
-    body,
-    redirect: "manual",
-    signal: call.signal,
-  });
+  const init = { method: request.method, headers, body, redirect: "manual", signal: call.signal } as const;
+  const sent = inTraceOf(request.headers, () => fetch(upstream.baseUrl + target, init));
   const answer = await sent.finally(() => call.idle.heard());
   const { status } = answer;
   if (status >= MIN_STATUS && status <= MAX_STATUS) {

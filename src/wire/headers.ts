@@ -1,20 +1,11 @@
 import { holdsSecret } from "./secrets.ts";
 import { stopsHere } from "./stopped_headers.ts";
+import { SENT_BY_RUNTIME } from "./trace_context.ts";
 
 type Field = [name: string, value: string];
 
 /** The web's `Headers`, or what reads like them. Names are in lower case. */
 type Fields = Pick<Headers, "get" | "has"> & Iterable<readonly [string, string]>;
-
-/**
- * With `OTEL_DENO=true` Deno appends its own `traceparent` and `baggage` to every fetch, and W3C
- * Trace Context allows one parent. So the client's stop here: Deno continues the client's trace and
- * baggage. It appends no `tracestate` (2.9.6), so that one passes.
- *
- * The runtime knows which headers it sends; the environment does not, because a compiled program
- * keeps the OTEL settings of its compilation.
- */
-const SENT_BY_RUNTIME = headersOfRuntime();
 
 /**
  * The request's headers for the upstream: without what stops here (`stopped_headers.ts`), those
@@ -75,13 +66,6 @@ export function framingTrouble(headers: Headers): string | null {
     .filter((coding) => coding !== "");
   if (codings.length === 0 || (codings.length === 1 && ["chunked", "identity"].includes(codings[0]!))) return null;
   return `Cannot read an answer in the transfer coding ${codings.join(", ").slice(0, 100)}: the proxy did not ask for it`;
-}
-
-function headersOfRuntime(): readonly string[] {
-  // The OpenTelemetry API's own registration, which Deno fills at its start.
-  const otel: unknown = Reflect.get(globalThis, Symbol.for("opentelemetry.js.api.1"));
-  const { trace, propagation } = (otel ?? {}) as { readonly trace?: object; readonly propagation?: { fields(): string[] } };
-  return trace === undefined ? [] : (propagation?.fields() ?? []).filter((name) => name !== "tracestate");
 }
 
 /** Names come in lower case, however they were sent. */
