@@ -4,6 +4,7 @@ import { connectPostgres } from "../src/stores/postgres/store.ts";
 import { migrateSqlite } from "../src/stores/sqlite/migrate.ts";
 import { openSqliteStore } from "../src/stores/sqlite/store.ts";
 import type { Store } from "../src/domain/store.ts";
+import { insertRollups, POSTGRES_MONTH, SQLITE_MONTH } from "../tests/rollup_rows.ts";
 import { startPostgres } from "../tests/postgres_server.ts";
 import postgres from "postgres";
 import { type Dialect, FLEET, fleetTable, INSERT_TOTALS, insertRows } from "./store_fleet.ts";
@@ -59,7 +60,7 @@ function fillSqlite(path: string, rows: number): void {
     db.exec(`BEGIN; ${fleetTable().join("; ")}; COMMIT`);
     for (const piece of pieces(rows)) db.exec(insertRows(SQLITE, { rows, ...piece }));
     for (const { sql } of indexes) db.exec(String(sql));
-    for (const sql of INSERT_TOTALS) db.exec(sql);
+    for (const sql of [...INSERT_TOTALS, ...insertRollups(SQLITE_MONTH)]) db.exec(sql);
     db.exec("CREATE TABLE bench_is_filled (yes INTEGER)");
   }
   db.exec("PRAGMA journal_mode = WAL");
@@ -112,7 +113,7 @@ async function fillPostgres(ask: AskText, { rows, store }: { readonly rows: numb
   for (const piece of pieces(rows)) await ask(insertRows(POSTGRES, { rows, ...piece }));
   await ask("ALTER TABLE usage ADD PRIMARY KEY (workspace_id, created_at, id)");
   for (const { indexdef } of indexes) await ask(String(indexdef).replace(" ON ONLY ", " ON "));
-  for (const sql of INSERT_TOTALS) await ask(sql);
+  for (const sql of [...INSERT_TOTALS, ...insertRollups(POSTGRES_MONTH)]) await ask(sql);
   await ask("VACUUM ANALYZE");
   await ask("CREATE TABLE bench_is_filled (yes INTEGER)");
 }

@@ -5,6 +5,7 @@ import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { connectPostgres } from "../src/stores/postgres/store.ts";
 import { T0 } from "./conformance/samples.ts";
+import { POSTGRES_MONTH } from "./rollup_rows.ts";
 import { assertExact, millionRows, ROWS } from "./million_rows.ts";
 import { startPostgres } from "./postgres_server.ts";
 
@@ -15,7 +16,9 @@ Deno.test(`sums of ${ROWS} rows are exact in the JSON of PostgreSQL, by hours an
   await migrate();
   await store.makeReady(T0);
   await server.psql("DROP INDEX usage_by_question");
-  await server.psql(millionRows({ numbers: `generate_series(0, ${ROWS - 1}) AS numbers (n)`, isStreaming: "true" }));
+  await server.psql(
+    millionRows({ numbers: `generate_series(0, ${ROWS - 1}) AS numbers (n)`, isStreaming: "true", startOfMonth: POSTGRES_MONTH }),
+  );
   const deps = { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing), now: () => T0 };
   await assertExact(async (path) => {
     const answer = path.startsWith("/internal/usage") ? answerUsage : answerTraces;

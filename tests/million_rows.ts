@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { T0 } from "./conformance/samples.ts";
+import { insertRollups } from "./rollup_rows.ts";
 
 export const ROWS = 1_000_000;
 /**
@@ -29,9 +30,18 @@ const COST = BigInt(GREAT_ROWS) * BigInt(GREAT_COST) + smallRows * BigInt(SMALL_
   sumUpTo(BigInt(ROWS)) - sumUpTo(BigInt(GREAT_ROWS));
 const COST_OF_HALF = COST - sumFrom(ROWS / 2);
 
-/** SQL that fills an empty database with them; `numbers`: a table of the numbers n of the rows. */
-export function millionRows({ numbers, isStreaming }: { readonly numbers: string; readonly isStreaming: string }): string {
-  return `${DROP_INDEXES}; ${insertRows({ from: numbers, isStreaming })}; ${insertTotals()}`;
+export interface MillionRows {
+  /** A table of the numbers n of the rows. */
+  readonly numbers: string;
+  readonly isStreaming: string;
+  readonly startOfMonth: (time: string) => string;
+}
+
+/** SQL that fills an empty database with them. */
+export function millionRows(options: MillionRows): string {
+  const { numbers, isStreaming, startOfMonth } = options;
+  const rollups = insertRollups(startOfMonth).join("; ");
+  return `${DROP_INDEXES}; ${insertRows({ from: numbers, isStreaming })}; ${insertTotals()}; ${rollups}`;
 }
 
 /** `ask`: the body of the answer to a path of the internal API. */

@@ -26,7 +26,8 @@ const COLUMN: Change = {
 
 const ADD_TOTAL = `
   ALTER TABLE traces ADD COLUMN total_dummy_sum BIGINT NOT NULL DEFAULT 0;
-  ALTER TABLE usage_hours ADD COLUMN dummy_sum BIGINT NOT NULL DEFAULT 0;`;
+  ALTER TABLE usage_hours ADD COLUMN dummy_sum BIGINT NOT NULL DEFAULT 0;
+  ALTER TABLE usage_rollups ADD COLUMN dummy_sum BIGINT NOT NULL DEFAULT 0;`;
 
 const TOTAL: Change = {
   "src/domain/totals.ts": [TABLE_END, `  dummy_sum: { kind: "tokens", adds: "dummy_tokens" },\n`],

@@ -19,6 +19,20 @@ export function nextHourStart(time: number): number {
   return Math.ceil(time / HOUR_MS) * HOUR_MS;
 }
 
+const DAY_MS = 24 * HOUR_MS;
+
+export type Period = "hour" | "day" | "month";
+
+/**
+ * Start of the period (UTC) of that time, or of the first one that begins at or after it (`next`).
+ */
+export function periodStart(period: Period, time: number, which: "this" | "next" = "this"): number {
+  if (period === "hour") return which === "this" ? hourStart(time) : nextHourStart(time);
+  if (period === "day") return (which === "this" ? Math.floor(time / DAY_MS) : Math.ceil(time / DAY_MS)) * DAY_MS;
+  const start = monthStart(time);
+  return which === "this" || start === time ? start : monthStart(time, 1);
+}
+
 /** Whether no time is left from `since` to before `until`. */
 export function isEmptySpan(since: number, until: number): boolean {
   return since >= until;

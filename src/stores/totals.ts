@@ -46,7 +46,7 @@ export function removed(place: Place, counted: Counted): Delta {
   return { place, counts: countsOf(counted).map((count) => -count) };
 }
 
-/** The deltas of one trace, or of one row of `usage_hours`. */
+/** The deltas of one key. */
 export interface Sum {
   /** Of the first delta: the first call of an unknown trace makes it. */
   readonly first: Place;
@@ -64,7 +64,7 @@ export function sumsByHour(deltas: readonly Delta[]): readonly Sum[] {
   }, deltas);
 }
 
-function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: readonly Delta[]): readonly Sum[] {
+export function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: readonly Delta[]): readonly Sum[] {
   const sums = new Map<string, Sum>();
   for (const { place, counts } of deltas) {
     const key = JSON.stringify(keyOf(place));

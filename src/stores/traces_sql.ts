@@ -2,7 +2,7 @@ import { type Position, RowsDropped, type TraceOrder, type TracePage, type Trace
 import { TOTALS } from "../domain/totals.ts";
 import type { TraceWithStats } from "../domain/trace.ts";
 import { integer, type Row, traceOf } from "./row_decoders.ts";
-import { totalsOf, traceColumn } from "./totals.ts";
+import { SUMS_OR_ZERO, totalsOf, traceColumn } from "./totals.ts";
 import { callFilters, narrowed, ownerFilters, positionOf, type Question, type Statement } from "./usage_sql.ts";
 
 const ORDERED: Readonly<Record<TraceOrder, string>> = {
@@ -36,11 +36,29 @@ export function traceQuestions(
       values: [...kept.values, ...after, query.limit + 1, query.offset],
       read: (rows) => rows,
     },
-    totals: {
-      sql: `SELECT count(*) AS total, ${ALL_TOTALS} FROM traces WHERE true ${kept.sql}`,
-      values: kept.values,
-      read: ([row]) => row!,
-    },
+    totals: { ...(isOfOwner(query) ? totalsOfOwner(query) : totalsOfKept(kept)), read: ([row]) => row! },
+  };
+}
+
+function totalsOfKept({ sql, values }: Statement): Statement {
+  return { sql: `SELECT count(*) AS total, ${ALL_TOTALS} FROM traces WHERE true ${sql}`, values };
+}
+
+/** Whether the filters keep all traces of the fleet or of a workspace. */
+function isOfOwner({ workspaceId: _, sandboxId, since, until, model, outcome, accuracy }: TraceQuery): boolean {
+  return [sandboxId, since, until, model, outcome, accuracy].every((filter) => filter === null);
+}
+
+/** All calls are in traces, so the roll-ups have the same totals as hundreds of thousands of traces. */
+function totalsOfOwner({ workspaceId }: TraceQuery): Statement {
+  const { sql, values } = narrowed({ "workspace_id =": workspaceId });
+  const [owner, level] = workspaceId === null ? ["", "fleet_day"] : [workspaceId, "workspace_month"];
+  return {
+    sql: `
+      SELECT (SELECT count(*) FROM traces WHERE true ${sql}) AS total, ${SUMS_OR_ZERO}
+      FROM usage_rollups
+      WHERE workspace_id = ? AND level = ?`,
+    values: [...values, owner, level],
   };
 }
 

@@ -7,7 +7,9 @@ import {
   type UsagePage,
   type UsageQuery,
 } from "../domain/query.ts";
+import type { Period } from "../domain/calendar.ts";
 import type { UsageSummary } from "../domain/usage.ts";
+import { type Part, partsOf } from "./rollups.ts";
 import { spanOf, type Stretch } from "./query_bounds.ts";
 import { integer, type Row, text } from "./row_decoders.ts";
 import { COUNTED_ROW, SUMS, SUMS_OR_ZERO, TOTAL_NAMES, totalsOf } from "./totals.ts";
@@ -32,29 +34,32 @@ export type Filters = Readonly<Record<string, string | number | null>>;
 interface Column {
   readonly name: string;
   readonly field: keyof UsageSummary;
-  /**
-   * Its value in a row of `usage`, and in one of `usage_hours`: null if the roll-ups do not have
-   * it.
-   */
   readonly ofRow: string;
-  readonly ofHour: string | null;
+  /**
+   * Its value in a row of totals whose period begins at `start`; null if no totals have it.
+   */
+  readonly ofTotals: ((start: string) => string) | null;
+  /** The longest period whose totals have it. */
+  readonly longest: Period;
   readonly isInteger?: true;
 }
 
-const WORKSPACE: Column = { name: "workspace_id", field: "workspaceId", ofRow: "workspace_id", ofHour: "workspace_id" };
+const ROWS_ONLY = { ofTotals: null, longest: "month" } as const;
 const DAY = "/ 86400000 * 86400000";
 const HOUR = "/ 3600000 * 3600000";
 
+const WORKSPACE = ofKey("workspace_id", "workspaceId", "workspace_id");
+
 const COLUMNS: Readonly<Record<Grouping, readonly Column[]>> = {
-  provider: [{ name: "provider", field: "provider", ofRow: "provider", ofHour: "provider" }],
-  model: [{ name: "model", field: "model", ofRow: "coalesce(served_model, requested_model)", ofHour: "model" }],
+  provider: [ofKey("provider", "provider", "provider")],
+  model: [ofKey("model", "model", "coalesce(served_model, requested_model)")],
   workspace: [WORKSPACE],
-  sandbox: [{ name: "sandbox_id", field: "sandboxId", ofRow: "sandbox_id", ofHour: "sandbox_id" }],
-  trace: [WORKSPACE, { name: "trace_id", field: "traceId", ofRow: "trace_id", ofHour: null }],
-  agent: [{ name: "agent_id", field: "agentId", ofRow: "coalesce(agent_id, '')", ofHour: null }],
-  client: [{ name: "client", field: "client", ofRow: "coalesce(client, '')", ofHour: null }],
-  day: [{ name: "day", field: "day", ofRow: `created_at ${DAY}`, ofHour: `hour ${DAY}`, isInteger: true }],
-  hour: [{ name: "hour", field: "hour", ofRow: `created_at ${HOUR}`, ofHour: "hour", isInteger: true }],
+  sandbox: [ofKey("sandbox_id", "sandboxId", "sandbox_id")],
+  trace: [WORKSPACE, { name: "trace_id", field: "traceId", ofRow: "trace_id", ...ROWS_ONLY }],
+  agent: [{ name: "agent_id", field: "agentId", ofRow: "coalesce(agent_id, '')", ...ROWS_ONLY }],
+  client: [{ name: "client", field: "client", ofRow: "coalesce(client, '')", ...ROWS_ONLY }],
+  day: [ofTime("day", (time) => `${time} ${DAY}`)],
+  hour: [ofTime("hour", (time) => `${time} ${HOUR}`)],
 };
 
 /** What a page is ordered by. `time` is the hour, or the day if it is not grouped by the hour. */
@@ -147,6 +152,14 @@ function columnsOf(groupBy: readonly Grouping[]): readonly Column[] {
   return [...new Map(groupBy.flatMap((grouping) => COLUMNS[grouping]).map((column) => [column.name, column])).values()];
 }
 
+function ofKey(name: string, field: keyof UsageSummary, ofRow: string): Column {
+  return { name, field, ofRow, ofTotals: () => name, longest: "month" };
+}
+
+function ofTime(period: "day" | "hour", startOf: (time: string) => string): Column {
+  return { name: period, field: period, ofRow: startOf("created_at"), ofTotals: startOf, longest: period, isInteger: true };
+}
+
 function orderedBy({ order: { by }, groupBy }: UsageQuery): string {
   if (by !== "time") return ORDERED[by];
   return groupBy.includes("hour") ? "hour" : "day";
@@ -165,14 +178,17 @@ function sourcesOf(
   query: UsageQuery,
   { columns, droppedBefore }: { readonly columns: readonly Column[]; readonly droppedBefore: number },
 ): readonly Statement[] {
-  const needsRows = query.outcome !== null || query.accuracy !== null || columns.some(({ ofHour }) => ofHour === null);
+  const needsRows = query.outcome !== null || query.accuracy !== null || columns.some(({ ofTotals }) => ofTotals === null);
   if (needsRows) {
     if ((query.since ?? Number.MIN_SAFE_INTEGER) < droppedBefore) throw new RowsDropped(droppedBefore);
     return [rowsOf(query, { columns, stretch: { from: query.since, to: query.until } })];
   }
   const { hours, head, tail } = spanOf(query, droppedBefore);
   const rows = [head, tail].filter((stretch) => stretch !== null).map((stretch) => rowsOf(query, { columns, stretch }));
-  const all = hours === null ? rows : [hoursOf(query, { columns, stretch: hours }), ...rows];
+  const totals = hours === null
+    ? []
+    : partsOf(hours, needsOf(query, columns)).map((part) => totalsIn(query, { columns, ...part }));
+  const all = [...totals, ...rows];
   return all.length > 0 ? all : [rowsOf(query, { columns, stretch: NEVER })];
 }
 
@@ -195,13 +211,30 @@ function rowsOf(query: UsageQuery, { columns, stretch }: Source): Statement {
   };
 }
 
-function hoursOf(query: UsageQuery, { columns, stretch }: Source): Statement {
-  const times = { "hour >=": stretch.from, "hour <": stretch.to };
-  const { sql, values } = narrowed({ ...times, ...ownerFilters(query), "model =": query.model });
+const PERIODS: readonly Period[] = ["month", "day", "hour"];
+
+/** The keys that totals must tell apart for a query, and the periods that may answer for it. */
+function needsOf(query: UsageQuery, columns: readonly Column[]) {
+  const { workspaceId, sandboxId, model } = query;
+  const filtered = Object.entries({ workspace_id: workspaceId, sandbox_id: sandboxId, model }).filter(([, value]) =>
+    value !== null
+  );
+  const grouped = columns.filter(({ isInteger }) => !isInteger);
+  const longest = Math.max(...columns.map((column) => PERIODS.indexOf(column.longest)));
+  return { needs: [...filtered.map(([key]) => key), ...grouped.map(({ name }) => name)], periods: PERIODS.slice(longest) };
+}
+
+/** Of a roll-up, or of `usage_hours` if it is null. */
+function totalsIn(query: UsageQuery, { columns, stretch, rollup }: Source & Part): Statement {
+  const start = rollup === null ? "hour" : "start";
+  const times = { [`${start} >=`]: stretch.from, [`${start} <`]: stretch.to };
+  const ofFleet = rollup === null || rollup.keeps.includes("workspace_id") ? {} : { "workspace_id =": "" };
+  const level = { "level =": rollup?.level ?? null };
+  const { sql, values } = narrowed({ ...ownerFilters(query), ...ofFleet, ...level, ...times, "model =": query.model });
   return {
     sql: `
-      SELECT ${columns.map(({ name, ofHour }) => `${ofHour} AS ${name}`).join(", ")}, ${TOTAL_NAMES.join(", ")}
-      FROM usage_hours
+      SELECT ${columns.map(({ name, ofTotals }) => `${ofTotals!(start)} AS ${name}`).join(", ")}, ${TOTAL_NAMES.join(", ")}
+      FROM ${rollup === null ? "usage_hours" : "usage_rollups"}
       WHERE true ${sql}`,
     values,
   };

@@ -27,6 +27,43 @@ export const QUESTION_LAWS: Laws = {
     }
   },
 
+  "queryUsage() returns the same totals by roll-ups and by rows, for spans of days and months": async (store) => {
+    const ends = [Date.UTC(2026, 0), Date.UTC(2026, 1), Date.UTC(2026, 1, 2), Date.UTC(2026, 2), Date.UTC(2026, 3)];
+    const times = ends.flatMap((end) => [end - 1, end, end + 1, end + 5 * HOUR_MS]);
+    const rows = times.map((createdAt, n) =>
+      rowAt(createdAt, { workspaceId: `w-${n % 3}`, sandboxId: `sb-${n % 2}` }, {
+        servedModel: `m-${n % 2}`,
+        inputTokens: 2 ** n,
+      })
+    );
+    await store.recordUsage(rows);
+    const groupings: readonly (readonly Grouping[])[] = [["provider", "model"], ["workspace"], ["workspace", "model"], ["day"]];
+    for (const since of [null, ...times]) {
+      for (const until of [...times, null]) {
+        for (const narrowing of [{}, { workspaceId: "w-1" }, { model: "m-1" }, { sandboxId: "sb-1" }]) {
+          const query = { ...ALL, since, until, ...narrowing };
+          const kept = rows.filter((row) => isKept(row, query));
+          for (const groupBy of groupings) {
+            const { usage, totals } = await store.queryUsage({ ...query, groupBy });
+            const named = `${since} ${until} ${groupBy} ${JSON.stringify(narrowing)}`;
+            assert.deepEqual(totals, sumOf(kept), named);
+            assert.equal(usage.length, new Set(kept.map((row) => JSON.stringify(keyOf(row, groupBy)))).size, named);
+          }
+        }
+      }
+    }
+  },
+
+  "queryTraces() returns the totals of all traces, and of those of a workspace": async (store) => {
+    const rows = await recorded(store);
+    for (const workspaceId of [null, "w-1"]) {
+      const { totals, total } = await store.queryTraces({ ...ALL_TRACES, workspaceId });
+      const kept = rows.filter(({ call }) => workspaceId === null || call.workspaceId === workspaceId);
+      assert.deepEqual(totals, sumOf(kept));
+      assert.equal(total, new Set(kept.map(({ call }) => `${call.workspaceId} ${call.traceId}`)).size);
+    }
+  },
+
   "queryUsage() groups by each key and by several at once, and its groups add up to its totals": async (store) => {
     const rows = await recorded(store);
     const several: readonly (readonly Grouping[])[] = [

@@ -5,6 +5,7 @@ import { streamed } from "../fake_answers.ts";
 import { T0 } from "../conformance/samples.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { callAndRead, textOf } from "../metered_calls.ts";
+import { SQLITE_MONTH } from "../rollup_rows.ts";
 import { assertExact, millionRows, ROWS } from "../million_rows.ts";
 import { stallsOf } from "../process_metrics.ts";
 import { type ProxyProcess, runCommandLine, startProxyProcess } from "../proxy_process.ts";
@@ -77,7 +78,7 @@ async function fill(dataDir: string, env: Readonly<Record<string, string>>): Pro
     PRAGMA journal_mode = MEMORY;
     PRAGMA synchronous = OFF;
     PRAGMA cache_size = -400000;
-    ${millionRows({ numbers, isStreaming: "1" })};
+    ${millionRows({ numbers, isStreaming: "1", startOfMonth: SQLITE_MONTH })};
   `);
   database.close();
 }

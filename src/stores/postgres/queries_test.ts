@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { insertRollups, POSTGRES_MONTH } from "../../../tests/rollup_rows.ts";
 import { startPostgres } from "../../../tests/postgres_server.ts";
 import { ALL, ALL_TRACES, T0 } from "../../../tests/conformance/samples.ts";
 import { cachedCalls } from "../detail_sql.ts";
@@ -21,7 +22,11 @@ const PLANS: readonly Plan[] = [
   {
     name: "queryUsage() of a workspace since a time",
     ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, MONTH_3) }),
-    takes: [/usage_hours_pkey.*workspace_id = 'w-7'/, /usage_2026_03_pkey.*workspace_id = 'w-7'.*created_at/],
+    takes: [
+      /usage_rollups_pkey.*workspace_id = 'w-7'.*level = /,
+      /usage_hours_pkey.*workspace_id = 'w-7'/,
+      /usage_2026_03_pkey.*workspace_id = 'w-7'.*created_at/,
+    ],
     leaves: /usage_2026_0[124]/,
   },
   {
@@ -33,14 +38,20 @@ const PLANS: readonly Plan[] = [
   {
     name: "queryUsage() since a time",
     ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo(null, null, MONTH_3) }),
-    takes: [/usage_hours_by_hour/, /usage_2026_03_created_at_idx/],
+    takes: [/usage_rollups_pkey.*workspace_id = ''.*level = /, /usage_2026_03_created_at_idx/],
+    leaves: /usage_2026_0[124]|usage_hours/,
+  },
+  {
+    name: "queryUsage() by workspace since a time",
+    ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo(null, null, MONTH_3), groupBy: ["workspace"] }),
+    takes: [/usage_rollups_by_start/, /usage_hours_by_hour/, /usage_2026_03_created_at_idx/],
     leaves: /usage_2026_0[124]/,
   },
   {
     name: "queryUsage() of a workspace in all",
     ask: (ask) => queryUsage(ask, { ...ALL, ...narrowedTo("w-7", null, null) }),
-    takes: [/usage_hours_pkey.*workspace_id = 'w-7'/],
-    leaves: /usage_2026/,
+    takes: [/usage_rollups_pkey.*workspace_id = 'w-7'/],
+    leaves: /usage_2026|usage_hours/,
   },
   {
     name: "queryUsage() of a workspace in a stretch of time by what only rows tell",
@@ -152,6 +163,7 @@ function samples(): string {
     INSERT INTO usage_hours
     SELECT workspace_id, created_at / 3600000 * 3600000, sandbox_id, provider, requested_model, kind, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
     FROM usage GROUP BY 1, 2, 3, 4, 5, 6;
+    ${insertRollups(POSTGRES_MONTH).join(";")};
     INSERT INTO traces
     SELECT 'w-' || n % 50, 'at-' || n, 's-' || n % 200, 'auto', ${T0}, ${T0} + n * 1000000::bigint FROM generate_series(1, 10000) AS n;
     INSERT INTO refusals

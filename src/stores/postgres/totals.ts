@@ -1,5 +1,6 @@
 import { hourStart } from "../../domain/calendar.ts";
 import { TOTALS } from "../../domain/totals.ts";
+import { sumsByRollup } from "../rollups.ts";
 import { type Delta, type Place, type Sum, sumsByHour, sumsByTrace, TOTAL_NAMES, traceColumn } from "../totals.ts";
 import type { Ask } from "./connection.ts";
 
@@ -23,6 +24,7 @@ export async function applyDeltas(ask: Ask, deltas: readonly Delta[]): Promise<v
   if (deltas.length === 0) return;
   await ask(ADD_TO_TRACES, [sentSums(sumsByTrace(deltas))]);
   await ask(ADD_TO_HOURS, [sentSums(sumsByHour(deltas))]);
+  await ask(ADD_TO_ROLLUPS, [sumsByRollup(deltas).map(({ key, counts }) => ({ ...key, ...sentCounts(counts) }))]);
 }
 
 /** One row for each sum: the database takes as long to read a delta as to write a row. */
@@ -36,9 +38,13 @@ function sentSums(sums: readonly Sum[]): readonly object[] {
     model: first.model,
     kind: first.kind,
     created_at: latest,
-    // As text: a sum can be more than a JSON number keeps.
-    ...Object.fromEntries(TOTAL_NAMES.map((name, n) => [name, String(counts[n])])),
+    ...sentCounts(counts),
   }));
+}
+
+/** As text: a sum can be more than a JSON number keeps. */
+function sentCounts(counts: readonly bigint[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(TOTAL_NAMES.map((name, n) => [name, String(counts[n])]));
 }
 
 /**
@@ -77,3 +83,17 @@ const ADD_TO_HOURS = `
   ORDER BY workspace_id, hour, sandbox_id, provider, model, kind
   ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
     ${TOTAL_NAMES.map((name) => `${name} = usage_hours.${name} + excluded.${name}`).join(", ")}`;
+
+const ROLLUP_KEY = "workspace_id, level, start, provider, model";
+
+/** The fleet's rows come last: all writers change them, and each waits until the other commits. */
+const ADD_TO_ROLLUPS = `
+  INSERT INTO usage_rollups (${ROLLUP_KEY}, ${TOTAL_NAMES.join(", ")})
+  SELECT ${ROLLUP_KEY}, ${TOTAL_NAMES.join(", ")}
+  FROM json_to_recordset($1) AS delta (
+    level TEXT COLLATE "C", start BIGINT, workspace_id TEXT COLLATE "C", provider TEXT COLLATE "C", model TEXT COLLATE "C",
+    ${TOTAL_NAMES.map((name) => `${name} BIGINT`).join(", ")}
+  )
+  ORDER BY workspace_id DESC, level, start, provider, model
+  ON CONFLICT (${ROLLUP_KEY}) DO UPDATE SET
+    ${TOTAL_NAMES.map((name) => `${name} = usage_rollups.${name} + excluded.${name}`).join(", ")}`;

@@ -11,7 +11,7 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
   [
     "queryUsage() of a workspace",
     (q) => q.queryUsage({ ...ALL, ...narrowedTo("w", null, 5) }),
-    /SEARCH usage_hours .*\(workspace_id=\? AND hour>\?\).* SEARCH usage .*\(workspace_id=\? AND created_at>\?/,
+    /SEARCH usage_rollups .*\(workspace_id=\? AND level=\? AND start>\?\).* SEARCH usage_hours .*\(workspace_id=\? AND hour>\? AND hour<\?\).* SEARCH usage .*\(workspace_id=\? AND created_at>\?/,
   ],
   [
     "queryUsage() of a sandbox",
@@ -21,12 +21,17 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
   [
     "queryUsage() since a time",
     (q) => q.queryUsage({ ...ALL, ...narrowedTo(null, null, 5) }),
-    /SEARCH usage_hours .* usage_hours_by_hour \(hour>\?.* SEARCH usage .* usage_by_time \(created_at>\?/,
+    /SEARCH usage_rollups .*\(workspace_id=\? AND level=\? AND start>\?\).* SEARCH usage .* usage_by_time \(created_at>\?/,
+  ],
+  [
+    "queryUsage() by workspace since a time",
+    (q) => q.queryUsage({ ...ALL, ...narrowedTo(null, null, 5), groupBy: ["workspace"] }),
+    /SEARCH usage_rollups .* usage_rollups_by_start \(level=\? AND start>\?\).* SEARCH usage_hours .* usage_hours_by_hour \(hour>\? AND hour<\?\).* SEARCH usage .* usage_by_time \(created_at>\?/,
   ],
   [
     "queryTraces() of all",
     (q) => q.queryTraces({ ...ALL_TRACES, ...narrowedTo(null, null, null) }),
-    /^SCAN traces( USING INDEX traces_by_activity)?$/,
+    /^(SCAN traces USING INDEX traces_by_activity|SEARCH usage_rollups .*\(workspace_id=\? AND level=\?\).* SCAN traces USING COVERING INDEX \w+)$/,
   ],
   [
     "queryTraces() of a workspace",

@@ -1,19 +1,22 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { hourStart } from "../../domain/calendar.ts";
 import { TOTALS } from "../../domain/totals.ts";
+import { sumsByRollup } from "../rollups.ts";
 import { type Delta, sumsByHour, sumsByTrace, TOTAL_NAMES, traceColumn } from "../totals.ts";
 import { INSERT_TRACE } from "./traces.ts";
 
-/** The totals of traces and hours. */
+/** The totals of traces and hours, and the roll-ups. */
 export class Totals {
   readonly #addToTrace: StatementSync;
   readonly #insertTrace: StatementSync;
   readonly #addToHour: StatementSync;
+  readonly #addToRollup: StatementSync;
 
   constructor(db: DatabaseSync) {
     this.#addToTrace = db.prepare(ADD_TO_TRACE);
     this.#insertTrace = db.prepare(INSERT_TRACE);
     this.#addToHour = db.prepare(ADD_TO_HOUR);
+    this.#addToRollup = db.prepare(ADD_TO_ROLLUP);
   }
 
   /** In the transaction that writes the rows. A missing trace is made. */
@@ -29,6 +32,7 @@ export class Totals {
       const { workspaceId, createdAt, sandboxId, provider, model, kind } = first;
       this.#addToHour.run(workspaceId, hourStart(createdAt), sandboxId, provider, model, kind, ...counts);
     }
+    for (const { key, counts } of sumsByRollup(deltas)) this.#addToRollup.run(...Object.values(key), ...counts);
   }
 }
 
@@ -42,4 +46,10 @@ const ADD_TO_HOUR = `
   INSERT INTO usage_hours (workspace_id, hour, sandbox_id, provider, model, kind, ${TOTAL_NAMES.join(", ")})
   VALUES (?, ?, ?, ?, ?, ?, ${TOTAL_NAMES.map(() => "?").join(", ")})
   ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
+    ${TOTAL_NAMES.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")}`;
+
+const ADD_TO_ROLLUP = `
+  INSERT INTO usage_rollups (workspace_id, level, start, provider, model, ${TOTAL_NAMES.join(", ")})
+  VALUES (?, ?, ?, ?, ?, ${TOTAL_NAMES.map(() => "?").join(", ")})
+  ON CONFLICT (workspace_id, level, start, provider, model) DO UPDATE SET
     ${TOTAL_NAMES.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")}`;
