@@ -2,12 +2,12 @@
  * Measures what dashboards wait for, and how fast rows are shipped, on a generated year of a fleet,
  * at a tenth of the size and at full size.
  *
- *     deno task bench:store [--store=sqlite|postgres] [--rows=N] [--keep=PLACE] [--queries=TEXT]
+ *     deno task bench:store [--store=sqlite|postgres] [--rows=N] [--keep=PLACE] [--queries=TEXT] [--quick]
  *
  * `--rows`: at full size; by default 5,000,000 in SQLite and 10,000,000 in PostgreSQL, with a tenth
  * as many traces, in 2,000 workspaces. `--keep`: a folder, or for PostgreSQL the URL of a server.
  * The databases stay there for the next run. `--queries`: only those whose names contain it, and no
- * shipping.
+ * shipping. `--quick`: a few asks of each.
  *
  * Method. Both sizes are filled by SQL on the product's own schema. Each query goes through the
  * store's own verbs, as the admin API asks them: SQLite's in its Worker, PostgreSQL's over its pool.
@@ -24,22 +24,27 @@ import { FLEET } from "./store_fleet.ts";
 const FULL_SIZE = { sqlite: 5_000_000, postgres: 10_000_000 } as const satisfies Record<Technology, number>;
 const TARGET = { medianMs: 50, p99Ms: 200, growth: 1.5, noiseMs: 5 } as const;
 /** Each query is asked so often at each size, or for so long. */
-const ASKS = { most: 101, fewest: 7, budgetMs: 8_000 } as const;
-const SHIPMENTS = { count: 40, rows: 500 } as const;
+const isQuick = Deno.args.includes("--quick");
+const ASKS = isQuick ? { most: 3, fewest: 3, budgetMs: 0 } : { most: 101, fewest: 7, budgetMs: 8_000 };
+const SHIPMENTS = { count: isQuick ? 2 : 40, rows: 500 };
 
 const technology = (argument("store") ?? "sqlite") as Technology;
 const fullRows = Number(argument("rows") ?? FULL_SIZE[technology]);
 const only = argument("queries");
 
-const sizes: { readonly rows: number; readonly filled: Filled }[] = [];
+const sizes: { readonly queries: readonly Query[]; readonly filled: Filled }[] = [];
 try {
   for (const rows of [Math.ceil(fullRows / 10), fullRows]) {
     const filled = await filledDatabase(technology, { rows, keep: argument("keep") });
-    sizes.push({ rows, filled });
+    sizes.push({ queries: queriesAt(rows), filled });
     console.log(`${technology}, ${rows} rows: ${Math.round(filled.bytes / rows)} bytes a row`);
   }
   const lines: Readonly<Record<string, string>>[] = [];
-  for (const name of queryNames()) lines.push(await lineOf(name));
+  for (const { name } of queriesAt(fullRows)) {
+    lines.push(await lineOf(name));
+    // A run takes minutes.
+    console.error(Object.values(lines.at(-1)!).join(" | "));
+  }
   printTable(lines);
   if (only === null) printTable(await shipped());
 } finally {
@@ -51,10 +56,6 @@ function queriesAt(rows: number): readonly Query[] {
   return only === null ? all : all.filter(({ name }) => name.includes(only));
 }
 
-function queryNames(): readonly string[] {
-  return queriesAt(fullRows).map(({ name }) => name);
-}
-
 async function lineOf(name: string): Promise<Readonly<Record<string, string>>> {
   const [tenth, full] = await timesOf(name);
   const growth = quotient(medianOf(full!), medianOf(tenth!));
@@ -64,6 +65,7 @@ async function lineOf(name: string): Promise<Readonly<Record<string, string>>> {
     query: name,
     "1/10 median": show(medianOf(tenth!)),
     "p99": show(quantile(tenth!, 0.99)),
+    "full least": show(Math.min(...full!)),
     "full median": show(median),
     "full p99": show(p99),
     growth: show(growth),
@@ -76,8 +78,8 @@ async function timesOf(name: string): Promise<readonly (readonly number[])[]> {
   const times = sizes.map((): number[] => []);
   const until = performance.now() + ASKS.budgetMs;
   for (let ask = 0; ask < ASKS.most && (ask < ASKS.fewest || performance.now() < until); ask++) {
-    for (const [n, { rows, filled }] of sizes.entries()) {
-      const query = queriesAt(rows).find((query) => query.name === name)!;
+    for (const [n, { queries, filled }] of sizes.entries()) {
+      const query = queries.find((query) => query.name === name)!;
       const before = performance.now();
       await query.ask(filled.store, randomFrom(ask + 1));
       if (ask > 0) times[n]!.push(performance.now() - before);

@@ -32,7 +32,8 @@ INSERT INTO usage_rollups (
 SELECT
   'workspace_model_day', hour / 86400000 * 86400000, workspace_id, provider, model,
   sum(request_count), sum(input_tokens), sum(output_tokens), sum(cache_creation_input_tokens), sum(cache_read_input_tokens),
-  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count), sum(retry_count), sum(retried_cost)
+  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count),
+  sum(retry_count), sum(retried_cost)
 FROM usage_hours
 GROUP BY 2, 3, 4, 5
 ORDER BY 2, 3, 4, 5;
@@ -45,7 +46,8 @@ INSERT INTO usage_rollups (
 SELECT
   'workspace_day', start, workspace_id, '', '',
   sum(request_count), sum(input_tokens), sum(output_tokens), sum(cache_creation_input_tokens), sum(cache_read_input_tokens),
-  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count), sum(retry_count), sum(retried_cost)
+  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count),
+  sum(retry_count), sum(retried_cost)
 FROM usage_rollups
 WHERE level = 'workspace_model_day'
 GROUP BY 2, 3, 4, 5
@@ -59,7 +61,8 @@ INSERT INTO usage_rollups (
 SELECT
   'workspace_month', unixepoch(start / 1000, 'unixepoch', 'start of month') * 1000, workspace_id, '', '',
   sum(request_count), sum(input_tokens), sum(output_tokens), sum(cache_creation_input_tokens), sum(cache_read_input_tokens),
-  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count), sum(retry_count), sum(retried_cost)
+  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count),
+  sum(retry_count), sum(retried_cost)
 FROM usage_rollups
 WHERE level = 'workspace_day'
 GROUP BY 2, 3, 4, 5
@@ -73,7 +76,8 @@ INSERT INTO usage_rollups (
 SELECT
   'fleet_day', start, '', provider, model,
   sum(request_count), sum(input_tokens), sum(output_tokens), sum(cache_creation_input_tokens), sum(cache_read_input_tokens),
-  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count), sum(retry_count), sum(retried_cost)
+  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count),
+  sum(retry_count), sum(retried_cost)
 FROM usage_rollups
 WHERE level = 'workspace_model_day'
 GROUP BY 2, 3, 4, 5
@@ -87,7 +91,8 @@ INSERT INTO usage_rollups (
 SELECT
   'fleet_hour', hour, '', provider, model,
   sum(request_count), sum(input_tokens), sum(output_tokens), sum(cache_creation_input_tokens), sum(cache_read_input_tokens),
-  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count), sum(retry_count), sum(retried_cost)
+  sum(cost), sum(estimated_cost), sum(estimated_count), sum(unknown_count), sum(unpriced_count), sum(partly_priced_count),
+  sum(retry_count), sum(retried_cost)
 FROM usage_hours
 GROUP BY 2, 3, 4, 5
 ORDER BY 2, 3, 4, 5;

@@ -24,7 +24,7 @@ export interface MigrateOptions {
   readonly folder: URL;
 }
 
-export const MIGRATE_DEFAULTS = { connectSeconds: 5, seconds: 120, folder: FOLDER } as const;
+export const MIGRATE_DEFAULTS = { connectSeconds: 5, seconds: 600, folder: FOLDER } as const;
 
 /**
  * Migrates the database to this program's schema, one transaction for each migration. If many race,
