@@ -2,7 +2,8 @@
  * Measures what dashboards wait for, and how fast rows are shipped, on a generated year of a fleet,
  * at a tenth of the size and at full size.
  *
- *     deno task bench:store [--store=sqlite|postgres] [--rows=N] [--keep=PLACE] [--queries=TEXT] [--quick]
+ *     deno task bench:store [--store=sqlite|postgres] [--rows=N] [--keep=PLACE] [--queries=TEXT]
+ *         [--quick]
  *
  * `--rows`: at full size; by default 5,000,000 in SQLite and 10,000,000 in PostgreSQL, with a tenth
  * as many traces, in 2,000 workspaces. `--keep`: a folder, or for PostgreSQL the URL of a server.
@@ -10,7 +11,7 @@
  * shipping. `--quick`: a few asks of each.
  *
  * Method. Both sizes are filled by SQL on the product's own schema. Each query goes through the
- * store's own verbs, as the admin API asks them: SQLite's in its Worker, PostgreSQL's over its pool.
+ * store's own verbs, as the admin API asks them: SQLite's in its Worker, PostgreSQL's by its pool.
  * Each query is asked of both sizes in turn with the same parameters, which differ from ask to ask,
  * so the machine's other work slows both alike. The first ask of each is not counted. Shipping is
  * `recordUsage` with 500 rows, in turn too. `!` marks what misses the target: median 50 ms, p99

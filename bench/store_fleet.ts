@@ -151,7 +151,10 @@ function modelOf(): string {
     WHEN ${drawn} < 95 THEN 'claude-opus-4-5' ELSE 'local-model' END`;
 }
 
-/** By the definitions of `domain/totals.ts`, for an empty database that has just got its rows. */
+/**
+ * By the definitions of `domain/totals.ts`, for an empty database that has just got its rows. They
+ * are written in the order of time, as a proxy does.
+ */
 export const INSERT_TOTALS: readonly string[] = [
   `INSERT INTO usage_hours (workspace_id, hour, sandbox_id, provider, model, kind, ${TOTAL_NAMES.join(", ")})
    SELECT workspace_id, hour, sandbox_id, provider, model, kind, ${SUMS}
@@ -160,11 +163,13 @@ export const INSERT_TOTALS: readonly string[] = [
        coalesce(served_model, requested_model) AS model, kind, ${COUNTED_ROW}
      FROM usage
    ) AS counted
-   GROUP BY workspace_id, hour, sandbox_id, provider, model, kind`,
+   GROUP BY workspace_id, hour, sandbox_id, provider, model, kind
+   ORDER BY hour`,
   `INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at, ${TOTALS.map(traceColumn).join(", ")})
    SELECT workspace_id, trace_id, min(sandbox_id), 'claude-code', min(created_at), max(created_at), ${SUMS}
    FROM (SELECT workspace_id, trace_id, sandbox_id, created_at, ${COUNTED_ROW} FROM usage) AS counted
-   GROUP BY workspace_id, trace_id`,
+   GROUP BY workspace_id, trace_id
+   ORDER BY min(created_at)`,
   `INSERT INTO refusals (workspace_id, sandbox_id, fault, minute, instance_id, count)
    SELECT workspace_id, min(sandbox_id), 'sandbox_inactive', created_at / 60000 * 60000, 'bench', count(*)
    FROM usage

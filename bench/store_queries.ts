@@ -1,4 +1,6 @@
-/** What dashboards ask of a store, and what the shipper writes. Parameters differ from ask to ask. */
+/**
+ * What dashboards ask of a store, and what the shipper writes. Parameters differ from ask to ask.
+ */
 import type { Store } from "../src/domain/store.ts";
 import type { CallFilters, Grouping, TraceOrder, UsageOrder } from "../src/domain/query.ts";
 import { EMPTY_READING } from "../src/domain/reading.ts";

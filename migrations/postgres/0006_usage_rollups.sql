@@ -99,3 +99,6 @@ ORDER BY 2, 3, 4, 5;
 
 ALTER TABLE usage_rollups ADD PRIMARY KEY (workspace_id, level, start, provider, model);
 CREATE INDEX usage_rollups_by_start ON usage_rollups (level, start); -- totals of all workspaces
+
+CREATE INDEX traces_by_cost     ON traces (cost, id);       -- the most expensive sessions of all workspaces
+CREATE INDEX traces_by_creation ON traces (created_at, id); -- the sessions that began last

@@ -96,3 +96,6 @@ SELECT
 FROM usage_hours
 GROUP BY 2, 3, 4, 5
 ORDER BY 2, 3, 4, 5;
+
+CREATE INDEX traces_by_cost     ON traces (cost, id);       -- the most expensive sessions of all workspaces
+CREATE INDEX traces_by_creation ON traces (created_at, id); -- the sessions that began last

@@ -3,8 +3,8 @@ import type { Stretch } from "./query_bounds.ts";
 import { type Delta, type Sum, summedBy } from "./totals.ts";
 
 /**
- * One kind of row in `usage_rollups`. `keeps`: what its rows tell apart; they sum over everything
- * else, and their other keys are empty.
+ * One kind of row in `usage_rollups`. `keeps`: the keys that its rows tell apart. Its rows sum over
+ * the other keys, which are empty.
  */
 export interface Rollup {
   readonly level: string;
