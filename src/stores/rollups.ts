@@ -28,25 +28,24 @@ export const ROLLUPS: readonly Rollup[] = [
 ];
 
 export interface RollupSum extends Pick<Sum, "counts"> {
-  /** In the order of the table's key. */
-  readonly key: Readonly<Record<RollupKey, string>> & { readonly level: string; readonly start: number };
+  readonly key: RollupRowKey;
 }
 
-/** What deltas add to each row of `usage_rollups`. */
+/** In the order of the table's key: workspace, level, start, provider and model. */
+type RollupRowKey = readonly [string, string, number, string, string];
+
+/** What deltas, or their sums by hour, add to each row of `usage_rollups`. */
 export function sumsByRollup(deltas: readonly Delta[]): readonly RollupSum[] {
-  return ROLLUPS.flatMap((rollup) => {
-    const keyOf = ({ workspaceId, provider, model, createdAt }: Delta["place"]): RollupSum["key"] => {
-      const all = { workspace_id: workspaceId, provider, model };
-      const kept = (key: RollupKey) => rollup.keeps.includes(key) ? all[key] : "";
-      return {
-        workspace_id: kept("workspace_id"),
-        level: rollup.level,
-        start: periodStart(rollup.period, createdAt),
-        provider: kept("provider"),
-        model: kept("model"),
-      };
-    };
-    return summedBy((place) => Object.values(keyOf(place)), deltas).map(({ first, counts }) => ({ key: keyOf(first), counts }));
+  return ROLLUPS.flatMap(({ level, period, keeps }) => {
+    const kept = (key: RollupKey, value: string) => keeps.includes(key) ? value : "";
+    const keyOf = ({ workspaceId, provider, model, createdAt }: Delta["place"]): RollupRowKey => [
+      kept("workspace_id", workspaceId),
+      level,
+      periodStart(period, createdAt),
+      kept("provider", provider),
+      kept("model", model),
+    ];
+    return summedBy(keyOf, deltas).map(({ place, counts }) => ({ key: keyOf(place), counts }));
   });
 }
 

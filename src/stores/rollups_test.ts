@@ -41,7 +41,7 @@ Deno.test("sumsByRollup() adds one row for each key of each roll-up", () => {
     const call = callOf({ workspaceId, createdAt: at("2026-02-03T04:05") });
     return added(placeOf(call, closing), countedClosing(storedClosing(closing)));
   });
-  const sums = sumsByRollup(deltas).map(({ key, counts }) => [Object.values(key).join(" "), counts[4]]);
+  const sums = sumsByRollup(deltas).map(({ key, counts }) => [key.join(" "), counts[4]]);
   const [month, day, hour] = [at("2026-02-01T00:00"), at("2026-02-03T00:00"), at("2026-02-03T04:00")];
   assert.deepEqual(sums, [
     [` fleet_hour ${hour} anthropic m`, 3n],

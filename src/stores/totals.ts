@@ -46,12 +46,11 @@ export function removed(place: Place, counted: Counted): Delta {
   return { place, counts: countsOf(counted).map((count) => -count) };
 }
 
-/** The deltas of one key. */
-export interface Sum {
-  /** Of the first delta: the first call of an unknown trace makes it. */
-  readonly first: Place;
+/**
+ * The deltas of one key. `place` is that of the first: the first call of an unknown trace makes it.
+ */
+export interface Sum extends Delta {
   readonly latest: number;
-  readonly counts: readonly bigint[];
 }
 
 export function sumsByTrace(deltas: readonly Delta[]): readonly Sum[] {
@@ -70,7 +69,7 @@ export function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: re
     const key = JSON.stringify(keyOf(place));
     const sum = sums.get(key);
     sums.set(key, {
-      first: sum?.first ?? place,
+      place: sum?.place ?? place,
       latest: Math.max(sum?.latest ?? place.createdAt, place.createdAt),
       counts: sum === undefined ? counts : counts.map((count, n) => count + sum.counts[n]!),
     });

@@ -49,7 +49,10 @@ function isOfOwner({ workspaceId: _, sandboxId, since, until, model, outcome, ac
   return [sandboxId, since, until, model, outcome, accuracy].every((filter) => filter === null);
 }
 
-/** Every call is in a trace, so the roll-ups have the totals of all traces, in far fewer rows. */
+/**
+ * Every call is in a trace and no trace is dropped, so the roll-ups have the totals of all traces,
+ * in far fewer rows.
+ */
 function totalsOfOwner({ workspaceId }: TraceQuery): Statement {
   const { sql, values } = narrowed({ "workspace_id =": workspaceId });
   const [owner, level] = workspaceId === null ? ["", "fleet_day"] : [workspaceId, "workspace_month"];

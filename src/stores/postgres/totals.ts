@@ -23,23 +23,30 @@ export async function lockTraces(ask: Ask, calls: readonly Pick<Place, "workspac
 export async function applyDeltas(ask: Ask, deltas: readonly Delta[]): Promise<void> {
   if (deltas.length === 0) return;
   await ask(ADD_TO_TRACES, [sentSums(sumsByTrace(deltas))]);
-  await ask(ADD_TO_HOURS, [sentSums(sumsByHour(deltas))]);
-  await ask(ADD_TO_ROLLUPS, [sumsByRollup(deltas).map(({ key, counts }) => ({ ...key, ...sentCounts(counts) }))]);
+  const hours = sumsByHour(deltas);
+  await ask(ADD_TO_HOURS, [sentSums(hours)]);
+  await ask(ADD_TO_ROLLUPS, [sentRollups(hours)]);
 }
 
 /** One row for each sum: the database takes as long to read a delta as to write a row. */
 function sentSums(sums: readonly Sum[]): readonly object[] {
-  return sums.map(({ first, latest, counts }) => ({
-    workspace_id: first.workspaceId,
-    trace_id: first.traceId,
-    sandbox_id: first.sandboxId,
-    hour: hourStart(first.createdAt),
-    provider: first.provider,
-    model: first.model,
-    kind: first.kind,
+  return sums.map(({ place, latest, counts }) => ({
+    workspace_id: place.workspaceId,
+    trace_id: place.traceId,
+    sandbox_id: place.sandboxId,
+    hour: hourStart(place.createdAt),
+    provider: place.provider,
+    model: place.model,
+    kind: place.kind,
     created_at: latest,
     ...sentCounts(counts),
   }));
+}
+
+function sentRollups(hours: readonly Delta[]): readonly object[] {
+  return sumsByRollup(hours).map(({ key: [workspace_id, level, start, provider, model], counts }) => {
+    return { workspace_id, level, start, provider, model, ...sentCounts(counts) };
+  });
 }
 
 /** As text: a sum can be more than a JSON number keeps. */

@@ -21,18 +21,19 @@ export class Totals {
 
   /** In the transaction that writes the rows. A missing trace is made. */
   apply(deltas: readonly Delta[]): void {
-    for (const { first, latest, counts } of sumsByTrace(deltas)) {
-      const { workspaceId, traceId, sandboxId, createdAt } = first;
+    for (const { place, latest, counts } of sumsByTrace(deltas)) {
+      const { workspaceId, traceId, sandboxId, createdAt } = place;
       const isKnown = () => this.#addToTrace.run(...counts, latest, workspaceId, traceId).changes !== 0;
       if (isKnown()) continue;
       this.#insertTrace.run(workspaceId, traceId, sandboxId, "auto", createdAt, createdAt);
       isKnown();
     }
-    for (const { first, counts } of sumsByHour(deltas)) {
-      const { workspaceId, createdAt, sandboxId, provider, model, kind } = first;
+    const hours = sumsByHour(deltas);
+    for (const { place, counts } of hours) {
+      const { workspaceId, createdAt, sandboxId, provider, model, kind } = place;
       this.#addToHour.run(workspaceId, hourStart(createdAt), sandboxId, provider, model, kind, ...counts);
     }
-    for (const { key, counts } of sumsByRollup(deltas)) this.#addToRollup.run(...Object.values(key), ...counts);
+    for (const { key, counts } of sumsByRollup(hours)) this.#addToRollup.run(...key, ...counts);
   }
 }
 
