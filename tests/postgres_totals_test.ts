@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { hourStart } from "../src/domain/calendar.ts";
+import { hourStart, periodStart } from "../src/domain/calendar.ts";
 import type { UsageRow } from "../src/domain/usage.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "../src/stores/postgres/migrate.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../src/stores/postgres/store.ts";
+import { ROLLUPS } from "../src/stores/rollups.ts";
 import { callOf, closingOf, seededRandom, traceOf } from "./conformance/samples.ts";
 import { startPostgres } from "./postgres_server.ts";
 
@@ -63,6 +64,22 @@ Deno.test(`recordUsage() of two replicas at once keeps every total equal to the 
       closing.reading.servedModel ?? call.requestedModel,
     ]).sort(),
   );
+  for (const { level, period, keeps } of ROLLUPS) {
+    assert.deepEqual(
+      await sumsIn(
+        server,
+        `(SELECT * FROM usage_rollups WHERE level = '${level}') AS rollup`,
+        `workspace_id, start, model, request_count, cost, partly_priced_count, input_tokens, output_tokens,
+         cache_creation_input_tokens, cache_read_input_tokens`,
+      ),
+      sumsOf(strongest, ({ call, closing }) => [
+        keeps.includes("workspace_id") ? call.workspaceId : "",
+        String(periodStart(period, call.createdAt)),
+        keeps.includes("model") ? closing.reading.servedModel ?? call.requestedModel : "",
+      ]).sort(),
+      level,
+    );
+  }
   assert.equal((await server.psql("SELECT count(*) AS n FROM usage"))[0]?.n, String(strongest.length));
 });
 

@@ -174,12 +174,11 @@ Deno.test("a database that holds absurd counts already answers exactly, by itsel
     }
     // As a version took them that believed every count; the costs are made round.
     const db = new DatabaseSync(`${dataDir}/llmproxy.db`);
-    for (
-      const [table, column] of [["usage", "input_tokens"], ["usage_hours", "input_tokens"], ["traces", "total_input_tokens"]]
-    ) {
+    for (const table of ["usage", "usage_hours", "usage_rollups", "traces"]) {
+      const column = table === "traces" ? "total_input_tokens" : "input_tokens";
       db.prepare(`UPDATE ${table} SET ${column} = ${column} / ${MILLION} * ?`).run(most);
+      db.exec(`UPDATE ${table} SET cost = cost / 1000000 * 1000000`);
     }
-    for (const table of ["usage", "usage_hours", "traces"]) db.exec(`UPDATE ${table} SET cost = cost / 1000000 * 1000000`);
     db.close();
     {
       await using proxy = await startProxy({ dataDir });
