@@ -44,17 +44,20 @@ async function missingPrograms(): Promise<string> {
   if (isThere(`${kept}/whole`)) return kept;
   const folder = await Deno.makeTempDir({ prefix: "llmproxy-debian-" });
   try {
-    for (const path of ["lists/partial", "archives/partial", "root"]) Deno.mkdirSync(`${folder}/${path}`, { recursive: true });
+    for (const path of ["lists/partial", "archives/partial", "unpacked"]) {
+      Deno.mkdirSync(`${folder}/${path}`, { recursive: true });
+    }
     const places = { "State::lists": "lists", "Cache": "", "Cache::archives": "archives" };
     const options = Object.entries(places).flatMap(([name, path]) => ["-o", `Dir::${name}=${folder}/${path}`]);
-    options.push("-o", "Debug::NoLocking=1", "-o", `APT::Sandbox::User=${Deno.env.get("USER") ?? "root"}`, "-qq");
+    // Without them it needs root's lock, and as root a user who may not write to our folder.
+    options.push("-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=root", "-qq");
     await run("apt-get", [...options, "update"]);
     await run("apt-get", [...options, "install", "-y", "--no-install-recommends", "--download-only", ...packages]);
     for (const { name } of Deno.readDirSync(`${folder}/archives`)) {
-      if (name.endsWith(".deb")) await run("dpkg-deb", ["-x", `${folder}/archives/${name}`, `${folder}/root`]);
+      if (name.endsWith(".deb")) await run("dpkg-deb", ["-x", `${folder}/archives/${name}`, `${folder}/unpacked`]);
     }
-    Deno.writeTextFileSync(`${folder}/root/whole`, "");
-    await keepFolder(`${folder}/root`, kept);
+    Deno.writeTextFileSync(`${folder}/unpacked/whole`, "");
+    await keepFolder(`${folder}/unpacked`, kept);
     return kept;
   } catch (error) {
     const hint = `install them (Debian: apt-get install ${packages.join(" ")}), or let apt-get reach its archive`;

@@ -142,6 +142,10 @@ async function started(
     for await (const text of stream.pipeThrough(new TextDecoderStream())) life.log += text;
   });
   const over = Promise.all([child.status, ...heard]).then(() => life.isOver = true);
+  const stop = async () => {
+    if (!life.isOver) child.kill("SIGTERM");
+    await over;
+  };
   const url = `https://localhost:${port}`;
   using client = Deno.createHttpClient({ caCerts: [caPem] });
   const passes = async () => {
@@ -149,15 +153,18 @@ async function started(
     await answer?.body?.cancel();
     return answer?.ok === true;
   };
-  const what = `${front.program} to pass calls`;
-  await waitFor(async () => life.isOver || await passes(), { what, deadlineMs: START_MS });
-  if (life.isOver) throw new Error(`Cannot start ${program.path}: ${life.log}`);
+  try {
+    await waitFor(async () => life.isOver || await passes(), { what: "calls to pass", deadlineMs: START_MS });
+    if (life.isOver) throw new Error("it has ended");
+  } catch (error) {
+    await stop();
+    throw new Error(`Cannot start ${program.path}: ${error}: ${life.log}`);
+  }
   return {
     url,
     caPem,
     [Symbol.asyncDispose]: async () => {
-      child.kill("SIGTERM");
-      await over;
+      await stop();
       await Deno.remove(folder, { recursive: true });
     },
   };

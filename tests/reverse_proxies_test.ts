@@ -150,7 +150,7 @@ function cutBefore(upstream: FakeUpstream, number: number): () => string {
   return () => before;
 }
 
-/** Once before the answer and once within it; if it is quiet, no event comes after the departure. */
+/** Before the answer and within it; if it is quiet, no event comes after the departure. */
 async function assertDepartureSeen(
   call: Fetch,
   { token, upstream, isQuiet }: { readonly token: string; readonly upstream: FakeUpstream; readonly isQuiet: boolean },
