@@ -60,7 +60,8 @@ export const FRONTS = {
     program: "caddy",
     replaced: ({ port }) => ({
       "llmproxy.internal": `https://localhost:${port}`,
-      "\tservers {": "\tadmin off\n\tauto_https disable_redirects\n\tservers {",
+      // Without the period, its end waits for calls that a failed test leaves open.
+      "\tservers {": "\tadmin off\n\tauto_https disable_redirects\n\tgrace_period 1s\n\tservers {",
     }),
     whole: (shown) => shown,
     args: ({ folder }) => ["run", "--adapter", "caddyfile", "--config", `${folder}/${CONFIG}`],
