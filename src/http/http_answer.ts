@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { AnswerHead, AnswerSink } from "../domain/answer_sink.ts";
+import { hasBody } from "./request_body.ts";
 
 /** On every answer of the proxy's port. */
 export const REQUEST_ID_HEADER = "x-llmproxy-request-id";
@@ -111,7 +112,8 @@ export class HttpAnswer implements AnswerSink {
     if (this.#hasLeft) return;
     const bytes = body === null ? null : new TextEncoder().encode(body);
     if (bytes !== null) head.headers.set("content-length", String(bytes.length));
-    if (!this.#incoming.complete) {
+    // A request without a body is complete only after its handler's first turn.
+    if (!this.#incoming.complete && hasBody(this.#incoming)) {
       head.headers.set("connection", "close");
       lingers(this.#socket);
     }
