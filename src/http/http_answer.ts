@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { AnswerHead, AnswerSink } from "../domain/answer_sink.ts";
+import { endSlowly } from "./last_words.ts";
 import { hasBody } from "./request_body.ts";
 
 /** On every answer of the proxy's port. */
@@ -23,8 +24,6 @@ const FIRST_PROBE_MS = 30;
 const PROBE_MS = 5_000;
 /** What a reset drops on its way is lost, so the last bytes get this head start. */
 const RESET_AFTER_MS = 50;
-/** A client that is refused may send on for so long; an earlier close would reset what it reads. */
-const LINGER_MS = 2_000;
 
 /** The answer to one request of a `node:http` server. */
 export class HttpAnswer implements AnswerSink {
@@ -42,10 +41,13 @@ export class HttpAnswer implements AnswerSink {
   #halfClosed: ReturnType<typeof setTimeout> | undefined;
   #probes = 0;
   readonly #onHalfClose = () => this.#awaitReaction();
+  readonly #onClose = () => this.#closed();
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse, options: HttpAnswerOptions) {
     [this.#incoming, this.#outgoing, this.#socket, this.#options] = [incoming, outgoing, incoming.socket, options];
-    outgoing.once("close", () => this.#closed());
+    outgoing.once("close", this.#onClose);
+    // An answer that waits for one before it on the connection is told of no close.
+    this.#socket.once("close", this.#onClose);
     this.#socket.once("end", this.#onHalfClose);
     if (this.#socket.readableEnded) this.#awaitReaction();
   }
@@ -115,7 +117,7 @@ export class HttpAnswer implements AnswerSink {
     // A request without a body is complete only after its handler's first turn.
     if (!this.#incoming.complete && hasBody(this.#incoming)) {
       head.headers.set("connection", "close");
-      lingers(this.#socket);
+      this.#socket.destroySoon = () => endSlowly(this.#socket);
     }
     this.begin(head);
     await this.end(bytes);
@@ -124,7 +126,7 @@ export class HttpAnswer implements AnswerSink {
   #closed(): void {
     clearTimeout(this.#stall);
     clearTimeout(this.#halfClosed);
-    this.#socket.off("end", this.#onHalfClose);
+    this.#socket.off("end", this.#onHalfClose).off("close", this.#onClose);
     this.#wake();
     if (!this.#outgoing.writableFinished) this.#leave();
     this.#over.resolve();
@@ -174,14 +176,3 @@ export class HttpAnswer implements AnswerSink {
 const NOTHING = new Uint8Array();
 /** What node:http takes as a reason phrase. */
 const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
-
-/** When the answer is sent, the connection closes for sending, and what still comes is dropped. */
-function lingers(socket: Socket): void {
-  socket.destroySoon = () => {
-    socket.end();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once("end", () => socket.destroy());
-    socket.once("close", () => clearTimeout(timer));
-    socket.resume();
-  };
-}

@@ -216,6 +216,22 @@ for (const [how, leave] of Object.entries(LEAVES)) {
   }
 }
 
+Deno.test("HttpAnswer tells all whose requests wait on a connection that its client has left", async () => {
+  const left: number[] = [];
+  await using server = await startAnswering(async ({ answer, number }) => {
+    answer.onLeft(() => void answer.break());
+    if (number === 1) answer.begin(good());
+    await answer.over;
+    assert.ok(answer.hasLeft);
+    left.push(number);
+  });
+  using client = await connected(server.url);
+  client.send(GET.repeat(3));
+  await client.has(/ar-1/);
+  client.socket.resetAndDestroy();
+  await waitFor(() => left.length === 3, { what: "three clients to have left" });
+});
+
 Deno.test("HttpAnswer calls a listener at once if the client has left already, and then writes nothing and waits for nothing", async () => {
   const done = Promise.withResolvers<number>();
   await using server = await startAnswering(async ({ answer }) => {
