@@ -18,7 +18,7 @@ export interface RawClient extends Disposable {
   readonly ended: Promise<"ended" | "reset">;
 }
 
-/** Connects. Our side stays open when the server's is closed. `reads`: false until `socket.resume`. */
+/** Connects. Our side stays open when the server closes. `reads`: false until `socket.resume`. */
 export async function connected(
   url: string,
   { reads = true }: { readonly reads?: boolean } = {},

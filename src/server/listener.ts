@@ -61,12 +61,17 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   /** The latest request of each connection that is at one. */
   const exchanges = new Map<Socket, Exchange>();
   const refused = new WeakSet<Socket>();
+  /** How many bytes of each connection were requests that are answered. */
+  const answered = new WeakMap<Socket, number>();
 
   function serve(incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean): void {
     const { socket } = incoming;
     if (isClosing) outgoing.shouldKeepAlive = false;
     exchanges.set(socket, { incoming, outgoing });
-    outgoing.once("close", () => exchanges.get(socket)?.outgoing === outgoing && exchanges.delete(socket));
+    outgoing.once("close", () => {
+      answered.set(socket, socket.bytesRead);
+      if (exchanges.get(socket)?.outgoing === outgoing) exchanges.delete(socket);
+    });
     handle(incoming, outgoing, expects);
   }
   server.on("request", (incoming, outgoing) => serve(incoming, outgoing, false));
@@ -88,6 +93,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     if (sockets.size >= maxConnections) return drop(socket);
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
+    // The server itself closes the connection then (Deno 2.9.6).
+    socket.prependOnceListener("end", () => {
+      const isInHead = !exchanges.has(socket) && socket.bytesRead > (answered.get(socket) ?? 0);
+      if (isInHead) refuse(socket, "head_malformed");
+    });
     // The server's own option for this does nothing (Deno 2.9.6).
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
   });

@@ -120,6 +120,26 @@ for (const [what, { before, sent }] of Object.entries(HEADS)) {
   });
 }
 
+for (const before of [0, 1, 2]) {
+  Deno.test(`listen() refuses half of a head whose client then closes its half, after ${before} requests, and no client that only closes`, async () => {
+    await using server = await startAnswering(whole);
+    for (
+      const [sent, answer] of [["GET / HTTP/1.1\r\nHo", /(^|>)HTTP\/1\.1 400 [^]*head_malformed$/], ["", /^$|<\d>$/]] as const
+    ) {
+      using client = await connected(server.url);
+      for (let n = 0; n < before; n++) {
+        const { length } = client.text();
+        client.send(GET);
+        await waitFor(() => /<\d>$/.test(client.text().slice(length)), { what: "an answer" });
+      }
+      client.send(sent);
+      client.socket.end();
+      assert.equal(await client.ended, "ended");
+      assert.match(client.text(), answer);
+    }
+  });
+}
+
 Deno.test("listen() closes a new connection that is silent for headMs, without an answer", async () => {
   await using server = await startAnswering(whole, { headMs: 200 });
   using client = await connected(server.url);
