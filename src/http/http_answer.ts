@@ -23,7 +23,7 @@ const HALF_CLOSED_MS = 100;
 const FIRST_PROBE_MS = 30;
 const PROBE_MS = 5_000;
 /** What a reset drops on its way is lost, so the last bytes get this head start. */
-const RESET_AFTER_MS = 50;
+const RESET_AFTER_MS = 250;
 
 /** The answer to one request of a `node:http` server. */
 export class HttpAnswer implements AnswerSink {

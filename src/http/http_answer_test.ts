@@ -272,3 +272,24 @@ Deno.test("HttpAnswer.answer() is read whole by a client that still sends 20 MB,
   assert.match(text, /connection: close\r\n/i);
   assert.equal(await client.ended, "ended");
 });
+
+Deno.test("HttpAnswer.answer() resets no client that sends on after it, and reads only then", async () => {
+  const answered = gate();
+  await using server = await startAnswering(({ answer }) => {
+    void answer.answer({ ...good(), status: 413 }, "too large");
+    answered.open();
+  });
+  using client = await connected(server.url, { reads: false });
+  client.send(`POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${20 << 20}\r\n\r\n`);
+  await answered.passed;
+  await isPending(client.ended, 50);
+  for (let n = 0; n < 5; n++) {
+    await new Promise<void>((resolve, reject) =>
+      client.socket.write(new Uint8Array(100_000), (error) => error ? reject(error) : resolve())
+    );
+    await isPending(client.ended, 5);
+  }
+  client.socket.resume();
+  await client.has(/too large$/);
+  assert.equal(await client.ended, "ended");
+});

@@ -22,7 +22,7 @@ Deno.test("the proxy disconnects clients that read nothing for LLMPROXY_CLIENT_S
     upstream.answer(endless);
     const request = requestOf(await proxy.token());
     let count = 0;
-    async function round(): Promise<number> {
+    const round = async (): Promise<number> => {
       const clients = await Promise.all(Array.from({ length: CLIENTS }, () => connected(proxy.url, { reads: false })));
       for (const { send } of clients) send(request);
       const rows = (await proxy.closedRows(count += CLIENTS)).slice(-CLIENTS);
@@ -36,7 +36,7 @@ Deno.test("the proxy disconnects clients that read nothing for LLMPROXY_CLIENT_S
       for (const client of clients) await assertCut(client);
       upstream.forget();
       return residentBytes(proxy.pid);
-    }
+    };
     let before = await round();
     await assertAtMost(LEAK_BYTES, async () => {
       const from = before;
@@ -75,7 +75,7 @@ function requestOf(token: string): string {
   return `POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: ${String(body).length}\r\n${lines}\r\n${body}`;
 }
 
-/** The connection is closed, and what came of the answer has no end. It shows when the client reads. */
+/** The connection is closed, and the answer has no end. It shows when the client reads. */
 async function assertCut(client: Awaited<ReturnType<typeof connected>>): Promise<void> {
   client.socket.resume();
   await client.ended;
