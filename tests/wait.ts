@@ -28,3 +28,11 @@ export function gate(): Gate {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { passed: promise, open: resolve };
 }
+
+/** True if the promise is still pending after all that is ready has run, or after so long. */
+export async function isPending(promise: Promise<unknown>, ms = 5): Promise<boolean> {
+  const pending = Symbol();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const turn = new Promise((resolve) => void (timer = setTimeout(() => resolve(pending), ms)));
+  return await Promise.race([promise, turn]).finally(() => clearTimeout(timer)) === pending;
+}

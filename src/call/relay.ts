@@ -1,5 +1,5 @@
 import { Fault } from "../domain/fault.ts";
-import { pump } from "../wire/pump.ts";
+import { pump, type PumpSink } from "../wire/pump.ts";
 import { AnswerReader } from "./answer_reader.ts";
 import { returned } from "./forward.ts";
 import type { LiveCall } from "./live_call.ts";
@@ -28,7 +28,16 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
   }
   const reader = new AnswerReader(answer, { provider: deps.provider, isStreamAsked: row?.call.streaming ?? false });
   const isSized = head.headers.has("content-length");
-  let last: Uint8Array = new Uint8Array();
+  let written: Uint8Array = new Uint8Array();
+  let hasItsEnd = false;
+  const sink: PumpSink = {
+    write(chunk) {
+      written = chunk;
+      hasItsEnd = reader.outcome !== null;
+      return client.write(chunk);
+    },
+    end: (last) => client.end(last),
+  };
 
   const looked = () => {
     if (reader.reading.hasContent) row?.contentCame();
@@ -39,7 +48,6 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
     look: (chunk: Uint8Array) => {
       // The row will not know of these bytes, and they may be the answer's end.
       signal.throwIfAborted();
-      last = chunk;
       if (call.hasEnded) return;
       const pushed = reader.push(chunk);
       return pushed === undefined ? looked() : pushed.then(looked);
@@ -53,25 +61,23 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
   };
   client.begin(head);
   try {
-    await pump(answer.body, client, { watch, holdsLast: () => isSized || reader.holdsLast, isSized, idle, signal });
+    await pump(answer.body, sink, { watch, holdsLast: () => isSized || reader.holdsLast, isSized, idle, signal });
   } catch (error) {
     const { outcome, fault } = call.failureOf(error);
     await call.end(outcome, reader.reading).catch(() => {});
-    if (deps.brokenStream === "event" && reader.isPlainStream && endsEvent(last)) client.write(errorEvent(fault, call));
+    const mayTell = deps.brokenStream === "event" && reader.isPlainStream && !isSized && !hasItsEnd;
+    if (mayTell && endsEvent(written)) client.write(errorEvent(fault, call));
     await client.break();
   } finally {
     reader.close();
   }
 }
 
-/** Only there does an event of our own stand for itself. */
+/** Only after a whole event does one of our own stand for itself. */
 function endsEvent(chunk: Uint8Array): boolean {
-  const [before, last] = chunk.subarray(-2);
-  return last === LINE_FEED && (before === LINE_FEED || before === CARRIAGE_RETURN);
+  const end = String.fromCharCode(...chunk.subarray(-4));
+  return end.endsWith("\n\n") || end === "\r\n\r\n";
 }
-
-const LINE_FEED = 10;
-const CARRIAGE_RETURN = 13;
 
 function errorEvent(fault: Fault, { incoming, deps }: LiveCall): Uint8Array {
   return new TextEncoder().encode(deps.provider.errorEvent(fault, incoming.requestId));

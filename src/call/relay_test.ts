@@ -217,6 +217,63 @@ Deno.test("relay() closes the row of a call that is cut while its client does no
   assert.equal((await received(answer)).isBroken, true);
 });
 
+const CRLF_HALF = HALF.replaceAll("\n", "\r\n");
+const PLAIN = { "content-type": "text/event-stream" };
+/** What the upstream sends before it breaks off, and whether our error event follows it. */
+const BROKEN_STREAMS: Readonly<
+  Record<string, { readonly sends: string; readonly tells: boolean; readonly headers?: Readonly<Record<string, string>> }>
+> = {
+  "tells a client after a whole event": { sends: HALF, tells: true },
+  "tells a client after a whole event with CRLF lines": { sends: CRLF_HALF, tells: true },
+  "tells a client nothing after one byte less than an event": { sends: HALF.slice(0, -1), tells: false },
+  "tells a client nothing after one byte less than an event with CRLF lines": { sends: CRLF_HALF.slice(0, -1), tells: false },
+  "tells a client nothing after one line of an event": { sends: `${HALF}event: ping\n`, tells: false },
+  "tells a client nothing after one CRLF line of an event": { sends: `${CRLF_HALF}event: ping\r\n`, tells: false },
+  "tells a client nothing after message_stop": { sends: ALL, tells: false },
+  "tells a client nothing after the upstream's own error event": { sends: HALF + ERROR_EVENT, tells: false },
+  "tells a client nothing in JSON": { sends: `{\n\n`, tells: false, headers: { "content-type": "application/json" } },
+  "tells a client nothing in an answer with a length, which our event would fill up": {
+    sends: HALF,
+    tells: false,
+    headers: { ...PLAIN, "content-length": String(HALF.length + 50) },
+  },
+};
+for (const [name, { sends, tells, headers = PLAIN }] of Object.entries(BROKEN_STREAMS)) {
+  for (const brokenStream of ["event", "reset"] as const) {
+    Deno.test(`relay() of a stream that breaks, in mode ${brokenStream}: ${brokenStream === "event" ? name : "tells a client nothing"} (${name})`, async () => {
+      const upstream: Upstream = ({ init }) => {
+        const live = new LiveAnswer(init.signal!, { headers });
+        live.write(sends);
+        setTimeout(() => live.break(), 5);
+        return live.response;
+      };
+      await using call = scene(upstream, { brokenStream });
+      const { text, isBroken } = await received(await told(incoming(call, { stream: true }), call.deps));
+      assert.ok(isBroken);
+      assert.ok(text.startsWith(sends), text);
+      const own = text.slice(sends.length);
+      if (tells && brokenStream === "event") {
+        assert.match(own, /^event: error\ndata: \{"type":"error",.*"request_id":"ar-.*\}\n\n$/);
+      } else assert.equal(own, "");
+    });
+  }
+}
+
+for (const [part, tells] of [[HALF, true], [HALF.slice(0, -20), false]] as const) {
+  Deno.test(`relay() whose commit fails ${tells ? "tells" : "does not tell"} a client that has ${tells ? "whole events" : "half of an event"}`, async () => {
+    const live = new LiveAnswer(new AbortController().signal);
+    await using call = scene(() => live.response, { brokenStream: "event" });
+    call.fail("close");
+    live.write(part);
+    const reader = (await told(incoming(call, { stream: true }), call.deps)).body!.getReader();
+    assert.equal(new TextDecoder().decode((await reader.read()).value), part);
+    live.write(ALL.slice(part.length));
+    const rest = reader.read().then(({ value }) => new TextDecoder().decode(value), () => "");
+    assert.match(await rest, tells ? /^event: error\n/ : /^$/);
+    await assert.rejects(reader.read());
+  });
+}
+
 Deno.test("relay() measures the time to the first content, not to the first byte", async () => {
   let clock = 0;
   const answers = Promise.withResolvers<LiveAnswer>();

@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { setImmediate } from "node:timers";
 import type { AnswerHead, AnswerSink } from "../domain/answer_sink.ts";
+import { endSlowly } from "./last_words.ts";
+import { hasBody } from "./request_body.ts";
 
 /** On every answer of the proxy's port. */
 export const REQUEST_ID_HEADER = "x-llmproxy-request-id";
@@ -22,9 +24,7 @@ const HALF_CLOSED_MS = 100;
 const FIRST_PROBE_MS = 30;
 const PROBE_MS = 5_000;
 /** What a reset drops on its way is lost, so the last bytes get this head start. */
-const RESET_AFTER_MS = 50;
-/** A client that is refused may send on for so long; an earlier close would reset what it reads. */
-const LINGER_MS = 2_000;
+const RESET_AFTER_MS = 250;
 
 /** The answer to one request of a `node:http` server. */
 export class HttpAnswer implements AnswerSink {
@@ -43,10 +43,13 @@ export class HttpAnswer implements AnswerSink {
   #halfClosed: ReturnType<typeof setTimeout> | undefined;
   #probes = 0;
   readonly #onHalfClose = () => this.#awaitReaction();
+  readonly #onClose = () => this.#closed();
 
   constructor(incoming: IncomingMessage, outgoing: ServerResponse, options: HttpAnswerOptions) {
     [this.#incoming, this.#outgoing, this.#socket, this.#options] = [incoming, outgoing, incoming.socket, options];
-    outgoing.once("close", () => this.#closed());
+    outgoing.once("close", this.#onClose);
+    // An answer that waits for one before it on the connection is told of no close.
+    this.#socket.once("close", this.#onClose);
     this.#socket.once("end", this.#onHalfClose);
     if (this.#socket.readableEnded) this.#awaitReaction();
   }
@@ -116,9 +119,10 @@ export class HttpAnswer implements AnswerSink {
     if (this.#hasLeft) return;
     const bytes = body === null ? null : new TextEncoder().encode(body);
     if (bytes !== null) head.headers.set("content-length", String(bytes.length));
-    if (!this.#incoming.complete) {
+    // A request without a body is complete only after its handler's first turn.
+    if (!this.#incoming.complete && hasBody(this.#incoming)) {
       head.headers.set("connection", "close");
-      lingers(this.#socket);
+      this.#socket.destroySoon = () => endSlowly(this.#socket);
     }
     this.begin(head);
     await this.end(bytes);
@@ -132,7 +136,7 @@ export class HttpAnswer implements AnswerSink {
   #closed(): void {
     clearTimeout(this.#stall);
     clearTimeout(this.#halfClosed);
-    this.#socket.off("end", this.#onHalfClose);
+    this.#socket.off("end", this.#onHalfClose).off("close", this.#onClose);
     this.#wake();
     if (!this.#outgoing.writableFinished) this.#leave();
     this.#over.resolve();
@@ -182,14 +186,3 @@ export class HttpAnswer implements AnswerSink {
 const NOTHING = new Uint8Array();
 /** What node:http takes as a reason phrase. */
 const REASON = /^[\t\x20-\x7e\x80-\xff]*$/;
-
-/** When the answer is sent, the connection closes for sending, and what still comes is dropped. */
-function lingers(socket: Socket): void {
-  socket.destroySoon = () => {
-    socket.end();
-    const timer = setTimeout(() => socket.destroy(), LINGER_MS);
-    socket.once("end", () => socket.destroy());
-    socket.once("close", () => clearTimeout(timer));
-    socket.resume();
-  };
-}

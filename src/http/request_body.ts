@@ -11,13 +11,17 @@ export function breakBody(incoming: IncomingMessage): void {
   incoming.emit("aborted");
 }
 
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? "0") > 0;
+}
+
 /**
  * The body of a request as it comes, at its reader's pace; null if the request has none. It breaks
  * if the client leaves before the body's end. `onRead` is called before the first byte is read.
  */
 export function requestBody(incoming: IncomingMessage, onRead: () => void): ReadableStream<Uint8Array<ArrayBuffer>> | null {
-  const { headers: { "transfer-encoding": coding, "content-length": length = "0" }, socket } = incoming;
-  if (coding === undefined && Number(length) === 0) return null;
+  if (!hasBody(incoming)) return null;
+  const { socket } = incoming;
   let hasBegun = false;
   let isOver = false;
   let over = () => {};

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { HeadFault } from "../http/head_refusal.ts";
+import { endSlowly } from "../http/last_words.ts";
 import { breakBody } from "../http/request_body.ts";
 import type { Address, SettingName } from "../config/settings.ts";
 
@@ -53,18 +54,24 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     noDelay: true,
   });
   server.maxHeadersCount = 0;
-  server.maxConnections = maxConnections;
   // A client that closes its half still gets its answer. Node does not document this switch.
   Object.assign(server, { httpAllowHalfOpen: true });
   let isClosing = false;
-
-  /** The request that each connection is at. */
-  const current = new WeakMap<object, IncomingMessage>();
+  const sockets = new Set<Socket>();
+  /** The latest request of each connection that is at one. */
+  const exchanges = new Map<Socket, Exchange>();
+  const refused = new WeakSet<Socket>();
+  /** How many bytes of each connection were requests that are answered. */
+  const answered = new WeakMap<Socket, number>();
 
   function serve(incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean): void {
+    const { socket } = incoming;
     if (isClosing) outgoing.shouldKeepAlive = false;
-    current.set(incoming.socket, incoming);
-    outgoing.once("close", () => current.delete(incoming.socket));
+    exchanges.set(socket, { incoming, outgoing });
+    outgoing.once("close", () => {
+      answered.set(socket, socket.bytesRead);
+      if (exchanges.get(socket)?.outgoing === outgoing) exchanges.delete(socket);
+    });
     handle(incoming, outgoing, expects);
   }
   server.on("request", (incoming, outgoing) => serve(incoming, outgoing, false));
@@ -72,31 +79,52 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   server.on("checkExpectation", (incoming, outgoing) => serve(incoming, outgoing, false));
   server.on("connect", (_incoming, socket) => refuse(socket as Socket, "path_unknown"));
   server.on("clientError", (error: Error & { readonly code?: string }, socket) => {
-    if (current.has(socket)) breakBody(current.get(socket)!);
-    else if (error.code === "ECONNRESET" || !socket.writable) socket.destroy();
+    const incoming = exchanges.get(socket as Socket)?.incoming;
+    // Otherwise the parser fails again at every further packet.
+    socket.removeAllListeners("data").resume();
+    if (incoming?.complete === false) breakBody(incoming);
+    else if (error.code === "ECONNRESET") socket.destroy();
     else refuse(socket as Socket, HEAD_ERRORS[error.code ?? ""] ?? "head_malformed");
   });
   server.on("connection", (socket) => {
-    // The server's own option for this does nothing (Deno 2.9.6).
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     // A connection's error is told by its end; without a listener it would end the process.
     socket.on("error", () => {});
+    // The server's own limit tells no one (Deno 2.9.6).
+    if (sockets.size >= maxConnections) return drop(socket);
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    // The server itself closes the connection then (Deno 2.9.6).
+    socket.prependOnceListener("end", () => {
+      const isInHead = !exchanges.has(socket) && socket.bytesRead > (answered.get(socket) ?? 0);
+      if (isInHead) refuse(socket, "head_malformed");
+    });
+    // The server's own option for this does nothing (Deno 2.9.6).
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
   });
 
+  /** Answers after the request that the connection is at. */
   function refuse(socket: Socket, fault: HeadFault): void {
-    // A client that sent nothing gets nothing: it is a connection kept in reserve.
-    if (fault === "head_timeout" && socket.bytesRead === 0) return void socket.destroy();
-    socket.end(options.refuseHead(fault), () => socket.destroy());
+    if (refused.has(socket)) return;
+    refused.add(socket);
+    const end = () => {
+      // A client that sent nothing gets nothing: it is a connection kept in reserve.
+      if (!socket.writable || (fault === "head_timeout" && socket.bytesRead === 0)) socket.destroy();
+      else endSlowly(socket, options.refuseHead(fault));
+    };
+    const exchange = exchanges.get(socket);
+    if (exchange === undefined) end();
+    else exchange.outgoing.once("close", end);
   }
 
   let toldAt = -Infinity;
   let dropped = 0;
-  server.on("drop", () => {
+  function drop(socket: Socket): void {
+    socket.destroy();
     dropped++;
     if (performance.now() - toldAt < TELL_MS) return;
     toldAt = performance.now();
     onTrouble("connections are refused: LLMPROXY_MAX_CONNECTIONS are open", { maxConnections, refused: dropped });
-  });
+  }
 
   await opened(server, options).catch((cause) => {
     const at = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
@@ -110,12 +138,18 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     address: { transport: "tcp", hostname: address, port: chosen },
     shutdown: () => {
       isClosing = true;
-      return new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeIdleConnections();
-      });
+      const closed = new Promise<void>((resolve) => void server.close(() => resolve()));
+      for (const { outgoing } of exchanges.values()) outgoing.shouldKeepAlive = false;
+      // The server itself leaves those open that have sent no request yet.
+      for (const socket of sockets) if (!exchanges.has(socket) && !socket.writableEnded) socket.destroy();
+      return closed;
     },
   };
+}
+
+interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
 }
 
 /** By Node's codes; any other is a malformed request. */

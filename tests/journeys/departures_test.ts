@@ -202,11 +202,15 @@ function closingOf(proxy: ProxyUnderTest): Promise<number> {
 }
 
 /**
- * The proxy has had several turns to see what had happened before: nothing tells of a departure
- * that has no consequence.
+ * The proxy has had the time in which it notices a departure. Nothing tells of one that has no
+ * consequence.
  */
 async function severalTurns(proxy: ProxyUnderTest): Promise<void> {
-  for (let n = 0; n < 10; n++) await (await fetch(`${proxy.url}/healthz`)).body?.cancel();
+  const from = performance.now();
+  await waitFor(async () => {
+    await (await fetch(`${proxy.url}/healthz`)).body?.cancel();
+    return performance.now() - from > SEEN_WITHIN_MS;
+  }, { what: "the proxy to notice" });
 }
 
 async function theRow(proxy: ProxyUnderTest): Promise<Row> {
