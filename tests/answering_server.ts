@@ -1,4 +1,5 @@
 /** A listener of this program whose requests a test answers by itself. */
+import { HeaderFields } from "../src/domain/header_fields.ts";
 import type { IncomingMessage } from "node:http";
 import { rawAnswer } from "../src/http/head_refusal.ts";
 import { HttpAnswer } from "../src/http/http_answer.ts";
@@ -57,7 +58,7 @@ export async function startAnswering(
 
 /** The head of a 200 with those headers. */
 export function good(headers: Readonly<Record<string, string>> = {}) {
-  return { status: 200, statusText: "OK", headers: new Headers(headers) };
+  return { status: 200, statusText: "OK", headers: new HeaderFields(Object.entries(headers)) };
 }
 
 export function bytes(text: string): Uint8Array {

@@ -75,7 +75,8 @@ export async function pump(
       throw new Error("the upstream ended its answer early");
     }
   } catch (error) {
-    if (isReading && held !== null) sink.write(held);
+    // An abort of our own may come behind the last byte, which would make the answer a whole one.
+    if (isReading && held !== null) sink.write(isSized && signal.aborted ? held.subarray(0, -1) : held);
     reader.cancel(error).catch(() => {});
     throw error;
   } finally {

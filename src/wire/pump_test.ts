@@ -107,6 +107,18 @@ Deno.test("pump() keeps back the last byte of a sized answer that ended too earl
   }
 });
 
+Deno.test("pump() keeps back the last byte of a sized answer that is aborted behind it", async () => {
+  const { stream, send, fail } = source();
+  const [sink, watch, aborting] = [new ListSink(), watching(), new AbortController()];
+  const over = pumped(stream, sink, { watch, holdsLast: () => true, isSized: true, signal: aborting.signal });
+  send("abc");
+  await watch.hasSeen("abc");
+  aborting.abort("cut");
+  fail("cut");
+  await assert.rejects(over);
+  assert.deepEqual(sink.log, ["ab"]);
+});
+
 for (const holdsLast of [false, true]) {
   const name = holdsLast ? "what it holds, or " : "";
   Deno.test(`pump() rejects if look() does, lets the source go, and writes nothing of ${name}the chunk`, async () => {
