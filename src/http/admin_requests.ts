@@ -8,11 +8,16 @@ import { HEAD_MESSAGES, type HeadFault, rawAnswer } from "./head_refusal.ts";
  * takes half of an export for the whole.
  */
 export function adminRequests(fetch: (request: Request) => Response | Promise<Response>) {
-  const answer = getRequestListener(fetch, { overrideGlobalObjects: false });
+  const answer = getRequestListener(fetch, { overrideGlobalObjects: false, hostname: "localhost" });
   return {
     handle(incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean): void {
       if (expects) outgoing.writeContinue();
       const { socket } = incoming;
+      // The library waits for the rest of a body that has none.
+      const failIfCut = () => void (incoming.complete || incoming.destroy());
+      incoming.once("aborted", failIfCut);
+      socket.once("end", failIfCut);
+      outgoing.once("close", () => socket.off("end", failIfCut));
       outgoing.destroy = () => {
         socket.resetAndDestroy();
         return outgoing;

@@ -216,9 +216,10 @@ for (const [how, leave] of Object.entries(LEAVES)) {
   }
 }
 
-Deno.test("HttpAnswer tells all whose requests wait on a connection that its client has left", async () => {
-  const left: number[] = [];
+Deno.test("requests that wait on a connection that its client has left are not begun", async () => {
+  const [begun, left]: [number[], number[]] = [[], []];
   await using server = await startAnswering(async ({ answer, number }) => {
+    begun.push(number);
     answer.onLeft(() => void answer.break());
     if (number === 1) answer.begin(good());
     await answer.over;
@@ -229,7 +230,11 @@ Deno.test("HttpAnswer tells all whose requests wait on a connection that its cli
   client.send(GET.repeat(3));
   await client.has(/ar-1/);
   client.socket.resetAndDestroy();
-  await waitFor(() => left.length === 3, { what: "three clients to have left" });
+  await waitFor(() => left.length === 1, { what: "the client to have left" });
+  using next = await connected(server.url);
+  next.send(GET);
+  await waitFor(() => begun.length === 2, { what: "another connection's request" });
+  assert.deepEqual([begun, left], [[1, 2], [1]]);
 });
 
 Deno.test("HttpAnswer calls a listener at once if the client has left already, and then writes nothing and waits for nothing", async () => {

@@ -27,23 +27,32 @@ export function requestBody(incoming: IncomingMessage, onRead: () => void): Read
   let over = () => {};
 
   function begin(controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>): void {
-    const end = () => {
+    const fail = () => {
       if (isOver) return;
       isOver = true;
       over();
-      if (incoming.complete) controller.close();
-      else controller.error(new Error("the client ended its request before the body's end"));
+      controller.error(new Error("the client ended its request before the body's end"));
     };
-    if (socket.readableEnded || socket.destroyed || broken.has(incoming)) return end();
+    // Of a whole body a part may still wait to be read.
+    const failIfCut = () => incoming.complete || fail();
+    const isLost = incoming.destroyed || (!incoming.complete && (socket.readableEnded || broken.has(incoming)));
+    if (isLost) return fail();
     onRead();
     incoming.on("data", (chunk: Uint8Array<ArrayBuffer>) => {
       if (isOver) return;
       controller.enqueue(chunk);
       incoming.pause();
     });
-    for (const event of ["end", "aborted", "close"]) incoming.once(event, end);
-    for (const event of ENDS) socket.on(event, end);
-    over = () => ENDS.forEach((event) => socket.off(event, end));
+    incoming.once("end", () => {
+      if (isOver || !incoming.complete) return fail();
+      isOver = true;
+      over();
+      controller.close();
+    });
+    incoming.once("aborted", failIfCut);
+    incoming.once("close", fail);
+    for (const event of ENDS) socket.on(event, failIfCut);
+    over = () => ENDS.forEach((event) => socket.off(event, failIfCut));
   }
 
   return new ReadableStream<Uint8Array<ArrayBuffer>>({

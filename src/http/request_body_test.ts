@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type AnsweringServer, type Asked, bytes, good, startAnswering } from "../../tests/answering_server.ts";
 import { connected } from "../../tests/raw_client.ts";
-import { isPending, waitFor } from "../../tests/wait.ts";
+import { gate, isPending, waitFor } from "../../tests/wait.ts";
 import { requestBody } from "./request_body.ts";
 
 const CHUNKED = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -35,6 +35,32 @@ for (const [name, [request, body]] of Object.entries(BODIES)) {
     for (const character of request) client.send(character);
     await client.has(new RegExp(`ar-2[^]*<${body}>$`));
     assert.doesNotMatch(client.text(), /connection: close/i);
+  });
+}
+
+const LARGE = "x".repeat(300_000);
+const CUT_SHORT: Readonly<Record<string, readonly [request: string, body: string]>> = {
+  "a small body": [`${sized(5)}hello`, "hello"],
+  "a large body": [sized(LARGE.length) + LARGE, LARGE],
+  "a large chunked body": [`${CHUNKED}${LARGE.length.toString(16)}\r\n${LARGE}\r\n0\r\n\r\n`, LARGE],
+  "a body with nonsense behind it": [`${sized(5)}hellononsense\r\n\r\n`, "hello"],
+};
+for (const [what, [request, body]] of Object.entries(CUT_SHORT)) {
+  Deno.test(`requestBody() has all of ${what} whose client has closed its half before the first byte was read`, async () => {
+    const held = gate();
+    let seen: string | null = null;
+    await using server = await startAnswering(async ({ incoming, answer }) => {
+      await held.passed;
+      seen = await new Response(requestBody(incoming, () => {})).text().catch(String);
+      await answer.answer(good(), "<done>");
+    });
+    using client = await connected(server.url);
+    client.send(request);
+    client.socket.end();
+    await isPending(client.ended, 50);
+    held.open();
+    await client.has(/<done>/);
+    assert.equal(seen, body);
   });
 }
 

@@ -32,6 +32,8 @@ export interface Listener {
 }
 
 const BACKLOG = 1_024;
+/** Requests that wait for the one before them on their connection. */
+const MOST_WAITING = 32;
 /** The request line and all headers together, bytes. */
 const MAX_HEAD_BYTES = 64 * 1_024;
 const CHECKING_MS = 1_000;
@@ -66,13 +68,22 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
   function serve(incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean): void {
     const { socket } = incoming;
-    if (isClosing) outgoing.shouldKeepAlive = false;
-    exchanges.set(socket, { incoming, outgoing });
+    const before = exchanges.get(socket);
+    const place = before === undefined ? 0 : before.place + 1;
+    if (place > MOST_WAITING) return void socket.destroy();
+    exchanges.set(socket, { incoming, outgoing, place });
     outgoing.once("close", () => {
       answered.set(socket, socket.bytesRead);
       if (exchanges.get(socket)?.outgoing === outgoing) exchanges.delete(socket);
     });
-    handle(incoming, outgoing, expects);
+    const begin = () => {
+      // Behind a last answer nothing may be done (RFC 9112, 9.6).
+      if (socket.destroyed || socket.writableEnded) return;
+      if (isClosing) outgoing.shouldKeepAlive = false;
+      handle(incoming, outgoing, expects);
+    };
+    if (before === undefined) begin();
+    else before.outgoing.once("close", begin);
   }
   server.on("request", (incoming, outgoing) => serve(incoming, outgoing, false));
   server.on("checkContinue", (incoming, outgoing) => serve(incoming, outgoing, true));
@@ -92,7 +103,10 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     // The server's own limit tells no one (Deno 2.9.6).
     if (sockets.size >= maxConnections) return drop(socket);
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.once("close", () => {
+      sockets.delete(socket);
+      exchanges.delete(socket);
+    });
     // The server itself closes the connection then (Deno 2.9.6).
     socket.prependOnceListener("end", () => {
       const isInHead = !exchanges.has(socket) && socket.bytesRead > (answered.get(socket) ?? 0);
@@ -148,6 +162,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 }
 
 interface Exchange {
+  /** How many requests of the connection are before it. */
+  readonly place: number;
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
 }

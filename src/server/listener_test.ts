@@ -26,6 +26,58 @@ Deno.test("listen() answers pipelined requests in their order, though the first 
   assert.deepEqual(text.match(/<\d>/g), ["<1>", "<2>", "<3>"]);
 });
 
+Deno.test("listen() begins no request before the answer before it is over, and a break ends no other answer", async () => {
+  const held = gate();
+  const begun: number[] = [];
+  await using server = await startAnswering(async (asked) => {
+    begun.push(asked.number);
+    if (asked.number === 1) await held.passed;
+    if (asked.number < 3) return await whole(asked);
+    asked.answer.begin(good());
+    await asked.answer.break();
+  });
+  using client = await connected(server.url);
+  client.send(GET.repeat(4));
+  await waitFor(() => begun.length > 0, { what: "the first request" });
+  assert.ok(await isPending(waitFor(() => begun.length > 1, { what: "the second" }), 30));
+  held.open();
+  await client.ended;
+  assert.deepEqual([begun, client.text().match(/<\d>/g)], [[1, 2, 3], ["<1>", "<2>"]]);
+});
+
+Deno.test("listen() begins nothing behind an answer that says connection: close, and no probe lands in an answer", async () => {
+  const begun: number[] = [];
+  const held = gate();
+  await using server = await startAnswering(async (asked) => {
+    begun.push(asked.number);
+    if (asked.number === 1) await held.passed;
+    await asked.answer.answer(good(asked.number === 2 ? { connection: "close" } : {}), `<${asked.number}>`);
+  });
+  using client = await connected(server.url);
+  client.send(GET.repeat(3));
+  client.socket.end();
+  await client.has(/102 Processing[^]*102 Processing/);
+  held.open();
+  await client.ended;
+  assert.match(
+    client.text(),
+    /^(HTTP\/1\.1 102 Processing\r\n\r\n)+HTTP\/1\.1 200 [^]*<1>(HTTP\/1\.1 102 Processing\r\n\r\n)*HTTP\/1\.1 200 [^]*<2>$/,
+  );
+  assert.deepEqual(begun, [1, 2]);
+});
+
+Deno.test("listen() closes a connection on which too many requests wait", async () => {
+  const begun: number[] = [];
+  await using server = await startAnswering(async ({ answer, number }) => {
+    begun.push(number);
+    await answer.over;
+  });
+  using client = await connected(server.url);
+  client.send(GET.repeat(100));
+  await client.ended;
+  assert.deepEqual(begun, [1]);
+});
+
 Deno.test("listen() refuses what is no request behind a good one, after the good one's answer", async () => {
   const held = gate();
   await using server = await startAnswering(async (asked) => {

@@ -64,6 +64,10 @@ export async function readBody(
     throw asBodyError(error);
   }
   const { bytes } = filling;
+  if (bytes.length < (options.declared ?? 0)) {
+    filling.keep(0);
+    throw new BodyError("cut");
+  }
   return { bytes, length: bytes.length, sent: () => filling.keep(LEAST_BYTES_A_CALL), release: () => filling.keep(0) };
 }
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { deadline } from "../../src/async/deadline.ts";
+import { connected } from "../raw_client.ts";
 import { SQL, Stand } from "../bad_input.ts";
 import { messageCall, startProxy } from "../proxy_under_test.ts";
 import { rawCall, rawRequest } from "../raw_http.ts";
@@ -160,3 +162,18 @@ async function opened(): Promise<AdminStand> {
   const proxy = await startProxy();
   return new AdminStand(proxy, await proxy.token());
 }
+
+Deno.test("the admin API lets go of a connection whose request's body is cut short or is none", async () => {
+  await using stand = await opened();
+  const { adminUrl, adminToken } = stand.proxy;
+  const head = `POST /internal/tokens HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${adminToken}\r\n`;
+  for (
+    const [rest, ends] of [["Content-Length: 1000\r\n\r\n{}", true], ["Transfer-Encoding: chunked\r\n\r\nZZ\r\n", false]] as const
+  ) {
+    using client = await connected(adminUrl);
+    client.send(head + rest);
+    if (ends) client.socket.end();
+    await deadline(client.ended, 5_000, () => new Error(`${rest}: the connection stays open`));
+  }
+  await stand.serves();
+});
