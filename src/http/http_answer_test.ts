@@ -216,7 +216,7 @@ for (const [how, leave] of Object.entries(LEAVES)) {
   }
 }
 
-Deno.test("requests that wait on a connection that its client has left are not begun", async () => {
+Deno.test("requests that wait on a connection that its client has left are not started", async () => {
   const [begun, left]: [number[], number[]] = [[], []];
   await using server = await startAnswering(async ({ answer, number }) => {
     begun.push(number);

@@ -163,7 +163,7 @@ async function opened(): Promise<AdminStand> {
   return new AdminStand(proxy, await proxy.token());
 }
 
-Deno.test("the admin API lets go of a connection whose request's body is cut short or is none", async () => {
+Deno.test("the admin API lets go of a connection whose request's body is cut short or malformed", async () => {
   await using stand = await opened();
   const { adminUrl, adminToken } = stand.proxy;
   const head = `POST /internal/tokens HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${adminToken}\r\n`;
