@@ -5,7 +5,7 @@
 import { isThere, keepFolder, testCacheFolder } from "./test_cache.ts";
 
 /** The programs, with the package of each. */
-const PACKAGES = { nginx: "nginx", haproxy: "haproxy", caddy: "caddy", apache2: "apache2-bin" } as const;
+const PACKAGES = { nginx: "nginx", haproxy: "haproxy", caddy: "caddy" } as const;
 /** A user's PATH may lack the folders for daemons. */
 const DAEMON_FOLDERS = ["/usr/local/sbin", "/usr/sbin"];
 

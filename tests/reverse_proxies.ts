@@ -32,7 +32,6 @@ const SHOWN_FOLDER = "/etc/ssl/llmproxy";
 const SHOWN_PROXY = "127.0.0.1:8081";
 const CONFIG = "front.conf";
 
-const APACHE_MODULES = ["mpm_event", "authz_core", "env", "headers", "http2", "proxy", "proxy_http", "ssl"];
 const NGINX_TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
 
 /** By their headings on the page. */
@@ -65,23 +64,6 @@ export const FRONTS = {
     }),
     whole: (shown) => shown,
     args: ({ folder }) => ["run", "--adapter", "caddyfile", "--config", `${folder}/${CONFIG}`],
-  },
-  Apache: {
-    program: "apache2",
-    replaced: ({ port }) => ({ "*:443": `127.0.0.1:${port}` }),
-    whole: (shown, { folder, port, program }) => `
-      ServerRoot ${folder}
-      DefaultRuntimeDir ${folder}
-      PidFile ${folder}/pid
-      ErrorLog /dev/stderr
-      User #65534
-      Group #65534
-      Listen 127.0.0.1:${port}
-      ${
-      APACHE_MODULES.map((name) => `LoadModule ${name}_module ${program.root}/usr/lib/apache2/modules/mod_${name}.so`).join("\n")
-    }
-      ${shown}`,
-    args: ({ folder }) => ["-D", "FOREGROUND", "-f", `${folder}/${CONFIG}`],
   },
 } as const satisfies Readonly<Record<string, Front>>;
 

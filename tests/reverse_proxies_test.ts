@@ -20,6 +20,7 @@ type Fetch = (init: RequestInit) => Promise<Response>;
 
 /** What the page's table says of a program. */
 interface Promised {
+  readonly needsEvent: boolean;
   /** If one of them ends cleanly, a newer version of the program may still break it. */
   readonly breaks: Readonly<Record<Version, boolean>>;
   /** Otherwise it notices with the next event. */
@@ -51,13 +52,6 @@ for (const name of Object.keys(FRONTS) as FrontName[]) {
         assert.equal(text, events());
         if (promised.breaks[version]) assert.notEqual(error, null);
       });
-      await t.step(`with LLMPROXY_BROKEN_STREAM=event its client gets an error event over ${version}`, async () => {
-        const events = cutBefore(inBand.upstream, 10);
-        const answer = await calls(inBandFront, inBandClient)(messageCall(inBandToken, { stream: true }));
-        const { text } = await received(answer);
-        assert.ok(text.startsWith(events()));
-        assert.match(text.slice(events().length), /^event: error\ndata: \{"type":"error",.*\}\n\n$/);
-      });
       await t.step(`a request body of 20 MB passes over ${version}`, async () => {
         upstream.answer("default");
         upstream.forget();
@@ -75,6 +69,14 @@ for (const name of Object.keys(FRONTS) as FrontName[]) {
       });
       await t.step(`a client that leaves ends the upstream's call over ${version}`, async () => {
         await assertDepartureSeen(call, { token, upstream, isQuiet: promised.noticesDepartures });
+      });
+      if (!promised.needsEvent) continue;
+      await t.step(`with LLMPROXY_BROKEN_STREAM=event its client gets an error event over ${version}`, async () => {
+        const events = cutBefore(inBand.upstream, 10);
+        const answer = await calls(inBandFront, inBandClient)(messageCall(inBandToken, { stream: true }));
+        const { text } = await received(answer);
+        assert.ok(text.startsWith(events()));
+        assert.match(text.slice(events().length), /^event: error\ndata: \{"type":"error",.*\}\n\n$/);
       });
     }
     assert.ok(proxy.logs.some((line) => JSON.parse(line).clientIp === "127.0.0.1"), "the log names the client's address");
@@ -97,8 +99,9 @@ function rowOf(name: FrontName): readonly string[] {
 }
 
 function promisedOf(name: FrontName): Promised {
-  const [, overOne, overTwo, , departure, refusal] = rowOf(name);
+  const [, overOne, overTwo, advice, departure, refusal] = rowOf(name);
   return {
+    needsEvent: advice!.includes("`event`"),
     breaks: { "HTTP/1.1": overOne === "break", "HTTP/2": overTwo === "break" },
     noticesDepartures: departure === "at once",
     passesEarlyRefusals: refusal === "ours",
