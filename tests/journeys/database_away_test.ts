@@ -96,6 +96,8 @@ Deno.test("a database that takes no writes is 503 on what writes and answers wha
   const name = new URL(url).pathname.slice(1);
   await postgres.psql(`ALTER DATABASE ${name} SET default_transaction_read_only = on`);
   await postgres.cutConnections();
+  // The first questions may still meet a connection that is being cut: a 503 of another reason.
+  await waitFor(async () => (await ask(proxy, WRITES[0]!)).text.includes("takes no writes"), { what: "new connections" });
   await assertUnavailable(proxy, /^PostgreSQL takes no writes: the server is a standby, or was made read-only/, WRITES);
   assert.equal((await ask(proxy, ["GET", "/internal/usage"])).status, 200);
   await postgres.psql(`ALTER DATABASE ${name} RESET default_transaction_read_only`);
