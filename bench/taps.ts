@@ -1,4 +1,4 @@
-/** Ways to watch a body go by. src/wire/tap.ts uses `byob`. */
+/** Ways to watch a body go by. src/wire/pump.ts reads like `byob`. */
 
 type Bytes = ReadableStream<Uint8Array<ArrayBuffer>>;
 

@@ -57,11 +57,6 @@ export class AnswerReader {
     return this.#decoder !== "plain" || this.#events === null;
   }
 
-  /** The bytes are events as they come: one of our own may follow a whole one. */
-  get isPlainStream(): boolean {
-    return this.#decoder === "plain" && this.#events !== null;
-  }
-
   /** A promise if the bytes are decoded first; it never rejects. */
   push(chunk: Uint8Array): void | Promise<void> {
     if (chunk.length === 0) return;

@@ -65,7 +65,8 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
   } catch (error) {
     const { outcome, fault } = call.failureOf(error);
     await call.end(outcome, reader.reading).catch(() => {});
-    const mayTell = deps.brokenStream === "event" && reader.isPlainStream && !isSized && !hasItsEnd;
+    // An event of our own fits between plain events only: those of which nothing is held back.
+    const mayTell = deps.brokenStream === "event" && !reader.holdsLast && !isSized && !hasItsEnd;
     if (mayTell && endsEvent(written)) client.write(errorEvent(fault, call));
     await client.break();
   } finally {

@@ -19,7 +19,7 @@ export class BodyError extends Error {
 
 export interface BodyLimits {
   readonly maxBytes: number;
-  /** For the whole body. `Deno.serve` itself waits forever. */
+  /** For the whole body. The server itself waits forever. */
   readonly deadlineMs: number;
 }
 
@@ -50,10 +50,10 @@ export function declaredLength(headers: Pick<Headers, "get">): number | null {
 /**
  * Reads a whole body within its limits. Takes a declared length from the budget before the first
  * byte, so that a body that will not fit is refused unread. Rejects with `BodyError`, and then
- * holds nothing. The source is a web stream or one of Node's.
+ * holds nothing.
  */
 export async function readBody(
-  source: AsyncIterable<Uint8Array> | null,
+  source: ReadableStream<Uint8Array> | null,
   options: BodyLimits & { readonly declared: number | null; readonly budget: ByteBudget; readonly holder: string },
 ): Promise<HeldBody> {
   const filling = new Filling(options);
@@ -71,26 +71,15 @@ export async function readBody(
   return { bytes, length: bytes.length, sent: () => filling.keep(LEAST_BYTES_A_CALL), release: () => filling.keep(0) };
 }
 
-async function fill(source: AsyncIterable<Uint8Array>, filling: Filling): Promise<void> {
-  // Not by `for await`: it makes errors with stacks when it releases a web stream.
-  const chunks = source instanceof ReadableStream ? readsOf(source) : source[Symbol.asyncIterator]();
+/** Not by `for await`: that makes errors with stacks when it releases the stream. */
+async function fill(source: ReadableStream<Uint8Array>, filling: Filling): Promise<void> {
+  const reader = source.getReader();
   try {
-    for (let read = await chunks.next(); read.done !== true; read = await chunks.next()) filling.add(read.value);
+    for (let read = await reader.read(); !read.done; read = await reader.read()) filling.add(read.value);
   } catch (error) {
-    Promise.resolve(chunks.return?.()).catch(() => {});
+    reader.cancel(error).catch(() => {});
     throw error;
   }
-}
-
-function readsOf(stream: ReadableStream<Uint8Array>): AsyncIterator<Uint8Array> {
-  const reader = stream.getReader();
-  return {
-    next: () => reader.read() as Promise<IteratorResult<Uint8Array>>,
-    return: async () => {
-      await reader.cancel();
-      return { done: true, value: undefined };
-    },
-  };
 }
 
 /** The bytes of a body so far, within its limit and the budget. */

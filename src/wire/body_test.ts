@@ -54,10 +54,13 @@ Deno.test("readBody() puts a body together from chunks of any size, and holds no
 });
 
 Deno.test("readBody() reads one of Node's streams", async () => {
-  const body = await readBody(Readable.from([Buffer.from("ab"), Buffer.from("c")]), options({ declared: 3 }));
+  const body = await readBody(
+    ReadableStream.from(Readable.from([Buffer.from("ab"), Buffer.from("c")])),
+    options({ declared: 3 }),
+  );
   assert.equal(new TextDecoder().decode(body.bytes), "abc");
   const broken = new Readable({ read: () => broken.destroy(new Error("gone")) });
-  assert.equal(await problemOf(readBody(broken, options())), "cut");
+  assert.equal(await problemOf(readBody(ReadableStream.from(broken), options())), "cut");
 });
 
 Deno.test("readBody() takes no memory for a declared length of which nothing has come", async () => {
@@ -69,7 +72,7 @@ Deno.test("readBody() takes no memory for a declared length of which nothing has
     await silent.promise;
   })();
   const before = Deno.memoryUsage().external;
-  const body = readBody(source, { ...over, budget });
+  const body = readBody(ReadableStream.from(source), { ...over, budget });
   assert.equal(budget.heldBytes, 512 * MB);
   assert.ok(Deno.memoryUsage().external - before < 4 * MB);
   silent.resolve();
@@ -104,7 +107,7 @@ Deno.test("readBody() gives up on a body that does not come within the deadline"
 
 Deno.test("readBody() tells a body that broke from one that ended", async () => {
   const broken = new ReadableStream<Uint8Array<ArrayBuffer>>({ pull: (controller) => controller.error(new Error("gone")) });
-  assert.equal(await problemOf(readBody(broken, options())), "cut");
+  assert.equal(await problemOf(readBody(ReadableStream.from(broken), options())), "cut");
 });
 
 Deno.test("limitBody() passes bytes on in order and fails if the body grows over its limit or falls silent", async () => {

@@ -37,8 +37,7 @@ const BUFFER_BYTES = 16 * 1024;
  * source's or the watch's error, or because the answer is not whole; then what may be seen of it is
  * written, and the connection is still to be broken.
  *
- * A byte stream with a BYOB reader is the cheapest tap in JavaScript (`deno task bench
- * --suite=taps`).
+ * A byte stream with a BYOB reader is the cheapest tap in JavaScript (`bench/taps.ts`).
  */
 export async function pump(
   source: ReadableStream<Uint8Array<ArrayBuffer>>,
