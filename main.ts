@@ -1,13 +1,14 @@
 import { signalWarnings } from "./src/server/stray_signals.ts";
 
 // Loading takes a while, and a stray signal must not end the process meanwhile.
-const [{ errorOutput, FLUSH_MS, systemOf }, { directFetch }, { migrateAll, openOffline }, { runProgram }, { serve }] =
+const [{ errorOutput, FLUSH_MS, systemOf }, { directFetch }, { migrateAll, openOffline }, { runProgram }, { serve }, { work }] =
   await Promise.all([
     import("./src/server/system.ts"),
     import("./src/cli/direct_fetch.ts"),
     import("./src/server/offline.ts"),
     import("./src/cli/program.ts"),
     import("./src/server/serve.ts"),
+    import("./src/server/workers/worker.ts"),
   ]);
 
 const source = {
@@ -20,18 +21,21 @@ const encoder = new TextEncoder();
 /** Commands may wait for the reader of stderr; a proxy may not. */
 const errors = Deno.args[0] === "serve" ? errorOutput() : null;
 
+async function writeAll(bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
+}
+
 const code = await runProgram(Deno.args, {
   ...system,
   source,
   stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
   stderr: (text) => errors === null ? void Deno.stderr.writeSync(encoder.encode(text)) : errors.write(text),
-  writeOut: async (bytes) => {
-    for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
-  },
+  writeOut: writeAll,
   isTerminal: () => Deno.stderr.isTerminal(),
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve({ ...config, warnings: [...config.warnings, ...signalWarnings] }, system),
+  work: () => work({ ...system, input: Deno.stdin.readable, output: writeAll }),
   migrate: migrateAll,
   openOffline,
 });

@@ -17,7 +17,7 @@ const source = {
 const config = loadConfigFromEnv(source);
 const assembly = await assemble(config, systemOf(source));
 const forgetful: Ledger = {
-  ...assembly.deps.ledger,
+  ...assembly.front!.deps.ledger,
   open: () => Promise.resolve("opened"),
   close: () => Promise.resolve(),
   join: () => Promise.resolve(),
@@ -26,7 +26,12 @@ const forgetful: Ledger = {
 };
 const readiness = () => ({ status: "ok", reason: null } as const);
 const { proxy: { address, allowPaths: allowedPaths, stallMs }, admin } = config;
-const { handle, refuseHead } = proxyHandler({ deps: { ...assembly.deps, ledger: forgetful }, allowedPaths, readiness, stallMs });
+const { handle, refuseHead } = proxyHandler({
+  deps: { ...assembly.front!.deps, ledger: forgetful },
+  allowedPaths,
+  readiness,
+  stallMs,
+});
 const common = { headMs: 60_000, idleMs: 60_000, maxConnections: 10_000, onTrouble: () => {} };
 await listen({ ...common, setting: "LLMPROXY_LISTEN_ADDR", address, handle, refuseHead });
 if (admin.address !== "same") {

@@ -30,6 +30,7 @@ export interface MeteredCall {
   /** True unless given. */
   readonly stream?: boolean;
   readonly traceId?: string;
+  readonly headers?: Readonly<Record<string, string>>;
   /** Told all that has come of the answer so far, whenever more has. */
   readonly onText?: (text: string) => void;
 }
@@ -37,7 +38,7 @@ export interface MeteredCall {
 /** Makes one call and reads its answer to the end. A break before the answer has the status 0. */
 export async function callAndRead(url: string, call: MeteredCall): Promise<SeenAnswer> {
   const { token, text, stream = true, traceId, onText } = call;
-  const headers: Record<string, string> = traceId === undefined ? {} : { "x-trace-id": traceId };
+  const headers = { ...call.headers, ...traceId !== undefined && { "x-trace-id": traceId } };
   const answer = await fetch(`${url}/v1/messages`, messageCall(token, { text, stream, headers })).catch((error) => error);
   if (!(answer instanceof Response)) return { text, status: 0, messageId: null, isWhole: false, error: answer };
   const got = await received(answer, onText);

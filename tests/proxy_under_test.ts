@@ -159,11 +159,10 @@ function storedRows(dataDir: string): readonly Row[] {
 
 /** As the database would have them, without what it adds itself. */
 function spooledRows(dataDir: string): readonly Row[] {
-  if (!isFile(`${dataDir}/spool-0.db`)) return [];
-  const spooled = read(
-    `${dataDir}/spool-0.db`,
-    "SELECT opened, NULL AS closing, 0 AS revision FROM open_calls UNION ALL SELECT opened, closing, revision FROM closed_calls",
-  );
+  const spools = [...Deno.readDirSync(dataDir)].filter(({ name }) => /^spool-\d+\.db$/.test(name));
+  const sql =
+    "SELECT opened, NULL AS closing, 0 AS revision FROM open_calls UNION ALL SELECT opened, closing, revision FROM closed_calls";
+  const spooled = spools.flatMap(({ name }) => read(`${dataDir}/${name}`, sql));
   return spooled.map(({ opened, closing, revision }): Row => {
     const { call } = JSON.parse(String(opened));
     const end: Closing = closing === null ? SWEPT : JSON.parse(String(closing));

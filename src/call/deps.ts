@@ -8,7 +8,7 @@ import type { Upstream } from "../domain/upstream.ts";
 import type { SandboxOf } from "../domain/sandbox.ts";
 import type { Fields } from "../domain/header_fields.ts";
 import type { AnswerSink } from "../domain/answer_sink.ts";
-import type { ByteBudget } from "../wire/budget.ts";
+import type { Budget } from "../wire/budget.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Sessions } from "./sessions.ts";
@@ -37,7 +37,7 @@ export interface Deps {
   /** Names this run of the proxy in its rows. */
   readonly instanceId: string;
   readonly upstream: Upstream;
-  readonly budget: ByteBudget;
+  readonly budget: Budget;
   readonly limits: Limits;
   /** What a client gets of a stream that breaks: the break alone, or first an error event. */
   readonly brokenStream: "reset" | "event";

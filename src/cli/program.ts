@@ -74,6 +74,8 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
   program.command("serve").description("serve until SIGTERM or SIGINT").action(async () => {
     exit.code = await system.serve(loadConfigFromEnv(system.source));
   });
+  // A proxy with several workers runs it; it needs its parent's orders.
+  program.command("worker", { hidden: true }).action(() => system.work());
   program.command("migrate").description("bring the databases up to this program's schema, without serving")
     .action(() => migrateCommand(system));
   addTokenCommands(program, system);

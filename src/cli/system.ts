@@ -23,6 +23,8 @@ export interface CliSystem {
   readonly runtime: string;
   /** Serves until told to stop; resolves to the exit code. */
   readonly serve: (config: Config) => Promise<number>;
+  /** Serves as one of several processes, as its parent orders over the standard streams. */
+  readonly work: () => Promise<void>;
   /** Returns the schemas' versions before and after. Rejects if a database is newer. */
   readonly migrate: (storage: StorageConfig) => Promise<readonly MigratedDatabase[]>;
   /** Locks the data directory until `end`. Rejects if a proxy runs on it. */

@@ -21,6 +21,8 @@ export interface Config {
   readonly agentserver: Readonly<ReturnType<typeof readAgentserver>>;
   readonly storage: StorageConfig;
   readonly prices: PriceList;
+  /** Processes that serve calls; 1: the program's own. `auto`: one for each core. */
+  readonly workers: ValueOf<"LLMPROXY_WORKERS">;
   readonly drain: { readonly leadMs: number; readonly runningMs: number };
   readonly logLevel: ValueOf<"LLMPROXY_LOG_LEVEL">;
   /** For the operator; they do not stop the start. */
@@ -67,10 +69,12 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     agentserver: readAgentserver(reader),
     storage: readStorage(reader),
     prices: readPriceList(reader),
+    workers: reader.read("LLMPROXY_WORKERS"),
     drain: { leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS"), runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") },
     logLevel: reader.read("LLMPROXY_LOG_LEVEL"),
   };
   refuseLimits(reader);
+  refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
   return reader.finish({ ...config, warnings: warningsOf(reader, config.upstream.baseUrl) });
 }
@@ -268,6 +272,16 @@ function refuseLimits(reader: SettingsReader): void {
   reader.complain(
     "LLMPROXY_DEFAULT_MAX_RPD",
     "Cannot hold LLMPROXY_DEFAULT_MAX_RPD: this version holds no limits yet; unset it or set 0",
+  );
+}
+
+/** The admin API on the proxy's listener would be in each worker, which cannot answer for all. */
+function refuseAdminInWorkers(reader: SettingsReader): void {
+  if (reader.read("LLMPROXY_WORKERS") === 1 || reader.read("LLMPROXY_ADMIN_ADDR") !== "same") return;
+  reader.complain(
+    "LLMPROXY_ADMIN_ADDR",
+    "Cannot answer operators on the listener of several workers: give LLMPROXY_ADMIN_ADDR an address of its own, or set " +
+      "LLMPROXY_WORKERS to 1",
   );
 }
 

@@ -54,6 +54,12 @@ const clientIpHeader = parsed(
   "the name of a header in which a server in front writes an address, such as X-Forwarded-For",
   (text) => HEADER_NAME.test(text) && !PRIVATE_HEADER.test(text) && !CALL_HEADER.test(text) ? text : null,
 );
+const MOST_WORKERS = 64;
+const workers = parsed<number | "auto">(`a number from 1 to ${MOST_WORKERS}, or auto`, (text) => {
+  if (text === "auto") return text;
+  const count = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  return count >= 1 && count <= MOST_WORKERS ? count : null;
+});
 const logLevel = oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent");
 const days = whole("days", { min: 1, max: 36_500, unit: 24 * 3_600_000 });
 const count = z.string().regex(/^\d{1,15}$/, "a whole number").transform(Number);
@@ -93,6 +99,7 @@ export const SETTINGS = {
     whole("connections", { min: 1, max: 1_000_000, unit: 1 }),
     "clients' connections at a time; more are closed; if unset, what the open-file limit allows",
   ),
+  LLMPROXY_WORKERS: setting(workers, "1", "processes that serve calls, or `auto`: as many as the machine has cores"),
   LLMPROXY_BROKEN_STREAM: setting(
     oneOf("reset", "event"),
     "reset",

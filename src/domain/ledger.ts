@@ -3,6 +3,9 @@ import type { Owned } from "./owned.ts";
 import type { Trace } from "./trace.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
+/** Whether and how much calls are recorded: by this process, or by all its workers. */
+export type RecordingState = Pick<Ledger, "openCount" | "usedBytes" | "boundBytes" | "trouble">;
+
 /** How often a sandbox got a fault in one minute. An unknown caller has empty ids. */
 export interface RefusalCount {
   readonly workspaceId: string;

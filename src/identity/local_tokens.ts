@@ -23,6 +23,8 @@ export interface LocalTokensOptions {
 /** The local tokens of this replica. A revocation must come through here to take effect at once. */
 export interface LocalTokens extends TokenAdmin {
   readonly sandboxOf: SandboxOf;
+  /** The token of that id was revoked by another process of this machine. */
+  readonly forget: (id: string) => void;
 }
 
 /** 256 bits cannot be guessed, so a plain hash is enough to store. */
@@ -67,7 +69,13 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
     }
   }
 
+  function forget(id: string): void {
+    revocations++;
+    cache.forget((token) => token?.id === id);
+  }
+
   return {
+    forget,
     create: (wanted) => createLocalToken(wanted, options),
     list: (workspaceId) => tokens.listTokens(workspaceId),
     async sandboxOf(token) {
@@ -87,8 +95,7 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
         return await tokens.revokeToken(id, now());
       } finally {
         // If the store failed too: the next lookup tells whether it revoked the token.
-        revocations++;
-        cache.forget((token) => token?.id === id);
+        forget(id);
       }
     },
   };

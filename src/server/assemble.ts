@@ -1,40 +1,36 @@
 import { BatchAccounts } from "../batches/accounts.ts";
-import type { Deps } from "../call/deps.ts";
-import { Refusals } from "../call/refusals.ts";
-import { Sessions, SESSIONS_DEFAULTS } from "../call/sessions.ts";
 import { Traffic } from "../call/traffic.ts";
 import type { Config, Secrets } from "../config/config.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import { NO_BATCHES } from "../domain/owned.ts";
 import type { Provider } from "../domain/provider.ts";
+import type { TokenAdmin } from "../domain/tokens.ts";
 import { adminApp } from "../http/admin.ts";
-import { type ProxyHandler, proxyHandler } from "../http/proxy.ts";
-import { agentserverSandboxOf } from "../identity/agentserver.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
-import { sandboxOf } from "../identity/sandbox_of.ts";
-import { cacheValueOf } from "../pricing/cache_value.ts";
 import type { PriceList } from "../pricing/price_list.ts";
-import { priceOf } from "../pricing/price_of.ts";
 import * as providers from "../providers/providers.ts";
-import { newLogger } from "../telemetry/log.ts";
-import { newMetrics } from "../telemetry/metrics.ts";
-import { newObserve } from "../telemetry/observe.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { proxyFor } from "../wire/forward_proxy.ts";
-import { plainFetch } from "../wire/plain_fetch.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
-import { type HttpClients, httpClients } from "./http_clients.ts";
+import { type Front, openFront } from "./front.ts";
+import { type HttpClients, upstreamClients } from "./http_clients.ts";
 import { importInto } from "./import_rows.ts";
+import { type Gauged, instruments } from "./instruments.ts";
+import type { ListenerOptions } from "./listener.ts";
 import { Repricer } from "./repricing.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import type { ServerSystem } from "./system.ts";
-import { VERSION } from "./version.ts";
+import { type Live, pricingBy, upstreamOf } from "./upstream_parts.ts";
+import { answersOf } from "./workers/parent.ts";
+import { WorkerPool } from "./workers/pool.ts";
 
 /** The parts of a proxy, put together; nothing listens yet. */
 export interface Assembly {
-  readonly deps: Deps;
-  readonly proxy: ProxyHandler;
+  /** Null if workers listen. */
+  readonly front: Front | null;
+  /** Listens for sandboxes, here or in workers. */
+  readonly serve: (admins: Pick<ListenerOptions, "handle"> | null) => Promise<Serving>;
   readonly admin: (request: Request) => Response | Promise<Response>;
   readonly observe: Observe;
   readonly adminToken: () => string;
@@ -46,14 +42,12 @@ export interface Assembly {
   readonly end: () => Promise<void>;
 }
 
-/** What SIGHUP replaces while the proxy runs. */
-interface Live {
-  secrets: Secrets;
-  pricing: Pricing;
-  readonly adminToken: () => string;
+/** The side that sandboxes call, while it listens. */
+export interface Serving {
+  readonly address: Deno.NetAddr;
+  /** As `Front.stop`. */
+  readonly stop: (hurry: Promise<void>) => Promise<void>;
 }
-
-type Pricing = ReturnType<typeof pricingBy>;
 
 /** What the parts have in common. */
 interface Common {
@@ -63,31 +57,18 @@ interface Common {
   readonly live: Live;
   readonly storage: Storage;
   readonly clients: HttpClients;
-  readonly tokens: LocalTokens;
-  readonly traffic: Traffic;
   readonly observe: Observe;
 }
 
-/** How long an unstreamed answer is still read after its client disconnected. */
-const DRAIN_AFTER_LEFT_MS = 60_000;
-/** Shorter than upstreams keep an idle connection: few calls are sent into one that is closing. */
-const POOL_IDLE_MS = 30_000;
 /** How long the store may take to find a local token. */
 const TOKEN_LOOKUP_MS = 5_000;
-const FLUSH_REFUSALS_MS = 5_000;
 
 /**
  * Opens the data directory and puts the parts together. Rejects with `DataDirLocked`,
  * `SchemaTooNew` or an error of the disk.
  */
 export async function assemble(config: Config, system: ServerSystem): Promise<Assembly> {
-  const { newId, randomBytes } = system;
-  const instanceId = newId();
-  const traffic = new Traffic();
-  const budget = new ByteBudget({
-    totalBytes: config.proxy.bodyBudgetBytes,
-    perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
-  });
+  const instanceId = system.newId();
   const provider: Provider = providers[config.upstream.provider];
   let keptToken = "";
   const live: Live = {
@@ -99,47 +80,57 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     pricing: pricingBy(config.prices, provider),
     adminToken: () => live.secrets.adminToken ?? keptToken,
   };
-  const gauged: Gauged = { traffic, budget, storage: null, batches: null };
-  const { observe, metrics } = telemetry(config, system, { live, gauged });
-  const storage = gauged.storage = await openStorage({ ...system, config: config.storage, instanceId, observe });
-  if (config.admin.token === null) keptToken = readOrMakeAdminToken(config.storage.dataDir, randomBytes);
+  const gauged: Gauged = {};
+  const { observe, metrics } = instruments(config, system, { live, gauged });
+  const count = config.workers === "auto" ? system.cores() : config.workers;
+  const pool = count === 1 ? null : new WorkerPool({ count, config, system, observe, live });
+  const storage = await openStorage({
+    ...system,
+    ...{ config: config.storage, instanceId, observe },
+    workers: pool === null ? null : { count, recording: pool.recording },
+  });
+  if (config.admin.token === null) keptToken = readOrMakeAdminToken(config.storage.dataDir, system.randomBytes);
   noteForwardProxies(config, observe);
-  const clients = httpClients({
-    // One HTTP/2 connection would refuse calls beyond the upstream's limit of streams.
-    http2: false,
-    poolIdleTimeout: POOL_IDLE_MS,
-    caCerts: config.upstream.caCertificates === null ? [] : [config.upstream.caCertificates],
-  }, config.forwardProxies);
+  const clients = upstreamClients(config);
   const tokens = localTokens({ ...system, tokens: storage.tokens, observe, timeoutMs: TOKEN_LOOKUP_MS });
-  const common: Common = { config, provider, system, live, storage, clients, tokens, traffic, observe };
-  const batches = gauged.batches = batchAccounts(common);
-  const deps = callDeps(common, { instanceId, budget, batches: batches ?? NO_BATCHES });
+  const common: Common = { config, provider, system, live, storage, clients, observe };
+  const batches = batchAccounts(common);
+  const budget = new ByteBudget({
+    totalBytes: config.proxy.bodyBudgetBytes,
+    perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
+  });
+  Object.assign(gauged, { shipping: storage.shipping, batches } satisfies Gauged);
+  const side = pool === null
+    ? frontHere(common, { instanceId, budget, batches, tokens, gauged })
+    : frontInWorkers(pool, common, { batches, gauged });
   const repricer = new Repricer(storage.caughtUp);
-  const readiness = (): Readiness => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness();
-  const admin = adminListener(common, { repricer, readiness, metrics: metrics.text });
-  const flushing = setInterval(() => deps.refusals.flush(storage.ledger), FLUSH_REFUSALS_MS);
-  Deno.unrefTimer(flushing);
+  const admin = adminListener(common, {
+    repricer,
+    tokens: pool === null ? tokens : revokingEverywhere(tokens, pool),
+    readiness: side.readiness,
+    metrics: async () => await metrics.text(await pool?.metrics() ?? []),
+  });
   void batches?.run();
   return {
-    deps,
-    proxy: proxyHandler({ deps, allowedPaths: config.proxy.allowPaths, readiness, stallMs: config.proxy.stallMs }),
+    ...side,
     admin: (request) => admin.fetch(request),
     observe,
     adminToken: live.adminToken,
     rotate: (fresh) => {
       live.secrets = fresh;
       storage.rotate(fresh.databaseUrl);
+      pool?.rotate();
     },
     reprice: (prices) => {
       if (prices.version === live.pricing.list.version) return false;
       live.pricing = pricingBy(prices, provider);
+      pool?.rotate();
       return true;
     },
     end: async () => {
-      clearInterval(flushing);
       await repricer.end();
       await batches?.end();
-      await deps.refusals.flush(storage.ledger);
+      await side.front?.end();
       await storage.end();
       metrics.end();
       clients.close();
@@ -147,68 +138,76 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   };
 }
 
-/** The parts that the metrics look at; the log and the metrics exist before some of them. */
-interface Gauged {
-  readonly traffic: Traffic;
-  readonly budget: ByteBudget;
-  storage: Storage | null;
-  batches: BatchAccounts | null;
-}
+type Side = Pick<Assembly, "front" | "serve"> & { readonly readiness: () => Readiness };
 
-/** The log and the metrics, one of each per machine. */
-function telemetry(config: Config, system: ServerSystem, { live, gauged }: { readonly live: Live; readonly gauged: Gauged }) {
-  const { now, elapsed } = system;
-  const { http, https } = config.forwardProxies;
-  const logger = newLogger(config.logLevel, {
-    write: system.writeLog,
-    now,
-    secrets: () => [
-      live.secrets.credential.secret,
-      live.adminToken(),
-      live.secrets.databaseUrl ?? "",
-      http?.credentials?.password ?? "",
-      https?.credentials?.password ?? "",
-    ],
+/** Calls are served in this process. */
+function frontHere(
+  common: Common,
+  { instanceId, budget, batches, tokens, gauged }: {
+    readonly instanceId: string;
+    readonly budget: ByteBudget;
+    readonly batches: BatchAccounts | null;
+    readonly tokens: LocalTokens;
+    readonly gauged: Gauged;
+  },
+): Side {
+  const { config, storage } = common;
+  const traffic = new Traffic();
+  Object.assign(gauged, { traffic, budget, recording: storage.recording } satisfies Gauged);
+  gauged.workers = { running: () => 1, restarts: () => 0 };
+  const front = openFront({
+    ...common,
+    ...{ instanceId, budget, traffic },
+    ledger: storage.ledger!,
+    owned: storage.owned,
+    sessions: storage.sessions,
+    batches: batches ?? NO_BATCHES,
+    localSandboxOf: tokens.sandboxOf,
+    readiness: storage.readiness,
   });
-  const ledger = () => gauged.storage?.ledger;
-  const shipping = () => gauged.storage?.shipping();
-  const batches = () => gauged.batches?.state;
-  const metrics = newMetrics({
-    gauges: {
-      inFlight: () => gauged.traffic.inFlight,
-      openRows: () => ledger()?.openCount() ?? 0,
-      bufferedBytes: () => gauged.budget.heldBytes,
-      ledgerTrouble: () => ledger()?.trouble() === null ? 0 : 1,
-      ledgerBytes: () => ledger()?.usedBytes() ?? 0,
-      unshippedRows: () => shipping()?.rows ?? 0,
-      oldestUnshippedSeconds: () => Math.max(now() - (shipping()?.oldestCreatedAt ?? now()), 0) / 1000,
-      quarantinedRows: () => shipping()?.quarantined ?? 0,
-      shippedRows: () => shipping()?.shipped ?? 0,
-      shipErrors: () => shipping()?.errors ?? 0,
-      batchesWaiting: () => batches()?.waiting ?? 0,
-      batchLines: () => batches()?.lines ?? 0,
-      batchErrors: () => batches()?.errors ?? 0,
-      batchesLost: () => batches()?.lost ?? 0,
-      logLinesDropped: system.logLinesDropped,
-    },
-    version: VERSION,
-    elapsed,
-  });
-  return { metrics, observe: newObserve({ logger, metrics, elapsed }) };
-}
-
-/** The upstream and its prices, for calls and for message batches. */
-function upstreamOf({ config, provider, live, clients }: Common): Pick<Deps, "provider" | "priceOf" | "fetch" | "upstream"> {
   return {
-    provider,
-    priceOf: (priced, at) => live.pricing.priceOf(priced, at),
-    fetch: plainFetch(clients.fetch),
-    upstream: {
-      baseUrl: config.upstream.baseUrl,
-      credential: () => live.secrets.credential,
-      idleMs: config.upstream.idleMs,
-      drainAfterLeftMs: DRAIN_AFTER_LEFT_MS,
-      userAgent: `llmproxy/${VERSION}`,
+    front,
+    readiness: () => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness(),
+    serve: async (admins) => {
+      const listener = await front.listen({ admins, maxConnections: config.proxy.maxConnections });
+      return { address: listener.address, stop: (hurry) => front.stop(listener, hurry) };
+    },
+  };
+}
+
+/** Calls are served in several processes, and this one keeps what they share. */
+function frontInWorkers(
+  pool: WorkerPool,
+  { storage }: Common,
+  { batches, gauged }: { readonly batches: BatchAccounts | null; readonly gauged: Gauged },
+): Side {
+  gauged.workers = pool;
+  const readiness = () => pool.readiness(storage.readiness());
+  return {
+    front: null,
+    readiness,
+    serve: async () => {
+      const address = await pool.start({
+        answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES }),
+        onCommit: storage.poke,
+        readiness: storage.readiness,
+        firstBatchLookMs: (batches ?? NO_BATCHES).firstLookMs,
+      });
+      return { address, stop: (hurry) => pool.stop(hurry) };
+    },
+  };
+}
+
+/** A token that is revoked here works in no worker a moment later. */
+function revokingEverywhere(tokens: TokenAdmin, pool: WorkerPool): TokenAdmin {
+  return {
+    ...tokens,
+    async revoke(id) {
+      try {
+        return await tokens.revoke(id);
+      } finally {
+        await pool.forgetToken(id);
+      }
     },
   };
 }
@@ -220,44 +219,17 @@ function batchAccounts(common: Common): BatchAccounts | null {
   return new BatchAccounts({ ...upstreamOf(common), dialect, records: storage.batches, pace, observe, now, elapsed });
 }
 
-/** Everything that calls need: the parts of one listener. */
-function callDeps(common: Common, parts: Pick<Deps, "instanceId" | "budget" | "batches">): Deps {
-  const { config: { proxy, agentserver }, system: { now, elapsed, newId }, storage, clients, tokens, observe } = common;
-  return {
-    ...upstreamOf(common),
-    ...parts,
-    sandboxOf: sandboxOf({
-      local: tokens.sandboxOf,
-      agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: clients.fetch, now, observe }),
-    }),
-    ledger: storage.ledger,
-    owners: storage.owners,
-    sessions: new Sessions({ ...SESSIONS_DEFAULTS, records: storage.sessions, windowMs: proxy.inferSessionMs, elapsed }),
-    observe,
-    refusals: new Refusals(parts.instanceId),
-    traffic: common.traffic,
-    now,
-    elapsed,
-    newId,
-    limits: { bodyDeadlineMs: proxy.bodyMs },
-    brokenStream: proxy.brokenStream,
-    traceHeader: proxy.traceHeader.toLowerCase(),
-    clientIpHeader: proxy.clientIpHeader?.toLowerCase() ?? null,
-  };
-}
-
 type AdminDeps = Parameters<typeof adminApp>[0];
 
 /** The admin API, one per machine. */
 function adminListener(
-  { config, system: { now }, live, storage, tokens, observe }: Common,
-  { repricer, ...parts }: Pick<AdminDeps, "readiness" | "metrics"> & { readonly repricer: Repricer },
+  { config, system: { now }, live, storage, observe }: Common,
+  { repricer, ...parts }: Pick<AdminDeps, "readiness" | "metrics" | "tokens"> & { readonly repricer: Repricer },
 ) {
   return adminApp({
     ...parts,
     store: storage.store,
     cacheValueOf: (call, missed) => live.pricing.cacheValueOf(call, missed),
-    tokens,
     adminToken: live.adminToken,
     adminHosts: () => config.admin.hosts,
     reship: storage.reship,
@@ -273,10 +245,6 @@ function adminListener(
     now,
     observe,
   });
-}
-
-function pricingBy(prices: PriceList, { billing }: Provider) {
-  return { list: prices, priceOf: priceOf(prices, billing), cacheValueOf: cacheValueOf(prices, billing) };
 }
 
 /** Five variables decide which way calls take, so the log says which; without a proxy, nothing. */

@@ -9,10 +9,10 @@ import type { ExportMethods } from "./export_worker/protocol.ts";
 
 const COPY = /^backup-\d+\.partial$/;
 
-/** What a backup copies: the embedded database, or the spool of a shared one. */
+/** What a backup copies: the embedded database, or the spools of a shared one. */
 export interface BackupSource {
   readonly of: Backup["of"];
-  readonly path: string;
+  readonly paths: readonly string[];
   readonly loss: () => Loss | null;
   /**
    * Resolves to the calls that are open, when all that ended before is in the file. Rejects in
@@ -29,7 +29,7 @@ export interface BackupSource {
  */
 export function backups(
   rpc: WorkerRpc<ExportMethods>,
-  { of, path: databasePath, loss, ready, copyInto: rescueInto }: BackupSource,
+  { of, paths, loss, ready, copyInto: rescueInto }: BackupSource,
   dataDir: string,
 ): BackUp {
   let isUnderWay = false;
@@ -55,7 +55,8 @@ export function backups(
   async function copyInto(path: string): Promise<{ readonly bounds: RowBounds; readonly isRescued: boolean }> {
     const openCalls = await ready();
     if (loss() === null) {
-      const bounds = await rpc.call("backUp", databasePath, path, openCalls).catch((error) => {
+      const copied = of === "spool" ? rpc.call("backUpSpools", paths, path) : rpc.call("backUp", paths[0]!, path, openCalls);
+      const bounds = await copied.catch((error) => {
         if (loss() === null) throw error;
         return null;
       });

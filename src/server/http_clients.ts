@@ -1,5 +1,21 @@
 import { type ForwardProxies, type ForwardProxy, proxyFor } from "../wire/forward_proxy.ts";
+import type { Config } from "../config/config.ts";
 import { PROXY_VARIABLES } from "../config/forward_proxies.ts";
+
+/** Shorter than upstreams keep an idle connection: few calls are sent into one that is closing. */
+const POOL_IDLE_MS = 30_000;
+
+/** Those of one process that serves calls or accounts for batches. */
+export function upstreamClients(
+  { upstream: { caCertificates }, forwardProxies }: Pick<Config, "upstream" | "forwardProxies">,
+): HttpClients {
+  return httpClients({
+    // One HTTP/2 connection would refuse calls beyond the upstream's limit of streams.
+    http2: false,
+    poolIdleTimeout: POOL_IDLE_MS,
+    caCerts: caCertificates === null ? [] : [caCertificates],
+  }, forwardProxies);
+}
 
 type ClientOptions = Parameters<typeof Deno.createHttpClient>[0];
 

@@ -8,6 +8,8 @@ import type { Address, SettingName } from "../config/settings.ts";
 export interface ListenerOptions {
   readonly setting: SettingName;
   readonly address: Address;
+  /** Other processes may listen there, too: the kernel chooses one for each connection. */
+  readonly isShared?: boolean;
   /** How long the head of a request may take, and the first byte of a new connection. */
   readonly headMs: number;
   /** How long a connection may be idle between requests. */
@@ -44,7 +46,7 @@ const TELL_MS = 60_000;
 
 /** Resolves when it listens. Rejects with an error for the operator. */
 export async function listen(options: ListenerOptions): Promise<Listener> {
-  const { setting, address: { hostname, port }, headMs, idleMs, maxConnections, handle, onTrouble } = options;
+  const { headMs, idleMs, maxConnections, handle, onTrouble } = options;
   const server = createServer({
     headersTimeout: headMs,
     // Bodies have a deadline of their own.
@@ -141,9 +143,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   }
 
   await opened(server, options).catch((cause) => {
-    const at = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`Cannot listen on ${at}: ${reason}. ${setting} must name a free address of this machine`, { cause });
+    throw cannotListen(cause, options);
   });
   server.on("error", (error) => onTrouble("a connection could not be accepted", { error }));
 
@@ -174,10 +174,20 @@ const HEAD_ERRORS: Readonly<Record<string, HeadFault>> = {
   ERR_HTTP_REQUEST_TIMEOUT: "head_timeout",
 };
 
-function opened(server: Server, { address: { hostname, port } }: ListenerOptions): Promise<void> {
+/** An error for the operator. */
+export function cannotListen(
+  cause: unknown,
+  { setting, address: { hostname, port } }: Pick<ListenerOptions, "setting" | "address">,
+): Error {
+  const at = `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new Error(`Cannot listen on ${at}: ${reason}. ${setting} must name a free address of this machine`, { cause });
+}
+
+function opened(server: Server, { address: { hostname, port }, isShared = false }: ListenerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: hostname, port, backlog: BACKLOG }, () => {
+    server.listen({ host: hostname, port, backlog: BACKLOG, reusePort: isShared }, () => {
       server.off("error", reject);
       resolve();
     });

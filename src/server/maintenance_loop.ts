@@ -1,13 +1,13 @@
 import { delay } from "../async/deadline.ts";
 import type { DatabaseConfig, StorageConfig } from "../config/config.ts";
-import type { Ledger } from "../domain/ledger.ts";
+import type { RecordingState } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { SpoolCare } from "../domain/spool.ts";
 import type { Store } from "../domain/store.ts";
 
 export interface MaintenanceOptions {
   readonly config: StorageConfig;
-  readonly ledger: Pick<Ledger, "usedBytes" | "boundBytes">;
+  readonly recording: Pick<RecordingState, "usedBytes" | "boundBytes">;
   /** The store whose rows fall under retention. */
   readonly store: Pick<Store, "dropMonths" | "makeReady" | "clock">;
   readonly care: SpoolCare;
@@ -18,7 +18,7 @@ export interface MaintenanceOptions {
 const ROUND_MS = 5_000;
 /** Retention and new months can wait. */
 const SLOW_ROUND_MS = 600_000;
-/** Between two short transactions, so that the ledger's commits get their turns. */
+/** Between two short transactions, so that the recording's commits get their turns. */
 const BREATH_MS = 20;
 /** From this part of the spool's limit on, shipped rows are dropped before their time. */
 const PRUNE_FROM = 0.45;
@@ -27,7 +27,7 @@ const DAY_MS = 86_400_000;
 
 /** Drops old rows and prepares the coming months, in rounds, until `end`. */
 export function startMaintenance(options: MaintenanceOptions): { readonly end: () => Promise<void> } {
-  const { config: { database, retentionMs }, ledger, store, care, observe, now } = options;
+  const { config: { database, retentionMs }, recording, store, care, observe, now } = options;
   const ending = new AbortController();
   let warned = 0;
 
@@ -37,15 +37,15 @@ export function startMaintenance(options: MaintenanceOptions): { readonly end: (
   }
 
   async function careForSpool({ spool, tokenGraceMs }: DatabaseConfig): Promise<void> {
-    const fill = () => ledger.usedBytes() / ledger.boundBytes();
+    const fill = () => recording.usedBytes() / recording.boundBytes();
     await whole(() => care.prune(now() - spool.keepMs, now()));
     if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER, now()) && fill() >= PRUNE_FROM);
     await whole(() => care.pruneTokens(now() - tokenGraceMs));
     const passed = WARN_FROM.filter((from) => fill() >= from);
     if (passed.length > warned) {
       observe.note("warn", `the spool is ${Math.floor(fill() * 100)} % full of calls that the shared database has not taken`, {
-        usedBytes: ledger.usedBytes(),
-        maxBytes: ledger.boundBytes(),
+        usedBytes: recording.usedBytes(),
+        maxBytes: recording.boundBytes(),
         whenFull: spool.onFull,
       });
     }

@@ -52,7 +52,8 @@ export async function migrateAll(storage: StorageConfig): Promise<readonly Migra
   const migrated: MigratedDatabase[] = [];
   try {
     const spoolPath = dir.spoolPath(0);
-    migrated.push({ name: "spool", ...migrateSpool(spoolPath) });
+    const [first, ...others] = dir.spoolPaths(1).map((path) => migrateSpool(path));
+    migrated.push({ name: "spool", ...first! }, ...others.map((other, n) => ({ name: `spool of worker ${n + 2}`, ...other })));
     if (storage.database === null) {
       const { migrated: database } = upgradeDatabase(dir.databasePath, { spoolPath, isStore: true });
       migrated.push({ name: "embedded database", ...database });

@@ -1,10 +1,9 @@
-import { rawPath } from "../call/target.ts";
 import { adminRequests } from "../http/admin_requests.ts";
 import { settlesWithin } from "../async/deadline.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { DatabaseDamaged } from "../stores/sqlite/damage.ts";
 import { DataDirLocked, DataDirUnusable } from "../stores/sqlite/data_dir.ts";
-import { assemble, type Assembly } from "./assemble.ts";
+import { assemble, type Assembly, type Serving } from "./assemble.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
 import { listen, type Listener } from "./listener.ts";
@@ -25,11 +24,9 @@ export interface Running {
   readonly stop: () => Promise<void>;
 }
 
-/** The admin API's paths on the proxy's listener, if `LLMPROXY_ADMIN_ADDR` is `same`. */
-const ADMIN_PATH = /^\/(?:internal|metrics|dashboard)(?:\/|$)/;
 /** Starting again does not cure them. */
 const FOR_THE_OPERATOR = [DataDirLocked, DataDirUnusable, DatabaseDamaged, SchemaTooNew];
-/** How long cut calls may take to write their rows, and clients to read the admin API's answers. */
+/** How long clients may take to read the admin API's last answers. */
 const CUT_MS = 2_000;
 
 /**
@@ -63,59 +60,35 @@ export async function serve(config: Config, system: ServerSystem): Promise<numbe
 export async function start(config: Config, system: ServerSystem): Promise<Running> {
   const assembly = await assemble(config, system);
   const { observe } = assembly;
-  const { headMs, keepAliveMs, maxConnections } = config.proxy;
-  const common = {
-    ...{ headMs, idleMs: keepAliveMs },
-    onTrouble: (message: string, fields: Readonly<Record<string, unknown>>) => observe.note("warn", message, fields),
-  };
   const admins = adminRequests(assembly.admin);
-  const isSame = config.admin.address === "same";
-  const listeners: Listener[] = [];
+  const { address } = config.admin;
+  let serving: Serving | null = null;
   try {
-    const proxy = await listen({
-      ...common,
-      ...{ setting: "LLMPROXY_LISTEN_ADDR", address: config.proxy.address },
-      refuseHead: assembly.proxy.refuseHead,
-      maxConnections: maxConnections ?? connectionsFor(system.openFileLimit()),
-      handle: (incoming, outgoing, expects) =>
-        isSame && ADMIN_PATH.test(rawPath({ url: incoming.url ?? "" }))
-          ? admins.handle(incoming, outgoing, expects)
-          : assembly.proxy.handle(incoming, outgoing, expects),
-    });
-    listeners.push(proxy);
-    const admin = config.admin.address === "same" ? proxy : await listen({
-      ...common,
-      ...{ setting: "LLMPROXY_ADMIN_ADDR", address: config.admin.address },
-      maxConnections: ADMIN_CONNECTIONS,
+    serving = await assembly.serve(address === "same" ? admins : null);
+    const admin = address === "same" ? null : await listen({
+      ...{ setting: "LLMPROXY_ADMIN_ADDR", address },
+      ...{ headMs: config.proxy.headMs, idleMs: config.proxy.keepAliveMs, maxConnections: ADMIN_CONNECTIONS },
       ...admins,
+      onTrouble: (message, fields) => observe.note("warn", message, fields),
     });
-    listeners.push(admin);
     for (const warning of config.warnings) observe.note("warn", warning);
-    observe.note("info", "listening", { proxy: proxy.address, admin: admin.address });
+    const adminAddress = admin?.address ?? serving.address;
+    observe.note("info", "listening", { proxy: serving.address, admin: adminAddress });
     return {
-      proxyAddress: proxy.address,
-      adminAddress: admin.address,
+      proxyAddress: serving.address,
+      adminAddress,
       adminToken: assembly.adminToken,
       reload: () => reload(assembly, system),
-      stop: stopOnce(assembly, config.drain, { proxy, admin }),
+      stop: stopOnce(assembly, { serving, admin }),
     };
   } catch (error) {
-    for (const listener of listeners) await listener.shutdown();
+    await serving?.stop(Promise.resolve());
     await assembly.end();
     throw error;
   }
 }
 
 const ADMIN_CONNECTIONS = 100;
-/** For databases, files and the admin listener's connections. */
-const OTHER_FILES = 100;
-/** If the system does not say how many files may be open. */
-const UNKNOWN_LIMIT = 1_024;
-
-/** Each call needs a connection to the upstream too. */
-function connectionsFor(openFiles: number | null): number {
-  return Math.max(1, Math.floor(((openFiles ?? UNKNOWN_LIMIT) - OTHER_FILES) / 2));
-}
 
 /** Secrets and prices change independently: a broken file must not keep the other from changing. */
 function reload({ observe, rotate, reprice }: Assembly, system: ServerSystem): void {
@@ -138,30 +111,18 @@ function reload({ observe, rotate, reprice }: Assembly, system: ServerSystem): v
   });
 }
 
-interface Listeners {
-  readonly proxy: Listener;
-  readonly admin: Listener;
-}
-
-/**
- * Shuts down: refuses calls, then connections, waits for running calls, cuts the rest, writes and
- * closes; the admin listener last.
- */
-function stopOnce(assembly: Assembly, drain: Config["drain"], { proxy, admin }: Listeners): () => Promise<void> {
-  const { traffic } = assembly.deps;
+/** Shuts down: the side of the sandboxes first, the admin listener last. */
+function stopOnce(
+  assembly: Assembly,
+  { serving, admin }: { readonly serving: Serving; readonly admin: Listener | null },
+): () => Promise<void> {
   const hurry = Promise.withResolvers<void>();
   let stopped: Promise<void> | null = null;
 
   async function stop(): Promise<void> {
-    traffic.drain();
-    assembly.observe.note("info", "draining", { inFlight: traffic.inFlight });
-    await settlesWithin(hurry.promise, drain.leadMs);
-    const over = Promise.all([proxy.shutdown(), traffic.idle()]);
-    await settlesWithin(Promise.race([over, hurry.promise]), drain.runningMs);
-    traffic.cut();
-    await settlesWithin(over, CUT_MS);
+    await serving.stop(hurry.promise);
     await assembly.end();
-    if (admin !== proxy) await settlesWithin(admin.shutdown(), CUT_MS);
+    if (admin !== null) await settlesWithin(admin.shutdown(), CUT_MS);
   }
 
   return () => {

@@ -1,23 +1,30 @@
 import { deadline } from "../async/deadline.ts";
 import type { DatabaseConfig, StorageConfig } from "../config/config.ts";
-import type { Ledger } from "../domain/ledger.ts";
+import type { Ledger, RecordingState } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { BackUp, ExportUsage, Readiness, Reship } from "../domain/operations.ts";
-import type { OwnedRecords, Owners } from "../domain/owned.ts";
+import type { OwnedRecords } from "../domain/owned.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
 import type { Tokens } from "../domain/tokens.ts";
 import { DatabaseUnavailable } from "../domain/unavailable.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { connectPostgres } from "../stores/postgres/store.ts";
-import { cachedOwners } from "../stores/shipping/cached_owners.ts";
+import type { OwnedPlaces } from "../stores/shipping/cached_owners.ts";
 import { cachedSessions } from "../stores/shipping/cached_sessions.ts";
 import { cachedTokens } from "../stores/shipping/cached_tokens.ts";
 import { readingOwnCalls } from "../stores/shipping/own_calls.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { SharedDatabase, storeOver } from "../stores/shipping/shared_database.ts";
-import { openEmbedded } from "../stores/sqlite/embedded.ts";
-import { openRecording, type Recording, type RecordingOptions } from "../stores/sqlite/recording.ts";
+import { embeddedStore } from "../stores/sqlite/embedded.ts";
+import {
+  endAll,
+  openOwnLedger,
+  openRecording,
+  type OwnLedgerOptions,
+  type Recording,
+  type RecordingOptions,
+} from "../stores/sqlite/recording.ts";
 import { backups, type BackupSource } from "./backups.ts";
 import { exportWorker, type UsagePlace } from "./export_worker/protocol.ts";
 import { startExports } from "./exports.ts";
@@ -25,17 +32,21 @@ import { type MaintenanceOptions, startMaintenance } from "./maintenance_loop.ts
 import type { RowsDatabase } from "./repricing.ts";
 import type { ServerSystem } from "./system.ts";
 
-/** Records calls and answers queries: the embedded database, or a spool and a shared one. */
+/** Records calls and answers queries: the embedded database, or spools and a shared one. */
 export interface Storage {
-  readonly ledger: Ledger;
+  /** This process's; null if workers record calls. */
+  readonly ledger: Ledger | null;
+  readonly recording: RecordingState;
   readonly store: Store;
   readonly tokens: Tokens;
-  readonly owners: Owners;
+  readonly owned: OwnedPlaces;
   readonly sessions: SessionRecords;
   /** Keeps message batches and records their lines. */
   readonly batches: OwnedRecords & Pick<Store, "recordUsage">;
   readonly readiness: () => Readiness;
   readonly shipping: () => ShippingState;
+  /** Something was recorded. */
+  readonly poke: () => void;
   /** Resolves when the store has what was recorded before, or after some seconds. Never rejects. */
   readonly caughtUp: () => Promise<unknown>;
   readonly reship: Reship;
@@ -53,6 +64,8 @@ export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes"
   readonly config: StorageConfig;
   readonly instanceId: string;
   readonly observe: Pick<Observe, "note">;
+  /** Null: this process records calls itself. */
+  readonly workers: { readonly count: number; readonly recording: RecordingState } | null;
 }
 
 /** How long a start waits for a shared database that does not answer; then it goes on without. */
@@ -69,79 +82,105 @@ const CONNECTIONS = { max: 6 };
 
 /** Rejects as `openRecording` does, or with `SchemaTooNew` if the shared database is newer. */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
-  const { config, instanceId, observe, now } = options;
-  const recording: Omit<RecordingOptions, "shared"> = {
-    dir: config.dataDir,
-    synchronous: config.sync,
-    instanceId,
-    now,
-    observe,
-    onTrouble: (trouble) =>
-      trouble === null
-        ? observe.note("info", "calls are recorded again")
-        : observe.note("error", "calls cannot be recorded and are refused", { trouble }),
-  };
-  return config.database === null
-    ? await embeddedStorage(recording, options)
-    : await sharedStorage(recording, config.database, options);
+  const { database } = options.config;
+  return database === null ? await embeddedStorage(options) : await sharedStorage(database, options);
+}
+
+/** A recording, and this process's ledger if it has one. */
+interface Records extends Recording {
+  readonly ledger: Ledger | null;
+  readonly recording: RecordingState;
+}
+
+async function openRecords(
+  { config: { dataDir: dir, sync: synchronous }, instanceId, observe, now, workers }: StorageOptions,
+  { shared, spool }: Pick<RecordingOptions, "shared"> & Pick<OwnLedgerOptions, "spool">,
+): Promise<Records> {
+  const recording = await openRecording({ dir, synchronous, now, observe, shared, workers: workers?.count ?? 1 });
+  try {
+    const { shipping, loss, spoolPaths: [path = ""] } = recording;
+    const own = { dir, path, instanceId, synchronous, now, spool, loss };
+    const opened = workers === null
+      ? await openOwnLedger({ ...own, onCommit: shipping.poke, onTrouble: (trouble) => noteTrouble(trouble, observe) })
+      : null;
+    noteFindings(recording, opened?.swept ?? 0, observe);
+    return {
+      ...recording,
+      ledger: opened?.ledger ?? null,
+      recording: opened?.ledger ?? workers!.recording,
+      end: () => endAll([...opened === null ? [] : [opened.ledger.end], recording.end]),
+    };
+  } catch (error) {
+    await recording.end().catch(() => {});
+    throw error;
+  }
+}
+
+/** Says when calls cannot be recorded, and when they can again. */
+export function noteTrouble(trouble: string | null, observe: Pick<Observe, "note">): void {
+  if (trouble === null) observe.note("info", "calls are recorded again");
+  else observe.note("error", "calls cannot be recorded and are refused", { trouble });
+}
+
+/** Says that an earlier run left calls open, if it did. */
+export function noteSwept(calls: number, observe: Pick<Observe, "note">): void {
+  if (calls > 0) observe.note("warn", "calls that an earlier run left open are closed as unknown", { calls });
 }
 
 /** Logs what the start found in the data directory. */
-function noteFindings({ moveAside, upgraded, swept }: Recording, observe: Pick<Observe, "note">): void {
-  if (moveAside !== null) {
+function noteFindings({ movedAside, upgraded, swept }: Recording, sweptHere: number, observe: Pick<Observe, "note">): void {
+  for (const { path, damage } of movedAside) {
     observe.note(
       "error",
       "the spool was damaged: it was moved aside and a new one started; rows that it had not shipped are only in the old file",
-      { ...moveAside, rescue: `sqlite3 ${moveAside.path} .recover` },
+      { path, damage, rescue: `sqlite3 ${path} .recover` },
     );
   }
   const counted = upgraded?.counted ?? 0;
   if (counted > 0) {
     observe.note("info", "calls recorded for a shared database are now counted in the data directory", { calls: counted });
   }
-  const left = swept + (upgraded?.swept ?? 0);
-  if (left > 0) observe.note("warn", "calls that an earlier run left open are closed as unknown", { calls: left });
+  noteSwept(swept + sweptHere + (upgraded?.swept ?? 0), observe);
 }
 
-async function embeddedStorage(recording: Omit<RecordingOptions, "shared">, options: StorageOptions): Promise<Storage> {
-  const embedded = await openEmbedded(recording);
-  noteFindings(embedded, options.observe);
-  const { ledger, store, shipping } = embedded;
-  const place = () => ({ path: pathOf(embedded) });
-  const jobs = startJobs(embedded, options, {
+async function embeddedStorage(options: StorageOptions): Promise<Storage> {
+  const { config: { sync }, now } = options;
+  const records = await openRecords(options, { shared: null, spool: null });
+  const { shipping, recording } = records;
+  const store = await embeddedStore(records, sync).catch(async (error) => {
+    await records.end().catch(() => {});
+    throw error;
+  });
+  const place = () => ({ path: pathOf(records) });
+  const jobs = startJobs(records, options, {
     store,
     place,
-    backup: { of: "database", path: embedded.databasePath, copyInto: store.copyInto },
+    backup: { of: "database", paths: [records.databasePath], copyInto: store.copyInto },
   });
   const { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch } = shipping;
   return {
     ...jobs,
-    ...commonParts(embedded, shipping),
+    ...commonParts(records, shipping),
     store,
     tokens: shipping,
     batches: { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch, recordUsage: store.recordUsage },
-    readiness: () => readinessOf(ledger.trouble(), shippingTrouble(shipping.state(), options.now(), "the database")),
+    readiness: () => readinessOf(recording.trouble(), shippingTrouble(shipping.state(), now(), "the database")),
     reship: null,
-    rowsDatabase: () => ({ kind: "embedded", path: pathOf(embedded), synchronous: options.config.sync }),
+    rowsDatabase: () => ({ kind: "embedded", path: pathOf(records), synchronous: sync }),
     rotate: () => {},
     end: async () => {
       await jobs.end();
-      await embedded.end();
+      await endAll([store.close, records.end]);
     },
   };
 }
 
-async function sharedStorage(
-  recording: Omit<RecordingOptions, "shared">,
-  database: DatabaseConfig,
-  options: StorageOptions,
-): Promise<Storage> {
+async function sharedStorage(database: DatabaseConfig, options: StorageOptions): Promise<Storage> {
   const { observe, now, randomBytes } = options;
   let databaseUrl = database.url;
   const [seed = 0] = new Uint32Array(randomBytes(4).slice().buffer);
-  const records = await openRecording({ ...recording, shared: { url: databaseUrl, spool: database.spool, seed } });
-  noteFindings(records, observe);
-  const { ledger, shipping } = records;
+  const records = await openRecords(options, { shared: { url: databaseUrl, seed }, spool: database.spool });
+  const { shipping, recording } = records;
   const shared = new SharedDatabase((url) => connectPostgres(url, CONNECTIONS), database.url);
   await firstContact(shared, observe).catch(async (error) => {
     await records.end();
@@ -151,7 +190,7 @@ async function sharedStorage(
   const jobs = startJobs(records, options, {
     store,
     place: () => ({ url: databaseUrl }),
-    backup: { of: "spool", path: records.spoolPath, copyInto: shipping.copySpoolInto },
+    backup: { of: "spool", paths: records.spoolPaths, copyInto: shipping.copySpoolsInto },
   });
   return {
     ...jobs,
@@ -160,7 +199,10 @@ async function sharedStorage(
     tokens: cachedTokens({ shared: store, copies: shipping, graceMs: database.tokenGraceMs, now }),
     batches: store,
     readiness: () =>
-      readinessOf(ledger.trouble(), unrecordedTrouble(ledger) ?? shippingTrouble(shipping.state(), now(), "the shared database")),
+      readinessOf(
+        recording.trouble(),
+        unrecordedTrouble(recording) ?? shippingTrouble(shipping.state(), now(), "the shared database"),
+      ),
     reship: shipping.reship,
     rowsDatabase: () => ({ kind: "shared", url: databaseUrl }),
     rotate: (url) => {
@@ -177,25 +219,27 @@ async function sharedStorage(
   };
 }
 
-/** `store`: where files, batches and sessions are looked for if the spool has none. */
-function commonParts({ ledger, shipping }: Recording, store: OwnedRecords & SessionRecords) {
+/** `store`: where files, batches and sessions are looked for if the spools have none. */
+function commonParts({ ledger, recording, shipping }: Records, store: OwnedRecords & SessionRecords) {
   return {
     ledger,
-    owners: cachedOwners({ ledger, local: { findOwned: shipping.findOwnedHere }, store }),
+    recording,
+    owned: { local: { findOwned: shipping.findOwnedHere }, store },
     sessions: cachedSessions({ local: { findTrace: shipping.findTraceHere }, store }),
     shipping: shipping.state,
+    poke: shipping.poke,
     caughtUp: () => shipping.caughtUp(CAUGHT_UP_MS),
   };
 }
 
 interface Jobs extends Pick<MaintenanceOptions, "store"> {
   readonly place: () => UsagePlace;
-  readonly backup: Pick<BackupSource, "of" | "path" | "copyInto">;
+  readonly backup: Pick<BackupSource, "of" | "paths" | "copyInto">;
 }
 
 /** Maintenance, exports and backups. */
-function startJobs({ ledger, shipping, loss }: Recording, options: StorageOptions, { store, place, backup }: Jobs) {
-  const maintenance = startMaintenance({ ...options, ledger, store, care: shipping });
+function startJobs({ recording, shipping, loss }: Records, options: StorageOptions, { store, place, backup }: Jobs) {
+  const maintenance = startMaintenance({ ...options, recording, store, care: shipping });
   const worker = exportWorker();
   if (options.startsExportWorker) worker.start();
   const exports = startExports(worker, place);
@@ -244,8 +288,8 @@ async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note
 }
 
 /** If the spool is full, the ledger reports trouble or serves calls without a row. */
-function unrecordedTrouble(ledger: Ledger): string | null {
-  return ledger.usedBytes() < ledger.boundBytes() ? null : "The spool is full: calls are served without a row";
+function unrecordedTrouble(recording: RecordingState): string | null {
+  return recording.usedBytes() < recording.boundBytes() ? null : "The spool is full: calls are served without a row";
 }
 
 function shippingTrouble(state: ShippingState, now: number, store: string): string | null {

@@ -22,10 +22,13 @@ const SIGHUP_ALONE = 1;
 export const signalWarnings: readonly string[] = Deno.build.os === "windows" ? [] : becomeDeaf();
 
 function becomeDeaf(): readonly string[] {
+  const isWorker = Deno.args[0] === "worker";
   Deno.addSignalListener("SIGUSR1", hearNothing);
   Deno.addSignalListener("SIGUSR2", hearNothing);
   // Other commands end with their terminal. A proxy that serves reads its secrets again at SIGHUP.
-  if (Deno.args[0] === "serve") Deno.addSignalListener("SIGHUP", hearNothing);
+  if (Deno.args[0] === "serve" || isWorker) Deno.addSignalListener("SIGHUP", hearNothing);
+  // A terminal, or systemd, signals all processes of the proxy; the parent tells its workers.
+  if (isWorker) { for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, hearNothing); }
   try {
     ignore();
     return [];

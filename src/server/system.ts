@@ -28,6 +28,9 @@ export interface ServerSystem {
   readonly batchPace: BatchPace;
   /** How many files and connections the process may have open; null if the system does not say. */
   readonly openFileLimit: () => number | null;
+  readonly cores: () => number;
+  /** Starts this program again as a worker, with pipes for its input and output. */
+  readonly startWorker: () => Deno.ChildProcess;
   /**
    * Whether the export worker starts with the proxy, because that blocks the event loop for 100 ms,
    * or with its first order: for tests, which start hundreds of proxies and export from few.
@@ -54,8 +57,16 @@ export function systemOf(source: ConfigSource): ServerSystem {
     rereadPrices: () => readPrices(source),
     batchPace: BATCH_PACE,
     openFileLimit,
+    cores: () => navigator.hardwareConcurrency,
+    startWorker,
     startsExportWorker: true,
   };
+}
+
+/** Its stderr is this process's: what it writes there is a crash. */
+function startWorker(): Deno.ChildProcess {
+  const main = Deno.build.standalone ? [] : ["run", "-A", new URL("../../main.ts", import.meta.url).pathname];
+  return new Deno.Command(Deno.execPath(), { args: [...main, "worker"], stdin: "piped", stdout: "piped" }).spawn();
 }
 
 /** The soft limit: https://man7.org/linux/man-pages/man5/proc_pid_limits.5.html */
@@ -80,7 +91,7 @@ export function errorOutput(): LogWriter {
 }
 
 /** Written at every `LLMPROXY_LOG_LEVEL`: that level asked for the lines that were dropped. */
-function droppedLine(count: number): string {
+export function droppedLine(count: number): string {
   const lines: string[] = [];
   const options = { write: (line: string) => void lines.push(line), now: () => Date.now(), secrets: () => [] };
   newLogger("warn", options).log("warn", "log lines were dropped: stdout was not read for a time", { dropped: count });

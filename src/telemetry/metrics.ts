@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { LookupOutcome } from "../domain/observe.ts";
 import type { UsageReading } from "../domain/reading.ts";
@@ -15,6 +15,7 @@ const GAUGES = {
   unshippedRows: ["unshipped_rows", "Closed rows that are not in the shared database yet."],
   oldestUnshippedSeconds: ["oldest_unshipped_seconds", "Age of the oldest unshipped row."],
   quarantinedRows: ["quarantined_rows", "Rows that the shared database refused because of what they hold."],
+  workers: ["workers", "Processes that serve calls, as many as LLMPROXY_WORKERS says if all is well."],
   batchesWaiting: ["batches_waiting", "Message batches, of all replicas, whose usage is not recorded yet."],
 } as const;
 
@@ -24,6 +25,7 @@ const TOTALS = {
   batchLines: ["batch_lines_total", "Message batch results recorded, repeated ones included."],
   batchErrors: ["batch_errors_total", "Failed attempts to read a message batch."],
   batchesLost: ["batches_lost_total", "Message batches that were deleted before the proxy could read their usage."],
+  workerRestarts: ["worker_restarts_total", "Processes that died and were started again; LLMPROXY_WORKERS is above 1."],
   logLinesDropped: ["log_lines_dropped_total", "Log lines dropped because nothing reads stdout."],
 } as const;
 
@@ -132,11 +134,32 @@ export function newMetrics({ gauges, version, elapsed }: MetricsOptions) {
     passed: (route: string, status: number) => counters.passed.inc({ route, status: statusLabel(status) }),
     lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => counters.lookups.inc({ authority, outcome }),
     credentialRefused: () => counters.unauthorized.inc(),
-    /** https://prometheus.io/docs/instrumenting/exposition_formats/ */
-    text: async () => ({ text: await registry.metrics(), contentType: registry.contentType }),
+    /** For the process that has the machine's metrics. */
+    snapshot: (): Promise<MetricsSnapshot> => registry.getMetricsAsJSON(),
+    /**
+     * https://prometheus.io/docs/instrumenting/exposition_formats/
+     * `others`: of the machine's other processes.
+     */
+    async text(others: readonly MetricsSnapshot[] = []) {
+      const all = others.length === 0 ? registry : sumOf([await registry.getMetricsAsJSON(), ...others]);
+      return { text: await all.metrics(), contentType: registry.contentType };
+    },
     /** Stops watching the event loop. */
     end: watchEventLoop({ elapsed, inFlight: gauges.inFlight, tell: (seconds) => delay.observe(seconds) }),
   };
+}
+
+/** A process's metrics at one moment, as JSON. */
+export type MetricsSnapshot = readonly { readonly name: string; readonly type: unknown }[];
+
+/** The sums of what was counted. Gauges tell how a process is, so they are left out. */
+export function countsOf(snapshots: readonly MetricsSnapshot[]): MetricsSnapshot {
+  return sumOf(snapshots.map((snapshot) => snapshot.filter(({ type }) => type !== "gauge"))).getMetricsAsArray();
+}
+
+/** Gauges that say how to add them up are added up so, and all else is summed. */
+function sumOf(snapshots: readonly MetricsSnapshot[]) {
+  return AggregatorRegistry.aggregate([...snapshots]);
 }
 
 type Counters = { readonly [K in keyof typeof COUNTERS]: Counter<(typeof COUNTERS)[K][1][number]> };
@@ -159,7 +182,7 @@ function histogramsIn(registry: Registry): Histograms {
 function gaugesIn(registry: Registry, { gauges, version, elapsed }: MetricsOptions): void {
   const startedAt = elapsed();
   const rows: (readonly [name: string, help: string, read: () => number])[] = [
-    ["resident_memory_bytes", "Resident memory of the process.", () => Deno.memoryUsage().rss],
+    ["resident_memory_bytes", "Resident memory of all processes.", () => Deno.memoryUsage().rss],
     ["heap_used_bytes", "JavaScript heap in use.", () => Deno.memoryUsage().heapUsed],
     ["uptime_seconds", "Seconds since the process began to serve.", () => (elapsed() - startedAt) / 1000],
   ];
@@ -168,6 +191,7 @@ function gaugesIn(registry: Registry, { gauges, version, elapsed }: MetricsOptio
     new Gauge({
       name: `llmproxy_${name}`,
       help,
+      aggregator: NOT_SUMMED.includes(name) ? "max" : "sum",
       registers: [registry],
       collect() {
         this.set(readSafely(read));
@@ -187,8 +211,12 @@ function gaugesIn(registry: Registry, { gauges, version, elapsed }: MetricsOptio
   }
   const labels = { version, deno: Deno.version.deno };
   const help = "Always 1; the labels tell the versions.";
-  new Gauge({ name: "llmproxy_build_info", help, labelNames: Object.keys(labels), registers: [registry] }).set(labels, 1);
+  new Gauge({ name: "llmproxy_build_info", help, labelNames: Object.keys(labels), aggregator: "max", registers: [registry] })
+    .set(labels, 1);
 }
+
+/** Of several processes the largest counts. */
+const NOT_SUMMED = ["uptime_seconds", "ledger_trouble"];
 
 /** A gauge that cannot be read must not cost the others. */
 function readSafely(read: () => number): number {

@@ -21,6 +21,8 @@ const GAUGES: Gauges = {
   batchErrors: () => 11,
   batchesLost: () => 12,
   logLinesDropped: () => 13,
+  workers: () => 14,
+  workerRestarts: () => 15,
 };
 
 const CLOSING: Closing = {

@@ -282,6 +282,8 @@ function watch(level: LogLevel = "info") {
       batchErrors: nothing,
       batchesLost: nothing,
       logLinesDropped: nothing,
+      workers: nothing,
+      workerRestarts: nothing,
     },
   };
   const metrics = newMetrics({ gauges, version: "0", elapsed });

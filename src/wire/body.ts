@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { deadline } from "../async/deadline.ts";
-import type { ByteBudget } from "./budget.ts";
+import type { Budget } from "./budget.ts";
 import type { IdleTimeout } from "./idle_timeout.ts";
 import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
@@ -54,10 +54,11 @@ export function declaredLength(headers: Pick<Headers, "get">): number | null {
  */
 export async function readBody(
   source: ReadableStream<Uint8Array> | null,
-  options: BodyLimits & { readonly declared: number | null; readonly budget: ByteBudget; readonly holder: string },
+  options: BodyLimits & { readonly declared: number | null; readonly budget: Budget; readonly holder: string },
 ): Promise<HeldBody> {
   const filling = new Filling(options);
   try {
+    await filling.begin();
     if (source !== null) await deadline(fill(source, filling), options.deadlineMs, () => new BodyError("too_slow"));
   } catch (error) {
     filling.keep(0);
@@ -75,7 +76,10 @@ export async function readBody(
 async function fill(source: ReadableStream<Uint8Array>, filling: Filling): Promise<void> {
   const reader = source.getReader();
   try {
-    for (let read = await reader.read(); !read.done; read = await reader.read()) filling.add(read.value);
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      if (!filling.hasSpaceFor(read.value)) await filling.grow(read.value);
+      filling.add(read.value);
+    }
   } catch (error) {
     reader.cancel(error).catch(() => {});
     throw error;
@@ -88,29 +92,34 @@ class Filling {
   #buffer: Uint8Array<ArrayBuffer>;
   #length = 0;
   /** What it has taken from the budget. */
-  #room: number;
+  #room = 0;
   #isOver = false;
 
   constructor(options: Parameters<typeof readBody>[1]) {
     const declared = options.declared ?? 0;
     if (declared > options.maxBytes) throw new BodyError("too_large");
     this.#options = options;
-    this.#room = Math.max(declared, LEAST_BYTES_A_CALL);
-    if (!options.budget.take(options.holder, this.#room)) throw new BodyError("no_room");
     this.#buffer = new Uint8Array(Math.min(declared, UNPROVEN_BYTES));
+  }
+
+  /** Takes the room of what is declared. */
+  begin(): Promise<void> {
+    return this.#take(Math.max(this.#options.declared ?? 0, LEAST_BYTES_A_CALL));
   }
 
   get bytes(): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(0, this.#length);
   }
 
+  /** There must be space for it. */
   add(chunk: Uint8Array): void {
     if (this.#isOver) throw new BodyError("too_slow");
-    const length = this.#length + chunk.length;
-    if (length > this.#options.maxBytes) throw new BodyError("too_large");
-    if (length > this.#buffer.length) this.#grow(length);
     this.#buffer.set(chunk, this.#length);
-    this.#length = length;
+    this.#length += chunk.length;
+  }
+
+  hasSpaceFor(chunk: Uint8Array): boolean {
+    return this.#length + chunk.length <= this.#buffer.length;
   }
 
   /** Gives the budget back all but so many bytes. */
@@ -121,17 +130,26 @@ class Filling {
     this.#room = bytes;
   }
 
-  #grow(length: number): void {
-    const { declared, maxBytes, budget, holder } = this.#options;
+  /** Makes space for the chunk. Rejects with `BodyError` if there is none. */
+  async grow(chunk: Uint8Array): Promise<void> {
+    const { declared, maxBytes } = this.#options;
+    const length = this.#length + chunk.length;
+    if (length > maxBytes) throw new BodyError("too_large");
     const doubled = Math.min(Math.max(length, 2 * this.#buffer.length), maxBytes);
     const size = declared !== null && length <= declared ? declared : doubled;
-    if (size > this.#room) {
-      if (!budget.take(holder, size - this.#room)) throw new BodyError("no_room");
-      this.#room = size;
-    }
+    if (size > this.#room) await this.#take(size - this.#room);
     const wider = new Uint8Array(size);
     wider.set(this.#buffer.subarray(0, this.#length));
     this.#buffer = wider;
+  }
+
+  async #take(bytes: number): Promise<void> {
+    const { budget, holder } = this.#options;
+    const taken = budget.take(holder, bytes);
+    if (!(typeof taken === "boolean" ? taken : await taken)) throw new BodyError("no_room");
+    this.#room += bytes;
+    // The deadline may have passed meanwhile.
+    if (this.#isOver) this.keep(0);
   }
 }
 

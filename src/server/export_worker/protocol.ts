@@ -32,6 +32,7 @@ export type ExportMethods = {
   readonly stop: (name: number) => Promise<void>;
   /** As `backUpDatabase`. */
   readonly backUp: (path: string, into: string, openCalls: readonly OpenCall[]) => Promise<RowBounds>;
+  readonly backUpSpools: (paths: readonly string[], into: string) => Promise<RowBounds>;
   /** How many rows the copy has. Rejects if that cannot be all, or if it is not sound. */
   readonly checkCopy: (path: string, bounds: RowBounds) => Promise<number>;
 };

@@ -4,7 +4,7 @@ import type { UsageReader, UsageRecord } from "../../domain/usage_record.ts";
 import { carriedError } from "../../domain/unavailable.ts";
 import { encoderOf } from "../../export/encoder.ts";
 import { openUsageReader as openPostgresReader } from "../../stores/postgres/usage_reader.ts";
-import { backUpDatabase, countCopied, whyNotSound } from "../../stores/sqlite/backup.ts";
+import { backUpDatabase, backUpSpools, countCopied, whyNotSound } from "../../stores/sqlite/backup.ts";
 import { unavailableOf } from "../../stores/sqlite/errors.ts";
 import { openUsageReader as openSqliteReader } from "../../stores/sqlite/usage_reader.ts";
 import type { Chunk, ExportMethods, ExportOrder, UsagePlace } from "./protocol.ts";
@@ -25,6 +25,7 @@ const METHODS: ExportMethods = {
     exports.delete(name);
   },
   backUp: (path, into, openCalls) => Promise.try(() => backUpDatabase(path, into, openCalls)),
+  backUpSpools: (paths, into) => Promise.try(() => backUpSpools(paths, into)),
   checkCopy: (path, bounds) =>
     Promise.try(() => {
       const rows = countCopied(path, bounds);

@@ -4,12 +4,16 @@ import { Fault } from "../../domain/fault.ts";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { Owned, OwnedRecords, Owners } from "../../domain/owned.ts";
 
-export interface CachedOwnersOptions {
-  readonly ledger: Pick<Ledger, "claim">;
-  /** In the spool. */
+/** Where owners are recorded. */
+export interface OwnedPlaces {
+  /** In the spools of this machine. */
   readonly local: Pick<OwnedRecords, "findOwned">;
   /** It may be down. */
   readonly store: Pick<OwnedRecords, "recordOwned" | "findOwned">;
+}
+
+export interface CachedOwnersOptions extends OwnedPlaces {
+  readonly ledger: Pick<Ledger, "claim">;
 }
 
 /** An owner never changes, so an entry never expires. */

@@ -24,8 +24,8 @@ export interface Shipping extends SpoolLookups, SpoolCare, TokenCopies, RecordVe
   readonly caughtUp: (ms: number) => Promise<boolean>;
   /** The shared database's URL has changed. */
   readonly rotate: (databaseUrl: string) => void;
-  /** As `copyDatabase`, for the spool as it is held open. */
-  readonly copySpoolInto: (path: string) => Promise<RowBounds>;
+  /** As `copySpools`, for the spools as they are held open. */
+  readonly copySpoolsInto: (path: string) => Promise<RowBounds>;
   /** Ships what waits, for at most `ms`, and ends. The next start ships the rest. */
   readonly finish: (ms: number) => Promise<void>;
 }
@@ -142,7 +142,7 @@ export async function startShipping(
       if (destination.kind === "shared") destination = { ...destination, url: databaseUrl };
       rpc.call("rotate", databaseUrl).catch(() => {});
     },
-    copySpoolInto: (path) => rpc.call("copySpoolInto", path),
+    copySpoolsInto: (path) => rpc.call("copySpoolsInto", path),
     async finish(ms) {
       hasEnded = true;
       clearTimeout(poking);

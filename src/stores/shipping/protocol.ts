@@ -17,7 +17,7 @@ export type Destination =
 
 /** The first message to the Worker; every further one is a request for one of `ShippingMethods`. */
 export interface StartMessage {
-  /** One for each listener. */
+  /** One for each worker, and those of earlier workers. */
   readonly spools: readonly string[];
   readonly synchronous: Synchronous;
   readonly destination: Destination;
@@ -52,8 +52,7 @@ export type ShippingMethods = LookupMethods & {
   /** Resolves when everything that is recorded now is shipped, or cannot be. */
   readonly caughtUp: () => Promise<void>;
   readonly rotate: (databaseUrl: string) => void;
-  /** As `copyDatabase`, for the first spool. */
-  readonly copySpoolInto: (path: string) => RowBounds;
+  readonly copySpoolsInto: (path: string) => RowBounds;
   /** Ships what waits, if the database accepts it, and closes everything. */
   readonly finish: () => Promise<void>;
 };

@@ -4,6 +4,7 @@ import { answerRequest, type Methods, type Request } from "../../async/worker_rp
 import type { Backlog } from "../../domain/spool.ts";
 import { carriedError } from "../../domain/unavailable.ts";
 import { connectPostgres } from "../postgres/store.ts";
+import { copySpools } from "../sqlite/backup.ts";
 import { unavailableOf } from "../sqlite/errors.ts";
 import { type HandOver, openHandOver } from "../sqlite/hand_over.ts";
 import { openSink } from "../sqlite/sink.ts";
@@ -38,7 +39,7 @@ interface Store {
 function start({ spools: paths, synchronous, destination, seed }: StartMessage): ShippingMethods {
   const store = openStore(destination, synchronous);
   const spools = paths.map((path) => openOutgoing(path, { synchronous, store: destination.kind }));
-  const [first] = spools as [OutgoingSpool];
+  const [first, ...others] = spools as [OutgoingSpool, ...OutgoingSpool[]];
   const handOver = destination.kind === "shared" && destination.handOver !== null
     ? openHandOver(destination.handOver, { synchronous, onRefused: first.keepRefused })
     : null;
@@ -95,7 +96,7 @@ function start({ spools: paths, synchronous, destination, seed }: StartMessage):
       store.rotate(url);
       for (const shipper of shippers) shipper.hurry();
     },
-    copySpoolInto: (path) => first.copyInto(path),
+    copySpoolsInto: (path) => copySpools([first.db, ...others.map(({ db }) => db)], path),
     async finish() {
       for (const shipper of shippers) shipper.stop();
       await Promise.all(running);

@@ -40,6 +40,57 @@ export function copyDatabase(db: DatabaseSync, into: string, openCalls: readonly
   return { least: Number(after?.kept), most: rows + Math.max(0, Number(after?.last) - last) + openCalls.length };
 }
 
+/** As `copyDatabase`, for the spools of all workers: the copy is one spool with all records. */
+export function copySpools([first, ...others]: readonly [DatabaseSync, ...DatabaseSync[]], into: string): RowBounds {
+  const { least, most } = copyDatabase(first, into, []);
+  const added = others.reduce((calls, other) => calls + addSpool(other, into), 0);
+  return { least: least + added, most: most + added };
+}
+
+/** As `copySpools`, each on its own connection. */
+export function backUpSpools(paths: readonly string[], into: string): RowBounds {
+  const opened: DatabaseSync[] = [];
+  try {
+    for (const path of paths) opened.push(openExisting(path));
+    for (const db of opened) db.exec("PRAGMA busy_timeout = 5000");
+    return copySpools(opened as [DatabaseSync], into);
+  } finally {
+    for (const db of opened) db.close();
+  }
+}
+
+/**
+ * Adds a spool's records to the copy of another, and returns how many ended calls those are. They
+ * count as not shipped: what arrives in a store twice counts once.
+ */
+function addSpool(db: DatabaseSync, into: string): number {
+  db.prepare("ATTACH ? AS copy").run(into);
+  try {
+    // It takes no write lock on the spool itself: calls are recorded meanwhile.
+    db.exec("BEGIN");
+    const { changes } = db.prepare(ADD_CLOSED).run();
+    db.exec(ADD_OTHERS);
+    db.exec("COMMIT");
+    return Number(changes);
+  } finally {
+    if (db.isTransaction) db.exec("ROLLBACK");
+    db.exec("DETACH copy");
+  }
+}
+
+const CLOSED = "trace_id, created_at, opened, revision, closing";
+
+const ADD_CLOSED = `INSERT INTO copy.closed_calls (${CLOSED}) SELECT ${CLOSED} FROM main.closed_calls ORDER BY number`;
+
+const ADD_OTHERS = `
+  INSERT INTO copy.open_calls (number, instance_id, trace_id, created_at, opened)
+    SELECT number + (SELECT coalesce(max(number), 0) FROM copy.open_calls), instance_id, trace_id, created_at, opened
+    FROM main.open_calls;
+  INSERT INTO copy.notes (kind, created_at, body) SELECT kind, created_at, body FROM main.notes ORDER BY number;
+  INSERT INTO copy.quarantined (${CLOSED}, reason) SELECT ${CLOSED}, reason FROM main.quarantined ORDER BY number;
+  INSERT OR IGNORE INTO copy.owned SELECT * FROM main.owned;
+  INSERT OR IGNORE INTO copy.refusals SELECT * FROM main.refusals;`;
+
 function addOpenCalls(path: string, calls: readonly OpenCall[]): void {
   const copy = openExisting(path);
   try {

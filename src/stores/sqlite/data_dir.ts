@@ -4,8 +4,10 @@ import { isSame } from "./database_files.ts";
 export interface DataDir {
   /** The embedded database's file; whether there is one depends on the settings. */
   readonly databasePath: string;
-  /** The file in which the listener of that number records. */
-  readonly spoolPath: (listener: number) => string;
+  /** The file in which the worker of that number records. */
+  readonly spoolPath: (worker: number) => string;
+  /** Those of the first so many workers, then others that are here since more of them ran. */
+  readonly spoolPaths: (workers: number) => readonly string[];
   /**
    * Takes the lock again if its file was removed or replaced: otherwise a second proxy could start.
    * Returns why it cannot, for an operator; null if the directory is held. Call it only while the
@@ -36,6 +38,8 @@ export class DataDirUnusable extends Error {
   }
 }
 
+const SPOOL = /^spool-\d+\.db$/;
+
 /**
  * Makes the directory if it is missing (mode 0700) and takes its exclusive lock, which the kernel
  * releases if the process dies. Throws `DataDirLocked` or `DataDirUnusable`.
@@ -50,11 +54,17 @@ export function openDataDir(path: string): DataDir {
     throw new DataDirUnusable(path, error);
   }
   if (lock === null) throw new DataDirLocked(path);
+  const spoolPath = (worker: number) => `${path}/spool-${worker}.db`;
   let held = lock;
   let isHeld = true;
   return {
     databasePath: `${path}/llmproxy.db`,
-    spoolPath: (listener) => `${path}/spool-${listener}.db`,
+    spoolPath,
+    spoolPaths(workers) {
+      const first = Array.from({ length: workers }, (_, worker) => spoolPath(worker));
+      const here = [...Deno.readDirSync(path)].filter(({ name }) => SPOOL.test(name)).map(({ name }) => `${path}/${name}`);
+      return [...first, ...here.filter((spool) => !first.includes(spool)).sort()];
+    },
     keepHold() {
       if (!isHeld || isNamed(held, lockPath)) return null;
       try {

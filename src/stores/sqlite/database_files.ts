@@ -53,6 +53,11 @@ export class DatabaseFiles {
     }
   }
 
+  /** False if another process has taken the file for itself. The lock ends with the process. */
+  take(): boolean {
+    return this.#file.tryLockSync(true);
+  }
+
   /** Null while all is well. A loss is final. */
   look(): Loss | null {
     try {

@@ -4,42 +4,51 @@ import type { OpenCall } from "../../domain/usage.ts";
 import { MAX_DETAIL_ROWS } from "../query_bounds.ts";
 import { readingOwnCalls } from "../shipping/own_calls.ts";
 import { openUsageOf } from "../usage_row.ts";
-import { endAll, openRecording, type Recording, type RecordingOptions } from "./recording.ts";
+import { endAll, openOwnLedger, openRecording, type OwnLedger, type OwnLedgerOptions, type Recording } from "./recording.ts";
+import type { Synchronous } from "./connection.ts";
 import { openSqliteStore, type SqliteStore } from "./store.ts";
 
-export interface EmbeddedOptions extends Omit<RecordingOptions, "shared" | "observe"> {
+export interface EmbeddedOptions extends Pick<OwnLedgerOptions, "dir" | "instanceId" | "synchronous" | "now" | "onTrouble"> {
   readonly observe?: Pick<Observe, "note">;
 }
 
 /** The embedded mode: calls go to the spool, and from there to the database in the directory. */
-export interface Embedded extends Recording {
+export interface Embedded extends Recording, OwnLedger {
   /** Its queries answer with all that was recorded before. */
   readonly store: SqliteStore;
 }
 
-/** Rejects as `openRecording` does; then nothing is held. */
+/** All of it for one process. Rejects as `openRecording` and `openOwnLedger` do. */
 export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> {
-  const recording = await openRecording({ observe: { note: () => {} }, ...options, shared: null });
-  const { shipping, loss, databasePath: path } = recording;
+  const recording = await openRecording({ observe: { note: () => {} }, ...options, workers: 1, shared: null });
+  const { shipping, loss, spoolPaths: [path = ""] } = recording;
+  const parts: (() => Promise<void>)[] = [recording.end];
   try {
-    const database = await openSqliteStore({ path, synchronous: options.synchronous }, () => loss()?.reason ?? null);
-    const store = readingOwnCalls(database, shipping);
-    return {
-      ...recording,
-      store: {
-        ...store,
-        async getTraceDetail(id, workspaceId) {
-          // Before the store: a call that ends meanwhile is found there.
-          const open = await shipping.openCalls();
-          return (await store.getTraceDetail(id, workspaceId)).map((detail) => withOpenCalls(detail, open));
-        },
-      },
-      end: () => endAll([database.close, recording.end]),
-    };
+    const own = await openOwnLedger({ ...options, path, spool: null, onCommit: shipping.poke, loss });
+    parts.unshift(own.ledger.end);
+    const store = await embeddedStore(recording, options.synchronous);
+    return { ...recording, ...own, store, end: () => endAll([store.close, ...parts]) };
   } catch (error) {
-    await recording.end().catch(() => {});
+    await endAll(parts).catch(() => {});
     throw error;
   }
+}
+
+/** The queries of the directory's database. */
+export async function embeddedStore(
+  { shipping, loss, databasePath: path }: Recording,
+  synchronous: Synchronous,
+): Promise<SqliteStore> {
+  const database = await openSqliteStore({ path, synchronous }, () => loss()?.reason ?? null);
+  const store = readingOwnCalls(database, shipping);
+  return {
+    ...store,
+    async getTraceDetail(id, workspaceId) {
+      // Before the store: a call that ends meanwhile is found there.
+      const open = await shipping.openCalls();
+      return (await store.getTraceDetail(id, workspaceId)).map((detail) => withOpenCalls(detail, open));
+    },
+  };
 }
 
 function withOpenCalls(detail: TraceDetail, open: readonly OpenCall[]): TraceDetail {

@@ -7,7 +7,6 @@ import type { Trace } from "../../../domain/trace.ts";
 import { type OpenCall, type UsageRow } from "../../../domain/usage.ts";
 import { integer, localTokenOf } from "../../row_decoders.ts";
 import { inTransaction, openConnection, readingBigInts, type Synchronous } from "../connection.ts";
-import { copyDatabase, type RowBounds } from "../backup.ts";
 import { checkpointsOn } from "../checkpoints.ts";
 import { Entries, type Note, type Opened } from "./entries.ts";
 
@@ -27,8 +26,8 @@ const SEARCHED_CALLS = 10_000;
 export interface OutgoingSpool extends Spool, Blocking<SpoolLookups & SpoolCare & TokenCopies> {
   /** Quarantines rows, and queues the other things again. */
   readonly keepRefused: (refused: Refused) => void;
-  /** As `copyDatabase`, on the open connection: it still has what the files have lost. */
-  readonly copyInto: (path: string) => RowBounds;
+  /** For `copySpools`: the open connection still has what the files have lost. */
+  readonly db: DatabaseSync;
   /** As `checkpointsOn`. */
   readonly checkpoint: () => void;
   readonly close: () => void;
@@ -192,7 +191,7 @@ function outgoingOn(db: DatabaseSync, store: StoreKind, checkpoint: () => void):
       db.prepare("UPDATE token_copies SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?").run(at, id);
     },
 
-    copyInto: (path) => copyDatabase(db, path, []),
+    db,
     checkpoint,
     close: () => db.close(),
   };

@@ -1,0 +1,144 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { settlesWithin } from "../async/deadline.ts";
+import type { Deps } from "../call/deps.ts";
+import { Refusals } from "../call/refusals.ts";
+import { Sessions, SESSIONS_DEFAULTS } from "../call/sessions.ts";
+import { rawPath } from "../call/target.ts";
+import type { Traffic } from "../call/traffic.ts";
+import type { Ledger } from "../domain/ledger.ts";
+import type { Observe } from "../domain/observe.ts";
+import type { Readiness } from "../domain/operations.ts";
+import type { Batches } from "../domain/owned.ts";
+import type { SandboxOf } from "../domain/sandbox.ts";
+import type { SessionRecords } from "../domain/sessions.ts";
+import { type ProxyHandler, proxyHandler } from "../http/proxy.ts";
+import { agentserverSandboxOf } from "../identity/agentserver.ts";
+import { sandboxOf } from "../identity/sandbox_of.ts";
+import { cachedOwners, type OwnedPlaces } from "../stores/shipping/cached_owners.ts";
+import type { Budget } from "../wire/budget.ts";
+import { listen, type Listener, type ListenerOptions } from "./listener.ts";
+import type { ServerSystem } from "./system.ts";
+import { upstreamOf, type UpstreamParts } from "./upstream_parts.ts";
+
+export interface FrontParts extends UpstreamParts {
+  readonly system: Pick<ServerSystem, "now" | "elapsed" | "newId" | "openFileLimit">;
+  readonly instanceId: string;
+  readonly observe: Observe;
+  readonly traffic: Traffic;
+  readonly budget: Budget;
+  readonly ledger: Ledger;
+  readonly owned: OwnedPlaces;
+  readonly sessions: SessionRecords;
+  readonly batches: Batches;
+  /** Of local tokens. */
+  readonly localSandboxOf: SandboxOf;
+  /** Without the drain of this process. */
+  readonly readiness: () => Readiness;
+}
+
+/** The side that sandboxes call: one for each process that listens to them. */
+export interface Front {
+  readonly deps: Deps;
+  readonly listen: (place: FrontPlace) => Promise<Listener>;
+  /**
+   * Refuses calls, then connections, waits for running calls, and cuts the rest. Waits no longer
+   * once `hurry` resolves.
+   */
+  readonly stop: (listener: Listener, hurry: Promise<void>) => Promise<void>;
+  /** Counts the last refusals. The ledger ends after it. */
+  readonly end: () => Promise<void>;
+}
+
+export interface FrontPlace {
+  /** Instead of the setting's. */
+  readonly port?: number;
+  /** Other processes listen there too, and the kernel chooses one for each connection. */
+  readonly isShared?: boolean;
+  readonly maxConnections: number | null;
+  /** The admin API, if it is on the same listener. */
+  readonly admins?: Pick<ListenerOptions, "handle"> | null;
+}
+
+const FLUSH_REFUSALS_MS = 5_000;
+/** How long cut calls may take to write their rows. */
+const CUT_MS = 2_000;
+/** The admin API's paths on the proxy's listener, if `LLMPROXY_ADMIN_ADDR` is `same`. */
+const ADMIN_PATH = /^\/(?:internal|metrics|dashboard)(?:\/|$)/;
+/** For databases, files and the admin listener's connections. */
+const OTHER_FILES = 100;
+/** If the system does not say how many files may be open. */
+const UNKNOWN_LIMIT = 1_024;
+
+/** Puts a front together; it does not listen yet. */
+export function openFront(parts: FrontParts): Front {
+  const { config: { proxy, drain }, system, observe, traffic } = parts;
+  const deps = depsOf(parts);
+  const flushing = setInterval(() => deps.refusals.flush(deps.ledger), FLUSH_REFUSALS_MS);
+  Deno.unrefTimer(flushing);
+  const readiness = (): Readiness => {
+    return traffic.isDraining ? { status: "unavailable", reason: "draining" } : parts.readiness();
+  };
+  const { handle, refuseHead } = proxyHandler({ deps, allowedPaths: proxy.allowPaths, readiness, stallMs: proxy.stallMs });
+  return {
+    deps,
+    listen: ({ port = proxy.address.port, isShared = false, maxConnections, admins = null }) =>
+      listen({
+        ...{ setting: "LLMPROXY_LISTEN_ADDR", address: { ...proxy.address, port }, isShared },
+        ...{ headMs: proxy.headMs, idleMs: proxy.keepAliveMs },
+        maxConnections: maxConnections ?? connectionsFor(system.openFileLimit()),
+        onTrouble: (message, fields) => observe.note("warn", message, fields),
+        refuseHead,
+        handle: admins === null
+          ? handle
+          : (incoming, outgoing, expects) => handlerOf(incoming, handle, admins.handle)(incoming, outgoing, expects),
+      }),
+    async stop(listener, hurry) {
+      traffic.drain();
+      observe.note("info", "draining", { inFlight: traffic.inFlight });
+      await settlesWithin(hurry, drain.leadMs);
+      const over = Promise.all([listener.shutdown(), traffic.idle()]);
+      await settlesWithin(Promise.race([over, hurry]), drain.runningMs);
+      traffic.cut();
+      await settlesWithin(over, CUT_MS);
+    },
+    async end() {
+      clearInterval(flushing);
+      await deps.refusals.flush(deps.ledger);
+    },
+  };
+}
+
+type Handle = (incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean) => void;
+
+function handlerOf(incoming: IncomingMessage, proxy: ProxyHandler["handle"], admin: Handle): Handle {
+  return ADMIN_PATH.test(rawPath({ url: incoming.url ?? "" })) ? admin : proxy;
+}
+
+/** Each call needs a connection to the upstream too. */
+function connectionsFor(openFiles: number | null): number {
+  return Math.max(1, Math.floor(((openFiles ?? UNKNOWN_LIMIT) - OTHER_FILES) / 2));
+}
+
+function depsOf(parts: FrontParts): Deps {
+  const { config: { proxy, agentserver }, system: { now, elapsed, newId }, clients, ledger, owned, observe } = parts;
+  return {
+    ...upstreamOf(parts),
+    ...{ instanceId: parts.instanceId, budget: parts.budget, batches: parts.batches, traffic: parts.traffic },
+    sandboxOf: sandboxOf({
+      local: parts.localSandboxOf,
+      agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: clients.fetch, now, observe }),
+    }),
+    ledger,
+    owners: cachedOwners({ ledger, ...owned }),
+    sessions: new Sessions({ ...SESSIONS_DEFAULTS, records: parts.sessions, windowMs: proxy.inferSessionMs, elapsed }),
+    observe,
+    refusals: new Refusals(parts.instanceId),
+    now,
+    elapsed,
+    newId,
+    limits: { bodyDeadlineMs: proxy.bodyMs },
+    brokenStream: proxy.brokenStream,
+    traceHeader: proxy.traceHeader.toLowerCase(),
+    clientIpHeader: proxy.clientIpHeader?.toLowerCase() ?? null,
+  };
+}

@@ -1,0 +1,24 @@
+import type { Methods } from "../../async/worker_rpc.ts";
+import type { Batches } from "../../domain/owned.ts";
+import { wordsOf } from "../../domain/unavailable.ts";
+import type { Storage } from "../storage.ts";
+import type { ParentMethods } from "./protocol.ts";
+
+export type ParentAnswers = Omit<ParentMethods, "takeRoom">;
+
+/** The parent's answers to its workers, out of the store and the spools of all. */
+export function answersOf(
+  { tokens, sessions, owned: { local, store }, accounts }:
+    & Pick<Storage, "tokens" | "sessions" | "owned">
+    & { readonly accounts: Pick<Batches, "accountFor"> },
+): ParentAnswers & Methods {
+  return {
+    findToken: (sha256) => tokens.findToken(sha256),
+    findTrace: (workspaceId, id) => sessions.findTrace(workspaceId, id),
+    findAgent: (asked) => sessions.findAgent(asked),
+    findOwnedHere: (ids) => local.findOwned(ids),
+    findOwned: (ids) => store.findOwned(ids),
+    recordOwned: (owned) => store.recordOwned(owned),
+    accountFor: (id) => accounts.accountFor(id).then(() => null, wordsOf),
+  };
+}

@@ -1,0 +1,209 @@
+import { settlesWithin } from "../../async/deadline.ts";
+import type { Config } from "../../config/config.ts";
+import type { RecordingState } from "../../domain/ledger.ts";
+import type { Observe } from "../../domain/observe.ts";
+import type { Readiness } from "../../domain/operations.ts";
+import { countsOf, type MetricsSnapshot } from "../../telemetry/metrics.ts";
+import { ByteBudget } from "../../wire/budget.ts";
+import { cannotListen } from "../listener.ts";
+import type { ServerSystem } from "../system.ts";
+import type { Live } from "../upstream_parts.ts";
+import type { ParentAnswers } from "./parent.ts";
+import type { Rotated, StartOrder } from "./protocol.ts";
+import { sharedPartOf } from "./shared_budget.ts";
+import { WorkerSeat } from "./seat.ts";
+
+export interface PoolOptions {
+  /** How many workers there are. */
+  readonly count: number;
+  readonly config: Config;
+  readonly system: Pick<ServerSystem, "startWorker" | "writeLog">;
+  readonly observe: Observe;
+  readonly live: Live;
+}
+
+/** What exists only once the store is open. */
+export interface PoolWork {
+  readonly answers: ParentAnswers;
+  readonly onCommit: () => void;
+  /** Of the store, for the workers' own `/readyz`. */
+  readonly readiness: () => Readiness;
+  readonly firstBatchLookMs: number;
+}
+
+/** A worker that died is started again after this time. */
+const RESTART_MS = 1_000;
+/** How often the workers are told how the machine is. */
+const TELL_MS = 1_000;
+/** How long a worker may take to answer a question of the admin API. */
+const ANSWER_MS = 1_000;
+/** How long a worker may take to end, beyond the drain's own times. */
+const END_MS = 10_000;
+
+/** The processes that serve calls, seen from their parent, which has the store. */
+export class WorkerPool {
+  readonly #options: PoolOptions;
+  readonly #seats: readonly WorkerSeat[];
+  readonly #budget: ByteBudget;
+  #work: PoolWork | null = null;
+  #port = 0;
+  #telling: ReturnType<typeof setInterval> | undefined;
+  #told = "";
+  #restarts = 0;
+  /** Counted by workers that died. */
+  #before: MetricsSnapshot = [];
+  #isStopping = false;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+    const { proxy } = options.config;
+    this.#budget = new ByteBudget(sharedPartOf({
+      totalBytes: proxy.bodyBudgetBytes,
+      perHolderBytes: proxy.bodyBudgetPerSandboxBytes,
+    }));
+    this.#seats = Array.from({ length: options.count }, (_, number) =>
+      new WorkerSeat(number, {
+        start: options.system.startWorker,
+        writeLog: options.system.writeLog,
+        budget: this.#budget,
+        answers: () => this.#work!.answers,
+        onCommit: () => this.#work!.onCommit(),
+        onDeath: (seat, how) => this.#died(seat, how),
+      }));
+  }
+
+  /** As the latest reports of the workers say. A worker that does not run holds no trouble. */
+  get recording(): RecordingState {
+    const reports = () => this.#seats.flatMap(({ latest }) => latest ?? []);
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+    return {
+      openCount: () => sum(reports().map(({ openRows }) => openRows)),
+      usedBytes: () => sum(reports().map(({ usedBytes }) => usedBytes)),
+      boundBytes: () => sum(reports().map(({ boundBytes }) => boundBytes ?? Number.POSITIVE_INFINITY)),
+      trouble: () => {
+        const [first = null, ...others] = reports().map(({ trouble }) => trouble);
+        return first !== null && others.every((trouble) => trouble !== null) ? first : null;
+      },
+    };
+  }
+
+  running(): number {
+    return this.#seats.filter(({ isRunning }) => isRunning).length;
+  }
+
+  /** Since the start. */
+  restarts(): number {
+    return this.#restarts;
+  }
+
+  /** The machine's readiness, given that of its store. */
+  readiness(ofStore: Readiness): Readiness {
+    if (this.#isStopping) return { status: "unavailable", reason: "draining" };
+    if (ofStore.status !== "ok") return ofStore;
+    const [running, all] = [this.running(), this.#seats.length];
+    if (running === 0) return { status: "unavailable", reason: "No worker runs" };
+    if (running < all) return { status: "degraded", reason: `${all - running} of ${all} workers are being started again` };
+    const trouble = this.#seats.map(({ latest }) => latest?.trouble ?? null).find((found) => found !== null) ?? null;
+    return trouble === null ? ofStore : { status: "degraded", reason: trouble };
+  }
+
+  /** Starts all workers. Resolves to where they listen; rejects if one cannot start. */
+  async start(work: PoolWork): Promise<Deno.NetAddr> {
+    this.#work = work;
+    const { config: { proxy: { address } } } = this.#options;
+    const { hostname, port } = freeAddress(address);
+    this.#port = port;
+    try {
+      await Promise.all(this.#seats.map((seat) => seat.begin(this.#orderFor(seat))));
+    } catch (error) {
+      this.#isStopping = true;
+      for (const seat of this.#seats) seat.kill();
+      throw error;
+    }
+    this.#telling = setInterval(() => this.#tellReadiness(), TELL_MS);
+    Deno.unrefTimer(this.#telling);
+    return { transport: "tcp", hostname, port };
+  }
+
+  /** Gives the secrets and prices in force to all workers. */
+  rotate(): void {
+    const rotated = this.#rotated();
+    for (const seat of this.#seats) seat.ask("rotate", rotated).catch(() => {});
+  }
+
+  /** Resolves when no worker takes the token any more. */
+  async forgetToken(id: string): Promise<void> {
+    await Promise.all(this.#seats.map((seat) => settlesWithin(seat.ask("forgetToken", id), ANSWER_MS)));
+  }
+
+  /** Of all workers, those that died included. */
+  async metrics(): Promise<readonly MetricsSnapshot[]> {
+    await Promise.all(this.#seats.map((seat) => settlesWithin(seat.report(), ANSWER_MS)));
+    return [this.#before, ...this.#seats.flatMap(({ latest }) => latest === null ? [] : [latest.metrics])];
+  }
+
+  /** As `Front.stop`, for all workers; they have recorded everything then and have ended. */
+  async stop(hurry: Promise<void>): Promise<void> {
+    this.#isStopping = true;
+    clearInterval(this.#telling);
+    const { leadMs, runningMs } = this.#options.config.drain;
+    void hurry.then(() => this.#seats.forEach((seat) => seat.ask("hurry").catch(() => {})));
+    await Promise.all(this.#seats.map((seat) => seat.end(leadMs + runningMs + END_MS)));
+  }
+
+  #died(seat: WorkerSeat, how: string): void {
+    if (seat.latest !== null) this.#before = countsOf([this.#before, seat.latest.metrics]);
+    if (this.#isStopping) return;
+    this.#restarts++;
+    this.#options.observe.note("error", "a worker died and is started again; its open calls are closed as unknown", {
+      worker: seat.number,
+      how,
+    });
+    this.#startAgain(seat);
+  }
+
+  #startAgain(seat: WorkerSeat): void {
+    const starting = setTimeout(() => {
+      if (this.#isStopping) return;
+      seat.begin(this.#orderFor(seat)).catch((error) => {
+        this.#options.observe.note("error", "a worker cannot start", { worker: seat.number, error });
+        // A dead process is started again in any case.
+        seat.kill();
+      });
+    }, RESTART_MS);
+    Deno.unrefTimer(starting);
+  }
+
+  #tellReadiness(): void {
+    const readiness = this.readiness(this.#work!.readiness());
+    const told = JSON.stringify(readiness);
+    if (told === this.#told) return;
+    this.#told = told;
+    for (const seat of this.#seats) seat.ask("readiness", readiness).catch(() => {});
+  }
+
+  #rotated(): Rotated {
+    const { live } = this.#options;
+    return { secrets: { ...live.secrets, adminToken: live.adminToken() }, prices: live.pricing.list };
+  }
+
+  #orderFor({ number }: WorkerSeat): StartOrder {
+    const { count, config } = this.#options;
+    const { readiness, firstBatchLookMs } = this.#work!;
+    const order = { ...this.#rotated(), number, of: count, config, port: this.#port };
+    return { ...order, readiness: readiness(), firstBatchLookMs };
+  }
+}
+
+/**
+ * The address with a port, and proof that no other program listens there: workers share the port,
+ * and the kernel would let another one join.
+ */
+function freeAddress(address: Config["proxy"]["address"]): Deno.NetAddr {
+  try {
+    using probe = Deno.listen(address);
+    return probe.addr;
+  } catch (cause) {
+    throw cannotListen(cause, { setting: "LLMPROXY_LISTEN_ADDR", address });
+  }
+}

@@ -1,0 +1,78 @@
+import type { Reply, Request } from "../../async/worker_rpc.ts";
+import type { Config, Secrets } from "../../config/config.ts";
+import type { Readiness } from "../../domain/operations.ts";
+import type { Owned } from "../../domain/owned.ts";
+import type { SessionRecords } from "../../domain/sessions.ts";
+import type { Tokens } from "../../domain/tokens.ts";
+import type { PriceList } from "../../pricing/price_list.ts";
+import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
+
+/** What SIGHUP replaces. */
+export interface Rotated {
+  /** `adminToken` is the one in force, for the log to hide. */
+  readonly secrets: Secrets;
+  readonly prices: PriceList;
+}
+
+/** The first request to a worker. */
+export interface StartOrder extends Rotated {
+  /** The worker's number, from 0, and how many there are. */
+  readonly number: number;
+  readonly of: number;
+  readonly config: Config;
+  readonly port: number;
+  readonly readiness: Readiness;
+  readonly firstBatchLookMs: number;
+}
+
+/** How a worker is. */
+export interface Report {
+  readonly metrics: MetricsSnapshot;
+  readonly openRows: number;
+  readonly usedBytes: number;
+  /** Null: no bound. */
+  readonly boundBytes: number | null;
+  /** Why it cannot record calls; null if it can. */
+  readonly trouble: string | null;
+}
+
+/** What the parent asks of a worker. */
+export type WorkerMethods = {
+  /** Resolves when the worker listens. */
+  readonly start: (order: StartOrder) => Promise<void>;
+  readonly rotate: (rotated: Rotated) => void;
+  readonly readiness: (readiness: Readiness) => void;
+  /** The local token of that id was revoked. */
+  readonly forgetToken: (id: string) => void;
+  readonly report: () => Promise<Report>;
+  /** Refuses calls, waits for those that run, and closes all. Resolves when all is recorded. */
+  readonly stop: () => Promise<void>;
+  /** A stop waits no longer. */
+  readonly hurry: () => void;
+};
+
+/** What a worker asks of its parent, which has the store. */
+export interface ParentMethods extends Pick<Tokens, "findToken">, SessionRecords {
+  readonly findOwnedHere: (ids: readonly string[]) => Promise<readonly Owned[]>;
+  readonly findOwned: (ids: readonly string[]) => Promise<readonly Owned[]>;
+  readonly recordOwned: (owned: readonly Owned[]) => Promise<void>;
+  /** As `Batches.accountFor`; resolves to the message of its fault, or null. */
+  readonly accountFor: (id: string) => Promise<string | null>;
+  /** As `Budget.take`, of what the workers share. */
+  readonly takeRoom: (holder: string, bytes: number) => Promise<boolean>;
+}
+
+/** A line from the parent to a worker. */
+export type ToWorker = { readonly ask: Request } | { readonly reply: Reply };
+
+/** A line from a worker to the parent. */
+export type ToParent =
+  | { readonly ask: Request }
+  | { readonly reply: Reply }
+  /** Whole lines for the log. */
+  | { readonly log: string }
+  /** Something was recorded. */
+  | { readonly committed: true }
+  /** Room of the shared budget is free again. */
+  | { readonly gave: { readonly holder: string; readonly bytes: number } }
+  | { readonly report: Report };

@@ -1,0 +1,234 @@
+import { answerRequest, type Methods, type Port, type PortEvents, WorkerRpc } from "../../async/worker_rpc.ts";
+import { Traffic } from "../../call/traffic.ts";
+import { Fault } from "../../domain/fault.ts";
+import type { Ledger } from "../../domain/ledger.ts";
+import type { Observe } from "../../domain/observe.ts";
+import type { Batches } from "../../domain/owned.ts";
+import type { Provider } from "../../domain/provider.ts";
+import { arrivedError, type CarriedError, carriedError } from "../../domain/unavailable.ts";
+import { localTokens } from "../../identity/local_tokens.ts";
+import * as providers from "../../providers/providers.ts";
+import { holdSpool, openOwnLedger } from "../../stores/sqlite/recording.ts";
+import { LogWriter } from "../../telemetry/log_writer.ts";
+import type { Metrics } from "../../telemetry/metrics.ts";
+import { openFront } from "../front.ts";
+import { upstreamClients } from "../http_clients.ts";
+import { type Gauged, instruments } from "../instruments.ts";
+import { noteSwept, noteTrouble } from "../storage.ts";
+import { droppedLine, FLUSH_MS, type ServerSystem } from "../system.ts";
+import { type Live, pricingBy } from "../upstream_parts.ts";
+import { MessagePipe, readMessages, writable } from "./pipe.ts";
+import type { ParentMethods, Report, Rotated, StartOrder, ToParent, ToWorker, WorkerMethods } from "./protocol.ts";
+import { SharedBudget } from "./shared_budget.ts";
+
+/** The worker's side of its parent's pipes. */
+export interface WorkerSystem extends Pick<ServerSystem, "now" | "elapsed" | "newId" | "randomBytes" | "openFileLimit"> {
+  readonly input: ReadableStream<Uint8Array>;
+  /** Takes all bytes. */
+  readonly output: (bytes: Uint8Array) => Promise<void>;
+}
+
+const REPORT_MS = 2_000;
+/** As with one process: the longer, the larger and cheaper the shipper's batches. */
+const COMMITTED_MS = 100;
+/** How long the parent may take to find a local token. */
+const TOKEN_LOOKUP_MS = 5_000;
+
+/**
+ * Serves calls as one of several processes, as its parent orders. Resolves when the parent has
+ * closed the pipe: after a stop, or because it died. Then the process must end at once.
+ */
+export async function work(system: WorkerSystem): Promise<void> {
+  const pipe = new MessagePipe<ToParent>(system.output);
+  const send = (message: ToParent) => void pipe.send(message).catch(() => {});
+  const link: { events: PortEvents | null } = { events: null };
+  const parent = new WorkerRpc<ParentMethods & Methods>({
+    start: (events): Port => {
+      link.events = events;
+      return { post: (ask) => send({ ask }), terminate: () => {} };
+    },
+    arrivedError: (carried) => arrivedError(carried as CarriedError),
+  });
+  let methods: Methods = {
+    start: async (order: StartOrder) => {
+      methods = await startWorker(order, { ...system, parent, send, write: (message) => pipe.send(message) });
+    },
+  };
+  await readMessages<ToWorker>(system.input, (message) => {
+    if ("reply" in message) link.events?.onReply(message.reply);
+    else void answerRequest(methods, message.ask, { reply: (reply) => send({ reply: writable(reply) }), carriedError });
+  });
+}
+
+interface WorkerParts extends Omit<WorkerSystem, "input" | "output"> {
+  readonly parent: WorkerRpc<ParentMethods & Methods>;
+  /** Sends without waiting. */
+  readonly send: (message: ToParent) => void;
+  readonly write: (message: ToParent) => Promise<void>;
+}
+
+/** Opens the worker's spool and listens. */
+async function startWorker(order: StartOrder, parts: WorkerParts): Promise<WorkerMethods> {
+  const { config, number, of } = order;
+  const { parent, send } = parts;
+  const provider: Provider = providers[config.upstream.provider];
+  const live: Live = { ...rotatedBy(order, provider), adminToken: () => live.secrets.adminToken ?? "" };
+  const gauged: Gauged = {};
+  const log = logOver(parts);
+  const system = { ...parts, writeLog: (line: string) => log.write(line), logLinesDropped: () => log.dropped };
+  const { observe, metrics } = instruments(config, system, { live, gauged });
+  const instanceId = system.newId();
+  const { ledger, end: endLedger } = await openLedgerOf(order, { instanceId, observe, parts, onTrouble: () => tell() });
+  const tokens = localTokens({
+    ...system,
+    tokens: { ...NO_ADMINISTRATION, findToken: (sha256) => parent.call("findToken", sha256) },
+    observe,
+    timeoutMs: TOKEN_LOOKUP_MS,
+  });
+  const budget = new SharedBudget({
+    totalBytes: config.proxy.bodyBudgetBytes,
+    perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
+    of,
+    takeRoom: (holder, bytes) => parent.call("takeRoom", holder, bytes),
+    giveRoom: (holder, bytes) => send({ gave: { holder, bytes } }),
+  });
+  const traffic = new Traffic();
+  Object.assign(gauged, { traffic, budget, recording: ledger } satisfies Gauged);
+  let { readiness } = order;
+  const clients = upstreamClients(config);
+  const front = openFront({
+    ...{ config, provider, system, live, clients, instanceId, observe, traffic, budget, ledger },
+    owned: {
+      local: { findOwned: (ids) => parent.call("findOwnedHere", ids) },
+      store: {
+        findOwned: (ids) => parent.call("findOwned", ids),
+        recordOwned: (owned) => parent.call("recordOwned", owned),
+      },
+    },
+    sessions: {
+      findTrace: (workspaceId, id) => parent.call("findTrace", workspaceId, id),
+      findAgent: (asked) => parent.call("findAgent", asked),
+    },
+    batches: batchesAt(parent, order),
+    localSandboxOf: tokens.sandboxOf,
+    readiness: () => {
+      const trouble = ledger.trouble();
+      return trouble === null ? readiness : { status: "unavailable", reason: trouble };
+    },
+  });
+  const hurry = Promise.withResolvers<void>();
+  const report = () => reportOf(ledger, metrics);
+  const tell = () => void report().then((latest) => send({ report: latest }));
+  const connections = config.proxy.maxConnections;
+  const listener = await front.listen({
+    port: order.port,
+    isShared: true,
+    maxConnections: connections === null ? null : Math.ceil(connections / of),
+  });
+  const reporting = setInterval(tell, REPORT_MS);
+  observe.note("info", "a worker listens", { worker: number, pid: Deno.pid });
+  return {
+    start: () => Promise.reject(new Error("The worker was started before")),
+    rotate: (rotated) => void Object.assign(live, rotatedBy(rotated, provider)),
+    readiness: (fresh) => void (readiness = fresh),
+    forgetToken: tokens.forget,
+    report,
+    hurry: hurry.resolve,
+    async stop() {
+      await front.stop(listener, hurry.promise);
+      clearInterval(reporting);
+      await front.end();
+      await endLedger();
+      metrics.end();
+      clients.close();
+      await log.flush(FLUSH_MS);
+    },
+  };
+}
+
+/** The worker's ledger, on a spool that no other process records in. */
+async function openLedgerOf(
+  { config: { storage }, number, of }: StartOrder,
+  { instanceId, observe, parts: { now, send }, onTrouble }: {
+    readonly instanceId: string;
+    readonly observe: Observe;
+    readonly parts: WorkerParts;
+    readonly onTrouble: () => void;
+  },
+): Promise<{ readonly ledger: Ledger; readonly end: () => Promise<void> }> {
+  const path = `${storage.dataDir}/spool-${number}.db`;
+  const files = holdSpool(path);
+  const spool = storage.database?.spool ?? null;
+  let poking: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const { ledger, swept } = await openOwnLedger({
+      ...{ dir: storage.dataDir, path, instanceId, synchronous: storage.sync, now },
+      spool: spool === null ? null : { ...spool, maxBytes: Math.floor(spool.maxBytes / of) },
+      loss: () => files.look(),
+      onTrouble: (trouble) => {
+        noteTrouble(trouble, observe);
+        onTrouble();
+      },
+      onCommit: () => {
+        poking ??= setTimeout(() => {
+          poking = undefined;
+          send({ committed: true });
+        }, COMMITTED_MS);
+      },
+    });
+    noteSwept(swept, observe);
+    return { ledger, end: () => ledger.end().finally(() => files.close()) };
+  } catch (error) {
+    files.close();
+    throw error;
+  }
+}
+
+function rotatedBy({ secrets, prices }: Rotated, provider: Provider): Pick<Live, "secrets" | "pricing"> {
+  return { secrets, pricing: pricingBy(prices, provider) };
+}
+
+async function reportOf(ledger: Ledger, metrics: Metrics): Promise<Report> {
+  const bound = ledger.boundBytes();
+  return {
+    metrics: await metrics.snapshot(),
+    openRows: ledger.openCount(),
+    usedBytes: ledger.usedBytes(),
+    boundBytes: Number.isFinite(bound) ? bound : null,
+    trouble: ledger.trouble(),
+  };
+}
+
+/** The parent accounts for batches. */
+function batchesAt(parent: WorkerParts["parent"], { firstBatchLookMs }: StartOrder): Batches {
+  return {
+    firstLookMs: firstBatchLookMs,
+    async accountFor(id) {
+      const fault = await parent.call("accountFor", id);
+      if (fault !== null) throw new Fault("ledger_unavailable", fault);
+    },
+  };
+}
+
+/** Log lines go to the parent, which writes the only log. If it takes none, they are dropped. */
+function logOver({ write }: WorkerParts): LogWriter {
+  const decoder = new TextDecoder();
+  return new LogWriter({
+    async write(bytes) {
+      await write({ log: decoder.decode(bytes) });
+      return bytes.length;
+    },
+    droppedLine,
+  });
+}
+
+/** Only the parent administrates tokens. */
+const NO_ADMINISTRATION = {
+  createToken: notHere,
+  listTokens: notHere,
+  revokeToken: notHere,
+};
+
+function notHere(): Promise<never> {
+  return Promise.reject(new Error("A worker does not administrate tokens"));
+}
