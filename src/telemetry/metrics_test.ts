@@ -3,7 +3,15 @@ import { waitFor } from "../../tests/wait.ts";
 import { FAULTS } from "../domain/fault.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import type { Closing } from "../domain/usage.ts";
-import { type Gauges, MAX_MODEL_LABELS, type Metrics, ModelLabels, newMetrics } from "./metrics.ts";
+import {
+  countsOf,
+  type Gauges,
+  MAX_MODEL_LABELS,
+  type Metrics,
+  type MetricsSnapshot,
+  ModelLabels,
+  newMetrics,
+} from "./metrics.ts";
 
 const GAUGES: Gauges = {
   inFlight: () => 3,
@@ -133,6 +141,29 @@ Deno.test("newMetrics() names everything with its prefix, in the exposition form
   }
 });
 
+Deno.test("newMetrics() adds up the metrics of several processes, and a dead one's counters still count", async () => {
+  using one = opened();
+  using other = opened();
+  one.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
+  other.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
+  other.callEnded({ ...CLOSING, reading: { ...CLOSING.reading, servedModel: "other" } }, {
+    streaming: false,
+    overheadMs: 4,
+    isRecorded: true,
+  });
+  const sent = JSON.parse(JSON.stringify(await other.snapshot())) as MetricsSnapshot;
+  const dead = countsOf([sent, sent]);
+  const { text } = await one.text([dead, sent]);
+  const samples = samplesIn(text);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="claude-x"}'), 4);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="other"}'), 3);
+  assert.equal(samples.get('llmproxy_call_duration_seconds_bucket{le="2.5",streaming="true"}'), 4);
+  assert.equal(samples.get("llmproxy_overhead_seconds_count"), 7);
+  assert.equal(samples.get("llmproxy_calls_in_flight"), 6, "two processes live");
+  assert.equal(samples.get("llmproxy_ledger_trouble"), 1, "it is 1 or 0");
+  assert.equal(samples.get('llmproxy_build_info{version="1.2.3",deno="' + Deno.version.deno + '"}'), 1);
+});
+
 Deno.test("newMetrics() sees the event loop being held up", async () => {
   using metrics = opened({ elapsed: () => performance.now() });
   const until = performance.now() + 130;
@@ -167,7 +198,10 @@ function opened(given: { readonly gauges?: Gauges; readonly elapsed?: () => numb
 
 /** Each sample under its name and labels. */
 async function samplesOf(metrics: Metrics): Promise<ReadonlyMap<string, number>> {
-  const { text } = await metrics.text();
+  return samplesIn((await metrics.text()).text);
+}
+
+function samplesIn(text: string): ReadonlyMap<string, number> {
   const lines = text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(" ")), readNumber(line.slice(line.lastIndexOf(" ") + 1))]));
 }
