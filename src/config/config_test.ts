@@ -34,6 +34,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
     forwardProxies: { http: null, https: null, direct: [] },
     agentserver: null,
     storage: { dataDir: "./data", sync: "normal", database: null, retentionMs: null },
+    workers: 1,
     drain: { leadMs: 5_000, runningMs: 120_000 },
     logLevel: "info",
     warnings: [],
@@ -122,9 +123,22 @@ Deno.test("loadConfigFromEnv() reports all problems at once, each with name, val
   ]);
 });
 
+Deno.test("loadConfigFromEnv() reads a number of workers, and refuses the admin API on the listener of several", () => {
+  const key = { ANTHROPIC_API_KEY: KEY };
+  for (const [text, workers] of [["auto", "auto"], ["64", 64], ["1", 1]] as const) {
+    assert.equal(loadConfigFromEnv(source({ ...key, LLMPROXY_WORKERS: text })).workers, workers);
+  }
+  assert.equal(loadConfigFromEnv(source({ ...key, LLMPROXY_ADMIN_ADDR: "same" })).workers, 1);
+  for (const text of ["auto", "2"]) {
+    const problems = problemsOf({ ...key, LLMPROXY_WORKERS: text, LLMPROXY_ADMIN_ADDR: "same" });
+    assert.match(problems.join(), /^Cannot answer operators on the listener of several workers: .*current value is "same"$/);
+  }
+});
+
 const UNREADABLE: readonly (readonly [SettingName, readonly string[]])[] = [
   ["LLMPROXY_LISTEN_ADDR", ["8081", ":", ":65536", "host", "a b:1", "::1:80", "[zz]:80", "http://x:80"]],
   ["LLMPROXY_ADMIN_ADDR", ["Same", "off", ":x", ":8081", "127.0.0.1:8081"]],
+  ["LLMPROXY_WORKERS", ["0", "65", "-1", "1.5", "all", "AUTO"]],
   ["LLMPROXY_INFER_SESSION_HOURS", ["-1", "half", "8761", "1.5"]],
   ["LLMPROXY_ADMIN_HOSTS", ["a b", "http://x", "a/b"]],
   ["ANTHROPIC_BASE_URL", [

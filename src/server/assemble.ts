@@ -191,6 +191,7 @@ function frontInWorkers(
         answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES }),
         onCommit: storage.poke,
         readiness: storage.readiness,
+        whyLost: storage.whyLost,
         firstBatchLookMs: (batches ?? NO_BATCHES).firstLookMs,
       });
       return { address, stop: (hurry) => pool.stop(hurry) };

@@ -47,6 +47,8 @@ export interface Storage {
   readonly shipping: () => ShippingState;
   /** Something was recorded. */
   readonly poke: () => void;
+  /** Why the files of the data directory are lost, for an operator; null while they are not. */
+  readonly whyLost: () => string | null;
   /** Resolves when the store has what was recorded before, or after some seconds. Never rejects. */
   readonly caughtUp: () => Promise<unknown>;
   readonly reship: Reship;
@@ -220,7 +222,7 @@ async function sharedStorage(database: DatabaseConfig, options: StorageOptions):
 }
 
 /** `store`: where files, batches and sessions are looked for if the spools have none. */
-function commonParts({ ledger, recording, shipping }: Records, store: OwnedRecords & SessionRecords) {
+function commonParts({ ledger, recording, shipping, loss }: Records, store: OwnedRecords & SessionRecords) {
   return {
     ledger,
     recording,
@@ -228,6 +230,7 @@ function commonParts({ ledger, recording, shipping }: Records, store: OwnedRecor
     sessions: cachedSessions({ local: { findTrace: shipping.findTraceHere }, store }),
     shipping: shipping.state,
     poke: shipping.poke,
+    whyLost: () => loss()?.reason ?? null,
     caughtUp: () => shipping.caughtUp(CAUGHT_UP_MS),
   };
 }

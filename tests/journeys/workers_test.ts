@@ -18,6 +18,7 @@ const STARTED_EVENTS = 4;
 const TRACE = "x-trace-id";
 /** DESIGN, promise of a revocation. */
 const REVOKED_MS = 5_000;
+const NOTICED_MS = 5_000;
 
 for (const count of [2, 4]) {
   const of = `of ${count} workers`;
@@ -163,6 +164,31 @@ Deno.test("workers end if their parent is killed, so the next start gets the dir
   await using again = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env });
   assert.equal((await readinessOf(again)).status, "ok");
 });
+
+for (const [what, does] of [["the database", "rm llmproxy.db*"], ["one spool", "rm spool-1.db*"]] as const) {
+  Deno.test(`the loss of ${what} is noticed by all workers: they refuse calls, and none of their answers ends tidily`, async () => {
+    await using stand = await standOf({ LLMPROXY_WORKERS: "2" });
+    const { proxy, upstream, dataDir } = stand;
+    const held = gate();
+    upstream.answer((call) => halted(call, held.passed));
+    const token = await proxy.token();
+    const running = Promise.all(Array.from({ length: CLIENTS }, (_, n) => callAndRead(proxy.url, { token, text: textOf(n) })));
+    await upstream.waitForCalls(CLIENTS, 20_000);
+    const { success } = await new Deno.Command("sh", { args: ["-c", does], cwd: dataDir }).output();
+    assert.ok(success);
+    await waitFor(async () => (await freshCalls(proxy, token)).every((status) => status === 503), {
+      what: "all workers to notice",
+      deadlineMs: NOTICED_MS,
+    });
+    const isTold = async () => (await readinessOf({ url: proxy.adminUrl })).status === "unavailable";
+    await waitFor(isTold, { what: "the admin listener to notice", deadlineMs: NOTICED_MS });
+    assert.equal(await metricOf(proxy, "llmproxy_ledger_trouble"), 1);
+    held.open();
+    for (const answer of await running) assert.ok(answer.error !== null && !answer.isWhole, "a lost row's answer ended tidily");
+    proxy.kill("SIGTERM");
+    console.log(await proxy.exited(), proxy.output().slice(-3000));
+  });
+}
 
 Deno.test("workers do not join another program on its port", async () => {
   using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });

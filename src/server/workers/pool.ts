@@ -9,7 +9,7 @@ import { cannotListen } from "../listener.ts";
 import type { ServerSystem } from "../system.ts";
 import type { Live } from "../upstream_parts.ts";
 import type { ParentAnswers } from "./parent.ts";
-import type { Rotated, StartOrder } from "./protocol.ts";
+import { packed, type Rotated, type StartOrder } from "./protocol.ts";
 import { sharedPartOf } from "./shared_budget.ts";
 import { WorkerSeat } from "./seat.ts";
 
@@ -29,11 +29,13 @@ export interface PoolWork {
   /** Of the store, for the workers' own `/readyz`. */
   readonly readiness: () => Readiness;
   readonly firstBatchLookMs: number;
+  /** Why the files of the data directory are lost; null while they are not. */
+  readonly whyLost: () => string | null;
 }
 
 /** A worker that died is started again after this time. */
 const RESTART_MS = 1_000;
-/** How often the workers are told how the machine is. */
+/** How often to look how the machine is, for the workers. */
 const TELL_MS = 1_000;
 /** How long a worker may take to answer a question of the admin API. */
 const ANSWER_MS = 1_000;
@@ -120,7 +122,7 @@ export class WorkerPool {
       for (const seat of this.#seats) seat.kill();
       throw error;
     }
-    this.#telling = setInterval(() => this.#tellReadiness(), TELL_MS);
+    this.#telling = setInterval(() => this.#tell(), TELL_MS);
     Deno.unrefTimer(this.#telling);
     return { transport: "tcp", hostname, port };
   }
@@ -174,7 +176,9 @@ export class WorkerPool {
     Deno.unrefTimer(starting);
   }
 
-  #tellReadiness(): void {
+  #tell(): void {
+    const lost = this.#work!.whyLost();
+    if (lost !== null) { for (const seat of this.#seats) seat.ask("lost", lost).catch(() => {}); }
     const readiness = this.readiness(this.#work!.readiness());
     const told = JSON.stringify(readiness);
     if (told === this.#told) return;
@@ -190,7 +194,7 @@ export class WorkerPool {
   #orderFor({ number }: WorkerSeat): StartOrder {
     const { count, config } = this.#options;
     const { readiness, firstBatchLookMs } = this.#work!;
-    const order = { ...this.#rotated(), number, of: count, config, port: this.#port };
+    const order = { ...this.#rotated(), number, of: count, config: packed(config), port: this.#port };
     return { ...order, readiness: readiness(), firstBatchLookMs };
   }
 }

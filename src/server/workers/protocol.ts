@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+import { deserialize, serialize } from "node:v8";
 import type { Reply, Request } from "../../async/worker_rpc.ts";
 import type { Config, Secrets } from "../../config/config.ts";
 import type { Readiness } from "../../domain/operations.ts";
@@ -19,10 +21,20 @@ export interface StartOrder extends Rotated {
   /** The worker's number, from 0, and how many there are. */
   readonly number: number;
   readonly of: number;
-  readonly config: Config;
+  /** As `packed` makes it. */
+  readonly config: string;
   readonly port: number;
   readonly readiness: Readiness;
   readonly firstBatchLookMs: number;
+}
+
+/** Settings as text: they hold what JSON does not, such as the big integers of `NO_PROXY`. */
+export function packed(config: Config): string {
+  return serialize(config).toString("base64");
+}
+
+export function unpacked(text: string): Config {
+  return deserialize(Buffer.from(text, "base64"));
 }
 
 /** How a worker is. */
@@ -42,6 +54,8 @@ export type WorkerMethods = {
   readonly start: (order: StartOrder) => Promise<void>;
   readonly rotate: (rotated: Rotated) => void;
   readonly readiness: (readiness: Readiness) => void;
+  /** The files of the data directory are lost, and why: nothing can be recorded any more. */
+  readonly lost: (reason: string) => void;
   /** The local token of that id was revoked. */
   readonly forgetToken: (id: string) => void;
   readonly report: () => Promise<Report>;

@@ -17,7 +17,7 @@ Deno.test("SharedBudget takes its own part without asking, then of the shared pa
   assert.deepEqual(asked, [150, 51, 50]);
 });
 
-Deno.test("SharedBudget gives back first what is shared, and in the end all", async () => {
+Deno.test("SharedBudget returns first what is shared, and in the end all", async () => {
   const { workers: [one], shared } = machine();
   await one.take("a", 100);
   await one.take("a", 150);

@@ -1,6 +1,7 @@
 import { answerRequest, type Methods, type Port, type PortEvents, WorkerRpc } from "../../async/worker_rpc.ts";
 import { Traffic } from "../../call/traffic.ts";
 import { Fault } from "../../domain/fault.ts";
+import type { Config } from "../../config/config.ts";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { Observe } from "../../domain/observe.ts";
 import type { Batches } from "../../domain/owned.ts";
@@ -8,6 +9,7 @@ import type { Provider } from "../../domain/provider.ts";
 import { arrivedError, type CarriedError, carriedError } from "../../domain/unavailable.ts";
 import { localTokens } from "../../identity/local_tokens.ts";
 import * as providers from "../../providers/providers.ts";
+import type { Loss } from "../../stores/sqlite/database_files.ts";
 import { holdSpool, openOwnLedger } from "../../stores/sqlite/recording.ts";
 import { LogWriter } from "../../telemetry/log_writer.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
@@ -18,7 +20,16 @@ import { noteSwept, noteTrouble } from "../storage.ts";
 import { droppedLine, FLUSH_MS, type ServerSystem } from "../system.ts";
 import { type Live, pricingBy } from "../upstream_parts.ts";
 import { MessagePipe, readMessages, writable } from "./pipe.ts";
-import type { ParentMethods, Report, Rotated, StartOrder, ToParent, ToWorker, WorkerMethods } from "./protocol.ts";
+import {
+  type ParentMethods,
+  type Report,
+  type Rotated,
+  type StartOrder,
+  type ToParent,
+  type ToWorker,
+  unpacked,
+  type WorkerMethods,
+} from "./protocol.ts";
 import { SharedBudget } from "./shared_budget.ts";
 
 /** The worker's side of its parent's pipes. */
@@ -69,7 +80,8 @@ interface WorkerParts extends Omit<WorkerSystem, "input" | "output"> {
 
 /** Opens the worker's spool and listens. */
 async function startWorker(order: StartOrder, parts: WorkerParts): Promise<WorkerMethods> {
-  const { config, number, of } = order;
+  const { number, of } = order;
+  const config = unpacked(order.config);
   const { parent, send } = parts;
   const provider: Provider = providers[config.upstream.provider];
   const live: Live = { ...rotatedBy(order, provider), adminToken: () => live.secrets.adminToken ?? "" };
@@ -78,7 +90,12 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Worke
   const system = { ...parts, writeLog: (line: string) => log.write(line), logLinesDropped: () => log.dropped };
   const { observe, metrics } = instruments(config, system, { live, gauged });
   const instanceId = system.newId();
-  const { ledger, end: endLedger } = await openLedgerOf(order, { instanceId, observe, parts, onTrouble: () => tell() });
+  let lost: Loss | null = null;
+  const { ledger, end: endLedger } = await openLedgerOf(config, {
+    ...{ number, of, instanceId, observe, parts },
+    loss: () => lost,
+    onTrouble: () => tell(),
+  });
   const tokens = localTokens({
     ...system,
     tokens: { ...NO_ADMINISTRATION, findToken: (sha256) => parent.call("findToken", sha256) },
@@ -131,6 +148,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Worke
     start: () => Promise.reject(new Error("The worker was started before")),
     rotate: (rotated) => void Object.assign(live, rotatedBy(rotated, provider)),
     readiness: (fresh) => void (readiness = fresh),
+    lost: (reason) => void (lost = { reason, isHeld: true }),
     forgetToken: tokens.forget,
     report,
     hurry: hurry.resolve,
@@ -148,11 +166,13 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Worke
 
 /** The worker's ledger, on a spool that no other process records in. */
 async function openLedgerOf(
-  { config: { storage }, number, of }: StartOrder,
-  { instanceId, observe, parts: { now, send }, onTrouble }: {
+  { storage }: Config,
+  { number, of, instanceId, observe, parts: { now, send }, loss, onTrouble }: Pick<StartOrder, "number" | "of"> & {
     readonly instanceId: string;
     readonly observe: Observe;
     readonly parts: WorkerParts;
+    /** Of files that the parent looks after. */
+    readonly loss: () => Loss | null;
     readonly onTrouble: () => void;
   },
 ): Promise<{ readonly ledger: Ledger; readonly end: () => Promise<void> }> {
@@ -164,7 +184,7 @@ async function openLedgerOf(
     const { ledger, swept } = await openOwnLedger({
       ...{ dir: storage.dataDir, path, instanceId, synchronous: storage.sync, now },
       spool: spool === null ? null : { ...spool, maxBytes: Math.floor(spool.maxBytes / of) },
-      loss: () => files.look(),
+      loss: () => files.look() ?? loss(),
       onTrouble: (trouble) => {
         noteTrouble(trouble, observe);
         onTrouble();

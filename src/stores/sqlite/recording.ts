@@ -140,10 +140,10 @@ export function holdSpool(path: string): Pick<DatabaseFiles, "look" | "close"> {
 
 /** Resolves when no process has one of the spools for itself; rejects with `DataDirLocked`. */
 async function released(paths: readonly string[], dir: string): Promise<void> {
-  const until = performance.now() + RELEASE_MS;
+  let looks = RELEASE_MS / LOOK_MS;
   for (const path of paths.filter(isFile)) {
-    while (isTaken(path)) {
-      if (performance.now() > until) throw new DataDirLocked(dir);
+    for (; isTaken(path); looks--) {
+      if (looks <= 0) throw new DataDirLocked(dir);
       await sleep(LOOK_MS);
     }
   }
