@@ -130,7 +130,7 @@ class Filling {
     this.#room = bytes;
   }
 
-  /** Makes space for the chunk. Rejects with `BodyError` if there is none. */
+  /** Makes space for the chunk. Rejects with `BodyError` if there is no room. */
   async grow(chunk: Uint8Array): Promise<void> {
     const { declared, maxBytes } = this.#options;
     const length = this.#length + chunk.length;
