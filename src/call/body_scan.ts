@@ -2,7 +2,7 @@ import { Fault } from "../domain/fault.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { EVENT_LOOP_BUDGET } from "../wire/event_loop_budget.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
-import { KeyHint, StringsOfKey } from "../wire/strings_of_key.ts";
+import { StringsOfKey } from "../wire/strings_of_key.ts";
 
 /** More files than one request can use; ids beyond are not told. */
 export const MAX_NAMED = 10_000;
@@ -28,15 +28,13 @@ export class BodyScan {
   readonly #strings: StringsOfKey;
   readonly #fileIds = new Set<string>();
   readonly #json: TopLevelScanner;
-  readonly #hint: KeyHint;
   readonly #needsJson: boolean;
   readonly #decoder: ReturnType<typeof decoderOf>;
 
   constructor(contentEncoding: string, { maxDecodedBytes, fileKey, keys }: BodyScanOptions) {
     this.isEncoded = contentEncoding.split(",").some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
-    this.#hint = hintOf(fileKey);
     this.#strings = new StringsOfKey(fileKey, { maxValueBytes: MAX_ID_BYTES });
-    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES });
+    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES, spotted: fileKey });
     this.#needsJson = this.isEncoded || keys.length > 0;
     this.#decoder = decoderOf(contentEncoding, {
       maxBytes: maxDecodedBytes,
@@ -56,8 +54,8 @@ export class BodyScan {
   /** Shows it the whole body, and shares the event loop. Rejects as `end`. */
   async readWhole(bytes: Uint8Array): Promise<ScanResult> {
     await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length, BYTES_A_LOOK));
-    if (this.isEncoded) await eachPiece(bytes, 0, (piece) => this.push(piece));
-    else await this.#readPlain(bytes);
+    if (!this.isEncoded) await this.#readPlain(bytes);
+    else await eachPiece(bytes, (piece) => this.push(piece));
     return await this.end();
   }
 
@@ -89,14 +87,11 @@ export class BodyScan {
     this.#decoder?.close();
   }
 
+  /** The second scanner looks for names only if the first may have missed or has seen one. */
   async #readPlain(bytes: Uint8Array): Promise<void> {
-    let mayName = false;
-    await eachPiece(bytes, this.#hint.overlap, (piece) => {
-      if (this.#needsJson) this.#json.push(piece.subarray(0, BYTES_A_LOOK));
-      mayName ||= this.#hint.mayBeIn(piece);
-    });
-    // Without the key, only the first bytes tell something: another encoding.
-    await eachPiece(mayName ? bytes : bytes.subarray(0, LONGEST_MARK), 0, (piece) => {
+    await eachPiece(bytes, (piece) => this.#json.push(piece));
+    const mayName = this.#json.hasSpotted || !this.#json.end().isValid;
+    await eachPiece(mayName ? bytes : bytes.subarray(0, LONGEST_MARK), (piece) => {
       this.#strings.push(piece);
       this.#keepIds();
     });
@@ -107,19 +102,11 @@ export class BodyScan {
   }
 }
 
-let latestHint: { readonly key: string; readonly hint: KeyHint } | null = null;
-
-/** Made once: all bodies of a provider look for one key. */
-function hintOf(key: string): KeyHint {
-  if (latestHint?.key !== key) latestHint = { key, hint: new KeyHint(key) };
-  return latestHint.hint;
-}
-
-/** Shows the bytes piece by piece, each with the beginning of the next, and shares the turns. */
-async function eachPiece(bytes: Uint8Array, overlap: number, look: (piece: Uint8Array) => void | Promise<void>): Promise<void> {
+/** Shows the bytes piece by piece, and shares the turns. */
+async function eachPiece(bytes: Uint8Array, look: (piece: Uint8Array) => void | Promise<void>): Promise<void> {
   for (let from = 0; from < bytes.length; from += BYTES_A_LOOK) {
     // A body of one piece had its turn.
     if (bytes.length > BYTES_A_LOOK) await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length - from, BYTES_A_LOOK));
-    await look(bytes.subarray(from, from + BYTES_A_LOOK + overlap));
+    await look(bytes.subarray(from, from + BYTES_A_LOOK));
   }
 }

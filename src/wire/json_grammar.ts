@@ -24,7 +24,7 @@ export enum Row {
 // deno-fmt-ignore
 export enum Act {
   invalid = 0x8000, openKey, openString, inString, endNumber, openObject, openArray, close, endLiteral,
-  rootComma, startRootValue, endRootKey,
+  rootComma, startRootValue, endCheckedKey,
 }
 
 /** A document that is one number may end at these rows. */

@@ -11,6 +11,8 @@ export interface ScanResult {
 export interface ScanOptions {
   /** The longest raw text that it parses. It keeps that much for each wanted key, and once more. */
   readonly maxValueBytes: number;
+  /** A further key that is looked for at every depth. */
+  readonly spotted?: string;
 }
 
 /**
@@ -23,8 +25,12 @@ export interface ScanOptions {
  * V8's parser it has no limit of depth.
  */
 export class TopLevelScanner {
+  /** The wanted keys, and after them the spotted one. */
   readonly #keys: WantedKeys;
   readonly #values: WantedValues;
+  readonly #spottedIndex: number;
+  readonly #spottedBytes: number;
+  #hasSpotted = false;
 
   /** Length of the document so far; positions are absolute between pushes. */
   #base = 0;
@@ -47,8 +53,16 @@ export class TopLevelScanner {
   #open = -1;
 
   constructor(wanted: readonly string[], options: ScanOptions) {
-    this.#keys = new WantedKeys(wanted);
+    const { spotted } = options;
+    this.#keys = new WantedKeys(spotted === undefined ? wanted : [...wanted, spotted]);
+    this.#spottedIndex = wanted.length;
+    this.#spottedBytes = spotted?.length ?? -1;
     this.#values = new WantedValues(wanted, options);
+  }
+
+  /** Whether the spotted key has come, at any depth. */
+  get hasSpotted(): boolean {
+    return this.#hasSpotted;
   }
 
   /** Neither keeps nor changes the chunk. */
@@ -61,6 +75,7 @@ export class TopLevelScanner {
     const wordCount = words.length;
     const next = NEXT;
     const unescaped = UNESCAPED;
+    const spottedBytes = this.#spottedBytes;
     // From here on positions are relative to the chunk: below zero in an earlier one.
     let keyStart = this.#keyStart - base;
     let valueStart = this.#valueStart - base;
@@ -146,8 +161,8 @@ export class TopLevelScanner {
           }
           if (byte === QUOTE) {
             if (isKey) {
-              if (inside === IN_ROOT_OBJECT) {
-                to = END_ROOT_KEY;
+              if (inside === IN_ROOT_OBJECT || i - keyStart === spottedBytes || (hasEscapes && spottedBytes >= 0)) {
+                to = END_CHECKED_KEY;
                 break;
               }
               i++;
@@ -210,9 +225,11 @@ export class TopLevelScanner {
         state = Row.value << 8;
         continue;
       }
-      if (to === Act.endRootKey) {
-        open = this.#keys.match(chunk, { from: keyStart, to: i, hasEscapes });
-        state = Row.rootColon << 8;
+      if (to === Act.endCheckedKey) {
+        const key = this.#keys.match(chunk, { from: keyStart, to: i, hasEscapes });
+        this.#hasSpotted ||= key === this.#spottedIndex;
+        if (inside === In.rootObject) open = key === this.#spottedIndex ? -1 : key;
+        state = (inside === In.rootObject ? Row.rootColon : Row.colon) << 8;
       } else if (to === Act.rootComma || to === Act.close) {
         if (inside === In.rootObject) {
           if (open >= 0) this.#values.note(open, { from: base + valueStart, to: base + valueEnd });
@@ -248,7 +265,9 @@ export class TopLevelScanner {
     this.#valueEnd = base + valueEnd;
     this.#open = open;
     this.#values.settle(chunk, base);
-    if (isKey && inside === In.rootObject && state >= Row.string << 8) this.#keys.held.hold(chunk, keyStart);
+    if (isKey && state >= Row.string << 8 && (inside === In.rootObject || spottedBytes >= 0)) {
+      this.#keys.held.hold(chunk, keyStart);
+    }
     if (open >= 0) this.#values.held.hold(chunk, valueStart);
   }
 
@@ -275,7 +294,7 @@ export class TopLevelScanner {
 // deno-fmt-ignore
 const INVALID: number = Act.invalid, OPEN_KEY: number = Act.openKey, IN_STRING: number = Act.inString,
   END_NUMBER: number = Act.endNumber, OPEN_OBJECT: number = Act.openObject, OPEN_ARRAY: number = Act.openArray,
-  CLOSE: number = Act.close, END_LITERAL: number = Act.endLiteral, END_ROOT_KEY: number = Act.endRootKey,
+  CLOSE: number = Act.close, END_LITERAL: number = Act.endLiteral, END_CHECKED_KEY: number = Act.endCheckedKey,
   IN_ARRAY: number = In.array, IN_OBJECT: number = In.object, IN_ROOT_OBJECT: number = In.rootObject,
   VALUE = Row.value << 8, AFTER = Row.afterRoot << 8, AFTER_KEY = Row.colon << 8, FIRST_KEY = Row.firstKey << 8,
   FIRST_ELEMENT = Row.firstElement << 8, STRING = Row.string << 8, ESCAPE = Row.escape << 8;

@@ -76,3 +76,50 @@ Deno.test("TopLevelScanner keeps no more than maxValueBytes of a long value, and
     assert.ok(Deno.memoryUsage().external - before < 1e6, start);
   }
 });
+
+const SPOTTED = "file_id";
+
+function isSpotted(document: Uint8Array, cut = document.length): boolean {
+  const scanner = new TopLevelScanner(["model"], { maxValueBytes: 99, spotted: SPOTTED });
+  scanner.push(document.slice(0, cut));
+  scanner.push(document.slice(cut));
+  assert.deepEqual([...scanner.end().found.keys()], ["model"]);
+  return scanner.hasSpotted;
+}
+
+Deno.test("TopLevelScanner spots a key at every depth, in every spelling, cut anywhere, also beside broken UTF-8", () => {
+  const escaped = [...SPOTTED].map((letter, at) => `${SPOTTED.slice(0, at)}\\u00${hex(letter)}${SPOTTED.slice(at + 1)}`);
+  const all = [...SPOTTED].map((letter) => `\\u00${hex(letter).toUpperCase()}`).join("");
+  for (const spelling of [SPOTTED, ...escaped, all]) {
+    for (
+      const place of [
+        `"${spelling}":1`,
+        `"a":{"${spelling}":1}`,
+        `"a":[{"content":2,"${spelling}" :[]}]`,
+        `"a":[[{"${spelling}":{}}]]`,
+      ]
+    ) {
+      const document = encoder.encode(`{"xx":"xx","model":"m",${place}}`);
+      for (let cut = 0; cut <= document.length; cut++) assert.ok(isSpotted(document, cut), `${place} cut at ${cut}`);
+      document[2] = 0xc3;
+      assert.ok(isSpotted(document), `${place} behind half a character`);
+    }
+  }
+});
+
+Deno.test("TopLevelScanner spots no key in what only looks like it", () => {
+  const none = [
+    `"a":"file_id"`,
+    `"a":["file_id"]`,
+    `"file":{"_id":1}`,
+    `"a":{"content":1,"file_ie":2,"file_i":3,"file_ids":4,"FILE_ID":5}`,
+    String.raw`"a":"\u00e9 \u2028 \n","\u00e9":{"\n\u0066ile_i":1}`,
+    String.raw`"a":"\"file_id\":\"x\"","\"file_id\":":{}`,
+    `"a":"${"x".repeat(600_000)}"`,
+  ];
+  for (const member of none) assert.equal(isSpotted(encoder.encode(`{"model":"m",${member}}`)), false, member.slice(0, 80));
+});
+
+function hex(letter: string): string {
+  return letter.charCodeAt(0).toString(16);
+}

@@ -1,33 +1,5 @@
 import { Buffer } from "node:buffer";
 
-/**
- * Tells cheaply that no string of a document can be a key, as it is or with escapes: V8 decodes and
- * searches text by words. The key is ASCII.
- */
-export class KeyHint {
-  /** Two pieces of a document overlap by so much: a spelling may lie across their border. */
-  readonly overlap: number;
-  readonly #key: string;
-  readonly #escapes: RegExp;
-  readonly #decoder = new TextDecoder();
-
-  constructor(key: string) {
-    this.#key = key;
-    this.#escapes = new RegExp(`\\\\u00(?:${[...new Set(key)].map(hexOf).join("|")})`, "i");
-    this.overlap = Math.max(key.length, "\\u0000".length) - 1;
-  }
-
-  /** False if the piece holds neither the key nor an escape of one of its characters. */
-  mayBeIn(piece: Uint8Array): boolean {
-    const text = this.#decoder.decode(piece);
-    return text.includes(this.#key) || (text.includes("\\u00") && this.#escapes.test(text));
-  }
-}
-
-function hexOf(character: string): string {
-  return character.charCodeAt(0).toString(16).padStart(2, "0");
-}
-
 /** What is open at the end of the bytes so far. */
 // deno-fmt-ignore
 enum At { anywhere, afterKey, beforeValue, inValue }

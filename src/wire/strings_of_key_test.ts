@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { assertAtMost } from "../../tests/best_attempt.ts";
 import { seeded } from "../../tests/json_documents.ts";
-import { KeyHint, StringsOfKey } from "./strings_of_key.ts";
+import { TopLevelScanner } from "./json_scan.ts";
+import { StringsOfKey } from "./strings_of_key.ts";
 
 const encoder = new TextEncoder();
 const KEY = "file_id";
-const HINT = new KeyHint(KEY);
 
 Deno.test("StringsOfKey finds what JSON.parse would, however it is nested, spelled, spaced and cut", () => {
   const random = seeded(20261124);
@@ -19,7 +19,7 @@ Deno.test("StringsOfKey finds what JSON.parse would, however it is nested, spell
       return value;
     });
     const bytes = encoder.encode(document);
-    if (oracle.length > 0) assert.ok(HINT.mayBeIn(bytes), document);
+    if (oracle.length > 0) assert.ok(isSpotted(bytes), document);
     const whole = stringsOf(bytes, () => bytes.length);
     const cut = stringsOf(bytes, () => 1 + below(below(2) === 0 ? 3 : 60));
     assert.deepEqual(cut, whole, document);
@@ -28,30 +28,6 @@ Deno.test("StringsOfKey finds what JSON.parse would, however it is nested, spell
   }
   assert.ok(found > 5_000, `only ${found} values were looked for`);
 });
-
-Deno.test("KeyHint misses no spelling of the key, also across the border of two pieces or in broken UTF-8", () => {
-  const escaped = [...KEY].map((_, at) => `${KEY.slice(0, at)}\\u00${hex(KEY[at]!)}${KEY.slice(at + 1)}`);
-  const all = [...KEY].map((character) => `\\u00${hex(character).toUpperCase()}`).join("");
-  for (const spelling of [KEY, ...escaped, all]) {
-    const bytes = encoder.encode(`xx"${spelling}": "file_1"`);
-    for (let border = 1; border < bytes.length; border++) {
-      const pieces = [bytes.subarray(0, border + HINT.overlap), bytes.subarray(border)];
-      assert.ok(pieces.some((piece) => HINT.mayBeIn(piece)), `${spelling} cut at ${border}`);
-    }
-    bytes[1] = 0xc3;
-    assert.ok(HINT.mayBeIn(bytes), `${spelling} behind half a character`);
-  }
-});
-
-Deno.test("KeyHint sees nothing in a body that has neither the key nor an escape of its letters", () => {
-  for (const text of ["", "{}", `{"file": "_id", "a": "\\u00e9 \\u2028 \\n"}`, "x".repeat(600_000)]) {
-    assert.equal(HINT.mayBeIn(encoder.encode(text)), false, text.slice(0, 50));
-  }
-});
-
-function hex(character: string): string {
-  return character.charCodeAt(0).toString(16);
-}
 
 Deno.test("StringsOfKey takes the key for no other and no text for the key", () => {
   const none = [
@@ -122,6 +98,13 @@ Deno.test("StringsOfKey looks through a chunk once, however often the key stands
     return performance.now() - startedAt;
   });
 });
+
+/** What the scanner before this one says: whether there is a key to look for. */
+function isSpotted(document: Uint8Array): boolean {
+  const scanner = new TopLevelScanner([], { maxValueBytes: 0, spotted: KEY });
+  scanner.push(document);
+  return scanner.hasSpotted;
+}
 
 function stringsOf(bytes: Uint8Array, size: () => number): readonly string[] {
   const strings = new StringsOfKey(KEY, { maxValueBytes: 1_000 });
