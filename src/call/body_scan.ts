@@ -11,8 +11,10 @@ const MAX_ID_BYTES = 6 * 256;
 const MAX_VALUE_BYTES = 16 * 1024;
 /** Bytes that tell UTF-16 and UTF-32 from UTF-8. */
 const LONGEST_MARK = 4;
-/** A smaller body is looked at in one go. */
+/** So much is looked at in one go. */
 const BYTES_A_LOOK = 256 * 1024;
+/** The scanner takes 0.7 to 2 ns a byte; the search for names up to 40 (Deno 2.9.6). */
+const SCANS_A_LOOK = 8;
 
 export interface BodyScanOptions {
   readonly maxDecodedBytes: number;
@@ -53,7 +55,6 @@ export class BodyScan {
 
   /** Shows it the whole body, and shares the event loop. Rejects as `end`. */
   async readWhole(bytes: Uint8Array): Promise<ScanResult> {
-    await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length, BYTES_A_LOOK));
     if (!this.isEncoded) await this.#readPlain(bytes);
     else await eachPiece(bytes, (piece) => this.push(piece));
     return await this.end();
@@ -89,7 +90,7 @@ export class BodyScan {
 
   /** The second scanner looks for names only if the first may have missed or has seen one. */
   async #readPlain(bytes: Uint8Array): Promise<void> {
-    await eachPiece(bytes, (piece) => this.#json.push(piece));
+    await eachPiece(bytes, (piece) => this.#json.push(piece), SCANS_A_LOOK);
     const mayName = this.#json.hasSpotted || !this.#json.end().isValid;
     await eachPiece(mayName ? bytes : bytes.subarray(0, LONGEST_MARK), (piece) => {
       this.#strings.push(piece);
@@ -102,11 +103,12 @@ export class BodyScan {
   }
 }
 
-/** Shows the bytes piece by piece, and shares the turns. */
-async function eachPiece(bytes: Uint8Array, look: (piece: Uint8Array) => void | Promise<void>): Promise<void> {
+/** Shows the bytes piece by piece, and shares the turns. `share`: so many are one in the budget. */
+async function eachPiece(bytes: Uint8Array, look: (piece: Uint8Array) => void | Promise<void>, share = 1): Promise<void> {
   for (let from = 0; from < bytes.length; from += BYTES_A_LOOK) {
-    // A body of one piece had its turn.
-    if (bytes.length > BYTES_A_LOOK) await EVENT_LOOP_BUDGET.enter(Math.min(bytes.length - from, BYTES_A_LOOK));
-    await look(bytes.subarray(from, from + BYTES_A_LOOK));
+    const piece = bytes.subarray(from, from + BYTES_A_LOOK);
+    const others = EVENT_LOOP_BUDGET.enter(piece.length / share);
+    if (others !== undefined) await others;
+    await look(piece);
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Bytes, of all bodies together, in one turn of the event loop: one to ten ms, by what they hold.
+ * Bytes, of all bodies together, in one turn of the event loop: at most ten ms. What takes less a
+ * byte counts less, because each turn costs a body at least one ms.
  */
 const BYTES_A_TURN = 256 * 1024;
 
