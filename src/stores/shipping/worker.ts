@@ -17,6 +17,8 @@ import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
 const CONNECTING = { max: 2, patientSeconds: 10 };
 /** Other connections write too, so the logs are looked at even if nothing is shipped. */
 const CHECKPOINT_MS = 5_000;
+/** Shipped rows after which the logs are looked at: each look writes a page once, not each round. */
+const CHECKPOINT_ROWS = 1_000;
 
 self.onmessage = ({ data }: MessageEvent<StartMessage>) => {
   const methods: Methods = start(data);
@@ -53,8 +55,10 @@ function start({ spools: paths, synchronous, destination, seed }: StartMessage):
   );
   const running = shippers.map((shipper) => shipper.run());
   const checkpoints = setInterval(checkpoint, CHECKPOINT_MS);
+  let uncheckedRows = 0;
 
   function checkpoint(): void {
+    uncheckedRows = 0;
     for (const spool of spools) spool.checkpoint();
     store.checkpoint();
   }
@@ -72,7 +76,8 @@ function start({ spools: paths, synchronous, destination, seed }: StartMessage):
       reason,
     }));
     quarantined = [...quarantined, ...refused];
-    checkpoint();
+    uncheckedRows += report.shipped;
+    if (uncheckedRows >= CHECKPOINT_ROWS) checkpoint();
     tell();
   }
 
