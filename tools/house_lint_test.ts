@@ -60,7 +60,7 @@ const CASES: readonly Case[] = [
   {
     rule: "floors",
     file: "src/http/proxy.ts",
-    trips: [`import { tap } from "../wire/tap.ts";`, `import pino from "pino";`],
+    trips: [`import { tap } from "../wire/tap.ts";`, `import { Counter } from "prom-client";`],
     passes: [`import { Hono } from "hono";`, `import { jsx } from "hono/jsx";`],
   },
   {
