@@ -38,7 +38,8 @@ const BACKLOG = 1_024;
 const MOST_WAITING = 32;
 /** The request line and all headers together, bytes. */
 const MAX_HEAD_BYTES = 64 * 1_024;
-const CHECKING_MS = 1_000;
+/** How late a deadline may be noticed: each check wakes an idle proxy. */
+const CHECKING_MS = 5_000;
 /** The first probe of a silent connection: NAT gateways forget one after two to six minutes. */
 const KEEP_ALIVE_MS = 60_000;
 /** Connections that are refused are told of once in so long. */

@@ -28,7 +28,7 @@ export interface LedgerOptions {
    * that nothing is recorded until a restart: a file without a name is gone with the process.
    */
   readonly whyLost: () => string | null;
-  /** How often to check the files. */
+  /** How often to check the files: about ten system calls, also in an idle proxy. */
   readonly lookMs: number;
 }
 
@@ -39,7 +39,7 @@ export const LEDGER_DEFAULTS = {
   freeBytes: () => null,
   whyLost: () => null,
   onCommit: () => {},
-  lookMs: 1_000,
+  lookMs: 2_500,
 } as const;
 
 /**
