@@ -40,7 +40,7 @@ const LOOKUPS: readonly Lookup[] = [
 ];
 
 /** How long the shipper may lag behind a commit: the longer, the larger and cheaper its batches. */
-const POKE_MS = 250;
+const POKE_MS = 100;
 /** A Worker that died is started again after this time. */
 const RESTART_MS = 1_000;
 

@@ -17,7 +17,7 @@ import { PACE, type Report, Shipper, type Sink } from "./shipper.ts";
 const CONNECTING = { max: 2, patientSeconds: 10 };
 /** Other connections write too, so the logs are looked at even if nothing is shipped. */
 const CHECKPOINT_MS = 5_000;
-/** Shipped rows after which the logs are looked at: each look writes a page once, not each round. */
+/** Shipped rows after which the logs are looked at: each round would write the same pages again. */
 const CHECKPOINT_ROWS = 1_000;
 
 self.onmessage = ({ data }: MessageEvent<StartMessage>) => {

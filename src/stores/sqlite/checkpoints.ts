@@ -18,8 +18,11 @@ const PAGE_BYTES = 4_096;
 /** How long a restart waits for the write lock, and then, holding it, for other readers. */
 const RESTART_PATIENCE_MS = 250;
 
-/** If a reader prevented a restart, this many looks do not take the write lock. */
-const LOOKS_OFF = 20;
+/**
+ * If a reader prevented a restart, this many looks do not take the write lock. The log may grow by
+ * some 10 MB between two looks.
+ */
+const LOOKS_OFF = 3;
 
 /**
  * Keeps the write-ahead log small from this thread, so that no commit of the hot path pays for the
