@@ -66,7 +66,7 @@ export async function startProxy(options: ProxyOptions = {}): Promise<ProxyUnder
   const logs: string[] = [];
   const system = {
     ...systemOf(source),
-    startsExportWorker: false,
+    startsWorkers: false,
     writeLog: (line: string) => void logs.push(line),
     ...options.system,
   };

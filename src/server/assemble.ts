@@ -38,6 +38,8 @@ export interface Assembly {
   readonly rotate: (secrets: Secrets) => void;
   /** Uses new prices for calls that end from now on. False if they are the same. */
   readonly reprice: (prices: PriceList) => boolean;
+  /** It listens now: starts what can wait, in a moment without calls. */
+  readonly begin: () => void;
   /** Commits what waits and unlocks the data directory. */
   readonly end: () => Promise<void>;
 }
@@ -62,6 +64,9 @@ interface Common {
 
 /** How long the store may take to find a local token. */
 const TOKEN_LOOKUP_MS = 5_000;
+/** How often to look for a moment without calls, and how many times. */
+const LOOK_MS = 1_000;
+const MOST_LOOKS = 60;
 
 /**
  * Opens the data directory and puts the parts together. Rejects with `DataDirLocked`,
@@ -111,6 +116,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     metrics: async () => await metrics.text(await pool?.metrics() ?? []),
   });
   void batches?.run();
+  let waiting: ReturnType<typeof setInterval> | undefined;
   return {
     ...side,
     admin: (request) => admin.fetch(request),
@@ -127,7 +133,18 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       pool?.rotate();
       return true;
     },
+    begin() {
+      if (!system.startsWorkers) return storage.begin();
+      let looks = 0;
+      waiting = setInterval(() => {
+        if ((gauged.traffic?.inFlight ?? 0) > 0 && ++looks < MOST_LOOKS) return;
+        clearInterval(waiting);
+        storage.begin();
+      }, LOOK_MS);
+      Deno.unrefTimer(waiting);
+    },
     end: async () => {
+      clearInterval(waiting);
       await repricer.end();
       await batches?.end();
       await side.front?.end();

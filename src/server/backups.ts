@@ -19,7 +19,7 @@ export interface BackupSource {
    * words for an operator.
    */
   readonly ready: () => Promise<readonly OpenCall[]>;
-  /** As `copyDatabase`, on an open connection: it still has what the files have lost. */
+  /** As `ShippingMethods.copyInto`. */
   readonly copyInto: (path: string, openCalls: readonly OpenCall[]) => Promise<RowBounds>;
 }
 

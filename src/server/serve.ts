@@ -73,6 +73,7 @@ export async function start(config: Config, system: ServerSystem): Promise<Runni
     });
     for (const warning of config.warnings) observe.note("warn", warning);
     const adminAddress = admin?.address ?? serving.address;
+    assembly.begin();
     observe.note("info", "listening", { proxy: serving.address, admin: adminAddress });
     return {
       proxyAddress: serving.address,

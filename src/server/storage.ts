@@ -58,11 +58,16 @@ export interface Storage {
   readonly backUp: BackUp;
   /** Takes the shared database's URL, read again. */
   readonly rotate: (databaseUrl: string | null) => void;
+  /**
+   * Starts maintenance, and the Workers that no call needs. That blocks the event loop for about
+   * 100 ms each, so call it in a moment without calls.
+   */
+  readonly begin: () => void;
   /** Commits what waits, ships what it can in a few seconds, and closes. */
   readonly end: () => Promise<void>;
 }
 
-export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes" | "startsExportWorker"> {
+export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes" | "startsWorkers"> {
   readonly config: StorageConfig;
   readonly instanceId: string;
   readonly observe: Pick<Observe, "note">;
@@ -149,15 +154,13 @@ async function embeddedStorage(options: StorageOptions): Promise<Storage> {
   const { config: { sync }, now } = options;
   const records = await openRecords(options, { shared: null, spool: null });
   const { shipping, recording } = records;
-  const store = await embeddedStore(records, sync).catch(async (error) => {
-    await records.end().catch(() => {});
-    throw error;
-  });
+  const store = embeddedStore(records, sync);
   const place = () => ({ path: pathOf(records) });
   const jobs = startJobs(records, options, {
     store,
     place,
-    backup: { of: "database", paths: [records.databasePath], copyInto: store.copyInto },
+    backup: { of: "database", paths: [records.databasePath], copyInto: shipping.copyInto },
+    open: store.open,
   });
   const { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch } = shipping;
   return {
@@ -192,7 +195,8 @@ async function sharedStorage(database: DatabaseConfig, options: StorageOptions):
   const jobs = startJobs(records, options, {
     store,
     place: () => ({ url: databaseUrl }),
-    backup: { of: "spool", paths: records.spoolPaths, copyInto: shipping.copySpoolsInto },
+    backup: { of: "spool", paths: records.spoolPaths, copyInto: shipping.copyInto },
+    open: () => Promise.resolve(),
   });
   return {
     ...jobs,
@@ -238,13 +242,14 @@ function commonParts({ ledger, recording, shipping, loss }: Records, store: Owne
 interface Jobs extends Pick<MaintenanceOptions, "store"> {
   readonly place: () => UsagePlace;
   readonly backup: Pick<BackupSource, "of" | "paths" | "copyInto">;
+  /** Starts the Worker of the store's queries, if there is one. */
+  readonly open: () => Promise<void>;
 }
 
 /** Maintenance, exports and backups. */
-function startJobs({ recording, shipping, loss }: Records, options: StorageOptions, { store, place, backup }: Jobs) {
-  const maintenance = startMaintenance({ ...options, recording, store, care: shipping });
+function startJobs({ recording, shipping, loss }: Records, options: StorageOptions, { store, place, backup, open }: Jobs) {
+  let maintenance: ReturnType<typeof startMaintenance> | null = null;
   const worker = exportWorker();
-  if (options.startsExportWorker) worker.start();
   const exports = startExports(worker, place);
   const exportUsage: ExportUsage = async (format, filter) => {
     await shipping.caughtUp(CAUGHT_UP_MS);
@@ -259,13 +264,21 @@ function startJobs({ recording, shipping, loss }: Records, options: StorageOptio
     );
   };
   return {
+    begin() {
+      if (options.startsWorkers) {
+        worker.start();
+        // What is wrong with the database, the first question says.
+        open().catch(() => {});
+      }
+      maintenance = startMaintenance({ ...options, recording, store, care: shipping });
+    },
     exportUsage,
     backUp: backups(worker, { ...backup, loss, ready }, options.config.dataDir),
     end: async () => {
       exports.end();
       // Not waited for: a database that is being copied cannot be interrupted.
       worker.close(new Error("The proxy is shutting down"));
-      await maintenance.end();
+      await maintenance?.end();
     },
   };
 }

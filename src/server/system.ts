@@ -32,10 +32,10 @@ export interface ServerSystem {
   /** Starts this program again as a worker, with pipes for its input and output. */
   readonly startWorker: () => Deno.ChildProcess;
   /**
-   * Whether the export worker starts with the proxy, because that blocks the event loop for 100 ms,
-   * or with its first order: for tests, which start hundreds of proxies and export from few.
+   * Whether the Workers for queries and exports start soon after the proxy, or with their first
+   * orders: for tests, which start hundreds of proxies and export from few.
    */
-  readonly startsExportWorker: boolean;
+  readonly startsWorkers: boolean;
 }
 
 /** How long the end of the process waits for the reader of its output. */
@@ -59,7 +59,7 @@ export function systemOf(source: ConfigSource): ServerSystem {
     openFileLimit,
     cores: () => navigator.hardwareConcurrency,
     startWorker,
-    startsExportWorker: true,
+    startsWorkers: true,
   };
 }
 

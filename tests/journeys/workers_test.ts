@@ -9,7 +9,7 @@ import { messageCall } from "../proxy_under_test.ts";
 import { RawConnection } from "../raw_connection.ts";
 import { gate, waitFor } from "../wait.ts";
 
-/** Connections at a time. That the kernel gives all of them to one worker of two is one in 10^12. */
+/** Connections at a time. That one worker of two gets them all happens once in 10^12. */
 const CLIENTS = 40;
 /** Whole answers after which a worker is killed. */
 const ENOUGH = 150;

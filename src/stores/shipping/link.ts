@@ -3,6 +3,7 @@ import { type Methods, WorkerRpc } from "../../async/worker_rpc.ts";
 import type { Observe } from "../../domain/observe.ts";
 import type { SpoolCare, SpoolLookups } from "../../domain/spool.ts";
 import type { TokenCopies } from "../../domain/tokens.ts";
+import type { OpenCall } from "../../domain/usage.ts";
 import { arrivedError, type CarriedError } from "../../domain/unavailable.ts";
 import type { RowBounds } from "../sqlite/backup.ts";
 import type { RecordVerbs } from "../sqlite/records.ts";
@@ -24,8 +25,8 @@ export interface Shipping extends SpoolLookups, SpoolCare, TokenCopies, RecordVe
   readonly caughtUp: (ms: number) => Promise<boolean>;
   /** The shared database's URL has changed. */
   readonly rotate: (databaseUrl: string) => void;
-  /** As `copySpools`, for the spools as they are held open. */
-  readonly copySpoolsInto: (path: string) => Promise<RowBounds>;
+  /** As `ShippingMethods.copyInto`. */
+  readonly copyInto: (path: string, openCalls: readonly OpenCall[]) => Promise<RowBounds>;
   /** Ships what waits, for at most `ms`, and ends. The next start ships the rest. */
   readonly finish: (ms: number) => Promise<void>;
 }
@@ -47,9 +48,16 @@ const RESTART_MS = 1_000;
 const NOTHING_YET: ShippingState = { rows: 0, oldestCreatedAt: null, quarantined: 0, failure: null, shipped: 0, errors: 0 };
 
 export interface ShippingOptions extends Omit<StartMessage, "spools"> {
+  /** By `shippingThread`. */
+  readonly thread: Worker;
   /** For each start of the Worker. Throws if the paths name other files now. */
   readonly spools: () => readonly string[];
   readonly observe: Pick<Observe, "note">;
+}
+
+/** Starts the shipper's Worker: it loads its program while the databases are made ready. */
+export function shippingThread(): Worker {
+  return new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
 }
 
 /**
@@ -57,8 +65,9 @@ export interface ShippingOptions extends Omit<StartMessage, "spools"> {
  * lose their names. Rejects if it cannot open them.
  */
 export async function startShipping(
-  { spools, synchronous, seed, destination: first, observe }: ShippingOptions,
+  { thread, spools, synchronous, seed, destination: first, observe }: ShippingOptions,
 ): Promise<Shipping> {
+  let next: Worker | null = thread;
   let destination: Destination = first;
   let latest = NOTHING_YET;
   /** Counts of Workers that died. */
@@ -69,7 +78,8 @@ export async function startShipping(
   const rpc = new WorkerRpc<ShippingMethods>({
     start: ({ onReply, onDeath }) => {
       const start: StartMessage = { spools: spools(), synchronous, seed, destination };
-      const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+      const worker = next ?? shippingThread();
+      next = null;
       worker.onmessage = ({ data }) => "news" in data ? take(data.news) : onReply(data);
       worker.onerror = (event) => {
         event.preventDefault();
@@ -142,7 +152,7 @@ export async function startShipping(
       if (destination.kind === "shared") destination = { ...destination, url: databaseUrl };
       rpc.call("rotate", databaseUrl).catch(() => {});
     },
-    copySpoolsInto: (path) => rpc.call("copySpoolsInto", path),
+    copyInto: (path, openCalls) => rpc.call("copyInto", path, openCalls),
     async finish(ms) {
       hasEnded = true;
       clearTimeout(poking);

@@ -1,5 +1,6 @@
 import type { Blocking } from "../../async/worker_rpc.ts";
 import type { Backlog, SpoolCare, SpoolLookups } from "../../domain/spool.ts";
+import type { OpenCall } from "../../domain/usage.ts";
 import type { TokenCopies } from "../../domain/tokens.ts";
 import type { RowBounds } from "../sqlite/backup.ts";
 import type { Synchronous } from "../sqlite/connection.ts";
@@ -52,7 +53,11 @@ export type ShippingMethods = LookupMethods & {
   /** Resolves when everything that is recorded now is shipped, or cannot be. */
   readonly caughtUp: () => Promise<void>;
   readonly rotate: (databaseUrl: string) => void;
-  readonly copySpoolsInto: (path: string) => RowBounds;
+  /**
+   * As `copyDatabase` of the embedded database, or as `copySpools`: the open connections still have
+   * what the files have lost.
+   */
+  readonly copyInto: (path: string, openCalls: readonly OpenCall[]) => RowBounds;
   /** Ships what waits, if the database accepts it, and closes everything. */
   readonly finish: () => Promise<void>;
 };

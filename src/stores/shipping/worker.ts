@@ -4,7 +4,7 @@ import { answerRequest, type Methods, type Request } from "../../async/worker_rp
 import type { Backlog } from "../../domain/spool.ts";
 import { carriedError } from "../../domain/unavailable.ts";
 import { connectPostgres } from "../postgres/store.ts";
-import { copySpools } from "../sqlite/backup.ts";
+import { copyDatabase, copySpools } from "../sqlite/backup.ts";
 import { unavailableOf } from "../sqlite/errors.ts";
 import { type HandOver, openHandOver } from "../sqlite/hand_over.ts";
 import { openSink } from "../sqlite/sink.ts";
@@ -32,6 +32,8 @@ self.onmessage = ({ data }: MessageEvent<StartMessage>) => {
 /** A store that rows go to, from this thread. */
 interface Store {
   readonly sink: () => Promise<Sink>;
+  /** Null: it is another machine's. */
+  readonly db: OutgoingSpool["db"] | null;
   readonly lookups: Partial<LookupMethods>;
   readonly rotate: (databaseUrl: string) => void;
   readonly checkpoint: () => void;
@@ -101,7 +103,8 @@ function start({ spools: paths, synchronous, destination, seed }: StartMessage):
       store.rotate(url);
       for (const shipper of shippers) shipper.hurry();
     },
-    copySpoolsInto: (path) => copySpools([first.db, ...others.map(({ db }) => db)], path),
+    copyInto: (path, openCalls) =>
+      store.db === null ? copySpools([first.db, ...others.map(({ db }) => db)], path) : copyDatabase(store.db, path, openCalls),
     async finish() {
       for (const shipper of shippers) shipper.stop();
       await Promise.all(running);
@@ -117,9 +120,10 @@ function start({ spools: paths, synchronous, destination, seed }: StartMessage):
 
 function openStore(destination: Destination, synchronous: StartMessage["synchronous"]): Store {
   if (destination.kind === "embedded") {
-    const { sink, records, checkpoint, close } = openSink(destination.path, synchronous);
+    const { sink, records, db, checkpoint, close } = openSink(destination.path, synchronous);
     return {
       sink: () => Promise.resolve(sink),
+      db,
       lookups: records,
       rotate: () => {},
       checkpoint,
@@ -129,6 +133,7 @@ function openStore(destination: Destination, synchronous: StartMessage["synchron
   const database = new SharedDatabase((url) => connectPostgres(url, CONNECTING), destination.url);
   return {
     sink: () => database.ready(),
+    db: null,
     lookups: {},
     rotate: (url) => database.rotate(url),
     checkpoint: () => {},

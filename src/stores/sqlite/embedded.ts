@@ -6,7 +6,7 @@ import { readingOwnCalls } from "../shipping/own_calls.ts";
 import { openUsageOf } from "../usage_row.ts";
 import { endAll, openOwnLedger, openRecording, type OwnLedger, type OwnLedgerOptions, type Recording } from "./recording.ts";
 import type { Synchronous } from "./connection.ts";
-import { openSqliteStore, type SqliteStore } from "./store.ts";
+import { type SqliteStore, sqliteStore } from "./store.ts";
 
 export interface EmbeddedOptions extends Pick<OwnLedgerOptions, "dir" | "instanceId" | "synchronous" | "now" | "onTrouble"> {
   readonly observe?: Pick<Observe, "note">;
@@ -26,7 +26,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   try {
     const own = await openOwnLedger({ ...options, path, spool: null, onCommit: shipping.poke, loss });
     parts.unshift(own.ledger.end);
-    const store = await embeddedStore(recording, options.synchronous);
+    const store = embeddedStore(recording, options.synchronous);
+    await store.open();
     return { ...recording, ...own, store, end: () => endAll([store.close, ...parts]) };
   } catch (error) {
     await endAll(parts).catch(() => {});
@@ -34,12 +35,9 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Embedded> 
   }
 }
 
-/** The queries of the directory's database. */
-export async function embeddedStore(
-  { shipping, loss, databasePath: path }: Recording,
-  synchronous: Synchronous,
-): Promise<SqliteStore> {
-  const database = await openSqliteStore({ path, synchronous }, () => loss()?.reason ?? null);
+/** The queries of the directory's database. Its Worker starts with the first one, or by `open`. */
+export function embeddedStore({ shipping, loss, databasePath: path }: Recording, synchronous: Synchronous): SqliteStore {
+  const database = sqliteStore({ path, synchronous }, () => loss()?.reason ?? null);
   const store = readingOwnCalls(database, shipping);
   return {
     ...store,

@@ -72,7 +72,7 @@ Deno.test("a copy of the database has the calls that were open, and the next sta
     assert.deepEqual(openCalls, [open.call]);
     assert.equal(await embedded.shipping.caughtUp(10_000), true);
     const path = `${copied.dir}/llmproxy.db`;
-    assert.equal(countCopied(path, await embedded.store.copyInto(path, [...openCalls, ended.call])), 2);
+    assert.equal(countCopied(path, await embedded.shipping.copyInto(path, [...openCalls, ended.call])), 2);
   });
   await copied.embedded(async ({ store, upgraded }) => {
     assert.equal(upgraded?.swept, 1);

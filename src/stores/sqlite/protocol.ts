@@ -1,18 +1,10 @@
-import type { OpenCall } from "../../domain/usage.ts";
 import type { StoreVerbs } from "../verbs.ts";
-import type { RowBounds } from "./backup.ts";
 import type { Synchronous } from "./connection.ts";
 
-interface Rescue {
-  /** As `copyDatabase`, on the open connection: it still has what the files have lost. */
-  readonly copyInto: (path: string, openCalls: readonly OpenCall[]) => Promise<RowBounds>;
-}
-
-type Methods = StoreVerbs & Rescue;
-export type Verb = keyof Methods;
+export type Verb = keyof StoreVerbs;
 
 /** What the Worker is asked, one verb for each method of the seams. */
-export type Verbs = { readonly [V in Verb]: Methods[V] };
+export type Verbs = { readonly [V in Verb]: StoreVerbs[V] };
 
 /** The same methods on the Worker's own thread, blocking. */
 export type Answers = { readonly [V in Verb]: (...args: Parameters<Verbs[V]>) => Awaited<ReturnType<Verbs[V]>> };

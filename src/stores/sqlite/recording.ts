@@ -2,7 +2,7 @@ import { statfsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { Observe } from "../../domain/observe.ts";
-import { type Shipping, startShipping } from "../shipping/link.ts";
+import { type Shipping, shippingThread, startShipping } from "../shipping/link.ts";
 import type { Synchronous } from "./connection.ts";
 import { damageOf, DatabaseDamaged, moveAside } from "./damage.ts";
 import { DataDirLocked, openDataDir } from "./data_dir.ts";
@@ -60,6 +60,8 @@ export async function openRecording(options: RecordingOptions): Promise<Recordin
   const end = () => endAll(opened);
   const { databasePath } = dir;
   try {
+    const thread = shippingThread();
+    opened.unshift(() => Promise.resolve(thread.terminate()));
     const spoolPaths = dir.spoolPaths(workers);
     await released(spoolPaths, options.dir);
     // A damaged spool must not stop calls: most of it is in the store.
@@ -73,6 +75,7 @@ export async function openRecording(options: RecordingOptions): Promise<Recordin
     opened.unshift(() => Promise.resolve(files.forEach((file) => file.close())));
     const loss = () => files.map((file) => file.look()).find((found) => found !== null) ?? null;
     const shipping = await startShipping({
+      thread,
       spools: () => {
         const lost = loss();
         if (lost !== null) throw new Error(lost.reason);

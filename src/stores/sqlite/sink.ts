@@ -30,6 +30,7 @@ export function openSink(path: string, synchronous: Synchronous) {
       ...{ createToken, findToken, listTokens, revokeToken, recordOwned, findOwned, takeBatches },
       ...{ findBatch, postponeBatch, settleBatch, findTrace, findAgent },
     },
+    db,
     checkpoint: checkpointsOn(db, { path, busyTimeoutMs: BUSY_TIMEOUT_MS }),
     close: () => db.close(),
   };

@@ -1,7 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { cachedCalls } from "../detail_sql.ts";
 import { refusals } from "../records_sql.ts";
-import { copyDatabase } from "./backup.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { dropSome } from "./prune.ts";
@@ -49,7 +48,6 @@ export function answersOn(db: DatabaseSync): Answers {
     clock: () => null,
     makeReady: () => {},
     dropMonths: (before) => inTransaction(db, () => dropSome(db, before)),
-    copyInto: (path, openCalls) => copyDatabase(db, path, openCalls),
 
     ...records,
   };
