@@ -26,7 +26,7 @@ export interface Suite {
 const FEW = ["direct", "relay-untouched", BASELINE, "unrecorded", "llmproxy"];
 const PEERS = ["direct", "relay-untouched", "relay-byob", "nginx", "go", BASELINE, "unrecorded", "llmproxy"];
 /** A compiler speeds a proxy up during its first thousands of calls. */
-const WARM_UP_CALLS = 400;
+const WARM_UP_CALLS = 5_000;
 /** In use at once, unless the load says otherwise. */
 const CONNECTIONS = 16;
 const SMALL_BYTES = 10_000;
