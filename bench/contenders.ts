@@ -61,7 +61,17 @@ export async function startUpstream(
 }
 
 function plain(name: string, { port, process }: { readonly port: number; readonly process: Running | null }): Contender {
-  return { name, port, process, token: "none", headers: {}, isRewriter: false, recordedCalls: null, restart: null };
+  return {
+    name,
+    port,
+    process,
+    token: "none",
+    headers: {},
+    isRewriter: false,
+    recordedCalls: null,
+    metrics: null,
+    restart: null,
+  };
 }
 
 function portkeyHeaders({ upstreamPort }: Site): Record<string, string> {
@@ -131,12 +141,14 @@ async function llmproxy(
     await process.stop();
     throw new Error(`${error.message}\n${await Deno.readTextFile(log)}`);
   });
-  const ask = async (path: string, init: RequestInit) => {
+  const textOf = async (path: string, init: RequestInit = {}) => {
     const headers = { authorization: `Bearer ${adminToken}`, "content-type": "application/json" };
     const answer = await fetch(`http://127.0.0.1:${adminPort}${path}`, { ...init, headers });
-    if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${await answer.text()}`);
-    return await answer.json();
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${path} answered ${answer.status}: ${text}`);
+    return text;
   };
+  const ask = async (path: string, init: RequestInit) => JSON.parse(await textOf(path, init));
   const body = JSON.stringify({ workspaceId: "bench", sandboxId: "bench" });
   const { token } = await ask("/internal/tokens", { method: "POST", body });
   const recordedCalls = async () => {
@@ -148,6 +160,7 @@ async function llmproxy(
     ...plain(name, { port: port!, process }),
     token,
     recordedCalls: name === "unrecorded" ? null : recordedCalls,
+    metrics: () => textOf("/metrics"),
     restart,
   };
 }

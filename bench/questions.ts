@@ -82,7 +82,7 @@ function textOf(chars: number, random: () => number): string {
 }
 
 /** Returns numbers from 0 to 1, the same in every run: xorshift32. */
-function randomFrom(seed: number): () => number {
+export function randomFrom(seed: number): () => number {
   let state = seed * 0x9e3779b1;
   return () => {
     state ^= state << 13;

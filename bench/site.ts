@@ -8,6 +8,8 @@ export interface Contender extends Target {
   readonly process: Running | null;
   /** How many billed calls it recorded; null if it records none. */
   readonly recordedCalls: (() => Promise<number>) | null;
+  /** Its `/metrics`; null if it has none. */
+  readonly metrics: (() => Promise<string>) | null;
   /** Starts it again on the same ports and data, after it was stopped. Null if that is no use. */
   readonly restart: (() => Running) | null;
 }
