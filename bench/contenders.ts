@@ -141,6 +141,8 @@ async function llmproxy(
     await process.stop();
     throw new Error(`${error.message}\n${await Deno.readTextFile(log)}`);
   });
+  // A worker may be ready before its parent listens to operators.
+  await answering(adminPort!, null);
   const textOf = async (path: string, init: RequestInit = {}) => {
     const headers = { authorization: `Bearer ${adminToken}`, "content-type": "application/json" };
     const answer = await fetch(`http://127.0.0.1:${adminPort}${path}`, { ...init, headers });

@@ -179,7 +179,8 @@ async function run(): Promise<void> {
     series,
   };
   const counts = { made: Object.fromEntries(made), faults: Object.fromEntries(faults) };
-  const rounded = (_key: string, value: unknown) => typeof value === "number" ? Number(value.toPrecision(4)) : value;
+  const rounded = (_key: string, value: unknown) =>
+    Number.isInteger(value) || typeof value !== "number" ? value : Number(value.toPrecision(4));
   console.log(
     "\n" + JSON.stringify({ bench: "mixed", seed: String(seed), minutes, workers, rate, ...counts, ...figures }, rounded),
   );
