@@ -31,7 +31,7 @@ interface Options {
 const RSS_POLL_MS = 250;
 const SETTLE_MS = 150;
 const WARM_UP_STREAMS = 100;
-const WARM_UP_MS = 10_000;
+const WARM_UP_MS = 6_000;
 
 /** Runs a warm-up, and then each load on each contender, round by round. */
 export async function measure(suite: Suite, options: Options): Promise<ReadonlyMap<Load, Rounds>> {
