@@ -4,7 +4,10 @@ import type { Trace } from "./trace.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
 /** Whether and how much calls are recorded: by this process, or by all its workers. */
-export type RecordingState = Pick<Ledger, "openCount" | "usedBytes" | "boundBytes" | "trouble">;
+export interface RecordingState extends Pick<Ledger, "usedBytes" | "trouble"> {
+  /** How full the spool is, or the fullest of several: what is used, by its bound. */
+  readonly fill: () => number;
+}
 
 /** How often a sandbox got a fault in one minute. An unknown caller has empty ids. */
 export interface RefusalCount {

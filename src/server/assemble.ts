@@ -47,7 +47,7 @@ export interface Assembly {
 /** The side that sandboxes call, while it listens. */
 export interface Serving {
   readonly address: Deno.NetAddr;
-  /** As `Front.stop`. */
+  /** As `Front.stop`, or `WorkerPool.stop`. */
   readonly stop: (hurry: Promise<void>) => Promise<void>;
 }
 
@@ -100,13 +100,9 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   const tokens = localTokens({ ...system, tokens: storage.tokens, observe, timeoutMs: TOKEN_LOOKUP_MS });
   const common: Common = { config, provider, system, live, storage, clients, observe };
   const batches = batchAccounts(common);
-  const budget = new ByteBudget({
-    totalBytes: config.proxy.bodyBudgetBytes,
-    perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
-  });
   Object.assign(gauged, { shipping: storage.shipping, batches } satisfies Gauged);
   const side = pool === null
-    ? frontHere(common, { instanceId, budget, batches, tokens, gauged })
+    ? frontHere(common, { instanceId, batches, tokens, gauged })
     : frontInWorkers(pool, common, { batches, gauged });
   const repricer = new Repricer(storage.caughtUp);
   const admin = adminListener(common, {
@@ -160,22 +156,25 @@ type Side = Pick<Assembly, "front" | "serve"> & { readonly readiness: () => Read
 /** Calls are served in this process. */
 function frontHere(
   common: Common,
-  { instanceId, budget, batches, tokens, gauged }: {
+  { instanceId, batches, tokens, gauged }: {
     readonly instanceId: string;
-    readonly budget: ByteBudget;
     readonly batches: BatchAccounts | null;
     readonly tokens: LocalTokens;
     readonly gauged: Gauged;
   },
 ): Side {
   const { config, storage } = common;
+  const ledger = storage.ledger!;
   const traffic = new Traffic();
-  Object.assign(gauged, { traffic, budget, recording: storage.recording } satisfies Gauged);
+  const budget = new ByteBudget({
+    totalBytes: config.proxy.bodyBudgetBytes,
+    perHolderBytes: config.proxy.bodyBudgetPerSandboxBytes,
+  });
+  Object.assign(gauged, { traffic, budget, ledger } satisfies Gauged);
   gauged.workers = { running: () => 1, restarts: () => 0 };
   const front = openFront({
     ...common,
-    ...{ instanceId, budget, traffic },
-    ledger: storage.ledger!,
+    ...{ instanceId, budget, traffic, ledger },
     owned: storage.owned,
     sessions: storage.sessions,
     batches: batches ?? NO_BATCHES,

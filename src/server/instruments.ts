@@ -1,7 +1,7 @@
 import type { BatchAccounts } from "../batches/accounts.ts";
 import type { Traffic } from "../call/traffic.ts";
 import type { Config } from "../config/config.ts";
-import type { RecordingState } from "../domain/ledger.ts";
+import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { newLogger } from "../telemetry/log.ts";
@@ -20,7 +20,7 @@ import { VERSION } from "./version.ts";
 export interface Gauged {
   traffic?: Traffic;
   budget?: Budget;
-  recording?: RecordingState;
+  ledger?: Ledger;
   shipping?: () => ShippingState;
   batches?: BatchAccounts | null;
   workers?: { readonly running: () => number; readonly restarts: () => number };
@@ -50,10 +50,10 @@ export function instruments(
   const metrics = newMetrics({
     gauges: {
       inFlight: () => gauged.traffic?.inFlight ?? 0,
-      openRows: () => gauged.recording?.openCount() ?? 0,
+      openRows: () => gauged.ledger?.openCount() ?? 0,
       bufferedBytes: () => gauged.budget?.heldBytes ?? 0,
-      ledgerTrouble: () => (gauged.recording?.trouble() ?? null) === null ? 0 : 1,
-      ledgerBytes: () => gauged.recording?.usedBytes() ?? 0,
+      ledgerTrouble: () => (gauged.ledger?.trouble() ?? null) === null ? 0 : 1,
+      ledgerBytes: () => gauged.ledger?.usedBytes() ?? 0,
       unshippedRows: () => shipping()?.rows ?? 0,
       oldestUnshippedSeconds: () => Math.max(now() - (shipping()?.oldestCreatedAt ?? now()), 0) / 1000,
       quarantinedRows: () => shipping()?.quarantined ?? 0,

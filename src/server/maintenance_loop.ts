@@ -7,7 +7,7 @@ import type { Store } from "../domain/store.ts";
 
 export interface MaintenanceOptions {
   readonly config: StorageConfig;
-  readonly recording: Pick<RecordingState, "usedBytes" | "boundBytes">;
+  readonly recording: Pick<RecordingState, "usedBytes" | "fill">;
   /** The store whose rows fall under retention. */
   readonly store: Pick<Store, "dropMonths" | "makeReady" | "clock">;
   readonly care: SpoolCare;
@@ -37,7 +37,7 @@ export function startMaintenance(options: MaintenanceOptions): { readonly end: (
   }
 
   async function careForSpool({ spool, tokenGraceMs }: DatabaseConfig): Promise<void> {
-    const fill = () => recording.usedBytes() / recording.boundBytes();
+    const { fill } = recording;
     await whole(() => care.prune(now() - spool.keepMs, now()));
     if (fill() >= PRUNE_FROM) await whole(async () => await care.prune(Number.MAX_SAFE_INTEGER, now()) && fill() >= PRUNE_FROM);
     await whole(() => care.pruneTokens(now() - tokenGraceMs));
@@ -45,7 +45,7 @@ export function startMaintenance(options: MaintenanceOptions): { readonly end: (
     if (passed.length > warned) {
       observe.note("warn", `the spool is ${Math.floor(fill() * 100)} % full of calls that the shared database has not taken`, {
         usedBytes: recording.usedBytes(),
-        maxBytes: recording.boundBytes(),
+        maxBytes: spool.maxBytes,
         whenFull: spool.onFull,
       });
     }

@@ -121,9 +121,12 @@ function stopOnce(
   let stopped: Promise<void> | null = null;
 
   async function stop(): Promise<void> {
-    await serving.stop(hurry.promise);
-    await assembly.end();
-    if (admin !== null) await settlesWithin(admin.shutdown(), CUT_MS);
+    try {
+      await serving.stop(hurry.promise);
+    } finally {
+      await assembly.end();
+      if (admin !== null) await settlesWithin(admin.shutdown(), CUT_MS);
+    }
   }
 
   return () => {

@@ -114,13 +114,18 @@ async function openRecords(
     return {
       ...recording,
       ledger: opened?.ledger ?? null,
-      recording: opened?.ledger ?? workers!.recording,
+      recording: opened === null ? workers!.recording : stateOf(opened.ledger),
       end: () => endAll([...opened === null ? [] : [opened.ledger.end], recording.end]),
     };
   } catch (error) {
     await recording.end().catch(() => {});
     throw error;
   }
+}
+
+function stateOf(ledger: Ledger): RecordingState {
+  const { usedBytes, trouble } = ledger;
+  return { usedBytes, trouble, fill: () => usedBytes() / ledger.boundBytes() };
 }
 
 /** Says when calls cannot be recorded, and when they can again. */
@@ -305,7 +310,7 @@ async function firstContact(shared: SharedDatabase, observe: Pick<Observe, "note
 
 /** If the spool is full, the ledger reports trouble or serves calls without a row. */
 function unrecordedTrouble(recording: RecordingState): string | null {
-  return recording.usedBytes() < recording.boundBytes() ? null : "The spool is full: calls are served without a row";
+  return recording.fill() < 1 ? null : "The spool is full: calls are served without a row";
 }
 
 function shippingTrouble(state: ShippingState, now: number, store: string): string | null {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { monotonicFactory } from "ulid";
 import { BATCH_PACE, type BatchPace } from "../batches/accounts.ts";
 import { newLogger } from "../telemetry/log.ts";
@@ -65,7 +66,7 @@ export function systemOf(source: ConfigSource): ServerSystem {
 
 /** Its stderr is this process's: what it writes there is a crash. */
 function startWorker(): Deno.ChildProcess {
-  const main = Deno.build.standalone ? [] : ["run", "-A", new URL("../../main.ts", import.meta.url).pathname];
+  const main = Deno.build.standalone ? [] : ["run", "-A", fileURLToPath(new URL("../../main.ts", import.meta.url))];
   return new Deno.Command(Deno.execPath(), { args: [...main, "worker"], stdin: "piped", stdout: "piped" }).spawn();
 }
 

@@ -58,8 +58,7 @@ export async function readBody(
 ): Promise<HeldBody> {
   const filling = new Filling(options);
   try {
-    await filling.begin();
-    if (source !== null) await deadline(fill(source, filling), options.deadlineMs, () => new BodyError("too_slow"));
+    await deadline(fill(source, filling), options.deadlineMs, () => new BodyError("too_slow"));
   } catch (error) {
     filling.keep(0);
     throw asBodyError(error);
@@ -73,7 +72,9 @@ export async function readBody(
 }
 
 /** Not by `for await`: that makes errors with stacks when it releases the stream. */
-async function fill(source: ReadableStream<Uint8Array>, filling: Filling): Promise<void> {
+async function fill(source: ReadableStream<Uint8Array> | null, filling: Filling): Promise<void> {
+  await filling.begin();
+  if (source === null) return;
   const reader = source.getReader();
   try {
     for (let read = await reader.read(); !read.done; read = await reader.read()) {

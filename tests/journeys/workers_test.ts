@@ -5,7 +5,7 @@ import { startFakeUpstream } from "../fake_upstream.ts";
 import { assertExactRows, callAndRead, countsOf, countsOfText, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { metricOf, readinessOf } from "../process_metrics.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
-import { messageCall } from "../proxy_under_test.ts";
+import { messageCall, OPERATOR_KEY } from "../proxy_under_test.ts";
 import { RawConnection } from "../raw_connection.ts";
 import { gate, waitFor } from "../wait.ts";
 
@@ -189,6 +189,36 @@ for (const [what, does] of [["the database", "rm llmproxy.db*"], ["one spool", "
     console.log(await proxy.exited(), proxy.output().slice(-3000));
   });
 }
+
+Deno.test("new secrets reach every worker, also one that is being started again", async () => {
+  const keyFile = await Deno.makeTempFile({ prefix: "llmproxy-test-" });
+  await Deno.writeTextFile(keyFile, OPERATOR_KEY);
+  await using stand = await standOf({ LLMPROXY_WORKERS: "2", ANTHROPIC_API_KEY: "", ANTHROPIC_API_KEY_FILE: keyFile });
+  const { proxy, upstream } = stand;
+  const token = await proxy.token();
+  Deno.kill(workersOf(proxy)[0]!, "SIGKILL");
+  await waitFor(async () => await metricOf(proxy, "llmproxy_workers") === 1, { what: "the worker's death to be noticed" });
+  const fresh = `${OPERATOR_KEY}-fresh`;
+  await Deno.writeTextFile(keyFile, fresh);
+  proxy.kill("SIGHUP");
+  await waitFor(async () => await metricOf(proxy, "llmproxy_workers") === 2, { what: "another worker" });
+  const isRead = () => proxy.logs().some(({ msg }) => msg === "the secrets were read again");
+  await waitFor(isRead, { what: "the secrets to be read again" });
+  upstream.forget();
+  await freshCalls(proxy, token);
+  assert.deepEqual([...new Set(upstream.calls.map((call) => call.header("x-api-key")))], [fresh]);
+  await Deno.remove(keyFile);
+});
+
+Deno.test("a worker that hangs is killed after 15 s, and another one serves in its place", async () => {
+  await using stand = await standOf({ LLMPROXY_WORKERS: "2" });
+  const { proxy } = stand;
+  Deno.kill(workersOf(proxy)[0]!, "SIGSTOP");
+  await waitFor(() => workersOf(proxy).length === 3, { what: "another worker", deadlineMs: 30_000 });
+  const token = await proxy.token();
+  assert.deepEqual([...new Set(await freshCalls(proxy, token))], [200]);
+  assert.ok(proxy.logs().some(({ msg, level }) => level === "error" && msg === "a worker does not answer and is killed"));
+});
 
 Deno.test("workers do not join another program on its port", async () => {
   using other = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -9,7 +9,9 @@ export class MessagePipe<M> {
   readonly #write: (bytes: Uint8Array) => Promise<void>;
   readonly #encoder = new TextEncoder();
   #waiting = "";
-  #writing: Promise<void> | null = null;
+  /** The write of what waits; null if nothing does. */
+  #next: Promise<void> | null = null;
+  #last: Promise<void> = Promise.resolve();
 
   /** `write` takes all bytes. It is not called again before it has resolved. */
   constructor(write: (bytes: Uint8Array) => Promise<void>) {
@@ -19,15 +21,18 @@ export class MessagePipe<M> {
   /** Resolves when the message is written; rejects if the other process has closed its end. */
   send(message: M): Promise<void> {
     this.#waiting += `${JSON.stringify(message)}\n`;
-    return this.#writing ??= this.#writeAll().finally(() => this.#writing = null);
+    if (this.#next === null) {
+      this.#next = this.#last.then(() => this.#writeWaiting());
+      this.#last = this.#next.catch(() => {});
+    }
+    return this.#next;
   }
 
-  async #writeAll(): Promise<void> {
-    while (this.#waiting !== "") {
-      const bytes = this.#encoder.encode(this.#waiting);
-      this.#waiting = "";
-      await this.#write(bytes);
-    }
+  #writeWaiting(): Promise<void> {
+    const bytes = this.#encoder.encode(this.#waiting);
+    this.#waiting = "";
+    this.#next = null;
+    return this.#write(bytes);
   }
 }
 

@@ -12,7 +12,9 @@ Deno.test("MessagePipe carries messages whole and in order, and writes those tog
   const got: unknown[] = [];
   const reading = readMessages(readable, (message) => void got.push(message));
   const sent = [{ text: "line\nline \u2028 é" }, [null, 1.5], "x".repeat(100_000), { deep: { list: [] } }];
-  await Promise.all(sent.map((message) => pipe.send(message)));
+  const first = pipe.send(sent[0]);
+  await Promise.resolve();
+  await Promise.all([first, ...sent.slice(1).map((message) => pipe.send(message))]);
   await writer.close();
   await reading;
   assert.deepEqual(got, sent);

@@ -1,4 +1,4 @@
-import { settlesWithin } from "../../async/deadline.ts";
+import { delay, settlesWithin } from "../../async/deadline.ts";
 import type { Config } from "../../config/config.ts";
 import type { RecordingState } from "../../domain/ledger.ts";
 import type { Observe } from "../../domain/observe.ts";
@@ -11,7 +11,7 @@ import type { Live } from "../upstream_parts.ts";
 import type { ParentAnswers } from "./parent.ts";
 import { packed, type Rotated, type StartOrder } from "./protocol.ts";
 import { sharedPartOf } from "./shared_budget.ts";
-import { WorkerSeat } from "./seat.ts";
+import { type WorkerEnd, WorkerSeat } from "./seat.ts";
 
 export interface PoolOptions {
   /** How many workers there are. */
@@ -35,8 +35,12 @@ export interface PoolWork {
 
 /** A worker that died is started again after this time. */
 const RESTART_MS = 1_000;
+/** The longest wait, if it dies again and again as it starts. */
+const MOST_RESTART_MS = 30_000;
 /** How often to look how the machine is, for the workers. */
 const TELL_MS = 1_000;
+/** A worker reports every two seconds. One that says nothing for so many looks hangs. */
+const MOST_SILENT_LOOKS = 15;
 /** How long a worker may take to answer a question of the admin API. */
 const ANSWER_MS = 1_000;
 /** How long a worker may take to end, beyond the drain's own times. */
@@ -54,7 +58,7 @@ export class WorkerPool {
   #restarts = 0;
   /** Counted by workers that died. */
   #before: MetricsSnapshot = [];
-  #isStopping = false;
+  readonly #stopping = new AbortController();
 
   constructor(options: PoolOptions) {
     this.#options = options;
@@ -70,23 +74,25 @@ export class WorkerPool {
         budget: this.#budget,
         answers: () => this.#work!.answers,
         onCommit: () => this.#work!.onCommit(),
-        onDeath: (seat, how) => this.#died(seat, how),
+        onEnd: (seat, end) => this.#ended(seat, end),
       }));
   }
 
-  /** As the latest reports of the workers say. A worker that does not run holds no trouble. */
+  /** As the latest reports of the workers say. */
   get recording(): RecordingState {
     const reports = () => this.#seats.flatMap(({ latest }) => latest ?? []);
-    const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
     return {
-      openCount: () => sum(reports().map(({ openRows }) => openRows)),
-      usedBytes: () => sum(reports().map(({ usedBytes }) => usedBytes)),
-      boundBytes: () => sum(reports().map(({ boundBytes }) => boundBytes ?? Number.POSITIVE_INFINITY)),
+      usedBytes: () => reports().reduce((total, { usedBytes }) => total + usedBytes, 0),
+      fill: () => Math.max(0, ...reports().map(({ fill }) => fill)),
       trouble: () => {
         const [first = null, ...others] = reports().map(({ trouble }) => trouble);
         return first !== null && others.every((trouble) => trouble !== null) ? first : null;
       },
     };
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   running(): number {
@@ -101,9 +107,9 @@ export class WorkerPool {
   /** The machine's readiness, given that of its store. */
   readiness(ofStore: Readiness): Readiness {
     if (this.#isStopping) return { status: "unavailable", reason: "draining" };
-    if (ofStore.status !== "ok") return ofStore;
     const [running, all] = [this.running(), this.#seats.length];
     if (running === 0) return { status: "unavailable", reason: "No worker runs" };
+    if (ofStore.status !== "ok") return ofStore;
     if (running < all) return { status: "degraded", reason: `${all - running} of ${all} workers are being started again` };
     const trouble = this.#seats.map(({ latest }) => latest?.trouble ?? null).find((found) => found !== null) ?? null;
     return trouble === null ? ofStore : { status: "degraded", reason: trouble };
@@ -118,7 +124,7 @@ export class WorkerPool {
     try {
       await Promise.all(this.#seats.map((seat) => seat.begin(this.#orderFor(seat))));
     } catch (error) {
-      this.#isStopping = true;
+      this.#stopping.abort();
       for (const seat of this.#seats) seat.kill();
       throw error;
     }
@@ -144,41 +150,64 @@ export class WorkerPool {
     return [this.#before, ...this.#seats.flatMap(({ latest }) => latest === null ? [] : [latest.metrics])];
   }
 
-  /** As `Front.stop`, for all workers; they have recorded everything then and have ended. */
+  /**
+   * As `Front.stop`, for all workers; they have ended then. Rejects if one could not record
+   * everything.
+   */
   async stop(hurry: Promise<void>): Promise<void> {
-    this.#isStopping = true;
+    this.#stopping.abort();
     clearInterval(this.#telling);
     const { leadMs, runningMs } = this.#options.config.drain;
-    void hurry.then(() => this.#seats.forEach((seat) => seat.ask("hurry").catch(() => {})));
-    await Promise.all(this.#seats.map((seat) => seat.end(leadMs + runningMs + END_MS)));
+    void hurry.then(() => this.#hurry());
+    const ended = await Promise.allSettled(this.#seats.map((seat) => seat.end(leadMs + runningMs + END_MS)));
+    for (const end of ended) if (end.status === "rejected") throw end.reason;
   }
 
-  #died(seat: WorkerSeat, how: string): void {
+  #ended(seat: WorkerSeat, { how, isStopped, hasServed }: WorkerEnd): void {
     if (seat.latest !== null) this.#before = countsOf([this.#before, seat.latest.metrics]);
-    if (this.#isStopping) return;
-    this.#restarts++;
-    this.#options.observe.note("error", "a worker died and is started again; its open calls are closed as unknown", {
-      worker: seat.number,
-      how,
-    });
-    this.#startAgain(seat);
+    if (isStopped || !hasServed) return;
+    const next = this.#isStopping ? "its" : "another one is started, and its";
+    const message = `a worker died: ${next} open calls are closed as unknown`;
+    this.#options.observe.note("error", message, { worker: seat.number, how });
+    void this.#startAgain(seat);
   }
 
-  #startAgain(seat: WorkerSeat): void {
-    const starting = setTimeout(() => {
+  /** Starts processes until one serves. Waits longer after each that does not. */
+  async #startAgain(seat: WorkerSeat): Promise<void> {
+    for (let waitMs = RESTART_MS;; waitMs = Math.min(2 * waitMs, MOST_RESTART_MS)) {
+      await delay(waitMs, this.#stopping.signal);
       if (this.#isStopping) return;
-      seat.begin(this.#orderFor(seat)).catch((error) => {
+      this.#restarts++;
+      try {
+        return await seat.begin(this.#orderFor(seat));
+      } catch (error) {
         this.#options.observe.note("error", "a worker cannot start", { worker: seat.number, error });
-        // A dead process is started again in any case.
         seat.kill();
-      });
-    }, RESTART_MS);
-    Deno.unrefTimer(starting);
+        await seat.exited;
+      }
+    }
+  }
+
+  /** A second signal: calls are cut, and a worker that hangs is not waited for. */
+  #hurry(): void {
+    for (const seat of this.#seats) seat.ask("hurry").catch(() => {});
+    const killing = setTimeout(() => this.#seats.forEach((seat) => seat.kill()), END_MS);
+    Deno.unrefTimer(killing);
+  }
+
+  /** By looks and not by the clock: a machine that was suspended must not lose its workers. */
+  #killSilent(): void {
+    for (const seat of this.#seats) {
+      if (seat.countSilence() <= MOST_SILENT_LOOKS) continue;
+      this.#options.observe.note("error", "a worker does not answer and is killed", { worker: seat.number });
+      seat.kill();
+    }
   }
 
   #tell(): void {
+    this.#killSilent();
     const lost = this.#work!.whyLost();
-    if (lost !== null) { for (const seat of this.#seats) seat.ask("lost", lost).catch(() => {}); }
+    for (const seat of this.#seats) if (lost !== null) seat.ask("lost", lost).catch(() => {});
     const readiness = this.readiness(this.#work!.readiness());
     const told = JSON.stringify(readiness);
     if (told === this.#told) return;

@@ -40,10 +40,9 @@ export function unpacked(text: string): Config {
 /** How a worker is. */
 export interface Report {
   readonly metrics: MetricsSnapshot;
-  readonly openRows: number;
   readonly usedBytes: number;
-  /** Null: no bound. */
-  readonly boundBytes: number | null;
+  /** What its spool uses, by its bound. */
+  readonly fill: number;
   /** Why it cannot record calls; null if it can. */
   readonly trouble: string | null;
 }
@@ -59,8 +58,11 @@ export type WorkerMethods = {
   /** The local token of that id was revoked. */
   readonly forgetToken: (id: string) => void;
   readonly report: () => Promise<Report>;
-  /** Refuses calls, waits for those that run, and closes all. Resolves when all is recorded. */
-  readonly stop: () => Promise<void>;
+  /**
+   * Refuses calls, waits for those that run, and closes all. Resolves to the last report when all
+   * is recorded, and rejects if not all could be.
+   */
+  readonly stop: () => Promise<Report>;
   /** A stop waits no longer. */
   readonly hurry: () => void;
 };

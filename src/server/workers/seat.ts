@@ -1,4 +1,4 @@
-import { settlesWithin } from "../../async/deadline.ts";
+import { deadline, settlesWithin } from "../../async/deadline.ts";
 import { answerRequest, type Methods, type PortEvents, type Reply, WorkerRpc } from "../../async/worker_rpc.ts";
 import { arrivedError, type CarriedError, carriedError } from "../../domain/unavailable.ts";
 import type { ByteBudget } from "../../wire/budget.ts";
@@ -14,8 +14,16 @@ export interface SeatOptions {
   readonly budget: ByteBudget;
   readonly answers: () => ParentAnswers;
   readonly onCommit: () => void;
-  /** Called for each process that ends, except by `end`. */
-  readonly onDeath: (seat: WorkerSeat, how: string) => void;
+  /** Called for each process that ends; `latest` is still its own. */
+  readonly onEnd: (seat: WorkerSeat, end: WorkerEnd) => void;
+}
+
+/** How a process ended. */
+export interface WorkerEnd {
+  readonly how: string;
+  /** By `end`, with everything recorded. */
+  readonly isStopped: boolean;
+  readonly hasServed: boolean;
 }
 
 const AFTER_LINE = /(?<=\n)/;
@@ -35,7 +43,9 @@ export class WorkerSeat {
   /** What the process has of the shared budget, by holder. */
   #room = new Map<string, number>();
   #isServing = false;
-  #isEnding = false;
+  #silentLooks = 0;
+  /** The process has recorded everything and may end. */
+  #isStopped = false;
 
   constructor(number: number, options: SeatOptions) {
     this.number = number;
@@ -49,6 +59,16 @@ export class WorkerSeat {
   /** It listens. */
   get isRunning(): boolean {
     return this.#isServing;
+  }
+
+  /** How often this was read since the process last said something. */
+  countSilence(): number {
+    return this.#process === null ? 0 : ++this.#silentLooks;
+  }
+
+  /** Resolves when there is no process. */
+  get exited(): Promise<unknown> {
+    return this.#exited;
   }
 
   /** The last word of the process; null if it has said nothing. */
@@ -80,18 +100,26 @@ export class WorkerSeat {
     }
   }
 
-  /** Lets the process drain and end; kills it if that takes longer than `ms`. */
+  /**
+   * Lets the process drain and end; kills it if that takes longer than `ms`. Rejects, once it has
+   * ended, if it could not record everything.
+   */
   async end(ms: number): Promise<void> {
-    this.#isEnding = true;
     if (this.#process === null) return;
-    const isStopped = await settlesWithin(this.ask("stop"), ms);
-    this.#input?.close().catch(() => {});
-    if (!isStopped || !await settlesWithin(this.#exited, EXIT_MS)) this.kill();
-    await this.#exited;
+    const late = () => new Error(`Worker ${this.number} did not end in time and was killed`);
+    try {
+      this.#latest = await deadline(this.ask("stop"), ms, late);
+      this.#isStopped = true;
+    } finally {
+      this.#input?.close().catch(() => {});
+      if (!await settlesWithin(this.#exited, EXIT_MS)) this.kill();
+      await this.#exited;
+    }
   }
 
   #spawn({ onReply, onDeath }: PortEvents) {
     const process = this.#options.start();
+    this.#silentLooks = 0;
     this.#process = process;
     const input = process.stdin.getWriter();
     this.#input = input;
@@ -102,9 +130,10 @@ export class WorkerSeat {
     );
     this.#exited = Promise.all([process.status, read]).then(([{ code, signal }]) => {
       const how = signal === null ? `it ended with ${code}` : `it was ended by ${signal}`;
+      const end = { how, isStopped: this.#isStopped, hasServed: this.#isServing };
       this.#ended();
       onDeath(new Error(`Worker ${this.number}: ${how}`));
-      if (!this.#isEnding) this.#options.onDeath(this, how);
+      this.#options.onEnd(this, end);
       this.#latest = null;
     });
     return { post: (ask: Extract<ToWorker, { ask: unknown }>["ask"]) => post({ ask }), terminate: () => {} };
@@ -122,6 +151,7 @@ export class WorkerSeat {
     message: ToParent,
     { post, onReply }: { readonly post: (message: ToWorker) => void; readonly onReply: (reply: Reply) => void },
   ): void {
+    this.#silentLooks = 0;
     if ("reply" in message) onReply(message.reply);
     else if ("log" in message) { for (const line of message.log.split(AFTER_LINE)) this.#options.writeLog(line); }
     else if ("committed" in message) this.#options.onCommit();

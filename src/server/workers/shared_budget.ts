@@ -8,14 +8,19 @@ export interface SharedBudgetOptions extends BudgetBytes {
   readonly giveRoom: (holder: string, bytes: number) => void;
 }
 
+/** A whole body of `POST /v1/messages` must fit, as it does with one process. */
+const WHOLE_BODY_BYTES = 32 * 1024 * 1024;
+
 /** The part of a budget that workers share. The parent keeps it. */
 export function sharedPartOf({ totalBytes, perHolderBytes }: BudgetBytes): BudgetBytes {
-  return { totalBytes: Math.ceil(totalBytes / 2), perHolderBytes: Math.ceil(perHolderBytes / 2) };
+  const part = (bytes: number) => Math.max(Math.ceil(bytes / 2), Math.min(bytes, WHOLE_BODY_BYTES));
+  return { totalBytes: part(totalBytes), perHolderBytes: part(perHolderBytes) };
 }
 
 /**
- * A worker's budget. A half of the machine's is divided among the workers, so that most calls ask
- * no other process; the other half is shared. Together they never exceed the machine's.
+ * A worker's budget. Of the machine's, a half is shared, or room for one whole body if that is more.
+ * The rest is divided among the workers, so that most calls ask no other process. Together they
+ * never exceed the machine's.
  */
 export class SharedBudget implements Budget {
   readonly #options: SharedBudgetOptions;

@@ -60,16 +60,24 @@ export async function work(system: WorkerSystem): Promise<void> {
     },
     arrivedError: (carried) => arrivedError(carried as CarriedError),
   });
-  let methods: Methods = {
-    start: async (order: StartOrder) => {
-      methods = await startWorker(order, { ...system, parent, send, write: (message) => pipe.send(message) });
+  const started = Promise.withResolvers<StartedMethods>();
+  const later = <N extends keyof StartedMethods>(name: N) => async (...args: readonly unknown[]) =>
+    await ((await started.promise)[name] as (...args: readonly unknown[]) => unknown)(...args);
+  // What is asked while the worker starts is answered as soon as it has: a new key must not be lost.
+  const methods: Record<keyof WorkerMethods, Methods[string]> = {
+    async start(order: StartOrder) {
+      started.resolve(await startWorker(order, { ...system, parent, send, write: (message) => pipe.send(message) }));
     },
+    ...{ rotate: later("rotate"), readiness: later("readiness"), lost: later("lost"), forgetToken: later("forgetToken") },
+    ...{ report: later("report"), stop: later("stop"), hurry: later("hurry") },
   };
   await readMessages<ToWorker>(system.input, (message) => {
     if ("reply" in message) link.events?.onReply(message.reply);
     else void answerRequest(methods, message.ask, { reply: (reply) => send({ reply: writable(reply) }), carriedError });
   });
 }
+
+type StartedMethods = Omit<WorkerMethods, "start">;
 
 interface WorkerParts extends Omit<WorkerSystem, "input" | "output"> {
   readonly parent: WorkerRpc<ParentMethods & Methods>;
@@ -79,7 +87,7 @@ interface WorkerParts extends Omit<WorkerSystem, "input" | "output"> {
 }
 
 /** Opens the worker's spool and listens. */
-async function startWorker(order: StartOrder, parts: WorkerParts): Promise<WorkerMethods> {
+async function startWorker(order: StartOrder, parts: WorkerParts): Promise<StartedMethods> {
   const { number, of } = order;
   const config = unpacked(order.config);
   const { parent, send } = parts;
@@ -91,6 +99,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Worke
   const { observe, metrics } = instruments(config, system, { live, gauged });
   const instanceId = system.newId();
   let lost: Loss | null = null;
+  let tell = () => {};
   const { ledger, end: endLedger } = await openLedgerOf(config, {
     ...{ number, of, instanceId, observe, parts },
     loss: () => lost,
@@ -110,7 +119,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Worke
     giveRoom: (holder, bytes) => send({ gave: { holder, bytes } }),
   });
   const traffic = new Traffic();
-  Object.assign(gauged, { traffic, budget, recording: ledger } satisfies Gauged);
+  Object.assign(gauged, { traffic, budget, ledger } satisfies Gauged);
   let { readiness } = order;
   const clients = upstreamClients(config);
   const front = openFront({
@@ -135,17 +144,16 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Worke
   });
   const hurry = Promise.withResolvers<void>();
   const report = () => reportOf(ledger, metrics);
-  const tell = () => void report().then((latest) => send({ report: latest }));
+  tell = () => void report().then((latest) => send({ report: latest }));
   const connections = config.proxy.maxConnections;
   const listener = await front.listen({
     port: order.port,
     isShared: true,
     maxConnections: connections === null ? null : Math.ceil(connections / of),
   });
-  const reporting = setInterval(tell, REPORT_MS);
+  const reporting = setInterval(() => tell(), REPORT_MS);
   observe.note("info", "a worker listens", { worker: number, pid: Deno.pid });
   return {
-    start: () => Promise.reject(new Error("The worker was started before")),
     rotate: (rotated) => void Object.assign(live, rotatedBy(rotated, provider)),
     readiness: (fresh) => void (readiness = fresh),
     lost: (reason) => void (lost = { reason, isHeld: true }),
@@ -155,11 +163,16 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Worke
     async stop() {
       await front.stop(listener, hurry.promise);
       clearInterval(reporting);
-      await front.end();
-      await endLedger();
-      metrics.end();
-      clients.close();
-      await log.flush(FLUSH_MS);
+      const last = await report();
+      try {
+        await front.end();
+        await endLedger();
+      } finally {
+        metrics.end();
+        clients.close();
+        await log.flush(FLUSH_MS);
+      }
+      return last;
     },
   };
 }
@@ -209,12 +222,10 @@ function rotatedBy({ secrets, prices }: Rotated, provider: Provider): Pick<Live,
 }
 
 async function reportOf(ledger: Ledger, metrics: Metrics): Promise<Report> {
-  const bound = ledger.boundBytes();
   return {
     metrics: await metrics.snapshot(),
-    openRows: ledger.openCount(),
     usedBytes: ledger.usedBytes(),
-    boundBytes: Number.isFinite(bound) ? bound : null,
+    fill: ledger.usedBytes() / ledger.boundBytes(),
     trouble: ledger.trouble(),
   };
 }
