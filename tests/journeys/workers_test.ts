@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { systemOf } from "../../src/server/system.ts";
 import { defaultAnswer, eventStream, heldBefore, messageTo, type SeenCall, streamed } from "../fake_answers.ts";
 import { messageEvents } from "../fake_messages.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { assertExactRows, callAndRead, countsOf, countsOfText, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { metricOf, readinessOf } from "../process_metrics.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
-import { messageCall, OPERATOR_KEY } from "../proxy_under_test.ts";
+import { messageCall, OPERATOR_KEY, startProxy } from "../proxy_under_test.ts";
 import { RawConnection } from "../raw_connection.ts";
 import { gate, waitFor } from "../wait.ts";
 
@@ -210,6 +212,61 @@ Deno.test("new secrets reach every worker, also one that is being started again"
   await Deno.remove(keyFile);
 });
 
+Deno.test("counters do not go down while workers drain one after the other", async () => {
+  await using stand = await standOf({ LLMPROXY_WORKERS: "2", LLMPROXY_DRAIN_SECONDS: "600" });
+  const { upstream, proxy } = stand;
+  const token = await proxy.token();
+  for (const status of await freshCalls(proxy, token)) assert.equal(status, 200);
+  const ended = async () => await callsIn(proxy);
+  await waitFor(async () => await ended() === CLIENTS, { what: "all calls to be counted" });
+  const held = gate();
+  upstream.answer((call) => halted(call, held.passed));
+  const running = callAndRead(proxy.url, { token, text: "x" });
+  await upstream.waitForCalls(CLIENTS + 1);
+  proxy.kill("SIGTERM");
+  await waitFor(async () => await metricOf(proxy, "llmproxy_workers") === 1, { what: "one worker to end" });
+  assert.equal(await ended(), CLIENTS);
+  held.open();
+  assert.equal((await running).isWhole, true);
+  assert.equal((await proxy.exited()).code, 0);
+});
+
+Deno.test("workers that cannot record their calls at a stop make the proxy end with 1", async () => {
+  await using stand = await standOf({ LLMPROXY_WORKERS: "2", LLMPROXY_DRAIN_SECONDS: "1" });
+  const { upstream, proxy, dataDir } = stand;
+  const held = gate();
+  upstream.answer((call) => halted(call, held.passed));
+  const token = await proxy.token();
+  const running = Promise.all(Array.from({ length: CLIENTS }, (_, n) => callAndRead(proxy.url, { token, text: textOf(n) })));
+  await upstream.waitForCalls(CLIENTS, 20_000);
+  const locks = [0, 1].map((number) => new DatabaseSync(`${dataDir}/spool-${number}.db`, { timeout: 5_000 }));
+  for (const lock of locks) lock.exec("BEGIN IMMEDIATE");
+  proxy.kill("SIGTERM");
+  const isEnded = async () => await metricOf(proxy, "llmproxy_workers") === 0;
+  await waitFor(isEnded, { what: "the workers to give up", deadlineMs: 30_000 });
+  for (const lock of locks) lock.close();
+  held.open();
+  assert.equal((await proxy.exited()).code, 1);
+  for (const answer of await running) assert.equal(answer.isWhole, false);
+  assert.match(proxy.output(), /ended calls could not be recorded|did not end in time/);
+});
+
+Deno.test("a worker whose program cannot be started is tried again", async () => {
+  const { startWorker } = systemOf({ env: () => undefined, names: [], readFile: () => "" });
+  let starts = 0;
+  const failing = () => {
+    if (++starts === 3) throw new Deno.errors.NotFound("no such program");
+    return startWorker();
+  };
+  await using proxy = await startProxy({ env: { LLMPROXY_WORKERS: "2" }, system: { startWorker: failing } });
+  const workers = () => proxy.logs.map((line) => JSON.parse(line)).filter(({ msg }) => msg === "a worker listens");
+  await waitFor(() => workers().length === 2, { what: "two workers" });
+  Deno.kill(workers()[0].pid, "SIGKILL");
+  await waitFor(() => workers().length === 3, { what: "another worker" });
+  assert.equal(starts, 4);
+  assert.ok(proxy.logs.some((line) => line.includes("a worker cannot start") && line.includes("no such program")));
+});
+
 Deno.test("a worker that hangs is killed after 15 s, and another one serves in its place", async () => {
   await using stand = await standOf({ LLMPROXY_WORKERS: "2" });
   const { proxy } = stand;
@@ -336,6 +393,13 @@ async function freshCalls(proxy: ProxyProcess, token: string): Promise<readonly 
     await answer.body?.cancel();
     return answer.status;
   }));
+}
+
+/** Ended calls that `/metrics` has counted. */
+async function callsIn(proxy: ProxyProcess): Promise<number> {
+  const headers = { authorization: `Bearer ${proxy.env.LLMPROXY_ADMIN_TOKEN}` };
+  const text = await (await fetch(`${proxy.adminUrl}/metrics`, { headers })).text();
+  return [...text.matchAll(/^llmproxy_calls_total\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
 function isStreamed(call: SeenCall): boolean {
