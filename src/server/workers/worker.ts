@@ -63,7 +63,7 @@ export async function work(system: WorkerSystem): Promise<void> {
   const started = Promise.withResolvers<StartedMethods>();
   const later = <N extends keyof StartedMethods>(name: N) => async (...args: readonly unknown[]) =>
     await ((await started.promise)[name] as (...args: readonly unknown[]) => unknown)(...args);
-  // What is asked while the worker starts is answered as soon as it has: a new key must not be lost.
+  // What is asked while the worker starts waits until it has: a new key must not be lost.
   const methods: Record<keyof WorkerMethods, Methods[string]> = {
     async start(order: StartOrder) {
       started.resolve(await startWorker(order, { ...system, parent, send, write: (message) => pipe.send(message) }));
