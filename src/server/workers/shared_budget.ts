@@ -18,9 +18,9 @@ export function sharedPartOf({ totalBytes, perHolderBytes }: BudgetBytes): Budge
 }
 
 /**
- * A worker's budget. Of the machine's, a half is shared, or room for one whole body if that is more.
- * The rest is divided among the workers, so that most calls ask no other process. Together they
- * never exceed the machine's.
+ * A worker's budget. Of the machine's, a half is shared, or room for one whole body if that is
+ * more. The rest is divided among the workers, so that most calls ask no other process. Together
+ * they never exceed the machine's.
  */
 export class SharedBudget implements Budget {
   readonly #options: SharedBudgetOptions;
