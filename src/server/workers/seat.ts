@@ -106,10 +106,14 @@ export class WorkerSeat {
    */
   async end(ms: number): Promise<void> {
     if (this.#process === null) return;
+    const hasServed = this.#isServing;
     const late = () => new Error(`Worker ${this.number} did not end in time and was killed`);
     try {
       this.#latest = await deadline(this.ask("stop"), ms, late);
       this.#isStopped = true;
+    } catch (error) {
+      // One that dies before it has served has nothing to record.
+      if (hasServed) throw error;
     } finally {
       this.#input?.close().catch(() => {});
       if (!await settlesWithin(this.#exited, EXIT_MS)) this.kill();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ALL } from "../../../tests/conformance/samples.ts";
 import { isUnavailable, wordsOf } from "../../domain/unavailable.ts";
 import { migrateSqlite } from "./migrate.ts";
-import { openSqliteStore } from "./store.ts";
+import { openSqliteStore, sqliteStore } from "./store.ts";
 
 Deno.test("openSqliteStore() rejects if the database cannot be opened or has no schema", async () => {
   const dir = Deno.makeTempDirSync();
@@ -16,6 +16,14 @@ Deno.test("openSqliteStore() rejects if the database cannot be opened or has no 
   assert.deepEqual([...Deno.readDirSync(dir)], [], "an empty database was made");
   Deno.createSync(options.path).close();
   await assert.rejects(openSqliteStore(options), /no such table/);
+  Deno.removeSync(dir, { recursive: true });
+});
+
+Deno.test("sqliteStore() can be closed if its database could not be opened", async () => {
+  const dir = Deno.makeTempDirSync();
+  const store = sqliteStore({ path: `${dir}/gone.db`, synchronous: "normal" });
+  await assert.rejects(store.queryUsage(ALL), isUnavailable);
+  await store.close();
   Deno.removeSync(dir, { recursive: true });
 });
 

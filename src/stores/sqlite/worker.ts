@@ -14,6 +14,8 @@ self.onmessage = ({ data: options }: MessageEvent<OpenMessage>) => {
   let methods: WorkerMethods | null = null;
   self.onmessage = ({ data: request }: MessageEvent<Request>) => {
     const method = (...args: readonly unknown[]) => {
+      // What was never opened, or could not be, needs no closing.
+      if (methods === null && request.method === "close") return;
       methods ??= open(options);
       // The asking side's types tie the arguments to the method.
       return (methods[request.method as keyof WorkerMethods] as (...args: readonly unknown[]) => unknown)(...args);
