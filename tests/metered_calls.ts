@@ -78,6 +78,29 @@ export function assertExactRows(rows: readonly Row[], answers: readonly SeenAnsw
   assert.equal(new Set(rows.map((row) => row.message_id)).size, answers.length);
 }
 
+/**
+ * What was seen whole has its exact row, by its trace. No call has two rows, was sent upstream
+ * twice, or came there without a row. `sent`: the traces that came there. Returns rows by trace.
+ */
+export function assertRecorded(
+  seen: ReadonlyMap<string, SeenAnswer | null>,
+  rows: readonly Row[],
+  sent: readonly string[],
+): ReadonlyMap<string, Row> {
+  const rowOf = new Map(rows.map((row) => [String(row.trace_id), row]));
+  assert.equal(rowOf.size, rows.length, "a call has two rows");
+  for (const [traceId, answer] of seen) {
+    if (answer?.isWhole !== true) continue;
+    const row = rowOf.get(traceId);
+    assert.ok(row, `the row of ${traceId} is lost`);
+    assert.deepEqual([row.outcome, row.accuracy, row.message_id], ["completed", "exact", answer.messageId], traceId);
+    assert.deepEqual(countsOf(row), countsOfText(answer.text), traceId);
+  }
+  assert.equal(new Set(sent).size, sent.length, "a call was sent upstream twice");
+  for (const traceId of sent) assert.ok(rowOf.has(traceId), `${traceId} went upstream without a row`);
+  return rowOf;
+}
+
 export function countsOf(row: Row): readonly unknown[] {
   return [row.input_tokens, row.output_tokens, row.cache_creation_input_tokens, row.cache_read_input_tokens];
 }

@@ -183,7 +183,7 @@ function frontHere(
   });
   return {
     front,
-    readiness: () => traffic.isDraining ? { status: "unavailable", reason: "draining" } : storage.readiness(),
+    readiness: front.readiness,
     serve: async (admins) => {
       const listener = await front.listen({ admins, maxConnections: config.proxy.maxConnections });
       return { address: listener.address, stop: (hurry) => front.stop(listener, hurry) };

@@ -39,6 +39,8 @@ export interface FrontParts extends UpstreamParts {
 /** The side that sandboxes call: one for each process that listens to them. */
 export interface Front {
   readonly deps: Deps;
+  /** Of the process: that of its parts, until it drains. */
+  readonly readiness: () => Readiness;
   readonly listen: (place: FrontPlace) => Promise<Listener>;
   /**
    * Refuses calls, then connections, waits for running calls, and cuts the rest. Waits no longer
@@ -81,6 +83,7 @@ export function openFront(parts: FrontParts): Front {
   const { handle, refuseHead } = proxyHandler({ deps, allowedPaths: proxy.allowPaths, readiness, stallMs: proxy.stallMs });
   return {
     deps,
+    readiness,
     listen: ({ port = proxy.address.port, isShared = false, maxConnections, admins = null }) =>
       listen({
         ...{ setting: "LLMPROXY_LISTEN_ADDR", address: { ...proxy.address, port }, isShared },

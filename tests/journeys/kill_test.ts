@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { defaultAnswer, eventStream, heldBefore, messageTo, type SeenCall, streamed } from "../fake_answers.ts";
 import { messageEvents } from "../fake_messages.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
-import { callAndRead, countsOf, countsOfText, type SeenAnswer, textOf } from "../metered_calls.ts";
+import { assertRecorded, callAndRead, countsOf, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
 import { gate, waitFor } from "../wait.ts";
 
@@ -46,18 +46,8 @@ Deno.test("kill -9 with 30 clients loses no answer that was seen whole, leaves w
 
   await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
   const rows = await proxy.closedRows(KILLS * ENOUGH);
-  const rowOf = new Map(rows.map((row) => [String(row.trace_id), row]));
-  assert.equal(rowOf.size, rows.length, "a call has two rows");
-  for (const [traceId, answer] of seen) {
-    if (answer?.isWhole !== true) continue;
-    const row = rowOf.get(traceId);
-    assert.ok(row, `the row of ${traceId} is lost`);
-    assert.deepEqual([row.outcome, row.accuracy, row.message_id], ["completed", "exact", answer.messageId], traceId);
-    assert.deepEqual(countsOf(row), countsOfText(answer.text), traceId);
-  }
   const sent = upstream.calls.map((call) => call.header(TRACE)!);
-  assert.equal(new Set(sent).size, sent.length, "a call was sent upstream twice");
-  for (const traceId of sent) assert.ok(rowOf.has(traceId), `${traceId} went upstream without a row`);
+  const rowOf = assertRecorded(seen, rows, sent);
   for (const traceId of sent.filter(isHeld)) {
     const row = rowOf.get(traceId)!;
     assert.deepEqual([row.outcome, row.accuracy, ...countsOf(row)], ["unknown", "unknown", 0, 0, 0, 0]);

@@ -4,7 +4,7 @@ import { systemOf } from "../../src/server/system.ts";
 import { defaultAnswer, eventStream, heldBefore, messageTo, type SeenCall, streamed } from "../fake_answers.ts";
 import { messageEvents } from "../fake_messages.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
-import { assertExactRows, callAndRead, countsOf, countsOfText, type SeenAnswer, textOf } from "../metered_calls.ts";
+import { assertExactRows, assertRecorded, callAndRead, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { metricOf, readinessOf } from "../process_metrics.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
 import { messageCall, OPERATOR_KEY, startProxy } from "../proxy_under_test.ts";
@@ -50,18 +50,8 @@ for (const count of [2, 4]) {
     await Promise.all(clients);
 
     const rows = await proxy.closedRows(whole());
-    const rowOf = new Map(rows.map((row) => [String(row.trace_id), row]));
-    assert.equal(rowOf.size, rows.length, "a call has two rows");
-    for (const [traceId, answer] of seen) {
-      if (answer?.isWhole !== true) continue;
-      const row = rowOf.get(traceId);
-      assert.ok(row, `the row of ${traceId} is lost`);
-      assert.deepEqual([row.outcome, row.accuracy, row.message_id], ["completed", "exact", answer.messageId], traceId);
-      assert.deepEqual(countsOf(row), countsOfText(answer.text), traceId);
-    }
     const sent = upstream.calls.map((call) => call.header(TRACE)!);
-    assert.equal(new Set(sent).size, sent.length, "a call was sent upstream twice");
-    for (const traceId of sent) assert.ok(rowOf.has(traceId), `${traceId} went upstream without a row`);
+    assertRecorded(seen, rows, sent);
     const unknown = rows.filter((row) => row.outcome === "unknown");
     assert.ok(unknown.length <= CLIENTS, "more is unknown than was in flight");
     assert.ok(rows.every((row) => ["completed", "unknown"].includes(String(row.outcome))));

@@ -9,6 +9,7 @@ import type { Provider } from "../../domain/provider.ts";
 import { arrivedError, type CarriedError, carriedError } from "../../domain/unavailable.ts";
 import { localTokens } from "../../identity/local_tokens.ts";
 import * as providers from "../../providers/providers.ts";
+import { spoolPathIn } from "../../stores/sqlite/data_dir.ts";
 import type { Loss } from "../../stores/sqlite/database_files.ts";
 import { holdSpool, openOwnLedger } from "../../stores/sqlite/recording.ts";
 import { LogWriter } from "../../telemetry/log_writer.ts";
@@ -189,7 +190,7 @@ async function openLedgerOf(
     readonly onTrouble: () => void;
   },
 ): Promise<{ readonly ledger: Ledger; readonly end: () => Promise<void> }> {
-  const path = `${storage.dataDir}/spool-${number}.db`;
+  const path = spoolPathIn(storage.dataDir, number);
   const files = holdSpool(path);
   const spool = storage.database?.spool ?? null;
   let poking: ReturnType<typeof setTimeout> | undefined;

@@ -38,6 +38,11 @@ export class DataDirUnusable extends Error {
   }
 }
 
+/** The file in which the worker of that number records. */
+export function spoolPathIn(dir: string, worker: number): string {
+  return `${dir}/spool-${worker}.db`;
+}
+
 const SPOOL = /^spool-\d+\.db$/;
 
 /**
@@ -54,14 +59,13 @@ export function openDataDir(path: string): DataDir {
     throw new DataDirUnusable(path, error);
   }
   if (lock === null) throw new DataDirLocked(path);
-  const spoolPath = (worker: number) => `${path}/spool-${worker}.db`;
   let held = lock;
   let isHeld = true;
   return {
     databasePath: `${path}/llmproxy.db`,
-    spoolPath,
+    spoolPath: (worker) => spoolPathIn(path, worker),
     spoolPaths(workers) {
-      const first = Array.from({ length: workers }, (_, worker) => spoolPath(worker));
+      const first = Array.from({ length: workers }, (_, worker) => spoolPathIn(path, worker));
       const here = [...Deno.readDirSync(path)].filter(({ name }) => SPOOL.test(name)).map(({ name }) => `${path}/${name}`);
       return [...first, ...here.filter((spool) => !first.includes(spool)).sort()];
     },
