@@ -15,6 +15,7 @@ import { priceOf } from "../src/pricing/price_of.ts";
 import { anthropic } from "../src/providers/anthropic/anthropic.ts";
 import { newLogger } from "../src/telemetry/log.ts";
 import { newMetrics } from "../src/telemetry/metrics.ts";
+import { NO_ESTIMATES } from "../src/domain/limits.ts";
 import { newObserve } from "../src/telemetry/observe.ts";
 import { scriptOf } from "./answers.ts";
 
@@ -93,8 +94,12 @@ function openRow() {
     observe: newObserve({ logger, metrics, elapsed }),
     now: Date.now,
     elapsed,
+    estimates: NO_ESTIMATES,
   };
-  const row = new OpenRow(CALL, { isRecorded: true, hidesModel: false, clientIp: null, startedAt: 0, deps: deps as Deps });
+  const row = new OpenRow(CALL, {
+    ...{ hold: null, isRecorded: true, hidesModel: false, clientIp: null, startedAt: 0 },
+    deps: deps as Deps,
+  });
   row.answered(200, "req_011CQmJ1q2W3e4R5t6Y7u8I9");
   return { row, metrics };
 }

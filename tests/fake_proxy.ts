@@ -5,6 +5,7 @@ import type { Deps } from "../src/call/deps.ts";
 import { Refusals } from "../src/call/refusals.ts";
 import { Traffic } from "../src/call/traffic.ts";
 import { Fault } from "../src/domain/fault.ts";
+import { NO_ESTIMATES, NO_LIMITS } from "../src/domain/limits.ts";
 import type { RefusedRequest } from "../src/domain/observe.ts";
 import { NO_BATCHES } from "../src/domain/owned.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
@@ -76,7 +77,10 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
       userAgent: "llmproxy/test",
     },
     budget: new ByteBudget({ totalBytes: 1 << 24, perHolderBytes: 1 << 24 }),
-    limits: { bodyDeadlineMs: 60_000 },
+    bodyDeadlineMs: 60_000,
+    limits: NO_LIMITS,
+    estimates: NO_ESTIMATES,
+    unpriced: "refuse",
     brokenStream: "reset",
     traceHeader: "x-trace-id",
     clientIpHeader: null,

@@ -6,13 +6,15 @@ import { LiveCall } from "./live_call.ts";
 import type { RequestFacts } from "./read.ts";
 import { OpenRow } from "./record.ts";
 import { refusedTo } from "./refusals.ts";
+import { reserve } from "./reservation.ts";
 import type { Belonging } from "./trace.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
 /**
- * Opens the call's row and resolves when that is committed: nothing goes upstream before. The live
- * call then owns the body's room; without a live call, the room is freed here.
- * Rejects with `Fault` `ledger_unavailable`.
+ * Reserves what the call may use in its limits, opens its row, and resolves when that is committed:
+ * nothing goes upstream before. The live call then owns the body's room; without a live call, the
+ * room is freed here.
+ * Rejects with `Fault` `ledger_unavailable`, or as `reserve` does.
  */
 export async function admit(
   { incoming, caller, facts, trace }: {
@@ -36,9 +38,14 @@ export async function admit(
       requestBytes: facts.body.length,
       messagesHash: facts.messagesHash,
     };
-    const isRecorded = await deps.ledger.open(call, belonging.trace) === "opened";
+    const hold = await reserve(call, { incoming, facts }, deps);
+    const opened = await deps.ledger.open(call, belonging.trace).catch((error) => {
+      hold?.release();
+      throw error;
+    });
     const row = new OpenRow(call, {
-      isRecorded,
+      hold,
+      isRecorded: opened === "opened",
       hidesModel: facts.requestedModel === null,
       clientIp: incoming.clientIp,
       startedAt: incoming.arrivedAt + facts.arrivalMs,

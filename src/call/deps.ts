@@ -1,5 +1,6 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Ledger } from "../domain/ledger.ts";
+import type { Estimates, Limits } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Batches, Owners } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
@@ -38,18 +39,18 @@ export interface Deps {
   readonly instanceId: string;
   readonly upstream: Upstream;
   readonly budget: Budget;
+  /** Milliseconds for reading a request's body. */
+  readonly bodyDeadlineMs: number;
   readonly limits: Limits;
+  readonly estimates: Estimates;
+  /** What becomes of a call of a model without a price if a limit of cost applies to it. */
+  readonly unpriced: "refuse" | "serve";
   /** What a client gets of a stream that breaks: the break alone, or first an error event. */
   readonly brokenStream: "reset" | "event";
   /** The header in which a client may name its trace, lower case. */
   readonly traceHeader: string;
   /** The header with the client's address, which a server in front writes; lower case. */
   readonly clientIpHeader: string | null;
-}
-
-export interface Limits {
-  /** Milliseconds for reading a request's body. */
-  readonly bodyDeadlineMs: number;
 }
 
 export interface ArrivedRequest extends Pick<Request, "method" | "body"> {

@@ -146,7 +146,7 @@ const REFUSALS: readonly (readonly [station: string, of: string, refused: Refuse
   ["authenticate", "a sandbox that may not call", { code: "sandbox_inactive", deps: rejecting("sandbox_inactive") }],
   ["authenticate", "a control plane that is down", { code: "authority_unavailable", deps: rejecting("authority_unavailable") }],
   ["read", "a body that declares too much", { code: "body_too_large", headers: { "content-length": "99999999" } }],
-  ["read", "a body that does not come in time", { code: "body_timeout", body: stuck(), deps: { limits: { bodyDeadlineMs: 1 } } }],
+  ["read", "a body that does not come in time", { code: "body_timeout", body: stuck(), deps: { bodyDeadlineMs: 1 } }],
   ["read", "a body that breaks off", { code: "body_cut", body: brokenOff() }],
   ["read", "a body that cannot be looked into", { code: "body_opaque", headers: { "content-encoding": "rot13" } }],
   ["read", "a body that finds no room", {

@@ -105,7 +105,7 @@ function bodyOf(
   if (request.body === null) return null;
   const limited = limitBody(request.body as ReadableStream<Uint8Array<ArrayBuffer>>, {
     maxBytes: passthrough.maxBodyBytes,
-    deadlineMs: deps.limits.bodyDeadlineMs,
+    deadlineMs: deps.bodyDeadlineMs,
     onProblem: (error) => onProblem(bodyFault(error)),
     idle,
   });

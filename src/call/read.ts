@@ -17,6 +17,10 @@ export interface RequestFacts {
   readonly requestedModel: string | null;
   readonly isStreamed: boolean;
   readonly maxTokens: number | null;
+  readonly speed: string | null;
+  readonly inferenceGeo: string | null;
+  readonly isCompressed: boolean;
+  readonly namesFiles: boolean;
   /** What the body says of its user, unless that holds the proxy token. */
   readonly userId: string | null;
   /** SHA-256 of the bytes of the messages, hex; null without messages or in a compressed body. */
@@ -45,7 +49,7 @@ export async function read(incoming: IncomingCall, { sandbox, token }: Caller, d
     body = await readBody(stream, {
       declared: declaredLength(headers),
       maxBytes: maxBodyBytes,
-      deadlineMs: deps.limits.bodyDeadlineMs,
+      deadlineMs: deps.bodyDeadlineMs,
       budget: deps.budget,
       holder: JSON.stringify([sandbox.workspaceId, sandbox.sandboxId]),
     });
@@ -56,8 +60,9 @@ export async function read(incoming: IncomingCall, { sandbox, token }: Caller, d
     const named = factsOf(new Map(keys.map((key) => [key, found.get(key)?.value])));
     const kept = keptFacts(named, [token, ...incoming.ownCredentials]);
     userId = kept.userId;
-    await assertOwnFiles(scan.takeFileIds(), { sandbox, deps });
-    return { body, arrivalMs, messages, messagesHash, ...kept };
+    const fileIds = scan.takeFileIds();
+    await assertOwnFiles(fileIds, { sandbox, deps });
+    return { body, arrivalMs, messages, messagesHash, isCompressed: scan.isEncoded, namesFiles: fileIds.length > 0, ...kept };
   } catch (error) {
     body?.release();
     scan.close();

@@ -13,7 +13,7 @@ const BODIES = 200;
 
 Deno.test("read() frees the decoder of a body that breaks off, so that such bodies cannot fill the memory", async () => {
   const budget = new ByteBudget({ totalBytes: MB, perHolderBytes: MB });
-  const deps = { provider: anthropic, budget, limits: { bodyDeadlineMs: 60_000 }, elapsed: () => 0 } as unknown as Deps;
+  const deps = { provider: anthropic, budget, bodyDeadlineMs: 60_000, elapsed: () => 0 } as unknown as Deps;
   await assertFrees(100 * MB, async () => {
     for (let n = 0; n < BODIES; n++) await assert.rejects(read(brokenOff(), { sandbox, token: "t" }, deps));
   });

@@ -2,9 +2,12 @@ import { accountOf, accuracyOf } from "../domain/account.ts";
 import { OWNED_ID } from "../domain/owned.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
+import type { Hold } from "./reservation.ts";
 import type { Deps } from "./deps.ts";
 
 export interface OpenRowOptions {
+  /** Null: the call has no limit. */
+  readonly hold: Hold | null;
   /** False if the spool is full and the operator chose to serve on: there is only a log line. */
   readonly isRecorded: boolean;
   /** The requested model held the proxy token, so an answer that repeats the model does too. */
@@ -55,7 +58,7 @@ export class OpenRow {
   }
 
   async #commit(outcome: Outcome, reading: UsageReading): Promise<void> {
-    const { isRecorded, clientIp, startedAt, deps } = this.#options;
+    const { hold, isRecorded, clientIp, startedAt, deps } = this.#options;
     const call = this.call;
     const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
@@ -72,6 +75,8 @@ export class OpenRow {
     try {
       if (isRecorded) await deps.ledger.close(call, closing);
     } finally {
+      hold?.settle(closing);
+      deps.estimates.learn(call, closing);
       const overheadMs = this.#openedAt - startedAt + deps.elapsed() - closedAt;
       deps.observe.callEnded(call, closing, { overheadMs, isRecorded, clientIp });
     }

@@ -8,7 +8,8 @@ export function refusedTo(
   asker: { readonly sandbox: Sandbox; readonly userId?: string | null | undefined },
 ): Fault {
   const fault = faultOf(error);
-  return fault.sandbox === null ? new Fault(fault.code, fault.message, { cause: fault.cause, ...asker }) : fault;
+  if (fault.sandbox !== null) return fault;
+  return new Fault(fault.code, fault.message, { cause: fault.cause, advice: fault.advice, ...asker });
 }
 
 /** The error, if it is a refusal; otherwise the refusal for what should not have happened. */

@@ -21,6 +21,7 @@ export interface Config {
   readonly agentserver: Readonly<ReturnType<typeof readAgentserver>>;
   readonly storage: StorageConfig;
   readonly prices: PriceList;
+  readonly limits: Readonly<ReturnType<typeof readLimits>>;
   /** Processes that serve calls; 1: the program's own. `auto`: one for each core. */
   readonly workers: ValueOf<"LLMPROXY_WORKERS">;
   readonly drain: { readonly leadMs: number; readonly runningMs: number };
@@ -69,11 +70,11 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     agentserver: readAgentserver(reader),
     storage: readStorage(reader),
     prices: readPriceList(reader),
+    limits: readLimits(reader),
     workers: reader.read("LLMPROXY_WORKERS"),
     drain: { leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS"), runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") },
     logLevel: reader.read("LLMPROXY_LOG_LEVEL"),
   };
-  refuseLimits(reader);
   refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
   return reader.finish({ ...config, warnings: warningsOf(reader, config.upstream.baseUrl) });
@@ -266,13 +267,15 @@ function readDataDir(reader: SettingsReader): string {
   return !reader.isSet("LLMPROXY_DATA_DIR") && state ? state : reader.read("LLMPROXY_DATA_DIR");
 }
 
-/** The proxy does not start with a limit that it would not hold. */
-function refuseLimits(reader: SettingsReader): void {
-  if (reader.read("LLMPROXY_DEFAULT_MAX_RPD") === 0) return;
-  reader.complain(
-    "LLMPROXY_DEFAULT_MAX_RPD",
-    "Cannot hold LLMPROXY_DEFAULT_MAX_RPD: this version holds no limits yet; unset it or set 0",
-  );
+function readLimits(reader: SettingsReader) {
+  return {
+    /** Of each workspace without a limit of that kind; 0: none. */
+    defaults: { rpd: reader.read("LLMPROXY_DEFAULT_MAX_RPD") },
+    reserve: reader.read("LLMPROXY_RESERVE"),
+    unpriced: reader.read("LLMPROXY_UNPRICED"),
+    /** How long a call waits for a place among those that run. */
+    queueMs: reader.read("LLMPROXY_QUEUE_SECONDS"),
+  };
 }
 
 /** The admin API on the proxy's listener would be in each worker, which cannot answer for all. */

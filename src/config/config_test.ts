@@ -32,12 +32,10 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
     },
     admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, hosts: [] },
     forwardProxies: { http: null, https: null, direct: [] },
-    agentserver: null,
     storage: { dataDir: "./data", sync: "normal", database: null, retentionMs: null },
-    workers: 1,
+    limits: { defaults: { rpd: 0 }, reserve: "typical", unpriced: "refuse", queueMs: 30_000 },
     drain: { leadMs: 5_000, runningMs: 120_000 },
-    logLevel: "info",
-    warnings: [],
+    ...{ agentserver: null, workers: 1, logLevel: "info", warnings: [] },
   });
 });
 
@@ -78,7 +76,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     LLMPROXY_SPOOL_FULL: "serve",
     LLMPROXY_TOKEN_GRACE_SECONDS: "60",
     LLMPROXY_RETENTION_DAYS: "90",
-    LLMPROXY_DEFAULT_MAX_RPD: "0",
+    ...{ LLMPROXY_DEFAULT_MAX_RPD: "9", LLMPROXY_RESERVE: "max", LLMPROXY_UNPRICED: "serve", LLMPROXY_QUEUE_SECONDS: "0" },
   }, { "/etc/ca.pem": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n" }));
   assert.equal(config.upstream.credential.header, "authorization");
   assert.equal(config.upstream.credential.value, "Bearer bearer-token");
@@ -97,6 +95,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     bodyBudgetBytes: 104_857_600,
     bodyBudgetPerSandboxBytes: 52_428_800,
   });
+  assert.deepEqual(config.limits, { defaults: { rpd: 9 }, reserve: "max", unpriced: "serve", queueMs: 0 });
   assert.deepEqual(config.admin, { address: "same", token: "0123456789abcdef", hosts: ["proxy.internal", "10.0.0.7:8082"] });
   assert.deepEqual(config.agentserver, { url: "http://agentserver:9000", timeoutMs: 2_000, graceMs: 0 });
   assert.deepEqual(config.storage, {
@@ -164,7 +163,10 @@ const UNREADABLE: readonly (readonly [SettingName, readonly string[]])[] = [
   ["LLMPROXY_BODY_BUDGET_PER_SANDBOX_MB", ["31", "513"]],
   ["LLMPROXY_DRAIN_LEAD_SECONDS", ["-5", "five"]],
   ["LLMPROXY_LEDGER_SYNC", ["FULL", "off"]],
-  ["LLMPROXY_DEFAULT_MAX_RPD", ["many", "-1", "100"]],
+  ["LLMPROXY_DEFAULT_MAX_RPD", ["many", "-1", "1.5"]],
+  ["LLMPROXY_RESERVE", ["most", "MAX"]],
+  ["LLMPROXY_UNPRICED", ["yes"]],
+  ["LLMPROXY_QUEUE_SECONDS", ["-1", "long"]],
 ];
 
 for (const [name, values] of UNREADABLE) {

@@ -117,7 +117,22 @@ export const SETTINGS = {
   LLMPROXY_SPOOL_FULL: setting(oneOf("refuse", "serve"), "refuse", "`refuse` calls with 503, or `serve` them without a row"),
   LLMPROXY_TOKEN_GRACE_SECONDS: setting(seconds(0), "86400", "how long used local tokens work while the database is down"),
   LLMPROXY_RETENTION_DAYS: optional(days, "older rows are dropped, whole months at a time; totals stay; if unset, all are kept"),
-  LLMPROXY_DEFAULT_MAX_RPD: setting(count, "0", "requests a day and workspace, 0 for no limit; no other value works yet"),
+  LLMPROXY_DEFAULT_MAX_RPD: setting(count, "0", "requests a day of each workspace without a limit of its own; `0`: no limit"),
+  LLMPROXY_RESERVE: setting(
+    oneOf("typical", "max"),
+    "typical",
+    "what a call holds of its limits: as much as recent ones used, or the most that it can use",
+  ),
+  LLMPROXY_UNPRICED: setting(
+    oneOf("refuse", "serve"),
+    "refuse",
+    "what becomes of calls of models without a price if a limit of cost applies",
+  ),
+  LLMPROXY_QUEUE_SECONDS: setting(
+    seconds(0),
+    "30",
+    "how long a call waits if too many run at a time; `0`: it is refused at once",
+  ),
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** Old names. One that is still set is a problem: the proxy would silently use the default. */

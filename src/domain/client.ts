@@ -31,6 +31,10 @@ export interface Client {
   readonly parent?: string;
   /** The headers that name its agents. */
   readonly agents?: Partial<Readonly<Record<keyof AgentNames, string>>>;
+  /** If a wait does not help soon, this status stops it; otherwise 429 does. */
+  readonly stopStatus?: 403;
+  /** It asks again if the text of a refusal has words or numbers that it takes for a status. */
+  readonly readsText?: true;
   /** What its sub-agents' calls carry if no header names them. */
   readonly subAgent?: Mark;
 }

@@ -1,3 +1,4 @@
+import { ALL_KINDS, LIMIT_KINDS, type LimitKind } from "./limits.ts";
 import type { Sandbox } from "./sandbox.ts";
 
 /** How the proxy itself refuses a call. What the upstream answers is never a fault. */
@@ -5,7 +6,19 @@ interface FaultShape {
   readonly status: number;
   /** Seconds after which a retry may help; "never" stops clients from retrying. */
   readonly retryAfterSeconds: number | "never";
+  /** In the API's error JSON; left out: what the API has for the status. */
+  readonly errorType?: string;
 }
+
+type LimitFaults = { readonly [K in LimitKind as `over_${K}`]: FaultShape };
+
+/**
+ * One for each kind of limit, so that refusals are counted by kind. Each says when to ask again.
+ */
+const LIMIT_FAULTS = Object.fromEntries(ALL_KINDS.map((kind) => {
+  const { errorType } = LIMIT_KINDS[kind];
+  return [`over_${kind}`, { status: 429, retryAfterSeconds: 1, errorType } satisfies FaultShape];
+})) as LimitFaults;
 
 /** The closed table: a new fault is one row. */
 export const FAULTS = {
@@ -27,6 +40,9 @@ export const FAULTS = {
   body_opaque: { status: 415, retryAfterSeconds: "never" },
   body_cut: { status: 400, retryAfterSeconds: "never" },
   overloaded: { status: 503, retryAfterSeconds: 1 },
+  ...LIMIT_FAULTS,
+  /** A limit of cost cannot be held for a model without a price. */
+  unpriced_model: { status: 403, retryAfterSeconds: "never" },
   draining: { status: 503, retryAfterSeconds: 5 },
   ledger_unavailable: { status: 503, retryAfterSeconds: 5 },
   upstream_unreachable: { status: 502, retryAfterSeconds: 1 },
@@ -49,16 +65,33 @@ export class Fault extends Error {
   readonly sandbox: Sandbox | null;
   /** What the body says of its user; undefined if nothing has read the body. Never sent. */
   readonly userId: string | null | undefined;
+  readonly advice: FaultAdvice | null;
 
-  constructor(
-    code: FaultCode,
-    message: string,
-    options: { readonly cause?: unknown; readonly sandbox?: Sandbox | null; readonly userId?: string | null | undefined } = {},
-  ) {
+  constructor(code: FaultCode, message: string, options: FaultOptions = {}) {
     super(message, options);
     this.name = "Fault";
     this.code = code;
     this.sandbox = options.sandbox ?? null;
     this.userId = options.userId;
+    this.advice = options.advice ?? null;
   }
+}
+
+export interface FaultOptions {
+  readonly cause?: unknown;
+  readonly sandbox?: Sandbox | null;
+  readonly userId?: string | null | undefined;
+  readonly advice?: FaultAdvice | null;
+}
+
+/** What this one refusal advises, instead of the table. */
+export interface FaultAdvice {
+  readonly retryAfterSeconds: number;
+  /** The message without numbers, for clients that take some for a status. */
+  readonly plainMessage: string;
+}
+
+/** Seconds after which a retry may help. */
+export function retryAfterOf({ code, advice }: Pick<Fault, "code" | "advice">): number | "never" {
+  return advice?.retryAfterSeconds ?? (FAULTS as Readonly<Record<FaultCode, FaultShape>>)[code].retryAfterSeconds;
 }

@@ -38,10 +38,12 @@ export interface Provider extends AnswerDialect {
   /** Left out if the upstream has no batches: then no route owns a `batch`. */
   readonly batches?: BatchDialect;
   /** Our own refusal as the provider's clients expect an error. The fault's cause stays here. */
-  readonly refuse: (
-    fault: Fault,
-    requestId: string,
-  ) => { readonly body: string; readonly headers: Readonly<Record<string, string>> };
+  readonly refuse: (fault: Fault, to: RefusedClient) => {
+    /** The fault's, or the one that stops this client. */
+    readonly status: number;
+    readonly body: string;
+    readonly headers: Readonly<Record<string, string>>;
+  };
   /** The same as an event of a stream, which a client takes for the upstream's own error. */
   readonly errorEvent: (fault: Fault, requestId: string) => string;
   /** Request headers that carry credentials; removed before the operator's goes in. */
@@ -52,6 +54,12 @@ export interface Provider extends AnswerDialect {
   readonly defaultHeaders: readonly (readonly [string, string])[];
   /** The answer header that carries the upstream's own request id. */
   readonly requestIdHeader: string;
+}
+
+export interface RefusedClient {
+  readonly requestId: string;
+  /** The name of its row; null: unknown. */
+  readonly client: string | null;
 }
 
 /** A path of the proxy's port, and what happens there. */
@@ -118,6 +126,9 @@ export interface BodyFacts {
   readonly maxTokens: number | null;
   /** What it says of its user; some clients name their session there. */
   readonly userId: string | null;
+  /** What multiplies its price. */
+  readonly speed: string | null;
+  readonly inferenceGeo: string | null;
 }
 
 /**

@@ -2,7 +2,7 @@ import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:ht
 import { RegExpRouter } from "hono/router/reg-exp-router";
 import { SmartRouter } from "hono/router/smart-router";
 import { TrieRouter } from "hono/router/trie-router";
-import { Fault, type FaultCode, FAULTS } from "../domain/fault.ts";
+import { Fault, type FaultCode } from "../domain/fault.ts";
 import { HeaderFields } from "../domain/header_fields.ts";
 import { generateRequestId } from "../domain/ids.ts";
 import type { Readiness } from "../domain/operations.ts";
@@ -76,16 +76,18 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
 
   async function refused({ request, answer, requestId }: Exchange, error: unknown): Promise<void> {
     const fault = faultOf(error);
+    let client: string | null = null;
     if (fault.code !== "client_left") {
       const owner = async () =>
         BEFORE_TOKENS.includes(fault.code) ? await whose.of(withoutOwnCredentials(request, provider).request, request.url) : null;
       const sandbox = fault.sandbox ?? await owner();
-      const shown = { sandbox, userId: fault.userId, clientIp: clientIpOf(request, deps) };
-      deps.observe.refused(requestId, fault, refusedRequest(request, shown, deps));
+      const shown = refusedRequest(request, { sandbox, userId: fault.userId, clientIp: clientIpOf(request, deps) }, deps);
+      client = shown.client;
+      deps.observe.refused(requestId, fault, shown);
       deps.refusals.count(fault, { sandbox, at: deps.now() });
     }
-    const { body, headers } = provider.refuse(fault, requestId);
-    await answer.answer(ownHead(FAULTS[fault.code].status, headers), body);
+    const { status, body, headers } = provider.refuse(fault, { requestId, client });
+    await answer.answer(ownHead(status, headers), body);
   }
 
   function passing(
@@ -153,8 +155,8 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
       const fault = new Fault(code, HEAD_MESSAGES[code]);
       deps.observe.refused(requestId, fault, { sandbox: null, path: "", client: null, clientIp: null });
       deps.refusals.count(fault, { sandbox: null, at: deps.now() });
-      const { body, headers } = provider.refuse(fault, requestId);
-      return rawAnswer(FAULTS[code].status, { ...headers, [REQUEST_ID_HEADER]: requestId }, body);
+      const { status, body, headers } = provider.refuse(fault, { requestId, client: null });
+      return rawAnswer(status, { ...headers, [REQUEST_ID_HEADER]: requestId }, body);
     },
   };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fakeProxy, SANDBOX } from "../../tests/fake_proxy.ts";
 import { anthropic } from "../../tests/anthropic.ts";
-import { Fault } from "../domain/fault.ts";
+import type { Provider } from "../domain/provider.ts";
 
 Deno.test("proxyHandler() sends every open route upstream as it came, under the route's own name", async () => {
   const open = [
@@ -110,13 +110,15 @@ Deno.test("proxyHandler() answers greetings and health without a token", async (
 });
 
 Deno.test("proxyHandler() refuses in whatever shape the provider has", async () => {
-  const refuse = (fault: Fault, id: string) => ({
-    body: `${fault.code} ${id}`,
+  const refuse: Provider["refuse"] = (fault, { requestId, client }) => ({
+    status: 418,
+    body: `${fault.code} ${requestId} ${client}`,
     headers: { "content-type": "text/plain", odd: "1" },
   });
   const proxy = fakeProxy({ provider: { ...anthropic, refuse } });
-  const answer = await proxy.ask("POST", "/v1/messages", { headers: { "x-api-key": "wrong" } });
-  assert.deepEqual([answer.status, await answer.text(), answer.headers.get("odd")], [401, "unauthenticated ar-1", "1"]);
+  const answer = await proxy.ask("POST", "/v1/messages", { headers: { "x-api-key": "wrong", "user-agent": "opencode/1.0" } });
+  const said = [answer.status, await answer.text(), answer.headers.get("odd")];
+  assert.deepEqual(said, [418, "unauthenticated ar-1 opencode", "1"]);
 });
 
 Deno.test("proxyHandler() mounts the provider's routes and no others", async () => {

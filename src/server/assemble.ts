@@ -16,6 +16,7 @@ import { readOrMakeAdminToken } from "./admin_token.ts";
 import { type Front, openFront } from "./front.ts";
 import { type HttpClients, upstreamClients } from "./http_clients.ts";
 import { importInto } from "./import_rows.ts";
+import { type Limiting, LOOK_MS as LIMITS_LOOK_MS, startLimiting } from "./limiting.ts";
 import { type Gauged, instruments } from "./instruments.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { Repricer } from "./repricing.ts";
@@ -60,6 +61,9 @@ interface Common {
   readonly storage: Storage;
   readonly clients: HttpClients;
   readonly observe: Observe;
+  readonly limiting: Limiting;
+  /** Of the store, and of limits over all replicas. */
+  readonly readiness: () => Readiness;
 }
 
 /** How long the store may take to find a local token. */
@@ -98,7 +102,19 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   noteForwardProxies(config, observe);
   const clients = upstreamClients(config);
   const tokens = localTokens({ ...system, tokens: storage.tokens, observe, timeoutMs: TOKEN_LOOKUP_MS });
-  const common: Common = { config, provider, system, live, storage, clients, observe };
+  const limiting = await startLimiting({
+    ...config.limits,
+    records: storage.limits,
+    lookMs: config.storage.database === null ? null : LIMITS_LOOK_MS,
+    now: system.now,
+    observe,
+    onChange: (limits) => pool?.limit(limits),
+  });
+  const readiness = () => {
+    const ofStore = storage.readiness();
+    return ofStore.status === "ok" ? limiting.trouble() ?? ofStore : ofStore;
+  };
+  const common: Common = { config, provider, system, live, storage, clients, observe, limiting, readiness };
   const batches = batchAccounts(common);
   Object.assign(gauged, { shipping: storage.shipping, batches } satisfies Gauged);
   const side = pool === null
@@ -144,6 +160,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       await repricer.end();
       await batches?.end();
       await side.front?.end();
+      await limiting.end();
       await storage.end();
       metrics.end();
       clients.close();
@@ -163,7 +180,7 @@ function frontHere(
     readonly gauged: Gauged;
   },
 ): Side {
-  const { config, storage } = common;
+  const { config, storage, limiting, readiness } = common;
   const ledger = storage.ledger!;
   const traffic = new Traffic();
   const budget = new ByteBudget({
@@ -174,12 +191,12 @@ function frontHere(
   gauged.workers = { running: () => 1, restarts: () => 0 };
   const front = openFront({
     ...common,
-    ...{ instanceId, budget, traffic, ledger },
+    ...{ instanceId, budget, traffic, ledger, limits: limiting.limits },
     owned: storage.owned,
     sessions: storage.sessions,
     batches: batches ?? NO_BATCHES,
     localSandboxOf: tokens.sandboxOf,
-    readiness: storage.readiness,
+    readiness,
   });
   return {
     front,
@@ -194,19 +211,21 @@ function frontHere(
 /** Calls are served in several processes, and this one keeps what they share. */
 function frontInWorkers(
   pool: WorkerPool,
-  { storage }: Common,
+  { storage, limiting, readiness: ofStore }: Common,
   { batches, gauged }: { readonly batches: BatchAccounts | null; readonly gauged: Gauged },
 ): Side {
   gauged.workers = pool;
-  const readiness = () => pool.readiness(storage.readiness());
+  const readiness = () => pool.readiness(ofStore());
   return {
     front: null,
     readiness,
     serve: async () => {
       const address = await pool.start({
-        answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES }),
+        answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES, limits: limiting.limits }),
+        limits: limiting.known,
+        onWorkerEnd: (instanceId) => limiting.admissions.forgetHolder(instanceId),
         onCommit: storage.poke,
-        readiness: storage.readiness,
+        readiness: ofStore,
         whyLost: storage.whyLost,
         firstBatchLookMs: (batches ?? NO_BATCHES).firstLookMs,
       });

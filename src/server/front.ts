@@ -6,6 +6,7 @@ import { Sessions, SESSIONS_DEFAULTS } from "../call/sessions.ts";
 import { rawPath } from "../call/target.ts";
 import type { Traffic } from "../call/traffic.ts";
 import type { Ledger } from "../domain/ledger.ts";
+import type { Limits } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import type { Batches } from "../domain/owned.ts";
@@ -14,6 +15,7 @@ import type { SessionRecords } from "../domain/sessions.ts";
 import { type ProxyHandler, proxyHandler } from "../http/proxy.ts";
 import { agentserverSandboxOf } from "../identity/agentserver.ts";
 import { sandboxOf } from "../identity/sandbox_of.ts";
+import { CallEstimates } from "../limits/estimates.ts";
 import { cachedOwners, type OwnedPlaces } from "../stores/shipping/cached_owners.ts";
 import type { Budget } from "../wire/budget.ts";
 import { listen, type Listener, type ListenerOptions } from "./listener.ts";
@@ -27,6 +29,7 @@ export interface FrontParts extends UpstreamParts {
   readonly traffic: Traffic;
   readonly budget: Budget;
   readonly ledger: Ledger;
+  readonly limits: Limits;
   readonly owned: OwnedPlaces;
   readonly sessions: SessionRecords;
   readonly batches: Batches;
@@ -123,9 +126,10 @@ function connectionsFor(openFiles: number | null): number {
 }
 
 function depsOf(parts: FrontParts): Deps {
-  const { config: { proxy, agentserver }, system: { now, elapsed, newId }, clients, ledger, owned, observe } = parts;
+  const { config: { proxy, agentserver, limits }, system: { now, elapsed, newId }, clients, ledger, owned, observe } = parts;
+  const upstream = upstreamOf(parts);
   return {
-    ...upstreamOf(parts),
+    ...upstream,
     ...{ instanceId: parts.instanceId, budget: parts.budget, batches: parts.batches, traffic: parts.traffic },
     sandboxOf: sandboxOf({
       local: parts.localSandboxOf,
@@ -139,7 +143,10 @@ function depsOf(parts: FrontParts): Deps {
     now,
     elapsed,
     newId,
-    limits: { bodyDeadlineMs: proxy.bodyMs },
+    bodyDeadlineMs: proxy.bodyMs,
+    limits: parts.limits,
+    estimates: new CallEstimates({ by: limits.reserve, priceOf: upstream.priceOf }),
+    unpriced: limits.unpriced,
     brokenStream: proxy.brokenStream,
     traceHeader: proxy.traceHeader.toLowerCase(),
     clientIpHeader: proxy.clientIpHeader?.toLowerCase() ?? null,

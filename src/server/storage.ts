@@ -3,6 +3,7 @@ import type { DatabaseConfig, StorageConfig } from "../config/config.ts";
 import type { Ledger, RecordingState } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { BackUp, ExportUsage, Readiness, Reship } from "../domain/operations.ts";
+import type { LimitRecords } from "../domain/limits.ts";
 import type { OwnedRecords } from "../domain/owned.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
@@ -39,6 +40,7 @@ export interface Storage {
   readonly recording: RecordingState;
   readonly store: Store;
   readonly tokens: Tokens;
+  readonly limits: LimitRecords;
   readonly owned: OwnedPlaces;
   readonly sessions: SessionRecords;
   /** Keeps message batches and records their lines. */
@@ -173,6 +175,7 @@ async function embeddedStorage(options: StorageOptions): Promise<Storage> {
     ...commonParts(records, shipping),
     store,
     tokens: shipping,
+    limits: shipping,
     batches: { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch, recordUsage: store.recordUsage },
     readiness: () => readinessOf(recording.trouble(), shippingTrouble(shipping.state(), now(), "the database")),
     reship: null,
@@ -208,6 +211,7 @@ async function sharedStorage(database: DatabaseConfig, options: StorageOptions):
     ...commonParts(records, store),
     store,
     tokens: cachedTokens({ shared: store, copies: shipping, graceMs: database.tokenGraceMs, now }),
+    limits: store,
     batches: store,
     readiness: () =>
       readinessOf(

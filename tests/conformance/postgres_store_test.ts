@@ -2,6 +2,7 @@ import { MIGRATE_DEFAULTS, migratePostgres } from "../../src/stores/postgres/mig
 import { openPostgresRepricing } from "../../src/stores/postgres/repricing.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../../src/stores/postgres/store.ts";
 import { startPostgres } from "../postgres_server.ts";
+import { limitLaws } from "./limit_laws.ts";
 import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
@@ -17,6 +18,10 @@ storeLaws("PostgreSQL store", make);
 retryLaws("PostgreSQL store", make);
 ownedLaws("PostgreSQL store", make);
 sessionLaws("PostgreSQL store", make);
+limitLaws("PostgreSQL store", async () => {
+  const { url, ...made } = await make();
+  return { ...made, expire: async () => void await server.psql("UPDATE reservation_holders SET expires_at = 0", url) };
+});
 repricingLaws("PostgreSQL repricing", async () => {
   const { store, url, dispose } = await make();
   return { store, repricing: openPostgresRepricing(url), dispose };

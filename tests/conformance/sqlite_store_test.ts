@@ -1,6 +1,8 @@
+import { DatabaseSync } from "node:sqlite";
 import { migrateSqlite } from "../../src/stores/sqlite/migrate.ts";
 import { openSqliteRepricing } from "../../src/stores/sqlite/repricing.ts";
 import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
+import { limitLaws } from "./limit_laws.ts";
 import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
@@ -11,6 +13,18 @@ storeLaws("SQLite store", make);
 retryLaws("SQLite store", make);
 ownedLaws("SQLite store", make);
 sessionLaws("SQLite store", make);
+limitLaws("SQLite store", async () => {
+  const { path, ...made } = await make();
+  return {
+    ...made,
+    expire: () => {
+      const db = new DatabaseSync(path);
+      db.exec("UPDATE reservation_holders SET expires_at = 0");
+      db.close();
+      return Promise.resolve();
+    },
+  };
+});
 repricingLaws("SQLite repricing", async () => {
   const { store, path, dispose } = await make();
   return { store, repricing: openSqliteRepricing(path, "normal"), dispose };

@@ -13,7 +13,14 @@ export const dummy: Provider = {
   request: {
     maxBodyBytes: 1024 * 1024,
     keys: ["engine"],
-    factsOf: (values) => ({ model: String(values.get("engine") ?? ""), isStreamed: false, maxTokens: null, userId: null }),
+    factsOf: (values) => ({
+      model: String(values.get("engine") ?? ""),
+      isStreamed: false,
+      maxTokens: null,
+      userId: null,
+      speed: null,
+      inferenceGeo: null,
+    }),
     messagesKey: "prompt",
     cacheMarkKey: "mark",
     fileKey: "attachment",
@@ -28,7 +35,8 @@ export const dummy: Provider = {
   errorTypeOf: (status) => `error ${status}`,
   clients: [],
   billing: { callsOf: () => [], factors: { geoPercent: {}, batchPercent: 100 } },
-  refuse: (fault, requestId) => ({
+  refuse: (fault, { requestId }) => ({
+    status: FAULTS[fault.code].status,
     body: `${FAULTS[fault.code].status} ${fault.message} (${requestId})`,
     headers: { "content-type": "text/plain" },
   }),

@@ -14,7 +14,7 @@ export const anthropic = {
   baseUrlFault,
   request: {
     maxBodyBytes: MAX_MESSAGE_BYTES,
-    keys: ["model", "stream", "max_tokens", "metadata"],
+    keys: ["model", "stream", "max_tokens", "metadata", "speed", "inference_geo"],
     factsOf,
     messagesKey: "messages",
     cacheMarkKey: "cache_control",
@@ -49,10 +49,13 @@ export const anthropic = {
 function factsOf(values: ReadonlyMap<string, unknown>): BodyFacts {
   const [model, maxTokens, metadata] = [values.get("model"), values.get("max_tokens"), values.get("metadata")];
   const userId = isRecord(metadata) ? metadata.user_id : null;
+  const text = (value: unknown) => typeof value === "string" ? value : null;
   return {
     model: typeof model === "string" ? model : "",
     isStreamed: values.get("stream") === true,
     maxTokens: Number.isSafeInteger(maxTokens) ? maxTokens as number : null,
-    userId: typeof userId === "string" ? userId : null,
+    userId: text(userId),
+    speed: text(values.get("speed")),
+    inferenceGeo: text(values.get("inference_geo")),
   };
 }

@@ -22,12 +22,13 @@ export const CLIENTS: readonly Client[] = [
     },
   },
   // It calls itself Claude Code to every host but Anthropic's, without Claude Code's marks.
-  { name: "qwen-code", userAgent: /^(claude-cli|QwenCode)\//, marks: [{ body: "was_read" }] },
+  { name: "qwen-code", userAgent: /^(claude-cli|QwenCode)\//, marks: [{ body: "was_read" }], stopStatus: 403 },
   {
     name: "opencode",
     userAgent: /^opencode\//,
     sessions: ["x-opencode-session", "x-session-affinity", "x-session-id"],
     parent: "x-parent-session-id",
+    stopStatus: 403,
   },
   { name: "codex", userAgent: /^codex/, sessions: ["session-id", "session_id", "thread-id"] },
   { name: "mux", userAgent: null, sessions: ["x-mux-workspace-id"] },
@@ -44,17 +45,18 @@ export const CLIENTS: readonly Client[] = [
     userAgent: /^kilo\//,
     sessions: ["x-session-affinity", "x-session-id", "x-kilocode-taskid"],
     parent: "x-parent-session-id",
+    stopStatus: 403,
   },
   { name: "coder", userAgent: null, sessions: ["x-coder-chat-id"] },
-  { name: "pi", userAgent: /^pi\//, sessions: ["x-session-affinity"] },
-  { name: "droid", userAgent: /^factory-cli\// },
+  { name: "pi", userAgent: /^pi\//, sessions: ["x-session-affinity"], stopStatus: 403, readsText: true },
+  { name: "droid", userAgent: /^factory-cli\//, stopStatus: 403 },
   {
     name: "continue",
     userAgent: /^node-fetch(\/|$)/,
     marks: [{ header: "anthropic-beta", value: /(^|,)\s*prompt-caching-2024-07-31/ }],
   },
   // Cline says no more than this, so it cannot be told from other programs on the same library.
-  { name: "ai-sdk", userAgent: /^ai-sdk\//, isLibrary: true },
+  { name: "ai-sdk", userAgent: /^ai-sdk\//, isLibrary: true, stopStatus: 403 },
   { name: "anthropic-sdk-js", userAgent: /^Anthropic\/JS /, isLibrary: true },
   { name: "anthropic-sdk-python", userAgent: /^Anthropic\/Python /, isLibrary: true },
 ];

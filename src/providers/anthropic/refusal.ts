@@ -1,4 +1,6 @@
-import { type Fault, FAULTS } from "../../domain/fault.ts";
+import { type Fault, FAULTS, retryAfterOf } from "../../domain/fault.ts";
+import type { RefusedClient } from "../../domain/provider.ts";
+import { CLIENTS } from "./clients.ts";
 
 /** By status (https://docs.anthropic.com/en/api/errors); others are `api_error`. */
 const ERROR_TYPES: ReadonlyMap<number, string> = new Map([
@@ -17,25 +19,44 @@ export function errorTypeOf(status: number): string {
   return ERROR_TYPES.get(status) ?? "api_error";
 }
 
+/** A shorter wait than this is obeyed by every client. */
+const SOON_SECONDS = 60;
+
 /**
- * Our own refusal in Anthropic's error JSON, so that clients show its text. `x-should-retry: false`
- * stops the SDKs if a retry cannot help; otherwise `retry-after` (RFC 9110, 10.2.3) says when it
- * may.
+ * Our own refusal in Anthropic's error JSON, so that clients show its text. `retry-after` (RFC
+ * 9110, 10.2.3) says when a retry may help. If that is not soon, `x-should-retry: false` stops the
+ * SDKs. Clients that ignore it are stopped by the status of their row: of those seen, each asks
+ * once.
  */
-export function refuse(fault: Fault, requestId: string) {
-  const { retryAfterSeconds } = FAULTS[fault.code];
-  const advice = retryAfterSeconds === "never" ? { "x-should-retry": "false" } : { "retry-after": String(retryAfterSeconds) };
+export function refuse(fault: Fault, { requestId, client }: RefusedClient) {
+  const { status: usual } = FAULTS[fault.code];
+  const wait = retryAfterOf(fault);
+  const isFinal = wait === "never" || wait >= SOON_SECONDS;
+  const row = CLIENTS.find(({ name }) => name === client);
+  const status = usual === 429 && isFinal ? row?.stopStatus ?? usual : usual;
+  const message = row?.readsText ? fault.advice?.plainMessage ?? fault.message : fault.message;
   return {
-    body: JSON.stringify(errorOf(fault, requestId)),
-    headers: { "content-type": "application/json", ...advice },
+    status,
+    body: JSON.stringify(errorOf({ code: fault.code, message, status }, requestId)),
+    headers: {
+      "content-type": "application/json",
+      ...isFinal ? { "x-should-retry": "false" } : {},
+      ...wait === "never" ? {} : { "retry-after": String(wait) },
+    },
   };
 }
 
 /** The same as an event of a stream (https://docs.anthropic.com/en/api/messages-streaming). */
-export function errorEvent(fault: Fault, requestId: string): string {
-  return `event: error\ndata: ${JSON.stringify(errorOf(fault, requestId))}\n\n`;
+export function errorEvent({ code, message }: Fault, requestId: string): string {
+  const error = errorOf({ code, message, status: FAULTS[code].status }, requestId);
+  return `event: error\ndata: ${JSON.stringify(error)}\n\n`;
 }
 
-function errorOf({ code, message }: Fault, requestId: string) {
-  return { type: "error", error: { type: errorTypeOf(FAULTS[code].status), message }, request_id: requestId };
+function errorOf(
+  { code, message, status }: Pick<Fault, "code" | "message"> & { readonly status: number },
+  requestId: string,
+) {
+  const shape = FAULTS[code];
+  const own = "errorType" in shape && status === shape.status ? shape.errorType : undefined;
+  return { type: "error", error: { type: own ?? errorTypeOf(status), message }, request_id: requestId };
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault, type FaultCode, FAULTS } from "../../domain/fault.ts";
+import { CLIENTS } from "./clients.ts";
 import { errorEvent, refuse } from "./refusal.ts";
 
 /** The types that Anthropic's clients are shown, by fault. */
@@ -19,6 +20,12 @@ const TYPES: Readonly<Record<FaultCode, string>> = {
   body_opaque: "invalid_request_error",
   body_cut: "invalid_request_error",
   overloaded: "api_error",
+  over_rpd: "rate_limit_error",
+  over_tokens_per_day: "rate_limit_error",
+  over_cost_per_day: "billing_error",
+  over_cost_per_month: "billing_error",
+  over_concurrent: "rate_limit_error",
+  unpriced_model: "permission_error",
   draining: "api_error",
   ledger_unavailable: "api_error",
   upstream_unreachable: "api_error",
@@ -29,8 +36,8 @@ const TYPES: Readonly<Record<FaultCode, string>> = {
 };
 
 function refusalResponse(fault: Fault, requestId: string): Response {
-  const { body, headers } = refuse(fault, requestId);
-  return new Response(body, { status: FAULTS[fault.code].status, headers });
+  const { status, body, headers } = refuse(fault, { requestId, client: null });
+  return new Response(body, { status, headers });
 }
 
 Deno.test("refuse() is Anthropic's error JSON with the fault's status, for every fault", async () => {
@@ -46,6 +53,32 @@ Deno.test("refuse() is Anthropic's error JSON with the fault's status, for every
       error: { type: TYPES[code as FaultCode], message: 'No "more"\n' },
       request_id: "ar-1",
     });
+  }
+});
+
+/** As clients.ts has them, and as each was seen to ask again or not (429 and 403). */
+const STOPPED_BY_403 = ["opencode", "kilo", "pi", "droid", "qwen-code", "ai-sdk"];
+
+Deno.test("refuse() stops each client by the status that it obeys if a wait does not help soon", () => {
+  const advice = { retryAfterSeconds: 3_600, plainMessage: "The limit is used up." };
+  const fault = new Fault("over_cost_per_day", "This workspace has used 500.00 of 429.00 dollars.", { advice });
+  for (const client of [...CLIENTS.map(({ name }) => name), null]) {
+    const { status, headers, body } = refuse(fault, { requestId: "ar-1", client });
+    const isStopped = STOPPED_BY_403.includes(client ?? "");
+    assert.equal(status, isStopped ? 403 : 429, String(client));
+    assert.deepEqual(headers, { "content-type": "application/json", "x-should-retry": "false", "retry-after": "3600" });
+    const { error } = JSON.parse(body);
+    assert.equal(error.type, isStopped ? "permission_error" : "billing_error", String(client));
+    assert.equal(error.message, client === "pi" ? advice.plainMessage : fault.message);
+  }
+});
+
+Deno.test("refuse() lets each client ask again if that helps soon", () => {
+  const advice = { retryAfterSeconds: 2, plainMessage: "Too many." };
+  const fault = new Fault("over_concurrent", "Too many calls run.", { advice });
+  for (const { name } of CLIENTS) {
+    const { status, headers } = refuse(fault, { requestId: "ar-1", client: name });
+    assert.deepEqual([status, headers], [429, { "content-type": "application/json", "retry-after": "2" }], name);
   }
 });
 

@@ -1,6 +1,7 @@
 import { delay, settlesWithin } from "../../async/deadline.ts";
 import type { Config } from "../../config/config.ts";
 import type { RecordingState } from "../../domain/ledger.ts";
+import type { Limit } from "../../domain/limits.ts";
 import type { Observe } from "../../domain/observe.ts";
 import type { Readiness } from "../../domain/operations.ts";
 import { countsOf, type MetricsSnapshot } from "../../telemetry/metrics.ts";
@@ -17,7 +18,7 @@ export interface PoolOptions {
   /** How many workers there are. */
   readonly count: number;
   readonly config: Config;
-  readonly system: Pick<ServerSystem, "startWorker" | "writeLog">;
+  readonly system: Pick<ServerSystem, "startWorker" | "writeLog" | "newId">;
   readonly observe: Observe;
   readonly live: Live;
 }
@@ -29,6 +30,9 @@ export interface PoolWork {
   /** Of the store, for the workers' own `/readyz`. */
   readonly readiness: () => Readiness;
   readonly firstBatchLookMs: number;
+  readonly limits: () => readonly Limit[];
+  /** A run of a worker has ended, by its id. */
+  readonly onWorkerEnd: (instanceId: string) => void;
   /** Why the files of the data directory are lost; null while they are not. */
   readonly whyLost: () => string | null;
 }
@@ -139,6 +143,11 @@ export class WorkerPool {
     for (const seat of this.#seats) seat.ask("rotate", rotated).catch(() => {});
   }
 
+  /** Gives the limits in force to all workers. */
+  limit(limits: readonly Limit[]): void {
+    for (const seat of this.#seats) seat.ask("limits", limits).catch(() => {});
+  }
+
   /** Resolves when no worker takes the token any more. */
   async forgetToken(id: string): Promise<void> {
     await Promise.all(this.#seats.map((seat) => settlesWithin(seat.ask("forgetToken", id), ANSWER_MS)));
@@ -164,6 +173,7 @@ export class WorkerPool {
   }
 
   #ended(seat: WorkerSeat, { how, isStopped, hasServed }: WorkerEnd): void {
+    this.#work?.onWorkerEnd(seat.instanceId);
     if (seat.latest !== null) this.#before = countsOf([this.#before, seat.latest.metrics]);
     if (isStopped || !hasServed) return;
     const next = this.#isStopping ? "its" : "another one is started, and its";
@@ -222,9 +232,10 @@ export class WorkerPool {
 
   #orderFor({ number }: WorkerSeat): StartOrder {
     const { count, config } = this.#options;
-    const { readiness, firstBatchLookMs } = this.#work!;
+    const { readiness, limits, firstBatchLookMs } = this.#work!;
+    const instanceId = this.#options.system.newId();
     const order = { ...this.#rotated(), number, of: count, config: packed(config), port: this.#port };
-    return { ...order, readiness: readiness(), firstBatchLookMs };
+    return { ...order, instanceId, readiness: readiness(), limits: limits(), firstBatchLookMs };
   }
 }
 

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { deserialize, serialize } from "node:v8";
 import type { Reply, Request } from "../../async/worker_rpc.ts";
 import type { Config, Secrets } from "../../config/config.ts";
+import type { Bound, Limit, LimitRefusal, Reservation, Settled } from "../../domain/limits.ts";
 import type { Readiness } from "../../domain/operations.ts";
 import type { Owned } from "../../domain/owned.ts";
 import type { SessionRecords } from "../../domain/sessions.ts";
@@ -23,8 +24,11 @@ export interface StartOrder extends Rotated {
   readonly of: number;
   /** As `packed` makes it. */
   readonly config: string;
+  /** Names this run of the worker. */
+  readonly instanceId: string;
   readonly port: number;
   readonly readiness: Readiness;
+  readonly limits: readonly Limit[];
   readonly firstBatchLookMs: number;
 }
 
@@ -55,6 +59,8 @@ export type WorkerMethods = {
   readonly readiness: (readiness: Readiness) => void;
   /** The files of the data directory are lost, and why: nothing can be recorded any more. */
   readonly lost: (reason: string) => void;
+  /** The limits have changed. */
+  readonly limits: (limits: readonly Limit[]) => void;
   /** The local token of that id was revoked. */
   readonly forgetToken: (id: string) => void;
   readonly report: () => Promise<Report>;
@@ -74,6 +80,12 @@ export interface ParentMethods extends Pick<Tokens, "findToken">, SessionRecords
   readonly recordOwned: (owned: readonly Owned[]) => Promise<void>;
   /** As `Batches.accountFor`; resolves to the message of its fault, or null. */
   readonly accountFor: (id: string) => Promise<string | null>;
+  /** As the methods of `Limits`. */
+  readonly reserve: (reservation: Reservation, bounds: readonly Bound[]) => Promise<LimitRefusal | null>;
+  readonly settle: (ended: Settled) => void;
+  readonly release: (id: string) => void;
+  /** The client of a call that is being admitted has left. */
+  readonly giveUp: (id: string) => void;
   /** As `Budget.take`, of what the workers share. */
   readonly takeRoom: (holder: string, bytes: number) => Promise<boolean>;
 }

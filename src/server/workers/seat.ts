@@ -42,6 +42,7 @@ export class WorkerSeat {
   #latest: Report | null = null;
   /** What the process has of the shared budget, by holder. */
   #room = new Map<string, number>();
+  #instanceId = "";
   #isServing = false;
   #silentLooks = 0;
   /** The process has recorded everything and may end. */
@@ -61,6 +62,11 @@ export class WorkerSeat {
     return this.#isServing;
   }
 
+  /** Of the run that was started last. */
+  get instanceId(): string {
+    return this.#instanceId;
+  }
+
   /** How often this was read since the process last said something. */
   countSilence(): number {
     return this.#process === null ? 0 : ++this.#silentLooks;
@@ -78,6 +84,7 @@ export class WorkerSeat {
 
   /** Starts a process. Resolves when it listens. */
   async begin(order: StartOrder): Promise<void> {
+    this.#instanceId = order.instanceId;
     await this.#rpc.call("start", order);
     this.#isServing = true;
   }

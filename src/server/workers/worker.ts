@@ -20,6 +20,7 @@ import { type Gauged, instruments } from "../instruments.ts";
 import { noteSwept, noteTrouble } from "../storage.ts";
 import { droppedLine, FLUSH_MS, type ServerSystem } from "../system.ts";
 import { type Live, pricingBy } from "../upstream_parts.ts";
+import { LimitsAtParent } from "./limits_at_parent.ts";
 import { MessagePipe, readMessages, writable } from "./pipe.ts";
 import {
   type ParentMethods,
@@ -70,6 +71,7 @@ export async function work(system: WorkerSystem): Promise<void> {
       started.resolve(await startWorker(order, { ...system, parent, send, write: (message) => pipe.send(message) }));
     },
     ...{ rotate: later("rotate"), readiness: later("readiness"), lost: later("lost"), forgetToken: later("forgetToken") },
+    limits: later("limits"),
     ...{ report: later("report"), stop: later("stop"), hurry: later("hurry") },
   };
   await readMessages<ToWorker>(system.input, (message) => {
@@ -98,7 +100,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const log = logOver(parts);
   const system = { ...parts, writeLog: (line: string) => log.write(line), logLinesDropped: () => log.dropped };
   const { observe, metrics } = instruments(config, system, { live, gauged });
-  const instanceId = system.newId();
+  const { instanceId } = order;
   let lost: Loss | null = null;
   let tell = () => {};
   const { ledger, end: endLedger } = await openLedgerOf(config, {
@@ -121,10 +123,11 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   });
   const traffic = new Traffic();
   Object.assign(gauged, { traffic, budget, ledger } satisfies Gauged);
+  const limits = new LimitsAtParent(parent, { known: order.limits, defaults: config.limits.defaults });
   let { readiness } = order;
   const clients = upstreamClients(config);
   const front = openFront({
-    ...{ config, provider, system, live, clients, instanceId, observe, traffic, budget, ledger },
+    ...{ config, provider, system, live, clients, instanceId, observe, traffic, budget, ledger, limits },
     owned: {
       local: { findOwned: (ids) => parent.call("findOwnedHere", ids) },
       store: {
@@ -157,6 +160,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   return {
     rotate: (rotated) => void Object.assign(live, rotatedBy(rotated, provider)),
     readiness: (fresh) => void (readiness = fresh),
+    limits: (known) => limits.replace(known),
     lost: (reason) => void (lost = { reason, isHeld: true }),
     forgetToken: tokens.forget,
     report,

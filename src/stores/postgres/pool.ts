@@ -1,6 +1,7 @@
 import { timeLimit, unlessAborted } from "../../async/deadline.ts";
 import { Semaphore } from "../../async/semaphore.ts";
 import { DatabaseUnavailable } from "../../domain/unavailable.ts";
+import type { Row } from "../row_decoders.ts";
 import type { Ask, Connection } from "./connection.ts";
 import { QUERY_CANCELED, READ_ONLY, stateOf, unavailableOf } from "./errors.ts";
 import { Hosts } from "./hosts.ts";
@@ -57,7 +58,20 @@ export class Pool {
    */
   async run<T>(question: Question<T>): Promise<T> {
     using limit = timeLimit(question.seconds * 1_000, () => late(question));
-    return await this.#turns.run(() => this.#answer(question, limit.signal), limit.signal);
+    const work = (connection: Connection) => inTransaction(connection, question);
+    return await this.#turns.run(() => this.#on(limit.signal, { ...question, work }), limit.signal);
+  }
+
+  /**
+   * Runs one statement without values as its own transaction: one message, one answer. Rejects as
+   * `run` does.
+   */
+  async send(sql: string, seconds: number): Promise<readonly Row[]> {
+    using limit = timeLimit(seconds * 1_000, () => late({ seconds }));
+    return await this.#turns.run(
+      () => this.#on(limit.signal, { seconds, work: (connection) => connection.ask(sql) }),
+      limit.signal,
+    );
   }
 
   /** Closes the connections. Nothing may be running. */
@@ -65,10 +79,13 @@ export class Pool {
     await Promise.all(this.#takeIdle().map((connection) => connection.end()));
   }
 
-  async #answer<T>(question: Question<T>, signal: AbortSignal): Promise<T> {
+  async #on<T>(
+    signal: AbortSignal,
+    { seconds, work }: { readonly seconds: number; readonly work: (connection: Connection) => Promise<T> },
+  ): Promise<T> {
     const connection = await this.#connect(signal);
     try {
-      return await unlessAborted(signal, inTransaction(connection, question));
+      return await unlessAborted(signal, work(connection));
     } catch (error) {
       if (signal.aborted) {
         // If this connection is frozen, idle ones may be too, and each would cost a question its
@@ -81,7 +98,7 @@ export class Pool {
         connection.cut();
         this.#hosts.forget();
       }
-      if (stateOf(error) === QUERY_CANCELED) throw late(question, error);
+      if (stateOf(error) === QUERY_CANCELED) throw late({ seconds }, error);
       throw unavailableOf(error, "asking") ?? error;
     } finally {
       if (!connection.isOver) this.#keep(connection);

@@ -12,6 +12,7 @@ import {
   type StoredValues,
 } from "../usage_row.ts";
 import type { Ask } from "./connection.ts";
+import { release } from "./limits.ts";
 import { relink } from "./retries.ts";
 import { applyDeltas, lockTraces } from "./totals.ts";
 
@@ -23,9 +24,10 @@ interface Sent {
 }
 
 /**
- * Writes closed rows and moves the totals by what was really inserted or changed. The caller has a
- * transaction open. Every writer takes the tables in the same order (traces, usage, hours), and the
- * keys of each in order: so two writers never wait for each other in a circle.
+ * Writes closed rows and moves the totals by what was really inserted or changed. What their calls
+ * held is free. The caller has a transaction open. Every writer takes the tables in the same order
+ * (traces, usage, reservations, hours), and the keys of each in order: so two writers never wait
+ * for each other in a circle.
  */
 export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<void> {
   const rows = strongest(given);
@@ -57,6 +59,7 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
     }
   }
   deltas.push(...await relink(ask, ended.map((key) => rows.get(key)!.row.call)));
+  await release(ask, [...rows.values()].map(({ row }) => row.call.id));
   await applyDeltas(ask, deltas);
 }
 

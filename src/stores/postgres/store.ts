@@ -1,14 +1,14 @@
 import { monthStart } from "../../domain/calendar.ts";
-import type { OwnedRecords } from "../../domain/owned.ts";
-import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Store } from "../../domain/store.ts";
-import type { Tokens } from "../../domain/tokens.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { cachedCalls } from "../detail_sql.ts";
 import * as records from "../records_sql.ts";
+import { limitsVersion, storedLimits } from "../limits_sql.ts";
 import type { Question } from "../usage_sql.ts";
+import type { StoreVerbs } from "../verbs.ts";
 import type { Ask } from "./connection.ts";
 import { isOwnFault } from "./errors.ts";
+import { admissionOf, hold, release, renewHolders, reservingSql, setLimits, settle, usedOf } from "./limits.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
 import { recordOwned, takeBatches } from "./owned.ts";
@@ -38,6 +38,11 @@ const IDLE_SECONDS = 60;
 /** Rows in one transaction: about 50 ms, in which no one else can change the same totals. */
 const WRITTEN_AT_ONCE = 500;
 
+/** For reservations: one for those that calls wait for, one for what happens behind them. */
+const LIMIT_CONNECTIONS = 2;
+/** How long a call waits for its reservation before the proxy admits on its own. */
+const RESERVE_SECONDS = 2;
+
 /** Months, counted from now, whose partitions are made before their first row comes. */
 const MONTHS_AHEAD = [0, 1, 2];
 
@@ -56,9 +61,11 @@ export function connectPostgres(url: string, options: Partial<PostgresOptions> =
  * if it must. Rejects if there is no answer in time. Throws if the URL or its root certificate
  * cannot be read.
  */
-export function openPostgresStore(options: PostgresOptions): Store & Tokens & OwnedRecords & SessionRecords {
+export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
+  // Of their own, so that no query delays an admission. They connect when a limit is set.
+  const limitPool = openPool(url, { max: LIMIT_CONNECTIONS, connectSeconds, idleSeconds: IDLE_SECONDS });
   const months = monthsOn(pool, patientSeconds);
   const running = new Set<Promise<unknown>>();
   let isClosed = false;
@@ -90,6 +97,10 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
 
   function write(ask: (ask: Ask) => Promise<void>): Promise<void> {
     return pool.run({ access: "write", seconds: patientSeconds, ask });
+  }
+
+  function limitWrite(ask: (ask: Ask) => Promise<void>): Promise<void> {
+    return unlessClosed(() => limitPool.run({ access: "write", seconds: promptSeconds, ask }));
   }
 
   async function recordSome(rows: readonly UsageRow[]): Promise<void> {
@@ -135,10 +146,20 @@ export function openPostgresStore(options: PostgresOptions): Store & Tokens & Ow
     settleBatch: (id, outcome) => put("write", promptSeconds, records.settle(id, outcome)),
     findTrace: (workspaceId, id) => put("read", promptSeconds, records.traceWith({ workspaceId, id })),
     findAgent: (asked) => put("read", promptSeconds, records.traceOfAgent(asked)),
+    limitsVersion: () => put("read", promptSeconds, limitsVersion()),
+    listLimits: () => put("read", promptSeconds, storedLimits()),
+    setLimits: (place, changes, at) => ask("write", promptSeconds, (ask) => setLimits(ask, place, { changes, at })),
+    reserve: (reservation, bounds) =>
+      unlessClosed(async () => admissionOf(await limitPool.send(reservingSql(reservation, bounds), RESERVE_SECONDS))),
+    usedOf: (workspaceId, bounds) => ask("read latest", promptSeconds, (ask) => usedOf(ask, workspaceId, bounds)),
+    hold: (reservations) => limitWrite((ask) => hold(ask, reservations)),
+    settle: (ended) => limitWrite((ask) => settle(ask, ended)),
+    release: (ids) => limitWrite((ask) => release(ask, ids)),
+    renewHolders: (holders) => limitWrite((ask) => renewHolders(ask, holders)),
     close: async () => {
       isClosed = true;
       await Promise.allSettled(running);
-      await pool.close();
+      await Promise.all([pool.close(), limitPool.close()]);
     },
   };
 }

@@ -38,6 +38,7 @@ const LOOKUPS: readonly Lookup[] = [
   ...["keepTokenCopy", "findTokenCopy", "revokeTokenCopy"] as const,
   ...["createToken", "findToken", "listTokens", "revokeToken", "findTrace", "findAgent"] as const,
   ...["recordOwned", "findOwned", "takeBatches", "findBatch", "postponeBatch", "settleBatch"] as const,
+  ...["limitsVersion", "listLimits", "setLimits", "reserve", "usedOf", "hold", "settle", "release", "renewHolders"] as const,
 ];
 
 /** How long the shipper may lag behind a commit: the longer, the larger and cheaper its batches. */

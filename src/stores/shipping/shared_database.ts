@@ -1,14 +1,11 @@
-import type { OwnedRecords } from "../../domain/owned.ts";
-import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Store } from "../../domain/store.ts";
-import type { Tokens } from "../../domain/tokens.ts";
 import type { Migrated } from "../migrations.ts";
 import { type StoreVerbs, storeVerbs } from "../verbs.ts";
 import type { Sink } from "./shipper.ts";
 
 /** A connection to the shared database, which may be empty. */
 export interface Connected {
-  readonly store: Store & Tokens & OwnedRecords & SessionRecords & Sink;
+  readonly store: Store & StoreVerbs & Sink;
   /** Migrates to this program's schema. Rejects with `SchemaTooNew` or the database's error. */
   readonly migrate: () => Promise<Migrated>;
 }

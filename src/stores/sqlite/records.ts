@@ -1,15 +1,17 @@
 import type { DatabaseSync } from "node:sqlite";
+import type { LimitRecords } from "../../domain/limits.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { SessionRecords } from "../../domain/sessions.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import * as records from "../records_sql.ts";
 import { ownedOf } from "../row_decoders.ts";
 import { inTransaction, readingBigInts } from "./connection.ts";
+import { limitAnswersOn } from "./limits.ts";
 import type { Answers } from "./protocol.ts";
 import type { Queries } from "./queries.ts";
 
-/** The verbs about tokens, files, batches and sessions. */
-export type RecordVerbs = Tokens & OwnedRecords & SessionRecords;
+/** The verbs about tokens, files, batches, sessions and limits. */
+export type RecordVerbs = Tokens & OwnedRecords & SessionRecords & LimitRecords;
 
 /** They block. */
 export function recordAnswersOn(db: DatabaseSync, queries: Queries): Pick<Answers, keyof RecordVerbs> {
@@ -38,6 +40,8 @@ export function recordAnswersOn(db: DatabaseSync, queries: Queries): Pick<Answer
 
     findTrace: (workspaceId, id) => queries.answer(records.traceWith({ workspaceId, id })),
     findAgent: (asked) => queries.answer(records.traceOfAgent(asked)),
+
+    ...limitAnswersOn(db, queries),
   };
 }
 

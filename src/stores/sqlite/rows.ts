@@ -16,17 +16,22 @@ import {
   usageRowOf,
 } from "../usage_row.ts";
 import { inTransaction, readingBigInts } from "./connection.ts";
+import { Landings } from "./limits.ts";
 import { Retries } from "./retries.ts";
 import { Totals } from "./totals.ts";
 
 /** Rows in one transaction: about 10 ms, for which other writers wait. */
 const AT_ONCE = 200;
 
-/** Every write of closed rows. Totals and links of retries change with the rows or not at all. */
+/**
+ * Every write of closed rows. Totals, links of retries and what the calls held change with the rows
+ * or not at all.
+ */
 export class Rows {
   readonly #db: DatabaseSync;
   readonly #totals: Totals;
   readonly #retries: Retries;
+  readonly #landings: Landings;
   readonly #insert: StatementSync;
   readonly #stored: StatementSync;
   readonly #replace: StatementSync;
@@ -35,6 +40,7 @@ export class Rows {
     this.#db = db;
     this.#totals = new Totals(db);
     this.#retries = new Retries(db);
+    this.#landings = new Landings(db);
     this.#insert = db.prepare(INSERT);
     this.#stored = readingBigInts(db, STORED);
     this.#replace = db.prepare(REPLACE);
@@ -43,6 +49,7 @@ export class Rows {
   /** Writes rows over those of lower revision, in the caller's transaction. */
   write(rows: readonly UsageRow[]): void {
     this.#totals.apply(rows.flatMap((row) => this.#write(row)));
+    this.#landings.landed(rows.map(({ call }) => call.id));
   }
 
   /** Returns what changes in the totals. */

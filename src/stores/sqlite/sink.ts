@@ -16,6 +16,7 @@ export function openSink(path: string, synchronous: Synchronous) {
   const answers = answersOn(db);
   const { createToken, findToken, listTokens, revokeToken, recordOwned, findOwned, takeBatches } = answers;
   const { findBatch, postponeBatch, settleBatch, findTrace, findAgent } = answers;
+  const { limitsVersion, listLimits, setLimits, reserve, usedOf, hold, settle, release, renewHolders } = answers;
   const sink: Sink = {
     recordUsage: (rows) => Promise.try(() => answers.recordUsage(rows)),
     recordTraces: (traces) => Promise.try(() => answers.recordTraces(traces)),
@@ -29,6 +30,7 @@ export function openSink(path: string, synchronous: Synchronous) {
     records: {
       ...{ createToken, findToken, listTokens, revokeToken, recordOwned, findOwned, takeBatches },
       ...{ findBatch, postponeBatch, settleBatch, findTrace, findAgent },
+      ...{ limitsVersion, listLimits, setLimits, reserve, usedOf, hold, settle, release, renewHolders },
     },
     db,
     checkpoint: checkpointsOn(db, { path, busyTimeoutMs: BUSY_TIMEOUT_MS }),

@@ -1,0 +1,101 @@
+import { Buffer } from "node:buffer";
+import { Fault } from "../domain/fault.ts";
+import { type Bound, LIMIT_KINDS, type LimitRefusal, type Reservation } from "../domain/limits.ts";
+import { costUsd } from "../domain/money.ts";
+import type { Closing, OpenCall } from "../domain/usage.ts";
+import type { RequestFacts } from "./read.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
+
+/** What an admitted call holds of its limits. One of the two is called, once. */
+export interface Hold {
+  /** The call ended. */
+  readonly settle: (closing: Closing) => void;
+  /** The call never began. */
+  readonly release: () => void;
+}
+
+/** For a place among running calls: it is free at any time. */
+const PLACE_SECONDS = 2;
+
+/**
+ * Reserves what the call may use in all its limits; null: it has none. Rejects with a `Fault` of
+ * the limit's kind, `unpriced_model`, or `client_left` if the client leaves while it waits for a
+ * place.
+ */
+export async function reserve(
+  call: OpenCall,
+  { incoming, facts }: { readonly incoming: IncomingCall; readonly facts: RequestFacts },
+  deps: Deps,
+): Promise<Hold | null> {
+  const { limits } = deps;
+  const bounds = limits.boundsOf(call);
+  if (bounds.length === 0) return null;
+  const reservation = reservationOf(call, { facts, bounds, deps });
+  const left = new AbortController();
+  incoming.client.onLeft(() => left.abort(new Fault("client_left", "The client left before its call was admitted.")));
+  const refusal = await limits.reserve(reservation, bounds, left.signal);
+  if (refusal !== null) throw overLimit(refusal, reservation, deps.now());
+  const { id } = call;
+  return {
+    settle: ({ cost, reading }) => {
+      const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = reading;
+      const tokens = inputTokens + outputTokens + cacheCreationInputTokens + cacheReadInputTokens;
+      limits.settle({ id, tokens, cost: cost ?? 0 });
+    },
+    release: () => limits.release(id),
+  };
+}
+
+function reservationOf(
+  call: OpenCall,
+  { facts, bounds, deps }: { readonly facts: RequestFacts; readonly bounds: readonly Bound[]; readonly deps: Deps },
+): Reservation {
+  const { id, instanceId: holder, workspaceId, sandboxId, traceId, createdAt } = call;
+  const { isCompressed, namesFiles, maxTokens, speed, inferenceGeo, body } = facts;
+  const { estimates, provider, unpriced } = deps;
+  const mayCache = estimates.needsCacheMarks && mayHaveKey(body.bytes, provider.request.cacheMarkKey);
+  const { tokens, cost } = estimates.of({
+    model: call.requestedModel,
+    bytes: call.requestBytes,
+    at: createdAt,
+    ...{ isCompressed, namesFiles, mayCache, maxTokens, speed, inferenceGeo },
+  });
+  const countsCost = bounds.some(({ kind }) => LIMIT_KINDS[kind].counts === "cost");
+  if (cost === null && countsCost && unpriced === "refuse") {
+    throw new Fault(
+      "unpriced_model",
+      "This workspace has a spending limit, and this model has no price here, so the limit cannot be held. " +
+        "Choose another model, or ask the operator of the proxy to add its price.",
+    );
+  }
+  return { id, workspaceId, sandboxId, traceId, holder, createdAt, tokens, cost: cost ?? 0 };
+}
+
+/** Also if the key may be written with escapes. */
+function mayHaveKey(body: Uint8Array, key: string): boolean {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  return bytes.includes(`"${key}"`) || bytes.includes("\\u");
+}
+
+function overLimit({ bound, used }: LimitRefusal, { tokens, cost }: Reservation, now: number): Fault {
+  const { kind, scope, max, until } = bound;
+  const { counts, words } = LIMIT_KINDS[kind];
+  const [whose, plainWhose] = scope === "trace" ? ["This session", "session"] : [`This ${scope}`, scope];
+  const message = counts === "running"
+    ? `${whose} already has ${max} ${words}, as many as its limit (${kind}) allows. Ask again in a moment.`
+    : `${whose} has used ${amount(used)} of its limit of ${amount(max)} ${words} (${kind})` +
+      `${counts === "requests" ? "" : `, and this call may use ${amount(counts === "cost" ? cost : tokens)}`}. ` +
+      `The limit resets at ${new Date(until!).toISOString()}.`;
+  const plainMessage = `The limit ${kind} of this ${plainWhose} is used up. Do not ask again; tell the operator of the proxy.`;
+  const retryAfterSeconds = until === null ? PLACE_SECONDS : Math.max(1, Math.ceil((until - now) / 1_000));
+  return new Fault(`over_${kind}`, message, { advice: { retryAfterSeconds, plainMessage } });
+
+  function amount(value: number): string {
+    return counts === "cost" ? shortUsd(value) : value.toLocaleString("en-US");
+  }
+}
+
+/** Dollars with two places, or as many as are needed. */
+function shortUsd(nanoDollars: number): string {
+  return costUsd(nanoDollars).replace(/(\.\d\d\d*?)0*$/, "$1");
+}

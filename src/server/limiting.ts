@@ -1,0 +1,99 @@
+import { settlesWithin } from "../async/deadline.ts";
+import type { Limit, LimitKind, LimitRecords, Limits } from "../domain/limits.ts";
+import type { Observe } from "../domain/observe.ts";
+import type { Readiness } from "../domain/operations.ts";
+import { wordsOf } from "../domain/unavailable.ts";
+import { Admissions, ADMISSIONS_PACE } from "../limits/admissions.ts";
+import { LimitTable } from "../limits/limit_table.ts";
+
+export interface LimitingOptions {
+  readonly records: LimitRecords;
+  readonly defaults: Partial<Readonly<Record<LimitKind, number>>>;
+  readonly queueMs: number;
+  /** How often to look whether another replica has changed limits; null: there is no other. */
+  readonly lookMs: number | null;
+  readonly now: () => number;
+  readonly observe: Pick<Observe, "note">;
+  /** The limits have changed, here or elsewhere. */
+  readonly onChange: (limits: readonly Limit[]) => void;
+}
+
+/** The limits of a machine, and its admissions. */
+export interface Limiting {
+  readonly limits: Limits;
+  readonly admissions: Admissions;
+  readonly known: () => readonly Limit[];
+  /** Resolves when the limits in force are those of the store. Rejects if that cannot be asked. */
+  readonly refresh: () => Promise<void>;
+  /** Null if limits hold over all replicas. */
+  readonly trouble: () => Readiness | null;
+  readonly end: () => Promise<void>;
+}
+
+/** Changes reach the other replicas within five seconds. */
+export const LOOK_MS = 2_000;
+/** How long a start waits for the limits of a store that does not answer. */
+const START_MS = 5_000;
+
+/** Resolves when the limits are known, or the store does not tell them in time. */
+export async function startLimiting(options: LimitingOptions): Promise<Limiting> {
+  const { records, defaults, queueMs, lookMs, now, observe, onChange } = options;
+  let known: readonly Limit[] = [];
+  let table = new LimitTable([], defaults);
+  let version: number | null = null;
+  let failure: string | null = null;
+  const admissions = new Admissions({ records, queueMs, now, pace: ADMISSIONS_PACE, onAlone: noteAlone });
+
+  function noteAlone(reason: string | null): void {
+    if (reason === null) observe.note("info", "limits hold over all replicas again");
+    else {observe.note("error", "the store does not answer: limits hold for this machine alone, on the last known totals", {
+        reason,
+      });}
+  }
+
+  async function refresh(): Promise<void> {
+    const latest = await records.limitsVersion();
+    if (latest === version) return;
+    known = await records.listLimits();
+    // Limits that changed between the two questions are read again at the next look.
+    version = latest;
+    table = new LimitTable(known, defaults);
+    onChange(known);
+  }
+
+  async function look(): Promise<void> {
+    try {
+      await refresh();
+      failure = null;
+    } catch (error) {
+      if (failure === null) {
+        observe.note("error", "cannot read the limits; the last known ones hold", { reason: wordsOf(error) });
+      }
+      failure = wordsOf(error);
+    }
+  }
+
+  await settlesWithin(look(), START_MS);
+  const looking = lookMs === null ? undefined : setInterval(() => void look(), lookMs);
+  if (looking !== undefined) Deno.unrefTimer(looking);
+  return {
+    limits: { ...verbsOf(admissions), boundsOf: (call) => table.boundsOf(call) },
+    admissions,
+    known: () => known,
+    refresh,
+    trouble() {
+      if (admissions.isAlone) {
+        return { status: "degraded", reason: "Limits hold for this machine alone: the store does not answer" };
+      }
+      return failure === null ? null : { status: "degraded", reason: `Cannot read the limits: ${failure}` };
+    },
+    async end() {
+      clearInterval(looking);
+      await admissions.end();
+    },
+  };
+}
+
+function verbsOf({ reserve, settle, release }: Admissions): Omit<Limits, "boundsOf"> {
+  return { reserve, settle, release };
+}

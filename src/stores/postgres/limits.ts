@@ -1,0 +1,161 @@
+import { Buffer } from "node:buffer";
+import {
+  type Admission,
+  type Bound,
+  type Held,
+  LEASE_MS,
+  type LimitPlace,
+  type LimitRecords,
+  type Reservation,
+  type Settled,
+  type SignOfLife,
+} from "../../domain/limits.ts";
+import { COUNT_LIMIT_CHANGE, limitChange, sentBound } from "../limits_sql.ts";
+import type { Row } from "../row_decoders.ts";
+import type { Ask } from "./connection.ts";
+import { answer } from "./queries.ts";
+
+/** What a running call held is forgotten when its holder was silent for so long. */
+const SILENT_MS = 3_600_000;
+/** Longer than every period: what an ended call held is forgotten, though its row never came. */
+const OVER_MS = 40 * 86_400_000;
+
+type Changes = Parameters<LimitRecords["setLimits"]>[1];
+
+export async function setLimits(
+  ask: Ask,
+  place: LimitPlace,
+  { changes, at }: { readonly changes: Changes; readonly at: number },
+): Promise<void> {
+  // First, so that changes of one limit take turns.
+  await ask(COUNT_LIMIT_CHANGE);
+  for (const change of changes) await answer(ask, { ...limitChange(place, change, at), read: () => {} });
+}
+
+/**
+ * One statement without values, whose answer `admissionOf` reads. A statement with values would
+ * take a second round trip: postgres.js describes it first if it is not prepared. In base64 the
+ * text has nothing that a quoted string gives another meaning.
+ */
+export function reservingSql(reservation: Reservation, bounds: readonly Bound[]): string {
+  const sent = {
+    ...sentHold({ ...reservation, isRunning: true }),
+    is_late: false,
+    bounds: bounds.map((bound) => sentBound(bound, reservation)),
+  };
+  // PostgreSQL takes no NUL.
+  const text = Buffer.from(JSON.stringify(sent).replaceAll("\\u0000", "\\ufffd")).toString("base64");
+  return `SELECT reserve_call(convert_from(decode('${text}', 'base64'), 'UTF8')::json, ${LEASE_MS}) AS answer`;
+}
+
+export function admissionOf([row]: readonly Row[]): Admission {
+  return row!.answer as Admission;
+}
+
+export async function usedOf(ask: Ask, workspaceId: string, bounds: readonly Bound[]): Promise<readonly number[]> {
+  const sent = bounds.map((bound) => sentBound(bound, { tokens: 0, cost: 0 }));
+  const [row] = await ask("SELECT to_json(limit_used($1, $2)) AS used", [workspaceId, sent]);
+  return row!.used as readonly number[];
+}
+
+export async function hold(ask: Ask, reservations: readonly Held[]): Promise<void> {
+  await ask(RENEW, [[...new Set(reservations.map(({ holder }) => holder))].map((id) => ({ id })), LEASE_MS]);
+  await ask(HOLD, [reservations.map((held) => ({ ...sentHold(held), is_late: true }))]);
+}
+
+export async function settle(ask: Ask, ended: readonly Settled[]): Promise<void> {
+  await ask(SETTLE, [ended.map(({ id, tokens, cost }) => ({ id, tokens, cost }))]);
+}
+
+/** Also in the transaction that writes the rows of these calls. */
+export async function release(ask: Ask, ids: readonly string[]): Promise<void> {
+  await ask(RELEASE, [ids.map((id) => ({ id }))]);
+}
+
+export async function renewHolders(ask: Ask, { holders, running, before }: SignOfLife): Promise<void> {
+  const ids = holders.map((id) => ({ id }));
+  await ask(RENEW, [ids, LEASE_MS]);
+  await ask(FORGET_OTHERS, [ids, running.map((id) => ({ id })), before]);
+  await ask(FORGET, [SILENT_MS, before - OVER_MS]);
+  await ask(FORGET_HOLDERS, [SILENT_MS]);
+}
+
+function sentHold({ id, workspaceId, sandboxId, traceId, holder, createdAt, tokens, cost, isRunning }: Held) {
+  return {
+    ...{ id, workspace_id: workspaceId, sandbox_id: sandboxId, trace_id: traceId, holder },
+    ...{ created_at: createdAt, tokens, cost, is_running: isRunning },
+  };
+}
+
+/** The database's clock, milliseconds since the epoch: those of replicas may differ. */
+const CLOCK = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+
+const RENEW = `
+  INSERT INTO reservation_holders (id, expires_at)
+  SELECT id, ${CLOCK} + $2
+  FROM json_to_recordset($1) AS sent (id TEXT COLLATE "C")
+  ORDER BY id
+  ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at
+  WHERE excluded.expires_at - reservation_holders.expires_at > $2 / 4`;
+
+const HOLD = `
+  INSERT INTO reservations
+  SELECT *
+  FROM json_populate_recordset(NULL::reservations, $1) AS sent
+  ORDER BY id
+  ON CONFLICT (id) DO UPDATE SET
+    tokens = excluded.tokens, cost = excluded.cost, is_running = excluded.is_running, is_late = true`;
+
+/** In the order of ids, like every other change: so no two wait for each other in a circle. */
+function locked(columns: string): string {
+  return `
+    SELECT reservations.id ${columns}
+    FROM json_populate_recordset(NULL::reservations, $1) AS sent
+    JOIN reservations USING (id)
+    ORDER BY reservations.id
+    FOR UPDATE OF reservations`;
+}
+
+const SETTLE = `
+  WITH ended AS MATERIALIZED (${locked(", sent.tokens, sent.cost")})
+  UPDATE reservations SET is_running = false, tokens = ended.tokens, cost = ended.cost
+  FROM ended
+  WHERE reservations.id = ended.id`;
+
+const RELEASE = `
+  WITH gone AS MATERIALIZED (${locked("")})
+  DELETE FROM reservations USING gone WHERE reservations.id = gone.id`;
+
+const IDS = 'AS sent (id TEXT COLLATE "C")';
+
+const FORGET_OTHERS = `
+  DELETE FROM reservations
+  WHERE id IN (
+    SELECT id
+    FROM reservations
+    WHERE is_running AND created_at < $3 AND holder IN (SELECT id FROM json_to_recordset($1) ${IDS})
+      AND id NOT IN (SELECT id FROM json_to_recordset($2) ${IDS})
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+  )`;
+
+const FORGET = `
+  DELETE FROM reservations
+  WHERE id IN (
+    SELECT id
+    FROM reservations
+    WHERE (is_running AND holder NOT IN (SELECT id FROM reservation_holders WHERE expires_at > ${CLOCK} - $1))
+      OR created_at < $2
+      OR (is_late AND EXISTS (
+        SELECT 1 FROM usage
+        WHERE workspace_id = reservations.workspace_id AND created_at = reservations.created_at AND usage.id = reservations.id
+      ))
+    ORDER BY id
+    FOR UPDATE SKIP LOCKED
+  )`;
+
+const FORGET_HOLDERS = `
+  DELETE FROM reservation_holders
+  WHERE id IN (
+    SELECT id FROM reservation_holders WHERE expires_at < ${CLOCK} - $1 ORDER BY id FOR UPDATE SKIP LOCKED
+  )`;
