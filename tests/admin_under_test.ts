@@ -53,6 +53,12 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     store: embedded.store,
     cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing),
     tokens,
+    limits: {
+      list: embedded.shipping.listLimits,
+      set: (place, changes) => embedded.shipping.setLimits(place, changes, now()),
+      usedOf: embedded.shipping.usedOf,
+      defaults: { rpd: 0 },
+    },
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => deps.adminToken,
     adminHosts: () => deps.hosts,

@@ -100,10 +100,9 @@ export interface LimitRecords {
   /** Changes with each `setLimits`. */
   readonly limitsVersion: () => Promise<number>;
   readonly listLimits: () => Promise<readonly Limit[]>;
-  /** `max` null removes the limit of that kind. */
   readonly setLimits: (
     place: LimitPlace,
-    changes: readonly { readonly kind: LimitKind; readonly max: number | null }[],
+    changes: readonly LimitChange[],
     at: number,
   ) => Promise<void>;
   /** Holds if every bound has room. One atomic step for all calls of a workspace. */
@@ -137,6 +136,22 @@ export interface Limits {
   readonly settle: (ended: Settled) => void;
   /** There was no such call after all. */
   readonly release: (id: string) => void;
+}
+
+/** The administration of limits. Each method rejects if the database cannot be used. */
+export interface LimitAdmin {
+  readonly list: () => Promise<readonly Limit[]>;
+  /** As in `LimitRecords`. Resolves when the change holds on this machine. */
+  readonly set: (place: LimitPlace, changes: readonly LimitChange[]) => Promise<void>;
+  readonly usedOf: LimitRecords["usedOf"];
+  /** Of each workspace if no limit of that kind is stored for it or as the default; 0: none. */
+  readonly defaults: Partial<Readonly<Record<LimitKind, number>>>;
+}
+
+/** `max` null removes the limit. */
+export interface LimitChange {
+  readonly kind: LimitKind;
+  readonly max: number | null;
 }
 
 /** Of several bounds without room, the one that has room again last. */
@@ -208,7 +223,7 @@ export function periodOf(kind: LimitKind, at: number): Pick<Bound, "from" | "unt
   return { from, until: periodStart(period, from + 1, "next") };
 }
 
-/** The refusal of a call that adds so much; null if there is none. */
+/** The refusal of a call that adds so much; null if each bound has room. */
 export function refusalIn(bounds: readonly Bound[], used: readonly number[], call: Pick<Reservation, "tokens" | "cost">) {
   let refusal: LimitRefusal | null = null;
   for (const [n, bound] of bounds.entries()) {

@@ -1,5 +1,6 @@
 import { type Context, Hono } from "hono";
 import type { ImportRows } from "../domain/imported_rows.ts";
+import type { LimitAdmin, LimitPlace } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import { type BackUp, Busy, type ExportUsage, type Readiness, type Reprice, type Reship } from "../domain/operations.ts";
 import type { TokenAdmin } from "../domain/tokens.ts";
@@ -12,11 +13,13 @@ import { answerExport } from "./export.ts";
 import { HEALTH } from "./health.ts";
 import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./admin_usage.ts";
+import { clearQuota, readQuota, setQuota } from "./quotas.ts";
 import { answerReprice } from "./reprice.ts";
 import { createToken, listTokens, revokeToken } from "./tokens.ts";
 
 export interface AdminDeps extends InternalDeps {
   readonly tokens: TokenAdmin;
+  readonly limits: LimitAdmin;
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
   /**
    * Called for each request, because it can be rotated. If it is empty, every request is refused.
@@ -77,6 +80,13 @@ export function adminApp(deps: AdminDeps): Hono {
     POST: (request) => createToken(request, tokens, now),
   });
   route("/internal/tokens/:id", { DELETE: (request, context) => revokeToken(request, idOf(context), tokens) });
+  for (const [path, placeOf] of Object.entries(QUOTA_PATHS)) {
+    route(path, {
+      GET: (request, context) => readQuota(request, placeOf(context), deps),
+      PUT: (request, context) => setQuota(request, placeOf(context), deps),
+      DELETE: (request, context) => clearQuota(request, placeOf(context), deps),
+    });
+  }
   route("/internal/reship", { POST: (request) => answerReship(request, deps.reship, now) });
   route("/internal/reprice", { POST: (request) => answerReprice(request, deps.reprice, now) });
   route("/metrics", { GET: () => answerMetrics(deps) });
@@ -102,6 +112,18 @@ async function answerMetrics({ metrics }: AdminDeps): Promise<Response> {
   return new Response(text, { headers: { "content-type": contentType } });
 }
 
+/** Where limits are set, and for whom. */
+const QUOTA_PATHS: Readonly<Record<string, (context: Context) => LimitPlace>> = {
+  "/internal/quotas": () => ({ scope: "default", workspaceId: "", id: "" }),
+  "/internal/quotas/:id": (context) => ({ scope: "workspace", workspaceId: idOf(context), id: "" }),
+  "/internal/quotas/:workspace/sandboxes/:id": (context) => placeIn(context, "sandbox"),
+  "/internal/quotas/:workspace/traces/:id": (context) => placeIn(context, "trace"),
+};
+
+function placeIn(context: Context, scope: LimitPlace["scope"]): LimitPlace {
+  return { scope, workspaceId: idOf(context, "workspace"), id: idOf(context) };
+}
+
 function retryLater(type: AdminRefusalType, { message }: Error, seconds: string): AdminRefusal {
   return new AdminRefusal(type, message, { headers: { "retry-after": seconds } });
 }
@@ -113,8 +135,8 @@ async function neverCached(context: Context, next: () => Promise<void>): Promise
 }
 
 /** Throws `AdminRefusal` for NUL, which PostgreSQL cannot take. */
-function idOf(context: Context): string {
-  const id = context.req.param("id") ?? "";
+function idOf(context: Context, name = "id"): string {
+  const id = context.req.param(name) ?? "";
   if (id.includes("\0")) throw new AdminRefusal("not_found_error", `There is nothing of the id ${shown(id)}`);
   return id;
 }

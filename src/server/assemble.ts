@@ -116,7 +116,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   };
   const common: Common = { config, provider, system, live, storage, clients, observe, limiting, readiness };
   const batches = batchAccounts(common);
-  Object.assign(gauged, { shipping: storage.shipping, batches } satisfies Gauged);
+  Object.assign(gauged, { shipping: storage.shipping, batches, limiting } satisfies Gauged);
   const side = pool === null
     ? frontHere(common, { instanceId, batches, tokens, gauged })
     : frontInWorkers(pool, common, { batches, gauged });
@@ -259,11 +259,12 @@ type AdminDeps = Parameters<typeof adminApp>[0];
 
 /** The admin API, one per machine. */
 function adminListener(
-  { config, system: { now }, live, storage, observe }: Common,
+  { config, system: { now }, live, storage, observe, limiting }: Common,
   { repricer, ...parts }: Pick<AdminDeps, "readiness" | "metrics" | "tokens"> & { readonly repricer: Repricer },
 ) {
   return adminApp({
     ...parts,
+    limits: limiting.admin,
     store: storage.store,
     cacheValueOf: (call, missed) => live.pricing.cacheValueOf(call, missed),
     adminToken: live.adminToken,

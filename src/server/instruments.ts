@@ -8,6 +8,7 @@ import { newLogger } from "../telemetry/log.ts";
 import { type Metrics, newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
 import type { Budget } from "../wire/budget.ts";
+import type { Limiting } from "./limiting.ts";
 import type { ServerSystem } from "./system.ts";
 import type { Live } from "./upstream_parts.ts";
 import { VERSION } from "./version.ts";
@@ -23,6 +24,7 @@ export interface Gauged {
   ledger?: Ledger;
   shipping?: () => ShippingState;
   batches?: BatchAccounts | null;
+  limiting?: Limiting;
   workers?: { readonly running: () => number; readonly restarts: () => number };
 }
 
@@ -59,6 +61,9 @@ export function instruments(
       quarantinedRows: () => shipping()?.quarantined ?? 0,
       shippedRows: () => shipping()?.shipped ?? 0,
       shipErrors: () => shipping()?.errors ?? 0,
+      limits: () => gauged.limiting?.known().length ?? 0,
+      limitsAlone: () => gauged.limiting?.admissions.isAlone ? 1 : 0,
+      callsWaiting: () => gauged.limiting?.admissions.waiting ?? 0,
       batchesWaiting: () => batches()?.waiting ?? 0,
       batchLines: () => batches()?.lines ?? 0,
       batchErrors: () => batches()?.errors ?? 0,

@@ -1,5 +1,5 @@
 import { settlesWithin } from "../async/deadline.ts";
-import type { Limit, LimitKind, LimitRecords, Limits } from "../domain/limits.ts";
+import type { Limit, LimitAdmin, LimitKind, LimitRecords, Limits } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import { wordsOf } from "../domain/unavailable.ts";
@@ -23,8 +23,7 @@ export interface Limiting {
   readonly limits: Limits;
   readonly admissions: Admissions;
   readonly known: () => readonly Limit[];
-  /** Resolves when the limits in force are those of the store. Rejects if that cannot be asked. */
-  readonly refresh: () => Promise<void>;
+  readonly admin: LimitAdmin;
   /** Null if limits hold over all replicas. */
   readonly trouble: () => Readiness | null;
   readonly end: () => Promise<void>;
@@ -80,7 +79,15 @@ export async function startLimiting(options: LimitingOptions): Promise<Limiting>
     limits: { ...verbsOf(admissions), boundsOf: (call) => table.boundsOf(call) },
     admissions,
     known: () => known,
-    refresh,
+    admin: {
+      list: records.listLimits,
+      async set(place, changes) {
+        await records.setLimits(place, changes, now());
+        await refresh();
+      },
+      usedOf: records.usedOf,
+      defaults,
+    },
     trouble() {
       if (admissions.isAlone) {
         return { status: "degraded", reason: "Limits hold for this machine alone: the store does not answer" };

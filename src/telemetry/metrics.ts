@@ -16,6 +16,9 @@ const GAUGES = {
   oldestUnshippedSeconds: ["oldest_unshipped_seconds", "Age of the oldest unshipped row."],
   quarantinedRows: ["quarantined_rows", "Rows that the shared database refused because of what they hold."],
   workers: ["workers", "Processes that serve calls, as many as LLMPROXY_WORKERS says if all is well."],
+  limits: ["limits", "Limits in force, without those of the settings."],
+  limitsAlone: ["limits_alone", "1 if limits hold for this machine alone, because the store does not answer; otherwise 0."],
+  callsWaiting: ["calls_waiting", "Calls that wait for a place among those that run (concurrent)."],
   batchesWaiting: ["batches_waiting", "Message batches, of all replicas, whose usage is not recorded yet."],
 } as const;
 

@@ -31,6 +31,9 @@ const GAUGES: Gauges = {
   logLinesDropped: () => 13,
   workers: () => 14,
   workerRestarts: () => 15,
+  limits: () => 16,
+  limitsAlone: () => 17,
+  callsWaiting: () => 18,
 };
 
 const CLOSING: Closing = {

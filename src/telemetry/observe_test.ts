@@ -285,6 +285,7 @@ function watch(level: LogLevel = "info") {
       workers: nothing,
       workerRestarts: nothing,
     },
+    ...{ limits: nothing, limitsAlone: nothing, callsWaiting: nothing },
   };
   const metrics = newMetrics({ gauges, version: "0", elapsed });
   const logger = newLogger(level, { write: (line) => written.push(line), now: () => 0, secrets: () => [] });

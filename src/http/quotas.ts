@@ -1,0 +1,146 @@
+import { z } from "zod";
+import {
+  ALL_KINDS,
+  type Bound,
+  type Limit,
+  LIMIT_KINDS,
+  type LimitAdmin,
+  type LimitChange,
+  type LimitKind,
+  type LimitPlace,
+  MAX_LIMIT,
+  periodOf,
+} from "../domain/limits.ts";
+import { costUsd, nanoDollarsOf } from "../domain/money.ts";
+import { filtersOf } from "./admin_filters.ts";
+import { timeJson } from "./admin_json.ts";
+import { AdminRefusal, readJsonBody, shown } from "./admin_refusal.ts";
+
+export interface QuotaDeps {
+  readonly limits: LimitAdmin;
+  readonly now: () => number;
+}
+
+const MAX_BODY_BYTES = 16 * 1024;
+const MOST_DOLLARS = "9000000";
+
+const amount = z.int().min(0).max(MAX_LIMIT).nullable();
+const dollars = z.string().transform((text, context) => {
+  const nano = nanoDollarsOf(text);
+  if (nano === null || nano > nanoDollarsOf(MOST_DOLLARS)!) context.addIssue("not an amount of dollars");
+  return nano ?? 0;
+}).nullable();
+
+/** The key of each kind, as the Go package has that of `rpd`. */
+const KEYS: Readonly<Record<LimitKind, string>> = {
+  rpd: "max_rpd",
+  tokens_per_day: "max_tokens_per_day",
+  cost_per_day: "max_cost_per_day_usd",
+  cost_per_month: "max_cost_per_month_usd",
+  concurrent: "max_concurrent",
+};
+
+const quotaShape = z.strictObject(
+  Object.fromEntries(ALL_KINDS.map((kind) => [KEYS[kind], (isMoney(kind) ? dollars : amount).optional()])),
+);
+
+/** `GET`: what holds at a place, and what is used of it. */
+export async function readQuota(request: Request, place: LimitPlace, deps: QuotaDeps): Promise<Response> {
+  filtersOf(request.url, []);
+  return Response.json(await quotaJson(place, deps));
+}
+
+/** `PUT` of some keys: null removes a limit, and 0 is no limit whatever the default says. */
+export async function setQuota(request: Request, place: LimitPlace, deps: QuotaDeps): Promise<Response> {
+  filtersOf(request.url, []);
+  const body = await readJsonBody(request, MAX_BODY_BYTES);
+  const { data: wanted, error } = quotaShape.safeParse(body);
+  if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!));
+  const changes = ALL_KINDS.flatMap((kind): LimitChange[] => {
+    const max = wanted[KEYS[kind]];
+    return max === undefined ? [] : [{ kind, max }];
+  });
+  if (changes.length === 0) throw new AdminRefusal("invalid_request_error", `Cannot read a limit in the body: ${KEY_WORDS}`);
+  await deps.limits.set(place, changes);
+  return Response.json(await quotaJson(place, deps));
+}
+
+/** `DELETE`: removes all limits of the place. 204. */
+export async function clearQuota(request: Request, place: LimitPlace, deps: QuotaDeps): Promise<Response> {
+  filtersOf(request.url, []);
+  await deps.limits.set(place, ALL_KINDS.map((kind) => ({ kind, max: null })));
+  return new Response(null, { status: 204 });
+}
+
+const KEY_WORDS = `it takes one or more of ${Object.values(KEYS).join(", ")}`;
+
+/** The first three keys as the Go package has them, for a workspace. */
+async function quotaJson(place: LimitPlace, { limits, now }: QuotaDeps) {
+  const all = await limits.list();
+  const own = limitsAt(all, place);
+  const byDefault = limitsAt(all, DEFAULT_PLACE);
+  const at = now();
+  const inForce = ALL_KINDS.flatMap((kind) => {
+    const found = own.get(kind) ?? (place.scope === "workspace" ? byDefault.get(kind) : undefined);
+    const setting = place.scope === "workspace" || place.scope === "default" ? limits.defaults[kind] ?? 0 : 0;
+    const max = found?.max ?? setting;
+    return max === 0 ? [] : [{ kind, max, source: found?.scope ?? "setting" }];
+  });
+  if (place.scope === "default") {
+    return { limits: inForce.map(({ kind, max, source }) => ({ kind, max: shownAmount(kind, max), source })) };
+  }
+  const scope = place.scope;
+  const bounds = inForce.map(({ kind, max }): Bound => ({ kind, max, scope, id: idOf(place), ...periodOf(kind, at) }));
+  const today: Bound = { kind: "rpd", max: 1, scope, id: idOf(place), ...periodOf("rpd", at) };
+  const [requestsToday, ...used] = await limits.usedOf(place.workspaceId, [today, ...bounds]);
+  const rows = inForce.map(({ kind, max, source }, n) => ({
+    kind,
+    max: shownAmount(kind, max),
+    used: shownAmount(kind, used[n]!),
+    source,
+    ...(bounds[n]!.until === null ? {} : { resets_at: timeJson(bounds[n]!.until!) }),
+  }));
+  if (scope !== "workspace") return { limits: rows };
+  const latest = [...own.values()].toSorted((a, b) => b.updatedAt - a.updatedAt)[0];
+  return {
+    default_max_rpd: byDefault.get("rpd")?.max ?? limits.defaults.rpd ?? 0,
+    today_request_count: requestsToday,
+    workspace_quota: latest === undefined ? null : {
+      workspace_id: place.workspaceId,
+      max_rpd: own.get("rpd")?.max ?? null,
+      updated_at: timeJson(latest.updatedAt),
+    },
+    limits: rows,
+  };
+}
+
+const DEFAULT_PLACE: LimitPlace = { scope: "default", workspaceId: "", id: "" };
+
+function limitsAt(all: readonly Limit[], { scope, workspaceId, id }: LimitPlace): ReadonlyMap<LimitKind, Limit> {
+  const here = all.filter((limit) => limit.scope === scope && limit.workspaceId === workspaceId && limit.id === id);
+  return new Map(here.map((limit) => [limit.kind, limit]));
+}
+
+function idOf({ scope, workspaceId, id }: LimitPlace): string {
+  return scope === "workspace" ? workspaceId : id;
+}
+
+function isMoney(kind: LimitKind): boolean {
+  return LIMIT_KINDS[kind].counts === "cost";
+}
+
+function shownAmount(kind: LimitKind, value: number): number | string {
+  return isMoney(kind) ? costUsd(value) : value;
+}
+
+function whyUnreadable(body: unknown, issue: z.core.$ZodIssue): string {
+  if (issue.code === "unrecognized_keys") return `Cannot read ${shown(issue.keys[0]!)} in the body: ${KEY_WORDS}`;
+  const name = String(issue.path[0] ?? "");
+  const kind = ALL_KINDS.find((kind) => KEYS[kind] === name);
+  if (kind === undefined) return `Cannot read the body as a JSON object: ${KEY_WORDS}`;
+  const value = JSON.stringify((body as Readonly<Record<string, unknown>>)[name]);
+  const expects = isMoney(kind)
+    ? `dollars in a text, such as "12.50", at most "${MOST_DOLLARS}", or null`
+    : "a whole number from 0, or null";
+  return `Cannot read ${name} as ${expects}: current value is ${shown(value)}`;
+}
