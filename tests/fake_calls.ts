@@ -4,7 +4,7 @@ import type { Deps, IncomingCall } from "../src/call/deps.ts";
 import { Refusals } from "../src/call/refusals.ts";
 import { Traffic } from "../src/call/traffic.ts";
 import { Fault, type FaultCode } from "../src/domain/fault.ts";
-import { NO_ESTIMATES, NO_LIMITS } from "../src/domain/limits.ts";
+import { NO_ESTIMATES, NO_LIMITS, NO_LOOPS } from "../src/domain/limits.ts";
 import type { Owned } from "../src/domain/owned.ts";
 import type { Closing, OpenCall } from "../src/domain/usage.ts";
 import { anthropic } from "./anthropic.ts";
@@ -123,6 +123,7 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
     bodyDeadlineMs: LONG_MS,
     limits: NO_LIMITS,
     estimates: NO_ESTIMATES,
+    loops: NO_LOOPS,
     unpriced: "refuse",
     brokenStream: "reset",
     traceHeader: "x-trace-id",

@@ -5,7 +5,7 @@ import type { Deps } from "../src/call/deps.ts";
 import { Refusals } from "../src/call/refusals.ts";
 import { Traffic } from "../src/call/traffic.ts";
 import { Fault } from "../src/domain/fault.ts";
-import { NO_ESTIMATES, NO_LIMITS } from "../src/domain/limits.ts";
+import { NO_ESTIMATES, NO_LIMITS, NO_LOOPS } from "../src/domain/limits.ts";
 import type { RefusedRequest } from "../src/domain/observe.ts";
 import { NO_BATCHES } from "../src/domain/owned.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
@@ -80,6 +80,7 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
     bodyDeadlineMs: 60_000,
     limits: NO_LIMITS,
     estimates: NO_ESTIMATES,
+    loops: NO_LOOPS,
     unpriced: "refuse",
     brokenStream: "reset",
     traceHeader: "x-trace-id",

@@ -1,6 +1,6 @@
 import type { NewId } from "../domain/ids.ts";
 import type { Ledger } from "../domain/ledger.ts";
-import type { Estimates, Limits } from "../domain/limits.ts";
+import type { Estimates, Limits, Loops } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Batches, Owners } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
@@ -43,6 +43,7 @@ export interface Deps {
   readonly bodyDeadlineMs: number;
   readonly limits: Limits;
   readonly estimates: Estimates;
+  readonly loops: Loops;
   /** What becomes of a call of a model without a price if a limit of cost applies to it. */
   readonly unpriced: "refuse" | "serve";
   /** What a client gets of a stream that breaks: the break alone, or first an error event. */

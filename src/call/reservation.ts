@@ -27,7 +27,9 @@ export async function reserve(
   { incoming, facts }: { readonly incoming: IncomingCall; readonly facts: RequestFacts },
   deps: Deps,
 ): Promise<Hold | null> {
-  const { limits } = deps;
+  const { limits, loops } = deps;
+  const pauseEnd = loops.pausedUntil(call);
+  if (pauseEnd !== null) throw looping(pauseEnd, deps.now());
   const bounds = limits.boundsOf(call);
   if (bounds.length === 0) return null;
   const reservation = reservationOf(call, { facts, bounds, deps });
@@ -77,17 +79,29 @@ function mayHaveKey(body: Uint8Array, key: string): boolean {
   return bytes.includes(`"${key}"`) || bytes.includes("\\u");
 }
 
-function overLimit({ bound, used }: LimitRefusal, { tokens, cost }: Reservation, now: number): Fault {
-  const { kind, scope, max, until } = bound;
+function looping(until: number, now: number): Fault {
+  const plainMessage = "This session asks the same question again and again, and pauses. Do not ask again; tell its user.";
+  const message = `This session asked the same question many times, so it pauses until ${new Date(until).toISOString()}. ` +
+    "Tell its user: the agent may be stuck in a loop.";
+  return new Fault("looping", message, { advice: { retryAfterSeconds: secondsTo(until, now), plainMessage } });
+}
+
+function secondsTo(until: number, now: number): number {
+  return Math.max(1, Math.ceil((until - now) / 1_000));
+}
+
+function overLimit({ bound, used, pausedUntil }: LimitRefusal, { tokens, cost }: Reservation, now: number): Fault {
+  const { kind, scope, max } = bound;
+  const until = pausedUntil ?? bound.until;
   const { counts, words } = LIMIT_KINDS[kind];
   const [whose, plainWhose] = scope === "trace" ? ["This session", "session"] : [`This ${scope}`, scope];
   const message = counts === "running"
     ? `${whose} already has ${max} ${words}, as many as its limit (${kind}) allows. Ask again in a moment.`
     : `${whose} has used ${amount(used)} of its limit of ${amount(max)} ${words} (${kind})` +
       `${counts === "requests" ? "" : `, and this call may use ${amount(counts === "cost" ? cost : tokens)}`}. ` +
-      `The limit resets at ${new Date(until!).toISOString()}.`;
+      `${pausedUntil === undefined ? "The limit resets at" : "It pauses until"} ${new Date(until!).toISOString()}.`;
   const plainMessage = `The limit ${kind} of this ${plainWhose} is used up. Do not ask again; tell the operator of the proxy.`;
-  const retryAfterSeconds = until === null ? PLACE_SECONDS : Math.max(1, Math.ceil((until - now) / 1_000));
+  const retryAfterSeconds = until === null ? PLACE_SECONDS : secondsTo(until, now);
   return new Fault(`over_${kind}`, message, { advice: { retryAfterSeconds, plainMessage } });
 
   function amount(value: number): string {

@@ -50,6 +50,8 @@ export interface Secrets {
   readonly credential: Credential;
   readonly adminToken: string | null;
   readonly databaseUrl: string | null;
+  /** Signs webhooks. */
+  readonly webhookSecret: string | null;
 }
 
 /** Hostnames that stand for all addresses of the machine. */
@@ -103,6 +105,7 @@ export function readSecrets(source: ConfigSource): Secrets {
     credential: readCredential(reader),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     databaseUrl: readDatabaseUrl(reader),
+    webhookSecret: reader.read("LLMPROXY_WEBHOOK_SECRET"),
   });
 }
 
@@ -270,11 +273,22 @@ function readDataDir(reader: SettingsReader): string {
 function readLimits(reader: SettingsReader) {
   return {
     /** Of each workspace without a limit of that kind; 0: none. */
-    defaults: { rpd: reader.read("LLMPROXY_DEFAULT_MAX_RPD") },
+    defaults: {
+      rpd: reader.read("LLMPROXY_DEFAULT_MAX_RPD"),
+      calls_per_minute: reader.read("LLMPROXY_TRACE_CALLS_PER_MINUTE"),
+      cost_per_hour: reader.read("LLMPROXY_TRACE_COST_PER_HOUR"),
+    },
     reserve: reader.read("LLMPROXY_RESERVE"),
     unpriced: reader.read("LLMPROXY_UNPRICED"),
     /** How long a call waits for a place among those that run. */
     queueMs: reader.read("LLMPROXY_QUEUE_SECONDS"),
+    /** The same question so many times is a loop; 0: never. */
+    loopCalls: reader.read("LLMPROXY_LOOP_CALLS"),
+    pauseMs: reader.read("LLMPROXY_PAUSE_SECONDS"),
+    warnPercents: reader.read("LLMPROXY_WARN_PERCENT"),
+    /** Where the operator is told; null: in the log only. */
+    webhookUrl: reader.read("LLMPROXY_WEBHOOK_URL"),
+    webhookSecret: reader.read("LLMPROXY_WEBHOOK_SECRET"),
   };
 }
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { nanoDollarsOf } from "../domain/money.ts";
 
 interface Setting<T> {
   /** Reads the variable's text. Its message is what stands after "as" in `Cannot read X as …`. */
@@ -62,6 +63,14 @@ const workers = parsed<number | "auto">(`a number from 1 to ${MOST_WORKERS}, or 
 });
 const logLevel = oneOf("trace", "debug", "info", "warn", "error", "fatal", "silent");
 const days = whole("days", { min: 1, max: 36_500, unit: 24 * 3_600_000 });
+const percents = parsed("whole numbers from 1 to 100 with commas between them", (text) => {
+  const numbers = text.split(",").map((item) => /^ *\d{1,3} *$/.test(item) ? Number(item) : 0);
+  return numbers.every((percent) => percent >= 1 && percent <= 100) ? numbers : null;
+});
+const dollars = parsed("dollars, such as 5 or 0.50", nanoDollarsOf);
+const webhookUrl = parsed("an http or https URL without user and password", readWebhookUrl);
+/** 24 to 64 bytes (https://www.standardwebhooks.com, "Signature scheme"). */
+const webhookSecret = z.string().regex(/^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/, "whsec_ and the base64 of 24 to 64 bytes");
 const count = z.string().regex(/^\d{1,15}$/, "a whole number").transform(Number);
 
 /**
@@ -133,6 +142,13 @@ export const SETTINGS = {
     "30",
     "how long a call waits if too many run at a time; `0`: it is refused at once",
   ),
+  LLMPROXY_TRACE_CALLS_PER_MINUTE: setting(count, "0", "a session with more calls a minute pauses; `0`: no limit"),
+  LLMPROXY_TRACE_COST_PER_HOUR: setting(dollars, "0", "a session that costs more dollars an hour pauses; `0`: no limit"),
+  LLMPROXY_LOOP_CALLS: setting(count, "0", "a session that asks the same so often within 10 minutes pauses; `0`: never"),
+  LLMPROXY_PAUSE_SECONDS: setting(seconds(1), "300", "how long a session pauses"),
+  LLMPROXY_WARN_PERCENT: setting(percents, "80,100", "shares of a limit at which you are told, comma-separated"),
+  LLMPROXY_WEBHOOK_URL: secret(webhookUrl, "where you are told, besides the log"),
+  LLMPROXY_WEBHOOK_SECRET: secret(webhookSecret, "signs what is sent there: `whsec_` and base64, as Standard Webhooks has it"),
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** Old names. One that is still set is a problem: the proxy would silently use the default. */
@@ -217,6 +233,13 @@ function readUrl(text: string): string | null {
   if (url === null || !["http:", "https:"].includes(url.protocol)) return null;
   if (url.username !== "" || url.password !== "" || /[?#@\\]/.test(text)) return null;
   return url.href.replace(/\/+$/, "");
+}
+
+/** It may have a query, which some receivers want a key in. */
+function readWebhookUrl(text: string): string | null {
+  const url = VISIBLE_ASCII.test(text) ? URL.parse(text) : null;
+  const isPlain = url !== null && url.username === "" && url.password === "" && url.hash === "";
+  return isPlain && ["http:", "https:"].includes(url.protocol) ? url.href : null;
 }
 
 function readList(text: string, accepts: (item: string) => boolean): readonly string[] | null {

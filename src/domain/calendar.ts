@@ -19,14 +19,16 @@ export function nextHourStart(time: number): number {
   return Math.ceil(time / HOUR_MS) * HOUR_MS;
 }
 
+const MINUTE_MS = 60_000;
 const DAY_MS = 24 * HOUR_MS;
 
-export type Period = "hour" | "day" | "month";
+export type Period = "minute" | "hour" | "day" | "month";
 
 /**
  * Start of the period (UTC) of that time, or of the first one that begins at or after it (`next`).
  */
 export function periodStart(period: Period, time: number, which: "this" | "next" = "this"): number {
+  if (period === "minute") return (which === "this" ? Math.floor(time / MINUTE_MS) : Math.ceil(time / MINUTE_MS)) * MINUTE_MS;
   if (period === "hour") return which === "this" ? hourStart(time) : nextHourStart(time);
   if (period === "day") return (which === "this" ? Math.floor(time / DAY_MS) : Math.ceil(time / DAY_MS)) * DAY_MS;
   const start = monthStart(time);

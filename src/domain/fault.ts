@@ -41,6 +41,8 @@ export const FAULTS = {
   body_cut: { status: 400, retryAfterSeconds: "never" },
   overloaded: { status: 503, retryAfterSeconds: 1 },
   ...LIMIT_FAULTS,
+  /** The same question came many times. The refusal says when the pause ends. */
+  looping: { status: 429, retryAfterSeconds: 1, errorType: "rate_limit_error" },
   /** A limit of cost cannot be held for a model without a price. */
   unpriced_model: { status: 403, retryAfterSeconds: "never" },
   draining: { status: 503, retryAfterSeconds: 5 },

@@ -6,7 +6,9 @@ interface LimitKindShape {
   /** Of a call. `tokens` are input, output, cache writes and cache reads. */
   readonly counts: "requests" | "tokens" | "cost" | "running";
   /** The calls that count began in the current one (UTC); null: those that run now. */
-  readonly period: "day" | "month" | null;
+  readonly period: "minute" | "hour" | "day" | "month" | null;
+  /** Only a trace can have it, and a trace without room pauses for a while. */
+  readonly isGuard?: true;
   /** Of a refusal, as the API names its own (https://docs.anthropic.com/en/api/errors). */
   readonly errorType: "billing_error" | "rate_limit_error";
   /** For messages, behind an amount. */
@@ -19,12 +21,25 @@ export const LIMIT_KINDS = {
   tokens_per_day: { counts: "tokens", period: "day", errorType: "rate_limit_error", words: "tokens a day" },
   cost_per_day: { counts: "cost", period: "day", errorType: "billing_error", words: "dollars a day" },
   cost_per_month: { counts: "cost", period: "month", errorType: "billing_error", words: "dollars a month" },
+  calls_per_minute: {
+    counts: "requests",
+    period: "minute",
+    isGuard: true,
+    errorType: "rate_limit_error",
+    words: "calls a minute",
+  },
+  cost_per_hour: { counts: "cost", period: "hour", isGuard: true, errorType: "billing_error", words: "dollars an hour" },
   concurrent: { counts: "running", period: null, errorType: "rate_limit_error", words: "calls at a time" },
 } as const satisfies Record<string, LimitKindShape>;
 
 export type LimitKind = keyof typeof LIMIT_KINDS;
 
 export const ALL_KINDS = Object.keys(LIMIT_KINDS) as readonly LimitKind[];
+
+/** The runaway guard. */
+export function isGuard(kind: LimitKind): boolean {
+  return "isGuard" in LIMIT_KINDS[kind];
+}
 
 /** The most that a limit can allow: a safe integer in SQLite, JSON and worker messages. */
 export const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
@@ -144,9 +159,11 @@ export interface LimitAdmin {
   /** As in `LimitRecords`. Resolves when the change holds on this machine. */
   readonly set: (place: LimitPlace, changes: readonly LimitChange[]) => Promise<void>;
   readonly usedOf: LimitRecords["usedOf"];
-  /** Of each workspace if no limit of that kind is stored for it or as the default; 0: none. */
-  readonly defaults: Partial<Readonly<Record<LimitKind, number>>>;
+  readonly defaults: LimitDefaults;
 }
+
+/** Of each workspace, or trace, if no limit of that kind is stored for it; 0: none. */
+export type LimitDefaults = Partial<Readonly<Record<LimitKind, number>>>;
 
 /** `max` null removes the limit. */
 export interface LimitChange {
@@ -159,6 +176,16 @@ export interface LimitRefusal {
   readonly bound: Bound;
   /** Without the call. */
   readonly used: number;
+  /** The trace pauses until then. */
+  readonly pausedUntil?: number;
+}
+
+/** Finds loops: the same question many times in a short while. */
+export interface Loops {
+  /** The end of the pause in which the call comes, or which it begins; null: it may go on. */
+  readonly pausedUntil: (
+    call: Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "messagesHash" | "createdAt">,
+  ) => number | null;
 }
 
 /** A call as its request describes it. */
@@ -240,5 +267,7 @@ export const NO_LIMITS: Limits = {
   settle: () => {},
   release: () => {},
 };
+
+export const NO_LOOPS: Loops = { pausedUntil: () => null };
 
 export const NO_ESTIMATES: Estimates = { needsCacheMarks: false, of: () => ({ tokens: 0, cost: 0 }), learn: () => {} };

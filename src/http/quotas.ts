@@ -2,6 +2,7 @@ import { z } from "zod";
 import {
   ALL_KINDS,
   type Bound,
+  isGuard,
   type Limit,
   LIMIT_KINDS,
   type LimitAdmin,
@@ -37,12 +38,21 @@ const KEYS: Readonly<Record<LimitKind, string>> = {
   tokens_per_day: "max_tokens_per_day",
   cost_per_day: "max_cost_per_day_usd",
   cost_per_month: "max_cost_per_month_usd",
+  calls_per_minute: "max_calls_per_minute",
+  cost_per_hour: "max_cost_per_hour_usd",
   concurrent: "max_concurrent",
 };
 
-const quotaShape = z.strictObject(
-  Object.fromEntries(ALL_KINDS.map((kind) => [KEYS[kind], (isMoney(kind) ? dollars : amount).optional()])),
-);
+/** Of a place: the runaway guard is for traces, and as a default for each of them. */
+function kindsOf({ scope }: LimitPlace): readonly LimitKind[] {
+  return ALL_KINDS.filter((kind) => scope === "trace" || scope === "default" || !isGuard(kind));
+}
+
+function quotaShapeOf(place: LimitPlace) {
+  return z.strictObject(
+    Object.fromEntries(kindsOf(place).map((kind) => [KEYS[kind], (isMoney(kind) ? dollars : amount).optional()])),
+  );
+}
 
 /** `GET`: what holds at a place, and what is used of it. */
 export async function readQuota(request: Request, place: LimitPlace, deps: QuotaDeps): Promise<Response> {
@@ -54,13 +64,15 @@ export async function readQuota(request: Request, place: LimitPlace, deps: Quota
 export async function setQuota(request: Request, place: LimitPlace, deps: QuotaDeps): Promise<Response> {
   filtersOf(request.url, []);
   const body = await readJsonBody(request, MAX_BODY_BYTES);
-  const { data: wanted, error } = quotaShape.safeParse(body);
-  if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!));
+  const { data: wanted, error } = quotaShapeOf(place).safeParse(body);
+  if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!, place));
   const changes = ALL_KINDS.flatMap((kind): LimitChange[] => {
     const max = wanted[KEYS[kind]];
     return max === undefined ? [] : [{ kind, max }];
   });
-  if (changes.length === 0) throw new AdminRefusal("invalid_request_error", `Cannot read a limit in the body: ${KEY_WORDS}`);
+  if (changes.length === 0) {
+    throw new AdminRefusal("invalid_request_error", `Cannot read a limit in the body: ${keyWords(place)}`);
+  }
   await deps.limits.set(place, changes);
   return Response.json(await quotaJson(place, deps));
 }
@@ -72,7 +84,9 @@ export async function clearQuota(request: Request, place: LimitPlace, deps: Quot
   return new Response(null, { status: 204 });
 }
 
-const KEY_WORDS = `it takes one or more of ${Object.values(KEYS).join(", ")}`;
+function keyWords(place: LimitPlace): string {
+  return `it takes one or more of ${kindsOf(place).map((kind) => KEYS[kind]).join(", ")}`;
+}
 
 /** The first three keys as the Go package has them, for a workspace. */
 async function quotaJson(place: LimitPlace, { limits, now }: QuotaDeps) {
@@ -80,9 +94,10 @@ async function quotaJson(place: LimitPlace, { limits, now }: QuotaDeps) {
   const own = limitsAt(all, place);
   const byDefault = limitsAt(all, DEFAULT_PLACE);
   const at = now();
-  const inForce = ALL_KINDS.flatMap((kind) => {
-    const found = own.get(kind) ?? (place.scope === "workspace" ? byDefault.get(kind) : undefined);
-    const setting = place.scope === "workspace" || place.scope === "default" ? limits.defaults[kind] ?? 0 : 0;
+  const inForce = kindsOf(place).flatMap((kind) => {
+    const hasDefault = place.scope === "default" || place.scope === (isGuard(kind) ? "trace" : "workspace");
+    const found = own.get(kind) ?? (hasDefault ? byDefault.get(kind) : undefined);
+    const setting = hasDefault ? limits.defaults[kind] ?? 0 : 0;
     const max = found?.max ?? setting;
     return max === 0 ? [] : [{ kind, max, source: found?.scope ?? "setting" }];
   });
@@ -133,11 +148,11 @@ function shownAmount(kind: LimitKind, value: number): number | string {
   return isMoney(kind) ? costUsd(value) : value;
 }
 
-function whyUnreadable(body: unknown, issue: z.core.$ZodIssue): string {
-  if (issue.code === "unrecognized_keys") return `Cannot read ${shown(issue.keys[0]!)} in the body: ${KEY_WORDS}`;
+function whyUnreadable(body: unknown, issue: z.core.$ZodIssue, place: LimitPlace): string {
+  if (issue.code === "unrecognized_keys") return `Cannot read ${shown(issue.keys[0]!)} in the body: ${keyWords(place)}`;
   const name = String(issue.path[0] ?? "");
   const kind = ALL_KINDS.find((kind) => KEYS[kind] === name);
-  if (kind === undefined) return `Cannot read the body as a JSON object: ${KEY_WORDS}`;
+  if (kind === undefined) return `Cannot read the body as a JSON object: ${keyWords(place)}`;
   const value = JSON.stringify((body as Readonly<Record<string, unknown>>)[name]);
   const expects = isMoney(kind)
     ? `dollars in a text, such as "12.50", at most "${MOST_DOLLARS}", or null`

@@ -4,6 +4,7 @@ import {
   type Admission,
   type Bound,
   type Held,
+  isGuard,
   LIMIT_KINDS,
   type LimitRecords,
   type LimitRefusal,
@@ -22,6 +23,11 @@ export interface AdmissionsOptions {
   readonly now: () => number;
   /** How long a call waits for a place among those that run; 0: not at all. */
   readonly queueMs: number;
+  /** What counts in a bound, the call that asks included; the whole limit if it has no room. */
+  readonly onUsed: (workspaceId: string, bound: Bound, used: number) => void;
+  /** How long a trace pauses that its guard has stopped. */
+  readonly pauseMs: number;
+  readonly onPaused: (call: Reservation, kind: Bound["kind"], until: number) => void;
   /** The store cannot be asked any more, and why; null: it can again. */
   readonly onAlone: (reason: string | null) => void;
   readonly pace: Pace;
@@ -40,6 +46,8 @@ export const ADMISSIONS_PACE: Pace = { againMs: 200, probeMs: 1_000, renewMs: 15
 
 /** Bounds whose latest count is kept for an outage. */
 const MOST_KNOWN = 50_000;
+/** Traces whose pause is remembered. */
+const MOST_PAUSED = 10_000;
 /** A question that the store answered too late may hold for a call that is gone. */
 const UNSURE_MS = 60_000;
 /** Calls of one sandbox that may wait; more are refused at once. */
@@ -66,6 +74,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   readonly #own = new Map<string, Own>();
   /** What counts in a bound, as far as is known here. */
   readonly #known = new LRUCache<string, number>({ max: MOST_KNOWN });
+  readonly #pauses = new LRUCache<string, LimitRefusal & { readonly pausedUntil: number }>({ max: MOST_PAUSED });
   readonly #lines = new Map<string, WaitingLine<Waiter>>();
   /** By workspace: `true` if someone must look once more. */
   readonly #looking = new Map<string, boolean>();
@@ -100,12 +109,15 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
 
   readonly reserve: Limits["reserve"] = async (reservation, bounds, signal) => {
     signal.throwIfAborted();
+    const paused = this.#pauses.get(traceKeyOf(reservation));
+    if (paused !== undefined && paused.pausedUntil > reservation.createdAt) return paused;
     const own: Own = { reservation, bounds };
     const place = bounds.find(({ kind }) => isPlace(kind));
     // Those that wait come first.
     const isBehind = place !== undefined && this.#lines.has(reservation.workspaceId);
     const refusal = isBehind ? noPlace(place) : await this.#ask(own);
     if (refusal !== null && this.#mayWait(own, refusal)) return await this.#wait(own, refusal, signal);
+    if (refusal !== null && isGuard(refusal.bound.kind)) return this.#pause(reservation, refusal);
     return this.#unlessLeft(own, refusal, signal);
   };
 
@@ -139,6 +151,14 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     await this.#write(null);
   }
 
+  #pause(reservation: Reservation, refusal: LimitRefusal): LimitRefusal {
+    const until = reservation.createdAt + this.#options.pauseMs;
+    const paused = { ...refusal, pausedUntil: until };
+    this.#pauses.set(traceKeyOf(reservation), paused);
+    this.#options.onPaused(reservation, refusal.bound.kind, until);
+    return paused;
+  }
+
   /** A client may leave while its call is being admitted. */
   #unlessLeft({ reservation }: Own, refusal: LimitRefusal | null, signal: AbortSignal): LimitRefusal | null {
     if (signal.aborted && refusal === null) this.release(reservation.id);
@@ -161,7 +181,11 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     }
     const { isAdmitted, used } = admission;
     for (const [n, bound] of bounds.entries()) {
-      this.#known.set(keyOf(reservation, bound), used[n]! + (isAdmitted ? addedTo(bound, reservation) : 0));
+      const adds = addedTo(bound, reservation);
+      const known = used[n]! + (isAdmitted ? adds : 0);
+      this.#known.set(keyOf(reservation, bound), known);
+      const hasRoom = used[n]! + adds <= bound.max;
+      this.#options.onUsed(reservation.workspaceId, bound, hasRoom ? known : Math.max(known, bound.max));
     }
     if (isAdmitted) this.#own.set(reservation.id, own);
     return refusalIn(bounds, used, reservation);
@@ -343,6 +367,10 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
 /** Whether that kind counts calls that run: a place among them becomes free at any time. */
 function isPlace(kind: Bound["kind"]): boolean {
   return LIMIT_KINDS[kind].counts === "running";
+}
+
+function traceKeyOf({ workspaceId, traceId }: Reservation): string {
+  return JSON.stringify([workspaceId, traceId]);
 }
 
 function noPlace(bound: Bound): LimitRefusal {

@@ -1,24 +1,36 @@
-import { ALL_KINDS, type Bound, type Limit, type LimitKind, type Limits, periodOf } from "../domain/limits.ts";
+import {
+  ALL_KINDS,
+  type Bound,
+  isGuard,
+  type Limit,
+  type LimitDefaults,
+  type LimitKind,
+  type Limits,
+  periodOf,
+} from "../domain/limits.ts";
 
 type MaxByKind = ReadonlyMap<LimitKind, number>;
 
 /** All limits in force, for finding those of a call. */
 export class LimitTable {
   readonly #default: Map<LimitKind, number>;
+  readonly #guard: Map<LimitKind, number>;
   readonly #workspaces = new Map<string, Map<LimitKind, number>>();
   readonly #sandboxes = new Map<string, Map<LimitKind, number>>();
   readonly #traces = new Map<string, Map<LimitKind, number>>();
   readonly #isEmpty: boolean;
 
-  /** `defaults` hold for each workspace without a limit of that kind; 0: none. */
-  constructor(limits: readonly Limit[], defaults: Partial<Readonly<Record<LimitKind, number>>>) {
-    this.#default = new Map(Object.entries(defaults) as [LimitKind, number][]);
+  /** Guards among the defaults are those of each trace. */
+  constructor(limits: readonly Limit[], defaults: LimitDefaults) {
+    const given = Object.entries(defaults) as [LimitKind, number][];
+    this.#default = new Map(given.filter(([kind]) => !isGuard(kind)));
+    this.#guard = new Map(given.filter(([kind]) => isGuard(kind)));
     for (const { scope, workspaceId, id, kind, max } of limits) {
-      if (scope === "default") this.#default.set(kind, max);
+      if (scope === "default") (isGuard(kind) ? this.#guard : this.#default).set(kind, max);
       else if (scope === "workspace") into(this.#workspaces, workspaceId).set(kind, max);
       else into(scope === "sandbox" ? this.#sandboxes : this.#traces, keyOf(workspaceId, id)).set(kind, max);
     }
-    this.#isEmpty = limits.length === 0 && [...this.#default.values()].every((max) => max === 0);
+    this.#isEmpty = limits.length === 0 && given.every(([, max]) => max === 0);
   }
 
   boundsOf({ workspaceId, sandboxId, traceId, createdAt }: Parameters<Limits["boundsOf"]>[0]): readonly Bound[] {
@@ -26,7 +38,8 @@ export class LimitTable {
     const own = this.#workspaces.get(workspaceId);
     const workspace = own === undefined ? this.#default : new Map([...this.#default, ...own]);
     const sandbox = this.#sandboxes.get(keyOf(workspaceId, sandboxId));
-    const trace = this.#traces.get(keyOf(workspaceId, traceId));
+    const ofTrace = this.#traces.get(keyOf(workspaceId, traceId));
+    const trace = ofTrace === undefined ? this.#guard : new Map([...this.#guard, ...ofTrace]);
     return [
       ...boundsIn(workspace, { scope: "workspace", id: workspaceId, createdAt }),
       ...boundsIn(sandbox, { scope: "sandbox", id: sandboxId, createdAt }),

@@ -1,6 +1,7 @@
 import { BatchAccounts } from "../batches/accounts.ts";
 import { Traffic } from "../call/traffic.ts";
 import type { Config, Secrets } from "../config/config.ts";
+import type { TellOperator } from "../domain/events.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import { NO_BATCHES } from "../domain/owned.ts";
@@ -15,6 +16,7 @@ import { proxyFor } from "../wire/forward_proxy.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
 import { type Front, openFront } from "./front.ts";
 import { type HttpClients, upstreamClients } from "./http_clients.ts";
+import { operatorTold } from "./operator_told.ts";
 import { importInto } from "./import_rows.ts";
 import { type Limiting, LOOK_MS as LIMITS_LOOK_MS, startLimiting } from "./limiting.ts";
 import { type Gauged, instruments } from "./instruments.ts";
@@ -62,6 +64,7 @@ interface Common {
   readonly clients: HttpClients;
   readonly observe: Observe;
   readonly limiting: Limiting;
+  readonly tell: TellOperator;
   /** Of the store, and of limits over all replicas. */
   readonly readiness: () => Readiness;
 }
@@ -85,6 +88,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       credential: config.upstream.credential,
       adminToken: config.admin.token,
       databaseUrl: config.storage.database?.url ?? null,
+      webhookSecret: config.limits.webhookSecret,
     },
     pricing: pricingBy(config.prices, provider),
     adminToken: () => live.secrets.adminToken ?? keptToken,
@@ -100,10 +104,12 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   });
   if (config.admin.token === null) keptToken = readOrMakeAdminToken(config.storage.dataDir, system.randomBytes);
   noteForwardProxies(config, observe);
-  const clients = upstreamClients(config);
   const tokens = localTokens({ ...system, tokens: storage.tokens, observe, timeoutMs: TOKEN_LOOKUP_MS });
+  const clients = upstreamClients(config);
+  const operator = operatorTold(config.limits.webhookUrl, { live, clients, now: system.now, observe });
   const limiting = await startLimiting({
     ...config.limits,
+    tell: operator.tell,
     records: storage.limits,
     lookMs: config.storage.database === null ? null : LIMITS_LOOK_MS,
     now: system.now,
@@ -114,7 +120,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     const ofStore = storage.readiness();
     return ofStore.status === "ok" ? limiting.trouble() ?? ofStore : ofStore;
   };
-  const common: Common = { config, provider, system, live, storage, clients, observe, limiting, readiness };
+  const common: Common = { config, provider, system, live, storage, clients, observe, limiting, readiness, tell: operator.tell };
   const batches = batchAccounts(common);
   Object.assign(gauged, { shipping: storage.shipping, batches, limiting } satisfies Gauged);
   const side = pool === null
@@ -161,6 +167,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       await batches?.end();
       await side.front?.end();
       await limiting.end();
+      operator.end();
       await storage.end();
       metrics.end();
       clients.close();
@@ -211,7 +218,7 @@ function frontHere(
 /** Calls are served in several processes, and this one keeps what they share. */
 function frontInWorkers(
   pool: WorkerPool,
-  { storage, limiting, readiness: ofStore }: Common,
+  { storage, limiting, readiness: ofStore, tell }: Common,
   { batches, gauged }: { readonly batches: BatchAccounts | null; readonly gauged: Gauged },
 ): Side {
   gauged.workers = pool;
@@ -221,7 +228,7 @@ function frontInWorkers(
     readiness,
     serve: async () => {
       const address = await pool.start({
-        answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES, limits: limiting.limits }),
+        answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES, limits: limiting.limits, tell }),
         limits: limiting.known,
         onWorkerEnd: (instanceId) => limiting.admissions.forgetHolder(instanceId),
         onCommit: storage.poke,

@@ -5,6 +5,7 @@ import { Refusals } from "../call/refusals.ts";
 import { Sessions, SESSIONS_DEFAULTS } from "../call/sessions.ts";
 import { rawPath } from "../call/target.ts";
 import type { Traffic } from "../call/traffic.ts";
+import type { TellOperator } from "../domain/events.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
@@ -16,6 +17,7 @@ import { type ProxyHandler, proxyHandler } from "../http/proxy.ts";
 import { agentserverSandboxOf } from "../identity/agentserver.ts";
 import { sandboxOf } from "../identity/sandbox_of.ts";
 import { CallEstimates } from "../limits/estimates.ts";
+import { loopsOf } from "../limits/loops.ts";
 import { cachedOwners, type OwnedPlaces } from "../stores/shipping/cached_owners.ts";
 import type { Budget } from "../wire/budget.ts";
 import { listen, type Listener, type ListenerOptions } from "./listener.ts";
@@ -30,6 +32,7 @@ export interface FrontParts extends UpstreamParts {
   readonly budget: Budget;
   readonly ledger: Ledger;
   readonly limits: Limits;
+  readonly tell: TellOperator;
   readonly owned: OwnedPlaces;
   readonly sessions: SessionRecords;
   readonly batches: Batches;
@@ -146,6 +149,7 @@ function depsOf(parts: FrontParts): Deps {
     bodyDeadlineMs: proxy.bodyMs,
     limits: parts.limits,
     estimates: new CallEstimates({ by: limits.reserve, priceOf: upstream.priceOf }),
+    loops: loopsOf({ calls: limits.loopCalls, pauseMs: limits.pauseMs, tell: parts.tell }),
     unpriced: limits.unpriced,
     brokenStream: proxy.brokenStream,
     traceHeader: proxy.traceHeader.toLowerCase(),

@@ -30,7 +30,7 @@ export interface Gauged {
 
 /** The log and the metrics, one of each per process. */
 export function instruments(
-  config: Pick<Config, "logLevel" | "forwardProxies">,
+  config: Pick<Config, "logLevel" | "forwardProxies" | "limits">,
   system: Pick<ServerSystem, "now" | "elapsed" | "writeLog" | "logLinesDropped">,
   { live, gauged }: { readonly live: Live; readonly gauged: Gauged },
 ): { readonly metrics: Metrics; readonly observe: Observe } {
@@ -43,6 +43,8 @@ export function instruments(
       live.secrets.credential.secret,
       live.adminToken(),
       live.secrets.databaseUrl ?? "",
+      live.secrets.webhookSecret ?? "",
+      config.limits.webhookUrl ?? "",
       http?.credentials?.password ?? "",
       https?.credentials?.password ?? "",
     ],

@@ -1,15 +1,21 @@
 import { settlesWithin } from "../async/deadline.ts";
-import type { Limit, LimitAdmin, LimitKind, LimitRecords, Limits } from "../domain/limits.ts";
+import type { TellOperator } from "../domain/events.ts";
+import type { Limit, LimitAdmin, LimitDefaults, LimitRecords, Limits } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import { wordsOf } from "../domain/unavailable.ts";
 import { Admissions, ADMISSIONS_PACE } from "../limits/admissions.ts";
 import { LimitTable } from "../limits/limit_table.ts";
+import { Warnings } from "../limits/warnings.ts";
 
 export interface LimitingOptions {
   readonly records: LimitRecords;
-  readonly defaults: Partial<Readonly<Record<LimitKind, number>>>;
+  readonly defaults: LimitDefaults;
   readonly queueMs: number;
+  readonly pauseMs: number;
+  /** Shares of a limit at which the operator is told. */
+  readonly warnPercents: readonly number[];
+  readonly tell: TellOperator;
   /** How often to look whether another replica has changed limits; null: there is no other. */
   readonly lookMs: number | null;
   readonly now: () => number;
@@ -36,12 +42,19 @@ const START_MS = 5_000;
 
 /** Resolves when the limits are known, or the store does not tell them in time. */
 export async function startLimiting(options: LimitingOptions): Promise<Limiting> {
-  const { records, defaults, queueMs, lookMs, now, observe, onChange } = options;
+  const { records, defaults, queueMs, pauseMs, warnPercents, tell, lookMs, now, observe, onChange } = options;
   let known: readonly Limit[] = [];
   let table = new LimitTable([], defaults);
   let version: number | null = null;
   let failure: string | null = null;
-  const admissions = new Admissions({ records, queueMs, now, pace: ADMISSIONS_PACE, onAlone: noteAlone });
+  const warnings = new Warnings(warnPercents, tell);
+  const admissions = new Admissions({
+    ...{ records, queueMs, pauseMs, now, pace: ADMISSIONS_PACE },
+    onAlone: noteAlone,
+    onUsed: (workspaceId, bound, used) => warnings.used(workspaceId, bound, used),
+    onPaused: ({ workspaceId, sandboxId, traceId }, why, until) =>
+      tell({ type: "trace.paused", workspaceId, sandboxId, traceId, why, until }),
+  });
 
   function noteAlone(reason: string | null): void {
     if (reason === null) observe.note("info", "limits hold over all replicas again");

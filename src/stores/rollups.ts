@@ -8,7 +8,7 @@ import { type Delta, type Sum, summedBy } from "./totals.ts";
  */
 export interface Rollup {
   readonly level: string;
-  readonly period: Period;
+  readonly period: Exclude<Period, "minute">;
   readonly keeps: readonly RollupKey[];
 }
 

@@ -1,19 +1,19 @@
 import type { Methods, WorkerRpc } from "../../async/worker_rpc.ts";
-import type { Limit, LimitKind, Limits } from "../../domain/limits.ts";
+import type { Limit, LimitDefaults, Limits } from "../../domain/limits.ts";
 import { LimitTable } from "../../limits/limit_table.ts";
 import type { ParentMethods } from "./protocol.ts";
 
 /** A worker's limits: it knows which a call has, and the parent admits. */
 export class LimitsAtParent implements Limits {
   readonly #parent: WorkerRpc<ParentMethods & Methods>;
-  readonly #defaults: Partial<Readonly<Record<LimitKind, number>>>;
+  readonly #defaults: LimitDefaults;
   #table: LimitTable;
 
   constructor(
     parent: WorkerRpc<ParentMethods & Methods>,
     { known, defaults }: {
       readonly known: readonly Limit[];
-      readonly defaults: Partial<Readonly<Record<LimitKind, number>>>;
+      readonly defaults: LimitDefaults;
     },
   ) {
     this.#parent = parent;

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { deserialize, serialize } from "node:v8";
 import type { Reply, Request } from "../../async/worker_rpc.ts";
 import type { Config, Secrets } from "../../config/config.ts";
+import type { TellOperator } from "../../domain/events.ts";
 import type { Bound, Limit, LimitRefusal, Reservation, Settled } from "../../domain/limits.ts";
 import type { Readiness } from "../../domain/operations.ts";
 import type { Owned } from "../../domain/owned.ts";
@@ -86,6 +87,7 @@ export interface ParentMethods extends Pick<Tokens, "findToken">, SessionRecords
   readonly release: (id: string) => void;
   /** The client of a call that is being admitted has left. */
   readonly giveUp: (id: string) => void;
+  readonly tell: TellOperator;
   /** As `Budget.take`, of what the workers share. */
   readonly takeRoom: (holder: string, bytes: number) => Promise<boolean>;
 }

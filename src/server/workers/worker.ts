@@ -128,6 +128,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const clients = upstreamClients(config);
   const front = openFront({
     ...{ config, provider, system, live, clients, instanceId, observe, traffic, budget, ledger, limits },
+    tell: (event) => void parent.call("tell", event).catch(() => {}),
     owned: {
       local: { findOwned: (ids) => parent.call("findOwnedHere", ids) },
       store: {
