@@ -8,6 +8,7 @@ import { NO_ESTIMATES, NO_LIMITS, NO_LOOPS } from "../src/domain/limits.ts";
 import type { Owned } from "../src/domain/owned.ts";
 import type { Closing, OpenCall } from "../src/domain/usage.ts";
 import { anthropic } from "./anthropic.ts";
+import { onlyCredential } from "./fake_credentials.ts";
 import { ByteBudget } from "../src/wire/budget.ts";
 import { FakeClient } from "./fake_client.ts";
 import { messageBody, messageEvents, sse, usageOf } from "./fake_messages.ts";
@@ -89,7 +90,7 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
           new Map(
             ids.filter((id) => /^file_(own|other)$/.test(id)).map((id) => [
               id,
-              { kind: "file", workspaceId: id === "file_own" ? SANDBOX.workspaceId : "w-other" },
+              { kind: "file", workspaceId: id === "file_own" ? SANDBOX.workspaceId : "w-other", credentialId: null },
             ]),
           ),
         ),
@@ -113,8 +114,7 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
     newId: () => "01JGFJJZ000000000000000000",
     instanceId: "run-1",
     upstream: {
-      baseUrl: "https://upstream.test",
-      credential: () => ({ header: "x-api-key", value: OPERATOR_KEY, secret: OPERATOR_KEY, id: "key-1" }),
+      credentials: onlyCredential(OPERATOR_KEY),
       idleMs: LONG_MS,
       drainAfterLeftMs: LONG_MS,
       userAgent: "llmproxy/test",

@@ -11,6 +11,7 @@ import { NO_BATCHES } from "../src/domain/owned.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
 import { ByteBudget } from "../src/wire/budget.ts";
 import { anthropic } from "./anthropic.ts";
+import { onlyCredential } from "./fake_credentials.ts";
 
 export const TOKEN = "tok-of-a-sandbox-0123456789";
 export const SANDBOX = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
@@ -47,7 +48,9 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
     owners: {
       claim: (owned) => Promise.resolve(void log.push(...owned.map(({ kind, id }) => `claimed ${kind} ${id}`))),
       ownersOf: (ids) =>
-        Promise.resolve(new Map(ids.map((id) => [id, { kind: "file", workspaceId: id === "file_own" ? "w1" : "w2" }]))),
+        Promise.resolve(
+          new Map(ids.map((id) => [id, { kind: "file", workspaceId: id === "file_own" ? "w1" : "w2", credentialId: null }])),
+        ),
     },
     sessions: { infers: false } as Deps["sessions"],
     batches: NO_BATCHES,
@@ -70,8 +73,7 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
     newId: () => String(++ids),
     instanceId: "run-1",
     upstream: {
-      baseUrl: "https://upstream.test",
-      credential: () => ({ header: "x-api-key", value: "key", secret: "key", id: "key-1" }),
+      credentials: onlyCredential("key"),
       idleMs: 60_000,
       drainAfterLeftMs: 60_000,
       userAgent: "llmproxy/test",

@@ -3,7 +3,7 @@
  */
 
 /** Rooms below floor 5, whose rooms may import all of them. */
-const BELOW = "async domain wire providers pricing telemetry export stores identity limits call batches http".split(" ");
+const BELOW = "async domain wire providers pricing telemetry export stores identity limits upstream call batches http".split(" ");
 
 /** The rooms of `src` that each room may import from, besides itself. */
 export const FLOORS: Readonly<Record<string, readonly string[]>> = {
@@ -17,6 +17,7 @@ export const FLOORS: Readonly<Record<string, readonly string[]>> = {
   stores: ["async", "domain"],
   identity: ["async", "domain"],
   limits: ["async", "domain"],
+  upstream: ["async", "domain"],
   call: ["async", "wire", "domain"],
   batches: ["async", "wire", "domain"],
   http: ["call", "batches", "async", "domain"],

@@ -159,7 +159,7 @@ export class BatchAccounts implements Batches {
   async #look(batch: Owned, call: OpenCall): Promise<BatchOutcome | "waiting"> {
     const { endedWithinMs, keptForMs } = this.#options.pace;
     const isOld = this.#ageOf(batch) > endedWithinMs;
-    const asked = { id: batch.id, signal: this.#stop.signal };
+    const asked = { id: batch.id, heldBy: call.credentialId, signal: this.#stop.signal };
     try {
       const status = await fetchStatus(asked, this.#options);
       if (!status.hasEnded) return this.#ageOf(batch) > keptForMs ? "gone" : "waiting";

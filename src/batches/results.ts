@@ -29,6 +29,8 @@ export class BatchMissing extends Error {}
 
 export interface BatchAsked {
   readonly id: string;
+  /** The credential that made it. */
+  readonly heldBy: string | null;
   readonly signal: AbortSignal;
 }
 
@@ -91,7 +93,7 @@ interface Line {
 }
 
 async function* readLines(
-  { id, signal }: BatchAsked,
+  { id, heldBy, signal }: BatchAsked,
   { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
 ): AsyncGenerator<Line> {
   const controller = new AbortController();
@@ -112,7 +114,7 @@ async function* readLines(
   idle.listen();
   let decoder: CopyDecoder | null = null;
   try {
-    const answer = await ask(path, { id, signal: AbortSignal.any([signal, controller.signal]), source });
+    const answer = await ask(path, { id, heldBy, signal: AbortSignal.any([signal, controller.signal]), source });
     const coding = answer.headers.get("content-encoding") ?? "";
     decoder = decoderOf(coding, { maxBytes, onChunk: (chunk) => splitter.push(chunk) });
     if (decoder === null) throw new Error("Cannot read the upstream's answer: its content encoding is unknown");
@@ -131,10 +133,13 @@ async function* readLines(
   }
 }
 
-async function ask(path: string, { id, signal, source }: BatchAsked & { readonly source: BatchSource }): Promise<Response> {
-  const credential = source.upstream.credential();
-  const headers = headersOf(credential, source);
-  const answer = await source.fetch(source.upstream.baseUrl + path, { headers, redirect: "manual", signal });
+async function ask(
+  path: string,
+  { id, heldBy, signal, source }: BatchAsked & { readonly source: BatchSource },
+): Promise<Response> {
+  const credential = source.upstream.credentials.holding(heldBy);
+  const headers = ownHeaders(credential, { ...source, userAgent: source.upstream.userAgent });
+  const answer = await source.fetch(credential.baseUrl + path, { headers, redirect: "manual", signal });
   if (answer.ok && answer.body !== null) return answer;
   await answer.body?.cancel();
   if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
@@ -142,7 +147,11 @@ async function ask(path: string, { id, signal, source }: BatchAsked & { readonly
   throw new Error(`The upstream answers ${answer.status} for ${path}`);
 }
 
-function headersOf({ header, value }: Credential, { provider, upstream }: BatchSource): Headers {
-  const own = { [header]: value, accept: "*/*", "accept-encoding": "identity", "user-agent": upstream.userAgent };
+/** Of a request that the proxy makes for itself. */
+export function ownHeaders(
+  { header, value }: Credential,
+  { provider, userAgent }: { readonly provider: Pick<Provider, "defaultHeaders">; readonly userAgent: string },
+): Headers {
+  const own = { [header]: value, accept: "*/*", "accept-encoding": "identity", "user-agent": userAgent };
   return new Headers({ ...Object.fromEntries(provider.defaultHeaders), ...own });
 }

@@ -11,10 +11,10 @@ import type { Belonging } from "./trace.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
 /**
- * Reserves what the call may use in its limits, opens its row, and resolves when that is committed:
- * nothing goes upstream before. The live call then owns the body's room; without a live call, the
- * room is freed here.
- * Rejects with `Fault` `ledger_unavailable`, or as `reserve` does.
+ * Chooses the credential, reserves what the call may use in its limits, opens its row, and resolves
+ * when that is committed: nothing goes upstream before. The live call then owns the body's room;
+ * without a live call, the room is freed here.
+ * Rejects with `Fault` `ledger_unavailable`, or as `Credentials.forCall` and `reserve` do.
  */
 export async function admit(
   { incoming, caller, facts, trace }: {
@@ -28,17 +28,20 @@ export async function admit(
   const { userId, body: { release } } = facts;
   try {
     const belonging = await trace;
-    const credential = deps.upstream.credential();
+    const requestedModel = cutClientString(facts.requestedModel ?? "");
+    const waitsFrom = deps.elapsed();
+    const credential = await credentialFor(belonging, { incoming, caller, requestedModel, heldBy: facts.heldBy, deps });
     const call: OpenCall = {
       ...calledBy(incoming, { caller, belonging, credential, deps }),
       kind: "message",
-      requestedModel: cutClientString(facts.requestedModel ?? ""),
+      requestedModel,
       streaming: facts.isStreamed,
       maxTokens: facts.maxTokens,
       requestBytes: facts.body.length,
       messagesHash: facts.messagesHash,
     };
     const hold = await reserve(call, { incoming, facts }, deps);
+    const waitedMs = deps.elapsed() - waitsFrom;
     const opened = await deps.ledger.open(call, belonging.trace).catch((error) => {
       hold?.release();
       throw error;
@@ -48,7 +51,7 @@ export async function admit(
       isRecorded: opened === "opened",
       hidesModel: facts.requestedModel === null,
       clientIp: incoming.clientIp,
-      startedAt: incoming.arrivedAt + facts.arrivalMs,
+      startedAt: incoming.arrivedAt + facts.arrivalMs + waitedMs,
       deps,
     });
     const readsOnMs = facts.isStreamed ? 0 : deps.upstream.drainAfterLeftMs;
@@ -57,6 +60,21 @@ export async function admit(
     release();
     throw refusedTo(error, { sandbox: caller.sandbox, userId });
   }
+}
+
+/** As `Credentials.forCall`. */
+function credentialFor(
+  { trace, agent }: Belonging,
+  { incoming: { client }, caller: { sandbox }, requestedModel, heldBy, deps }: Pick<OpenCall, "requestedModel"> & {
+    readonly incoming: IncomingCall;
+    readonly caller: Caller;
+    readonly heldBy: string | null;
+    readonly deps: Deps;
+  },
+): Promise<Credential> {
+  const { workspaceId, sandboxId } = sandbox;
+  const call = { workspaceId, sandboxId, traceId: trace.id, requestedModel, requestClass: agent.requestClass, heldBy };
+  return deps.upstream.credentials.forCall(call, { client, draining: deps.traffic.draining });
 }
 
 /** The part of a row that is known without the body. Each line of a batch starts from it. */

@@ -30,6 +30,6 @@ export async function claim(
   if (isBatch) await deps.ledger.join(trace);
   const batch = isBatch
     ? { call: { ...made, batchId: id }, dueAt: createdAt + deps.batches.firstLookMs }
-    : { call: null, dueAt: null };
+    : { call: made, dueAt: null };
   await deps.owners.claim([{ id, kind, workspaceId, sandboxId, createdAt, ...batch }]);
 }

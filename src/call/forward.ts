@@ -37,15 +37,16 @@ export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint
     if (!headers.some(([sent]) => sent === name)) headers.push([name, value]);
   }
   const init = { method: request.method, headers, body, redirect: "manual", signal: call.signal } as const;
-  const sent = inTraceOf(request.headers, () => fetch(upstream.baseUrl + target, init));
+  const sent = inTraceOf(request.headers, () => fetch(credential.baseUrl + target, init));
   const answer = await sent.finally(() => call.idle.heard());
   const { status } = answer;
   if (status >= MIN_STATUS && status <= MAX_STATUS) {
     call.row?.answered(status, answer.headers.get(provider.requestIdHeader));
+    upstream.credentials.answered(credential, answer, call.row?.call.requestedModel ?? null);
     if (status !== 401) return answer;
   }
   answer.body?.cancel().catch(() => {});
-  throw status === 401 ? refusedCredential(call) : new Error(`The upstream answered with the invalid status ${status}`);
+  throw status === 401 ? await refusedCredential(call) : new Error(`The upstream answered with the invalid status ${status}`);
 }
 
 /** Final statuses (RFC 9110, section 15): a 101 would hand the connection over. */
@@ -53,8 +54,12 @@ const MIN_STATUS = 200;
 const MAX_STATUS = 599;
 
 /** An upstream 401 is about the operator's credential; the sandbox's own token is good. */
-function refusedCredential({ incoming, credential, deps }: LiveCall): Fault {
+async function refusedCredential({ incoming, credential, deps }: LiveCall): Promise<Fault> {
   deps.observe.credentialRefused(incoming.requestId, credential.id);
+  if (await deps.upstream.credentials.refused(credential)) {
+    const message = "The upstream refused one of the proxy's own credentials. Ask again: another one is used from now on.";
+    return new Fault("upstream_refused_credential", message, { retryAfterSeconds: 1 });
+  }
   return new Fault(
     "upstream_refused_credential",
     "The upstream refused the proxy's own credential. Tell the operator of the proxy; asking again does not help.",

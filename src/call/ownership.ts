@@ -5,26 +5,30 @@ import { authenticate } from "./authenticate.ts";
 import { MAX_NAMED } from "./body_scan.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
-/** Rejects with `Fault` `not_owned` unless that workspace owns a thing of that kind and id. */
+/**
+ * Rejects with `Fault` `not_owned` unless that workspace owns a thing of that kind and id. Resolves
+ * to the id of the credential that holds it, or null as `Owner` says.
+ */
 export async function assertOwner(
   thing: { readonly kind: OwnedKind; readonly id: string },
   options: { readonly sandbox: Sandbox; readonly deps: Pick<Deps, "owners"> },
-): Promise<void> {
+): Promise<string | null> {
   const { sandbox, deps } = options;
   const owner = OWNED_ID.test(thing.id) ? (await deps.owners.ownersOf([thing.id])).get(thing.id) : undefined;
   if (owner?.workspaceId !== sandbox.workspaceId || owner.kind !== thing.kind) throw notOwned(thing.kind);
+  return owner.credentialId;
 }
 
 /**
  * Rejects with `Fault` `not_owned` if a body names a file that is not the workspace's own. An id
  * that has no owner and does not look like the upstream's may pass: a client's own tools may have a
- * parameter of that name.
+ * parameter of that name. Resolves to the credential that holds the first file, or null.
  */
 export async function assertOwnFiles(
   named: readonly string[],
   options: { readonly sandbox: Sandbox; readonly deps: Pick<Deps, "owners" | "provider"> },
-): Promise<void> {
-  if (named.length === 0) return;
+): Promise<string | null> {
+  if (named.length === 0) return null;
   if (named.length > MAX_NAMED) throw notOwned("file");
   const { sandbox, deps } = options;
   const owners = await deps.owners.ownersOf(named.filter((id) => OWNED_ID.test(id)));
@@ -33,6 +37,8 @@ export async function assertOwnFiles(
     const isUpstreams = id.startsWith(deps.provider.request.filePrefix);
     if (owner === undefined ? isUpstreams : owner.workspaceId !== sandbox.workspaceId) throw notOwned("file");
   }
+  const [first] = owners.values();
+  return first?.credentialId ?? null;
 }
 
 /**

@@ -32,9 +32,10 @@ export interface PassOptions {
 export async function pass(incoming: IncomingCall, options: PassOptions): Promise<void> {
   const caller = await authenticate(incoming, options.deps);
   try {
-    await assertMayPass(caller, incoming.request, options);
-    const { makes, passthrough, deps } = options;
-    const credential = deps.upstream.credential();
+    const { about, makes, passthrough, deps } = options;
+    const heldBy = await assertMayPass(caller, incoming.request, options);
+    const { credentials } = deps.upstream;
+    const credential = about === null ? credentials.ofWorkspace(caller.sandbox.workspaceId) : credentials.holding(heldBy);
     const creation = makes === null ? null : await creationOf(makes, incoming, { caller, credential, deps });
     const readsOnMs = creation === null ? 0 : deps.upstream.drainAfterLeftMs;
     const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs }, deps);
@@ -70,8 +71,11 @@ async function passAs(call: LiveCall, passthrough: PassthroughRoute, creation: C
   }
 }
 
-/** Rejects with a `Fault` if the call may not be made, is too large, or cannot be recorded. */
-async function assertMayPass(caller: Caller, request: ArrivedRequest, options: PassOptions): Promise<void> {
+/**
+ * Rejects with a `Fault` if the call may not be made, is too large, or cannot be recorded. Resolves
+ * as `assertOwner` does, or to null if the call is about nothing that is owned.
+ */
+async function assertMayPass(caller: Caller, request: ArrivedRequest, options: PassOptions): Promise<string | null> {
   const { passthrough, about, makes, deps } = options;
   const { sandbox, token } = caller;
   const { headers } = request;
@@ -79,11 +83,11 @@ async function assertMayPass(caller: Caller, request: ArrivedRequest, options: P
     belongingOf({ headers, asked: null, caller }, deps).then(({ trace }) => deps.ledger.join(trace))
       .catch((cause) => deps.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
-  if (about !== null) await assertOwner(about, { sandbox, deps });
+  const heldBy = about === null ? null : await assertOwner(about, { sandbox, deps });
   if ((declaredLength(headers) ?? 0) > passthrough.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
   if (about?.kind === "batch" && request.method === "DELETE") await deps.batches.accountFor(about.id);
   const trouble = makes === null ? null : deps.ledger.trouble();
-  if (trouble === null) return;
+  if (trouble === null) return heldBy;
   throw new Fault("ledger_unavailable", "Nothing can be recorded at the moment, so nothing is made", { cause: trouble });
 }
 

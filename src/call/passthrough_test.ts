@@ -119,7 +119,7 @@ Deno.test("pass() lets a call that names its session join it, and accounts for a
   assert.ok(call.log.includes("joined run-1"));
   const owners = {
     ...call.deps.owners,
-    ownersOf: () => Promise.resolve(new Map([["batch_1", { kind: "batch", workspaceId: "w-1" }]])),
+    ownersOf: () => Promise.resolve(new Map([["batch_1", { kind: "batch", workspaceId: "w-1", credentialId: null }]])),
   };
   await using deletion = scene(() => json(ANSWER), { owners } as Partial<Deps>);
   const about = { kind: "batch", id: "batch_1" } as const;

@@ -27,6 +27,8 @@ export interface RequestFacts {
   readonly messagesHash: string | null;
   /** The place of the messages in the body; null as for their hash. */
   readonly messages: { readonly start: number; readonly end: number } | null;
+  /** As `assertOwnFiles` resolves. */
+  readonly heldBy: string | null;
 }
 
 /**
@@ -61,8 +63,9 @@ export async function read(incoming: IncomingCall, { sandbox, token }: Caller, d
     const kept = keptFacts(named, [token, ...incoming.ownCredentials]);
     userId = kept.userId;
     const fileIds = scan.takeFileIds();
-    await assertOwnFiles(fileIds, { sandbox, deps });
-    return { body, arrivalMs, messages, messagesHash, isCompressed: scan.isEncoded, namesFiles: fileIds.length > 0, ...kept };
+    const heldBy = await assertOwnFiles(fileIds, { sandbox, deps });
+    const [isCompressed, namesFiles] = [scan.isEncoded, fileIds.length > 0];
+    return { body, arrivalMs, messages, messagesHash, heldBy, isCompressed, namesFiles, ...kept };
   } catch (error) {
     body?.release();
     scan.close();

@@ -88,7 +88,7 @@ export class OpenRow {
     const { owners, now } = this.#options.deps;
     await owners.claim(
       files.filter((id) => OWNED_ID.test(id)).map((id) => (
-        { id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: null, dueAt: null }
+        { id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: this.call, dueAt: null }
       )),
     );
   }

@@ -9,7 +9,8 @@ export function refusedTo(
 ): Fault {
   const fault = faultOf(error);
   if (fault.sandbox !== null) return fault;
-  return new Fault(fault.code, fault.message, { cause: fault.cause, advice: fault.advice, ...asker });
+  const { code, message, cause, retryAfterSeconds, plainMessage } = fault;
+  return new Fault(code, message, { cause, retryAfterSeconds, plainMessage, ...asker });
 }
 
 /** The error, if it is a refusal; otherwise the refusal for what should not have happened. */

@@ -1,4 +1,5 @@
 import { Fault } from "../domain/fault.ts";
+import type { Outcome } from "../domain/usage.ts";
 import { pump, type PumpSink } from "../wire/pump.ts";
 import { AnswerReader } from "./answer_reader.ts";
 import { returned } from "./forward.ts";
@@ -39,10 +40,14 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
     end: (last) => client.end(last),
   };
 
+  const ended = (outcome: Outcome) => {
+    if (reader.reading.isOutOfCredit) deps.upstream.credentials.outOfCredit(call.credential);
+    return call.end(outcome, reader.reading);
+  };
   const looked = () => {
     if (reader.reading.hasContent) row?.contentCame();
     const { outcome } = reader;
-    return outcome === null ? undefined : call.end(outcome, reader.reading);
+    return outcome === null ? undefined : ended(outcome);
   };
   const watch = {
     look: (chunk: Uint8Array) => {
@@ -55,7 +60,7 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
     ended: async () => {
       if (call.hasEnded) return "whole" as const;
       const outcome = await reader.end();
-      await call.end(outcome, reader.reading);
+      await ended(outcome);
       return outcome === "upstream_broke" ? "broken" as const : "whole" as const;
     },
   };

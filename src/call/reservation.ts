@@ -83,7 +83,7 @@ function looping(until: number, now: number): Fault {
   const plainMessage = "This session asks the same question again and again, and pauses. Do not ask again; tell its user.";
   const message = `This session asked the same question many times, so it pauses until ${new Date(until).toISOString()}. ` +
     "Tell its user: the agent may be stuck in a loop.";
-  return new Fault("looping", message, { advice: { retryAfterSeconds: secondsTo(until, now), plainMessage } });
+  return new Fault("looping", message, { retryAfterSeconds: secondsTo(until, now), plainMessage });
 }
 
 function secondsTo(until: number, now: number): number {
@@ -102,7 +102,7 @@ function overLimit({ bound, used, pausedUntil }: LimitRefusal, { tokens, cost }:
       `${pausedUntil === undefined ? "The limit resets at" : "It pauses until"} ${new Date(until!).toISOString()}.`;
   const plainMessage = `The limit ${kind} of this ${plainWhose} is used up. Do not ask again; tell the operator of the proxy.`;
   const retryAfterSeconds = until === null ? PLACE_SECONDS : secondsTo(until, now);
-  return new Fault(`over_${kind}`, message, { advice: { retryAfterSeconds, plainMessage } });
+  return new Fault(`over_${kind}`, message, { retryAfterSeconds, plainMessage });
 
   function amount(value: number): string {
     return counts === "cost" ? shortUsd(value) : value.toLocaleString("en-US");

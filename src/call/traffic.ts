@@ -13,10 +13,15 @@ interface InFlight {
 /** The calls in flight: a shutdown waits for them, and cuts those that take too long. */
 export class Traffic {
   readonly #inFlight = new Set<InFlight>();
-  #isDraining = false;
+  readonly #draining = new AbortController();
 
   get isDraining(): boolean {
-    return this.#isDraining;
+    return this.draining.aborted;
+  }
+
+  /** Aborts when the proxy begins to drain, with the refusal as its reason. */
+  get draining(): AbortSignal {
+    return this.#draining.signal;
   }
 
   /** Requests whose last byte or row is still to come. */
@@ -26,12 +31,12 @@ export class Traffic {
 
   /** From now on `assertOpen` refuses. */
   drain(): void {
-    this.#isDraining = true;
+    this.#draining.abort(new Fault("draining", RESTARTING));
   }
 
   /** Throws `Fault` `draining` if the proxy is shutting down. */
   assertOpen(): void {
-    if (this.#isDraining) throw new Fault("draining", RESTARTING);
+    this.draining.throwIfAborted();
   }
 
   /** Counts the request as in flight until the returned function is called. `cut` breaks it. */

@@ -6,9 +6,10 @@ import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { ForwardProxies } from "../wire/forward_proxy.ts";
 import { readForwardProxies } from "./forward_proxies.ts";
+import { parseCredentials } from "./credentials_file.ts";
 import { parsePriceList } from "./prices_file.ts";
 import { type Address, BYTES_PER_MB, type ValueOf } from "./settings.ts";
-import { ConfigProblems, type ConfigSource, SettingsReader } from "./settings_reader.ts";
+import { type ConfigSource, SettingsReader } from "./settings_reader.ts";
 
 /** The settings of `serve`, read once and grouped by part. Parts get values, never the Config. */
 export interface Config {
@@ -47,7 +48,8 @@ export interface ClientConfig {
 
 /** The secrets that may change while the program runs. */
 export interface Secrets {
-  readonly credential: Credential;
+  /** At least one. */
+  readonly credentials: readonly Credential[];
   readonly adminToken: string | null;
   readonly databaseUrl: string | null;
   /** Signs webhooks. */
@@ -79,7 +81,8 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
   };
   refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
-  return reader.finish({ ...config, warnings: warningsOf(reader, config.upstream.baseUrl) });
+  const baseUrls = config.upstream.credentials.map((credential) => credential.baseUrl);
+  return reader.finish({ ...config, warnings: warningsOf(reader, baseUrls) });
 }
 
 /** The settings of commands that work on the data directory. Throws `ConfigProblems`. */
@@ -102,7 +105,7 @@ export function loadClientConfig(source: ConfigSource): ClientConfig {
 export function readSecrets(source: ConfigSource): Secrets {
   const reader = new SettingsReader(source);
   return reader.finish({
-    credential: readCredential(reader),
+    credentials: readCredentials(reader),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     databaseUrl: readDatabaseUrl(reader),
     webhookSecret: reader.read("LLMPROXY_WEBHOOK_SECRET"),
@@ -120,13 +123,7 @@ function readPriceList(reader: SettingsReader): PriceList {
   const path = reader.read("LLMPROXY_PRICES_FILE");
   const text = path === null ? null : reader.readFile("LLMPROXY_PRICES_FILE", path);
   if (path === null || text === null) return CLAUDE_PRICES;
-  try {
-    return parsePriceList(text, { path, base: CLAUDE_PRICES });
-  } catch (error) {
-    if (!(error instanceof ConfigProblems)) throw error;
-    reader.problems.push(...error.problems);
-    return CLAUDE_PRICES;
-  }
+  return reader.collect(() => parsePriceList(text, { path, base: CLAUDE_PRICES })) ?? CLAUDE_PRICES;
 }
 
 function readProxy(reader: SettingsReader) {
@@ -173,8 +170,9 @@ function readUpstream(reader: SettingsReader) {
   return {
     provider: "anthropic" as ProviderName,
     baseUrl: readUrl("ANTHROPIC_BASE_URL", API_PATH, reader),
-    credential: readCredential(reader),
+    credentials: readCredentials(reader),
     idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS"),
+    waitMs: reader.read("LLMPROXY_UPSTREAM_WAIT_SECONDS"),
     /** PEM, for the upstream and the control plane; null: the public certificates only. */
     caCertificates: readCaCertificates(reader),
   };
@@ -187,25 +185,48 @@ function readUrl<N extends "ANTHROPIC_BASE_URL" | "LLMPROXY_AGENTSERVER_URL">(
   reader: SettingsReader,
 ): ValueOf<N> {
   const url = reader.read(name);
-  const path = typeof url === "string" ? addedPath.exec(url)?.[0] : undefined;
-  if (path !== undefined) reader.complain(name, `Cannot use ${name}: remove ${path}, the proxy adds it itself`);
+  const fault = typeof url === "string" ? addedPathFault(url, addedPath) : null;
+  if (fault !== null) reader.complain(name, `Cannot use ${name}: ${fault}`);
   return url;
 }
 
-function readCredential(reader: SettingsReader): Credential {
-  const isKey = reader.isSet("ANTHROPIC_API_KEY");
-  const isToken = reader.isSet("ANTHROPIC_AUTH_TOKEN");
-  if (isKey && isToken) reader.problems.push("Cannot use both ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN: unset one of them");
-  if (!isKey && !isToken) {
+function addedPathFault(url: string, addedPath: RegExp): string | null {
+  const path = addedPath.exec(url)?.[0];
+  return path === undefined ? null : `remove ${path}, the proxy adds it itself`;
+}
+
+function readCredentials(reader: SettingsReader): readonly Credential[] {
+  const set = (["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEYS_FILE"] as const).filter((name) =>
+    reader.isSet(name)
+  );
+  if (set.length > 1) reader.problems.push(`Cannot use both ${set.slice(0, 2).join(" and ")}: unset one of them`);
+  if (set.length === 0) {
     reader.problems.push(
-      "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE",
+      "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, " +
+        "or ANTHROPIC_API_KEYS_FILE",
     );
   }
+  const path = reader.read("ANTHROPIC_API_KEYS_FILE");
+  return path === null ? [readCredential(reader)] : readCredentialsFile(path, reader);
+}
+
+/** The only credential. */
+function readCredential(reader: SettingsReader): Credential {
   const key = reader.read("ANTHROPIC_API_KEY");
   const token = reader.read("ANTHROPIC_AUTH_TOKEN");
-  if (key !== null) return { header: "x-api-key", value: key, secret: key, id: `api-key-${fingerprint(key)}` };
+  const common = { weight: 1, baseUrl: reader.read("ANTHROPIC_BASE_URL") };
+  if (key !== null) return { header: "x-api-key", value: key, secret: key, id: `api-key-${fingerprint(key)}`, ...common };
   const secret = token ?? "";
-  return { header: "authorization", value: `Bearer ${secret}`, secret, id: `auth-token-${fingerprint(secret)}` };
+  return { header: "authorization", value: `Bearer ${secret}`, secret, id: `auth-token-${fingerprint(secret)}`, ...common };
+}
+
+function readCredentialsFile(path: string, reader: SettingsReader): readonly Credential[] {
+  const text = reader.readFile("ANTHROPIC_API_KEYS_FILE", path);
+  const baseUrl = reader.read("ANTHROPIC_BASE_URL");
+  const baseUrlFault = (url: string) => addedPathFault(url, API_PATH);
+  return text === null
+    ? []
+    : reader.collect((readFile) => parseCredentials(text, { path, baseUrl, baseUrlFault, readFile })) ?? [];
 }
 
 /** Tells two credentials apart in rows and logs; 32 bits of a hash reveal nothing of the key. */
@@ -311,11 +332,15 @@ function refuseSamePort(proxy: Address, admin: Address | "same", reader: Setting
   );
 }
 
-function warningsOf(reader: SettingsReader, baseUrl: string): readonly string[] {
+function warningsOf(reader: SettingsReader, baseUrls: readonly string[]): readonly string[] {
   const warnings = reader.unknownNames().map((name) => `${name} is not a setting of llmproxy and is ignored`);
-  const { protocol, hostname } = new URL(baseUrl);
-  if (protocol === "http:" && !LOOPBACK.test(hostname)) {
-    warnings.push("ANTHROPIC_BASE_URL is not https: the upstream's credential and all prompts are sent unencrypted");
+  const isUnencrypted = (url: string) => {
+    const { protocol, hostname } = new URL(url);
+    return protocol === "http:" && !LOOPBACK.test(hostname);
+  };
+  if (baseUrls.some(isUnencrypted)) {
+    const name = reader.isSet("ANTHROPIC_API_KEYS_FILE") ? "A base URL of the upstream" : "ANTHROPIC_BASE_URL";
+    warnings.push(`${name} is not https: the upstream's credential and all prompts are sent unencrypted`);
   }
   return warnings;
 }

@@ -8,7 +8,8 @@ import { problemsOf, source } from "../../tests/config_source.ts";
 const KEY = "sk-ant-api03-secret-key";
 
 Deno.test("loadConfigFromEnv() fills in every default when only a key is set", () => {
-  const { upstream: { credential, ...upstream }, prices, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  const { upstream: { credentials, ...upstream }, prices, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  const [credential = assert.fail()] = credentials;
   assert.equal(prices, CLAUDE_PRICES);
   assert.equal(credential.header, "x-api-key");
   assert.equal(credential.value, KEY);
@@ -16,6 +17,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
   assert.deepEqual(upstream, {
     baseUrl: "https://api.anthropic.com",
     idleMs: 660_000,
+    waitMs: 60_000,
     caCertificates: null,
     provider: "anthropic",
   });
@@ -91,9 +93,9 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     ...{ LLMPROXY_DEFAULT_MAX_RPD: "9", LLMPROXY_RESERVE: "max", LLMPROXY_UNPRICED: "serve", LLMPROXY_QUEUE_SECONDS: "0" },
     ...GUARD,
   }, { "/etc/ca.pem": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n" }));
-  assert.equal(config.upstream.credential.header, "authorization");
-  assert.equal(config.upstream.credential.value, "Bearer bearer-token");
-  assert.match(config.upstream.credential.id, /^auth-token-[0-9a-f]{8}$/);
+  assert.equal(config.upstream.credentials[0]!.header, "authorization");
+  assert.equal(config.upstream.credentials[0]!.value, "Bearer bearer-token");
+  assert.match(config.upstream.credentials[0]!.id, /^auth-token-[0-9a-f]{8}$/);
   assert.equal(config.upstream.baseUrl, "https://gateway.example/anthropic");
   assert.match(config.upstream.caCertificates ?? "", /BEGIN CERTIFICATE/);
   assert.equal(config.upstream.idleMs, 30_000);
@@ -137,7 +139,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
 Deno.test("loadConfigFromEnv() reports all problems at once, each with name, value and what is expected", () => {
   const problems = problemsOf({ LLMPROXY_DRAIN_SECONDS: "two", LLMPROXY_LOG_LEVEL: "loud", LLMPROXY_LISTEN_ADDR: "8081" });
   assert.deepEqual(problems.toSorted(), [
-    "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE",
+    "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, or ANTHROPIC_API_KEYS_FILE",
     'Cannot read LLMPROXY_DRAIN_SECONDS as a whole number of seconds from 0 to 86400: current value is "two"',
     'Cannot read LLMPROXY_LISTEN_ADDR as an address such as :8081, 127.0.0.1:8081 or [::1]:8081: current value is "8081"',
     'Cannot read LLMPROXY_LOG_LEVEL as one of trace, debug, info, warn, error, fatal, silent: current value is "loud"',
@@ -189,7 +191,7 @@ Deno.test("loadConfigFromEnv() reads a secret from its file without the newline 
     "/key": `${KEY}\r\n`,
     "/admin": "0123456789abcdef\n",
   }));
-  assert.equal(config.upstream.credential.value, KEY);
+  assert.equal(config.upstream.credentials[0]!.value, KEY);
   assert.equal(config.admin.token, "0123456789abcdef");
 });
 
@@ -270,8 +272,8 @@ Deno.test("readSecrets() reads the files again", () => {
   const before = readSecrets(changing);
   files["/key"] = "second\n";
   const after = readSecrets(changing);
-  assert.deepEqual([before.credential.value, after.credential.value], ["first", "second"]);
-  assert.notEqual(before.credential.id, after.credential.id);
+  assert.deepEqual([before.credentials[0]!.value, after.credentials[0]!.value], ["first", "second"]);
+  assert.notEqual(before.credentials[0]!.id, after.credentials[0]!.id);
   delete files["/key"];
   assert.throws(() => readSecrets(changing), ConfigProblems);
 });

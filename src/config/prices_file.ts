@@ -1,12 +1,11 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { type PriceList, withPrices } from "../pricing/price_list.ts";
-import { ConfigProblems } from "./settings_reader.ts";
+import { parseJsonFile } from "./json_file.ts";
 
 const MAX_NAME_LENGTH = 256;
 /** A hundred times the standard price: more is a slip. */
 const MAX_FAST_PERCENT = 10_000;
-const MAX_SHOWN_LENGTH = 120;
 
 /** Each schema's message is what stands after "as" in `Cannot read x as …`. */
 const DAY = "a day such as 2026-10-07; the prices hold from its start in UTC";
@@ -59,45 +58,9 @@ const pricesFile = z.strictObject({
  * problem, which names the file, the key and what was expected.
  */
 export function parsePriceList(text: string, { path, base }: { readonly path: string; readonly base: PriceList }): PriceList {
-  const parsed = pricesFile.safeParse(jsonOf(text, path), { reportInput: true });
-  if (!parsed.success) {
-    throw new ConfigProblems([...new Set(parsed.error.issues.flatMap((issue) => problemsOf(issue, path)))]);
-  }
+  const prices = parseJsonFile(text, { path, schema: pricesFile, shows: () => true });
   const version = `${base.version}+${createHash("sha256").update(text).digest("hex").slice(0, 8)}`;
-  return withPrices(base, { version, ...parsed.data });
-}
-
-/** V8 may quote the text in its message. The file may be the wrong one, so its text stays out. */
-function jsonOf(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const place = error instanceof Error ? (/ at position \d+.*$/.exec(error.message)?.[0] ?? "") : "";
-    throw new ConfigProblems([`Cannot read ${path} as JSON${place}`]);
-  }
-}
-
-function problemsOf(issue: z.core.$ZodIssue, path: string): string[] {
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => `Cannot use ${keyPath([...issue.path, key])} of ${path}: there is no such key`);
-  }
-  const key = keyPath(issue.path);
-  const place = key === "" ? path : `${key} of ${path}`;
-  if (issue.code === "invalid_key") return [`Cannot read ${place} as ${issue.issues[0]!.message}`];
-  const current = issue.input === undefined ? "it is missing" : `current value is ${shown(issue.input)}`;
-  return [`Cannot read ${place} as ${issue.message}: ${current}`];
-}
-
-function keyPath(path: readonly PropertyKey[]): string {
-  return path.map((key) => {
-    if (typeof key === "string" && /^[A-Za-z]\w*$/.test(key)) return `.${key}`;
-    return `[${typeof key === "string" ? JSON.stringify(key) : String(key)}]`;
-  }).join("").replace(/^\./, "");
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? "";
-  return text.length > MAX_SHOWN_LENGTH ? `${text.slice(0, MAX_SHOWN_LENGTH)}…` : text;
+  return withPrices(base, { version, ...prices });
 }
 
 function nameOf(expects: string) {

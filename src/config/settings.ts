@@ -80,6 +80,10 @@ const count = z.string().regex(/^\d{1,15}$/, "a whole number").transform(Number)
 export const SETTINGS = {
   ANTHROPIC_API_KEY: secret(credential, "the upstream's key, sent as `x-api-key`; this or `ANTHROPIC_AUTH_TOKEN`"),
   ANTHROPIC_AUTH_TOKEN: secret(credential, "the upstream's token, sent as `Authorization: Bearer`"),
+  ANTHROPIC_API_KEYS_FILE: optional(
+    path("a JSON file of credentials"),
+    "several keys in place of one, in a JSON file; read again on SIGHUP",
+  ),
   ANTHROPIC_BASE_URL: setting(url, "https://api.anthropic.com", "where calls go, without `/v1`; may have a path prefix"),
   LLMPROXY_LISTEN_ADDR: setting(address, ":8081", "where sandboxes call; a port alone means all IPv4 addresses"),
   LLMPROXY_ADMIN_ADDR: setting(adminAddress, "127.0.0.1:8082", "where operators call; `same`: on the proxy's listener"),
@@ -100,6 +104,11 @@ export const SETTINGS = {
   ),
   LLMPROXY_CA_FILE: optional(path("a file of PEM certificates"), "PEM to trust besides the public ones, for all we call"),
   LLMPROXY_UPSTREAM_IDLE_SECONDS: setting(seconds(1), "660", "the idle timeout, after which the proxy breaks a silent call"),
+  LLMPROXY_UPSTREAM_WAIT_SECONDS: setting(
+    whole("seconds", { min: 0, max: 300, unit: 1_000 }),
+    "60",
+    "how long a call may wait if the upstream's rate limit is reached; then it gets 429",
+  ),
   LLMPROXY_BODY_SECONDS: setting(seconds(1), "60", "how long reading a request's body may take"),
   LLMPROXY_HEAD_SECONDS: setting(seconds(1), "75", "how long a client may take to send a request's headers"),
   LLMPROXY_KEEP_ALIVE_SECONDS: setting(seconds(1), "75", "how long a client's connection may be idle between requests"),

@@ -28,7 +28,7 @@ export class SettingsRefused extends Error {
 
 const MAX_SHOWN_LENGTH = 120;
 /** How keys and tokens begin: such a text in the wrong variable is not shown either. */
-const LOOKS_SECRET = /sk-|llmp_|bearer /i;
+export const LOOKS_SECRET = /sk-|llmp_|bearer /i;
 
 /** Reads settings from a source and collects everything that is wrong with them. */
 export class SettingsReader {
@@ -63,6 +63,17 @@ export class SettingsReader {
   /** Whether the setting has a text, readable or not, itself or by its file. */
   isSet(name: SettingName): boolean {
     return this.variable(name) !== null || (SETTINGS[name].isSecret && this.variable(`${name}_FILE`) !== null);
+  }
+
+  /** Runs it, and adds the problems that it throws to the others; null then. */
+  collect<T>(parse: (readFile: ConfigSource["readFile"]) => T): T | null {
+    try {
+      return parse(this.#source.readFile);
+    } catch (error) {
+      if (!(error instanceof ConfigProblems)) throw error;
+      this.problems.push(...error.problems);
+      return null;
+    }
   }
 
   /** The text of the file that a variable names; null with a problem if it cannot be read. */

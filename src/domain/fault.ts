@@ -49,7 +49,10 @@ export const FAULTS = {
   ledger_unavailable: { status: 503, retryAfterSeconds: 5 },
   upstream_unreachable: { status: 502, retryAfterSeconds: 1 },
   upstream_timeout: { status: 504, retryAfterSeconds: 1 },
+  /** "never", unless another credential pays from now on. */
   upstream_refused_credential: { status: 502, retryAfterSeconds: "never" },
+  /** The upstream asked for a wait. The refusal says how long it still is. */
+  upstream_busy: { status: 429, retryAfterSeconds: 1 },
   /** The client is gone; 499 is nginx's status for it. */
   client_left: { status: 499, retryAfterSeconds: "never" },
   internal_error: { status: 500, retryAfterSeconds: 1 },
@@ -63,19 +66,23 @@ export type FaultCode = keyof typeof FAULTS;
  */
 export class Fault extends Error {
   readonly code: FaultCode;
+  /** The table's, unless this refusal knows better. */
+  readonly retryAfterSeconds: number | "never";
   /** Who calls, if that is known. Never sent. */
   readonly sandbox: Sandbox | null;
   /** What the body says of its user; undefined if nothing has read the body. Never sent. */
   readonly userId: string | null | undefined;
-  readonly advice: FaultAdvice | null;
+  /** The message without numbers, for clients that take some for a status. */
+  readonly plainMessage: string;
 
   constructor(code: FaultCode, message: string, options: FaultOptions = {}) {
     super(message, options);
     this.name = "Fault";
     this.code = code;
+    this.retryAfterSeconds = options.retryAfterSeconds ?? FAULTS[code].retryAfterSeconds;
     this.sandbox = options.sandbox ?? null;
     this.userId = options.userId;
-    this.advice = options.advice ?? null;
+    this.plainMessage = options.plainMessage ?? message;
   }
 }
 
@@ -83,17 +90,7 @@ export interface FaultOptions {
   readonly cause?: unknown;
   readonly sandbox?: Sandbox | null;
   readonly userId?: string | null | undefined;
-  readonly advice?: FaultAdvice | null;
-}
-
-/** What this one refusal advises, instead of the table. */
-export interface FaultAdvice {
-  readonly retryAfterSeconds: number;
-  /** The message without numbers, for clients that take some for a status. */
-  readonly plainMessage: string;
-}
-
-/** Seconds after which a retry may help. */
-export function retryAfterOf({ code, advice }: Pick<Fault, "code" | "advice">): number | "never" {
-  return advice?.retryAfterSeconds ?? (FAULTS as Readonly<Record<FaultCode, FaultShape>>)[code].retryAfterSeconds;
+  /** Instead of the table's. */
+  readonly retryAfterSeconds?: number | "never";
+  readonly plainMessage?: string;
 }

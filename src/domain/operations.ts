@@ -10,6 +10,12 @@ export interface Readiness {
   readonly reason: string | null;
 }
 
+/** The one that is worse; the first if they are equal. */
+export function worse(one: Readiness, other: Readiness): Readiness {
+  const order = ["ok", "degraded", "unavailable"];
+  return order.indexOf(other.status) > order.indexOf(one.status) ? other : one;
+}
+
 /** Queues the rows recorded from `since` on to be shipped again; null: no shared database. */
 export type Reship = ((since: number) => Promise<number>) | null;
 

@@ -14,10 +14,18 @@ export interface Owned {
   readonly sandboxId: string;
   /** Milliseconds since the epoch, UTC. For a batch, the admission of the call that made it. */
   readonly createdAt: number;
-  /** The call that made a batch: the rows of its lines copy it. Null for a file. */
+  /**
+   * The call that made it. The rows of a batch's lines copy it. Null for a file of an earlier
+   * version of the proxy.
+   */
   readonly call: OpenCall | null;
   /** When to look at a batch first; null for a file. */
   readonly dueAt: number | null;
+}
+
+export interface Owner extends Pick<Owned, "kind" | "workspaceId"> {
+  /** The account behind that credential holds it; null if that is unknown. */
+  readonly credentialId: string | null;
 }
 
 /** An id that is kept and may be in a path: it has only one spelling. */
@@ -34,7 +42,7 @@ export interface Owners {
    * By id; an id without an owner is left out. Rejects with `Fault` `ledger_unavailable` if an id
    * is unknown here and the shared database cannot be asked.
    */
-  readonly ownersOf: (ids: readonly string[]) => Promise<ReadonlyMap<string, Pick<Owned, "kind" | "workspaceId">>>;
+  readonly ownersOf: (ids: readonly string[]) => Promise<ReadonlyMap<string, Owner>>;
 }
 
 /**

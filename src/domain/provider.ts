@@ -16,8 +16,12 @@ export interface Credential {
   readonly value: string;
   /** The part of `value` that is secret. */
   readonly secret: string;
-  /** Names the credential in rows and logs without being it. */
+  /** Names the credential in rows, logs and metrics without being it. */
   readonly id: string;
+  /** Its share of the sessions, by the sum of all weights. */
+  readonly weight: number;
+  /** Where its calls go: without a trailing slash; may have a path. */
+  readonly baseUrl: string;
 }
 
 /**
@@ -54,6 +58,10 @@ export interface Provider extends AnswerDialect {
   readonly defaultHeaders: readonly (readonly [string, string])[];
   /** The answer header that carries the upstream's own request id. */
   readonly requestIdHeader: string;
+  /** How long an answer's head asks to wait before another call of its model, ms; may be 0. */
+  readonly waitMsOf: (head: Pick<Response, "status" | "headers">, now: number) => number;
+  /** A GET of this path costs nothing, and only a good credential gets a 2xx. */
+  readonly checkPath: string;
 }
 
 export interface RefusedClient {

@@ -19,6 +19,8 @@ export interface UsageReading extends FieldsFrom<"reading"> {
   readonly filesMade: readonly string[];
   /** The upstream named a count above `MAX_COUNT`: none of its counts can be believed. */
   readonly hasAbsurdCount: boolean;
+  /** An error says that the account behind the credential has no credit. */
+  readonly isOutOfCredit: boolean;
 }
 
 /**
@@ -36,4 +38,5 @@ export const EMPTY_READING: UsageReading = {
   isWhole: false,
   filesMade: [],
   hasAbsurdCount: false,
+  isOutOfCredit: false,
 };

@@ -11,6 +11,7 @@ import { adminApp } from "../http/admin.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import * as providers from "../providers/providers.ts";
+import type { CredentialPool } from "../upstream/credential_pool.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { proxyFor } from "../wire/forward_proxy.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
@@ -24,7 +25,7 @@ import type { ListenerOptions } from "./listener.ts";
 import { Repricer } from "./repricing.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import type { ServerSystem } from "./system.ts";
-import { type Live, pricingBy, upstreamOf } from "./upstream_parts.ts";
+import { credentialPool, type Live, pricingBy, upstreamOf } from "./upstream_parts.ts";
 import { answersOf } from "./workers/parent.ts";
 import { WorkerPool } from "./workers/pool.ts";
 
@@ -62,6 +63,7 @@ interface Common {
   readonly live: Live;
   readonly storage: Storage;
   readonly clients: HttpClients;
+  readonly credentials: CredentialPool;
   readonly observe: Observe;
   readonly limiting: Limiting;
   readonly tell: TellOperator;
@@ -85,7 +87,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   let keptToken = "";
   const live: Live = {
     secrets: {
-      credential: config.upstream.credential,
+      credentials: config.upstream.credentials,
       adminToken: config.admin.token,
       databaseUrl: config.storage.database?.url ?? null,
       webhookSecret: config.limits.webhookSecret,
@@ -120,9 +122,22 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     const ofStore = storage.readiness();
     return ofStore.status === "ok" ? limiting.trouble() ?? ofStore : ofStore;
   };
-  const common: Common = { config, provider, system, live, storage, clients, observe, limiting, readiness, tell: operator.tell };
+  const credentials = credentialPool({ config, provider, live, clients, system, observe });
+  const common: Common = {
+    config,
+    provider,
+    system,
+    live,
+    storage,
+    clients,
+    observe,
+    limiting,
+    readiness,
+    credentials,
+    tell: operator.tell,
+  };
   const batches = batchAccounts(common);
-  Object.assign(gauged, { shipping: storage.shipping, batches, limiting } satisfies Gauged);
+  Object.assign(gauged, { shipping: storage.shipping, batches, limiting, credentials } satisfies Gauged);
   const side = pool === null
     ? frontHere(common, { instanceId, batches, tokens, gauged })
     : frontInWorkers(pool, common, { batches, gauged });
@@ -295,8 +310,9 @@ function adminListener(
 function noteForwardProxies({ forwardProxies, upstream, agentserver }: Config, observe: Observe): void {
   if (forwardProxies.http === null && forwardProxies.https === null) return;
   const wayTo = (url: string) => proxyFor(url, forwardProxies)?.url ?? "direct";
+  const ways = new Set(upstream.credentials.map(({ baseUrl }) => wayTo(baseUrl)));
   observe.note("info", "the environment names a proxy: calls take this way", {
-    upstream: wayTo(upstream.baseUrl),
+    upstream: [...ways].join(", "),
     controlPlane: agentserver === null ? undefined : wayTo(agentserver.url),
   });
 }

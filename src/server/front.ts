@@ -9,7 +9,7 @@ import type { TellOperator } from "../domain/events.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { Readiness } from "../domain/operations.ts";
+import { type Readiness, worse } from "../domain/operations.ts";
 import type { Batches } from "../domain/owned.ts";
 import type { SandboxOf } from "../domain/sandbox.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
@@ -19,12 +19,14 @@ import { sandboxOf } from "../identity/sandbox_of.ts";
 import { CallEstimates } from "../limits/estimates.ts";
 import { loopsOf } from "../limits/loops.ts";
 import { cachedOwners, type OwnedPlaces } from "../stores/shipping/cached_owners.ts";
+import type { CredentialPool } from "../upstream/credential_pool.ts";
 import type { Budget } from "../wire/budget.ts";
 import { listen, type Listener, type ListenerOptions } from "./listener.ts";
 import type { ServerSystem } from "./system.ts";
 import { upstreamOf, type UpstreamParts } from "./upstream_parts.ts";
 
 export interface FrontParts extends UpstreamParts {
+  readonly credentials: CredentialPool;
   readonly system: Pick<ServerSystem, "now" | "elapsed" | "newId" | "openFileLimit">;
   readonly instanceId: string;
   readonly observe: Observe;
@@ -84,7 +86,8 @@ export function openFront(parts: FrontParts): Front {
   const flushing = setInterval(() => deps.refusals.flush(deps.ledger), FLUSH_REFUSALS_MS);
   Deno.unrefTimer(flushing);
   const readiness = (): Readiness => {
-    return traffic.isDraining ? { status: "unavailable", reason: "draining" } : parts.readiness();
+    if (traffic.isDraining) return { status: "unavailable", reason: "draining" };
+    return worse(parts.readiness(), parts.credentials.readiness());
   };
   const { handle, refuseHead } = proxyHandler({ deps, allowedPaths: proxy.allowPaths, readiness, stallMs: proxy.stallMs });
   return {

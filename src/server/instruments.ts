@@ -7,6 +7,7 @@ import type { ShippingState } from "../stores/shipping/protocol.ts";
 import { newLogger } from "../telemetry/log.ts";
 import { type Metrics, newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
+import type { CredentialPool } from "../upstream/credential_pool.ts";
 import type { Budget } from "../wire/budget.ts";
 import type { Limiting } from "./limiting.ts";
 import type { ServerSystem } from "./system.ts";
@@ -25,6 +26,7 @@ export interface Gauged {
   shipping?: () => ShippingState;
   batches?: BatchAccounts | null;
   limiting?: Limiting;
+  credentials?: CredentialPool;
   workers?: { readonly running: () => number; readonly restarts: () => number };
 }
 
@@ -40,7 +42,7 @@ export function instruments(
     write: system.writeLog,
     now,
     secrets: () => [
-      live.secrets.credential.secret,
+      ...live.secrets.credentials.map(({ secret }) => secret),
       live.adminToken(),
       live.secrets.databaseUrl ?? "",
       live.secrets.webhookSecret ?? "",
@@ -71,9 +73,12 @@ export function instruments(
       batchErrors: () => batches()?.errors ?? 0,
       batchesLost: () => batches()?.lost ?? 0,
       logLinesDropped: system.logLinesDropped,
+      upstreamWaiting: () => gauged.credentials?.state.waiting ?? 0,
+      upstreamHolds: () => gauged.credentials?.state.holds ?? 0,
       workers: () => gauged.workers?.running() ?? 0,
       workerRestarts: () => gauged.workers?.restarts() ?? 0,
     },
+    credentialsOut: () => gauged.credentials?.state.isOut ?? new Map(),
     version: VERSION,
     elapsed,
   });

@@ -15,6 +15,8 @@ const GAUGES = {
   unshippedRows: ["unshipped_rows", "Closed rows that are not in the shared database yet."],
   oldestUnshippedSeconds: ["oldest_unshipped_seconds", "Age of the oldest unshipped row."],
   quarantinedRows: ["quarantined_rows", "Rows that the shared database refused because of what they hold."],
+  upstreamWaiting: ["upstream_waiting_calls", "Calls that wait because the upstream's rate limit is reached."],
+  upstreamHolds: ["upstream_rate_limits", "Models of a credential whose rate limit is reached."],
   workers: ["workers", "Processes that serve calls, as many as LLMPROXY_WORKERS says if all is well."],
   limits: ["limits", "Limits in force, without those of the settings."],
   limitsAlone: ["limits_alone", "1 if limits hold for this machine alone, because the store does not answer; otherwise 0."],
@@ -84,6 +86,8 @@ export type Gauges = Readonly<Record<keyof typeof GAUGES | keyof typeof TOTALS, 
 
 export interface MetricsOptions {
   readonly gauges: Gauges;
+  /** By the credential's id: whether it is out of use. */
+  readonly credentialsOut: () => ReadonlyMap<string, boolean>;
   /** The program's own. */
   readonly version: string;
   /** Milliseconds of a clock that never goes back. */
@@ -103,12 +107,12 @@ const NANO = 1e9;
 /** Prometheus metrics in a registry of their own. No label is ever a client's words. */
 export type Metrics = ReturnType<typeof newMetrics>;
 
-export function newMetrics({ gauges, version, elapsed }: MetricsOptions) {
+export function newMetrics({ gauges, credentialsOut, version, elapsed }: MetricsOptions) {
   const registry = new Registry();
   const models = new ModelLabels();
   const counters = countersIn(registry);
   const { ttft, duration, overhead, delay } = histogramsIn(registry);
-  gaugesIn(registry, { gauges, version, elapsed });
+  gaugesIn(registry, { gauges, credentialsOut, version, elapsed });
   // At zero from the start, so that a first event is a step and not a gap.
   for (const fault of Object.keys(FAULTS)) counters.refusals.inc({ fault }, 0);
   for (const authority of AUTHORITIES) for (const outcome of OUTCOMES) counters.lookups.inc({ authority, outcome }, 0);
@@ -182,7 +186,7 @@ function histogramsIn(registry: Registry): Histograms {
   return Object.fromEntries(all);
 }
 
-function gaugesIn(registry: Registry, { gauges, version, elapsed }: MetricsOptions): void {
+function gaugesIn(registry: Registry, { gauges, credentialsOut, version, elapsed }: MetricsOptions): void {
   const startedAt = elapsed();
   const rows: (readonly [name: string, help: string, read: () => number])[] = [
     ["resident_memory_bytes", "Resident memory of all processes.", () => Deno.memoryUsage().rss],
@@ -212,6 +216,17 @@ function gaugesIn(registry: Registry, { gauges, version, elapsed }: MetricsOptio
       },
     });
   }
+  new Gauge({
+    name: "llmproxy_credential_out",
+    help: "1 if the upstream refuses the credential or it has no credit, and the others are used; otherwise 0.",
+    labelNames: ["credential"],
+    aggregator: "max",
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [credential, isOut] of credentialsOut()) this.set({ credential }, isOut ? 1 : 0);
+    },
+  });
   const labels = { version, deno: Deno.version.deno };
   const help = "Always 1; the labels tell the versions.";
   new Gauge({ name: "llmproxy_build_info", help, labelNames: Object.keys(labels), aggregator: "max", registers: [registry] })

@@ -34,6 +34,8 @@ const GAUGES: Gauges = {
   limits: () => 16,
   limitsAlone: () => 17,
   callsWaiting: () => 18,
+  upstreamWaiting: () => 19,
+  upstreamHolds: () => 20,
 };
 
 const CLOSING: Closing = {
@@ -195,7 +197,7 @@ Deno.test("ModelLabels.labelOf() says none if no answer named a model, and cuts 
 });
 
 function opened(given: { readonly gauges?: Gauges; readonly elapsed?: () => number } = {}): Metrics & Disposable {
-  const metrics = newMetrics({ gauges: GAUGES, version: "1.2.3", elapsed: () => 0, ...given });
+  const metrics = newMetrics({ gauges: GAUGES, credentialsOut: () => new Map(), version: "1.2.3", elapsed: () => 0, ...given });
   return { ...metrics, [Symbol.dispose]: metrics.end };
 }
 

@@ -282,12 +282,14 @@ function watch(level: LogLevel = "info") {
       batchErrors: nothing,
       batchesLost: nothing,
       logLinesDropped: nothing,
+      upstreamWaiting: nothing,
+      upstreamHolds: nothing,
       workers: nothing,
       workerRestarts: nothing,
     },
     ...{ limits: nothing, limitsAlone: nothing, callsWaiting: nothing },
   };
-  const metrics = newMetrics({ gauges, version: "0", elapsed });
+  const metrics = newMetrics({ gauges, credentialsOut: () => new Map(), version: "0", elapsed });
   const logger = newLogger(level, { write: (line) => written.push(line), now: () => 0, secrets: () => [] });
   return {
     observe: newObserve({ logger, metrics, elapsed }),

@@ -45,6 +45,8 @@ export const dummy: Provider = {
   credentialShape: /dk-[a-z]+/g,
   defaultHeaders: [],
   requestIdHeader: "dummy-id",
+  waitMsOf: () => 0,
+  checkPath: "/dummy/check",
 };
 
 function readAnswer({ engine, units }: Readonly<Record<string, unknown>>): UsageReading {

@@ -163,8 +163,16 @@ function foldMessageDelta(reading: UsageReading, data: Data): UsageReading {
 
 /** An error that does not say its type is an `error`. */
 function foldError(reading: UsageReading, data: Data): UsageReading {
-  return { ...reading, errorType: (isRecord(data.error) ? textOf(data.error.type) : null) ?? "error" };
+  const { type, message } = isRecord(data.error) ? data.error : { type: null, message: null };
+  const errorType = textOf(type) ?? "error";
+  return { ...reading, errorType, isOutOfCredit: errorType === "billing_error" || NO_CREDIT.test(textOf(message) ?? "") };
 }
+
+/**
+ * The API says so in a 400 of the type `invalid_request_error`. A request can make the API repeat
+ * its words, as `WORDS: Extra inputs are not permitted`, so no words may follow a colon.
+ */
+const NO_CREDIT = /^(?:Your credit balance is too low|You have reached your specified (?:\w+ )?API usage limits)(?![^]*: )/;
 
 function lengthOf(value: unknown): number {
   return typeof value === "string" ? value.length : 0;

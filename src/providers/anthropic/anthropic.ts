@@ -3,6 +3,7 @@ import { ANSWER_KEYS, estimate, parseDeltas, parseNonStreamingResponse, parseStr
 import { parseLine, parseStatus } from "./batches.ts";
 import { callsOf, FACTORS } from "./billing.ts";
 import { CLIENTS } from "./clients.ts";
+import { waitMsOf } from "./rate_limits.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { baseUrlFault, MAX_MESSAGE_BYTES, ROUTES } from "./routes.ts";
 import { isRecord } from "./usage.ts";
@@ -43,6 +44,9 @@ export const anthropic = {
   credentialShape: /sk-ant-[\w-]+/g,
   defaultHeaders: [["anthropic-version", "2023-06-01"]],
   requestIdHeader: "request-id",
+  waitMsOf,
+  // https://docs.anthropic.com/en/api/models-list
+  checkPath: "/v1/models?limit=1",
 } satisfies Provider;
 
 /** Claude Code names its session in `metadata.user_id`. */

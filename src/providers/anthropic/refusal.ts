@@ -1,4 +1,4 @@
-import { type Fault, FAULTS, retryAfterOf } from "../../domain/fault.ts";
+import { type Fault, FAULTS } from "../../domain/fault.ts";
 import type { RefusedClient } from "../../domain/provider.ts";
 import { CLIENTS } from "./clients.ts";
 
@@ -12,6 +12,7 @@ const ERROR_TYPES: ReadonlyMap<number, string> = new Map([
   [413, "request_too_large"],
   [415, "invalid_request_error"],
   [421, "invalid_request_error"],
+  [429, "rate_limit_error"],
   [431, "request_too_large"],
 ]);
 
@@ -30,11 +31,11 @@ const SOON_SECONDS = 60;
  */
 export function refuse(fault: Fault, { requestId, client }: RefusedClient) {
   const { status: usual } = FAULTS[fault.code];
-  const wait = retryAfterOf(fault);
+  const { retryAfterSeconds: wait } = fault;
   const isFinal = wait === "never" || wait >= SOON_SECONDS;
   const row = CLIENTS.find(({ name }) => name === client);
   const status = usual === 429 && isFinal ? row?.stopStatus ?? usual : usual;
-  const message = row?.readsText ? fault.advice?.plainMessage ?? fault.message : fault.message;
+  const message = row?.readsText ? fault.plainMessage : fault.message;
   return {
     status,
     body: JSON.stringify(errorOf({ code: fault.code, message, status }, requestId)),

@@ -34,6 +34,7 @@ const TYPES: Readonly<Record<FaultCode, string>> = {
   upstream_unreachable: "api_error",
   upstream_timeout: "api_error",
   upstream_refused_credential: "api_error",
+  upstream_busy: "rate_limit_error",
   client_left: "api_error",
   internal_error: "api_error",
 };
@@ -64,7 +65,7 @@ const STOPPED_BY_403 = ["opencode", "kilo", "pi", "droid", "qwen-code", "ai-sdk"
 
 Deno.test("refuse() stops each client by the status that it obeys if a wait does not help soon", () => {
   const advice = { retryAfterSeconds: 3_600, plainMessage: "The limit is used up." };
-  const fault = new Fault("over_cost_per_day", "This workspace has used 500.00 of 429.00 dollars.", { advice });
+  const fault = new Fault("over_cost_per_day", "This workspace has used 500.00 of 429.00 dollars.", advice);
   for (const client of [...CLIENTS.map(({ name }) => name), null]) {
     const { status, headers, body } = refuse(fault, { requestId: "ar-1", client });
     const isStopped = STOPPED_BY_403.includes(client ?? "");
@@ -78,7 +79,7 @@ Deno.test("refuse() stops each client by the status that it obeys if a wait does
 
 Deno.test("refuse() lets each client ask again if that helps soon", () => {
   const advice = { retryAfterSeconds: 2, plainMessage: "Too many." };
-  const fault = new Fault("over_concurrent", "Too many calls run.", { advice });
+  const fault = new Fault("over_concurrent", "Too many calls run.", advice);
   for (const { name } of CLIENTS) {
     const { status, headers } = refuse(fault, { requestId: "ar-1", client: name });
     assert.deepEqual([status, headers], [429, { "content-type": "application/json", "retry-after": "2" }], name);

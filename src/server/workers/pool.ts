@@ -3,7 +3,7 @@ import type { Config } from "../../config/config.ts";
 import type { RecordingState } from "../../domain/ledger.ts";
 import type { Limit } from "../../domain/limits.ts";
 import type { Observe } from "../../domain/observe.ts";
-import type { Readiness } from "../../domain/operations.ts";
+import { type Readiness, worse } from "../../domain/operations.ts";
 import { countsOf, type MetricsSnapshot } from "../../telemetry/metrics.ts";
 import { ByteBudget } from "../../wire/budget.ts";
 import { cannotListen } from "../listener.ts";
@@ -37,6 +37,7 @@ export interface PoolWork {
   readonly whyLost: () => string | null;
 }
 
+const OK: Readiness = { status: "ok", reason: null };
 /** A worker that died is started again after this time. */
 const RESTART_MS = 1_000;
 /** The longest wait, if it dies again and again as it starts. */
@@ -116,7 +117,15 @@ export class WorkerPool {
     if (ofStore.status !== "ok") return ofStore;
     if (running < all) return { status: "degraded", reason: `${all - running} of ${all} workers are being started again` };
     const trouble = this.#seats.map(({ latest }) => latest?.trouble ?? null).find((found) => found !== null) ?? null;
-    return trouble === null ? ofStore : { status: "degraded", reason: trouble };
+    return trouble === null ? this.#upstream() : { status: "degraded", reason: trouble };
+  }
+
+  /** Unavailable only if all workers say so. */
+  #upstream(): Readiness {
+    const [first = OK, ...others] = this.#seats.flatMap(({ latest }) => latest?.upstream ?? []);
+    const worst = others.reduce((sofar, each) => worse(sofar, each), first);
+    const isMixed = worst.status === "unavailable" && [first, ...others].some(({ status }) => status !== "unavailable");
+    return isMixed ? { ...worst, status: "degraded" } : worst;
   }
 
   /** Starts all workers. Resolves to where they listen; rejects if one cannot start. */

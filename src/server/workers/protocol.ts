@@ -50,6 +50,8 @@ export interface Report {
   readonly fill: number;
   /** Why it cannot record calls; null if it can. */
   readonly trouble: string | null;
+  /** As far as its credentials decide. */
+  readonly upstream: Readiness;
 }
 
 /** What the parent asks of a worker. */

@@ -14,12 +14,13 @@ import type { Loss } from "../../stores/sqlite/database_files.ts";
 import { holdSpool, openOwnLedger } from "../../stores/sqlite/recording.ts";
 import { LogWriter } from "../../telemetry/log_writer.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
+import type { CredentialPool } from "../../upstream/credential_pool.ts";
 import { openFront } from "../front.ts";
 import { upstreamClients } from "../http_clients.ts";
 import { type Gauged, instruments } from "../instruments.ts";
 import { noteSwept, noteTrouble } from "../storage.ts";
 import { droppedLine, FLUSH_MS, type ServerSystem } from "../system.ts";
-import { type Live, pricingBy } from "../upstream_parts.ts";
+import { credentialPool, type Live, pricingBy } from "../upstream_parts.ts";
 import { LimitsAtParent } from "./limits_at_parent.ts";
 import { MessagePipe, readMessages, writable } from "./pipe.ts";
 import {
@@ -126,8 +127,10 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const limits = new LimitsAtParent(parent, { known: order.limits, defaults: config.limits.defaults });
   let { readiness } = order;
   const clients = upstreamClients(config);
+  const credentials = credentialPool({ config, provider, live, clients, system, observe });
+  gauged.credentials = credentials;
   const front = openFront({
-    ...{ config, provider, system, live, clients, instanceId, observe, traffic, budget, ledger, limits },
+    ...{ config, provider, system, live, clients, credentials, instanceId, observe, traffic, budget, ledger, limits },
     tell: (event) => void parent.call("tell", event).catch(() => {}),
     owned: {
       local: { findOwned: (ids) => parent.call("findOwnedHere", ids) },
@@ -148,7 +151,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
     },
   });
   const hurry = Promise.withResolvers<void>();
-  const report = () => reportOf(ledger, metrics);
+  const report = () => reportOf({ ledger, metrics, credentials });
   tell = () => void report().then((latest) => send({ report: latest }));
   const connections = config.proxy.maxConnections;
   const listener = await front.listen({
@@ -227,12 +230,19 @@ function rotatedBy({ secrets, prices }: Rotated, provider: Provider): Pick<Live,
   return { secrets, pricing: pricingBy(prices, provider) };
 }
 
-async function reportOf(ledger: Ledger, metrics: Metrics): Promise<Report> {
+async function reportOf(
+  { ledger, metrics, credentials }: {
+    readonly ledger: Ledger;
+    readonly metrics: Metrics;
+    readonly credentials: CredentialPool;
+  },
+): Promise<Report> {
   return {
     metrics: await metrics.snapshot(),
     usedBytes: ledger.usedBytes(),
     fill: ledger.usedBytes() / ledger.boundBytes(),
     trouble: ledger.trouble(),
+    upstream: credentials.readiness(),
   };
 }
 

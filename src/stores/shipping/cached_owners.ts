@@ -2,7 +2,7 @@ import { LRUCache } from "lru-cache";
 import { settlesWithin } from "../../async/deadline.ts";
 import { Fault } from "../../domain/fault.ts";
 import type { Ledger } from "../../domain/ledger.ts";
-import type { Owned, OwnedRecords, Owners } from "../../domain/owned.ts";
+import type { OwnedRecords, Owner, Owners } from "../../domain/owned.ts";
 
 /** Where owners are recorded. */
 export interface OwnedPlaces {
@@ -23,7 +23,7 @@ const PATIENCE_MS = 1_000;
 
 /** Owners from the spool, then from the store. Unknown ids are not cached. */
 export function cachedOwners({ ledger, local, store }: CachedOwnersOptions): Owners {
-  const known = new LRUCache<string, Pick<Owned, "kind" | "workspaceId">>({ max: MAX_ENTRIES });
+  const known = new LRUCache<string, Owner>({ max: MAX_ENTRIES });
   return {
     async claim(owned) {
       if (owned.length === 0) return;
@@ -31,7 +31,7 @@ export function cachedOwners({ ledger, local, store }: CachedOwnersOptions): Own
       await settlesWithin(store.recordOwned(owned), PATIENCE_MS);
     },
     async ownersOf(ids) {
-      const owners = new Map<string, Pick<Owned, "kind" | "workspaceId">>();
+      const owners = new Map<string, Owner>();
       for (const id of ids) {
         const owner = known.get(id);
         if (owner !== undefined) owners.set(id, owner);
@@ -39,9 +39,10 @@ export function cachedOwners({ ledger, local, store }: CachedOwnersOptions): Own
       for (const place of [local, store]) {
         const missing = ids.filter((id) => !owners.has(id));
         if (missing.length === 0) break;
-        for (const { id, kind, workspaceId } of await place.findOwned(missing).catch(unavailable)) {
-          owners.set(id, { kind, workspaceId });
-          known.set(id, { kind, workspaceId });
+        for (const { id, kind, workspaceId, call } of await place.findOwned(missing).catch(unavailable)) {
+          const owner = { kind, workspaceId, credentialId: call?.credentialId ?? null };
+          owners.set(id, owner);
+          known.set(id, owner);
         }
       }
       return owners;
