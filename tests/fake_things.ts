@@ -41,12 +41,13 @@ export function lineOf(n: number): string {
   return JSON.stringify({ custom_id: `line-${n}`, result: { type: "succeeded", message } });
 }
 
-export function fakeThings(): FakeThings {
+/** `from`: ids are counted from there, so that those of two accounts differ. */
+export function fakeThings({ from = 0 }: { readonly from?: number } = {}): FakeThings {
   const files = new Set<string>();
   const batches = new Map<string, FakeBatch>();
   const fetches = new Map<string, number>();
   let results = (text: string): Partial<Answer> & { readonly body: Answer["body"] } => ({ body: text });
-  let made = 0;
+  let made = from;
 
   const ROUTES: readonly (readonly [RegExp, (id: string, call: SeenCall) => Answer | null])[] = [
     [/^POST \/v1\/files$/, () => {
