@@ -32,7 +32,7 @@ export async function keysFile(...names: readonly string[]): Promise<KeysFile> {
   return file;
 }
 
-/** The name of the credential that a call came with; null if it is none of `keyOf`. */
+/** The name of the credential that a call came with; null if `keyOf` did not make its key. */
 export function nameIn(call: SeenCall): string | null {
   const key = call.header("x-api-key") ?? "";
   const name = key.slice(KEY_STEM.length).replace(/-0123456789abcdef$/, "");

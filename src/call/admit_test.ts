@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { BODY, incoming, json, NOW, refusal, requestOf, SANDBOX, type Scene, scene, TOKEN } from "../../tests/fake_calls.ts";
+import { onlyCredential } from "../../tests/fake_credentials.ts";
 import { Fault } from "../domain/fault.ts";
+import type { CallToSend, Credentials } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
 import { read } from "./read.ts";
 import { type Belonging, belongingOf } from "./trace.ts";
@@ -43,6 +45,25 @@ Deno.test("admit() gives the body's room back if the trace fails, which it never
   await using call = scene(() => json(BODY));
   await assert.rejects(admitted(call, { trace: Promise.reject(new Error("a bug")) }), refusal("internal_error"));
   assert.deepEqual([call.deps.budget.heldBytes, call.log], [0, []]);
+});
+
+Deno.test("admit() asks for the credential of the session before it opens the row, and a refusal there leaves nothing behind", async () => {
+  const asked: CallToSend[] = [];
+  const forCall: Credentials["forCall"] = (call) => {
+    asked.push(call);
+    return Promise.reject(new Fault("upstream_busy", "busy", { retryAfterSeconds: 30 }));
+  };
+  const { deps } = scene(() => json(BODY));
+  const upstream = { ...deps.upstream, credentials: onlyCredential("key", { forCall }) };
+  await using call = scene(() => json(BODY), { upstream });
+  const headers = { "x-trace-id": "run-1", "x-claude-code-request-class": "auxiliary" };
+  const fault = await admitted(call, { headers }).catch((error) => error);
+  assert.deepEqual([fault.code, fault.retryAfterSeconds, fault.sandbox], ["upstream_busy", 30, SANDBOX]);
+  assert.deepEqual(asked, [{
+    ...{ workspaceId: "w-1", sandboxId: "sb-1", traceId: "run-1" },
+    ...{ requestedModel: "claude-asked", requestClass: "auxiliary", heldBy: null },
+  }]);
+  assert.deepEqual([call.log, call.deps.budget.heldBytes, call.deps.traffic.inFlight], [[], 0, 0]);
 });
 
 Deno.test("admit() counts the call as in flight from its open row to its close", async () => {

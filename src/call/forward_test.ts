@@ -10,7 +10,9 @@ import {
   scene,
   type Upstream,
 } from "../../tests/fake_calls.ts";
-import { FAULTS } from "../domain/fault.ts";
+import { onlyCredential } from "../../tests/fake_credentials.ts";
+import { Fault, FAULTS } from "../domain/fault.ts";
+import type { Credentials } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
 import { forward } from "./forward.ts";
 import { read } from "./read.ts";
@@ -37,6 +39,25 @@ Deno.test("forward() answers an upstream 401 with our 502 that says not to retry
   });
   assert.deepEqual(endOf(call), ["upstream_error", "exact", 401, "authentication_error"]);
   assert.ok(call.lines.some((line) => line.startsWith("credentialRefused") && !line.includes(OPERATOR_KEY)));
+});
+
+Deno.test("forward() lets the client of an upstream 401 ask again if another credential pays from now on", async () => {
+  const credentials = onlyCredential(OPERATOR_KEY, { refused: () => Promise.resolve(true) });
+  const { call, answer } = await forwarded(() => json("{}", { status: 401 }), { deps: withUpstream({ credentials }) });
+  await assert.rejects(answer, (error) => error instanceof Fault && error.retryAfterSeconds === 1);
+  assert.equal(call.sent.length, 1, "the call was sent a second time");
+  assert.deepEqual(endOf(call), ["upstream_error", "exact", 401, "authentication_error"]);
+});
+
+Deno.test("forward() tells the credentials the head of each answer, with the model that was asked", async () => {
+  const heard: unknown[] = [];
+  const answered: Credentials["answered"] = ({ id }, { status, headers }, model) =>
+    void heard.push([id, status, headers.get("retry-after"), model]);
+  const deps = withUpstream({ credentials: onlyCredential(OPERATOR_KEY, { answered }) });
+  const { live, answer } = await forwarded(() => json("{}", { status: 429, headers: { "retry-after": "3" } }), { deps });
+  assert.equal((await answer).status, 429);
+  assert.deepEqual(heard, [["key-1", 429, "3", "claude-asked"]]);
+  await live.end("upstream_error");
 });
 
 Deno.test("forward() refuses with upstream_unreachable if nothing answers, and closes the row as upstream_broke", async () => {

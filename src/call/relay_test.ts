@@ -16,6 +16,7 @@ import {
   type Upstream,
   USAGE,
 } from "../../tests/fake_calls.ts";
+import { onlyCredential } from "../../tests/fake_credentials.ts";
 import { journey } from "./journey.ts";
 import type { Deps } from "./deps.ts";
 
@@ -104,6 +105,18 @@ const ENDS: Readonly<Record<string, Ends>> = {
     isBroken: true,
   },
 };
+
+Deno.test("relay() tells the credentials of an account without credit before the client has the whole answer", async () => {
+  const body = JSON.stringify({ type: "error", error: { type: "billing_error", message: "no credit" } });
+  const credentials = onlyCredential("key", { outOfCredit: ({ id }) => void call.log.push(`no credit: ${id}`) });
+  const { deps } = scene(() => json(BODY));
+  await using call = scene(() => json(body, { status: 402 }), { upstream: { ...deps.upstream, credentials } });
+  const request = incoming(call);
+  const story = journey(request, call.deps);
+  assert.equal((await received(await request.client.answerOf(story))).text, body);
+  await story;
+  assert.deepEqual(call.log.slice(-2), ["no credit: key-1", "closed upstream_error"]);
+});
 
 for (const [name, { upstream, stream = true, row, text, isBroken = false }] of Object.entries(ENDS)) {
   Deno.test(`relay() closes a row as ${name}`, async () => {

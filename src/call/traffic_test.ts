@@ -18,6 +18,14 @@ Deno.test("Traffic counts a request once, from its first work to its last", asyn
   assert.equal(traffic.inFlight, 0);
 });
 
+Deno.test("Traffic.draining aborts when the drain begins, with the refusal as its reason", () => {
+  const traffic = new Traffic();
+  assert.deepEqual([traffic.draining.aborted, traffic.isDraining], [false, false]);
+  traffic.drain();
+  traffic.drain();
+  assert.ok(traffic.isDraining && refusal("draining")(traffic.draining.reason));
+});
+
 Deno.test("Traffic.idle() waits for calls that come while it waits", async () => {
   const traffic = new Traffic();
   const leave = traffic.enter("ar-1", () => {});

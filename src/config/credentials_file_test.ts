@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { loadConfigFromEnv } from "./config.ts";
 import { parseCredentials } from "./credentials_file.ts";
 import { ConfigProblems } from "./settings_reader.ts";
 
@@ -91,3 +92,60 @@ Deno.test("parseCredentials() says at which position a text stops being JSON, an
   assert.deepEqual(problemsOf(null, {}, `[{"name": "a", "key": ${KEY_A}}]`), [`Cannot read ${PATH} as JSON`]);
   assert.deepEqual(others, []);
 });
+
+Deno.test("loadConfigFromEnv() reads several credentials from their file, and refuses another one beside it", () => {
+  const list = [{ name: "a", key: KEY_A }, { name: "b", key: `${KEY_A}-b`, baseUrl: "http://gateway.example" }];
+  const files = { "/keys": JSON.stringify(list), "/key": KEY_A };
+  const { upstream: { credentials }, warnings } = load({ ANTHROPIC_API_KEYS_FILE: "/keys" }, files);
+  assert.deepEqual(credentials.map(({ id, value, baseUrl }) => [id, value, baseUrl]), [
+    ["a", KEY_A, "https://api.anthropic.com"],
+    ["b", `${KEY_A}-b`, "http://gateway.example"],
+  ]);
+  assert.match(warnings.join(), /^A base URL of the upstream is not https/);
+  for (
+    const [name, value] of [["ANTHROPIC_API_KEY", KEY_A], ["ANTHROPIC_API_KEY_FILE", "/key"], [
+      "ANTHROPIC_AUTH_TOKEN",
+      "t",
+    ]] as const
+  ) {
+    const both = `Cannot use both ${name.replace(/_FILE$/, "")} and ANTHROPIC_API_KEYS_FILE: unset one of them`;
+    assert.deepEqual(settingProblems({ [name]: value, ANTHROPIC_API_KEYS_FILE: "/keys" }, files), [both]);
+  }
+});
+
+Deno.test("loadConfigFromEnv() names all problems of the credentials' file beside those of the settings, and shows no key", () => {
+  const list = [{ name: "a", key: `${KEY_A} ` }, { name: "a", key: "x", baseUrl: "https://gateway.example/v1" }];
+  const problems = settingProblems({ ANTHROPIC_API_KEYS_FILE: "/keys", LLMPROXY_WORKERS: "none" }, {
+    "/keys": JSON.stringify(list),
+  });
+  assert.deepEqual(problems.toSorted(), [
+    'Cannot read LLMPROXY_WORKERS as a number from 1 to 64, or auto: current value is "none"',
+    "Cannot use [0].key of /keys: it ends with a blank or a tab: remove that",
+    "Cannot use [1].baseUrl of /keys: remove /v1, the proxy adds it itself",
+    "Cannot use [1].name of /keys: an earlier credential has it too",
+  ]);
+  assert.deepEqual(settingProblems({ ANTHROPIC_API_KEYS_FILE: "/away" }), [
+    'Cannot read the file that ANTHROPIC_API_KEYS_FILE names: current value is "/away": no such file',
+  ]);
+});
+
+type Texts = Readonly<Record<string, string>>;
+
+function load(env: Texts, files: Texts) {
+  return loadConfigFromEnv({
+    env: (name) => env[name],
+    names: Object.keys(env),
+    readFile: (path) => files[path] ?? assert.fail("no such file"),
+  });
+}
+
+function settingProblems(env: Texts, files: Texts = {}): readonly string[] {
+  try {
+    load(env, files);
+  } catch (error) {
+    assert.ok(error instanceof ConfigProblems);
+    assert.ok(!error.message.includes(KEY_A), error.message);
+    return error.problems;
+  }
+  return [];
+}

@@ -8,6 +8,7 @@ import {
   type Gauges,
   MAX_MODEL_LABELS,
   type Metrics,
+  type MetricsOptions,
   type MetricsSnapshot,
   ModelLabels,
   newMetrics,
@@ -125,6 +126,20 @@ Deno.test("newMetrics() reads its gauges at each scrape, and one that fails cost
   assert.equal(samples.get(`llmproxy_build_info{version="1.2.3",deno="${Deno.version.deno}"}`), 1);
 });
 
+Deno.test("newMetrics() tells of each credential whether it is out, and forgets those that are gone; of several processes one is enough", async () => {
+  let credentials = new Map([["a", false], ["b", true]]);
+  using metrics = opened({ credentialsOut: () => credentials });
+  const of = (samples: ReadonlyMap<string, number>) =>
+    [...samples].filter(([name]) => name.startsWith("llmproxy_credential_out"));
+  const both = [['llmproxy_credential_out{credential="a"}', 0], ['llmproxy_credential_out{credential="b"}', 1]];
+  assert.deepEqual(of(await samplesOf(metrics)), both);
+  using other = opened({ credentialsOut: () => new Map([["a", false], ["b", true], ["c", false]]) });
+  const { text } = await other.text([await metrics.snapshot()]);
+  assert.deepEqual(of(samplesIn(text)).map(([, value]) => value).toSorted(), [0, 0, 1]);
+  credentials = new Map([["a", false]]);
+  assert.deepEqual(of(await samplesOf(metrics)), both.slice(0, 1));
+});
+
 Deno.test("newMetrics() bounds the number of series, however many models the upstream serves", async () => {
   using metrics = opened();
   for (let index = 0; index < 1_000; index++) {
@@ -196,7 +211,7 @@ Deno.test("ModelLabels.labelOf() says none if no answer named a model, and cuts 
   assert.equal(labels.labelOf("m".repeat(10_000)).length, 256);
 });
 
-function opened(given: { readonly gauges?: Gauges; readonly elapsed?: () => number } = {}): Metrics & Disposable {
+function opened(given: Partial<MetricsOptions> = {}): Metrics & Disposable {
   const metrics = newMetrics({ gauges: GAUGES, credentialsOut: () => new Map(), version: "1.2.3", elapsed: () => 0, ...given });
   return { ...metrics, [Symbol.dispose]: metrics.end };
 }

@@ -227,6 +227,30 @@ Deno.test("parseStreamEvent() takes the model that a fallback block hands over t
   assert.equal(start({ type: "handover", to: { model: "claude-opus-5" } }), STARTED);
 });
 
+Deno.test("parseNonStreamingResponse() knows an account without credit, and not a request that repeats the words", () => {
+  const isOut = (message: string, type = "invalid_request_error") =>
+    parseNonStreamingResponse(JSON.stringify({ type: "error", error: { type, message } })).isOutOfCredit;
+  const credit = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to purchase credits.";
+  const limit = "You have reached your specified API usage limits. You will regain access on 2026-01-01 at 00:00 UTC.";
+  for (const message of [credit, limit, limit.replace("API", "workspace API")]) {
+    assert.equal(isOut(message), true, message);
+    for (
+      const echo of [
+        `${message}: Extra inputs are not permitted`,
+        `${message}\n: Extra inputs`,
+        `messages.0: ${message}`,
+        `"${message}`,
+      ]
+    ) {
+      assert.equal(isOut(echo), false, echo);
+    }
+  }
+  assert.equal(isOut("Pay your bill", "billing_error"), true);
+  assert.equal(isOut("Overloaded", "overloaded_error"), false);
+  const event = parseStreamEvent(STARTED, { event: "error", data: `{"type":"error","error":{"type":"billing_error"}}` });
+  assert.equal(event.isOutOfCredit, true);
+});
+
 Deno.test("parseNonStreamingResponse() is empty and not whole for what is no JSON object, and knows messages from errors", () => {
   for (const body of ["", "{", "null", "[]", "7", '"x"', "<html>", '{"type":"message"']) {
     assert.equal(parseNonStreamingResponse(body), EMPTY_READING, body);
