@@ -32,24 +32,71 @@ export async function setLimits(
   for (const change of changes) await answer(ask, { ...limitChange(place, change, at), read: () => {} });
 }
 
+/** Calls in one message. Each takes the database a millisecond. */
+const ASKED_AT_ONCE = 50;
+
+interface Asked {
+  readonly reservation: Reservation;
+  readonly bounds: readonly Bound[];
+  readonly answer: PromiseWithResolvers<Admission>;
+}
+
 /**
- * One statement without values, whose answer `admissionOf` reads. A statement with values would
- * take a second round trip: postgres.js describes it first if it is not prepared. In base64 the
- * text has nothing that a quoted string gives another meaning.
+ * `LimitRecords.reserve`, by one message at a time, whose transaction is one statement. Calls that
+ * come meanwhile go together with the next one: many calls at once need few round trips and commits,
+ * and none of them waits so long that the database seems to be away. `send` takes one statement.
  */
-export function reservingSql(reservation: Reservation, bounds: readonly Bound[]): string {
-  const sent = {
+export function reservingBy(send: (sql: string) => Promise<readonly Row[]>): LimitRecords["reserve"] {
+  let waiting: Asked[] = [];
+  let isSending = false;
+
+  async function sendAll(): Promise<void> {
+    isSending = true;
+    while (waiting.length > 0) {
+      const some = inLockOrder(waiting.splice(0, ASKED_AT_ONCE));
+      try {
+        const rows = await send(reservingSql(some));
+        for (const [n, { answer }] of some.entries()) answer.resolve(rows[n]!.answer as Admission);
+      } catch (error) {
+        // Those that wait behind a database that does not answer need not find that out again.
+        for (const { answer } of [...some, ...waiting.splice(0)]) answer.reject(error);
+      }
+    }
+    isSending = false;
+  }
+
+  return (reservation, bounds) => {
+    const answer = Promise.withResolvers<Admission>();
+    waiting.push({ reservation, bounds, answer });
+    if (!isSending) void sendAll();
+    return answer.promise;
+  };
+}
+
+/** By workspace, so that two messages never wait for each other in a circle. */
+function inLockOrder(asked: readonly Asked[]): readonly Asked[] {
+  return asked.toSorted(({ reservation: a }, { reservation: b }) =>
+    a.workspaceId < b.workspaceId ? -1 : a.workspaceId === b.workspaceId ? 0 : 1
+  );
+}
+
+/**
+ * One statement without values. One with values would take a second round trip: postgres.js
+ * describes it first if it is not prepared. In base64 the text has nothing that a quoted string gives
+ * another meaning.
+ */
+function reservingSql(asked: readonly Asked[]): string {
+  const sent = asked.map(({ reservation, bounds }) => ({
     ...sentHold({ ...reservation, isRunning: true }),
     is_late: false,
     bounds: bounds.map((bound) => sentBound(bound, reservation)),
-  };
+  }));
   // PostgreSQL takes no NUL.
   const text = Buffer.from(JSON.stringify(sent).replaceAll("\\u0000", "\\ufffd")).toString("base64");
-  return `SELECT reserve_call(convert_from(decode('${text}', 'base64'), 'UTF8')::json, ${LEASE_MS}) AS answer`;
-}
-
-export function admissionOf([row]: readonly Row[]): Admission {
-  return row!.answer as Admission;
+  return `
+    SELECT reserve_call(call, ${LEASE_MS}) AS answer
+    FROM json_array_elements(convert_from(decode('${text}', 'base64'), 'UTF8')::json) WITH ORDINALITY AS each (call, place)
+    ORDER BY place`;
 }
 
 export async function usedOf(ask: Ask, workspaceId: string, bounds: readonly Bound[]): Promise<readonly number[]> {

@@ -8,7 +8,7 @@ import type { Question } from "../usage_sql.ts";
 import type { StoreVerbs } from "../verbs.ts";
 import type { Ask } from "./connection.ts";
 import { isOwnFault } from "./errors.ts";
-import { admissionOf, hold, release, renewHolders, reservingSql, setLimits, settle, usedOf } from "./limits.ts";
+import { hold, release, renewHolders, reservingBy, setLimits, settle, usedOf } from "./limits.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
 import { recordOwned, takeBatches } from "./owned.ts";
@@ -40,8 +40,8 @@ const WRITTEN_AT_ONCE = 500;
 
 /** For reservations: one for those that calls wait for, one for what happens behind them. */
 const LIMIT_CONNECTIONS = 2;
-/** How long a call waits for its reservation before the proxy admits on its own. */
-const RESERVE_SECONDS = 2;
+/** How long reservations wait for an answer before the proxy admits on its own. */
+const RESERVE_SECONDS = 5;
 
 /** Months, counted from now, whose partitions are made before their first row comes. */
 const MONTHS_AHEAD = [0, 1, 2];
@@ -66,6 +66,7 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
   // Of their own, so that no query delays an admission. They connect when a limit is set.
   const limitPool = openPool(url, { max: LIMIT_CONNECTIONS, connectSeconds, idleSeconds: IDLE_SECONDS });
+  const reserving = reservingBy((sql) => limitPool.send(sql, RESERVE_SECONDS));
   const months = monthsOn(pool, patientSeconds);
   const running = new Set<Promise<unknown>>();
   let isClosed = false;
@@ -149,8 +150,7 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     limitsVersion: () => put("read", promptSeconds, limitsVersion()),
     listLimits: () => put("read", promptSeconds, storedLimits()),
     setLimits: (place, changes, at) => ask("write", promptSeconds, (ask) => setLimits(ask, place, { changes, at })),
-    reserve: (reservation, bounds) =>
-      unlessClosed(async () => admissionOf(await limitPool.send(reservingSql(reservation, bounds), RESERVE_SECONDS))),
+    reserve: (reservation, bounds) => unlessClosed(() => reserving(reservation, bounds)),
     usedOf: (workspaceId, bounds) => ask("read latest", promptSeconds, (ask) => usedOf(ask, workspaceId, bounds)),
     hold: (reservations) => limitWrite((ask) => hold(ask, reservations)),
     settle: (ended) => limitWrite((ask) => settle(ask, ended)),
