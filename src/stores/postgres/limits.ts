@@ -43,8 +43,9 @@ interface Asked {
 
 /**
  * `LimitRecords.reserve`, by one message at a time, whose transaction is one statement. Calls that
- * come meanwhile go together with the next one: many calls at once need few round trips and commits,
- * and none of them waits so long that the database seems to be away. `send` takes one statement.
+ * come meanwhile go together with the next one: many calls at once need few round trips and
+ * commits, and none of them waits so long that the database seems to be away. `send` takes one
+ * statement.
  */
 export function reservingBy(send: (sql: string) => Promise<readonly Row[]>): LimitRecords["reserve"] {
   let waiting: Asked[] = [];
@@ -82,8 +83,8 @@ function inLockOrder(asked: readonly Asked[]): readonly Asked[] {
 
 /**
  * One statement without values. One with values would take a second round trip: postgres.js
- * describes it first if it is not prepared. In base64 the text has nothing that a quoted string gives
- * another meaning.
+ * describes it first if it is not prepared. In base64 the text has nothing that a quoted string
+ * gives another meaning.
  */
 function reservingSql(asked: readonly Asked[]): string {
   const sent = asked.map(({ reservation, bounds }) => ({
