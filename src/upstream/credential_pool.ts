@@ -78,7 +78,7 @@ export class CredentialPool implements Credentials {
   }
 
   ofWorkspace(workspaceId: string): Credential {
-    return this.#tried(this.#preferred(JSON.stringify([workspaceId]), () => true));
+    return this.#preferred(JSON.stringify([workspaceId]), () => true);
   }
 
   holding(credentialId: string | null): Credential {

@@ -98,6 +98,7 @@ Deno.test("outOfCredit() takes a credential out, and one call tries it when its 
   const after = await stand.places();
   assert.ok(!after.includes("b"));
   stand.clock += 60_000;
+  for (const workspaceId of SESSIONS) stand.pool.ofWorkspace(workspaceId);
   const tried = (await stand.places()).filter((id) => id === "b");
   assert.equal(tried.length, 1, `${tried.length} calls tried it`);
   stand.pool.outOfCredit(stand.of("b"));
