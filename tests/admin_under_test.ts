@@ -1,5 +1,9 @@
 /** The admin listener in this process, without sockets, over the embedded database. */
+import { Stops } from "../src/call/stops.ts";
+import { Traffic } from "../src/call/traffic.ts";
 import { adminApp } from "../src/http/admin.ts";
+import { stopButtonsOf } from "../src/server/stop_buttons.ts";
+import { StopWatch } from "../src/server/stop_watch.ts";
 import { anthropic } from "./anthropic.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
@@ -25,6 +29,9 @@ export interface AdminUnderTest extends AsyncDisposable {
   /** Asks with the headers that are given and no others. */
   readonly askBare: (path: string, init?: RequestInit) => Promise<Answer>;
   readonly embedded: Embedded;
+  /** The calls that run, and what stops them. */
+  readonly traffic: Traffic;
+  readonly stops: Stops;
   readonly sandboxOf: (token: string) => Promise<unknown>;
   /** What an operator was told. */
   readonly notes: readonly (readonly unknown[])[];
@@ -49,6 +56,10 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     timeoutMs: 5_000,
   });
   const notes: (readonly unknown[])[] = [];
+  const traffic = new Traffic();
+  const stops = new Stops(traffic);
+  const buttons = stopButtonsOf(stops, tokens);
+  const observe = { note: (...note: unknown[]) => void notes.push(note) };
   const app = adminApp({
     store: embedded.store,
     cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing),
@@ -59,6 +70,8 @@ export async function openAdmin(): Promise<AdminUnderTest> {
       usedOf: embedded.shipping.usedOf,
       defaults: { rpd: 0 },
     },
+    requests: buttons,
+    suspensions: new StopWatch({ records: embedded.shipping, buttons, copy: null, now, observe }),
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => deps.adminToken,
     adminHosts: () => deps.hosts,
@@ -69,13 +82,15 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     backUp: () => Promise.reject(new Error("no backup was to be made")),
     exportUsage: () => Promise.reject(new Error("no export was to be made")),
     now,
-    observe: { note: (...note) => notes.push(note) },
+    observe,
   });
   const askBare = async (path: string, init: RequestInit = {}) => readAnswer(await app.request(path, init));
   return {
     ask: (path, init = {}) => askBare(path, { ...init, headers: { authorization: `Bearer ${ADMIN_TOKEN}`, ...init.headers } }),
     askBare,
     embedded,
+    traffic,
+    stops,
     sandboxOf: tokens.sandboxOf,
     notes,
     deps,

@@ -2,6 +2,7 @@
 import { deadline, unlessAborted } from "../src/async/deadline.ts";
 import type { Deps, IncomingCall } from "../src/call/deps.ts";
 import { Refusals } from "../src/call/refusals.ts";
+import { Stops } from "../src/call/stops.ts";
 import { Traffic } from "../src/call/traffic.ts";
 import { Fault, type FaultCode } from "../src/domain/fault.ts";
 import { NO_ESTIMATES, NO_LIMITS, NO_LOOPS } from "../src/domain/limits.ts";
@@ -58,6 +59,7 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
     await gates.get(what)?.passed;
     if (failing.has(what)) throw new Fault("ledger_unavailable", "The record cannot be written at the moment.");
   }
+  const traffic = new Traffic();
   const budget = new ByteBudget({ totalBytes: 1 << 24, perHolderBytes: 1 << 24 });
   const deps: Deps = {
     sandboxOf: (token) =>
@@ -99,7 +101,8 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
     batches: { firstLookMs: 60_000, accountFor: (id) => Promise.resolve(void log.push(`accounted ${id}`)) },
     observe: observer(lines),
     refusals: new Refusals("run-1"),
-    traffic: new Traffic(),
+    traffic,
+    stops: new Stops(traffic),
     fetch: async (url, init) => {
       log.push("sent");
       const call = { url, init, body: () => new Response(init.body).text() };

@@ -3,6 +3,7 @@ import { createServer, request, type RequestListener, type RequestOptions } from
 import type { AddressInfo } from "node:net";
 import type { Deps } from "../src/call/deps.ts";
 import { Refusals } from "../src/call/refusals.ts";
+import { Stops } from "../src/call/stops.ts";
 import { Traffic } from "../src/call/traffic.ts";
 import { Fault } from "../src/domain/fault.ts";
 import { NO_ESTIMATES, NO_LIMITS, NO_LOOPS } from "../src/domain/limits.ts";
@@ -33,6 +34,7 @@ export interface FakeProxy {
 export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly string[] = []): FakeProxy {
   const [sent, log]: [string[], string[]] = [[], []];
   const refused: FakeProxy["refused"] = [];
+  const traffic = new Traffic();
   let ids = 0;
   const deps: Deps = {
     provider: anthropic,
@@ -61,7 +63,8 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
       note: () => {},
     } as Partial<Deps["observe"]> as Deps["observe"],
     refusals: new Refusals("run-1"),
-    traffic: new Traffic(),
+    traffic,
+    stops: new Stops(traffic),
     fetch: (url, init) => {
       sent.push(`${init.method} ${url.slice("https://upstream.test".length)}`);
       return Promise.resolve(

@@ -13,7 +13,7 @@ export interface Caller {
 
 /**
  * Finds out whose proxy token the request carries. Rejects with `Fault` `unauthenticated`,
- * `sandbox_inactive` or `authority_unavailable`.
+ * `sandbox_inactive`, `suspended` or `authority_unavailable`.
  */
 export async function authenticate({ request: { headers }, ownCredentials, target }: IncomingCall, deps: Deps): Promise<Caller> {
   if (ownCredentials.some((secret) => holdsSecret(target, secret))) throw new Fault("unauthenticated", IN_URL);
@@ -26,7 +26,9 @@ export async function authenticate({ request: { headers }, ownCredentials, targe
   }
   const token = tokenOf(headers);
   if (holdsSecret(target, token)) throw new Fault("unauthenticated", IN_URL);
-  return { sandbox: await deps.sandboxOf(token), token };
+  const sandbox = await deps.sandboxOf(token);
+  deps.stops.assertMayCall(sandbox);
+  return { sandbox, token };
 }
 
 const IN_URL = "A key or a proxy token does not belong in the URL.";

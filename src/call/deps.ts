@@ -13,6 +13,7 @@ import type { Budget } from "../wire/budget.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Sessions } from "./sessions.ts";
+import type { Stops } from "./stops.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** Everything that a call needs from outside. A test changes one line of it. */
@@ -28,6 +29,7 @@ export interface Deps {
   readonly observe: Observe;
   readonly refusals: Refusals;
   readonly traffic: Traffic;
+  readonly stops: Stops;
   /** To the upstream: HTTP/1.1, pooled, adding no headers. */
   readonly fetch: Fetch;
   /** Milliseconds since the epoch, UTC. */

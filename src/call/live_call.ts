@@ -1,11 +1,14 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
 import type { Credential } from "../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
+import type { RunningCall } from "../domain/running_call.ts";
 import type { Outcome } from "../domain/usage.ts";
 import { IdleTimeout } from "../wire/idle_timeout.ts";
 import type { Caller } from "./authenticate.ts";
 import type { OpenRow } from "./record.ts";
 import { refusedTo } from "./refusals.ts";
+import { runningCall } from "./running.ts";
+import { type Stoppable, type StopReason, SUSPENDED } from "./stops.ts";
 import { RESTARTING } from "./traffic.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
@@ -22,6 +25,8 @@ export interface LiveCallOptions {
    * cancelled at once.
    */
   readonly readsOnMs: number;
+  /** The name of a passthrough route; left out for `messages`. */
+  readonly route?: string;
   /** Gives the room of the body back. */
   readonly release?: () => void;
 }
@@ -31,19 +36,28 @@ const ABORTS = {
   client_left: { outcome: "client_left", code: "client_left", message: "The client left before the answer." },
   upstream_idle: { outcome: "upstream_broke", code: "upstream_timeout", message: "The upstream did not answer in time." },
   drain_over: { outcome: "proxy_cut", code: "draining", message: RESTARTING },
-} as const satisfies Record<string, { readonly outcome: Outcome; readonly code: FaultCode; readonly message: string }>;
+  suspended: { outcome: "stopped", code: "suspended", message: SUSPENDED },
+  unauthenticated: { outcome: "stopped", code: "unauthenticated", message: "This proxy token works no more." },
+  sandbox_inactive: { outcome: "stopped", code: "sandbox_inactive", message: "sandbox not active" },
+  call_cut: { outcome: "stopped", code: "call_cut", message: "An operator has cut this call." },
+} as const satisfies
+  & Record<string, { readonly outcome: Outcome; readonly code: FaultCode; readonly message: string }>
+  & Record<StopReason, unknown>;
 
 /**
  * Owns what lives as long as a call: the abort of its upstream request, the idle timeout, the
  * client's disconnect, the body's room, its place in `Traffic` and its row. `end` is the only exit
  * and frees all of it.
  */
-export class LiveCall {
+export class LiveCall implements Stoppable {
   readonly incoming: IncomingCall;
   readonly caller: Caller;
   readonly credential: Credential;
   readonly row: OpenRow | null;
+  readonly route: string;
   readonly deps: Deps;
+  /** What has been read of the answer so far. */
+  reading: () => UsageReading = () => EMPTY_READING;
   readonly #options: LiveCallOptions;
   /** Listens while the upstream is waited for; if it stays silent, the call is aborted. */
   readonly idle: IdleTimeout;
@@ -57,11 +71,14 @@ export class LiveCall {
     const { incoming, caller, credential, row } = options;
     this.#options = options;
     [this.incoming, this.caller, this.credential, this.row, this.deps] = [incoming, caller, credential, row, deps];
+    this.route = options.route ?? "messages";
     const { elapsed, upstream: { idleMs } } = deps;
     this.idle = new IdleTimeout({ ms: idleMs, elapsed, onIdle: () => this.#abort("upstream_idle") });
-    this.#leaveTraffic = deps.traffic.enter(incoming.requestId, () => this.#abort("drain_over"));
+    this.#leaveTraffic = deps.traffic.enter(incoming.requestId, () => this.#abort("drain_over"), this);
     incoming.client.onLeft(() => this.clientLeft());
     this.idle.listen();
+    // Suspended after it was authenticated: nothing has been sent yet.
+    if (deps.stops.isSuspended(caller.sandbox)) this.stop("suspended");
   }
 
   /** Aborts the upstream request. */
@@ -72,6 +89,16 @@ export class LiveCall {
   /** True as soon as an outcome has been named, committed or not. */
   get hasEnded(): boolean {
     return this.#ended !== null;
+  }
+
+  /** As far as it is known now. */
+  show(): RunningCall {
+    return runningCall(this);
+  }
+
+  /** Breaks the call, unless it has ended. Its row closes as `stopped`; the error type says why. */
+  stop(why: StopReason): void {
+    if (!this.hasEnded) this.#abort(why);
   }
 
   /** The client has left. An unstreamed answer is read on for a while: it is paid for anyway. */
@@ -115,7 +142,8 @@ export class LiveCall {
     return refusedTo(error, { sandbox: this.caller.sandbox, userId: this.#options.userId });
   }
 
-  async #end(outcome: Outcome, reading: UsageReading): Promise<void> {
+  async #end(outcome: Outcome, read: UsageReading): Promise<void> {
+    const reading = outcome === "stopped" ? { ...read, errorType: this.signal.reason } : read;
     // In a JSON body, and in the last bytes of a compressed one, content shows only at the end.
     if (reading.hasContent) this.row?.contentCame();
     try {

@@ -12,7 +12,7 @@ import type { Deps } from "./deps.ts";
 
 const CALLER = { sandbox: SANDBOX, token: TOKEN };
 const READING = { ...EMPTY_READING, hasInput: true, hasFinalOutput: true, outputTokens: 5 };
-const OUTCOMES: readonly Outcome[] = ["completed", "client_left", "upstream_error", "upstream_broke", "proxy_cut"];
+const OUTCOMES: readonly Outcome[] = ["completed", "client_left", "upstream_error", "upstream_broke", "proxy_cut", "stopped"];
 
 Deno.test("LiveCall.end() closes the row once: the first outcome and its reading count, and all callers wait for one commit", async () => {
   await using call = scene(() => json(BODY));

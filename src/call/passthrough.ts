@@ -38,7 +38,7 @@ export async function pass(incoming: IncomingCall, options: PassOptions): Promis
     const credential = about === null ? credentials.ofWorkspace(caller.sandbox.workspaceId) : credentials.holding(heldBy);
     const creation = makes === null ? null : await creationOf(makes, incoming, { caller, credential, deps });
     const readsOnMs = creation === null ? 0 : deps.upstream.drainAfterLeftMs;
-    const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs }, deps);
+    const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs, route: passthrough.name }, deps);
     await passAs(call, passthrough, creation).finally(() => call.end("completed"));
   } catch (error) {
     throw refusedTo(error, caller);

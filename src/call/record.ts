@@ -44,6 +44,11 @@ export class OpenRow {
     this.#ttft ??= this.#sinceOpened();
   }
 
+  /** What the row would keep if the call ended now with this reading. */
+  soFar(reading: UsageReading): { readonly status: number | null; readonly kept: UsageReading } {
+    return { status: this.#status, kept: this.#isRefusal ? EMPTY_READING : this.#toKeep(reading) };
+  }
+
   /**
    * Commits the outcome, and that the files of the answer belong to the caller. Call it once.
    * Rejects with `Fault` `ledger_unavailable`: the client must not see a clean end then.
@@ -60,7 +65,7 @@ export class OpenRow {
   async #commit(outcome: Outcome, reading: UsageReading): Promise<void> {
     const { hold, isRecorded, clientIp, startedAt, deps } = this.#options;
     const call = this.call;
-    const isRefusal = this.#status !== null && (this.#status < 200 || this.#status > 299);
+    const isRefusal = this.#isRefusal;
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
     const accuracy = isRefusal ? "exact" : accuracyOf(known);
     const closing: Closing = {
@@ -91,6 +96,10 @@ export class OpenRow {
         { id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: this.call, dueAt: null }
       )),
     );
+  }
+
+  get #isRefusal(): boolean {
+    return this.#status !== null && (this.#status < 200 || this.#status > 299);
   }
 
   #toKeep(reading: UsageReading): UsageReading {

@@ -28,6 +28,7 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
     throw call.refusal(new Fault("upstream_unreachable", "The upstream's answer is empty."));
   }
   const reader = new AnswerReader(answer, { provider: deps.provider, isStreamAsked: row?.call.streaming ?? false });
+  call.reading = () => reader.reading;
   const isSized = head.headers.has("content-length");
   let written: Uint8Array = new Uint8Array();
   let hasItsEnd = false;

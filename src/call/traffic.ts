@@ -1,4 +1,5 @@
 import { Fault } from "../domain/fault.ts";
+import type { Stoppable } from "./stops.ts";
 
 /** To a sandbox whose call is refused or cut by a shutdown. */
 export const RESTARTING = "The proxy is restarting. Ask again in a few seconds.";
@@ -8,6 +9,8 @@ interface InFlight {
   readonly requestId: string;
   readonly cut: () => void;
   readonly left: Promise<void>;
+  /** Null for what is only delivered or followed. */
+  readonly call: Stoppable | null;
 }
 
 /** The calls in flight: a shutdown waits for them, and cuts those that take too long. */
@@ -39,10 +42,18 @@ export class Traffic {
     this.draining.throwIfAborted();
   }
 
-  /** Counts the request as in flight until the returned function is called. `cut` breaks it. */
-  enter(requestId: string, cut: () => void): () => void {
+  /** The calls that run, in the order in which they entered. */
+  calls(): readonly Stoppable[] {
+    return [...this.#inFlight].flatMap(({ call }) => call ?? []);
+  }
+
+  /**
+   * Counts the request as in flight until the returned function is called. `cut` breaks it. `call`
+   * is the call that it is, if that can be stopped by itself.
+   */
+  enter(requestId: string, cut: () => void, call: Stoppable | null = null): () => void {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const entry = { requestId, cut, left: promise };
+    const entry = { requestId, cut, left: promise, call };
     this.#inFlight.add(entry);
     return () => {
       this.#inFlight.delete(entry);

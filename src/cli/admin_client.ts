@@ -2,12 +2,17 @@ import { z } from "zod";
 import { type ClientConfig, loadClientConfig } from "../config/config.ts";
 import type { Address } from "../config/settings.ts";
 import type { ImportRows } from "../domain/imported_rows.ts";
+import type { RunningCall } from "../domain/running_call.ts";
+import type { SuspensionAdmin, SuspensionScope } from "../domain/suspensions.ts";
 import type { TokenAdmin } from "../domain/tokens.ts";
+import { ACCURACIES } from "../domain/usage.ts";
 import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
 import { type CliSystem, CommandFailure, isoOf } from "./system.ts";
 
 /** The running proxy's admin API. Every method rejects with words for the operator. */
-export interface AdminClient extends TokenAdmin {
+export interface AdminClient extends TokenAdmin, Pick<SuspensionAdmin, "suspend" | "resume"> {
+  /** The calls in flight that the filters keep. */
+  readonly running: (filters: Readonly<Record<string, string | undefined>>) => Promise<readonly RunningCall[]>;
   /** Resolves to the number of rows queued to be shipped again. */
   readonly reship: (since: number) => Promise<number>;
   /** An answer line by line (NDJSON), each as soon as it comes. */
@@ -23,6 +28,7 @@ const TIMEOUT_MS = 40_000;
 const RESHIP_TIMEOUT_MS = 600_000;
 /** An answer that reports its progress may take long. */
 const LINES_TIMEOUT_MS = 86_400_000;
+const NANO_DOLLARS = 1_000_000_000;
 const NDJSON = "application/x-ndjson";
 /** A batch waits for its turn behind queries. */
 const IMPORT_TIMEOUT_MS = 60_000;
@@ -42,6 +48,21 @@ const createdShape = tokenShape.extend({ token: z.string() });
 const listShape = z.object({ tokens: z.array(tokenShape) });
 const queuedShape = z.object({ queued: z.number() });
 const takenInShape = z.object({ unpriced: z.number() });
+const suspensionShape = z.object({
+  workspaceId: z.string(),
+  sandboxId: z.string().nullable().default(null),
+  createdAt: time,
+  reason: z.string().nullable().default(null),
+});
+const count = z.number().nullable();
+const name = z.string().nullable();
+const runningShape = z.object({
+  ...{ id: z.string(), workspaceId: z.string(), sandboxId: z.string(), traceId: name, route: z.string() },
+  ...{ model: name, client: name, createdAt: time, ageMs: z.number(), status: count, accuracy: z.enum(ACCURACIES) },
+  ...{ inputTokens: count, outputTokens: count, cacheCreationInputTokens: count, cacheReadInputTokens: count, worker: count },
+  costUsd: name.transform((usd) => usd === null ? null : Math.round(Number(usd) * NANO_DOLLARS)),
+}).transform(({ costUsd: cost, ...call }) => ({ ...call, cost }));
+const runningListShape = z.object({ requests: z.array(runningShape) });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
 /** Throws `ConfigProblems`, or `CommandFailure` if the settings do not lead to the admin API. */
@@ -102,6 +123,19 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
       await answer.body?.cancel();
       return null;
     },
+    async suspend({ reason, ...scope }) {
+      return await readAnswer(await ask("PUT", pathOf(scope), { body: { reason } }), suspensionShape);
+    },
+    async resume(scope) {
+      const answer = await ask("DELETE", pathOf(scope));
+      if (answer.status !== 404) return await readAnswer(answer, suspensionShape);
+      await answer.body?.cancel();
+      return null;
+    },
+    async running(filters) {
+      const given = Object.entries(filters).flatMap(([filter, value]) => value === undefined ? [] : [[filter, value]]);
+      return (await readAnswer(await ask("GET", `/internal/requests?${new URLSearchParams(given)}`), runningListShape)).requests;
+    },
     async download(method, path) {
       const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
       return answer.ok ? answer : await readAnswer(answer, z.never());
@@ -123,6 +157,11 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
       yield* linesOf(answer.body!);
     },
   };
+}
+
+function pathOf({ workspaceId, sandboxId }: SuspensionScope): string {
+  const parts = sandboxId === null ? [workspaceId] : [workspaceId, sandboxId];
+  return ["/internal/suspensions", ...parts.map(encodeURIComponent)].join("/");
 }
 
 /** The URL at which this machine reaches a listener, without a trailing slash. */

@@ -10,6 +10,7 @@ import { importCommand } from "./import.ts";
 import { healthCommand, migrateCommand, reshipCommand } from "./operate.ts";
 import { pricesCommand } from "./prices.ts";
 import { repriceCommand } from "./reprice.ts";
+import { requestsCommand, resumeCommand, suspendCommand } from "./stops.ts";
 import type { CliSystem } from "./system.ts";
 import { createTokenCommand, listTokensCommand, parseDuration, revokeTokenCommand } from "./token.ts";
 
@@ -25,6 +26,8 @@ Examples:
   llmproxy token create --workspace acme --sandbox sb-1 --expires 30d --json
   llmproxy token list --workspace acme
   llmproxy token revoke lt-01JZ…
+  llmproxy suspend acme --reason "the budget is spent"          refuse its calls, and cut those that run
+  llmproxy requests --workspace acme                            show the calls in flight
   llmproxy export --format csv --since 30d --output usage.csv   write every call of the last 30 days
   llmproxy backup /backup/llmproxy.db                           back up while the proxy runs
   llmproxy import --from postgres://user@host/agentserver       import once, or again to add new rows
@@ -79,6 +82,7 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
   program.command("migrate").description("bring the databases up to this program's schema, without serving")
     .action(() => migrateCommand(system));
   addTokenCommands(program, system);
+  addStopCommands(program, system);
   addRowCommands(program, system);
   program.command("prices").description("print the prices in force, the operators' own included")
     .argument("[model]", "only prices of this model, named as in an answer")
@@ -118,6 +122,28 @@ function addTokenCommands(program: Command, system: CliSystem): void {
     .option(...JSON_OUTPUT)
     .argument("<id>", "as create and list show it")
     .action((id, options) => revokeTokenCommand(system, id, options));
+}
+
+/** The commands about calls in flight. */
+function addStopCommands(program: Command, system: CliSystem): void {
+  const sandbox = ["--sandbox <id>", "only this sandbox of the workspace", readId] as const;
+  program.command("suspend").description("refuse the calls of a workspace or sandbox, and cut those in flight")
+    .argument("<workspace>", "the workspace's id", readId)
+    .option(...sandbox)
+    .option("--reason <text>", "for operators; no sandbox sees it")
+    .option(...JSON_OUTPUT)
+    .action((workspace, options) => suspendCommand(system, workspace, options));
+  program.command("resume").description("serve a suspended workspace or sandbox again")
+    .argument("<workspace>", "the workspace's id", readId)
+    .option(...sandbox)
+    .option(...JSON_OUTPUT)
+    .action((workspace, options) => resumeCommand(system, workspace, options));
+  program.command("requests").description("list the calls in flight on this machine, oldest first")
+    .option("--workspace <id>", "only calls of this workspace", readId)
+    .option("--sandbox <id>", "only calls of this sandbox", readId)
+    .option("--trace <id>", "only calls of this session", readId)
+    .option(...JSON_OUTPUT)
+    .action((options) => requestsCommand(system, options));
 }
 
 /** The commands that take recorded rows by their time. */

@@ -24,6 +24,7 @@ const LIMIT_FAULTS = Object.fromEntries(ALL_KINDS.map((kind) => {
 export const FAULTS = {
   unauthenticated: { status: 401, retryAfterSeconds: "never" },
   sandbox_inactive: { status: 403, retryAfterSeconds: "never" },
+  suspended: { status: 403, retryAfterSeconds: "never" },
   authority_unavailable: { status: 503, retryAfterSeconds: 5 },
   path_not_allowed: { status: 403, retryAfterSeconds: "never" },
   /** A file or batch that does not exist or is another workspace's. */
@@ -53,6 +54,7 @@ export const FAULTS = {
   upstream_refused_credential: { status: 502, retryAfterSeconds: "never" },
   /** The upstream asked for a wait. The refusal says how long it still is. */
   upstream_busy: { status: 429, retryAfterSeconds: 1 },
+  call_cut: { status: 403, retryAfterSeconds: "never" },
   /** The client is gone; 499 is nginx's status for it. */
   client_left: { status: 499, retryAfterSeconds: "never" },
   internal_error: { status: 500, retryAfterSeconds: 1 },

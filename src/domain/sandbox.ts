@@ -17,6 +17,6 @@ export interface SandboxInfo {
  * Finds the sandbox of a token. Rejects with a `Fault`: `unauthenticated` if the token is unknown,
  * revoked or expired, `sandbox_inactive` if its sandbox may not call, `authority_unavailable` if no
  * authority answers. An outage is never `unauthenticated`. The fault names the sandbox if it is
- * known.
+ * known. `again`: asks again if the answer is older than that, for a call that runs.
  */
-export type SandboxOf = (token: string) => Promise<Sandbox>;
+export type SandboxOf = (token: string, again?: { readonly maxAgeMs: number }) => Promise<Sandbox>;

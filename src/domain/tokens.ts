@@ -25,6 +25,12 @@ export interface Tokens {
   readonly revokeToken: (id: string, at: number) => Promise<LocalToken | null>;
 }
 
+/** Revocations, for the calls that run. */
+export interface Revocations {
+  /** Of these tokens' ids, those that are revoked. */
+  readonly findRevoked: (ids: readonly string[]) => Promise<readonly string[]>;
+}
+
 /** What a new local token is for. */
 export type NewToken = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt">;
 

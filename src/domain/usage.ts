@@ -4,9 +4,18 @@ import { type FieldsFrom, nullableFields, type ShownRow } from "./usage_columns.
 
 /**
  * How a billed call stopped. `unknown`: the proxy died during it. `proxy_cut`: the proxy cut it at
- * the end of a drain.
+ * the end of a drain. `stopped`: an operator's decision or the control plane's cut it; the row's
+ * error type says which.
  */
-export const OUTCOMES = ["completed", "client_left", "upstream_error", "upstream_broke", "proxy_cut", "unknown"] as const;
+export const OUTCOMES = [
+  "completed",
+  "client_left",
+  "upstream_error",
+  "upstream_broke",
+  "proxy_cut",
+  "stopped",
+  "unknown",
+] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
 /** How accurate the counts of a row are. */

@@ -3,6 +3,8 @@ import type { ImportRows } from "../domain/imported_rows.ts";
 import type { LimitAdmin, LimitPlace } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import { type BackUp, Busy, type ExportUsage, type Readiness, type Reprice, type Reship } from "../domain/operations.ts";
+import type { RunningCalls } from "../domain/running_call.ts";
+import type { SuspensionAdmin } from "../domain/suspensions.ts";
 import type { TokenAdmin } from "../domain/tokens.ts";
 import { isUnavailable } from "../domain/unavailable.ts";
 import { rawPath } from "../call/target.ts";
@@ -15,11 +17,15 @@ import { answerImport } from "./import.ts";
 import { answerRefusals, answerTrace, answerTraces, answerUsage, type InternalDeps } from "./admin_usage.ts";
 import { clearQuota, readQuota, setQuota } from "./quotas.ts";
 import { answerReprice } from "./reprice.ts";
+import { cutRunning, listRunning } from "./running_calls.ts";
+import { deleteSuspension, listSuspensions, putSuspension, type ScopeInPath } from "./suspensions.ts";
 import { createToken, listTokens, revokeToken } from "./tokens.ts";
 
 export interface AdminDeps extends InternalDeps {
   readonly tokens: TokenAdmin;
   readonly limits: LimitAdmin;
+  readonly requests: RunningCalls;
+  readonly suspensions: SuspensionAdmin;
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
   /**
    * Called for each request, because it can be rotated. If it is empty, every request is refused.
@@ -46,7 +52,7 @@ type Route = (request: Request, context: Context) => Promise<Response>;
  * does not even tell that it is unknown.
  */
 export function adminApp(deps: AdminDeps): Hono {
-  const { tokens, now } = deps;
+  const { tokens, requests, suspensions, now } = deps;
   const app = new Hono({ getPath: rawPath });
 
   /** Any other method is a 405 that names these. */
@@ -85,6 +91,15 @@ export function adminApp(deps: AdminDeps): Hono {
       GET: (request, context) => readQuota(request, placeOf(context), deps),
       PUT: (request, context) => setQuota(request, placeOf(context), deps),
       DELETE: (request, context) => clearQuota(request, placeOf(context), deps),
+    });
+  }
+  route("/internal/requests", { GET: (request) => listRunning(request, requests) });
+  route("/internal/requests/:id", { DELETE: (request, context) => cutRunning(request, idOf(context), requests) });
+  route("/internal/suspensions", { GET: (request) => listSuspensions(request, suspensions) });
+  for (const path of ["/internal/suspensions/:workspace", "/internal/suspensions/:workspace/:sandbox"]) {
+    route(path, {
+      PUT: (request, context) => putSuspension(request, scopeOf(context), suspensions),
+      DELETE: (request, context) => deleteSuspension(request, scopeOf(context), suspensions),
     });
   }
   route("/internal/reship", { POST: (request) => answerReship(request, deps.reship, now) });
@@ -132,6 +147,10 @@ function retryLater(type: AdminRefusalType, { message }: Error, seconds: string)
 async function neverCached(context: Context, next: () => Promise<void>): Promise<void> {
   await next();
   context.res.headers.set("cache-control", "no-store");
+}
+
+function scopeOf(context: Context): ScopeInPath {
+  return { workspace: context.req.param("workspace") ?? "", sandbox: context.req.param("sandbox") ?? null };
 }
 
 /** Throws `AdminRefusal` for NUL, which PostgreSQL cannot take. */

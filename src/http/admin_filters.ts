@@ -27,7 +27,7 @@ export const rfc3339 = z.iso.datetime({ offset: true, error: EXPECTED }).regex(/
 
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
 const EXPORT_FORMATS = ["csv", "ndjson", "parquet"] as const satisfies readonly ExportFormat[];
-const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
+export const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
 const TIME_FILTER = {
   expects: `${RFC3339_WORDS} (the + of an offset is written %2B)`,
@@ -39,6 +39,7 @@ const YES_FILTER = { expects: "true or false", schema: z.enum(["true", "false"])
 const FILTERS = {
   workspace_id: ID_FILTER,
   sandbox_id: ID_FILTER,
+  trace_id: ID_FILTER,
   since: TIME_FILTER,
   until: TIME_FILTER,
   model: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a model") },

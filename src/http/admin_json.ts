@@ -1,6 +1,8 @@
 import type { AgentNode } from "../domain/agents.ts";
 import type { RefusalCount } from "../domain/ledger.ts";
 import { costUsd } from "../domain/money.ts";
+import type { RunningCall } from "../domain/running_call.ts";
+import type { Suspension } from "../domain/suspensions.ts";
 import type { LocalToken } from "../domain/tokens.ts";
 import { TOTALS, type UsageTotals } from "../domain/totals.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
@@ -89,6 +91,15 @@ export function tokenJson(token: LocalToken) {
     ...(token.expiresAt === null ? {} : { expiresAt: timeJson(token.expiresAt) }),
     ...(token.revokedAt === null ? {} : { revokedAt: timeJson(token.revokedAt) }),
   };
+}
+
+export function suspensionJson({ workspaceId, sandboxId, createdAt, reason }: Suspension) {
+  return { ...present({ workspaceId, sandboxId }), createdAt: timeJson(createdAt), ...present({ reason }) };
+}
+
+/** What is not known yet is null. */
+export function runningCallJson({ cost, createdAt, ...call }: RunningCall) {
+  return { ...call, createdAt: timeJson(createdAt), costUsd: cost === null ? null : costUsd(cost) };
 }
 
 /**

@@ -46,8 +46,11 @@ function escaped(character: string): string {
   return `\\u{${character.codePointAt(0)!.toString(16)}}`;
 }
 
-/** The body as JSON. Throws `AdminRefusal` if it is longer than `maxBytes` or invalid. */
-export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
+/**
+ * The body as JSON, or `ifEmpty` if it is empty. Throws `AdminRefusal` if it is longer than
+ * `maxBytes` or invalid.
+ */
+export async function readJsonBody(request: Request, maxBytes: number, ifEmpty?: unknown): Promise<unknown> {
   const chunks: Uint8Array<ArrayBuffer>[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
@@ -55,6 +58,7 @@ export async function readJsonBody(request: Request, maxBytes: number): Promise<
     if (length > maxBytes) throw new AdminRefusal("request_too_large", `Cannot read a body of more than ${maxBytes} bytes`);
     chunks.push(chunk);
   }
+  if (length === 0 && ifEmpty !== undefined) return ifEmpty;
   try {
     const bytes = await new Blob(chunks).arrayBuffer();
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

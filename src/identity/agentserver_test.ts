@@ -198,3 +198,30 @@ Deno.test("sandboxOf() of agentserver does not let another token's failures hide
     control.answer({ kind: "status", status: 401 });
     await refuses(sandboxOf(TOKEN), "unauthenticated");
   }));
+
+Deno.test("sandboxOf() of agentserver asks again about a running call's token if the answer is older than it may be, and observes only questions", () =>
+  inScene(async ({ control, sandboxOf, outcomes, pass }) => {
+    await sandboxOf(TOKEN);
+    pass(1_499);
+    assert.deepEqual(await sandboxOf(TOKEN, { maxAgeMs: 1_500 }), SANDBOX);
+    assert.equal(control.lookUps.length, 1);
+    pass(1);
+    assert.deepEqual(await sandboxOf(TOKEN, { maxAgeMs: 1_500 }), SANDBOX);
+    assert.deepEqual(outcomes, ["known", "known"]);
+    control.sandboxes.set(TOKEN, { sandbox_id: "sb-1", workspace_id: "ws-1", status: "stopped" });
+    pass(1_500);
+    await refuses(sandboxOf(TOKEN, { maxAgeMs: 1_500 }), "sandbox_inactive");
+    await refuses(sandboxOf(TOKEN), "sandbox_inactive");
+    assert.deepEqual(outcomes, ["known", "known", "known", "cached"]);
+  }));
+
+Deno.test("sandboxOf() of agentserver does not know about a running call's token while the control plane is down, and new calls keep their grace", () =>
+  inScene(async ({ control, sandboxOf, pass }) => {
+    await sandboxOf(TOKEN);
+    await control.goAway();
+    pass(1_500);
+    await refuses(sandboxOf(TOKEN, { maxAgeMs: 1_500 }), "authority_unavailable");
+    pass(30_000);
+    assert.deepEqual(await sandboxOf(TOKEN), SANDBOX);
+    control.comeBack();
+  }));

@@ -15,10 +15,10 @@ const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 export function sandboxOf(
   { agentserver, local }: { readonly agentserver: SandboxOf | null; readonly local: SandboxOf },
 ): SandboxOf {
-  return (token) => {
+  return (token, again) => {
     if (token.length > MAX_TOKEN_LENGTH || !VISIBLE_ASCII.test(token)) return refused();
     if (token.startsWith(LOCAL_TOKEN_PREFIX)) return local(token);
-    return agentserver === null ? refused() : agentserver(token);
+    return agentserver === null ? refused() : agentserver(token, again);
   };
 }
 

@@ -6,7 +6,6 @@ import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import { NO_BATCHES } from "../domain/owned.ts";
 import type { Provider } from "../domain/provider.ts";
-import type { TokenAdmin } from "../domain/tokens.ts";
 import { adminApp } from "../http/admin.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
 import type { PriceList } from "../pricing/price_list.ts";
@@ -23,7 +22,10 @@ import { type Limiting, LOOK_MS as LIMITS_LOOK_MS, startLimiting } from "./limit
 import { type Gauged, instruments } from "./instruments.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { Repricer } from "./repricing.ts";
+import { type StopButtons, stopButtonsOf } from "./stop_buttons.ts";
+import { revokingRunning, StopWatch } from "./stop_watch.ts";
 import { openStorage, type Storage } from "./storage.ts";
+import { suspensionCopyIn } from "./suspension_copy.ts";
 import type { ServerSystem } from "./system.ts";
 import { credentialPool, type Live, pricingBy, upstreamOf } from "./upstream_parts.ts";
 import { answersOf } from "./workers/parent.ts";
@@ -141,10 +143,15 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   const side = pool === null
     ? frontHere(common, { instanceId, batches, tokens, gauged })
     : frontInWorkers(pool, common, { batches, gauged });
+  const copy = config.storage.database === null ? null : suspensionCopyIn(config.storage.dataDir);
+  const stopWatch = new StopWatch({ ...system, records: storage.stops, buttons: side.buttons, copy, observe });
+  await stopWatch.begin();
   const repricer = new Repricer(storage.caughtUp);
   const admin = adminListener(common, {
     repricer,
-    tokens: pool === null ? tokens : revokingEverywhere(tokens, pool),
+    tokens: revokingRunning(tokens, side.buttons),
+    requests: side.buttons,
+    suspensions: stopWatch,
     readiness: side.readiness,
     metrics: async () => await metrics.text(await pool?.metrics() ?? []),
   });
@@ -178,6 +185,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     },
     end: async () => {
       clearInterval(waiting);
+      await stopWatch.end();
       await repricer.end();
       await batches?.end();
       await side.front?.end();
@@ -190,7 +198,10 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   };
 }
 
-type Side = Pick<Assembly, "front" | "serve"> & { readonly readiness: () => Readiness };
+interface Side extends Pick<Assembly, "front" | "serve"> {
+  readonly readiness: () => Readiness;
+  readonly buttons: StopButtons;
+}
 
 /** Calls are served in this process. */
 function frontHere(
@@ -223,6 +234,7 @@ function frontHere(
   return {
     front,
     readiness: front.readiness,
+    buttons: stopButtonsOf(front.deps.stops, tokens),
     serve: async (admins) => {
       const listener = await front.listen({ admins, maxConnections: config.proxy.maxConnections });
       return { address: listener.address, stop: (hurry) => front.stop(listener, hurry) };
@@ -241,6 +253,7 @@ function frontInWorkers(
   return {
     front: null,
     readiness,
+    buttons: pool.buttons,
     serve: async () => {
       const address = await pool.start({
         answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES, limits: limiting.limits, tell }),
@@ -252,20 +265,6 @@ function frontInWorkers(
         firstBatchLookMs: (batches ?? NO_BATCHES).firstLookMs,
       });
       return { address, stop: (hurry) => pool.stop(hurry) };
-    },
-  };
-}
-
-/** A token that is revoked here works in no worker a moment later. */
-function revokingEverywhere(tokens: TokenAdmin, pool: WorkerPool): TokenAdmin {
-  return {
-    ...tokens,
-    async revoke(id) {
-      try {
-        return await tokens.revoke(id);
-      } finally {
-        await pool.forgetToken(id);
-      }
     },
   };
 }
@@ -282,7 +281,9 @@ type AdminDeps = Parameters<typeof adminApp>[0];
 /** The admin API, one per machine. */
 function adminListener(
   { config, system: { now }, live, storage, observe, limiting }: Common,
-  { repricer, ...parts }: Pick<AdminDeps, "readiness" | "metrics" | "tokens"> & { readonly repricer: Repricer },
+  { repricer, ...parts }: Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "suspensions"> & {
+    readonly repricer: Repricer;
+  },
 ) {
   return adminApp({
     ...parts,

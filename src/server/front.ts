@@ -4,6 +4,8 @@ import type { Deps } from "../call/deps.ts";
 import { Refusals } from "../call/refusals.ts";
 import { Sessions, SESSIONS_DEFAULTS } from "../call/sessions.ts";
 import { rawPath } from "../call/target.ts";
+import { Stops } from "../call/stops.ts";
+import { TokenWatch } from "../call/token_watch.ts";
 import type { Traffic } from "../call/traffic.ts";
 import type { TellOperator } from "../domain/events.ts";
 import type { Ledger } from "../domain/ledger.ts";
@@ -70,6 +72,13 @@ export interface FrontPlace {
 }
 
 const FLUSH_REFUSALS_MS = 5_000;
+/** How often to look whose tokens the control plane is asked about again, while they have calls. */
+const TOKEN_ROUND_MS = 250;
+/**
+ * Less than 2 s pass from a change at the control plane to the cut. A process asks it 48 times a
+ * second at most; with more running tokens, each has to wait longer for its turn.
+ */
+const TOKEN_WATCH = { maxAgeMs: 1_500, most: 12 };
 /** How long cut calls may take to write their rows. */
 const CUT_MS = 2_000;
 /** The admin API's paths on the proxy's listener, if `LLMPROXY_ADMIN_ADDR` is `same`. */
@@ -81,10 +90,13 @@ const UNKNOWN_LIMIT = 1_024;
 
 /** Puts a front together; it does not listen yet. */
 export function openFront(parts: FrontParts): Front {
-  const { config: { proxy, drain }, system, observe, traffic } = parts;
+  const { config: { proxy, drain, agentserver }, system, observe, traffic } = parts;
   const deps = depsOf(parts);
   const flushing = setInterval(() => deps.refusals.flush(deps.ledger), FLUSH_REFUSALS_MS);
   Deno.unrefTimer(flushing);
+  const watch = new TokenWatch({ ...deps, ...TOKEN_WATCH });
+  const watching = agentserver === null ? undefined : setInterval(() => void watch.round(), TOKEN_ROUND_MS);
+  if (watching !== undefined) Deno.unrefTimer(watching);
   const readiness = (): Readiness => {
     if (traffic.isDraining) return { status: "unavailable", reason: "draining" };
     return worse(parts.readiness(), parts.credentials.readiness());
@@ -115,6 +127,7 @@ export function openFront(parts: FrontParts): Front {
     },
     async end() {
       clearInterval(flushing);
+      clearInterval(watching);
       await deps.refusals.flush(deps.ledger);
     },
   };
@@ -137,6 +150,7 @@ function depsOf(parts: FrontParts): Deps {
   return {
     ...upstream,
     ...{ instanceId: parts.instanceId, budget: parts.budget, batches: parts.batches, traffic: parts.traffic },
+    stops: new Stops(parts.traffic),
     sandboxOf: sandboxOf({
       local: parts.localSandboxOf,
       agentserver: agentserver === null ? null : agentserverSandboxOf({ ...agentserver, fetch: clients.fetch, now, observe }),

@@ -7,7 +7,8 @@ import type { LimitRecords } from "../domain/limits.ts";
 import type { OwnedRecords } from "../domain/owned.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
-import type { Tokens } from "../domain/tokens.ts";
+import type { SuspensionRecords } from "../domain/suspensions.ts";
+import type { Revocations, Tokens } from "../domain/tokens.ts";
 import { DatabaseUnavailable } from "../domain/unavailable.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { connectPostgres } from "../stores/postgres/store.ts";
@@ -41,6 +42,7 @@ export interface Storage {
   readonly store: Store;
   readonly tokens: Tokens;
   readonly limits: LimitRecords;
+  readonly stops: SuspensionRecords & Revocations;
   readonly owned: OwnedPlaces;
   readonly sessions: SessionRecords;
   /** Keeps message batches and records their lines. */
@@ -176,6 +178,7 @@ async function embeddedStorage(options: StorageOptions): Promise<Storage> {
     store,
     tokens: shipping,
     limits: shipping,
+    stops: shipping,
     batches: { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch, recordUsage: store.recordUsage },
     readiness: () => readinessOf(recording.trouble(), shippingTrouble(shipping.state(), now(), "the database")),
     reship: null,
@@ -212,6 +215,7 @@ async function sharedStorage(database: DatabaseConfig, options: StorageOptions):
     store,
     tokens: cachedTokens({ shared: store, copies: shipping, graceMs: database.tokenGraceMs, now }),
     limits: store,
+    stops: store,
     batches: store,
     readiness: () =>
       readinessOf(

@@ -35,6 +35,12 @@ export function revoke(id: string, at: number): Question<LocalToken | null> {
   return question(sql, [at, id], firstOf(localTokenOf));
 }
 
+/** `elements` as for `ownedWith`. */
+export function revokedAmong(ids: readonly string[], elements: string): Question<readonly string[]> {
+  const sql = `SELECT id FROM tokens WHERE id IN (${elements}) AND revoked_at IS NOT NULL ORDER BY id`;
+  return question(sql, [JSON.stringify(ids)], eachOf((row) => text(row, "id")));
+}
+
 export function traceWith({ workspaceId, id }: Pick<Trace, "workspaceId" | "id">): Question<Trace | null> {
   return question("SELECT * FROM traces WHERE workspace_id = ? AND id = ?", [workspaceId, id], firstOf(traceOf));
 }

@@ -2,16 +2,25 @@ import type { LimitRecords } from "../domain/limits.ts";
 import type { OwnedRecords } from "../domain/owned.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
 import type { Store } from "../domain/store.ts";
-import type { Tokens } from "../domain/tokens.ts";
+import type { SuspensionRecords } from "../domain/suspensions.ts";
+import type { Revocations, Tokens } from "../domain/tokens.ts";
 
 /** What every store answers. */
-export type StoreVerbs = Omit<Store, "close"> & Tokens & OwnedRecords & SessionRecords & LimitRecords;
+export type StoreVerbs =
+  & Omit<Store, "close">
+  & Tokens
+  & Revocations
+  & OwnedRecords
+  & SessionRecords
+  & SuspensionRecords
+  & LimitRecords;
 
 const VERBS: Readonly<Record<keyof StoreVerbs, true>> = {
   ...{ recordUsage: true, recordTraces: true, recordRefusals: true, getOrCreateTrace: true, updateTraceActivity: true },
   ...{ queryUsage: true, queryTraces: true, getTraceDetail: true, getCachedCalls: true, queryRefusals: true },
   ...{ dropMonths: true, clock: true, makeReady: true, findTrace: true, findAgent: true },
-  ...{ createToken: true, findToken: true, listTokens: true, revokeToken: true },
+  ...{ createToken: true, findToken: true, listTokens: true, revokeToken: true, findRevoked: true },
+  ...{ suspend: true, resume: true, suspensionsAfter: true },
   ...{ limitsVersion: true, listLimits: true, setLimits: true, reserve: true, usedOf: true },
   ...{ hold: true, settle: true, release: true, renewHolders: true },
   ...{ recordOwned: true, findOwned: true, takeBatches: true, findBatch: true, postponeBatch: true, settleBatch: true },

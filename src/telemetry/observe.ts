@@ -20,6 +20,7 @@ const LEVEL_OF_OUTCOME: Readonly<Record<Outcome, LogLevel>> = {
   upstream_error: "info",
   upstream_broke: "warn",
   proxy_cut: "warn",
+  stopped: "warn",
   unknown: "warn",
 };
 

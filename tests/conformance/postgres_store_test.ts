@@ -8,6 +8,7 @@ import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
 import { sessionLaws } from "./session_laws.ts";
 import { storeLaws } from "./store_laws.ts";
+import { suspensionLaws } from "./suspension_laws.ts";
 
 const server = await startPostgres();
 // Each law has its own database: a copy of this one, because migrating takes longer than many laws.
@@ -22,6 +23,7 @@ limitLaws("PostgreSQL store", async () => {
   const { url, ...made } = await make();
   return { ...made, expire: async () => void await server.psql("UPDATE reservation_holders SET expires_at = 0", url) };
 });
+suspensionLaws("PostgreSQL store", make);
 repricingLaws("PostgreSQL repricing", async () => {
   const { store, url, dispose } = await make();
   return { store, repricing: openPostgresRepricing(url), dispose };

@@ -8,6 +8,7 @@ import { repricingLaws } from "./repricing_laws.ts";
 import { retryLaws } from "./retry_laws.ts";
 import { sessionLaws } from "./session_laws.ts";
 import { storeLaws } from "./store_laws.ts";
+import { suspensionLaws } from "./suspension_laws.ts";
 
 storeLaws("SQLite store", make);
 retryLaws("SQLite store", make);
@@ -25,6 +26,7 @@ limitLaws("SQLite store", async () => {
     },
   };
 });
+suspensionLaws("SQLite store", make);
 repricingLaws("SQLite repricing", async () => {
   const { store, path, dispose } = await make();
   return { store, repricing: openSqliteRepricing(path, "normal"), dispose };

@@ -7,6 +7,7 @@ import { errorEvent, refuse } from "./refusal.ts";
 const TYPES: Readonly<Record<FaultCode, string>> = {
   unauthenticated: "authentication_error",
   sandbox_inactive: "permission_error",
+  suspended: "permission_error",
   authority_unavailable: "api_error",
   path_not_allowed: "permission_error",
   not_owned: "not_found_error",
@@ -35,6 +36,7 @@ const TYPES: Readonly<Record<FaultCode, string>> = {
   upstream_timeout: "api_error",
   upstream_refused_credential: "api_error",
   upstream_busy: "rate_limit_error",
+  call_cut: "permission_error",
   client_left: "api_error",
   internal_error: "api_error",
 };

@@ -1,16 +1,18 @@
-import { delay, settlesWithin } from "../../async/deadline.ts";
+import { deadline, delay, settlesWithin } from "../../async/deadline.ts";
 import type { Config } from "../../config/config.ts";
 import type { RecordingState } from "../../domain/ledger.ts";
 import type { Limit } from "../../domain/limits.ts";
 import type { Observe } from "../../domain/observe.ts";
 import { type Readiness, worse } from "../../domain/operations.ts";
+import type { SuspensionScope } from "../../domain/suspensions.ts";
 import { countsOf, type MetricsSnapshot } from "../../telemetry/metrics.ts";
 import { ByteBudget } from "../../wire/budget.ts";
 import { cannotListen } from "../listener.ts";
+import type { StopButtons } from "../stop_buttons.ts";
 import type { ServerSystem } from "../system.ts";
 import type { Live } from "../upstream_parts.ts";
 import type { ParentAnswers } from "./parent.ts";
-import { packed, type Rotated, type StartOrder } from "./protocol.ts";
+import { packed, type Rotated, type StartOrder, type WorkerMethods } from "./protocol.ts";
 import { sharedPartOf } from "./shared_budget.ts";
 import { type WorkerEnd, WorkerSeat } from "./seat.ts";
 
@@ -48,6 +50,7 @@ const TELL_MS = 1_000;
 const MOST_SILENT_LOOKS = 15;
 /** How long a worker may take to answer a question of the admin API. */
 const ANSWER_MS = 1_000;
+const NO_ANSWER = Symbol();
 /** How long a worker may take to end, beyond the drain's own times. */
 const END_MS = 10_000;
 
@@ -60,6 +63,7 @@ export class WorkerPool {
   #port = 0;
   #telling: ReturnType<typeof setInterval> | undefined;
   #told = "";
+  #suspensions: readonly SuspensionScope[] = [];
   #restarts = 0;
   /** Counted by workers that died. */
   #before: MetricsSnapshot = [];
@@ -157,10 +161,24 @@ export class WorkerPool {
     for (const seat of this.#seats) seat.ask("limits", limits).catch(() => {});
   }
 
-  /** Resolves when no worker takes the token any more. */
-  async forgetToken(id: string): Promise<void> {
-    await Promise.all(this.#seats.map((seat) => settlesWithin(seat.ask("forgetToken", id), ANSWER_MS)));
-  }
+  /** Of all workers. The answers lack a worker that does not answer within a second. */
+  readonly buttons: StopButtons = {
+    list: async () => {
+      const lists = await this.#askAll("list");
+      const calls = lists.flatMap(({ worker, answer }) => answer.map((call) => ({ ...call, worker })));
+      return calls.sort((a, b) => b.ageMs - a.ageMs);
+    },
+    cut: async (id) => {
+      const [found] = (await this.#askAll("cut", id)).filter(({ answer }) => answer !== null);
+      return found === undefined ? null : { ...found.answer!, worker: found.worker };
+    },
+    suspend: async (all) => {
+      this.#suspensions = all;
+      await this.#askAll("suspend", all);
+    },
+    revoke: async (tokenIds) => void await this.#askAll("revoke", tokenIds),
+    tokenIds: async () => [...new Set((await this.#askAll("tokenIds")).flatMap(({ answer }) => answer))],
+  };
 
   /** Of all workers, those that died included. */
   async metrics(): Promise<readonly MetricsSnapshot[]> {
@@ -179,6 +197,15 @@ export class WorkerPool {
     void hurry.then(() => this.#hurry());
     const ended = await Promise.allSettled(this.#seats.map((seat) => seat.end(leadMs + runningMs + END_MS)));
     for (const end of ended) if (end.status === "rejected") throw end.reason;
+  }
+
+  async #askAll<N extends keyof StopButtons>(method: N, ...args: Parameters<WorkerMethods[N]>) {
+    const late = () => new Error("late");
+    const asked = this.#seats.map(async (seat) => {
+      const answer = await deadline(seat.ask(method, ...args), ANSWER_MS, late).catch(() => NO_ANSWER);
+      return answer === NO_ANSWER ? [] : [{ worker: seat.number, answer: answer as Awaited<ReturnType<StopButtons[N]>> }];
+    });
+    return (await Promise.all(asked)).flat();
   }
 
   #ended(seat: WorkerSeat, { how, isStopped, hasServed }: WorkerEnd): void {
@@ -244,7 +271,7 @@ export class WorkerPool {
     const { readiness, limits, firstBatchLookMs } = this.#work!;
     const instanceId = this.#options.system.newId();
     const order = { ...this.#rotated(), number, of: count, config: packed(config), port: this.#port };
-    return { ...order, instanceId, readiness: readiness(), limits: limits(), firstBatchLookMs };
+    return { ...order, instanceId, readiness: readiness(), limits: limits(), firstBatchLookMs, suspensions: this.#suspensions };
   }
 }
 

@@ -7,9 +7,11 @@ import type { Bound, Limit, LimitRefusal, Reservation, Settled } from "../../dom
 import type { Readiness } from "../../domain/operations.ts";
 import type { Owned } from "../../domain/owned.ts";
 import type { SessionRecords } from "../../domain/sessions.ts";
+import type { SuspensionScope } from "../../domain/suspensions.ts";
 import type { Tokens } from "../../domain/tokens.ts";
 import type { PriceList } from "../../pricing/price_list.ts";
 import type { MetricsSnapshot } from "../../telemetry/metrics.ts";
+import type { StopButtons } from "../stop_buttons.ts";
 
 /** What SIGHUP replaces. */
 export interface Rotated {
@@ -31,6 +33,8 @@ export interface StartOrder extends Rotated {
   readonly readiness: Readiness;
   readonly limits: readonly Limit[];
   readonly firstBatchLookMs: number;
+  /** All of them. */
+  readonly suspensions: readonly SuspensionScope[];
 }
 
 /** Settings as text: they hold what JSON does not, such as the big integers of `NO_PROXY`. */
@@ -55,7 +59,7 @@ export interface Report {
 }
 
 /** What the parent asks of a worker. */
-export type WorkerMethods = {
+export type WorkerMethods = { readonly [B in keyof StopButtons]: StopButtons[B] } & {
   /** Resolves when the worker listens. */
   readonly start: (order: StartOrder) => Promise<void>;
   readonly rotate: (rotated: Rotated) => void;
@@ -64,8 +68,6 @@ export type WorkerMethods = {
   readonly lost: (reason: string) => void;
   /** The limits have changed. */
   readonly limits: (limits: readonly Limit[]) => void;
-  /** The local token of that id was revoked. */
-  readonly forgetToken: (id: string) => void;
   readonly report: () => Promise<Report>;
   /**
    * Refuses calls, waits for those that run, and closes all. Resolves to the last report when all

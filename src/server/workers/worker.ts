@@ -19,6 +19,7 @@ import { openFront } from "../front.ts";
 import { upstreamClients } from "../http_clients.ts";
 import { type Gauged, instruments } from "../instruments.ts";
 import { noteSwept, noteTrouble } from "../storage.ts";
+import { stopButtonsOf } from "../stop_buttons.ts";
 import { droppedLine, FLUSH_MS, type ServerSystem } from "../system.ts";
 import { credentialPool, type Live, pricingBy } from "../upstream_parts.ts";
 import { LimitsAtParent } from "./limits_at_parent.ts";
@@ -71,9 +72,10 @@ export async function work(system: WorkerSystem): Promise<void> {
     async start(order: StartOrder) {
       started.resolve(await startWorker(order, { ...system, parent, send, write: (message) => pipe.send(message) }));
     },
-    ...{ rotate: later("rotate"), readiness: later("readiness"), lost: later("lost"), forgetToken: later("forgetToken") },
+    ...{ rotate: later("rotate"), readiness: later("readiness"), lost: later("lost"), report: later("report") },
+    ...{ stop: later("stop"), hurry: later("hurry"), list: later("list"), cut: later("cut") },
+    ...{ suspend: later("suspend"), revoke: later("revoke"), tokenIds: later("tokenIds") },
     limits: later("limits"),
-    ...{ report: later("report"), stop: later("stop"), hurry: later("hurry") },
   };
   await readMessages<ToWorker>(system.input, (message) => {
     if ("reply" in message) link.events?.onReply(message.reply);
@@ -150,6 +152,8 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
       return trouble === null ? readiness : { status: "unavailable", reason: trouble };
     },
   });
+  const buttons = stopButtonsOf(front.deps.stops, tokens);
+  await buttons.suspend(order.suspensions);
   const hurry = Promise.withResolvers<void>();
   const report = () => reportOf({ ledger, metrics, credentials });
   tell = () => void report().then((latest) => send({ report: latest }));
@@ -166,7 +170,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
     readiness: (fresh) => void (readiness = fresh),
     limits: (known) => limits.replace(known),
     lost: (reason) => void (lost = { reason, isHeld: true }),
-    forgetToken: tokens.forget,
+    ...buttons,
     report,
     hurry: hurry.resolve,
     async stop() {

@@ -48,7 +48,7 @@ interface Asked {
  * statement.
  */
 export function reservingBy(send: (sql: string) => Promise<readonly Row[]>): LimitRecords["reserve"] {
-  let waiting: Asked[] = [];
+  const waiting: Asked[] = [];
   let isSending = false;
 
   async function sendAll(): Promise<void> {

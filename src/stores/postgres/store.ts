@@ -4,6 +4,7 @@ import type { UsageRow } from "../../domain/usage.ts";
 import { cachedCalls } from "../detail_sql.ts";
 import * as records from "../records_sql.ts";
 import { limitsVersion, storedLimits } from "../limits_sql.ts";
+import * as suspensions from "../suspensions_sql.ts";
 import type { Question } from "../usage_sql.ts";
 import type { StoreVerbs } from "../verbs.ts";
 import type { Ask } from "./connection.ts";
@@ -31,6 +32,9 @@ export interface PostgresOptions {
 }
 
 export const POSTGRES_DEFAULTS = { max: 10, connectSeconds: 5, promptSeconds: 10, patientSeconds: 30 } as const;
+
+/** The texts of a JSON array. */
+const ELEMENTS = "SELECT json_array_elements_text((?::text)::json)";
 
 /** A connection is closed after it was unused for this long. */
 const IDLE_SECONDS = 60;
@@ -61,7 +65,7 @@ export function connectPostgres(url: string, options: Partial<PostgresOptions> =
  * if it must. Rejects if there is no answer in time. Throws if the URL or its root certificate
  * cannot be read.
  */
-export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs {
+export function openPostgresStore(options: PostgresOptions): StoreVerbs & Pick<Store, "close"> {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
   // Of their own, so that no query delays an admission. They connect when a limit is set.
@@ -104,6 +108,13 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     return unlessClosed(() => limitPool.run({ access: "write", seconds: promptSeconds, ask }));
   }
 
+  function changeSuspensions<T>(change: Question<T>): Promise<T> {
+    return ask("write", promptSeconds, async (ask) => {
+      await answer(ask, suspensions.COUNT_CHANGE);
+      return await answer(ask, change);
+    });
+  }
+
   async function recordSome(rows: readonly UsageRow[]): Promise<void> {
     try {
       await months.make(rows.map(({ call }) => monthStart(call.createdAt)));
@@ -139,8 +150,12 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     findToken: (sha256) => put("read", promptSeconds, records.tokenWith(sha256)),
     listTokens: (workspaceId) => put("read", patientSeconds, records.tokensIn(workspaceId)),
     revokeToken: (id, at) => put("write", promptSeconds, records.revoke(id, at)),
+    findRevoked: (ids) => put("read", promptSeconds, records.revokedAmong(ids, ELEMENTS)),
+    suspend: (wanted) => changeSuspensions(suspensions.suspendScope(wanted)),
+    resume: (scope) => changeSuspensions(suspensions.resumeScope(scope)),
+    suspensionsAfter: (change) => put("read", promptSeconds, suspensions.suspensionsAfter(change)),
     recordOwned: (owned) => inPieces(owned, (some) => write((ask) => recordOwned(ask, some))),
-    findOwned: (ids) => put("read", promptSeconds, records.ownedWith(ids, "SELECT json_array_elements_text((?::text)::json)")),
+    findOwned: (ids) => put("read", promptSeconds, records.ownedWith(ids, ELEMENTS)),
     takeBatches: (asked) => ask("write", promptSeconds, (ask) => takeBatches(ask, asked)),
     findBatch: (id) => put("read", promptSeconds, records.batchWith(id)),
     postponeBatch: (id, dueAt) => put("write", promptSeconds, records.postpone(id, dueAt)),

@@ -36,7 +36,8 @@ type Lookup = keyof (SpoolLookups & SpoolCare & TokenCopies & RecordVerbs);
 const LOOKUPS: readonly Lookup[] = [
   ...["findOwnedHere", "findTraceHere", "openCalls", "prune", "pruneTokens", "reship"] as const,
   ...["keepTokenCopy", "findTokenCopy", "revokeTokenCopy"] as const,
-  ...["createToken", "findToken", "listTokens", "revokeToken", "findTrace", "findAgent"] as const,
+  ...["createToken", "findToken", "listTokens", "revokeToken", "findRevoked", "findTrace", "findAgent"] as const,
+  ...["suspend", "resume", "suspensionsAfter"] as const,
   ...["recordOwned", "findOwned", "takeBatches", "findBatch", "postponeBatch", "settleBatch"] as const,
   ...["limitsVersion", "listLimits", "setLimits", "reserve", "usedOf", "hold", "settle", "release", "renewHolders"] as const,
 ];

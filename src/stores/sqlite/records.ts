@@ -2,25 +2,41 @@ import type { DatabaseSync } from "node:sqlite";
 import type { LimitRecords } from "../../domain/limits.ts";
 import type { OwnedRecords } from "../../domain/owned.ts";
 import type { SessionRecords } from "../../domain/sessions.ts";
-import type { Tokens } from "../../domain/tokens.ts";
+import type { SuspensionRecords } from "../../domain/suspensions.ts";
+import type { Revocations, Tokens } from "../../domain/tokens.ts";
 import * as records from "../records_sql.ts";
 import { ownedOf } from "../row_decoders.ts";
+import * as suspensions from "../suspensions_sql.ts";
 import { inTransaction, readingBigInts } from "./connection.ts";
 import { limitAnswersOn } from "./limits.ts";
+import type { Question } from "../usage_sql.ts";
 import type { Answers } from "./protocol.ts";
 import type { Queries } from "./queries.ts";
 
-/** The verbs about tokens, files, batches, sessions and limits. */
-export type RecordVerbs = Tokens & OwnedRecords & SessionRecords & LimitRecords;
+/** The verbs about tokens, suspensions, files, batches, sessions and limits. */
+export type RecordVerbs = Tokens & Revocations & SuspensionRecords & OwnedRecords & SessionRecords & LimitRecords;
 
 /** They block. */
 export function recordAnswersOn(db: DatabaseSync, queries: Queries): Pick<Answers, keyof RecordVerbs> {
   const insertOwned = db.prepare(INSERT_OWNED);
+
+  function changeSuspensions<T>(change: Question<T>): T {
+    return inTransaction(db, () => {
+      queries.answer(suspensions.COUNT_CHANGE);
+      return queries.answer(change);
+    });
+  }
+
   return {
     createToken: (token, sha256) => queries.answer(records.insertToken(token, sha256)),
     findToken: (sha256) => queries.answer(records.tokenWith(sha256)),
     listTokens: (workspaceId) => queries.answer(records.tokensIn(workspaceId)),
     revokeToken: (id, at) => queries.answer(records.revoke(id, at)),
+    findRevoked: (ids) => queries.answer(records.revokedAmong(ids, ELEMENTS)),
+
+    suspend: (wanted) => changeSuspensions(suspensions.suspendScope(wanted)),
+    resume: (scope) => changeSuspensions(suspensions.resumeScope(scope)),
+    suspensionsAfter: (change) => queries.answer(suspensions.suspensionsAfter(change)),
 
     recordOwned: (all) =>
       inTransaction(db, () => {
@@ -28,7 +44,7 @@ export function recordAnswersOn(db: DatabaseSync, queries: Queries): Pick<Answer
           insertOwned.run(id, kind, workspaceId, sandboxId, createdAt, call === null ? null : JSON.stringify(call), dueAt);
         }
       }),
-    findOwned: (ids) => queries.answer(records.ownedWith(ids, "SELECT value FROM json_each(?)")),
+    findOwned: (ids) => queries.answer(records.ownedWith(ids, ELEMENTS)),
     takeBatches: ({ now, until, most }) =>
       inTransaction(db, () => ({
         batches: readingBigInts(db, TAKE).all(until, now, most).map(ownedOf),
@@ -44,6 +60,9 @@ export function recordAnswersOn(db: DatabaseSync, queries: Queries): Pick<Answer
     ...limitAnswersOn(db, queries),
   };
 }
+
+/** The texts of a JSON array. */
+const ELEMENTS = "SELECT value FROM json_each(?)";
 
 const INSERT_OWNED = `
   INSERT INTO owned (id, kind, workspace_id, sandbox_id, created_at, call, due_at)

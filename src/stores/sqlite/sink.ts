@@ -14,8 +14,8 @@ const BUSY_TIMEOUT_MS = 5_000;
 export function openSink(path: string, synchronous: Synchronous) {
   const db = openConnection(path, { synchronous, busyTimeoutMs: BUSY_TIMEOUT_MS, autoCheckpointPages: 0, cacheKib: 32_000 });
   const answers = answersOn(db);
-  const { createToken, findToken, listTokens, revokeToken, recordOwned, findOwned, takeBatches } = answers;
-  const { findBatch, postponeBatch, settleBatch, findTrace, findAgent } = answers;
+  const { createToken, findToken, listTokens, revokeToken, findRevoked, suspend, resume, suspensionsAfter } = answers;
+  const { recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch, findTrace, findAgent } = answers;
   const { limitsVersion, listLimits, setLimits, reserve, usedOf, hold, settle, release, renewHolders } = answers;
   const sink: Sink = {
     recordUsage: (rows) => Promise.try(() => answers.recordUsage(rows)),
@@ -28,8 +28,8 @@ export function openSink(path: string, synchronous: Synchronous) {
   return {
     sink,
     records: {
-      ...{ createToken, findToken, listTokens, revokeToken, recordOwned, findOwned, takeBatches },
-      ...{ findBatch, postponeBatch, settleBatch, findTrace, findAgent },
+      ...{ createToken, findToken, listTokens, revokeToken, findRevoked, suspend, resume, suspensionsAfter },
+      ...{ recordOwned, findOwned, takeBatches, findBatch, postponeBatch, settleBatch, findTrace, findAgent },
       ...{ limitsVersion, listLimits, setLimits, reserve, usedOf, hold, settle, release, renewHolders },
     },
     db,
