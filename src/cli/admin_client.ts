@@ -160,8 +160,8 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
 }
 
 function pathOf({ workspaceId, sandboxId }: SuspensionScope): string {
-  const parts = sandboxId === null ? [workspaceId] : [workspaceId, sandboxId];
-  return ["/internal/suspensions", ...parts.map(encodeURIComponent)].join("/");
+  const workspace = `/internal/suspensions/${encodeURIComponent(workspaceId)}`;
+  return sandboxId === null ? workspace : `${workspace}/sandboxes/${encodeURIComponent(sandboxId)}`;
 }
 
 /** The URL at which this machine reaches a listener, without a trailing slash. */

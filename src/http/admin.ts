@@ -96,7 +96,7 @@ export function adminApp(deps: AdminDeps): Hono {
   route("/internal/requests", { GET: (request) => listRunning(request, requests) });
   route("/internal/requests/:id", { DELETE: (request, context) => cutRunning(request, idOf(context), requests) });
   route("/internal/suspensions", { GET: (request) => listSuspensions(request, suspensions) });
-  for (const path of ["/internal/suspensions/:workspace", "/internal/suspensions/:workspace/:sandbox"]) {
+  for (const path of ["/internal/suspensions/:workspace", "/internal/suspensions/:workspace/sandboxes/:sandbox"]) {
     route(path, {
       PUT: (request, context) => putSuspension(request, scopeOf(context), suspensions),
       DELETE: (request, context) => deleteSuspension(request, scopeOf(context), suspensions),

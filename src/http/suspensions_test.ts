@@ -8,16 +8,16 @@ Deno.test("/internal/suspensions suspends a workspace or a sandbox, lists both a
   await using admin = await openAdmin();
   const workspace = await put(admin, "/ws-1", { reason: "why" });
   assert.deepEqual([workspace.status, workspace.json], [200, { workspaceId: "ws-1", createdAt: NOON, reason: "why" }]);
-  const sandbox = await put(admin, "/ws-1/sb-1");
+  const sandbox = await put(admin, "/ws-1/sandboxes/sb-1");
   assert.deepEqual([sandbox.status, sandbox.json], [200, { workspaceId: "ws-1", sandboxId: "sb-1", createdAt: NOON }]);
   await put(admin, "/ws-2", {});
   assert.deepEqual((await admin.ask(`${PATH}?workspace_id=ws-1`)).json, { suspensions: [workspace.json, sandbox.json] });
   assert.equal((await admin.ask(PATH)).json.suspensions.length, 3);
   assert.deepEqual((await drop(admin, "/ws-1")).json, workspace.json);
   assert.equal(admin.stops.isSuspended(SANDBOX), true);
-  assert.deepEqual((await drop(admin, "/ws-1/sb-1")).json, sandbox.json);
+  assert.deepEqual((await drop(admin, "/ws-1/sandboxes/sb-1")).json, sandbox.json);
   assert.equal(admin.stops.isSuspended(SANDBOX), false);
-  const missing = await drop(admin, "/ws-1/sb-1");
+  const missing = await drop(admin, "/ws-1/sandboxes/sb-1");
   assert.deepEqual([missing.status, missing.json.error.message], [
     404,
     'The sandbox "sb-1" of the workspace "ws-1" is not suspended',
@@ -47,7 +47,7 @@ const BAD: readonly (readonly [path: string, body: unknown, says: RegExp])[] = [
   ["/ws-1", null, /JSON object/],
   ["/ws-1?reason=x", {}, /reason/],
   [`/${"x".repeat(257)}`, {}, /workspace in the path/],
-  ["/ws-1/%00", {}, /sandbox in the path/],
+  ["/ws-1/sandboxes/%00", {}, /sandbox in the path/],
   ["/%7f", {}, /workspace in the path/],
 ];
 for (const [path, body, says] of BAD) {

@@ -102,7 +102,7 @@ Deno.test(`a suspended sandbox's ${STREAMS} streams in four workers are cut with
     assert.ok(new Set(listed.map(({ worker }: { worker: number }) => worker)).size > 1, "one worker had them all");
 
     const { ms, answers } = await timed(running, async () => {
-      assert.equal((await admin(proxy, "PUT", "/internal/suspensions/acme/sb-1")).status, 200);
+      assert.equal((await admin(proxy, "PUT", "/internal/suspensions/acme/sandboxes/sb-1")).status, 200);
     });
     assert.ok(ms < CUT_MS, `the last stream was cut after ${ms} ms`);
     const { code, stdout, stderr } = await runCommandLine(["suspend", "acme", "--sandbox", "sb-1"], proxy.env);

@@ -65,7 +65,7 @@ export function connectPostgres(url: string, options: Partial<PostgresOptions> =
  * if it must. Rejects if there is no answer in time. Throws if the URL or its root certificate
  * cannot be read.
  */
-export function openPostgresStore(options: PostgresOptions): StoreVerbs & Pick<Store, "close"> {
+export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
   // Of their own, so that no query delays an admission. They connect when a limit is set.

@@ -5,7 +5,7 @@ import type { Sink } from "./shipper.ts";
 
 /** A connection to the shared database, which may be empty. */
 export interface Connected {
-  readonly store: StoreVerbs & Pick<Store, "close"> & Sink;
+  readonly store: Store & StoreVerbs & Sink;
   /** Migrates to this program's schema. Rejects with `SchemaTooNew` or the database's error. */
   readonly migrate: () => Promise<Migrated>;
 }

@@ -8,8 +8,8 @@ import * as records from "../records_sql.ts";
 import { ownedOf } from "../row_decoders.ts";
 import * as suspensions from "../suspensions_sql.ts";
 import { inTransaction, readingBigInts } from "./connection.ts";
-import { limitAnswersOn } from "./limits.ts";
 import type { Question } from "../usage_sql.ts";
+import { limitAnswersOn } from "./limits.ts";
 import type { Answers } from "./protocol.ts";
 import type { Queries } from "./queries.ts";
 
