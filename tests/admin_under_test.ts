@@ -1,6 +1,7 @@
 /** The admin listener in this process, without sockets, over the embedded database. */
 import { Stops } from "../src/call/stops.ts";
 import { Traffic } from "../src/call/traffic.ts";
+import { stampOf } from "../src/domain/audit.ts";
 import { adminApp } from "../src/http/admin.ts";
 import { stopButtonsOf } from "../src/server/stop_buttons.ts";
 import { StopWatch } from "../src/server/stop_watch.ts";
@@ -62,16 +63,19 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const observe = { note: (...note: unknown[]) => void notes.push(note) };
   const app = adminApp({
     store: embedded.store,
+    audit: embedded.store,
+    recordChange: () => Promise.reject(new Error("no change was to be recorded")),
+    version: "0.0.0",
     cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing),
     tokens,
     limits: {
       list: embedded.shipping.listLimits,
-      set: (place, changes) => embedded.shipping.setLimits(place, changes, now()),
+      set: (place, changes, by) => embedded.shipping.setLimits(place, changes, stampOf(by, { newId: () => `id-${++ids}`, now })),
       usedOf: embedded.shipping.usedOf,
       defaults: { rpd: 0 },
     },
     requests: buttons,
-    suspensions: new StopWatch({ records: embedded.shipping, buttons, copy: null, now, observe }),
+    suspensions: new StopWatch({ records: embedded.shipping, buttons, copy: null, now, newId: () => `id-${++ids}`, observe }),
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => deps.adminToken,
     adminHosts: () => deps.hosts,

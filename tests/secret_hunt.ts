@@ -30,7 +30,14 @@ const CREDENTIAL_AT_UPSTREAM: Readonly<Record<CredentialSetting, readonly [heade
   ANTHROPIC_API_KEY: ["x-api-key", OPERATOR_KEY],
   ANTHROPIC_AUTH_TOKEN: ["authorization", `Bearer ${OPERATOR_KEY}`],
 };
-const ADMIN_QUESTIONS = ["/internal/usage", "/internal/traces", "/internal/refusals", "/internal/tokens", "/metrics"];
+const ADMIN_QUESTIONS = [
+  "/internal/usage",
+  "/internal/traces",
+  "/internal/refusals",
+  "/internal/tokens",
+  "/internal/audit",
+  "/metrics",
+];
 
 export function bodyOf(over: Readonly<Record<string, unknown>>): string {
   return JSON.stringify({ model: "claude-haiku-4-5", max_tokens: 64, messages: [{ role: "user", content: "hello" }], ...over });

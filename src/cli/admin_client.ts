@@ -3,14 +3,25 @@ import { type ClientConfig, loadClientConfig } from "../config/config.ts";
 import type { Address } from "../config/settings.ts";
 import type { ImportRows } from "../domain/imported_rows.ts";
 import type { RunningCall } from "../domain/running_call.ts";
-import type { SuspensionAdmin, SuspensionScope } from "../domain/suspensions.ts";
-import type { TokenAdmin } from "../domain/tokens.ts";
+import type { Suspension, SuspensionScope } from "../domain/suspensions.ts";
+import type { NewToken, TokenAdmin } from "../domain/tokens.ts";
 import { ACCURACIES } from "../domain/usage.ts";
+import { auditShape } from "../http/answer_shapes.ts";
+import { ACTOR_HEADER } from "../http/audit.ts";
 import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
-import { type CliSystem, CommandFailure, isoOf } from "./system.ts";
+import { type CliSystem, CommandFailure, isoOf, userOf } from "./system.ts";
+
+/** `TokenAdmin` for the user who runs the command. */
+export interface OwnTokens extends Pick<TokenAdmin, "list"> {
+  readonly create: (wanted: NewToken) => ReturnType<TokenAdmin["create"]>;
+  readonly revoke: (id: string) => ReturnType<TokenAdmin["revoke"]>;
+}
 
 /** The running proxy's admin API. Every method rejects with words for the operator. */
-export interface AdminClient extends TokenAdmin, Pick<SuspensionAdmin, "suspend" | "resume"> {
+export interface AdminClient extends OwnTokens {
+  readonly suspend: (wanted: Omit<Suspension, "createdAt">) => Promise<Suspension>;
+  /** Null if the scope was not suspended. */
+  readonly resume: (scope: SuspensionScope) => Promise<Suspension | null>;
   /** The calls in flight that the filters keep. */
   readonly running: (filters: Readonly<Record<string, string | undefined>>) => Promise<readonly RunningCall[]>;
   /** Resolves to the number of rows queued to be shipped again. */
@@ -18,6 +29,8 @@ export interface AdminClient extends TokenAdmin, Pick<SuspensionAdmin, "suspend"
   /** An answer line by line (NDJSON), each as soon as it comes. */
   readonly lines: (method: string, path: string) => AsyncGenerator<unknown, void>;
   readonly importRows: ImportRows;
+  /** The first page of changes that the query keeps, or the page of its cursor. */
+  readonly audit: (query: URLSearchParams) => Promise<z.output<typeof auditShape>>;
   /** Resolves before the body has come. */
   readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
 }
@@ -70,6 +83,7 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
   const config = loadClientConfig(source);
   const base = adminUrlOf(config);
   const { token, from } = adminTokenOf(config, source.readFile);
+  const user = userOf(source);
 
   async function ask(
     method: string,
@@ -81,6 +95,7 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
       method,
       headers: {
         authorization: `Bearer ${token}`,
+        ...(user === null ? {} : { [ACTOR_HEADER]: user }),
         ...(accept === undefined ? {} : { accept }),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
@@ -140,6 +155,7 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
       const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });
       return answer.ok ? answer : await readAnswer(answer, z.never());
     },
+    audit: async (query) => await readAnswer(await ask("GET", `/internal/audit?${query}`), auditShape),
     async importRows({ traces, usage }) {
       const body = {
         traces: traces.map((trace) => ({ ...trace, createdAt: isoOf(trace.createdAt), updatedAt: isoOf(trace.updatedAt) })),

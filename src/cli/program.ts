@@ -1,9 +1,11 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { loadConfigFromEnv } from "../config/config.ts";
 import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
+import { AUDIT_ACTIONS } from "../domain/audit.ts";
 import { isEmptySpan } from "../domain/calendar.ts";
 import { wordsOf } from "../domain/unavailable.ts";
 import { VERSION } from "../server/version.ts";
+import { auditCommand } from "./audit.ts";
 import { backupCommand } from "./backup.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
@@ -34,6 +36,7 @@ Examples:
   llmproxy reship --since 2h                                    if the shared database lost its latest rows
   llmproxy prices claude-haiku-5-5                              show what a model costs, or how to add its price
   llmproxy reprice --since 30d --dry-run                        show what the current prices would change
+  llmproxy audit --since 7d                                     show who changed tokens and prices
   llmproxy health --ready                                       exit with 0 if calls can be served and recorded
 
 Settings are environment variables; docs/settings.md lists them.
@@ -84,6 +87,7 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
   addTokenCommands(program, system);
   addStopCommands(program, system);
   addRowCommands(program, system);
+  addAuditCommand(program, system);
   program.command("prices").description("print the prices in force, the operators' own included")
     .argument("[model]", "only prices of this model, named as in an answer")
     .option("--json", "print JSON")
@@ -144,6 +148,17 @@ function addStopCommands(program: Command, system: CliSystem): void {
     .option("--trace <id>", "only calls of this session", readId)
     .option(...JSON_OUTPUT)
     .action((options) => requestsCommand(system, options));
+}
+
+function addAuditCommand(program: Command, system: CliSystem): void {
+  const time = (text: string) => readTime(text, system.now());
+  program.command("audit").description("list administrative changes, newest first: who, when, before and after")
+    .option("--workspace <id>", "only changes of this workspace", readId)
+    .addOption(new Option("--action <action>", "only changes of this kind").choices(AUDIT_ACTIONS))
+    .option("--since <time>", "changes from then on: 2026-01-31T12:00:00Z, or 45m, 12h or 30d ago", time)
+    .option("--until <time>", "changes before then; without it, until now", time)
+    .option(...JSON_OUTPUT)
+    .action((options) => auditCommand(system, options));
 }
 
 /** The commands that take recorded rows by their time. */

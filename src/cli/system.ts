@@ -1,5 +1,6 @@
 import type { Config, StorageConfig } from "../config/config.ts";
 import type { ConfigSource } from "../config/settings_reader.ts";
+import { ACTOR } from "../http/audit.ts";
 import type { NewId } from "../domain/ids.ts";
 import type { MigratedDatabase, Offline } from "../server/offline.ts";
 
@@ -34,6 +35,12 @@ export interface CliSystem {
 /** A command failed. Its user sees only the message. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
+}
+
+/** The user who runs the command; null if the environment names none that can be recorded. */
+export function userOf({ env }: ConfigSource): string | null {
+  const user = env("SUDO_USER") ?? env("USER") ?? env("LOGNAME") ?? "";
+  return ACTOR.test(user) ? user : null;
 }
 
 /** A time as it stands in URLs and tables. */

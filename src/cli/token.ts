@@ -1,9 +1,9 @@
 import { loadStorageConfig } from "../config/config.ts";
-import type { LocalToken, TokenAdmin } from "../domain/tokens.ts";
-import { tokenJson } from "../http/admin_json.ts";
+import { type Actor, stampOf } from "../domain/audit.ts";
+import { type LocalToken, tokenJson } from "../domain/tokens.ts";
 import { createLocalToken } from "../identity/local_tokens.ts";
-import { adminClient } from "./admin_client.ts";
-import { type CliSystem, columns, CommandFailure, isoOf } from "./system.ts";
+import { adminClient, type OwnTokens } from "./admin_client.ts";
+import { type CliSystem, columns, CommandFailure, isoOf, userOf } from "./system.ts";
 
 export interface TokenOptions {
   /** Works on the data directory of a proxy that does not run. */
@@ -69,15 +69,16 @@ export function parseDuration(text: string): number | null | undefined {
 async function administer<T>(
   system: CliSystem,
   { offline }: TokenOptions,
-  work: (admin: TokenAdmin) => Promise<T>,
+  work: (admin: OwnTokens) => Promise<T>,
 ): Promise<T> {
   if (!offline) return await work(adminClient(system));
   const { tokens, end } = await system.openOffline(loadStorageConfig(system.source));
+  const by: Actor = { who: "offline", claimed: userOf(system.source), address: null };
   try {
     return await work({
-      create: (wanted) => createLocalToken(wanted, { ...system, tokens }),
+      create: (wanted) => createLocalToken(wanted, { ...system, tokens, by }),
       list: (workspaceId) => tokens.listTokens(workspaceId),
-      revoke: (id) => tokens.revokeToken(id, system.now()),
+      revoke: (id) => tokens.revokeToken(id, stampOf(by, system)),
     });
   } finally {
     await end();

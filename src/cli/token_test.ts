@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ADMIN_TOKEN, answering, type Call, NOW, run } from "../../tests/fake_system.ts";
+import type { AuditStamp } from "../domain/audit.ts";
 import type { LocalToken, Tokens } from "../domain/tokens.ts";
 import type { StorageConfig } from "../config/config.ts";
 import { parseDuration } from "./token.ts";
@@ -75,6 +76,24 @@ Deno.test("token revoke names what it revoked, and fails for an unknown id", asy
   assert.deepEqual([unknown.code, unknown.stderr], [1, 'Cannot revoke the token "a/b": there is no token with that id\n']);
 });
 
+Deno.test("every command tells the proxy its user, if the environment names one that can be recorded", async () => {
+  const named = async (env: Readonly<Record<string, string>>) => {
+    const seen: (string | null)[] = [];
+    const fetch: typeof globalThis.fetch = (_, init) => {
+      seen.push(new Headers(init?.headers).get("x-llmproxy-actor"));
+      return Promise.resolve(Response.json({ tokens: [] }));
+    };
+    await run(["token", "list"], { env, fetch });
+    return seen[0];
+  };
+  assert.equal(await named({ USER: "root", SUDO_USER: "alice", LOGNAME: "root" }), "alice");
+  assert.equal(await named({ USER: "alice" }), "alice");
+  assert.equal(await named({ LOGNAME: "alice" }), "alice");
+  for (const env of [{}, { USER: "" }, { USER: "two words" }, { USER: "é" }, { USER: "x".repeat(129) }]) {
+    assert.equal(await named(env), null);
+  }
+});
+
 Deno.test("token list goes where LLMPROXY_ADMIN_ADDR points, and to the proxy's listener if that is same", async () => {
   const cases = [
     [{ LLMPROXY_ADMIN_ADDR: "[::]:99" }, "http://[::1]:99"],
@@ -120,6 +139,7 @@ Deno.test("token create shows the proxy's own words if it refuses, and doubts a 
 
 Deno.test("token --offline works on the data directory without the network and unlocks it", async () => {
   const kept = new Map<string, LocalToken>();
+  const stamps: AuditStamp[] = [];
   let opened = 0;
   const openOffline = (storage: StorageConfig) => {
     assert.equal(storage.dataDir, "./data");
@@ -128,9 +148,10 @@ Deno.test("token --offline works on the data directory without the network and u
       recordUsage: () => assert.fail("no row was to be written"),
       recordTraces: () => assert.fail("nor a trace"),
     };
-    return Promise.resolve({ tokens: tokensIn(kept), records, end: () => Promise.resolve(void opened--) });
+    return Promise.resolve({ tokens: tokensIn(kept, stamps), records, end: () => Promise.resolve(void opened--) });
   };
-  const created = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--offline"], { openOffline });
+  const env = { USER: "alice" };
+  const created = await run(["token", "create", "--workspace", "w", "--sandbox", "s", "--offline"], { openOffline, env });
   assert.match(created.stdout, /^llmp_[\w-]{43}\n$/);
   assert.match(
     (await run(["token", "list", "--offline"], { openOffline })).stdout,
@@ -138,6 +159,8 @@ Deno.test("token --offline works on the data directory without the network and u
   );
   assert.equal((await run(["token", "revoke", "lt-ID", "--offline"], { openOffline })).stdout, "revoked lt-ID\n");
   assert.equal(kept.get("lt-ID")?.revokedAt, NOW);
+  const stamp = { id: "au-ID", at: NOW, who: "offline", claimed: null, address: null };
+  assert.deepEqual(stamps, [{ ...stamp, claimed: "alice" }, stamp]);
   assert.equal((await run(["token", "revoke", "lt-other", "--offline"], { openOffline })).code, 1);
   assert.equal(opened, 0);
 });
@@ -157,15 +180,19 @@ Deno.test("parseDuration() reads seconds, minutes, hours, days and never, and no
   }
 });
 
-function tokensIn(kept: Map<string, LocalToken>): Tokens {
+function tokensIn(kept: Map<string, LocalToken>, stamps: AuditStamp[]): Tokens {
   return {
-    createToken: (token) => Promise.resolve(void kept.set(token.id, token)),
+    createToken: (token, _, stamp) => {
+      stamps.push(stamp);
+      return Promise.resolve(void kept.set(token.id, token));
+    },
     findToken: () => assert.fail("no token is looked up"),
     listTokens: () => Promise.resolve([...kept.values()]),
-    revokeToken: (id, at) => {
+    revokeToken: (id, stamp) => {
       const token = kept.get(id);
       if (token === undefined) return Promise.resolve(null);
-      kept.set(id, { ...token, revokedAt: at });
+      stamps.push(stamp);
+      kept.set(id, { ...token, revokedAt: stamp.at });
       return Promise.resolve(kept.get(id)!);
     },
   };

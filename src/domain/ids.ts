@@ -10,3 +10,8 @@ export function generateRequestId(newId: NewId): string {
 export function generateTraceId(newId: NewId): string {
   return `at-${newId()}`;
 }
+
+/** A new audit entry's id: `au-` and a ULID. */
+export function generateAuditId(newId: NewId): string {
+  return `au-${newId()}`;
+}

@@ -1,4 +1,6 @@
+import type { Actor, AuditJson, AuditStamp } from "./audit.ts";
 import { type Period, periodStart } from "./calendar.ts";
+import { costUsd } from "./money.ts";
 import type { Closing, OpenCall } from "./usage.ts";
 
 /** What a kind of limit counts. */
@@ -115,10 +117,11 @@ export interface LimitRecords {
   /** Changes with each `setLimits`. */
   readonly limitsVersion: () => Promise<number>;
   readonly listLimits: () => Promise<readonly Limit[]>;
+  /** The same transaction writes the audit entry, if a limit changes. */
   readonly setLimits: (
     place: LimitPlace,
     changes: readonly LimitChange[],
-    at: number,
+    stamp: AuditStamp,
   ) => Promise<void>;
   /** Holds if every bound has room. One atomic step for all calls of a workspace. */
   readonly reserve: (reservation: Reservation, bounds: readonly Bound[]) => Promise<Admission>;
@@ -157,13 +160,20 @@ export interface Limits {
 export interface LimitAdmin {
   readonly list: () => Promise<readonly Limit[]>;
   /** As in `LimitRecords`. Resolves when the change holds on this machine. */
-  readonly set: (place: LimitPlace, changes: readonly LimitChange[]) => Promise<void>;
+  readonly set: (place: LimitPlace, changes: readonly LimitChange[], by: Actor) => Promise<void>;
   readonly usedOf: LimitRecords["usedOf"];
   readonly defaults: LimitDefaults;
 }
 
 /** Of each workspace, or trace, if no limit of that kind is stored for it; 0: none. */
 export type LimitDefaults = Partial<Readonly<Record<LimitKind, number>>>;
+
+/** The limits of one place as the audit shows them: dollars as the admin API does; null if none. */
+export function limitsJson(limits: readonly Limit[]): AuditJson | null {
+  const kept = ALL_KINDS.flatMap((kind) => limits.filter((limit) => limit.kind === kind));
+  if (kept.length === 0) return null;
+  return Object.fromEntries(kept.map(({ kind, max }) => [kind, LIMIT_KINDS[kind].counts === "cost" ? costUsd(max) : max]));
+}
 
 /** `max` null removes the limit. */
 export interface LimitChange {

@@ -1,3 +1,5 @@
+import type { Actor, AuditStamp } from "./audit.ts";
+
 /** What is suspended: a workspace, or one of its sandboxes. */
 export interface SuspensionScope {
   readonly workspaceId: string;
@@ -25,9 +27,9 @@ export interface SuspensionRecords {
    * Resolves when it is committed. If the scope is suspended already, it stays so since then, and
    * the new reason counts.
    */
-  readonly suspend: (wanted: Suspension) => Promise<Suspension>;
+  readonly suspend: (wanted: Suspension, stamp: AuditStamp) => Promise<Suspension>;
   /** Ends a suspension, and resolves to it when that is committed; null if there was none. */
-  readonly resume: (scope: SuspensionScope) => Promise<Suspension | null>;
+  readonly resume: (scope: SuspensionScope, stamp: AuditStamp) => Promise<Suspension | null>;
   /** Null if that change is still the latest. -1 is before all changes. */
   readonly suspensionsAfter: (change: number) => Promise<SuspensionSet | null>;
 }
@@ -36,7 +38,7 @@ export interface SuspensionRecords {
 export interface SuspensionAdmin {
   readonly list: () => Promise<readonly Suspension[]>;
   /** Resolves when it is committed and this machine has cut what runs. */
-  readonly suspend: (wanted: Omit<Suspension, "createdAt">) => Promise<Suspension>;
+  readonly suspend: (wanted: Omit<Suspension, "createdAt">, by: Actor) => Promise<Suspension>;
   /** As `SuspensionRecords.resume`; this machine serves the scope again then. */
-  readonly resume: SuspensionRecords["resume"];
+  readonly resume: (scope: SuspensionScope, by: Actor) => Promise<Suspension | null>;
 }

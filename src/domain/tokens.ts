@@ -1,3 +1,5 @@
+import type { Actor, AuditJson, AuditStamp } from "./audit.ts";
+
 /** The first characters of every local token, and of no other. */
 export const LOCAL_TOKEN_PREFIX = "llmp_";
 
@@ -13,16 +15,31 @@ export interface LocalToken {
   readonly revokedAt: number | null;
 }
 
+/** As the admin API and the audit show it. */
+export function tokenJson(token: LocalToken): AuditJson {
+  return {
+    id: token.id,
+    workspaceId: token.workspaceId,
+    sandboxId: token.sandboxId,
+    createdAt: new Date(token.createdAt).toISOString(),
+    ...(token.expiresAt === null ? {} : { expiresAt: new Date(token.expiresAt).toISOString() }),
+    ...(token.revokedAt === null ? {} : { revokedAt: new Date(token.revokedAt).toISOString() }),
+  };
+}
+
 /** A store of local tokens, by the SHA-256 (hex) of the whole token. */
 export interface Tokens {
-  /** Resolves when the token is committed. */
-  readonly createToken: (token: LocalToken, sha256: string) => Promise<void>;
+  /** Resolves when the token and its audit entry are committed, both in one transaction. */
+  readonly createToken: (token: LocalToken, sha256: string, stamp: AuditStamp) => Promise<void>;
   /** The token, even if revoked or expired, and its stored hash; null if it is unknown. */
   readonly findToken: (sha256: string) => Promise<{ readonly token: LocalToken; readonly sha256: string } | null>;
   /** Newest first. */
   readonly listTokens: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
-  /** The token with its first `revokedAt`; null if the id is unknown. Resolves when committed. */
-  readonly revokeToken: (id: string, at: number) => Promise<LocalToken | null>;
+  /**
+   * The token with its first `revokedAt`; null if the id is unknown. Resolves when committed. The
+   * same transaction writes the audit entry, if the token was not revoked before.
+   */
+  readonly revokeToken: (id: string, stamp: AuditStamp) => Promise<LocalToken | null>;
 }
 
 /** Revocations, for the calls that run. */
@@ -37,11 +54,11 @@ export type NewToken = Pick<LocalToken, "workspaceId" | "sandboxId" | "expiresAt
 /** The administration of local tokens. Each method resolves when its change is committed. */
 export interface TokenAdmin {
   /** `token` is returned only here and stored nowhere. */
-  readonly create: (wanted: NewToken) => Promise<{ readonly token: string; readonly record: LocalToken }>;
+  readonly create: (wanted: NewToken, by: Actor) => Promise<{ readonly token: string; readonly record: LocalToken }>;
   /** Newest first. */
   readonly list: (workspaceId: string | null) => Promise<readonly LocalToken[]>;
   /** The revoked token, which works no more; null if the id is unknown. */
-  readonly revoke: (id: string) => Promise<LocalToken | null>;
+  readonly revoke: (id: string, by: Actor) => Promise<LocalToken | null>;
 }
 
 /** Local copies of the shared database's tokens, for outages. Writes resolve when committed. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AUDIT_ACTIONS } from "../domain/audit.ts";
 import { isEmptySpan } from "../domain/calendar.ts";
 import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
 import { ACCURACIES, OUTCOMES, type QueryOpts } from "../domain/usage.ts";
@@ -23,7 +24,7 @@ const EXPECTED = `expected ${RFC3339_WORDS}`;
 
 /** RFC 3339 with its seconds, which zod makes optional. Fractions of a millisecond are cut off. */
 export const rfc3339 = z.iso.datetime({ offset: true, error: EXPECTED }).regex(/T\d\d:\d\d:\d\d/, { error: EXPECTED })
-  .transform((text) => Date.parse(text));
+  .meta({ format: "date-time" }).transform((text) => Date.parse(text));
 
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
 const EXPORT_FORMATS = ["csv", "ndjson", "parquet"] as const satisfies readonly ExportFormat[];
@@ -33,7 +34,10 @@ const TIME_FILTER = {
   expects: `${RFC3339_WORDS} (the + of an offset is written %2B)`,
   schema: rfc3339,
 };
-const YES_FILTER = { expects: "true or false", schema: z.enum(["true", "false"]).transform((text) => text === "true") };
+const YES_FILTER = {
+  expects: "true or false",
+  schema: z.enum(["true", "false"]).transform((text) => text === "true").pipe(z.boolean()),
+};
 
 /** A new filter is one row. */
 const FILTERS = {
@@ -45,6 +49,7 @@ const FILTERS = {
   model: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a model") },
   outcome: { expects: `one of ${OUTCOMES.join(", ")}`, schema: z.enum(OUTCOMES) },
   accuracy: { expects: `one of ${ACCURACIES.join(", ")}`, schema: z.enum(ACCURACIES) },
+  action: { expects: `one of ${AUDIT_ACTIONS.join(", ")}`, schema: z.enum(AUDIT_ACTIONS) },
   group_by: {
     expects: `one or more of ${GROUPINGS.join(", ")}, each once, with commas between them`,
     schema: z.string().transform((text) => text.split(",")).pipe(z.array(z.enum(GROUPINGS))).refine(areDistinct),
@@ -57,20 +62,24 @@ const FILTERS = {
   format: { expects: `one of ${EXPORT_FORMATS.join(", ")}`, schema: z.enum(EXPORT_FORMATS) },
   limit: {
     expects: `a whole number from 1 to ${MAX_LIMIT}`,
-    schema: z.string().regex(/^\d{1,4}$/).transform(Number).refine((limit) => limit >= 1 && limit <= MAX_LIMIT),
+    schema: z.string().regex(/^\d{1,4}$/).transform(Number).pipe(z.int().min(1).max(MAX_LIMIT)),
   },
   offset: {
     expects: "a whole number from 0",
-    schema: z.string().regex(/^\d{1,16}$/).transform(Number).refine(Number.isSafeInteger),
+    schema: z.string().regex(/^\d{1,16}$/).transform(Number).pipe(z.int().min(0)),
   },
 } satisfies Record<string, Filter<string | number | boolean | readonly Grouping[]>>;
 
 export type FilterName = keyof typeof FILTERS;
 export type FilterValues<N extends FilterName> = { readonly [K in N]: z.output<(typeof FILTERS)[K]["schema"]> | null };
 
+export function filterSchema(name: FilterName): Filter<unknown> {
+  return FILTERS[name];
+}
+
 /** The filters of calls, in every list of them. */
 export const CALL_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "model", "outcome", "accuracy"] as const;
-const LIST_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "limit", "offset"] as const;
+export const LIST_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "limit", "offset"] as const;
 
 /** The filters of a plain list. Throws `AdminRefusal` 400 that names what cannot be read. */
 export function queryOptsOf(url: string): QueryOpts {

@@ -3,7 +3,6 @@ import type { RefusalCount } from "../domain/ledger.ts";
 import { costUsd } from "../domain/money.ts";
 import type { RunningCall } from "../domain/running_call.ts";
 import type { Suspension } from "../domain/suspensions.ts";
-import type { LocalToken } from "../domain/tokens.ts";
 import { TOTALS, type UsageTotals } from "../domain/totals.ts";
 import type { Trace, TraceWithStats } from "../domain/trace.ts";
 import type { TokenUsage, UsageSummary } from "../domain/usage.ts";
@@ -79,17 +78,6 @@ export function refusalCountJson(row: RefusalCount) {
     fault: row.fault,
     minute: timeJson(row.minute),
     count: row.count,
-  };
-}
-
-export function tokenJson(token: LocalToken) {
-  return {
-    id: token.id,
-    workspaceId: token.workspaceId,
-    sandboxId: token.sandboxId,
-    createdAt: timeJson(token.createdAt),
-    ...(token.expiresAt === null ? {} : { expiresAt: timeJson(token.expiresAt) }),
-    ...(token.revokedAt === null ? {} : { revokedAt: timeJson(token.revokedAt) }),
   };
 }
 

@@ -1,18 +1,20 @@
-/** The admin listener's errors and their statuses. */
-const ADMIN_REFUSALS = {
-  invalid_request_error: 400,
-  authentication_error: 401,
-  permission_error: 403,
-  not_found_error: 404,
-  method_not_allowed_error: 405,
-  conflict_error: 409,
-  request_too_large: 413,
-  api_error: 500,
-  overloaded_error: 503,
-  unavailable_error: 503,
-} as const satisfies Record<string, number>;
+/** The admin listener's errors: their statuses, and when they come. */
+export const ADMIN_REFUSALS = {
+  invalid_request_error: { status: 400, when: "The proxy cannot read a filter, a header or the body; the message names it." },
+  authentication_error: { status: 401, when: "The admin token is missing or wrong." },
+  permission_error: { status: 403, when: "The Host header names no host of the admin listener." },
+  not_found_error: { status: 404, when: "There is nothing with this id." },
+  method_not_allowed_error: { status: 405, when: "The path does not take this method." },
+  conflict_error: { status: 409, when: "The proxy's state or settings do not allow this." },
+  request_too_large: { status: 413, when: "The body is too large." },
+  api_error: { status: 500, when: "The proxy failed; its log says why." },
+  overloaded_error: { status: 503, when: "Too much work of this kind runs already; retry-after says when to ask again." },
+  unavailable_error: { status: 503, when: "The database cannot be used; retry-after says when to ask again." },
+} as const satisfies Record<string, { readonly status: number; readonly when: string }>;
 
 export type AdminRefusalType = keyof typeof ADMIN_REFUSALS;
+
+export const ADMIN_REFUSAL_TYPES = Object.keys(ADMIN_REFUSALS) as AdminRefusalType[];
 
 /** A message shows so many characters of a value that a client sent. */
 const MAX_SHOWN = 100;
@@ -32,7 +34,7 @@ export class AdminRefusal extends Error {
 
 /** `{"error":{"type","message"}}`. */
 export function adminRefusalResponse({ type, message, headers }: AdminRefusal): Response {
-  return Response.json({ error: { type, message } }, { status: ADMIN_REFUSALS[type], headers });
+  return Response.json({ error: { type, message } }, { status: ADMIN_REFUSALS[type].status, headers });
 }
 
 /** A value as a message may show it: cut, in quotes, with control characters escaped. */

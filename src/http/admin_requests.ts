@@ -1,14 +1,18 @@
 import { getRequestListener } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { FAULTS } from "../domain/fault.ts";
+import type { AdminBindings } from "./admin.ts";
 import { HEAD_MESSAGES, type HeadFault, rawAnswer } from "./head_refusal.ts";
 
 /**
  * The admin API for a `node:http` server. An answer that breaks off is a reset, so that no client
  * takes half of an export for the whole.
  */
-export function adminRequests(fetch: (request: Request) => Response | Promise<Response>) {
-  const answer = getRequestListener(fetch, { overrideGlobalObjects: false, hostname: "localhost" });
+export function adminRequests(fetch: (request: Request, from: AdminBindings) => Response | Promise<Response>) {
+  const answer = getRequestListener(
+    (request, { incoming }) => fetch(request, { address: incoming.socket.remoteAddress }),
+    { overrideGlobalObjects: false, hostname: "localhost" },
+  );
   return {
     handle(incoming: IncomingMessage, outgoing: ServerResponse, expects: boolean): void {
       if (expects) outgoing.writeContinue();

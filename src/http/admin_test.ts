@@ -10,6 +10,8 @@ const ROUTES: readonly (readonly [method: string, path: string])[] = [
   ["GET", "/internal/tokens"],
   ["POST", "/internal/tokens"],
   ["DELETE", "/internal/tokens/lt-1"],
+  ["GET", "/internal/audit"],
+  ["GET", "/internal/openapi.json"],
   ["GET", "/metrics"],
   ["HEAD", "/metrics"],
   ["OPTIONS", "/internal/usage"],
@@ -70,6 +72,7 @@ Deno.test("adminApp() answers 404 and 405 in JSON, and names the methods that th
       ["PUT", "/internal/tokens", "GET, HEAD, POST"],
       ["GET", "/internal/tokens/lt-1", "DELETE"],
       ["DELETE", "/metrics", "GET, HEAD"],
+      ["POST", "/healthz", "GET, HEAD"],
     ] as const
   ) {
     const { status, headers, json } = await admin.ask(path, { method });

@@ -22,6 +22,8 @@ const MAX_NAMED_WORKSPACES = 10;
 /** The queries of the admin API. Each throws `AdminRefusal` or the store's own error. */
 export type InternalStore = Pick<Store, "queryUsage" | "queryTraces" | "getTraceDetail" | "getCachedCalls" | "queryRefusals">;
 
+export const TRACE_DETAIL_FILTERS = ["workspace_id"] as const;
+
 export interface InternalDeps extends CacheDeps {
   readonly store: InternalStore;
   /** Milliseconds since the epoch, UTC. */
@@ -60,7 +62,7 @@ export async function answerTraces(request: Request, { store, now }: InternalDep
  * "cache"}`, newest request last. 404, or 409 if the id is in several workspaces.
  */
 export async function answerTrace(request: Request, id: string, deps: InternalDeps): Promise<Response> {
-  const { workspace_id } = filtersOf(request.url, ["workspace_id"]);
+  const { workspace_id } = filtersOf(request.url, TRACE_DETAIL_FILTERS);
   const found = await deps.store.getTraceDetail(id, workspace_id);
   if (found.length > 1) throw ambiguousTrace(id, found);
   const [detail] = found;

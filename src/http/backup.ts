@@ -24,9 +24,11 @@ export async function answerBackup(request: Request, backUp: BackUp): Promise<Re
   return new Response(body, { headers });
 }
 
+export const RESHIP_FILTERS = ["since"] as const;
+
 /** `POST /internal/reship?since=`: `{"queued": n}` rows; 409 if there is no shared database. */
 export async function answerReship(request: Request, reship: Reship, now: () => number): Promise<Response> {
-  const { since } = filtersOf(request.url, ["since"]);
+  const { since } = filtersOf(request.url, RESHIP_FILTERS);
   if (since === null) throw new AdminRefusal("invalid_request_error", "Cannot ship again without the filter since");
   untilNow(since, { until: null, now: now() });
   if (reship === null) {

@@ -7,10 +7,13 @@ import { filtersOf, rfc3339 } from "./admin_filters.ts";
 export const MAX_IMPORTED = 200;
 const MAX_BODY_BYTES = 2 * 1_024 * 1_024;
 const MAX_TEXT = 4_096;
+/** A year. The end of a call has to be a time that JavaScript can write. */
+const MAX_MS = 366 * 86_400_000;
 
 const text = z.string().max(MAX_TEXT);
 const id = text.min(1);
 const count = z.int().min(0);
+const ms = count.max(MAX_MS);
 const trace = z.strictObject({
   id,
   sandboxId: text,
@@ -32,11 +35,11 @@ const usage = z.strictObject({
   cacheCreationInputTokens: count,
   cacheReadInputTokens: count,
   streaming: z.boolean(),
-  duration: count,
-  ttft: count,
+  duration: ms,
+  ttft: ms,
   createdAt: rfc3339,
 });
-const batch = z.strictObject({
+export const importedBatch = z.strictObject({
   traces: z.array(trace).max(MAX_IMPORTED).default([]),
   usage: z.array(usage).max(MAX_IMPORTED).default([]),
 });
@@ -47,7 +50,7 @@ const batch = z.strictObject({
  */
 export async function answerImport(request: Request, importRows: ImportRows): Promise<Response> {
   filtersOf(request.url, []);
-  const read = batch.safeParse(await readJsonBody(request, MAX_BODY_BYTES));
+  const read = importedBatch.safeParse(await readJsonBody(request, MAX_BODY_BYTES));
   if (!read.success) throw unreadable(read.error.issues[0]!);
   return Response.json(await importRows(read.data satisfies ImportBatch));
 }

@@ -22,6 +22,7 @@ Deno.test("/internal/import imports nothing of a batch that it cannot read, and 
   const cases: readonly (readonly [unknown, RegExp])[] = [
     [{ usage: [USAGE, { ...USAGE, inputTokens: -1 }] }, /"usage\.1\.inputTokens"/],
     [{ usage: [{ ...USAGE, outputTokens: 2 ** 53 }] }, /"usage\.0\.outputTokens"/],
+    [{ usage: [{ ...USAGE, duration: 367 * 86_400_000 }] }, /"usage\.0\.duration"/],
     [{ usage: [{ ...USAGE, createdAt: "yesterday" }] }, /"usage\.0\.createdAt"/],
     [{ traces: [{ id: "at-1" }] }, /"traces\.0\./],
     [{ usage: Array(201).fill(USAGE) }, /"usage"/],

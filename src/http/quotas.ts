@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Actor } from "../domain/audit.ts";
 import {
   ALL_KINDS,
   type Bound,
@@ -44,13 +45,14 @@ const KEYS: Readonly<Record<LimitKind, string>> = {
 };
 
 /** Of a place: the runaway guard is for traces, and as a default for each of them. */
-function kindsOf({ scope }: LimitPlace): readonly LimitKind[] {
+function kindsOf(scope: LimitPlace["scope"]): readonly LimitKind[] {
   return ALL_KINDS.filter((kind) => scope === "trace" || scope === "default" || !isGuard(kind));
 }
 
-function quotaShapeOf(place: LimitPlace) {
+/** Of a `PUT`. */
+export function quotaBodyOf(scope: LimitPlace["scope"]) {
   return z.strictObject(
-    Object.fromEntries(kindsOf(place).map((kind) => [KEYS[kind], (isMoney(kind) ? dollars : amount).optional()])),
+    Object.fromEntries(kindsOf(scope).map((kind) => [KEYS[kind], (isMoney(kind) ? dollars : amount).optional()])),
   );
 }
 
@@ -61,10 +63,10 @@ export async function readQuota(request: Request, place: LimitPlace, deps: Quota
 }
 
 /** `PUT` of some keys: null removes a limit, and 0 is no limit whatever the default says. */
-export async function setQuota(request: Request, place: LimitPlace, deps: QuotaDeps): Promise<Response> {
+export async function setQuota(request: Request, place: LimitPlace, deps: QuotaDeps & { readonly by: Actor }): Promise<Response> {
   filtersOf(request.url, []);
   const body = await readJsonBody(request, MAX_BODY_BYTES);
-  const { data: wanted, error } = quotaShapeOf(place).safeParse(body);
+  const { data: wanted, error } = quotaBodyOf(place.scope).safeParse(body);
   if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!, place));
   const changes = ALL_KINDS.flatMap((kind): LimitChange[] => {
     const max = wanted[KEYS[kind]];
@@ -73,19 +75,23 @@ export async function setQuota(request: Request, place: LimitPlace, deps: QuotaD
   if (changes.length === 0) {
     throw new AdminRefusal("invalid_request_error", `Cannot read a limit in the body: ${keyWords(place)}`);
   }
-  await deps.limits.set(place, changes);
+  await deps.limits.set(place, changes, deps.by);
   return Response.json(await quotaJson(place, deps));
 }
 
 /** `DELETE`: removes all limits of the place. 204. */
-export async function clearQuota(request: Request, place: LimitPlace, deps: QuotaDeps): Promise<Response> {
+export async function clearQuota(
+  request: Request,
+  place: LimitPlace,
+  deps: QuotaDeps & { readonly by: Actor },
+): Promise<Response> {
   filtersOf(request.url, []);
-  await deps.limits.set(place, ALL_KINDS.map((kind) => ({ kind, max: null })));
+  await deps.limits.set(place, ALL_KINDS.map((kind) => ({ kind, max: null })), deps.by);
   return new Response(null, { status: 204 });
 }
 
 function keyWords(place: LimitPlace): string {
-  return `it takes one or more of ${kindsOf(place).map((kind) => KEYS[kind]).join(", ")}`;
+  return `it takes one or more of ${kindsOf(place.scope).map((kind) => KEYS[kind]).join(", ")}`;
 }
 
 /** The first three keys as the Go package has them, for a workspace. */
@@ -94,7 +100,7 @@ async function quotaJson(place: LimitPlace, { limits, now }: QuotaDeps) {
   const own = limitsAt(all, place);
   const byDefault = limitsAt(all, DEFAULT_PLACE);
   const at = now();
-  const inForce = kindsOf(place).flatMap((kind) => {
+  const inForce = kindsOf(place.scope).flatMap((kind) => {
     const hasDefault = place.scope === "default" || place.scope === (isGuard(kind) ? "trace" : "workspace");
     const found = own.get(kind) ?? (hasDefault ? byDefault.get(kind) : undefined);
     const setting = hasDefault ? limits.defaults[kind] ?? 0 : 0;

@@ -1,13 +1,20 @@
-import type { Reprice, RepriceRequest } from "../domain/operations.ts";
+import type { Actor, AuditedChange } from "../domain/audit.ts";
+import type { RepriceRequest } from "../domain/operations.ts";
 import { costUsd } from "../domain/money.ts";
 import type { Price, Repriced, RepriceStep, RepriceSteps } from "../domain/repricing.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
 import { filtersOf, untilNow } from "./admin_filters.ts";
 import { timeJson } from "./admin_json.ts";
+import type { AdminDeps } from "./admin_route.ts";
 
-const NDJSON = "application/x-ndjson";
+export const REPRICE_FILTERS = ["since", "until", "dry_run", "rows"] as const;
+export const NDJSON = "application/x-ndjson";
 const STOPPED = "It was stopped: rows repriced so far keep their new price, the others their old one";
 const encoder = new TextEncoder();
+
+export interface RepriceDeps extends Pick<AdminDeps, "reprice" | "recordChange" | "now"> {
+  readonly by: Actor;
+}
 
 /**
  * `POST /internal/reprice?since=&until=&dry_run=`: prices the rows of that time again and answers
@@ -15,8 +22,8 @@ const encoder = new TextEncoder();
  * {read, at}}`, with `rows=true` one for each changed row, `{"row": …}`, and at last `{"result":
  * …}` or `{"error": {message}}`. A client that leaves stops it; the rows repriced so far stay so.
  */
-export async function answerReprice(request: Request, reprice: Reprice, now: () => number): Promise<Response> {
-  const { since, until, dry_run, rows } = filtersOf(request.url, ["since", "until", "dry_run", "rows"]);
+export async function answerReprice(request: Request, { reprice, recordChange, by, now }: RepriceDeps): Promise<Response> {
+  const { since, until, dry_run, rows } = filtersOf(request.url, REPRICE_FILTERS);
   if (since === null) throw new AdminRefusal("invalid_request_error", "Cannot reprice without the filter since");
   const isStreamed = (request.headers.get("accept") ?? "").includes(NDJSON);
   if (rows === true && !isStreamed) {
@@ -25,8 +32,13 @@ export async function answerReprice(request: Request, reprice: Reprice, now: () 
   const asked = { since, until: untilNow(since, { until, now: now() }), isDryRun: dry_run === true };
   const running = reprice(asked);
   if (running === null) throw new AdminRefusal("conflict_error", "Cannot reprice: rows are being repriced already");
-  const { steps, priceVersion } = running;
+  const { priceVersion } = running;
   const tally = new Tally({ ...asked, priceVersion });
+  const steps = tallied(running.steps, tally, {
+    onEnd: async () => {
+      if (!asked.isDryRun && tally.hasChanges) await recordChange(tally.auditedChange(), by);
+    },
+  });
   // Taken here, so that the generator has started and returning it later runs its cleanup.
   const first = await steps.next();
   if (isStreamed) {
@@ -34,11 +46,28 @@ export async function answerReprice(request: Request, reprice: Reprice, now: () 
     return new Response(lines, { headers: { "content-type": NDJSON } });
   }
   let taken = first;
-  for (; taken.done !== true; taken = await (request.signal.aborted ? steps.return(undefined) : steps.next())) {
-    tally.add(taken.value);
-  }
+  while (taken.done !== true) taken = await (request.signal.aborted ? steps.return(undefined) : steps.next());
   if (taken.value !== "complete") throw new AdminRefusal("api_error", STOPPED);
   return Response.json(tally.json());
+}
+
+/** Adds up each step that is taken. `onEnd` runs when the work has ended, however it ended. */
+async function* tallied(
+  steps: RepriceSteps,
+  tally: Tally,
+  { onEnd }: { readonly onEnd: () => Promise<void> },
+): RepriceSteps {
+  try {
+    for (;;) {
+      const { value, done } = await steps.next();
+      if (done === true) return value;
+      tally.add(value);
+      yield value;
+    }
+  } finally {
+    await steps.return(undefined);
+    await onEnd();
+  }
 }
 
 function linesOf(
@@ -57,7 +86,6 @@ function linesOf(
           controller.close();
           return;
         }
-        tally.add(step);
         for (const change of showsRows ? step.changes : []) controller.enqueue(line({ row: rowJson(change) }));
         controller.enqueue(line({ progress: { read: tally.read, ...(step.at === null ? {} : { at: timeJson(step.at) }) } }));
       } catch (error) {
@@ -105,6 +133,23 @@ class Tally {
         if (from.cost !== null && to.cost === null) sum.newlyUnpricedCount++;
       }
     }
+  }
+
+  get hasChanges(): boolean {
+    return this.#total.repricedCount > 0;
+  }
+
+  auditedChange(): AuditedChange {
+    const { since, until, priceVersion } = this.#asked;
+    const priceVersions = [...new Set([...this.#groups.values()].map(({ names }) => names.oldPriceVersion ?? null))];
+    const { repricedCount, oldCost, newCost } = this.#total;
+    return {
+      action: "prices.reprice",
+      target: `rows from ${timeJson(since)} to ${timeJson(until)}`,
+      workspaceId: null,
+      before: { priceVersions, costUsd: costUsd(oldCost) },
+      after: { priceVersion, costUsd: costUsd(newCost), repricedCount },
+    };
   }
 
   json() {

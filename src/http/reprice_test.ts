@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import type { RepriceSteps } from "../domain/repricing.ts";
 import { AdminRefusal } from "./admin_refusal.ts";
+import type { Actor, AuditedChange } from "../domain/audit.ts";
 import type { Reprice } from "../domain/operations.ts";
-import { answerReprice } from "./reprice.ts";
+import { answerReprice, type RepriceDeps } from "./reprice.ts";
 
 const URL_SINCE = "http://localhost/internal/reprice?since=2026-11-01T00:00:00Z";
+const BY: Actor = { who: "admin", claimed: "alice", address: "127.0.0.1" };
 const AT = Date.UTC(2026, 10, 2);
 
 /**
@@ -24,9 +26,27 @@ async function* steps({ end, ended }: { readonly end: "complete" | undefined; re
   }
 }
 
-function ask(headers: Record<string, string>, { end = "complete", ended = [] }: { end?: "complete" | null; ended?: string[] }) {
+interface Given {
+  end?: "complete" | null;
+  ended?: string[];
+  changes?: AuditedChange[];
+}
+
+function depsOf(reprice: Reprice, changes: AuditedChange[] = []): RepriceDeps {
+  return {
+    reprice,
+    recordChange: (change, by) => {
+      assert.deepEqual(by, BY);
+      return Promise.resolve(void changes.push(change));
+    },
+    by: BY,
+    now: () => AT,
+  };
+}
+
+function ask(headers: Record<string, string>, { end = "complete", ended = [], changes = [] }: Given) {
   const reprice: Reprice = () => ({ priceVersion: "v2", steps: steps({ end: end ?? undefined, ended }) });
-  return answerReprice(new Request(URL_SINCE, { method: "POST", headers }), reprice, () => AT);
+  return answerReprice(new Request(URL_SINCE, { method: "POST", headers }), depsOf(reprice, changes));
 }
 
 const LINES = { accept: "application/x-ndjson" };
@@ -59,7 +79,27 @@ Deno.test("answerReprice() stops the work if the client leaves", async () => {
   assert.deepEqual(ended, ["ended"]);
 });
 
+Deno.test("answerReprice() records in the audit what it changed, also if the client leaves, and not what a dry run would", async () => {
+  const changes: AuditedChange[] = [];
+  await ask({}, { changes });
+  const target = "rows from 2026-11-01T00:00:00.000Z to 2026-11-02T00:00:00.000Z";
+  assert.deepEqual(changes, [{
+    action: "prices.reprice",
+    target,
+    workspaceId: null,
+    before: { priceVersions: ["v1"], costUsd: "18014398.509481982" },
+    after: { priceVersion: "v2", costUsd: "0.000000000", repricedCount: 2 },
+  }]);
+  const left = await ask(LINES, { changes });
+  await left.body?.cancel();
+  assert.deepEqual(changes[1]?.after, { priceVersion: "v2", costUsd: "0.000000000", repricedCount: 1 });
+  const dry = new Request(`${URL_SINCE}&dry_run=true`, { method: "POST" });
+  const reprice: Reprice = () => ({ priceVersion: "v2", steps: steps({ end: "complete", ended: [] }) });
+  assert.equal((await answerReprice(dry, depsOf(reprice, changes))).status, 200);
+  assert.equal(changes.length, 2);
+});
+
 Deno.test("answerReprice() refuses a second repricing while one runs", async () => {
-  const asked = answerReprice(new Request(URL_SINCE, { method: "POST" }), () => null, () => AT);
+  const asked = answerReprice(new Request(URL_SINCE, { method: "POST" }), depsOf(() => null));
   await assert.rejects(asked, { type: "conflict_error" });
 });

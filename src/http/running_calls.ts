@@ -3,9 +3,11 @@ import { filtersOf } from "./admin_filters.ts";
 import { runningCallJson } from "./admin_json.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 
+export const RUNNING_FILTERS = ["workspace_id", "sandbox_id", "trace_id"] as const;
+
 /** `GET /internal/requests`: `{"requests": RunningCall[]}`, oldest first. */
 export async function listRunning(request: Request, calls: RunningCalls): Promise<Response> {
-  const { workspace_id, sandbox_id, trace_id } = filtersOf(request.url, ["workspace_id", "sandbox_id", "trace_id"]);
+  const { workspace_id, sandbox_id, trace_id } = filtersOf(request.url, RUNNING_FILTERS);
   const listed = (await calls.list()).filter(({ workspaceId, sandboxId, traceId }) =>
     (workspace_id === null || workspaceId === workspace_id) &&
     (sandbox_id === null || sandboxId === sandbox_id) &&

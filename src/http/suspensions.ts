@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Actor } from "../domain/audit.ts";
 import type { SuspensionAdmin, SuspensionScope } from "../domain/suspensions.ts";
 import { filtersOf, ID_FILTER } from "./admin_filters.ts";
 import { suspensionJson } from "./admin_json.ts";
@@ -8,7 +9,13 @@ const MAX_BODY_BYTES = 16 * 1024;
 const MAX_REASON_LENGTH = 500;
 
 const reasonShape = z.string().min(1).max(MAX_REASON_LENGTH).regex(/^\P{Cc}+$/u);
-const suspensionShape = z.strictObject({ reason: reasonShape.nullable().default(null) });
+/** The body of a suspension. */
+export const wantedSuspension = z.strictObject({ reason: reasonShape.nullable().default(null) });
+
+export interface SuspensionDeps {
+  readonly suspensions: SuspensionAdmin;
+  readonly by: Actor;
+}
 
 /** The parts of the path; without a sandbox the scope is the whole workspace. */
 export interface ScopeInPath {
@@ -16,28 +23,34 @@ export interface ScopeInPath {
   readonly sandbox: string | null;
 }
 
+export const SUSPENSION_FILTERS = ["workspace_id"] as const;
+
 /** `GET /internal/suspensions`: `{"suspensions": Suspension[]}`, by workspace and sandbox. */
 export async function listSuspensions(request: Request, suspensions: SuspensionAdmin): Promise<Response> {
-  const { workspace_id } = filtersOf(request.url, ["workspace_id"]);
+  const { workspace_id } = filtersOf(request.url, SUSPENSION_FILTERS);
   const all = await suspensions.list();
   const listed = all.filter(({ workspaceId }) => workspace_id === null || workspaceId === workspace_id);
   return Response.json({ suspensions: listed.map(suspensionJson) });
 }
 
 /** `PUT`, with an optional body `{reason?}`: the suspension. The first `createdAt` stays. */
-export async function putSuspension(request: Request, path: ScopeInPath, suspensions: SuspensionAdmin): Promise<Response> {
+export async function putSuspension(request: Request, path: ScopeInPath, { suspensions, by }: SuspensionDeps): Promise<Response> {
   filtersOf(request.url, []);
   const scope = scopeOf(path);
-  const { data, error } = suspensionShape.safeParse(await readJsonBody(request, MAX_BODY_BYTES, {}));
+  const { data, error } = wantedSuspension.safeParse(await readJsonBody(request, MAX_BODY_BYTES, {}));
   if (data === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(error.issues[0]!));
-  return Response.json(suspensionJson(await suspensions.suspend({ ...scope, reason: data.reason })));
+  return Response.json(suspensionJson(await suspensions.suspend({ ...scope, reason: data.reason }, by)));
 }
 
 /** `DELETE`: the suspension that has ended, or 404. */
-export async function deleteSuspension(request: Request, path: ScopeInPath, suspensions: SuspensionAdmin): Promise<Response> {
+export async function deleteSuspension(
+  request: Request,
+  path: ScopeInPath,
+  { suspensions, by }: SuspensionDeps,
+): Promise<Response> {
   filtersOf(request.url, []);
   const scope = scopeOf(path);
-  const ended = await suspensions.resume(scope);
+  const ended = await suspensions.resume(scope, by);
   if (ended !== null) return Response.json(suspensionJson(ended));
   const { workspaceId, sandboxId } = scope;
   const what = sandboxId === null ? "The workspace" : `The sandbox ${shown(sandboxId)} of the workspace`;

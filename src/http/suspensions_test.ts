@@ -47,7 +47,7 @@ const BAD: readonly (readonly [path: string, body: unknown, says: RegExp])[] = [
   ["/ws-1", null, /JSON object/],
   ["/ws-1?reason=x", {}, /reason/],
   [`/${"x".repeat(257)}`, {}, /workspace in the path/],
-  ["/ws-1/sandboxes/%00", {}, /sandbox in the path/],
+  ["/ws-1/sandboxes/%01", {}, /sandbox in the path/],
   ["/%7f", {}, /workspace in the path/],
 ];
 for (const [path, body, says] of BAD) {

@@ -1,13 +1,15 @@
 import { z } from "zod";
-import type { TokenAdmin } from "../domain/tokens.ts";
+import type { Actor } from "../domain/audit.ts";
+import { type TokenAdmin, tokenJson } from "../domain/tokens.ts";
 import { AdminRefusal, readJsonBody, shown } from "./admin_refusal.ts";
 import { filtersOf, rfc3339, RFC3339_WORDS } from "./admin_filters.ts";
-import { tokenJson } from "./admin_json.ts";
+
+export const TOKEN_FILTERS = ["workspace_id"] as const;
 
 const MAX_BODY_BYTES = 16 * 1024;
 
 const id = z.string().regex(/^[\x21-\x7e]{1,128}$/);
-const newTokenShape = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rfc3339.nullable().default(null) });
+export const wantedToken = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rfc3339.nullable().default(null) });
 
 /** For `Cannot read x as …`. */
 const EXPECTS: Readonly<Record<string, string>> = {
@@ -20,28 +22,35 @@ const EXPECTS: Readonly<Record<string, string>> = {
  * `POST /internal/tokens` `{workspaceId, sandboxId, expiresAt?}`: 201 with the token and its
  * record.
  */
-export async function createToken(request: Request, tokens: TokenAdmin, now: () => number): Promise<Response> {
+export async function createToken(
+  request: Request,
+  { tokens, by, now }: { readonly tokens: TokenAdmin; readonly by: Actor; readonly now: () => number },
+): Promise<Response> {
   filtersOf(request.url, []);
   const body = await readJsonBody(request, MAX_BODY_BYTES);
-  const { data: wanted, error } = newTokenShape.safeParse(body);
+  const { data: wanted, error } = wantedToken.safeParse(body);
   if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!));
   if (wanted.expiresAt !== null && wanted.expiresAt <= now()) {
     throw new AdminRefusal("invalid_request_error", "Cannot take expiresAt: it is not in the future");
   }
-  const { token, record } = await tokens.create(wanted);
+  const { token, record } = await tokens.create(wanted, by);
   return Response.json({ token, ...tokenJson(record) }, { status: 201 });
 }
 
 /** `GET /internal/tokens`: `{"tokens": Token[]}`, newest first. */
 export async function listTokens(request: Request, tokens: TokenAdmin): Promise<Response> {
-  const { workspace_id } = filtersOf(request.url, ["workspace_id"]);
+  const { workspace_id } = filtersOf(request.url, TOKEN_FILTERS);
   return Response.json({ tokens: (await tokens.list(workspace_id)).map(tokenJson) });
 }
 
 /** `DELETE /internal/tokens/:id`: the revoked token, or 404. The first `revokedAt` stays. */
-export async function revokeToken(request: Request, tokenId: string, tokens: TokenAdmin): Promise<Response> {
+export async function revokeToken(
+  request: Request,
+  tokenId: string,
+  { tokens, by }: { readonly tokens: TokenAdmin; readonly by: Actor },
+): Promise<Response> {
   filtersOf(request.url, []);
-  const revoked = await tokens.revoke(tokenId);
+  const revoked = await tokens.revoke(tokenId, by);
   if (revoked === null) throw new AdminRefusal("not_found_error", `There is no token ${shown(tokenId)}`);
   return Response.json(tokenJson(revoked));
 }

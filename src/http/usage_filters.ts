@@ -18,6 +18,8 @@ export interface ListRequest<Query> {
 }
 
 const PAGE_FILTERS = ["limit", "offset", "order", "cursor"] as const;
+export const USAGE_FILTERS = [...CALL_FILTERS, ...PAGE_FILTERS, "group_by"] as const;
+export const TRACE_FILTERS = [...CALL_FILTERS, ...PAGE_FILTERS] as const;
 
 /**
  * The query of `/internal/usage`. Pages by cursor count what was admitted before the first of them
@@ -25,7 +27,7 @@ const PAGE_FILTERS = ["limit", "offset", "order", "cursor"] as const;
  * the filters that cannot be read or combined.
  */
 export function usageQueryOf(url: string, now: () => number): ListRequest<UsageQuery> {
-  const read = filtersOf(url, [...CALL_FILTERS, ...PAGE_FILTERS, "group_by"]);
+  const read = filtersOf(url, USAGE_FILTERS);
   const filters = callFiltersOf(read);
   const groupBy = read.group_by ?? DEFAULT_GROUPING;
   const order = orderOf(read.order, USAGE_ORDERS);
@@ -48,7 +50,7 @@ export function usageQueryOf(url: string, now: () => number): ListRequest<UsageQ
 
 /** The query of `/internal/traces`. Throws like `usageQueryOf`. */
 export function traceQueryOf(url: string, now: () => number): ListRequest<TraceQuery> {
-  const read = filtersOf(url, [...CALL_FILTERS, ...PAGE_FILTERS]);
+  const read = filtersOf(url, TRACE_FILTERS);
   const filters = callFiltersOf(read);
   const order = orderOf(read.order, TRACE_ORDERS);
   const question = JSON.stringify(["traces", filters, order]);
@@ -70,7 +72,8 @@ function orderOf<const By extends string>(value: string | null, orders: readonly
   return { by, isAscending: way === "asc" };
 }
 
-function cursorOf({ cursor, offset }: FilterValues<"cursor" | "offset">, question: string): Cursor | null {
+/** Throws `AdminRefusal` for a cursor of another question, or with an offset beside it. */
+export function cursorOf({ cursor, offset }: FilterValues<"cursor" | "offset">, question: string): Cursor | null {
   if (cursor === null) return null;
   if (offset !== null) {
     throw new AdminRefusal(

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import { SingleFlight } from "../async/single_flight.ts";
+import { type Actor, stampOf } from "../domain/audit.ts";
 import { Fault } from "../domain/fault.ts";
 import type { NewId } from "../domain/ids.ts";
 import type { Observe } from "../domain/observe.ts";
@@ -76,7 +77,7 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
 
   return {
     forget,
-    create: (wanted) => createLocalToken(wanted, options),
+    create: (wanted, by) => createLocalToken(wanted, { ...options, by }),
     list: (workspaceId) => tokens.listTokens(workspaceId),
     async sandboxOf(token) {
       const hash = sha256OfToken(token);
@@ -90,9 +91,9 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
       if (hasExpired || found.revokedAt !== null) throw new Fault("unauthenticated", "invalid proxy token", { sandbox });
       return sandbox;
     },
-    async revoke(id) {
+    async revoke(id, by) {
       try {
-        return await tokens.revokeToken(id, now());
+        return await tokens.revokeToken(id, stampOf(by, options));
       } finally {
         // If the store failed too: the next lookup tells whether it revoked the token.
         forget(id);
@@ -104,12 +105,12 @@ export function localTokens(options: LocalTokensOptions): LocalTokens {
 /** Makes a token, `llmp_` and 32 random bytes in base64url. Resolves when it is committed. */
 export async function createLocalToken(
   wanted: NewToken,
-  { tokens, newId, randomBytes, now }: Pick<LocalTokensOptions, "tokens" | "newId" | "randomBytes" | "now">,
+  { tokens, by, ...system }: Pick<LocalTokensOptions, "tokens" | "newId" | "randomBytes" | "now"> & { readonly by: Actor },
 ): Promise<{ readonly token: string; readonly record: LocalToken }> {
-  const token = LOCAL_TOKEN_PREFIX + randomBytes(TOKEN_BYTES).toBase64({ alphabet: "base64url", omitPadding: true });
+  const token = LOCAL_TOKEN_PREFIX + system.randomBytes(TOKEN_BYTES).toBase64({ alphabet: "base64url", omitPadding: true });
   const { workspaceId, sandboxId, expiresAt } = wanted;
-  const record = { id: `lt-${newId()}`, workspaceId, sandboxId, createdAt: now(), expiresAt, revokedAt: null };
-  await tokens.createToken(record, sha256OfToken(token));
+  const record = { id: `lt-${system.newId()}`, workspaceId, sandboxId, createdAt: system.now(), expiresAt, revokedAt: null };
+  await tokens.createToken(record, sha256OfToken(token), stampOf(by, system));
   return { token, record };
 }
 

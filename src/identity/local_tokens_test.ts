@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { waitFor } from "../../tests/wait.ts";
+import type { Actor, AuditStamp } from "../domain/audit.ts";
 import { Fault, type FaultCode } from "../domain/fault.ts";
 import type { LookupOutcome } from "../domain/observe.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
@@ -8,6 +9,7 @@ import type { LocalToken, Tokens } from "../domain/tokens.ts";
 import { type LocalTokens, localTokens, type LocalTokensOptions } from "./local_tokens.ts";
 
 const NEW_TOKEN = { workspaceId: "ws-1", sandboxId: "sb-1", expiresAt: null };
+const BY: Actor = { who: "admin", claimed: null, address: "127.0.0.1" };
 const START = 1_800_000_000_000;
 
 /** The table of local tokens in memory, with what a test needs to see and to break. */
@@ -35,7 +37,7 @@ class TokenTable implements Tokens {
     return Promise.resolve([...this.rows.values()].filter((row) => workspaceId === null || row.workspaceId === workspaceId));
   }
 
-  revokeToken(id: string, at: number): Promise<LocalToken | null> {
+  revokeToken(id: string, { at }: Pick<AuditStamp, "at">): Promise<LocalToken | null> {
     for (const [sha256, row] of this.rows) {
       if (row.id !== id) continue;
       const revoked = { ...row, revokedAt: row.revokedAt ?? at };
@@ -79,7 +81,7 @@ async function refuses(asked: Promise<Sandbox>, code: FaultCode): Promise<Fault>
 
 Deno.test("create() returns llmp_ and 32 random bytes, and stores only their SHA-256", async () => {
   const { table, local } = scene({ randomBytes: (count) => new Uint8Array(count).fill(255) });
-  const { token, record } = await local.create({ ...NEW_TOKEN, expiresAt: START + 1 });
+  const { token, record } = await local.create({ ...NEW_TOKEN, expiresAt: START + 1 }, BY);
   assert.equal(token, `llmp_${"_".repeat(42)}8`);
   assert.deepEqual(record, {
     id: "lt-ID1",
@@ -96,29 +98,29 @@ Deno.test("create() returns llmp_ and 32 random bytes, and stores only their SHA
 Deno.test("create() never returns a token twice", async () => {
   const { local } = scene();
   const tokens = new Set<string>();
-  for (let n = 0; n < 100; n++) tokens.add((await local.create(NEW_TOKEN)).token);
+  for (let n = 0; n < 100; n++) tokens.add((await local.create(NEW_TOKEN, BY)).token);
   assert.equal(tokens.size, 100);
   for (const token of tokens) assert.match(token, /^llmp_[A-Za-z0-9_-]{43}$/);
 });
 
 Deno.test("list() narrows to a workspace", async () => {
   const { local } = scene();
-  await local.create(NEW_TOKEN);
-  await local.create({ ...NEW_TOKEN, workspaceId: "ws-2" });
+  await local.create(NEW_TOKEN, BY);
+  await local.create({ ...NEW_TOKEN, workspaceId: "ws-2" }, BY);
   assert.deepEqual((await local.list("ws-2")).map((token) => token.workspaceId), ["ws-2"]);
   assert.equal((await local.list(null)).length, 2);
 });
 
 Deno.test("sandboxOf() of local tokens returns the sandbox and the token's id", async () => {
   const { local, outcomes } = scene();
-  const { token, record } = await local.create(NEW_TOKEN);
+  const { token, record } = await local.create(NEW_TOKEN, BY);
   assert.deepEqual(await local.sandboxOf(token), { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: record.id });
   assert.deepEqual(outcomes, ["known"]);
 });
 
 Deno.test("sandboxOf() of local tokens refuses a token that differs in its last character, and one that was never made", async () => {
   const { local, outcomes } = scene();
-  const { token } = await local.create(NEW_TOKEN);
+  const { token } = await local.create(NEW_TOKEN, BY);
   await refuses(local.sandboxOf(token.slice(0, -1) + (token.endsWith("A") ? "B" : "A")), "unauthenticated");
   await refuses(local.sandboxOf("llmp_"), "unauthenticated");
   assert.deepEqual(outcomes, ["unknown", "unknown"]);
@@ -126,14 +128,14 @@ Deno.test("sandboxOf() of local tokens refuses a token that differs in its last 
 
 Deno.test("sandboxOf() of local tokens refuses a row that the store returns for another hash", async () => {
   const { table, local } = scene();
-  const { token, record } = await local.create(NEW_TOKEN);
+  const { token, record } = await local.create(NEW_TOKEN, BY);
   table.findToken = () => Promise.resolve({ token: record, sha256: "00".repeat(32) });
   await refuses(local.sandboxOf(token), "unauthenticated");
 });
 
 Deno.test("sandboxOf() of local tokens keeps an answer for 5 s, good or bad", async () => {
   const { table, local, outcomes, pass } = scene();
-  const { token } = await local.create(NEW_TOKEN);
+  const { token } = await local.create(NEW_TOKEN, BY);
   for (const ms of [0, 4_999]) {
     pass(ms);
     await local.sandboxOf(token);
@@ -154,7 +156,7 @@ Deno.test("sandboxOf() of local tokens keeps an answer for 5 s, good or bad", as
 
 Deno.test("sandboxOf() of local tokens checks the expiry on every use, cached or not", async () => {
   const { table, local, pass } = scene();
-  const { token } = await local.create({ ...NEW_TOKEN, expiresAt: START + 1_000 });
+  const { token } = await local.create({ ...NEW_TOKEN, expiresAt: START + 1_000 }, BY);
   pass(999);
   await local.sandboxOf(token);
   pass(1);
@@ -166,7 +168,7 @@ Deno.test("sandboxOf() of local tokens checks the expiry on every use, cached or
 
 Deno.test("sandboxOf() of local tokens makes one lookup of 200 concurrent first calls with one token", async () => {
   const { table, local, outcomes } = scene();
-  const { token } = await local.create(NEW_TOKEN);
+  const { token } = await local.create(NEW_TOKEN, BY);
   await Promise.all(Array.from({ length: 200 }, () => local.sandboxOf(token)));
   assert.equal(table.finds, 1);
   assert.equal(outcomes.filter((outcome) => outcome === "cached").length, 199);
@@ -174,26 +176,26 @@ Deno.test("sandboxOf() of local tokens makes one lookup of 200 concurrent first 
 
 Deno.test("revoke() acts at once on a cached token and leaves the others", async () => {
   const { table, local, pass } = scene();
-  const [one, other] = [await local.create(NEW_TOKEN), await local.create(NEW_TOKEN)];
+  const [one, other] = [await local.create(NEW_TOKEN, BY), await local.create(NEW_TOKEN, BY)];
   await local.sandboxOf(one.token);
   await local.sandboxOf(other.token);
   pass(10);
-  assert.equal((await local.revoke(one.record.id))?.revokedAt, START + 10);
+  assert.equal((await local.revoke(one.record.id, BY))?.revokedAt, START + 10);
   await refuses(local.sandboxOf(one.token), "unauthenticated");
   const { finds } = table;
   await local.sandboxOf(other.token);
   assert.equal(table.finds, finds);
-  assert.equal(await local.revoke("lt-unknown"), null);
+  assert.equal(await local.revoke("lt-unknown", BY), null);
 });
 
 Deno.test("revoke() acts at once even on a lookup that had read the token before", async () => {
   const { table, local } = scene();
-  const { token, record } = await local.create(NEW_TOKEN);
+  const { token, record } = await local.create(NEW_TOKEN, BY);
   const { promise, resolve } = Promise.withResolvers<void>();
   table.held = promise;
   const early = local.sandboxOf(token);
   await waitFor(() => table.finds === 1, { what: "the lookup" });
-  await local.revoke(record.id);
+  await local.revoke(record.id, BY);
   const late = local.sandboxOf(token);
   resolve();
   await refuses(early, "unauthenticated");
@@ -203,9 +205,9 @@ Deno.test("revoke() acts at once even on a lookup that had read the token before
 
 Deno.test("sandboxOf() of local tokens hears within 5 s of a revocation on another replica", async () => {
   const { table, local, pass } = scene();
-  const { token, record } = await local.create(NEW_TOKEN);
+  const { token, record } = await local.create(NEW_TOKEN, BY);
   await local.sandboxOf(token);
-  await table.revokeToken(record.id, START);
+  await table.revokeToken(record.id, { at: START });
   pass(4_999);
   await local.sandboxOf(token);
   pass(1);
@@ -214,12 +216,12 @@ Deno.test("sandboxOf() of local tokens hears within 5 s of a revocation on anoth
 
 Deno.test("sandboxOf() of local tokens counts the 5 s from when it asked, however slow the store was", async () => {
   const { table, local, pass } = scene();
-  const { token, record } = await local.create(NEW_TOKEN);
+  const { token, record } = await local.create(NEW_TOKEN, BY);
   const { promise, resolve } = Promise.withResolvers<void>();
   table.held = promise;
   const slow = local.sandboxOf(token);
   await waitFor(() => table.finds === 1, { what: "the lookup" });
-  await table.revokeToken(record.id, START);
+  await table.revokeToken(record.id, { at: START });
   pass(4_000);
   resolve();
   await slow;
@@ -229,7 +231,7 @@ Deno.test("sandboxOf() of local tokens counts the 5 s from when it asked, howeve
 
 Deno.test("sandboxOf() of local tokens is authority_unavailable while the store is down, and serves what it asked within 5 s", async () => {
   const { table, local, outcomes, pass } = scene();
-  const { token } = await local.create(NEW_TOKEN);
+  const { token } = await local.create(NEW_TOKEN, BY);
   await local.sandboxOf(token);
   table.outage = new Error("SELECT failed at db.example");
   pass(4_999);
@@ -245,7 +247,7 @@ Deno.test("sandboxOf() of local tokens is authority_unavailable while the store 
 
 Deno.test("sandboxOf() of local tokens gives up on a store that never answers", async () => {
   const { table, local } = scene({ timeoutMs: 20 });
-  const { token } = await local.create(NEW_TOKEN);
+  const { token } = await local.create(NEW_TOKEN, BY);
   table.held = new Promise(() => {});
   const fault = await refuses(local.sandboxOf(token), "authority_unavailable");
   assert.match(String(fault.cause), /TooSlow/);
@@ -253,7 +255,7 @@ Deno.test("sandboxOf() of local tokens gives up on a store that never answers", 
 
 Deno.test("sandboxOf() of local tokens names the sandbox of a token that is revoked, expired or cannot be checked", async () => {
   const { table, local, pass } = scene();
-  const { token, record } = await local.create({ ...NEW_TOKEN, expiresAt: START + 20_000 });
+  const { token, record } = await local.create({ ...NEW_TOKEN, expiresAt: START + 20_000 }, BY);
   const owner = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: record.id };
   await local.sandboxOf(token);
   pass(5_000);
@@ -263,7 +265,7 @@ Deno.test("sandboxOf() of local tokens names the sandbox of a token that is revo
   table.outage = null;
   pass(15_000);
   assert.deepEqual((await refuses(local.sandboxOf(token), "unauthenticated")).sandbox, owner);
-  await local.revoke(record.id);
+  await local.revoke(record.id, BY);
   const { finds } = table;
   for (const _ of ["asked", "cached"]) {
     assert.deepEqual((await refuses(local.sandboxOf(token), "unauthenticated")).sandbox, owner);
@@ -274,7 +276,7 @@ Deno.test("sandboxOf() of local tokens names the sandbox of a token that is revo
 
 Deno.test("sandboxOf() of local tokens keeps known tokens through 12,000 made-up ones", async () => {
   const { table, local } = scene();
-  const { token } = await local.create(NEW_TOKEN);
+  const { token } = await local.create(NEW_TOKEN, BY);
   await local.sandboxOf(token);
   for (let n = 0; n < 12_000; n++) await local.sandboxOf(`llmp_${n}`).catch(() => {});
   const { finds } = table;

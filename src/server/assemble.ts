@@ -1,12 +1,14 @@
 import { BatchAccounts } from "../batches/accounts.ts";
 import { Traffic } from "../call/traffic.ts";
 import type { Config, Secrets } from "../config/config.ts";
+import { type Actor, stampOf } from "../domain/audit.ts";
 import type { TellOperator } from "../domain/events.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import { NO_BATCHES } from "../domain/owned.ts";
 import type { Provider } from "../domain/provider.ts";
-import { adminApp } from "../http/admin.ts";
+import { adminApp, type AdminBindings } from "../http/admin.ts";
+import type { AdminDeps } from "../http/admin_route.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import * as providers from "../providers/providers.ts";
@@ -28,6 +30,7 @@ import { openStorage, type Storage } from "./storage.ts";
 import { suspensionCopyIn } from "./suspension_copy.ts";
 import type { ServerSystem } from "./system.ts";
 import { credentialPool, type Live, pricingBy, upstreamOf } from "./upstream_parts.ts";
+import { VERSION } from "./version.ts";
 import { answersOf } from "./workers/parent.ts";
 import { WorkerPool } from "./workers/pool.ts";
 
@@ -37,7 +40,7 @@ export interface Assembly {
   readonly front: Front | null;
   /** Listens for sandboxes, here or in workers. */
   readonly serve: (admins: Pick<ListenerOptions, "handle"> | null) => Promise<Serving>;
-  readonly admin: (request: Request) => Response | Promise<Response>;
+  readonly admin: (request: Request, from: AdminBindings) => Response | Promise<Response>;
   readonly observe: Observe;
   readonly adminToken: () => string;
   /** Uses new secrets; calls under way keep theirs. */
@@ -117,6 +120,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     records: storage.limits,
     lookMs: config.storage.database === null ? null : LIMITS_LOOK_MS,
     now: system.now,
+    newId: system.newId,
     observe,
     onChange: (limits) => pool?.limit(limits),
   });
@@ -147,8 +151,9 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   const stopWatch = new StopWatch({ ...system, records: storage.stops, buttons: side.buttons, copy, observe });
   await stopWatch.begin();
   const repricer = new Repricer(storage.caughtUp);
+  const recordChange = changeRecorder(common);
   const admin = adminListener(common, {
-    repricer,
+    ...{ repricer, recordChange },
     tokens: revokingRunning(tokens, side.buttons),
     requests: side.buttons,
     suspensions: stopWatch,
@@ -159,7 +164,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   let waiting: ReturnType<typeof setInterval> | undefined;
   return {
     ...side,
-    admin: (request) => admin.fetch(request),
+    admin: (request, from) => admin.fetch(request, from),
     observe,
     adminToken: live.adminToken,
     rotate: (fresh) => {
@@ -169,8 +174,11 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     },
     reprice: (prices) => {
       if (prices.version === live.pricing.list.version) return false;
+      const change = (list: PriceList) => ({ priceVersion: list.version });
+      const [before, after] = [change(live.pricing.list), change(prices)];
       live.pricing = pricingBy(prices, provider);
       pool?.rotate();
+      void recordChange({ action: "prices.read", target: "prices", workspaceId: null, before, after }, SIGNAL);
       return true;
     },
     begin() {
@@ -269,6 +277,18 @@ function frontInWorkers(
   };
 }
 
+const SIGNAL: Actor = { who: "signal", claimed: null, address: null };
+
+/** For changes that cannot be in one transaction with their audit entry. */
+function changeRecorder({ system, storage, observe }: Common): AdminDeps["recordChange"] {
+  return async (change, by) => {
+    const entry = { ...stampOf(by, system), ...change };
+    await storage.audit.appendAudit(entry).catch((error) => {
+      observe.note("error", "an administrative change could not be recorded in the audit", { ...entry, error });
+    });
+  };
+}
+
 /** The job that accounts for message batches, one per machine; null if the provider has none. */
 function batchAccounts(common: Common): BatchAccounts | null {
   const { provider: { batches: dialect }, system: { now, elapsed, batchPace: pace }, storage, observe } = common;
@@ -276,19 +296,19 @@ function batchAccounts(common: Common): BatchAccounts | null {
   return new BatchAccounts({ ...upstreamOf(common), dialect, records: storage.batches, pace, observe, now, elapsed });
 }
 
-type AdminDeps = Parameters<typeof adminApp>[0];
-
 /** The admin API, one per machine. */
 function adminListener(
   { config, system: { now }, live, storage, observe, limiting }: Common,
-  { repricer, ...parts }: Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "suspensions"> & {
-    readonly repricer: Repricer;
-  },
+  { repricer, ...parts }:
+    & Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "suspensions" | "recordChange">
+    & { readonly repricer: Repricer },
 ) {
   return adminApp({
     ...parts,
+    version: VERSION,
     limits: limiting.admin,
     store: storage.store,
+    audit: storage.audit,
     cacheValueOf: (call, missed) => live.pricing.cacheValueOf(call, missed),
     adminToken: live.adminToken,
     adminHosts: () => config.admin.hosts,

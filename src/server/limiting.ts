@@ -1,5 +1,7 @@
 import { settlesWithin } from "../async/deadline.ts";
+import { stampOf } from "../domain/audit.ts";
 import type { TellOperator } from "../domain/events.ts";
+import type { NewId } from "../domain/ids.ts";
 import type { Limit, LimitAdmin, LimitDefaults, LimitRecords, Limits } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
@@ -19,6 +21,7 @@ export interface LimitingOptions {
   /** How often to look whether another replica has changed limits; null: there is no other. */
   readonly lookMs: number | null;
   readonly now: () => number;
+  readonly newId: NewId;
   readonly observe: Pick<Observe, "note">;
   /** The limits have changed, here or elsewhere. */
   readonly onChange: (limits: readonly Limit[]) => void;
@@ -94,8 +97,8 @@ export async function startLimiting(options: LimitingOptions): Promise<Limiting>
     known: () => known,
     admin: {
       list: records.listLimits,
-      async set(place, changes) {
-        await records.setLimits(place, changes, now());
+      async set(place, changes, by) {
+        await records.setLimits(place, changes, stampOf(by, options));
         await refresh();
       },
       usedOf: records.usedOf,

@@ -1,4 +1,6 @@
 import { delay, settlesWithin, unlessAborted } from "../async/deadline.ts";
+import { type Actor, stampOf } from "../domain/audit.ts";
+import type { NewId } from "../domain/ids.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Suspension, SuspensionAdmin, SuspensionRecords, SuspensionScope } from "../domain/suspensions.ts";
 import type { Revocations, TokenAdmin } from "../domain/tokens.ts";
@@ -12,6 +14,7 @@ export interface StopWatchOptions {
   readonly copy: SuspensionCopy | null;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  readonly newId: NewId;
   readonly observe: Pick<Observe, "note">;
 }
 
@@ -63,16 +66,17 @@ export class StopWatch implements SuspensionAdmin {
     return this.#suspensions;
   }
 
-  async suspend(wanted: Omit<Suspension, "createdAt">): Promise<Suspension> {
-    const { records, now } = this.#options;
-    const suspension = await records.suspend({ ...wanted, createdAt: now() });
+  async suspend(wanted: Omit<Suspension, "createdAt">, by: Actor): Promise<Suspension> {
+    const { records } = this.#options;
+    const stamp = stampOf(by, this.#options);
+    const suspension = await records.suspend({ ...wanted, createdAt: stamp.at }, stamp);
     this.#note("suspended: new calls are refused, and those in flight are cut", wanted);
     await this.#lookOrLater();
     return suspension;
   }
 
-  async resume(scope: SuspensionScope): Promise<Suspension | null> {
-    const ended = await this.#options.records.resume(scope);
+  async resume(scope: SuspensionScope, by: Actor): Promise<Suspension | null> {
+    const ended = await this.#options.records.resume(scope, stampOf(by, this.#options));
     if (ended !== null) this.#note("resumed: calls are served again", scope);
     await this.#lookOrLater();
     return ended;
@@ -131,9 +135,9 @@ export class StopWatch implements SuspensionAdmin {
 export function revokingRunning(tokens: TokenAdmin, buttons: StopButtons): TokenAdmin {
   return {
     ...tokens,
-    async revoke(id) {
+    async revoke(id, by) {
       try {
-        return await tokens.revoke(id);
+        return await tokens.revoke(id, by);
       } finally {
         await buttons.revoke([id]);
       }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Actor } from "../domain/audit.ts";
 import type { Suspension, SuspensionScope, SuspensionSet } from "../domain/suspensions.ts";
 import { waitFor } from "../../tests/wait.ts";
 import { StopWatch } from "./stop_watch.ts";
@@ -7,10 +8,12 @@ import { suspensionCopyIn } from "./suspension_copy.ts";
 const SCOPE = { workspaceId: "w-1", sandboxId: null };
 const SUSPENSION: Suspension = { ...SCOPE, createdAt: 7, reason: null };
 
+const BY: Actor = { who: "admin", claimed: null, address: null };
+
 Deno.test("StopWatch holds this machine to what it suspends and resumes before it says so, and to what others change", async () => {
   const { watch, held, database } = inScene();
   await watch.begin();
-  assert.deepEqual(await watch.suspend({ ...SCOPE, reason: null }), SUSPENSION);
+  assert.deepEqual(await watch.suspend({ ...SCOPE, reason: null }, BY), SUSPENSION);
   assert.deepEqual(held(), [SCOPE]);
   database.set = { change: 9, suspensions: [] };
   await waitFor(() => held().length === 0, { what: "another replica's change" });
@@ -20,10 +23,10 @@ Deno.test("StopWatch holds this machine to what it suspends and resumes before i
 Deno.test("StopWatch keeps the last known suspensions while the store fails, says so once, and says when it is back", async () => {
   const { watch, held, database, notes } = inScene();
   await watch.begin();
-  await watch.suspend({ ...SCOPE, reason: null });
+  await watch.suspend({ ...SCOPE, reason: null }, BY);
   database.isDown = true;
   await assert.rejects(watch.list(), /down/);
-  await assert.rejects(watch.suspend({ ...SCOPE, reason: null }), /down/);
+  await assert.rejects(watch.suspend({ ...SCOPE, reason: null }, BY), /down/);
   await waitFor(() => notes.some((note) => note.startsWith("warn")), { what: "the warning" });
   const asked = database.asked;
   await waitFor(() => database.asked > asked, { what: "a further look" });
@@ -65,7 +68,7 @@ Deno.test("StopWatch starts with its copy of the suspensions if the store is dow
   {
     const { watch } = inScene(copy);
     await watch.begin();
-    await watch.suspend({ ...SCOPE, reason: "never in the copy" });
+    await watch.suspend({ ...SCOPE, reason: "never in the copy" }, BY);
     await watch.end();
   }
   assert.equal(Deno.readTextFileSync(`${dir}/suspensions.json`), JSON.stringify([SCOPE]));
@@ -97,6 +100,7 @@ function inScene(copy: ReturnType<typeof suspensionCopyIn> | null = null) {
   const answer = <T>(value: () => T) => database.isDown ? Promise.reject(new Error("down")) : Promise.resolve(value());
   const change = (suspensions: readonly Suspension[]) => void (database.set = { change: database.set.change + 1, suspensions });
   const watch = new StopWatch({
+    newId: () => "01",
     records: {
       suspend: (wanted) =>
         answer(() => {

@@ -1,5 +1,6 @@
 import { deadline } from "../async/deadline.ts";
 import type { DatabaseConfig, StorageConfig } from "../config/config.ts";
+import type { AuditRecords } from "../domain/audit.ts";
 import type { Ledger, RecordingState } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { BackUp, ExportUsage, Readiness, Reship } from "../domain/operations.ts";
@@ -43,6 +44,7 @@ export interface Storage {
   readonly tokens: Tokens;
   readonly limits: LimitRecords;
   readonly stops: SuspensionRecords & Revocations;
+  readonly audit: AuditRecords;
   readonly owned: OwnedPlaces;
   readonly sessions: SessionRecords;
   /** Keeps message batches and records their lines. */
@@ -176,6 +178,7 @@ async function embeddedStorage(options: StorageOptions): Promise<Storage> {
     ...jobs,
     ...commonParts(records, shipping),
     store,
+    audit: store,
     tokens: shipping,
     limits: shipping,
     stops: shipping,
@@ -213,6 +216,7 @@ async function sharedStorage(database: DatabaseConfig, options: StorageOptions):
     ...jobs,
     ...commonParts(records, store),
     store,
+    audit: store,
     tokens: cachedTokens({ shared: store, copies: shipping, graceMs: database.tokenGraceMs, now }),
     limits: store,
     stops: store,

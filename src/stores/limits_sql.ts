@@ -1,12 +1,16 @@
+import type { AuditStamp } from "../domain/audit.ts";
 import {
   addedTo,
   type Bound,
   type Limit,
   LIMIT_KINDS,
+  type LimitChange,
   type LimitKind,
   type LimitPlace,
+  limitsJson,
   type Reservation,
 } from "../domain/limits.ts";
+import type { Change } from "./audit_sql.ts";
 import { integer, type Row, text } from "./row_decoders.ts";
 import type { Question, Statement, Value } from "./usage_sql.ts";
 
@@ -45,12 +49,37 @@ export function limitsVersion(): Question<number> {
   return { sql: "SELECT version FROM limits_version", values: [], read: ([row]) => integer(row!, "version") };
 }
 
-export const COUNT_LIMIT_CHANGE = "UPDATE limits_version SET version = version + 1";
+export function limitsChangeOf(
+  place: LimitPlace,
+  changes: readonly LimitChange[],
+  stamp: AuditStamp,
+): Change<readonly Limit[], readonly Limit[]> {
+  const { scope, workspaceId, id } = place;
+  const here: Question<readonly Limit[]> = {
+    sql: "SELECT * FROM limits WHERE scope = ? AND workspace_id = ? AND id = ?",
+    values: [scope, workspaceId, id],
+    read: (rows) => rows.map(limitOf),
+  };
+  return {
+    before: here,
+    first: [
+      { sql: "UPDATE limits_version SET version = version + 1", values: [] },
+      ...changes.map((change) => limitChange(place, change, stamp.at)),
+    ],
+    change: here,
+    entry: (had, has) => {
+      const [before, after] = [limitsJson(had ?? []), limitsJson(has)];
+      if (JSON.stringify(before) === JSON.stringify(after)) return null;
+      const target = scope === "default" ? scope : `${scope} ${scope === "workspace" ? workspaceId : id}`;
+      const action = after === null ? "limit.clear" : "limit.set";
+      return { ...stamp, action, target, workspaceId: scope === "default" ? null : workspaceId, before, after };
+    },
+  };
+}
 
-/** In one transaction with `COUNT_LIMIT_CHANGE`. */
-export function limitChange(
+function limitChange(
   { scope, workspaceId, id }: LimitPlace,
-  { kind, max }: { readonly kind: LimitKind; readonly max: number | null },
+  { kind, max }: LimitChange,
   at: number,
 ): Statement {
   const key: readonly Value[] = [scope, workspaceId, id, kind];

@@ -1,23 +1,29 @@
+import type { AuditStamp } from "../domain/audit.ts";
 import type { RefusalCount } from "../domain/ledger.ts";
 import type { BatchOutcome, Owned } from "../domain/owned.ts";
 import { type AgentAsked, MOST_SEARCHED_CALLS } from "../domain/sessions.ts";
-import type { LocalToken } from "../domain/tokens.ts";
+import { type LocalToken, tokenJson } from "../domain/tokens.ts";
 import type { Trace } from "../domain/trace.ts";
 import type { QueryOpts, TokenUsage } from "../domain/usage.ts";
 import type { RecordPage, UsageFilter, UsageRecord } from "../domain/usage_record.ts";
+import type { Change } from "./audit_sql.ts";
 import { batchOf, integer, localTokenOf, ownedOf, refusalOf, type Row, text, traceOf } from "./row_decoders.ts";
 import { MAX_DETAIL_ROWS } from "./query_bounds.ts";
 import { narrowed, ownerFilters, type Question, type Value } from "./usage_sql.ts";
 import { tokenUsageOf, usageRecordOf } from "./usage_row.ts";
 
-export function insertToken(token: LocalToken, sha256: string): Question<void> {
+export function creationOf(token: LocalToken, sha256: string, stamp: AuditStamp): Change<null, void> {
   const { id, workspaceId, sandboxId, createdAt, expiresAt, revokedAt } = token;
-  return question(
-    `INSERT INTO tokens (id, sha256, workspace_id, sandbox_id, created_at, expires_at, revoked_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    [id, sha256, workspaceId, sandboxId, createdAt, expiresAt, revokedAt],
-    () => {},
-  );
+  return {
+    before: null,
+    change: question(
+      `INSERT INTO tokens (id, sha256, workspace_id, sandbox_id, created_at, expires_at, revoked_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      [id, sha256, workspaceId, sandboxId, createdAt, expiresAt, revokedAt],
+      () => {},
+    ),
+    entry: () => ({ ...stamp, action: "token.create", target: id, workspaceId, before: null, after: tokenJson(token) }),
+  };
 }
 
 export function tokenWith(sha256: string): Question<{ readonly token: LocalToken; readonly sha256: string } | null> {
@@ -29,10 +35,21 @@ export function tokensIn(workspaceId: string | null): Question<readonly LocalTok
   return question(`SELECT * FROM tokens WHERE true ${sql} ORDER BY created_at DESC, id DESC`, values, eachOf(localTokenOf));
 }
 
-/** The first revocation stands. */
-export function revoke(id: string, at: number): Question<LocalToken | null> {
-  const sql = "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING *";
-  return question(sql, [at, id], firstOf(localTokenOf));
+/** The first revocation stands, and only that one has an audit entry. */
+export function revocationOf(id: string, stamp: AuditStamp): Change<LocalToken | null, LocalToken | null> {
+  return {
+    before: question("SELECT * FROM tokens WHERE id = ?", [id], firstOf(localTokenOf)),
+    change: question(
+      "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ? RETURNING *",
+      [stamp.at, id],
+      firstOf(localTokenOf),
+    ),
+    entry: (before, after) => {
+      if (before === null || after === null || before.revokedAt !== null) return null;
+      const { workspaceId } = after;
+      return { ...stamp, action: "token.revoke", target: id, workspaceId, before: tokenJson(before), after: tokenJson(after) };
+    },
+  };
 }
 
 /** `elements` as for `ownedWith`. */

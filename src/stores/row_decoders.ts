@@ -1,3 +1,4 @@
+import type { AuditEntry } from "../domain/audit.ts";
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { RefusalCount, RunRefusals } from "../domain/ledger.ts";
 import type { BatchOutcome, Owned } from "../domain/owned.ts";
@@ -26,6 +27,15 @@ export function runRefusalsOf(row: Row): RunRefusals {
 export function localTokenOf(row: Row): LocalToken {
   const times = { createdAt: integer, expiresAt: integerOrNull, revokedAt: integerOrNull };
   return decoded<LocalToken>(row, { id: text, workspaceId: text, sandboxId: text, ...times });
+}
+
+export function auditEntryOf(row: Row): AuditEntry {
+  const json = (row: Row, column: string) => JSON.parse(textOrNull(row, column) ?? "null");
+  const texts = { id: text, target: text, claimed: textOrNull, address: textOrNull, workspaceId: textOrNull };
+  // The columns hold what the types name: only rows of ours are ever written.
+  const who = (row: Row, column: string) => text(row, column) as AuditEntry["who"];
+  const action = (row: Row, column: string) => text(row, column) as AuditEntry["action"];
+  return decoded<AuditEntry>(row, { ...texts, at: integer, who, action, before: json, after: json });
 }
 
 export function ownedOf(row: Row): Owned {

@@ -1,3 +1,4 @@
+import type { AuditRecords } from "../domain/audit.ts";
 import type { LimitRecords } from "../domain/limits.ts";
 import type { OwnedRecords } from "../domain/owned.ts";
 import type { SessionRecords } from "../domain/sessions.ts";
@@ -9,6 +10,7 @@ import type { Revocations, Tokens } from "../domain/tokens.ts";
 export type StoreVerbs =
   & Omit<Store, "close">
   & Tokens
+  & AuditRecords
   & Revocations
   & OwnedRecords
   & SessionRecords
@@ -19,6 +21,7 @@ const VERBS: Readonly<Record<keyof StoreVerbs, true>> = {
   ...{ recordUsage: true, recordTraces: true, recordRefusals: true, getOrCreateTrace: true, updateTraceActivity: true },
   ...{ queryUsage: true, queryTraces: true, getTraceDetail: true, getCachedCalls: true, queryRefusals: true },
   ...{ dropMonths: true, clock: true, makeReady: true, findTrace: true, findAgent: true },
+  ...{ appendAudit: true, listAudit: true },
   ...{ createToken: true, findToken: true, listTokens: true, revokeToken: true, findRevoked: true },
   ...{ suspend: true, resume: true, suspensionsAfter: true },
   ...{ limitsVersion: true, listLimits: true, setLimits: true, reserve: true, usedOf: true },

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Bound, type LimitKind, type LimitRecords, periodOf, type Reservation } from "../../src/domain/limits.ts";
 import type { Store } from "../../src/domain/store.ts";
 import { REVISION } from "../../src/domain/usage.ts";
-import { callOf, closingOf, rowOf, T0, traceOf } from "./samples.ts";
+import { callOf, closingOf, rowOf, stampAt, T0, traceOf } from "./samples.ts";
 
 /** Of a holder that knows all its calls. */
 const SIGN = { holders: ["dead"], running: [], before: 0 };
@@ -35,10 +35,10 @@ export function limitLaws(
     assert.deepEqual(await store.listLimits(), []);
     const before = await store.limitsVersion();
     const place = { scope: "workspace", workspaceId: "w-1", id: "" } as const;
-    await store.setLimits(place, [{ kind: "rpd", max: 10 }, { kind: "cost_per_day", max: 5_000_000_000 }], T0);
-    await store.setLimits(place, [{ kind: "rpd", max: 20 }], T0 + 1);
-    await store.setLimits({ scope: "trace", workspaceId: "w-1", id: "at-1" }, [{ kind: "concurrent", max: 0 }], T0 + 2);
-    await store.setLimits(place, [{ kind: "cost_per_day", max: null }, { kind: "tokens_per_day", max: null }], T0 + 3);
+    await store.setLimits(place, [{ kind: "rpd", max: 10 }, { kind: "cost_per_day", max: 5_000_000_000 }], stampAt(T0));
+    await store.setLimits(place, [{ kind: "rpd", max: 20 }], stampAt(T0 + 1));
+    await store.setLimits({ scope: "trace", workspaceId: "w-1", id: "at-1" }, [{ kind: "concurrent", max: 0 }], stampAt(T0 + 2));
+    await store.setLimits(place, [{ kind: "cost_per_day", max: null }, { kind: "tokens_per_day", max: null }], stampAt(T0 + 3));
     const found = (await store.listLimits()).toSorted((a, b) => a.kind < b.kind ? -1 : 1);
     assert.deepEqual(found, [
       { scope: "trace", workspaceId: "w-1", id: "at-1", kind: "concurrent", max: 0, updatedAt: T0 + 2 },

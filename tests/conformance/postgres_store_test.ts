@@ -2,6 +2,7 @@ import { MIGRATE_DEFAULTS, migratePostgres } from "../../src/stores/postgres/mig
 import { openPostgresRepricing } from "../../src/stores/postgres/repricing.ts";
 import { openPostgresStore, POSTGRES_DEFAULTS } from "../../src/stores/postgres/store.ts";
 import { startPostgres } from "../postgres_server.ts";
+import { auditLaws } from "./audit_laws.ts";
 import { limitLaws } from "./limit_laws.ts";
 import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
@@ -24,6 +25,10 @@ limitLaws("PostgreSQL store", async () => {
   return { ...made, expire: async () => void await server.psql("UPDATE reservation_holders SET expires_at = 0", url) };
 });
 suspensionLaws("PostgreSQL store", make);
+auditLaws("PostgreSQL store", async () => {
+  const { url, ...stand } = await make();
+  return { ...stand, run: (sql) => server.psql(sql, url) };
+});
 repricingLaws("PostgreSQL repricing", async () => {
   const { store, url, dispose } = await make();
   return { store, repricing: openPostgresRepricing(url), dispose };

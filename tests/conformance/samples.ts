@@ -1,3 +1,4 @@
+import type { AuditStamp } from "../../src/domain/audit.ts";
 import { DEFAULT_GROUPING, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
 import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
 import type { UsageTotals } from "../../src/domain/totals.ts";
@@ -111,4 +112,9 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
     if (performance.now() > deadline) throw new Error(`Waited too long until ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
+}
+
+/** The stamp of a change at that time, with an id that no change of another time has. */
+export function stampAt(at: number): AuditStamp {
+  return { id: `au-${at}`, at, who: "admin", claimed: "alice", address: "127.0.0.1" };
 }

@@ -4,7 +4,7 @@ import { SchemaTooNew } from "../../src/stores/migrations.ts";
 import { type Embedded, openEmbedded } from "../../src/stores/sqlite/embedded.ts";
 import { MAX_DETAIL_ROWS } from "../../src/stores/query_bounds.ts";
 import { assertAtMost } from "../best_attempt.ts";
-import { ALL, callOf, closingOf, T0, traceOf } from "./samples.ts";
+import { ALL, callOf, closingOf, stampAt, T0, traceOf } from "./samples.ts";
 
 Deno.test("openEmbedded() shows in the store what the ledger has committed, and sweeps what an earlier run left", async () => {
   const dir = Deno.makeTempDirSync();
@@ -51,7 +51,7 @@ Deno.test("openEmbedded() records calls while tokens are written, and loses none
       await ledger.open(call, traceOf(call));
       await ledger.close(call, closingOf({ outputTokens: 1 }));
     }),
-    ...Array.from({ length: 300 }, (_, n) => tokens.createToken({ ...token, id: `tok-${n}` }, `hash-${n}`)),
+    ...Array.from({ length: 300 }, (_, n) => tokens.createToken({ ...token, id: `tok-${n}` }, `hash-${n}`, stampAt(n))),
   ]);
   assert.equal((await store.queryUsage(ALL)).usage[0]?.outputTokens, 300n);
   assert.equal((await tokens.listTokens(null)).length, 300);

@@ -2,6 +2,7 @@ import { DatabaseSync } from "node:sqlite";
 import { migrateSqlite } from "../../src/stores/sqlite/migrate.ts";
 import { openSqliteRepricing } from "../../src/stores/sqlite/repricing.ts";
 import { openSqliteStore } from "../../src/stores/sqlite/store.ts";
+import { auditLaws } from "./audit_laws.ts";
 import { limitLaws } from "./limit_laws.ts";
 import { ownedLaws } from "./owned_laws.ts";
 import { repricingLaws } from "./repricing_laws.ts";
@@ -27,10 +28,23 @@ limitLaws("SQLite store", async () => {
   };
 });
 suspensionLaws("SQLite store", make);
+auditLaws("SQLite store", async () => {
+  const { path, ...stand } = await make();
+  return { ...stand, run: (sql) => Promise.try(() => onDatabase(path, sql)) };
+});
 repricingLaws("SQLite repricing", async () => {
   const { store, path, dispose } = await make();
   return { store, repricing: openSqliteRepricing(path, "normal"), dispose };
 });
+
+function onDatabase(path: string, sql: string): void {
+  const db = new DatabaseSync(path);
+  try {
+    db.exec(sql);
+  } finally {
+    db.close();
+  }
+}
 
 async function make() {
   const dir = Deno.makeTempDirSync();

@@ -7,7 +7,7 @@ import type { Trace } from "../../src/domain/trace.ts";
 import type { UsageTotals } from "../../src/domain/totals.ts";
 import type { OpenCall, QueryOpts, UsageRow } from "../../src/domain/usage.ts";
 import { QUESTION_LAWS } from "./question_laws.ts";
-import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, rowOf, seededRandom, T0, traceOf } from "./samples.ts";
+import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, rowOf, seededRandom, stampAt, T0, traceOf } from "./samples.ts";
 
 /** An empty store that nothing else uses. */
 export interface StoreUnderTest {
@@ -461,14 +461,14 @@ const LAWS: Laws = {
       assert.deepEqual(found?.requests[0]?.iterations, [{ model: text }]);
       const [group] = (await store.queryUsage({ ...ALL, workspaceId, sandboxId: text })).usage;
       assert.equal(group?.model, text);
-      await store.createToken({ ...TOKEN, id: text, workspaceId, sandboxId: text }, `hash ${text}`);
+      await store.createToken({ ...TOKEN, id: text, workspaceId, sandboxId: text }, `hash ${text}`, stampAt(T0 + n));
       assert.equal((await store.findToken(`hash ${text}`))?.token.id, text);
     }
     assert.equal((await store.queryTraces(ALL_TRACES)).total, HOSTILE.length);
   },
 
   "findToken() returns the token kept under that hash, or null": async (store) => {
-    await store.createToken(TOKEN, "a".repeat(64));
+    await store.createToken(TOKEN, "a".repeat(64), stampAt(T0));
     assert.deepEqual(await store.findToken("a".repeat(64)), { token: TOKEN, sha256: "a".repeat(64) });
     assert.equal(await store.findToken("b".repeat(64)), null);
     assert.equal(await store.findToken("A".repeat(64)), null);
@@ -476,23 +476,24 @@ const LAWS: Laws = {
   },
 
   "createToken() of an id or a hash that is there rejects and changes nothing": async (store) => {
-    await store.createToken(TOKEN, "a");
-    await assert.rejects(store.createToken({ ...TOKEN, id: "another" }, "a"));
-    await assert.rejects(store.createToken({ ...TOKEN, sandboxId: "another" }, "b"));
+    await store.createToken(TOKEN, "a", stampAt(T0));
+    await assert.rejects(store.createToken({ ...TOKEN, id: "another" }, "a", stampAt(T0 + 1)));
+    await assert.rejects(store.createToken({ ...TOKEN, sandboxId: "another" }, "b", stampAt(T0 + 2)));
     assert.deepEqual(await store.listTokens(null), [TOKEN]);
   },
 
   "revokeToken() keeps the first time, and returns null if the id is unknown": async (store) => {
-    await store.createToken(TOKEN, "a");
-    assert.deepEqual(await store.revokeToken(TOKEN.id, T0 + 5), { ...TOKEN, revokedAt: T0 + 5 });
-    assert.deepEqual(await store.revokeToken(TOKEN.id, T0 + 9), { ...TOKEN, revokedAt: T0 + 5 });
+    await store.createToken(TOKEN, "a", stampAt(T0));
+    assert.deepEqual(await store.revokeToken(TOKEN.id, stampAt(T0 + 5)), { ...TOKEN, revokedAt: T0 + 5 });
+    assert.deepEqual(await store.revokeToken(TOKEN.id, stampAt(T0 + 9)), { ...TOKEN, revokedAt: T0 + 5 });
     assert.equal((await store.findToken("a"))?.token.revokedAt, T0 + 5);
-    assert.equal(await store.revokeToken("unknown", T0), null);
+    assert.equal(await store.revokeToken("unknown", stampAt(T0 + 10)), null);
   },
 
   "listTokens() returns the newest first, of one workspace or of all": async (store) => {
     for (const n of [1, 3, 2]) {
-      await store.createToken({ ...TOKEN, id: `tok-${n}`, workspaceId: `w-${n % 2}`, createdAt: T0 + n }, `hash-${n}`);
+      const token = { ...TOKEN, id: `tok-${n}`, workspaceId: `w-${n % 2}`, createdAt: T0 + n };
+      await store.createToken(token, `hash-${n}`, stampAt(T0 + n));
     }
     const ids = async (workspaceId: string | null) => (await store.listTokens(workspaceId)).map((token) => token.id);
     assert.deepEqual(await ids(null), ["tok-3", "tok-2", "tok-1"]);

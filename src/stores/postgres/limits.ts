@@ -4,33 +4,19 @@ import {
   type Bound,
   type Held,
   LEASE_MS,
-  type LimitPlace,
   type LimitRecords,
   type Reservation,
   type Settled,
   type SignOfLife,
 } from "../../domain/limits.ts";
-import { COUNT_LIMIT_CHANGE, limitChange, sentBound } from "../limits_sql.ts";
+import { sentBound } from "../limits_sql.ts";
 import type { Row } from "../row_decoders.ts";
 import type { Ask } from "./connection.ts";
-import { answer } from "./queries.ts";
 
 /** What a running call held is forgotten when its holder was silent for so long. */
 const SILENT_MS = 3_600_000;
 /** Longer than every period: what an ended call held is forgotten, though its row never came. */
 const OVER_MS = 40 * 86_400_000;
-
-type Changes = Parameters<LimitRecords["setLimits"]>[1];
-
-export async function setLimits(
-  ask: Ask,
-  place: LimitPlace,
-  { changes, at }: { readonly changes: Changes; readonly at: number },
-): Promise<void> {
-  // First, so that changes of one limit take turns.
-  await ask(COUNT_LIMIT_CHANGE);
-  for (const change of changes) await answer(ask, { ...limitChange(place, change, at), read: () => {} });
-}
 
 /** Calls in one message. Each takes the database a millisecond. */
 const ASKED_AT_ONCE = 50;

@@ -1,15 +1,17 @@
 import { monthStart } from "../../domain/calendar.ts";
 import type { Store } from "../../domain/store.ts";
 import type { UsageRow } from "../../domain/usage.ts";
+import { auditPage, insertAudit } from "../audit_sql.ts";
 import { cachedCalls } from "../detail_sql.ts";
 import * as records from "../records_sql.ts";
-import { limitsVersion, storedLimits } from "../limits_sql.ts";
+import { limitsChangeOf, limitsVersion, storedLimits } from "../limits_sql.ts";
 import * as suspensions from "../suspensions_sql.ts";
 import type { Question } from "../usage_sql.ts";
 import type { StoreVerbs } from "../verbs.ts";
+import { changed } from "./changes.ts";
 import type { Ask } from "./connection.ts";
 import { isOwnFault } from "./errors.ts";
-import { hold, release, renewHolders, reservingBy, setLimits, settle, usedOf } from "./limits.ts";
+import { hold, release, renewHolders, reservingBy, settle, usedOf } from "./limits.ts";
 import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
 import { recordOwned, takeBatches } from "./owned.ts";
@@ -108,13 +110,6 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     return unlessClosed(() => limitPool.run({ access: "write", seconds: promptSeconds, ask }));
   }
 
-  function changeSuspensions<T>(change: Question<T>): Promise<T> {
-    return ask("write", promptSeconds, async (ask) => {
-      await answer(ask, suspensions.COUNT_CHANGE);
-      return await answer(ask, change);
-    });
-  }
-
   async function recordSome(rows: readonly UsageRow[]): Promise<void> {
     try {
       await months.make(rows.map(({ call }) => monthStart(call.createdAt)));
@@ -146,13 +141,15 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     },
     clock: () => ask("read", promptSeconds, readClock),
     makeReady: (now) => unlessClosed(() => months.make(MONTHS_AHEAD.map((ahead) => monthStart(now, ahead)))),
-    createToken: (token, sha256) => put("write", promptSeconds, records.insertToken(token, sha256)),
+    appendAudit: (entry) => put("write", promptSeconds, insertAudit(entry)),
+    listAudit: (query) => put("read", patientSeconds, auditPage(query)),
+    createToken: (...given) => ask("write", promptSeconds, (ask) => changed(ask, records.creationOf(...given))),
     findToken: (sha256) => put("read", promptSeconds, records.tokenWith(sha256)),
     listTokens: (workspaceId) => put("read", patientSeconds, records.tokensIn(workspaceId)),
-    revokeToken: (id, at) => put("write", promptSeconds, records.revoke(id, at)),
+    revokeToken: (...given) => ask("write", promptSeconds, (ask) => changed(ask, records.revocationOf(...given))),
     findRevoked: (ids) => put("read", promptSeconds, records.revokedAmong(ids, ELEMENTS)),
-    suspend: (wanted) => changeSuspensions(suspensions.suspendScope(wanted)),
-    resume: (scope) => changeSuspensions(suspensions.resumeScope(scope)),
+    suspend: (...given) => ask("write", promptSeconds, (ask) => changed(ask, suspensions.suspensionOf(...given))),
+    resume: (...given) => ask("write", promptSeconds, (ask) => changed(ask, suspensions.resumptionOf(...given))),
     suspensionsAfter: (change) => put("read", promptSeconds, suspensions.suspensionsAfter(change)),
     recordOwned: (owned) => inPieces(owned, (some) => write((ask) => recordOwned(ask, some))),
     findOwned: (ids) => put("read", promptSeconds, records.ownedWith(ids, ELEMENTS)),
@@ -164,7 +161,9 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     findAgent: (asked) => put("read", promptSeconds, records.traceOfAgent(asked)),
     limitsVersion: () => put("read", promptSeconds, limitsVersion()),
     listLimits: () => put("read", promptSeconds, storedLimits()),
-    setLimits: (place, changes, at) => ask("write", promptSeconds, (ask) => setLimits(ask, place, { changes, at })),
+    setLimits: async (...given) => {
+      await ask("write", promptSeconds, (ask) => changed(ask, limitsChangeOf(...given)));
+    },
     reserve: (reservation, bounds) => unlessClosed(() => reserving(reservation, bounds)),
     usedOf: (workspaceId, bounds) => ask("read latest", promptSeconds, (ask) => usedOf(ask, workspaceId, bounds)),
     hold: (reservations) => limitWrite((ask) => hold(ask, reservations)),

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import postgres from "postgres";
-import { ALL, ALL_TRACES, callOf, rowOf, T0, traceOf } from "../../../tests/conformance/samples.ts";
+import { ALL, ALL_TRACES, callOf, rowOf, stampAt, T0, traceOf } from "../../../tests/conformance/samples.ts";
 import { type PostgresServer, startPostgres } from "../../../tests/postgres_server.ts";
 import { certificates } from "../../../tests/tls_upstream.ts";
 import { waitFor } from "../../../tests/wait.ts";
@@ -21,7 +21,7 @@ const LATE = /^The database (did not answer|took no connection) within 2 s$/;
 Deno.test("a silent server costs each question its deadline and no more, and answers again when it is back", async () => {
   await using server = await startPostgres({ own: true });
   await using store = await storeOn(server, HASTY);
-  await store.createToken(TOKEN, "a");
+  await store.createToken(TOKEN, "a", stampAt(T0));
   await server.freeze();
   // More than there are connections, on ones that were there and on new ones.
   const asked = Array.from({ length: 6 }, () => store.findToken("a"));

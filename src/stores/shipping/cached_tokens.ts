@@ -73,14 +73,14 @@ export function cachedTokens({ shared, copies, graceMs, now }: CachedTokensOptio
         return copy;
       });
     },
-    async createToken(token, sha256) {
-      await shared.createToken(token, sha256);
+    async createToken(token, sha256, stamp) {
+      await shared.createToken(token, sha256, stamp);
       await keep(token, { sha256, copy: null }).catch(() => {});
     },
     listTokens: (workspaceId) => shared.listTokens(workspaceId),
-    async revokeToken(id, at) {
-      await copies.revokeTokenCopy(id, at);
-      return await shared.revokeToken(id, at);
+    async revokeToken(id, stamp) {
+      await copies.revokeTokenCopy(id, stamp.at);
+      return await shared.revokeToken(id, stamp);
     },
   };
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { stampAt } from "../../../tests/conformance/samples.ts";
 import type { LocalToken, TokenCopies, TokenCopy, Tokens } from "../../domain/tokens.ts";
 import { cachedTokens } from "./cached_tokens.ts";
 
@@ -88,7 +89,7 @@ Deno.test("revokeToken() acts here even if the shared database is down, and stil
   const { tokens, shared, clock } = stand();
   await tokens.findToken("a");
   shared.state = "away";
-  await assert.rejects(tokens.revokeToken("lt-1", 77), /away/);
+  await assert.rejects(tokens.revokeToken("lt-1", stampAt(77)), /away/);
   assert.equal((await tokens.findToken("a"))?.token.revokedAt, 77);
   shared.state = "there";
   clock.now += 2_000;

@@ -1,16 +1,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type Admission, type Bound, LEASE_MS, type LimitRecords, type Reservation } from "../../domain/limits.ts";
 import type { Blocking } from "../../async/worker_rpc.ts";
-import {
-  COUNT_LIMIT_CHANGE,
-  limitChange,
-  limitsVersion,
-  type SentBound,
-  sentBound,
-  storedLimits,
-  TOKENS,
-} from "../limits_sql.ts";
+import { limitsChangeOf, limitsVersion, type SentBound, sentBound, storedLimits, TOKENS } from "../limits_sql.ts";
 import { integer } from "../row_decoders.ts";
+import { changed } from "./changes.ts";
 import { inTransaction, readingBigInts } from "./connection.ts";
 import type { Queries } from "./queries.ts";
 
@@ -34,14 +27,7 @@ export function limitAnswersOn(db: DatabaseSync, queries: Queries): Blocking<Lim
   return {
     limitsVersion: () => queries.answer(limitsVersion()),
     listLimits: () => queries.answer(storedLimits()),
-    setLimits: (place, changes, at) =>
-      inTransaction(db, () => {
-        for (const change of changes) {
-          const { sql, values } = limitChange(place, change, at);
-          db.prepare(sql).run(...values);
-        }
-        db.exec(COUNT_LIMIT_CHANGE);
-      }),
+    setLimits: (...given) => void changed(db, queries, limitsChangeOf(...given)),
     reserve: (reservation, bounds): Admission =>
       inTransaction(db, () => {
         renew.run(reservation.holder, LEASE_MS);

@@ -7,8 +7,8 @@ import type { Revocations, Tokens } from "../../domain/tokens.ts";
 import * as records from "../records_sql.ts";
 import { ownedOf } from "../row_decoders.ts";
 import * as suspensions from "../suspensions_sql.ts";
+import { changed } from "./changes.ts";
 import { inTransaction, readingBigInts } from "./connection.ts";
-import type { Question } from "../usage_sql.ts";
 import { limitAnswersOn } from "./limits.ts";
 import type { Answers } from "./protocol.ts";
 import type { Queries } from "./queries.ts";
@@ -19,23 +19,15 @@ export type RecordVerbs = Tokens & Revocations & SuspensionRecords & OwnedRecord
 /** They block. */
 export function recordAnswersOn(db: DatabaseSync, queries: Queries): Pick<Answers, keyof RecordVerbs> {
   const insertOwned = db.prepare(INSERT_OWNED);
-
-  function changeSuspensions<T>(change: Question<T>): T {
-    return inTransaction(db, () => {
-      queries.answer(suspensions.COUNT_CHANGE);
-      return queries.answer(change);
-    });
-  }
-
   return {
-    createToken: (token, sha256) => queries.answer(records.insertToken(token, sha256)),
+    createToken: (...given) => changed(db, queries, records.creationOf(...given)),
     findToken: (sha256) => queries.answer(records.tokenWith(sha256)),
     listTokens: (workspaceId) => queries.answer(records.tokensIn(workspaceId)),
-    revokeToken: (id, at) => queries.answer(records.revoke(id, at)),
+    revokeToken: (...given) => changed(db, queries, records.revocationOf(...given)),
     findRevoked: (ids) => queries.answer(records.revokedAmong(ids, ELEMENTS)),
 
-    suspend: (wanted) => changeSuspensions(suspensions.suspendScope(wanted)),
-    resume: (scope) => changeSuspensions(suspensions.resumeScope(scope)),
+    suspend: (...given) => changed(db, queries, suspensions.suspensionOf(...given)),
+    resume: (...given) => changed(db, queries, suspensions.resumptionOf(...given)),
     suspensionsAfter: (change) => queries.answer(suspensions.suspensionsAfter(change)),
 
     recordOwned: (all) =>

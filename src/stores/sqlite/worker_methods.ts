@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { auditPage, insertAudit } from "../audit_sql.ts";
 import { cachedCalls } from "../detail_sql.ts";
 import { refusals } from "../records_sql.ts";
 import { inTransaction } from "./connection.ts";
@@ -44,6 +45,9 @@ export function answersOn(db: DatabaseSync): Answers {
       });
     },
     updateTraceActivity: (workspaceId, id, at) => void traces.moveOn({ workspaceId, id, updatedAt: at }),
+
+    appendAudit: (entry) => queries.answer(insertAudit(entry)),
+    listAudit: (query) => queries.answer(auditPage(query)),
 
     clock: () => null,
     makeReady: () => {},
