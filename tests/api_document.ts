@@ -19,7 +19,10 @@ interface Answer {
 export interface Operation {
   readonly operationId: string;
   readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly content: { readonly "application/json": { readonly schema: Schema } } };
+  readonly requestBody?: {
+    readonly required?: boolean;
+    readonly content: { readonly "application/json": { readonly schema: Schema } };
+  };
   readonly responses: Readonly<Record<string, Answer>>;
   readonly security?: readonly unknown[];
 }

@@ -106,7 +106,7 @@ export class Inputs {
       wrong.push("an odd query");
     }
     if (this.#happens(0.2)) headers.accept = this.#one(["application/x-ndjson", "application/json", "text/html", "*/*"]);
-    const body = operation.requestBody === undefined
+    const body = operation.requestBody === undefined || (operation.requestBody.required !== true && this.#happens(0.3))
       ? null
       : this.#body(operation.requestBody.content["application/json"].schema, wrong);
     const asked = query.length === 0 ? target : `${target}?${query.join("&")}`;
@@ -130,7 +130,7 @@ export class Inputs {
     const { api } = this.#options;
     if (this.#happens(ODD)) {
       wrong.push("no JSON");
-      return this.#one(["", "{", "\u0000", '{"a":', "x".repeat(100), " ".repeat(TOO_LONG)]);
+      return this.#one([" ", "{", "\u0000", '{"a":', "x".repeat(100), " ".repeat(TOO_LONG)]);
     }
     const value = this.#value(schema);
     const changed = this.#happens(0.3) ? this.#changed(value) : value;

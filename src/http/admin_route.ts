@@ -70,6 +70,8 @@ export interface AdminRoute {
   readonly needs?: readonly FilterName[];
   /** JSON that it reads. */
   readonly body?: z.ZodType;
+  /** It reads no body too. */
+  readonly isBodyOptional?: true;
   /** By status. */
   readonly answers: Readonly<Record<number, AnswerShape>>;
   /** Besides those that every route has. */

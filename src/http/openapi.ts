@@ -36,7 +36,7 @@ export function openApiDocument(routes: readonly AdminRoute[], version: string):
 }
 
 function operationOf(route: AdminRoute): Json {
-  const { method, path, does, filters, needs = [], body, isOpen } = route;
+  const { method, path, does, filters, needs = [], body, isBodyOptional = false, isOpen } = route;
   const actor = { name: ACTOR_HEADER, in: "header", schema: { type: "string", pattern: ACTOR.source } };
   const parameters = [
     ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({ name, in: "path", required: true, schema: { type: "string" } })),
@@ -50,7 +50,7 @@ function operationOf(route: AdminRoute): Json {
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: { "application/json": { schema: inputOf(body) } } } }),
+      : { requestBody: { required: !isBodyOptional, content: { "application/json": { schema: inputOf(body) } } } }),
     responses: { ...refusalsOf(route), ...mapped(route.answers, answerOf) },
   };
 }

@@ -60,6 +60,7 @@ export const STOP_ROUTES: readonly AdminRoute[] = [
       does: `Refuses the calls of ${what}, and cuts those in flight.`,
       filters: [],
       body: wantedSuspension,
+      isBodyOptional: true,
       answers: { 200: inJson("The suspension. The first createdAt stays", suspensionShape) },
       answer: ({ request, param, by, deps }) => putSuspension(request, scopeOf(param), { ...deps, by }),
     },
