@@ -81,7 +81,7 @@ function mayHaveKey(body: Uint8Array, key: string): boolean {
 
 function looping(until: number, now: number): Fault {
   const plainMessage = "This session asks the same question again and again, and pauses. Do not ask again; tell its user.";
-  const message = `This session asked the same question many times, so it pauses until ${new Date(until).toISOString()}. ` +
+  const message = `This session asked the same question many times, so it pauses until ${secondOf(until)}. ` +
     "Tell its user: the agent may be stuck in a loop.";
   return new Fault("looping", message, { retryAfterSeconds: secondsTo(until, now), plainMessage });
 }
@@ -94,19 +94,26 @@ function overLimit({ bound, used, pausedUntil }: LimitRefusal, { tokens, cost }:
   const { kind, scope, max } = bound;
   const until = pausedUntil ?? bound.until;
   const { counts, words } = LIMIT_KINDS[kind];
-  const [whose, plainWhose] = scope === "trace" ? ["This session", "session"] : [`This ${scope}`, scope];
-  const message = counts === "running"
-    ? `${whose} already has ${max} ${words}, as many as its limit (${kind}) allows. Ask again in a moment.`
-    : `${whose} has used ${amount(used)} of its limit of ${amount(max)} ${words} (${kind})` +
-      `${counts === "requests" ? "" : `, and this call may use ${amount(counts === "cost" ? cost : tokens)}`}. ` +
-      `${pausedUntil === undefined ? "The limit resets at" : "It pauses until"} ${new Date(until!).toISOString()}.`;
-  const plainMessage = `The limit ${kind} of this ${plainWhose} is used up. Do not ask again; tell the operator of the proxy.`;
-  const retryAfterSeconds = until === null ? PLACE_SECONDS : secondsTo(until, now);
-  return new Fault(`over_${kind}`, message, { retryAfterSeconds, plainMessage });
+  const whose = scope === "trace" ? "session" : scope;
+  if (until === null) {
+    const message = `This ${whose} already has ${max} ${words}, as many as its limit (${kind}) allows. Ask again in a moment.`;
+    return new Fault(`over_${kind}`, message, { retryAfterSeconds: PLACE_SECONDS });
+  }
+  const reset = `${pausedUntil === undefined ? "The limit will reset at" : "The session pauses until"} ${secondOf(until)}.`;
+  // Agents know by "quota exceeded" that they must not ask again: pi at once, at any status.
+  const message = `Quota exceeded. This ${whose} has used ${amount(used)} of its limit of ${amount(max)} ${words} (${kind})` +
+    `${counts === "requests" ? "" : `, and this call may use ${amount(counts === "cost" ? cost : tokens)}`}. ${reset}`;
+  const plainMessage = `Quota exceeded. The limit ${kind} of this ${whose} is used up. ${reset}`;
+  return new Fault(`over_${kind}`, message, { retryAfterSeconds: secondsTo(until, now), plainMessage });
 
   function amount(value: number): string {
     return counts === "cost" ? shortUsd(value) : value.toLocaleString("en-US");
   }
+}
+
+/** UTC, without milliseconds: three digits in a row look like a status. */
+function secondOf(time: number): string {
+  return `${new Date(time).toISOString().slice(0, 19)}Z`;
 }
 
 /** Dollars with two places, or as many as are needed. */

@@ -33,7 +33,7 @@ export interface Client {
   readonly agents?: Partial<Readonly<Record<keyof AgentNames, string>>>;
   /** If a wait does not help soon, this status stops it; otherwise 429 does. */
   readonly stopStatus?: 403;
-  /** It asks again if the text of a refusal has words or numbers that it takes for a status. */
+  /** It takes 429, 500 and the like anywhere in a refusal's body for a status, and asks again. */
   readonly readsText?: true;
   /** What its sub-agents' calls carry if no header names them. */
   readonly subAgent?: Mark;

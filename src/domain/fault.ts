@@ -74,7 +74,7 @@ export class Fault extends Error {
   readonly sandbox: Sandbox | null;
   /** What the body says of its user; undefined if nothing has read the body. Never sent. */
   readonly userId: string | null | undefined;
-  /** The message without numbers, for clients that take some for a status. */
+  /** The message without amounts, for clients that take 500 in it for a status. */
   readonly plainMessage: string;
 
   constructor(code: FaultCode, message: string, options: FaultOptions = {}) {

@@ -20,6 +20,8 @@ export interface RefusedRequest {
   /** The client's name as in its rows. Null: it sent none, or its token. */
   readonly client: string | null;
   readonly clientIp: string | null;
+  /** If its answer has another one than the fault, because that stops its client. */
+  readonly status?: number;
 }
 
 /** Logs and metrics. Never throws, and never shows a key or a token. */

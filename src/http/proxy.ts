@@ -76,17 +76,17 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
 
   async function refused({ request, answer, requestId }: Exchange, error: unknown): Promise<void> {
     const fault = faultOf(error);
-    let client: string | null = null;
+    let refusal = provider.refuse(fault, { requestId, client: null });
     if (fault.code !== "client_left") {
       const owner = async () =>
         BEFORE_TOKENS.includes(fault.code) ? await whose.of(withoutOwnCredentials(request, provider).request, request.url) : null;
       const sandbox = fault.sandbox ?? await owner();
       const shown = refusedRequest(request, { sandbox, userId: fault.userId, clientIp: clientIpOf(request, deps) }, deps);
-      client = shown.client;
-      deps.observe.refused(requestId, fault, shown);
+      refusal = provider.refuse(fault, { requestId, client: shown.client });
+      deps.observe.refused(requestId, fault, { ...shown, status: refusal.status });
       deps.refusals.count(fault, { sandbox, at: deps.now() });
     }
-    const { status, body, headers } = provider.refuse(fault, { requestId, client });
+    const { status, body, headers } = refusal;
     await answer.answer(ownHead(status, headers), body);
   }
 

@@ -73,11 +73,10 @@ export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observ
       metrics.absurdUsage(servedModel);
       if (bounded.admit("absurd_usage")) logger.log("error", ABSURD, known({ requestId, model: servedModel }));
     },
-    refused(requestId, fault, { sandbox, path, client, clientIp }) {
+    refused(requestId, fault, { sandbox, path, client, clientIp, status = FAULTS[fault.code].status }) {
       metrics.refused(fault.code);
       if (!bounded.admit(fault.code)) return;
       const { workspaceId, sandboxId, tokenId } = sandbox ?? {};
-      const { status } = FAULTS[fault.code];
       const request = { requestId, fault: fault.code, status, workspaceId, sandboxId, tokenId, clientIp, path, client };
       logger.log(levelOfFault(fault.code), "refused", known({ ...request, said: fault.message, cause: fault.cause }));
     },

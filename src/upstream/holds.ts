@@ -182,9 +182,12 @@ function tellAll({ queue }: Hold, word: Word): void {
   for (let waiting = queue.take(); waiting !== undefined; waiting = queue.take()) waiting.tell(word);
 }
 
-/** With the upstream's own wait, so that clients come again when it is over. */
+/**
+ * With the upstream's own wait, so that clients come again when it is over. opencode and pi ask
+ * again at once if they read "rate limit".
+ */
 function busyFault(ms: number): Fault {
-  return new Fault("upstream_busy", "The model provider's rate limit is reached: it takes no calls of this model for now.", {
+  return new Fault("upstream_busy", "The model provider is at its limit: it takes no calls of this model for now.", {
     retryAfterSeconds: Math.max(Math.ceil(ms / 1000), 1),
   });
 }

@@ -25,7 +25,7 @@ Deno.test("a session that calls or spends too fast pauses, others go on, and the
     assert.equal(status, 429);
     assert.match(
       error!.message,
-      /^This session has used 0\.50 of its limit of 0\.50 dollars an hour \(cost_per_hour\), .* pauses until /,
+      /^Quota exceeded\. This session has used 0\.50 of its limit of 0\.50 dollars an hour \(cost_per_hour\), .* pauses until /,
     );
     const wait = Number(headers.get("retry-after"));
     assert.ok(wait > 590 && wait <= 600, `${wait} s`);

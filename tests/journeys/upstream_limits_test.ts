@@ -75,7 +75,7 @@ Deno.test("if the upstream asks for a longer wait than a call may have, the prox
   assert.ok(seconds >= 85 && seconds <= 90, `retry-after is ${seconds}`);
   const { error } = await answer.json();
   assert.equal(error.type, "rate_limit_error");
-  assert.match(error.message, /model provider's rate limit/);
+  assert.match(error.message, /model provider is at its limit/);
   assert.equal(proxy.upstream.calls.length, 1);
   assert.equal((await proxy.closedRows(1)).length, 1);
   assert.equal(await metricOf(proxy, 'llmproxy_refusals_total{fault="upstream_busy"}'), 1);

@@ -35,10 +35,11 @@ export function refuse(fault: Fault, { requestId, client }: RefusedClient) {
   const isFinal = wait === "never" || wait >= SOON_SECONDS;
   const row = CLIENTS.find(({ name }) => name === client);
   const status = usual === 429 && isFinal ? row?.stopStatus ?? usual : usual;
-  const message = row?.readsText ? fault.plainMessage : fault.message;
+  // The request id is in a header as well.
+  const [message, id] = isFinal && row?.readsText ? [fault.plainMessage, undefined] : [fault.message, requestId];
   return {
     status,
-    body: JSON.stringify(errorOf({ code: fault.code, message, status }, requestId)),
+    body: JSON.stringify(errorOf({ code: fault.code, message, status }, id)),
     headers: {
       "content-type": "application/json",
       ...isFinal ? { "x-should-retry": "false" } : {},
@@ -55,7 +56,7 @@ export function errorEvent({ code, message }: Fault, requestId: string): string 
 
 function errorOf(
   { code, message, status }: Pick<Fault, "code" | "message"> & { readonly status: number },
-  requestId: string,
+  requestId?: string,
 ) {
   const shape = FAULTS[code];
   const own = "errorType" in shape && status === shape.status ? shape.errorType : undefined;

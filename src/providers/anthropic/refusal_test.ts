@@ -64,6 +64,8 @@ Deno.test("refuse() is Anthropic's error JSON with the fault's status, for every
 
 /** As clients.ts has them, and as each was seen to ask again or not (429 and 403). */
 const STOPPED_BY_403 = ["opencode", "kilo", "pi", "droid", "qwen-code", "ai-sdk"];
+/** They ask again, as late as `retry-after` says, if a 403 has 429 or 500 anywhere in its body. */
+const READ_TEXT = ["opencode", "kilo"];
 
 Deno.test("refuse() stops each client by the status that it obeys if a wait does not help soon", () => {
   const advice = { retryAfterSeconds: 3_600, plainMessage: "The limit is used up." };
@@ -75,7 +77,15 @@ Deno.test("refuse() stops each client by the status that it obeys if a wait does
     assert.deepEqual(headers, { "content-type": "application/json", "x-should-retry": "false", "retry-after": "3600" });
     const { error } = JSON.parse(body);
     assert.equal(error.type, isStopped ? "permission_error" : "billing_error", String(client));
-    assert.equal(error.message, client === "pi" ? advice.plainMessage : fault.message);
+    assert.equal(error.message, READ_TEXT.includes(client ?? "") ? advice.plainMessage : fault.message);
+  }
+});
+
+Deno.test("refuse() shows no digits of amounts or ids in a body to clients that take them for a status", () => {
+  const fault = new Fault("sandbox_inactive", "sandbox not active");
+  for (const { name } of CLIENTS) {
+    const { request_id } = JSON.parse(refuse(fault, { requestId: "ar-01M8429500", client: name }).body);
+    assert.equal(request_id, READ_TEXT.includes(name) ? undefined : "ar-01M8429500", name);
   }
 });
 
