@@ -1,6 +1,8 @@
 /** Runs agents of docs/agents.md, one at a time, through the real proxy to a scripted model. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import type { FaultCode } from "../../src/domain/fault.ts";
+import { limitedCall, quota } from "../limited_calls.ts";
 import { OPERATOR_KEY, type ProxyUnderTest, startProxy } from "../proxy_under_test.ts";
 import { AGENT_PACKAGES, type AgentProgram, agentProgram } from "./agent_packages.ts";
 import { type Agent, type AgentRun, AGENTS, runAgent } from "./agents.ts";
@@ -14,18 +16,35 @@ interface Expected {
   /** How the trace was found if the agent was not told to send an id. */
   readonly source: string;
   readonly calls: number;
-  /** How often it asks with a token that we refuse. */
+  /** How often it asks with a token that we refuse, and if the budget is spent. */
   readonly refusedCalls: number;
+  /** What it shows if the budget is spent. */
+  readonly spentWords: RegExp;
   /** Whether an id of one's own is tried too: a start of opencode takes much processor time. */
   readonly sendsTraceId: boolean;
 }
 
+/** Less than one call costs. Some agents take the 503 for a status. */
+const BUDGET_USD = "0.011503";
+const AMOUNTS =
+  /Quota exceeded\. This workspace has used 0\.011526 of its limit of 0\.011503 dollars a day \(cost_per_day\), .* will reset at /;
+
 const EXPECTED: Readonly<Record<Exclude<AgentProgram, "node">, Expected>> = {
-  "claude-code": { client: "claude-code", source: "claude-code", calls: 2, refusedCalls: 1, sendsTraceId: true },
-  // The third call makes the session's title.
-  "opencode": { client: "opencode", source: "opencode", calls: 3, refusedCalls: 2, sendsTraceId: false },
-  "pi": { client: "pi", source: "inferred", calls: 2, refusedCalls: 1, sendsTraceId: true },
-  "qwen-code": { client: "qwen-code", source: "inferred", calls: 2, refusedCalls: 1, sendsTraceId: true },
+  "claude-code": {
+    client: "claude-code",
+    source: "claude-code",
+    calls: 2,
+    refusedCalls: 1,
+    spentWords: AMOUNTS,
+    sendsTraceId: true,
+  },
+  // The third call, and of those refused the first, makes the session's title.
+  "opencode": {
+    ...{ client: "opencode", source: "opencode", calls: 3, refusedCalls: 2, sendsTraceId: false },
+    spentWords: /Quota exceeded\. The limit cost_per_day of this workspace is used up\. The limit will reset at /,
+  },
+  "pi": { client: "pi", source: "inferred", calls: 2, refusedCalls: 1, spentWords: AMOUNTS, sendsTraceId: true },
+  "qwen-code": { client: "qwen-code", source: "inferred", calls: 2, refusedCalls: 1, spentWords: AMOUNTS, sendsTraceId: true },
 };
 
 const PROMPT = "Print a word and say what you saw.";
@@ -81,8 +100,23 @@ for (const agent of AGENTS) {
     assert.ok(run.output.includes(await ourWords(proxy, token)), run.output);
     assert.deepEqual([proxy.upstream.calls.length, proxy.rows().length], [0, 0]);
     // `ourWords` asked once itself.
-    const refused = proxy.logs.filter((line) => (JSON.parse(line) as { fault?: unknown }).fault === "unauthenticated");
+    const refused = refusalsOf(proxy, "unauthenticated");
     assert.equal(refused.length, expected.refusedCalls + 1, refused.join(""));
+  });
+
+  Deno.test(`${agent.name} stops if the budget is spent, says so, and does not ask again`, async () => {
+    await using proxy = await startProxy();
+    const token = await proxy.token();
+    proxy.upstream.answer(scriptedModel(agent.tool));
+    await limitedCall(proxy.url, token, { model: "claude-haiku-4-5" });
+    await proxy.closedRows(1);
+    await quota(proxy, "/w1", { max_cost_per_day_usd: BUDGET_USD });
+    const run = await driven(agent, { proxy, token, traceId: null });
+    assert.notEqual(run.code, 0, run.output);
+    assert.match(run.output, expected.spentWords);
+    const refused = refusalsOf(proxy, "over_cost_per_day");
+    assert.equal(refused.length, expected.refusedCalls, refused.join(""));
+    assert.equal(proxy.upstream.calls.length, 1);
   });
 }
 
@@ -117,6 +151,10 @@ async function driven(agent: Agent, { proxy, token, traceId }: {
   const run = await runAgent(agent, { to: { url: proxy.url, token, traceId }, prompt: PROMPT, env: outside.env });
   assert.deepEqual(outside.asked, []);
   return run;
+}
+
+function refusalsOf(proxy: ProxyUnderTest, code: FaultCode): readonly string[] {
+  return proxy.logs.filter((line) => (JSON.parse(line) as { fault?: unknown }).fault === code);
 }
 
 async function assertToolRan(proxy: ProxyUnderTest, calls: number): Promise<void> {
