@@ -18,8 +18,8 @@ interface Expected {
   readonly calls: number;
   /** How often it asks with a token that we refuse, and if the budget is spent. */
   readonly refusedCalls: number;
-  /** What it shows if the budget is spent. */
-  readonly spentWords: RegExp;
+  /** What it gets and shows if the budget is spent. */
+  readonly spent: { readonly status: number; readonly words: RegExp };
   /** Whether an id of one's own is tried too: a start of opencode takes much processor time. */
   readonly sendsTraceId: boolean;
 }
@@ -35,16 +35,33 @@ const EXPECTED: Readonly<Record<Exclude<AgentProgram, "node">, Expected>> = {
     source: "claude-code",
     calls: 2,
     refusedCalls: 1,
-    spentWords: AMOUNTS,
+    spent: { status: 429, words: AMOUNTS },
     sendsTraceId: true,
   },
   // The third call, and of those refused the first, makes the session's title.
   "opencode": {
     ...{ client: "opencode", source: "opencode", calls: 3, refusedCalls: 2, sendsTraceId: false },
-    spentWords: /Quota exceeded\. The limit cost_per_day of this workspace is used up\. The limit will reset at /,
+    spent: {
+      status: 403,
+      words: /Quota exceeded\. The limit cost_per_day of this workspace is used up\. The limit will reset at /,
+    },
   },
-  "pi": { client: "pi", source: "inferred", calls: 2, refusedCalls: 1, spentWords: AMOUNTS, sendsTraceId: true },
-  "qwen-code": { client: "qwen-code", source: "inferred", calls: 2, refusedCalls: 1, spentWords: AMOUNTS, sendsTraceId: true },
+  "pi": {
+    client: "pi",
+    source: "inferred",
+    calls: 2,
+    refusedCalls: 1,
+    spent: { status: 403, words: AMOUNTS },
+    sendsTraceId: true,
+  },
+  "qwen-code": {
+    client: "qwen-code",
+    source: "inferred",
+    calls: 2,
+    refusedCalls: 1,
+    spent: { status: 403, words: AMOUNTS },
+    sendsTraceId: true,
+  },
 };
 
 const PROMPT = "Print a word and say what you saw.";
@@ -113,9 +130,10 @@ for (const agent of AGENTS) {
     await quota(proxy, "/w1", { max_cost_per_day_usd: BUDGET_USD });
     const run = await driven(agent, { proxy, token, traceId: null });
     assert.notEqual(run.code, 0, run.output);
-    assert.match(run.output, expected.spentWords);
+    assert.match(run.output, expected.spent.words);
     const refused = refusalsOf(proxy, "over_cost_per_day");
     assert.equal(refused.length, expected.refusedCalls, refused.join(""));
+    for (const line of refused) assert.equal((JSON.parse(line) as { status: unknown }).status, expected.spent.status);
     assert.equal(proxy.upstream.calls.length, 1);
   });
 }

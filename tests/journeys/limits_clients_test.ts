@@ -172,7 +172,6 @@ Deno.test("each captured client is refused with the status and the words that st
       for (const captured of capturesOf(name).filter(({ url }) => /^\/v1\/messages(\?|$)/.test(url))) {
         const { status: got, headers, body } = await sent(proxy, captured, token);
         assert.equal(got, status, name);
-        assert.equal(JSON.parse(proxy.logs.findLast((line) => line.includes('"refused"'))!).status, status, name);
         assert.equal(headers.get("x-should-retry"), "false", name);
         const wait = Number(headers.get("retry-after"));
         assert.ok(wait <= SECONDS_TO_DAY_END && wait > SECONDS_TO_DAY_END - 600, `${wait} s`);
