@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Seen on 2026-11-29 with opencode 1.18.33 (opencode-linux-x64-baseline), `opencode run`.
 #
-# Behaviour: opencode searches the body of every error for 429, 500, 502, 503, 504 and 524, anywhere,
-# and takes a match for an error that passes. So an amount or an id decides whether a 403 is final.
+# Behaviour: opencode searches the body of every error for 429, 500, 502, 503, 504 and 524, and
+# takes a match anywhere for an error that passes. So an amount or an id decides whether a 403 is
+# final.
 # It then waits, silently, as long as `retry-after` says, also if `x-should-retry` is false.
 # Output seen: "of 400 dollars, request id req_01M8: 1 attempts, ended", "of 500 dollars, request id
 # req_01M8: 2 attempts, still asking", "of 400 dollars, request id req_01M8429: 2 attempts, still
