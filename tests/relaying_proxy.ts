@@ -105,3 +105,44 @@ function join(socket: Socket, target: string): void {
 function textOf(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
+
+/** Passes bytes on to one port, such as a database's, until it is told to let nothing through. */
+export interface TcpRelay extends AsyncDisposable {
+  readonly port: number;
+  /** Chunks that came from clients so far. */
+  readonly sent: () => number;
+  /** Breaks all connections and takes no new ones. */
+  cut(): void;
+  /** From now on new connections pass again. */
+  mend(): void;
+}
+
+export async function startTcpRelay(targetPort: number): Promise<TcpRelay> {
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  let sent = 0;
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    if (isCut) return void socket.destroy();
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+    socket.on("data", () => sent++);
+    join(socket, `127.0.0.1:${targetPort}`);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  function cut(): void {
+    isCut = true;
+    for (const socket of sockets) socket.destroy();
+  }
+  return {
+    port: (server.address() as AddressInfo).port,
+    sent: () => sent,
+    cut,
+    mend: () => void (isCut = false),
+    [Symbol.asyncDispose]: () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        cut();
+      }),
+  };
+}

@@ -90,9 +90,8 @@ BEGIN
             AND (scope <> 'trace' OR trace_id = bound.id)
             AND CASE WHEN counts = 'running' THEN is_running ELSE created_at >= bound.since AND created_at < bound.until END
             AND (
-              NOT is_running OR EXISTS (
-                SELECT 1 FROM reservation_holders WHERE reservation_holders.id = holder AND expires_at > clock
-              )
+              -- Not correlated: read once and not for each call.
+              NOT is_running OR holder IN (SELECT reservation_holders.id FROM reservation_holders WHERE expires_at > clock)
             )
             AND NOT (
               is_late AND EXISTS (
@@ -113,6 +112,7 @@ BEGIN
           (sent->>'since')::bigint AS since,
           (sent->>'until')::bigint AS until
         FROM json_array_elements(bounds) WITH ORDINALITY AS each (sent, place)
+        OFFSET 0 -- Otherwise JSON is parsed for each reservation again.
       ) AS bound
     ) AS amounts
   );

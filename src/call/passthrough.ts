@@ -13,6 +13,7 @@ import { LiveCall } from "./live_call.ts";
 import { assertOwner, assertOwnFiles } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
 import { refusedTo } from "./refusals.ts";
+import { assertRoom } from "./reservation.ts";
 import { belongingOf, namesSession } from "./trace.ts";
 import type { ArrivedRequest, Deps, IncomingCall } from "./deps.ts";
 
@@ -37,6 +38,7 @@ export async function pass(incoming: IncomingCall, options: PassOptions): Promis
     const { credentials } = deps.upstream;
     const credential = about === null ? credentials.ofWorkspace(caller.sandbox.workspaceId) : credentials.holding(heldBy);
     const creation = makes === null ? null : await creationOf(makes, incoming, { caller, credential, deps });
+    if (creation?.kind === "batch") await assertRoom(creation.made, incoming, deps);
     const readsOnMs = creation === null ? 0 : deps.upstream.drainAfterLeftMs;
     const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs, route: passthrough.name }, deps);
     await passAs(call, passthrough, creation).finally(() => call.end("completed"));

@@ -4,6 +4,7 @@ import {
   incoming,
   json,
   LiveAnswer,
+  NOW,
   OPERATOR_KEY,
   received,
   refusal,
@@ -13,7 +14,10 @@ import {
   TOKEN,
   type Upstream,
 } from "../../tests/fake_calls.ts";
+import { admissionsOn, boundOf, FakeLimitRecords, limitVerbs, reservationOf } from "../../tests/limit_records.ts";
+import { waitFor } from "../../tests/wait.ts";
 import { Fault } from "../domain/fault.ts";
+import type { Limits, Reservation } from "../domain/limits.ts";
 import type { PassthroughRoute } from "../domain/provider.ts";
 import { pass, type PassOptions } from "./passthrough.ts";
 import type { Deps } from "./deps.ts";
@@ -194,4 +198,33 @@ function echoing(sent: string[], answer: () => Response): Upstream {
     sent.push(await call.body());
     return answer();
   };
+}
+
+Deno.test("pass() refuses a batch if a limit is used up that its lines would count in, and holds nothing for one that passes", async () => {
+  const records = new FakeLimitRecords();
+  const admissions = admissionsOn(records);
+  const bounds = [boundOf("cost_per_day", 100), boundOf("rpd", 5), boundOf("concurrent", 1)];
+  const limits: Limits = { ...limitVerbs(admissions), boundsOf: () => bounds };
+  await using call = scene(() => json(BATCH), { limits });
+  const { id } = await holding(records, { cost: 100 });
+  await assert.rejects(passed(call, {}, { makes: "batch" }), (error) => {
+    assert.ok(error instanceof Fault);
+    assert.deepEqual([error.code, call.sent.length], ["over_cost_per_day", 0]);
+    assert.match(
+      error.message,
+      /^This workspace has used 0\.0000001 of its limit of 0\.0000001 dollars a day \(cost_per_day\)\. The /,
+    );
+    return true;
+  });
+  assert.deepEqual(await received(await passed(call, {}, { makes: "file" })), { text: BATCH, isBroken: false });
+  records.held.set(id, { ...records.held.get(id)!, cost: 99 });
+  assert.deepEqual(await received(await passed(call, {}, { makes: "batch" })), { text: BATCH, isBroken: false });
+  await waitFor(() => records.held.size === 1, { what: "the release" });
+  await admissions.end();
+});
+
+async function holding(records: FakeLimitRecords, given: Partial<Reservation>): Promise<Reservation> {
+  const reservation = reservationOf({ ...given, createdAt: NOW });
+  await records.hold([{ ...reservation, isRunning: true }]);
+  return reservation;
 }

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { Fault } from "../domain/fault.ts";
-import { type Bound, LIMIT_KINDS, type LimitRefusal, type Reservation } from "../domain/limits.ts";
+import { addedTo, type Bound, LIMIT_KINDS, type LimitRefusal, type Reservation } from "../domain/limits.ts";
 import { costUsd } from "../domain/money.ts";
 import type { Closing, OpenCall } from "../domain/usage.ts";
 import type { RequestFacts } from "./read.ts";
@@ -19,8 +19,8 @@ const PLACE_SECONDS = 2;
 
 /**
  * Reserves what the call may use in all its limits; null: it has none. Rejects with a `Fault` of
- * the limit's kind, `unpriced_model`, or `client_left` if the client leaves while it waits for a
- * place.
+ * the limit's kind, `unpriced_model`, or, while it waits for a place, `client_left` if the client
+ * leaves and `draining` if the proxy stops.
  */
 export async function reserve(
   call: OpenCall,
@@ -33,9 +33,7 @@ export async function reserve(
   const bounds = limits.boundsOf(call);
   if (bounds.length === 0) return null;
   const reservation = reservationOf(call, { facts, bounds, deps });
-  const left = new AbortController();
-  incoming.client.onLeft(() => left.abort(new Fault("client_left", "The client left before its call was admitted.")));
-  const refusal = await limits.reserve(reservation, bounds, left.signal);
+  const refusal = await limits.reserve(reservation, bounds, whileWanted(incoming, deps));
   if (refusal !== null) throw overLimit(refusal, reservation, deps.now());
   const { id } = call;
   return {
@@ -46,6 +44,28 @@ export async function reserve(
     },
     release: () => limits.release(id),
   };
+}
+
+/**
+ * Rejects as `reserve` does if a limit is used up that would count the lines of a batch. Nothing is
+ * held for them: they are not known yet.
+ */
+export async function assertRoom(made: OpenCall, incoming: IncomingCall, deps: Deps): Promise<void> {
+  const { limits } = deps;
+  const bounds = limits.boundsOf(made).filter(({ kind }) => LIMIT_KINDS[kind].counts !== "running");
+  if (bounds.length === 0) return;
+  const { id, instanceId: holder, workspaceId, sandboxId, traceId, createdAt } = made;
+  const least: Reservation = { id, workspaceId, sandboxId, traceId, holder, createdAt, tokens: 1, cost: 1 };
+  const refusal = await limits.reserve(least, bounds, whileWanted(incoming, deps));
+  if (refusal !== null) throw overLimit(refusal, null, deps.now());
+  limits.release(id);
+}
+
+/** Aborts if the client leaves or the proxy stops. */
+function whileWanted({ client }: IncomingCall, { traffic }: Deps): AbortSignal {
+  const left = new AbortController();
+  client.onLeft(() => left.abort(new Fault("client_left", "The client left before its call was admitted.")));
+  return AbortSignal.any([left.signal, traffic.draining]);
 }
 
 function reservationOf(
@@ -90,7 +110,8 @@ function secondsTo(until: number, now: number): number {
   return Math.max(1, Math.ceil((until - now) / 1_000));
 }
 
-function overLimit({ bound, used, pausedUntil }: LimitRefusal, { tokens, cost }: Reservation, now: number): Fault {
+/** `call`: what it may use; null if that is not known. */
+function overLimit({ bound, used, pausedUntil }: LimitRefusal, call: Reservation | null, now: number): Fault {
   const { kind, scope, max } = bound;
   const until = pausedUntil ?? bound.until;
   const { counts, words } = LIMIT_KINDS[kind];
@@ -102,7 +123,7 @@ function overLimit({ bound, used, pausedUntil }: LimitRefusal, { tokens, cost }:
   const reset = `${pausedUntil === undefined ? "The limit will reset at" : "The session pauses until"} ${secondOf(until)}.`;
   // Agents know by "quota exceeded" that they must not ask again: pi at once, at any status.
   const message = `Quota exceeded. This ${whose} has used ${amount(used)} of its limit of ${amount(max)} ${words} (${kind})` +
-    `${counts === "requests" ? "" : `, and this call may use ${amount(counts === "cost" ? cost : tokens)}`}. ${reset}`;
+    `${call === null || counts === "requests" ? "" : `, and this call may use ${amount(addedTo(bound, call))}`}. ${reset}`;
   const plainMessage = `Quota exceeded. The limit ${kind} of this ${whose} is used up. ${reset}`;
   return new Fault(`over_${kind}`, message, { retryAfterSeconds: secondsTo(until, now), plainMessage });
 

@@ -15,6 +15,8 @@ import {
   type SignOfLife,
 } from "../domain/limits.ts";
 import { wordsOf } from "../domain/unavailable.ts";
+import { boundKey, KnownCounts } from "./known_counts.ts";
+import type { Pace } from "./pace.ts";
 import { WaitingLine } from "./waiting_line.ts";
 
 export interface AdmissionsOptions {
@@ -33,27 +35,17 @@ export interface AdmissionsOptions {
   readonly pace: Pace;
 }
 
-export interface Pace {
-  /** How often those that wait try again, because other replicas' calls end too. */
-  readonly againMs: number;
-  /** How often to ask a store that could not be asked. */
-  readonly probeMs: number;
-  /** How often holders of running calls give a sign of life. */
-  readonly renewMs: number;
-}
-
-export const ADMISSIONS_PACE: Pace = { againMs: 200, probeMs: 1_000, renewMs: 15_000 };
-
-/** Bounds whose latest count is kept for an outage. */
-const MOST_KNOWN = 50_000;
 /** Traces whose pause is remembered. */
 const MOST_PAUSED = 10_000;
 /** A question that the store answered too late may hold for a call that is gone. */
 const UNSURE_MS = 60_000;
 /** Calls of one sandbox that may wait; more are refused at once. */
 const MOST_WAITING = 500;
+/** Ended calls of an outage that count until their rows are there; of more, only their rows do. */
+const MOST_LATE = 100_000;
+/** What the store is told in one piece after an outage. */
+const MOST_HELD = 500;
 
-/** An admitted call that has not ended, or that the store does not know of. */
 interface Own {
   readonly reservation: Reservation;
   readonly bounds: readonly Bound[];
@@ -71,18 +63,21 @@ interface Waiter extends Own {
  */
 export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"> {
   readonly #options: AdmissionsOptions;
+  /** Calls that run. */
   readonly #own = new Map<string, Own>();
-  /** What counts in a bound, as far as is known here. */
-  readonly #known = new LRUCache<string, number>({ max: MOST_KNOWN });
+  /** The holders of calls that the store is asked to admit, by call. */
+  readonly #asking = new Map<string, string>();
+  readonly #known = new KnownCounts();
   readonly #pauses = new LRUCache<string, LimitRefusal & { readonly pausedUntil: number }>({ max: MOST_PAUSED });
   readonly #lines = new Map<string, WaitingLine<Waiter>>();
   /** By workspace: `true` if someone must look once more. */
   readonly #looking = new Map<string, boolean>();
-  #settled: Settled[] = [];
-  #released: string[] = [];
+  /** Of calls that have ended, until the store knows. */
+  readonly #settled = new Map<string, Settled>();
+  readonly #released = new Set<string>();
   /** Admitted without the store. */
   readonly #late = new Map<string, Held>();
-  #isWriting = false;
+  #writing: Promise<void> | null = null;
   #isAlone = false;
   #hasEnded = false;
   readonly #timers: readonly ReturnType<typeof setInterval>[];
@@ -115,8 +110,8 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     const place = bounds.find(({ kind }) => isPlace(kind));
     // Those that wait come first.
     const isBehind = place !== undefined && this.#lines.has(reservation.workspaceId);
-    const refusal = isBehind ? noPlace(place) : await this.#ask(own);
-    if (refusal !== null && this.#mayWait(own, refusal)) return await this.#wait(own, refusal, signal);
+    const first = isBehind ? noPlace(place) : await this.#ask(own);
+    const refusal = first !== null && this.#mayWait(own, first) ? await this.#wait(own, first, signal) : first;
     if (refusal !== null && isGuard(refusal.bound.kind)) return this.#pause(reservation, refusal);
     return this.#unlessLeft(own, refusal, signal);
   };
@@ -124,20 +119,23 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   readonly settle: Limits["settle"] = (ended) => {
     const own = this.#forget(ended.id, ended);
     const late = this.#late.get(ended.id);
-    if (late !== undefined) this.#late.set(ended.id, { ...late, ...ended, isRunning: false });
-    else this.#settled.push(ended);
+    if (late === undefined) this.#settled.set(ended.id, ended);
+    else if (this.#late.size > MOST_LATE) this.#late.delete(ended.id);
+    else this.#late.set(ended.id, { ...late, ...ended, isRunning: false });
     void this.#write(own);
   };
 
   readonly release: Limits["release"] = (id) => {
-    const own = this.#forget(id, { tokens: 0, cost: 0 });
-    if (!this.#late.delete(id)) this.#released.push(id);
+    const own = this.#forget(id, null);
+    this.#late.delete(id);
+    this.#released.add(id);
     void this.#write(own);
   };
 
   /** The process of those calls has died: what they hold ends with its lease. */
   forgetHolder(holder: string): void {
     for (const [id, { reservation }] of this.#own) if (reservation.holder === holder) this.#own.delete(id);
+    for (const [id, asking] of this.#asking) if (asking === holder) this.#asking.delete(id);
     for (const line of this.#lines.values()) {
       for (const waiter of line.all()) if (waiter.reservation.holder === holder) waiter.left(new Error("Its process has died"));
     }
@@ -148,7 +146,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     this.#hasEnded = true;
     this.#timers.forEach(clearInterval);
     clearTimeout(this.#probe);
-    await this.#write(null);
+    await (this.#writing ?? this.#write(null));
   }
 
   #pause(reservation: Reservation, refusal: LimitRefusal): LimitRefusal {
@@ -169,21 +167,28 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   async #ask(own: Own): Promise<LimitRefusal | null> {
     const { reservation, bounds } = own;
     if (this.#isAlone) return this.#askHere(own);
-    let admission: Admission;
+    const { id, holder } = reservation;
+    let admission: Admission | null = null;
+    this.#asking.set(id, holder);
     try {
       admission = await this.#options.records.reserve(reservation, bounds);
     } catch (error) {
       this.#goAlone(error);
-      const refusal = this.#askHere(own);
-      // The store may have admitted it, and only its answer was lost.
-      if (refusal !== null) this.#released.push(reservation.id);
-      return refusal;
     }
-    const { isAdmitted, used } = admission;
+    const hasDied = !this.#asking.delete(id);
+    const refusal = admission === null ? this.#askHere(own) : this.#take(own, admission);
+    // The store may have admitted it, and only its answer was lost.
+    if (admission === null && refusal !== null) this.#released.add(id);
+    if (hasDied && refusal === null) this.release(id);
+    return refusal;
+  }
+
+  #take(own: Own, { isAdmitted, used }: Admission): LimitRefusal | null {
+    const { reservation, bounds } = own;
     for (const [n, bound] of bounds.entries()) {
       const adds = addedTo(bound, reservation);
       const known = used[n]! + (isAdmitted ? adds : 0);
-      this.#known.set(keyOf(reservation, bound), known);
+      this.#known.set(reservation, bound, known);
       const hasRoom = used[n]! + adds <= bound.max;
       this.#options.onUsed(reservation.workspaceId, bound, hasRoom ? known : Math.max(known, bound.max));
     }
@@ -193,37 +198,43 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
 
   #askHere(own: Own): LimitRefusal | null {
     const { reservation, bounds } = own;
-    const used = bounds.map((bound) => this.#known.get(keyOf(reservation, bound)) ?? 0);
+    const used = bounds.map((bound) =>
+      isPlace(bound.kind) ? this.#runningIn(boundKey(reservation, bound)) : this.#known.of(reservation, bound)
+    );
     const refusal = refusalIn(bounds, used, reservation);
     if (refusal !== null) return refusal;
-    for (const [n, bound] of bounds.entries()) this.#known.set(keyOf(reservation, bound), used[n]! + addedTo(bound, reservation));
+    for (const [n, bound] of bounds.entries()) this.#known.set(reservation, bound, used[n]! + addedTo(bound, reservation));
     this.#own.set(reservation.id, own);
+    this.#released.delete(reservation.id);
     this.#late.set(reservation.id, { ...reservation, isRunning: true });
     return null;
   }
 
-  /** The call is over; what it did not use is free, as far as is known here. */
-  #forget(id: string, used: Pick<Reservation, "tokens" | "cost">): Own | null {
+  /** Calls of this machine. Those of others end too, and nothing here would tell. */
+  #runningIn(place: string): number {
+    const isIn = ({ reservation, bounds }: Own) => bounds.some((bound) => boundKey(reservation, bound) === place);
+    return this.#own.values().reduce((count, own) => count + (isIn(own) ? 1 : 0), 0);
+  }
+
+  /** The call is over, or never was (null); what it did not use is free, as far as is known here. */
+  #forget(id: string, used: Settled | null): Own | null {
     const own = this.#own.get(id);
     if (own === undefined) return null;
     this.#own.delete(id);
-    for (const bound of own.bounds) {
-      const key = keyOf(own.reservation, bound);
-      const known = this.#known.get(key);
-      if (known === undefined) continue;
-      const left = isPlace(bound.kind) ? 0 : addedTo(bound, used);
-      this.#known.set(key, known - addedTo(bound, own.reservation) + left);
-    }
+    this.#known.ended(own.reservation, own.bounds, used);
     return own;
   }
 
-  #mayWait({ reservation: { workspaceId, sandboxId } }: Own, { bound }: LimitRefusal): boolean {
-    const waiting = this.#lines.get(workspaceId)?.waitingOf(sandboxId) ?? 0;
+  #mayWait(own: Own, { bound }: LimitRefusal): boolean {
+    const waiting = this.#lines.get(own.reservation.workspaceId)?.waitingOf(waitsAs(own)) ?? 0;
     return isPlace(bound.kind) && this.#options.queueMs > 0 && waiting < MOST_WAITING;
   }
 
   async #wait(own: Own, refusal: LimitRefusal, signal: AbortSignal): Promise<LimitRefusal | null> {
-    const { workspaceId, sandboxId } = own.reservation;
+    // It may have left during the question.
+    signal.throwIfAborted();
+    const { workspaceId } = own.reservation;
+    const holder = waitsAs(own);
     const { promise, resolve, reject } = Promise.withResolvers<LimitRefusal | null>();
     let isOver = false;
     const waiter: Waiter = {
@@ -241,17 +252,17 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     };
     const line = this.#lines.get(workspaceId) ?? new WaitingLine<Waiter>();
     this.#lines.set(workspaceId, line);
-    line.join(sandboxId, waiter);
+    line.join(holder, waiter);
     const late = setTimeout(() => waiter.done(noPlace(refusal.bound)), this.#options.queueMs);
     const left = () => waiter.left(signal.reason);
     signal.addEventListener("abort", left, { once: true });
     void this.#look(workspaceId);
     try {
-      return this.#unlessLeft(own, await promise, signal);
+      return await promise;
     } finally {
       clearTimeout(late);
       signal.removeEventListener("abort", left);
-      line.leave(sandboxId, waiter);
+      line.leave(holder, waiter);
       if (line.size === 0 && this.#lines.get(workspaceId) === line) this.#lines.delete(workspaceId);
     }
   }
@@ -280,9 +291,8 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
         if (refusal.bound.scope === "workspace") return false;
         continue;
       }
-      const { sandboxId, id } = waiter.reservation;
-      line!.leave(sandboxId, waiter, { hadTurn: true });
-      if (!waiter.done(refusal) && refusal === null) this.release(id);
+      line!.leave(waitsAs(waiter), waiter, { hadTurn: true });
+      if (!waiter.done(refusal) && refusal === null) this.release(waiter.reservation.id);
       return true;
     }
     return false;
@@ -290,33 +300,32 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
 
   /** Tells the store of ends, then lets in who waited for them. */
   async #write(own: Own | null): Promise<void> {
-    if (!this.#isWriting && !this.#isAlone) {
-      this.#isWriting = true;
-      try {
-        while (this.#settled.length + this.#released.length > 0) await this.#writeOnce();
-      } catch (error) {
-        this.#goAlone(error);
-      } finally {
-        this.#isWriting = false;
-      }
+    if (this.#isAlone) {
+      if (own !== null) void this.#look(own.reservation.workspaceId);
+    } else if (this.#writing === null) {
+      this.#writing = this.#writeAll();
+      await this.#writing;
+      this.#writing = null;
       this.#lines.forEach((_, workspaceId) => void this.#look(workspaceId));
-    } else if (this.#isAlone && own !== null) {
-      void this.#look(own.reservation.workspaceId);
     }
   }
 
-  async #writeOnce(): Promise<void> {
-    const [settled, released] = [this.#settled, this.#released];
-    [this.#settled, this.#released] = [[], []];
+  async #writeAll(): Promise<void> {
     try {
-      if (settled.length > 0) await this.#options.records.settle(settled);
-      if (released.length > 0) await this.#options.records.release(released);
+      while (this.#settled.size + this.#released.size > 0) await this.#writeOnce();
     } catch (error) {
-      // Either is the same if it is told twice.
-      this.#settled = [...settled, ...this.#settled];
-      this.#released = [...released, ...this.#released];
-      throw error;
+      this.#goAlone(error);
     }
+  }
+
+  /** If that fails, all is told again: either is the same if it is told twice. */
+  async #writeOnce(): Promise<void> {
+    const { records } = this.#options;
+    const [settled, released] = [[...this.#settled.values()], [...this.#released]];
+    if (settled.length > 0) await records.settle(settled);
+    for (const { id } of settled) this.#settled.delete(id);
+    if (released.length > 0) await records.release(released);
+    for (const id of released) this.#released.delete(id);
   }
 
   #goAlone(error: unknown): void {
@@ -336,8 +345,11 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     const { records } = this.#options;
     try {
       await records.renewHolders(this.#signOfLife());
-      for (let late = [...this.#late.values()]; late.length > 0; late = [...this.#late.values()]) {
-        await records.hold(late);
+      while (this.#late.size + this.#settled.size + this.#released.size > 0) {
+        // First: one that waits and was given up may have been admitted since.
+        await this.#writeOnce();
+        const late = this.#late.values().take(MOST_HELD).toArray();
+        if (late.length > 0) await records.hold(late);
         for (const held of late) if (this.#late.get(held.id) === held) this.#late.delete(held.id);
       }
     } catch {
@@ -355,11 +367,11 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   }
 
   #signOfLife(): SignOfLife {
-    const running = [...this.#own.values()].map(({ reservation }) => reservation);
+    const running = [...this.#own.values()].map(({ reservation }) => reservation.holder);
     return {
-      holders: [...new Set(running.map(({ holder }) => holder))],
-      running: running.map(({ id }) => id),
-      before: this.#options.now() - UNSURE_MS,
+      holders: [...new Set([...this.#asking.values(), ...running])],
+      running: [...this.#asking.keys(), ...this.#own.keys(), ...this.#settled.keys()],
+      before: this.#options.now() - this.#options.queueMs - UNSURE_MS,
     };
   }
 }
@@ -373,10 +385,12 @@ function traceKeyOf({ workspaceId, traceId }: Reservation): string {
   return JSON.stringify([workspaceId, traceId]);
 }
 
-function noPlace(bound: Bound): LimitRefusal {
-  return { bound, used: bound.max };
+/** Who takes turns: sandboxes, and each trace with places of its own, which the others have not. */
+function waitsAs({ reservation: { sandboxId, traceId }, bounds }: Own): string {
+  const isByTrace = bounds.some(({ kind, scope }) => scope === "trace" && isPlace(kind));
+  return JSON.stringify(isByTrace ? [sandboxId, traceId] : [sandboxId]);
 }
 
-function keyOf({ workspaceId }: Pick<Reservation, "workspaceId">, { kind, scope, id, from }: Bound): string {
-  return JSON.stringify([workspaceId, scope, id, kind, from]);
+function noPlace(bound: Bound): LimitRefusal {
+  return { bound, used: bound.max };
 }

@@ -6,8 +6,9 @@ import type { Limit, LimitAdmin, LimitDefaults, LimitRecords, Limits } from "../
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import { wordsOf } from "../domain/unavailable.ts";
-import { Admissions, ADMISSIONS_PACE } from "../limits/admissions.ts";
+import { Admissions } from "../limits/admissions.ts";
 import { LimitTable } from "../limits/limit_table.ts";
+import { ADMISSIONS_PACE } from "../limits/pace.ts";
 import { Warnings } from "../limits/warnings.ts";
 
 export interface LimitingOptions {

@@ -38,6 +38,9 @@ export class LimitsAtParent implements Limits {
       if (signal.aborted && refusal === null) this.release(id);
       signal.throwIfAborted();
       return refusal;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
     } finally {
       signal.removeEventListener("abort", giveUp);
     }

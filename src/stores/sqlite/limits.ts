@@ -131,10 +131,9 @@ function usedSql(scope: SentBound["scope"], counts: SentBound["counts"]): string
       ), 0) AS used`;
 }
 
+/** The subquery is not correlated: SQLite reads it once and not for each call. */
 const COUNTS_HELD = `(
-  NOT is_running OR EXISTS (
-    SELECT 1 FROM reservation_holders WHERE id = reservations.holder AND expires_at > unixepoch('subsec') * 1000
-  )
+  NOT is_running OR holder IN (SELECT id FROM reservation_holders WHERE expires_at > unixepoch('subsec') * 1000)
 )`;
 
 const HOLD = `

@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import type { AskedCall } from "../domain/limits.ts";
+import type { PriceOf } from "../domain/price.ts";
+import { callOf, closingOf, T0 } from "../../tests/conformance/samples.ts";
+import { CallEstimates } from "./estimates.ts";
+
+const ASKED: AskedCall = {
+  ...{ model: "m", bytes: 10_000, isCompressed: false, namesFiles: false, mayCache: false },
+  ...{ maxTokens: 500, speed: null, inferenceGeo: null, at: T0 },
+};
+
+/** Nano-dollars a token: input 1, output 100, written 2 for five minutes and 3 for an hour. */
+function priceOf(...[usage]: Parameters<PriceOf>): ReturnType<PriceOf> {
+  const { servedModel, inputTokens, outputTokens, cacheCreationInputTokens: written, cacheCreation1hTokens: long } = usage;
+  if (servedModel === "unpriced") return { isPriced: false } as ReturnType<PriceOf>;
+  const nanoDollars = inputTokens + 100 * outputTokens + 2 * (written - long) + 3 * long;
+  return { isPriced: true, nanoDollars, version: "v", unpricedUses: {}, isCertain: true };
+}
+
+Deno.test("CallEstimates by max: a token for each byte, what the API adds, and max_tokens, at the dearest price", () => {
+  const estimates = new CallEstimates({ by: "max", priceOf });
+  assert.equal(estimates.needsCacheMarks, true);
+  assert.deepEqual(estimates.of(ASKED), { tokens: 11_500, cost: 11_000 + 50_000 });
+  assert.deepEqual(estimates.of({ ...ASKED, mayCache: true }), { tokens: 11_500, cost: 33_000 + 50_000 });
+});
+
+Deno.test("CallEstimates by max takes the largest context and output if the request does not bound them", () => {
+  const estimates = new CallEstimates({ by: "max", priceOf });
+  const million = { tokens: 1_000_500, cost: 1_050_000 };
+  assert.deepEqual(estimates.of({ ...ASKED, isCompressed: true }), million);
+  assert.deepEqual(estimates.of({ ...ASKED, namesFiles: true }), million);
+  assert.deepEqual(estimates.of({ ...ASKED, bytes: 32_000_000 }), million);
+  assert.equal(estimates.of({ ...ASKED, maxTokens: null }).tokens, 11_000 + 128_000);
+});
+
+Deno.test("CallEstimates by max learns which model serves, and nothing else", () => {
+  const estimates = new CallEstimates({ by: "max", priceOf });
+  const before = estimates.of(ASKED);
+  estimates.learn(callOf({ requestedModel: "m", requestBytes: 10 }), closingOf({ servedModel: "m-1", inputTokens: 9_999 }));
+  assert.deepEqual(estimates.of(ASKED), before);
+  estimates.learn(callOf({ requestedModel: "m" }), closingOf({ servedModel: "unpriced" }));
+  assert.deepEqual(estimates.of(ASKED), { ...before, cost: null });
+});
+
+Deno.test("CallEstimates by typical begins with three tokens for ten bytes and 1,000 of output, at most max_tokens", () => {
+  const estimates = new CallEstimates({ by: "typical", priceOf });
+  assert.equal(estimates.needsCacheMarks, false);
+  assert.deepEqual(estimates.of(ASKED), { tokens: 3_500, cost: 3_000 + 50_000 });
+  assert.equal(estimates.of({ ...ASKED, maxTokens: null }).tokens, 4_000);
+  assert.equal(estimates.of({ ...ASKED, isCompressed: true }).tokens, 24_500);
+});
+
+Deno.test("CallEstimates by typical moves from the first call's shape towards what calls use now", () => {
+  const estimates = new CallEstimates({ by: "typical", priceOf });
+  const call = callOf({ requestedModel: "m", requestBytes: 1_000 });
+  estimates.learn(call, closingOf({ servedModel: "m-1", inputTokens: 100, cacheReadInputTokens: 200, outputTokens: 40 }));
+  assert.deepEqual(estimates.of(ASKED), { tokens: 1_000 + 2_000 + 40, cost: 1_000 + 4_000 });
+  for (let n = 0; n < 300; n++) {
+    estimates.learn(call, closingOf({ servedModel: "m-1", inputTokens: 500, cacheReadInputTokens: 0, outputTokens: 80 }));
+  }
+  const { tokens } = estimates.of(ASKED);
+  assert.ok(tokens >= 5_080 - 5 && tokens <= 5_080 + 5, String(tokens));
+  assert.equal(estimates.of({ ...ASKED, model: "another" }).tokens, 3_500);
+});
+
+Deno.test("CallEstimates learns nothing from calls that broke, were estimated, had no body or named no model", () => {
+  const estimates = new CallEstimates({ by: "typical", priceOf });
+  const before = estimates.of(ASKED);
+  const call = callOf({ requestedModel: "m" });
+  const used = { inputTokens: 1_000_000 };
+  estimates.learn(call, closingOf(used, { outcome: "upstream_broke" }));
+  estimates.learn(call, closingOf(used, { accuracy: "estimated" }));
+  estimates.learn({ ...call, requestBytes: 0 }, closingOf(used));
+  estimates.learn(call, closingOf({ ...used, servedModel: null }));
+  assert.deepEqual(estimates.of(ASKED), before);
+});
