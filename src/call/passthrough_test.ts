@@ -212,7 +212,7 @@ Deno.test("pass() refuses a batch if a limit is used up that its lines would cou
     assert.deepEqual([error.code, call.sent.length], ["over_cost_per_day", 0]);
     assert.match(
       error.message,
-      /^This workspace has used 0\.0000001 of its limit of 0\.0000001 dollars a day \(cost_per_day\)\. The /,
+      /^Quota exceeded\. This workspace has used 0\.0000001 of its limit of 0\.0000001 dollars a day \(cost_per_day\)\. The /,
     );
     return true;
   });

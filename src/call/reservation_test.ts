@@ -71,19 +71,23 @@ for (
     [
       boundOf("cost_per_day", 150),
       "over_cost_per_day",
-      /^This workspace has used 0\.0000001 of its limit of 0\.00000015 dollars a day/,
+      /^Quota exceeded\. This workspace has used 0\.0000001 of its limit of 0\.00000015 dollars a day/,
     ],
     [
       boundOf("tokens_per_day", 15),
       "over_tokens_per_day",
-      /^This workspace has used 10 of its limit of 15 tokens a day .*may use 10\. /,
+      /^Quota exceeded\. This workspace has used 10 of its limit of 15 tokens a day .*may use 10\. /,
     ],
     [
       boundOf("rpd", 1, { scope: "sandbox", id: "sb-1" }),
       "over_rpd",
-      /^This sandbox has used 1 of its limit of 1 requests a day \(rpd\)\. /,
+      /^Quota exceeded\. This sandbox has used 1 of its limit of 1 requests a day \(rpd\)\. /,
     ],
-    [boundOf("rpd", 1, { scope: "trace", id: "at-1" }), "over_rpd", /^This session has used 1 of its limit of 1 requests a day/],
+    [
+      boundOf("rpd", 1, { scope: "trace", id: "at-1" }),
+      "over_rpd",
+      /^Quota exceeded\. This session has used 1 of its limit of 1 requests a day/,
+    ],
   ] as const
 ) {
   Deno.test(`reserve() refuses with ${code} by the ${bound.scope}, what was used, and when it resets`, async () => {
