@@ -216,9 +216,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     return this.#own.values().reduce((count, own) => count + (isIn(own) ? 1 : 0), 0);
   }
 
-  /**
-   * The call is over, or never was (null); what it did not use is free, as far as is known here.
-   */
+  /** The call is over, or never was (null): what it did not use is free here. */
   #forget(id: string, used: Settled | null): Own | null {
     const own = this.#own.get(id);
     if (own === undefined) return null;

@@ -24,7 +24,7 @@ Deno.test("LimitTable finds the limits of a call's workspace, sandbox and trace,
   ]);
 });
 
-Deno.test("LimitTable: a workspace's own limit wins over the default, 0 means no limit, and a stored default over the setting", () => {
+Deno.test("LimitTable: a workspace's own limit wins over the default, 0 lifts it, and a stored default over the setting", () => {
   const table = new LimitTable([
     limit("default", "", "rpd", 100),
     limit("default", "", "tokens_per_day", 200),
