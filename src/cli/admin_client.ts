@@ -22,6 +22,12 @@ export interface AdminClient extends OwnTokens {
   readonly suspend: (wanted: Omit<Suspension, "createdAt">) => Promise<Suspension>;
   /** Null if the scope was not suspended. */
   readonly resume: (scope: SuspensionScope) => Promise<Suspension | null>;
+  /** Limits of a place, by its path; null if the answer has no body. */
+  readonly quota: (
+    method: "GET" | "PUT" | "DELETE",
+    path: string,
+    body?: unknown,
+  ) => Promise<z.output<typeof limitsShape> | null>;
   /** The calls in flight that the filters keep. */
   readonly running: (filters: Readonly<Record<string, string | undefined>>) => Promise<readonly RunningCall[]>;
   /** Resolves to the number of rows queued to be shipped again. */
@@ -76,6 +82,15 @@ const runningShape = z.object({
   costUsd: name.transform((usd) => usd === null ? null : Math.round(Number(usd) * NANO_DOLLARS)),
 }).transform(({ costUsd: cost, ...call }) => ({ ...call, cost }));
 const runningListShape = z.object({ requests: z.array(runningShape) });
+const limitShape = z.object({
+  kind: z.string(),
+  max: z.union([z.number(), z.string()]),
+  used: z.union([z.number(), z.string()]).optional(),
+  source: z.string(),
+  resets_at: z.string().optional(),
+});
+/** Those of a workspace have more. */
+const limitsShape = z.looseObject({ limits: z.array(limitShape) });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
 /** Throws `ConfigProblems`, or `CommandFailure` if the settings do not lead to the admin API. */
@@ -137,6 +152,10 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
       if (answer.status !== 404) return await readAnswer(answer, tokenShape);
       await answer.body?.cancel();
       return null;
+    },
+    async quota(method, path, body) {
+      const answer = await ask(method, path, body === undefined ? {} : { body });
+      return answer.status === 204 ? null : await readAnswer(answer, limitsShape);
     },
     async suspend({ reason, ...scope }) {
       return await readAnswer(await ask("PUT", pathOf(scope), { body: { reason } }), suspensionShape);

@@ -3,6 +3,7 @@ import { loadConfigFromEnv } from "../config/config.ts";
 import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
 import { AUDIT_ACTIONS } from "../domain/audit.ts";
 import { isEmptySpan } from "../domain/calendar.ts";
+import { LIMIT_KINDS } from "../domain/limits.ts";
 import { wordsOf } from "../domain/unavailable.ts";
 import { VERSION } from "../server/version.ts";
 import { auditCommand } from "./audit.ts";
@@ -11,6 +12,7 @@ import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
 import { healthCommand, migrateCommand, reshipCommand } from "./operate.ts";
 import { pricesCommand } from "./prices.ts";
+import { clearQuotaCommand, getQuotaCommand, LIMIT_OPTIONS, setQuotaCommand } from "./quota.ts";
 import { repriceCommand } from "./reprice.ts";
 import { requestsCommand, resumeCommand, suspendCommand } from "./stops.ts";
 import type { CliSystem } from "./system.ts";
@@ -30,6 +32,7 @@ Examples:
   llmproxy token revoke lt-01JZ…
   llmproxy suspend acme --reason "the budget is spent"          refuse its calls, and cut those that run
   llmproxy requests --workspace acme                            show the calls in flight
+  llmproxy quota set acme --cost-per-day 50 --concurrent 8
   llmproxy export --format csv --since 30d --output usage.csv   write every call of the last 30 days
   llmproxy backup /backup/llmproxy.db                           back up while the proxy runs
   llmproxy import --from postgres://user@host/agentserver       import once, or again to add new rows
@@ -85,6 +88,7 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
   program.command("migrate").description("bring the databases up to this program's schema, without serving")
     .action(() => migrateCommand(system));
   addTokenCommands(program, system);
+  addQuotaCommands(program, system);
   addStopCommands(program, system);
   addRowCommands(program, system);
   addAuditCommand(program, system);
@@ -126,6 +130,24 @@ function addTokenCommands(program: Command, system: CliSystem): void {
     .option(...JSON_OUTPUT)
     .argument("<id>", "as create and list show it")
     .action((id, options) => revokeTokenCommand(system, id, options));
+}
+
+/** The commands about limits. Without a workspace they are about the default. */
+function addQuotaCommands(program: Command, system: CliSystem): void {
+  const quota = program.command("quota").description("show or change limits: docs/limits.md");
+  const at = (name: string, does: string) =>
+    quota.command(name).description(does)
+      .argument("[workspace]", "the workspace's id; without it, what holds for each workspace by default", readId)
+      .option("--sandbox <id>", "of this sandbox of the workspace", readId)
+      .option("--trace <id>", "of this session of the workspace", readId)
+      .option(...JSON_OUTPUT);
+  at("get", "show limits, and what is used of them").action((workspace, options) => getQuotaCommand(system, workspace, options));
+  const set = at("set", "set limits; 0 is no limit whatever the default says, and none removes one");
+  for (const { flag, kind } of LIMIT_OPTIONS) set.option(flag, LIMIT_KINDS[kind].words);
+  set.action((workspace, { sandbox, trace, json, ...values }) =>
+    setQuotaCommand(system, workspace, { sandbox, trace, json, values })
+  );
+  at("clear", "remove all limits of one place").action((workspace, options) => clearQuotaCommand(system, workspace, options));
 }
 
 /** The commands about calls in flight. */

@@ -34,7 +34,7 @@ const dollars = z.string().transform((text, context) => {
 }).nullable();
 
 /** The key of each kind, as the Go package has that of `rpd`. */
-const KEYS: Readonly<Record<LimitKind, string>> = {
+export const KEYS: Readonly<Record<LimitKind, string>> = {
   rpd: "max_rpd",
   tokens_per_day: "max_tokens_per_day",
   cost_per_day: "max_cost_per_day_usd",
@@ -146,7 +146,7 @@ function idOf({ scope, workspaceId, id }: LimitPlace): string {
   return scope === "workspace" ? workspaceId : id;
 }
 
-function isMoney(kind: LimitKind): boolean {
+export function isMoney(kind: LimitKind): boolean {
   return LIMIT_KINDS[kind].counts === "cost";
 }
 
