@@ -352,6 +352,8 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
         if (late.length > 0) await records.hold(late);
         for (const held of late) if (this.#late.get(held.id) === held) this.#late.delete(held.id);
       }
+      // Again, because it forgets those whose rows came first.
+      await records.renewHolders(this.#signOfLife());
     } catch {
       if (!this.#hasEnded) this.#probeLater();
       return;
