@@ -20,16 +20,36 @@ export class FairQueue<T> {
     this.#places.set(item, place);
   }
 
+  items(): readonly T[] {
+    return [...this.#places.keys()];
+  }
+
+  countOf(holder: string): number {
+    return this.#ranks.values().reduce((count, holders) => count + (holders.get(holder)?.size ?? 0), 0);
+  }
+
+  /** The next one of each holder, in the order of their turns. */
+  heads(): readonly T[] {
+    const ranks = [...this.#ranks].toSorted(([a], [b]) => a - b);
+    return ranks.flatMap(([, holders]) => [...holders.values()].map((items) => items.values().next().value as T));
+  }
+
   /** Removes the next one; undefined if none waits. */
   take(): T | undefined {
-    if (this.size === 0) return undefined;
-    const holders = this.#ranks.get(Math.min(...this.#ranks.keys()))!;
-    const [[holder, items]] = holders as unknown as [[string, Set<T>]];
-    const [item] = items as unknown as [T];
+    const [next] = this.heads();
+    if (this.size > 0) this.hadTurn(next!);
+    return next;
+  }
+
+  /** Removes it, if it waits. Its holder's next turn comes after all others. */
+  hadTurn(item: T): void {
+    const place = this.#places.get(item);
+    if (place === undefined) return;
+    const holders = this.#ranks.get(place.rank)!;
+    const items = holders.get(place.holder)!;
     this.delete(item);
     // To the end of the round.
-    if (holders.delete(holder) && items.size > 0) holders.set(holder, items);
-    return item;
+    if (holders.delete(place.holder)) holders.set(place.holder, items);
   }
 
   /** Removes it, if it waits. */

@@ -42,3 +42,32 @@ Deno.test("delete() removes a thing of any place, once", () => {
   queue.delete("b1");
   assert.deepEqual([queue.size, drained(queue)], [1, ["a2"]]);
 });
+
+Deno.test("take() serves five that wait behind 200 of one holder after at most one turn of that", () => {
+  const queue = new FairQueue<string>();
+  for (let n = 0; n < 200; n++) queue.add(`greedy-${n}`, { rank: 0, holder: "greedy" });
+  for (let n = 0; n < 5; n++) queue.add(`modest-${n}`, { rank: 0, holder: `modest-${n}` });
+  assert.deepEqual(drained(queue).slice(0, 7), [
+    "greedy-0",
+    "modest-0",
+    "modest-1",
+    "modest-2",
+    "modest-3",
+    "modest-4",
+    "greedy-1",
+  ]);
+});
+
+Deno.test("heads() are the next of each holder, delete() keeps a holder's turn, and hadTurn() ends it", () => {
+  const queue = new FairQueue<string>();
+  queue.add("late", { rank: 1, holder: "a" });
+  for (const item of ["a1", "a2", "b1"]) queue.add(item, { rank: 0, holder: item[0]! });
+  assert.deepEqual(queue.heads(), ["a1", "b1", "late"]);
+  queue.delete("a1");
+  queue.hadTurn("a1");
+  assert.deepEqual([queue.size, queue.countOf("a"), queue.countOf("b"), queue.countOf("z")], [3, 2, 1, 0]);
+  assert.deepEqual([queue.heads(), queue.items()], [["a2", "b1", "late"], ["late", "a2", "b1"]]);
+  queue.hadTurn("a2");
+  queue.add("a3", { rank: 0, holder: "a" });
+  assert.deepEqual(queue.heads(), ["b1", "a3", "late"]);
+});

@@ -97,7 +97,7 @@ for (
       assert.ok(error instanceof Fault);
       assert.equal(error.code, code);
       assert.match(error.message, says);
-      assert.match(error.message, /The limit resets at 2026-01-02T00:00:00\.000Z\.$/);
+      assert.match(error.message, /The limit will reset at 2026-01-02T00:00:00Z\.$/);
       return true;
     });
   });

@@ -6,8 +6,8 @@ interface FaultShape {
   readonly status: number;
   /** Seconds after which a retry may help; "never" stops clients from retrying. */
   readonly retryAfterSeconds: number | "never";
-  /** In the API's error JSON; left out: what the API has for the status. */
-  readonly errorType?: string;
+  /** It is about money. */
+  readonly isSpending?: true;
 }
 
 type LimitFaults = { readonly [K in LimitKind as `over_${K}`]: FaultShape };
@@ -16,8 +16,8 @@ type LimitFaults = { readonly [K in LimitKind as `over_${K}`]: FaultShape };
  * One for each kind of limit, so that refusals are counted by kind. Each says when to ask again.
  */
 const LIMIT_FAULTS = Object.fromEntries(ALL_KINDS.map((kind) => {
-  const { errorType } = LIMIT_KINDS[kind];
-  return [`over_${kind}`, { status: 429, retryAfterSeconds: 1, errorType } satisfies FaultShape];
+  const spending = LIMIT_KINDS[kind].counts === "cost" ? { isSpending: true } as const : {};
+  return [`over_${kind}`, { status: 429, retryAfterSeconds: 1, ...spending } satisfies FaultShape];
 })) as LimitFaults;
 
 /** The closed table: a new fault is one row. */
@@ -43,7 +43,7 @@ export const FAULTS = {
   overloaded: { status: 503, retryAfterSeconds: 1 },
   ...LIMIT_FAULTS,
   /** The same question came many times. The refusal says when the pause ends. */
-  looping: { status: 429, retryAfterSeconds: 1, errorType: "rate_limit_error" },
+  looping: { status: 429, retryAfterSeconds: 1 },
   /** A limit of cost cannot be held for a model without a price. */
   unpriced_model: { status: 403, retryAfterSeconds: "never" },
   draining: { status: 503, retryAfterSeconds: 5 },

@@ -11,27 +11,19 @@ interface LimitKindShape {
   readonly period: "minute" | "hour" | "day" | "month" | null;
   /** Only a trace can have it, and a trace without room pauses for a while. */
   readonly isGuard?: true;
-  /** Of a refusal, as the API names its own (https://docs.anthropic.com/en/api/errors). */
-  readonly errorType: "billing_error" | "rate_limit_error";
   /** For messages, behind an amount. */
   readonly words: string;
 }
 
 /** The closed table: a new kind is one row, and one in docs/limits.md. */
 export const LIMIT_KINDS = {
-  rpd: { counts: "requests", period: "day", errorType: "rate_limit_error", words: "requests a day" },
-  tokens_per_day: { counts: "tokens", period: "day", errorType: "rate_limit_error", words: "tokens a day" },
-  cost_per_day: { counts: "cost", period: "day", errorType: "billing_error", words: "dollars a day" },
-  cost_per_month: { counts: "cost", period: "month", errorType: "billing_error", words: "dollars a month" },
-  calls_per_minute: {
-    counts: "requests",
-    period: "minute",
-    isGuard: true,
-    errorType: "rate_limit_error",
-    words: "calls a minute",
-  },
-  cost_per_hour: { counts: "cost", period: "hour", isGuard: true, errorType: "billing_error", words: "dollars an hour" },
-  concurrent: { counts: "running", period: null, errorType: "rate_limit_error", words: "calls at a time" },
+  rpd: { counts: "requests", period: "day", words: "requests a day" },
+  tokens_per_day: { counts: "tokens", period: "day", words: "tokens a day" },
+  cost_per_day: { counts: "cost", period: "day", words: "dollars a day" },
+  cost_per_month: { counts: "cost", period: "month", words: "dollars a month" },
+  calls_per_minute: { counts: "requests", period: "minute", isGuard: true, words: "calls a minute" },
+  cost_per_hour: { counts: "cost", period: "hour", isGuard: true, words: "dollars an hour" },
+  concurrent: { counts: "running", period: null, words: "calls at a time" },
 } as const satisfies Record<string, LimitKindShape>;
 
 export type LimitKind = keyof typeof LIMIT_KINDS;

@@ -1,4 +1,5 @@
 import { LRUCache } from "lru-cache";
+import { FairQueue } from "../async/fair_queue.ts";
 import {
   addedTo,
   type Admission,
@@ -17,7 +18,6 @@ import {
 import { wordsOf } from "../domain/unavailable.ts";
 import { boundKey, KnownCounts } from "./known_counts.ts";
 import type { Pace } from "./pace.ts";
-import { WaitingLine } from "./waiting_line.ts";
 
 export interface AdmissionsOptions {
   readonly records: Pick<LimitRecords, "reserve" | "hold" | "settle" | "release" | "renewHolders">;
@@ -69,7 +69,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   readonly #asking = new Map<string, string>();
   readonly #known = new KnownCounts();
   readonly #pauses = new LRUCache<string, LimitRefusal & { readonly pausedUntil: number }>({ max: MOST_PAUSED });
-  readonly #lines = new Map<string, WaitingLine<Waiter>>();
+  readonly #lines = new Map<string, FairQueue<Waiter>>();
   /** By workspace: `true` if someone must look once more. */
   readonly #looking = new Map<string, boolean>();
   /** Of calls that have ended, until the store knows. */
@@ -137,7 +137,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     for (const [id, { reservation }] of this.#own) if (reservation.holder === holder) this.#own.delete(id);
     for (const [id, asking] of this.#asking) if (asking === holder) this.#asking.delete(id);
     for (const line of this.#lines.values()) {
-      for (const waiter of line.all()) if (waiter.reservation.holder === holder) waiter.left(new Error("Its process has died"));
+      for (const waiter of line.items()) if (waiter.reservation.holder === holder) waiter.left(new Error("Its process has died"));
     }
   }
 
@@ -226,7 +226,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   }
 
   #mayWait(own: Own, { bound }: LimitRefusal): boolean {
-    const waiting = this.#lines.get(own.reservation.workspaceId)?.waitingOf(waitsAs(own)) ?? 0;
+    const waiting = this.#lines.get(own.reservation.workspaceId)?.countOf(waitsAs(own)) ?? 0;
     return isPlace(bound.kind) && this.#options.queueMs > 0 && waiting < MOST_WAITING;
   }
 
@@ -250,9 +250,9 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
         reject(reason);
       },
     };
-    const line = this.#lines.get(workspaceId) ?? new WaitingLine<Waiter>();
+    const line = this.#lines.get(workspaceId) ?? new FairQueue<Waiter>();
     this.#lines.set(workspaceId, line);
-    line.join(holder, waiter);
+    line.add(waiter, { rank: 0, holder });
     const late = setTimeout(() => waiter.done(noPlace(refusal.bound)), this.#options.queueMs);
     const left = () => waiter.left(signal.reason);
     signal.addEventListener("abort", left, { once: true });
@@ -262,7 +262,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     } finally {
       clearTimeout(late);
       signal.removeEventListener("abort", left);
-      line.leave(holder, waiter);
+      line.delete(waiter);
       if (line.size === 0 && this.#lines.get(workspaceId) === line) this.#lines.delete(workspaceId);
     }
   }
@@ -291,7 +291,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
         if (refusal.bound.scope === "workspace") return false;
         continue;
       }
-      line!.leave(waitsAs(waiter), waiter, { hadTurn: true });
+      line!.hadTurn(waiter);
       if (!waiter.done(refusal) && refusal === null) this.release(waiter.reservation.id);
       return true;
     }

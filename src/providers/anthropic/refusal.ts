@@ -58,7 +58,6 @@ function errorOf(
   { code, message, status }: Pick<Fault, "code" | "message"> & { readonly status: number },
   requestId?: string,
 ) {
-  const shape = FAULTS[code];
-  const own = "errorType" in shape && status === shape.status ? shape.errorType : undefined;
-  return { type: "error", error: { type: own ?? errorTypeOf(status), message }, request_id: requestId };
+  const type = status === 429 && "isSpending" in FAULTS[code] ? "billing_error" : errorTypeOf(status);
+  return { type: "error", error: { type, message }, request_id: requestId };
 }

@@ -68,7 +68,7 @@ Deno.test("migratePostgres() keeps the migrations before one that fails, and not
   Deno.removeSync(dir, { recursive: true });
 });
 
-Deno.test("migrations/postgres has the tables of migrations/sqlite, column by column, except what only the other needs", async () => {
+Deno.test("migrations/postgres has the tables of migrations/sqlite, column by column, except what only one of them needs", async () => {
   const url = await server.newDatabase();
   await migratePostgres({ ...MIGRATE_DEFAULTS, url });
   const rows = await server.psql(
@@ -76,7 +76,8 @@ Deno.test("migrations/postgres has the tables of migrations/sqlite, column by co
     url,
   );
   const shared = sqliteColumns().filter((column) => !/^handed_over\.|^usage\.(attempt|counted)$/.test(column));
-  assert.deepEqual(rows.map((row) => `${row.table_name}.${row.column_name}`), shared);
+  const columns = rows.map((row) => `${row.table_name}.${row.column_name}`);
+  assert.deepEqual(columns.filter((column) => column !== "reservations.is_late"), shared);
 });
 
 /** In the order of tables, and of columns within each. */
