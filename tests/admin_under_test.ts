@@ -15,6 +15,8 @@ import { EMPTY_READING } from "../src/domain/reading.ts";
 
 export const ADMIN_TOKEN = "an-admin-token-of-32-characters!";
 
+export const VIEWER_TOKEN = "a-viewer-token-of-32-characters!";
+
 export interface Answer {
   readonly status: number;
   readonly headers: Headers;
@@ -37,13 +39,13 @@ export interface AdminUnderTest extends AsyncDisposable {
   /** What an operator was told. */
   readonly notes: readonly (readonly unknown[])[];
   /**
-   * What a test may change: the clock, why calls cannot be served, the host names, the admin token.
+   * What a test may change: the clock, why calls cannot be served, the host names, the tokens.
    */
-  readonly deps: { now: number; reason: string | null; hosts: readonly string[]; adminToken: string };
+  readonly deps: { now: number; reason: string | null; hosts: readonly string[]; adminToken: string; viewerToken: string };
 }
 
 export async function openAdmin(): Promise<AdminUnderTest> {
-  const deps = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN };
+  const deps = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN, viewerToken: VIEWER_TOKEN };
   const now = () => deps.now;
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {} });
@@ -78,6 +80,9 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     suspensions: new StopWatch({ records: embedded.shipping, buttons, copy: null, now, newId: () => `id-${++ids}`, observe }),
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => deps.adminToken,
+    viewerToken: () => deps.viewerToken,
+    isSecure: false,
+    newId: () => `id-${++ids}`,
     adminHosts: () => deps.hosts,
     readiness: () => ({ status: deps.reason === null ? "ok" : "unavailable", reason: deps.reason }),
     reship: null,

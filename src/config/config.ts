@@ -51,6 +51,8 @@ export interface Secrets {
   /** At least one. */
   readonly credentials: readonly Credential[];
   readonly adminToken: string | null;
+  /** Null: there are no viewers. */
+  readonly viewerToken: string | null;
   readonly databaseUrl: string | null;
   /** Signs webhooks. */
   readonly webhookSecret: string | null;
@@ -107,6 +109,7 @@ export function readSecrets(source: ConfigSource): Secrets {
   return reader.finish({
     credentials: readCredentials(reader),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
+    viewerToken: reader.read("LLMPROXY_VIEWER_TOKEN"),
     databaseUrl: readDatabaseUrl(reader),
     webhookSecret: reader.read("LLMPROXY_WEBHOOK_SECRET"),
   });
@@ -161,6 +164,7 @@ function readAdmin(reader: SettingsReader) {
     address: reader.read("LLMPROXY_ADMIN_ADDR"),
     /** Null: the one in the data directory, which the first start makes. */
     token: reader.read("LLMPROXY_ADMIN_TOKEN"),
+    viewerToken: reader.read("LLMPROXY_VIEWER_TOKEN"),
     /** `Host` values in lower case, each with a port or without. */
     hosts: reader.read("LLMPROXY_ADMIN_HOSTS") ?? [],
   };

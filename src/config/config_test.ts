@@ -33,7 +33,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
       bodyBudgetBytes: 536_870_912,
       bodyBudgetPerSandboxBytes: 134_217_728,
     },
-    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, hosts: [] },
+    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [] },
     forwardProxies: { http: null, https: null, direct: [] },
     storage: { dataDir: "./data", sync: "normal", database: null, retentionMs: null },
     limits: LIMITS,
@@ -120,7 +120,12 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     ...{ loopCalls: 20, pauseMs: 60_000, warnPercents: [50, 90], webhookUrl: GUARD.LLMPROXY_WEBHOOK_URL },
     webhookSecret: GUARD.LLMPROXY_WEBHOOK_SECRET,
   });
-  assert.deepEqual(config.admin, { address: "same", token: "0123456789abcdef", hosts: ["proxy.internal", "10.0.0.7:8082"] });
+  assert.deepEqual(config.admin, {
+    address: "same",
+    token: "0123456789abcdef",
+    viewerToken: null,
+    hosts: ["proxy.internal", "10.0.0.7:8082"],
+  });
   assert.deepEqual(config.agentserver, { url: "http://agentserver:9000", timeoutMs: 2_000, graceMs: 0 });
   assert.deepEqual(config.storage, {
     dataDir: "/var/lib/llmproxy",
@@ -261,7 +266,7 @@ Deno.test("loadStorageConfig() takes systemd's folder if LLMPROXY_DATA_DIR is un
 Deno.test("loadClientConfig() asks for no credential of the upstream", () => {
   assert.deepEqual(loadClientConfig(source({})), {
     proxyAddress: { hostname: "0.0.0.0", port: 8081 },
-    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, hosts: [] },
+    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [] },
     dataDir: "./data",
   });
 });

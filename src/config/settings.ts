@@ -88,6 +88,10 @@ export const SETTINGS = {
   LLMPROXY_LISTEN_ADDR: setting(address, ":8081", "where sandboxes call; a port alone means all IPv4 addresses"),
   LLMPROXY_ADMIN_ADDR: setting(adminAddress, "127.0.0.1:8082", "where operators call; `same`: on the proxy's listener"),
   LLMPROXY_ADMIN_TOKEN: secret(adminToken, "what operators send; if unset, the proxy makes `admin-token` in the data directory"),
+  LLMPROXY_VIEWER_TOKEN: secret(
+    adminToken,
+    "opens everything to those who only look, and changes nothing; if unset, there is no viewer",
+  ),
   LLMPROXY_ADMIN_HOSTS: optional(hostNames, "more `Host` names that the admin listener answers to, comma-separated"),
   LLMPROXY_DATA_DIR: setting(path("a folder"), "./data", "a local, lasting volume; under systemd `$STATE_DIRECTORY`"),
   LLMPROXY_LOG_LEVEL: setting(logLevel, "info", "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`"),

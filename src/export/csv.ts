@@ -1,12 +1,8 @@
+import { CSV_LINE_END, csvQuoted, csvText } from "../domain/csv.ts";
 import { costUsd } from "../domain/money.ts";
 import type { Kind } from "../domain/usage_columns.ts";
 import type { UsageRecord } from "../domain/usage_record.ts";
 import { COLUMNS, fieldOf, type UsageEncoder } from "./columns.ts";
-
-/** A cell that starts like this is a formula to a spreadsheet (OWASP, CSV injection). */
-const FORMULA = /^[=+\-@\t\r]/;
-const NEEDS_QUOTES = /[",\r\n]/;
-const LINE_END = "\r\n";
 
 /**
  * CSV by RFC 4180, with a header line, in UTF-8. A text that a spreadsheet would take for a formula
@@ -14,11 +10,11 @@ const LINE_END = "\r\n";
  */
 export function csvEncoder(): UsageEncoder {
   const encoder = new TextEncoder();
-  let header = COLUMNS.map(({ jsonKey }) => jsonKey).join(",") + LINE_END;
+  let header = COLUMNS.map(({ jsonKey }) => jsonKey).join(",") + CSV_LINE_END;
   function add(rows: readonly UsageRecord[]): Uint8Array<ArrayBuffer> {
     let text = header;
     header = "";
-    for (const row of rows) text += COLUMNS.map((column) => cellOf(fieldOf(row, column), column.kind)).join(",") + LINE_END;
+    for (const row of rows) text += COLUMNS.map((column) => cellOf(fieldOf(row, column), column.kind)).join(",") + CSV_LINE_END;
     return encoder.encode(text);
   }
   return { add, end: () => add([]) };
@@ -33,14 +29,10 @@ function cellOf(value: unknown, kind: Kind): string {
       return new Date(value as number).toISOString();
     case "counts":
     case "list":
-      return quoted(JSON.stringify(value));
+      return csvQuoted(JSON.stringify(value));
     case "text":
-      return quoted(FORMULA.test(value as string) ? `'${value}` : value as string);
+      return csvText(value as string);
     default:
       return String(value);
   }
-}
-
-function quoted(text: string): string {
-  return NEEDS_QUOTES.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

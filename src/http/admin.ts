@@ -2,11 +2,12 @@ import { type Context, Hono } from "hono";
 import { Busy } from "../domain/operations.ts";
 import { isUnavailable } from "../domain/unavailable.ts";
 import { rawPath } from "../call/target.ts";
-import { guardAdmin } from "./admin_guard.ts";
+import { guardAdmin, guardHost } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse, type AdminRefusalType, shown } from "./admin_refusal.ts";
 import type { AdminDeps, AdminRoute } from "./admin_route.ts";
 import { ADMIN_ROUTES } from "./admin_routes.ts";
 import { actorOf } from "./audit.ts";
+import { dashboardApp } from "./dashboard/dashboard.tsx";
 
 const UNAVAILABLE_RETRY_SECONDS = "5";
 const BUSY_RETRY_SECONDS = "10";
@@ -36,7 +37,10 @@ export function adminApp(deps: AdminDeps): Hono<{ Bindings: AdminBindings }> {
 
   ADMIN_ROUTES.filter(({ isOpen }) => isOpen).forEach(serve);
   app.use(neverCached);
-  app.use(guardAdmin({ token: deps.adminToken, hosts: deps.adminHosts }));
+  app.use(guardHost(deps.adminHosts));
+  app.get("/", (context, next) => isBrowser(context.req.raw) ? Promise.resolve(context.redirect("/dashboard", 303)) : next());
+  mountDashboard(app, deps);
+  app.use(guardAdmin({ token: deps.adminToken, viewerToken: deps.viewerToken }));
   ADMIN_ROUTES.filter(({ isOpen }) => !isOpen).forEach(serve);
   for (const [path, routes] of Map.groupBy(ADMIN_ROUTES, ({ path }) => path)) {
     const allow = routes.map(({ method }) => method === "GET" ? "GET, HEAD" : method).join(", ");
@@ -61,14 +65,24 @@ export function adminApp(deps: AdminDeps): Hono<{ Bindings: AdminBindings }> {
   return app;
 }
 
+function isBrowser({ headers }: Request): boolean {
+  return headers.get("accept")?.includes("text/html") === true;
+}
+
+/** Below `/dashboard` everything is the dashboard's, with its own sign-in. */
+function mountDashboard(app: Hono<{ Bindings: AdminBindings }>, deps: AdminDeps): void {
+  const dashboard = dashboardApp(deps);
+  for (const path of ["/dashboard", "/dashboard/*"]) app.all(path, ({ req, env }) => dashboard.fetch(req.raw, env));
+}
+
 function retryLater(type: AdminRefusalType, { message }: Error, seconds: string): AdminRefusal {
   return new AdminRefusal(type, message, { headers: { "retry-after": seconds } });
 }
 
-/** The answers are about this moment, and a token is shown once. */
+/** The answers are about this moment, and a token is shown once. Assets say otherwise. */
 async function neverCached(context: Context, next: () => Promise<void>): Promise<void> {
   await next();
-  context.res.headers.set("cache-control", "no-store");
+  if (!context.res.headers.has("cache-control")) context.res.headers.set("cache-control", "no-store");
 }
 
 /** Throws `AdminRefusal` for NUL, which PostgreSQL cannot take. */

@@ -1,14 +1,14 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { MiddlewareHandler } from "hono";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
+import { isSameSecret } from "./same_secret.ts";
 
 export interface AdminGuardOptions {
   /**
    * Called for each request, because it can be rotated. If it is empty, every request is refused.
    */
   readonly token: () => string;
-  /** Host names of the listener, in lower case. One with a port holds for that port only. */
-  readonly hosts: () => readonly string[];
+  /** What may look and change nothing; null: there is no viewer. */
+  readonly viewerToken: () => string | null;
 }
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -18,16 +18,25 @@ const IPV6 = /^\[[0-9a-f:.]+(?:%[\w.~%-]+)?\]$/;
 
 const NO_TOKEN = "The admin listener needs Authorization: Bearer with LLMPROXY_ADMIN_TOKEN, or with the content of " +
   "admin-token in the data directory (LLMPROXY_DATA_DIR)";
+export const VIEWERS_LOOK = "Cannot change anything with LLMPROXY_VIEWER_TOKEN: it only looks";
 
 /**
- * Throws `AdminRefusal` unless the request has the admin token and names a host of the listener.
- * The Host check stops DNS rebinding: a page can point its own name at this listener, but its host
- * cannot be an address or `localhost`.
+ * Throws `AdminRefusal` unless the request names a host of the listener: `hosts`, in lower case,
+ * besides addresses and localhost. One with a port holds for that port only. This stops DNS
+ * rebinding: a page can point its own name at this listener, but its host cannot be an address or
+ * `localhost`.
  */
-export function guardAdmin({ token, hosts }: AdminGuardOptions): MiddlewareHandler {
+export function guardHost(hosts: () => readonly string[]): MiddlewareHandler {
   return async (context, next) => {
     assertOurHost(context.req.raw, hosts());
-    assertToken(context.req.raw, token());
+    await next();
+  };
+}
+
+/** Throws `AdminRefusal` unless the request has the admin token, or the viewer's and only looks. */
+export function guardAdmin({ token, viewerToken }: AdminGuardOptions): MiddlewareHandler {
+  return async (context, next) => {
+    assertToken(context.req.raw, { admin: token(), viewer: viewerToken() ?? "" });
     await next();
   };
 }
@@ -49,16 +58,13 @@ function isOurHost(host: string, hosts: readonly string[]): boolean {
   return name === "localhost" || IPV4.test(name) || IPV6.test(name) || hosts.includes(name) || hosts.includes(host);
 }
 
-function assertToken(request: Request, token: string): void {
-  const given = BEARER.exec(request.headers.get("authorization") ?? "")?.[1];
-  // In constant time, whatever the lengths.
-  if (token === "" || given === undefined || !timingSafeEqual(sha256(given), sha256(token))) {
+function assertToken({ headers, method }: Request, { admin, viewer }: { readonly admin: string; readonly viewer: string }): void {
+  const given = BEARER.exec(headers.get("authorization") ?? "")?.[1];
+  if (given !== undefined && isSameSecret(given, admin)) return;
+  if (given === undefined || !isSameSecret(given, viewer)) {
     throw new AdminRefusal("authentication_error", NO_TOKEN, {
       headers: { "www-authenticate": 'Bearer realm="llmproxy admin"' },
     });
   }
-}
-
-function sha256(text: string): Uint8Array {
-  return createHash("sha256").update(text).digest();
+  if (method !== "GET" && method !== "HEAD") throw new AdminRefusal("permission_error", VIEWERS_LOOK);
 }

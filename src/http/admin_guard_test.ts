@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Hono } from "hono";
-import { guardAdmin } from "./admin_guard.ts";
+import { guardAdmin, guardHost } from "./admin_guard.ts";
 import { AdminRefusal, adminRefusalResponse } from "./admin_refusal.ts";
 
 const TOKEN = "an-admin-token-of-32-characters!";
@@ -80,22 +80,41 @@ Deno.test("guardAdmin() serves addresses, localhost and the names that it was gi
   }
 });
 
-Deno.test("guardAdmin() looks at the host of a target in absolute form too", async () => {
+Deno.test("guardHost() looks at the host of a target in absolute form too", async () => {
   const headers = { authorization: `Bearer ${TOKEN}`, host: "localhost" };
   assert.equal((await ask(headers, { url: "http://evil.example/x" })).status, 403);
 });
 
+Deno.test("guardAdmin() lets the viewer's token look, and change nothing", async () => {
+  const viewerToken = () => "a-token-that-only-looks";
+  const headers = { authorization: `Bearer ${viewerToken()}` };
+  assert.equal((await ask(headers, { viewerToken })).status, 200);
+  for (const method of ["POST", "PUT", "DELETE", "PATCH"]) {
+    const { status, body } = await ask(headers, { viewerToken, method });
+    assert.deepEqual([status, body.error.type], [403, "permission_error"], method);
+  }
+  assert.equal((await ask(headers)).status, 401);
+  assert.equal((await ask({ authorization: "Bearer " }, { viewerToken: () => "" })).status, 401);
+});
+
 async function ask(
   headers: Readonly<Record<string, string>>,
-  given: { readonly token?: () => string; readonly hosts?: () => readonly string[]; readonly url?: string } = {},
+  given: {
+    readonly token?: () => string;
+    readonly viewerToken?: () => string | null;
+    readonly hosts?: () => readonly string[];
+    readonly url?: string;
+    readonly method?: string;
+  } = {},
 ) {
   const app = new Hono();
-  app.use(guardAdmin({ token: () => TOKEN, hosts: () => [], ...given }));
+  app.use(guardHost(given.hosts ?? (() => [])));
+  app.use(guardAdmin({ token: () => TOKEN, viewerToken: () => null, ...given }));
   app.all("*", (context) => context.json({ in: true }));
   app.onError((error) => {
     assert.ok(error instanceof AdminRefusal);
     return adminRefusalResponse(error);
   });
-  const response = await app.request(given.url ?? "http://localhost/x", { headers });
+  const response = await app.request(given.url ?? "http://localhost/x", { headers, method: given.method ?? "GET" });
   return { status: response.status, headers: response.headers, body: await response.json() };
 }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Actor, AuditedChange, AuditRecords } from "../domain/audit.ts";
+import type { NewId } from "../domain/ids.ts";
 import type { ImportRows } from "../domain/imported_rows.ts";
 import type { LimitAdmin } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
@@ -24,6 +25,11 @@ export interface AdminDeps extends InternalDeps {
    * Called for each request, because it can be rotated. If it is empty, every request is refused.
    */
   readonly adminToken: () => string;
+  /** What may look and change nothing; null: there is no viewer. Called like `adminToken`. */
+  readonly viewerToken: () => string | null;
+  /** Operators reach the dashboard by https only. */
+  readonly isSecure: boolean;
+  readonly newId: NewId;
   /** Host names of the listener, besides addresses and localhost. */
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;

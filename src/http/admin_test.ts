@@ -17,7 +17,6 @@ const ROUTES: readonly (readonly [method: string, path: string])[] = [
   ["OPTIONS", "/internal/usage"],
   ["PUT", "/internal/usage"],
   ["GET", "/"],
-  ["GET", "/dashboard"],
   ["GET", "/nothing"],
   ["GET", "/healthz/x"],
   ["POST", "/healthz"],

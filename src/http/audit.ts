@@ -1,10 +1,10 @@
-import type { Actor, AuditEntry } from "../domain/audit.ts";
+import type { Actor, AuditEntry, AuditQuery } from "../domain/audit.ts";
 import { timeJson } from "./admin_json.ts";
 import { filtersOf, pageOf } from "./admin_filters.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 import type { AdminDeps } from "./admin_route.ts";
 import { cursorText } from "./cursor.ts";
-import { cursorOf } from "./usage_filters.ts";
+import { cursorOf, type ListRequest } from "./usage_filters.ts";
 
 /** Names the user of a client that has the admin token. */
 export const ACTOR_HEADER = "x-llmproxy-actor";
@@ -33,17 +33,22 @@ export function actorOf({ method, headers }: Request, address: string | null): A
 
 /** `GET /internal/audit`: `{"audit": AuditEntry[], "nextCursor"?}`, newest first. */
 export async function answerAudit(request: Request, { audit, now }: Pick<AdminDeps, "audit" | "now">): Promise<Response> {
-  const read = filtersOf(request.url, AUDIT_FILTERS);
+  const { query, cursorOf } = auditQueryOf(request.url, now);
+  const { entries, next } = await audit.listAudit(query);
+  return Response.json({ audit: entries.map(entryJson), ...(next === null ? {} : { nextCursor: cursorOf(next) }) });
+}
+
+/** Throws `AdminRefusal` 400 that names what cannot be read. */
+export function auditQueryOf(url: string, now: () => number): ListRequest<AuditQuery> {
+  const read = filtersOf(url, AUDIT_FILTERS);
   const { workspace_id: workspaceId, action, since, until } = read;
   const question = JSON.stringify(["audit", workspaceId, action, since, until]);
   const cursor = cursorOf({ cursor: read.cursor, offset: null }, question);
   const { limit } = pageOf({ limit: read.limit, offset: null });
-  const { entries, next } = await audit.listAudit({ workspaceId, action, since, until, limit, after: cursor?.after ?? null });
-  const asOf = cursor?.asOf ?? now();
-  return Response.json({
-    audit: entries.map(entryJson),
-    ...(next === null ? {} : { nextCursor: cursorText({ after: next, asOf }, question) }),
-  });
+  return {
+    query: { workspaceId, action, since, until, limit, after: cursor?.after ?? null },
+    cursorOf: (after) => cursorText({ after, asOf: cursor?.asOf ?? now() }, question),
+  };
 }
 
 function entryJson({ id, at, who, claimed, address, action, target, workspaceId, before, after }: AuditEntry) {

@@ -94,6 +94,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     secrets: {
       credentials: config.upstream.credentials,
       adminToken: config.admin.token,
+      viewerToken: config.admin.viewerToken,
       databaseUrl: config.storage.database?.url ?? null,
       webhookSecret: config.limits.webhookSecret,
     },
@@ -298,7 +299,7 @@ function batchAccounts(common: Common): BatchAccounts | null {
 
 /** The admin API, one per machine. */
 function adminListener(
-  { config, system: { now }, live, storage, observe, limiting }: Common,
+  { config, system: { now, newId }, live, storage, observe, limiting }: Common,
   { repricer, ...parts }:
     & Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "suspensions" | "recordChange">
     & { readonly repricer: Repricer },
@@ -311,7 +312,10 @@ function adminListener(
     audit: storage.audit,
     cacheValueOf: (call, missed) => live.pricing.cacheValueOf(call, missed),
     adminToken: live.adminToken,
+    viewerToken: () => live.secrets.viewerToken,
     adminHosts: () => config.admin.hosts,
+    isSecure: false,
+    newId,
     reship: storage.reship,
     reprice: ({ isDryRun, ...span }) => {
       const { list } = live.pricing;

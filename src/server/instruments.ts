@@ -44,6 +44,7 @@ export function instruments(
     secrets: () => [
       ...live.secrets.credentials.map(({ secret }) => secret),
       live.adminToken(),
+      live.secrets.viewerToken ?? "",
       live.secrets.databaseUrl ?? "",
       live.secrets.webhookSecret ?? "",
       config.limits.webhookUrl ?? "",
