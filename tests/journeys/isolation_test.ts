@@ -189,7 +189,8 @@ class Caller implements Disposable {
 }
 
 /**
- * An admin listener that refuses calls without the token, and calls for a foreign host.
+ * An admin listener that refuses calls without the token, and calls for a foreign host. Its
+ * dashboard sends them to the sign-in page.
  */
 async function holdsOut(
   proxy: ProxyUnderTest,
@@ -202,8 +203,10 @@ async function holdsOut(
   for (const target of paths) {
     for (const headers of wrong) {
       for (const method of METHODS) {
-        const { headers: answered } = await caller.isRefused({ method, target, headers }, [401]);
-        assert.match(answered.get("www-authenticate") ?? "", /^Bearer /);
+        const isDashboard = target.startsWith("/dashboard");
+        const { headers: answered } = await caller.isRefused({ method, target, headers }, [isDashboard ? 303 : 401]);
+        if (isDashboard) assert.match(answered.get("location") ?? "", /^\/dashboard\/sign-in(\?next=%2Fdashboard[%\w]*)?$/);
+        else assert.match(answered.get("www-authenticate") ?? "", /^Bearer /);
       }
     }
     for (

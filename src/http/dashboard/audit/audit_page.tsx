@@ -23,7 +23,7 @@ async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
         rows={entries}
         order={{ key: "at", isAscending: false }}
         next={next === null ? null : cursorOf(next)}
-        empty="Nobody has changed a token, a limit, a suspension or prices yet."
+        empty="There are no changes of tokens, limits, suspensions or prices yet."
       />
     ),
   };
