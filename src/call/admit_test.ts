@@ -31,6 +31,21 @@ Deno.test("admit() cuts every string that a client chose at 256 bytes", async ()
   await live.end("completed");
 });
 
+Deno.test("admit() keeps max_tokens only if it is a count", async () => {
+  await using call = scene(() => json(BODY));
+  const kept = async (maxTokens: string) => {
+    const body = JSON.stringify(requestOf()).replace(/"max_tokens":\d+/, `"max_tokens":${maxTokens}`);
+    assert.ok(body.includes(maxTokens));
+    const live = await admitted(call, { body });
+    await live.end("completed");
+    return live.row!.call.maxTokens;
+  };
+  for (const text of ["0", "128000", "9007199254740991"]) assert.equal(await kept(text), Number(text));
+  for (const text of ["-1", "-1e15", "0.5", "1e16", "1e309", '"500"', "null", "[500]"]) {
+    assert.equal(await kept(text), null, text);
+  }
+});
+
 Deno.test("admit() gives the body's room back if the row cannot be committed, and names the sandbox and the body's user", async () => {
   await using call = scene(() => json(BODY));
   call.fail("open");

@@ -27,8 +27,9 @@ const FIRST: Omit<Learned, "servedModel"> = { input: 0.3, written: 0, read: 0, o
 const WEIGHT = 0.05;
 const MOST_MODELS = 1_000;
 
-/** The largest context of any model, and the largest output of one that is not limited. */
-const MOST_PROMPT_TOKENS = 1_000_000;
+/** The largest context of any model: no call uses more. */
+const MOST_TOKENS = 1_000_000;
+/** The largest output of any model: the API refuses a larger `max_tokens`. */
 const MOST_OUTPUT_TOKENS = 128_000;
 /** What the API adds to a prompt, such as how to use tools. */
 const ADDED_TOKENS = 1_000;
@@ -55,11 +56,15 @@ export class CallEstimates implements Estimates {
   learn({ requestedModel, requestBytes }: OpenCall, { outcome, accuracy, reading }: Closing): void {
     if (outcome !== "completed" || accuracy !== "exact" || requestBytes === 0 || reading.servedModel === null) return;
     const before = this.#learned.get(requestedModel);
+    const { inputTokens, cacheCreationInputTokens, cacheReadInputTokens } = reading;
+    // Otherwise its prompt was not in its bytes: a URL or a file held it, or they were compressed.
+    const isSized = inputTokens + cacheCreationInputTokens + cacheReadInputTokens <= requestBytes;
+    const { input, written, read } = before ?? FIRST;
     const now: Learned = {
       servedModel: reading.servedModel,
-      input: reading.inputTokens / requestBytes,
-      written: reading.cacheCreationInputTokens / requestBytes,
-      read: reading.cacheReadInputTokens / requestBytes,
+      input: isSized ? inputTokens / requestBytes : input,
+      written: isSized ? cacheCreationInputTokens / requestBytes : written,
+      read: isSized ? cacheReadInputTokens / requestBytes : read,
       output: reading.outputTokens,
     };
     const mixed = (field: keyof typeof FIRST) =>
@@ -72,16 +77,17 @@ export class CallEstimates implements Estimates {
 
   #typical(call: AskedCall): Estimate {
     const learned = this.#learned.get(call.model) ?? { servedModel: call.model, ...FIRST };
-    const bytes = call.isCompressed ? call.bytes * TYPICAL_COMPRESSION : call.bytes;
+    const sent = call.isCompressed ? call.bytes * TYPICAL_COMPRESSION : call.bytes;
+    const bytes = Math.min(sent, MOST_TOKENS / (learned.input + learned.written + learned.read));
     const counts = {
       inputTokens: Math.ceil(learned.input * bytes),
       cacheCreationInputTokens: Math.ceil(learned.written * bytes),
       cacheReadInputTokens: Math.ceil(learned.read * bytes),
-      outputTokens: Math.min(Math.ceil(learned.output), call.maxTokens ?? Infinity),
+      outputTokens: Math.min(Math.ceil(learned.output), mostOutput(call)),
     };
     const { inputTokens, cacheCreationInputTokens, cacheReadInputTokens, outputTokens } = counts;
     return {
-      tokens: inputTokens + cacheCreationInputTokens + cacheReadInputTokens + outputTokens,
+      tokens: Math.min(inputTokens + cacheCreationInputTokens + cacheReadInputTokens + outputTokens, MOST_TOKENS),
       cost: this.#costOf(call, learned.servedModel, counts),
     };
   }
@@ -90,16 +96,22 @@ export class CallEstimates implements Estimates {
   #most(call: AskedCall): Estimate {
     const servedModel = this.#learned.get(call.model)?.servedModel ?? call.model;
     const isOpen = call.isCompressed || call.namesFiles;
-    const prompt = isOpen ? MOST_PROMPT_TOKENS : Math.min(call.bytes + ADDED_TOKENS, MOST_PROMPT_TOKENS);
-    const outputTokens = call.maxTokens ?? MOST_OUTPUT_TOKENS;
+    const prompt = isOpen ? MOST_TOKENS : Math.min(call.bytes + ADDED_TOKENS, MOST_TOKENS);
+    const outputTokens = mostOutput(call);
     const plain = this.#costOf(call, servedModel, { inputTokens: prompt, outputTokens });
     const cached = { cacheCreationInputTokens: prompt, cacheCreation1hTokens: prompt, outputTokens };
     const dearest = call.mayCache ? this.#costOf(call, servedModel, cached) : plain;
-    return { tokens: prompt + outputTokens, cost: plain === null || dearest === null ? null : Math.max(plain, dearest) };
+    const tokens = Math.min(prompt + outputTokens, MOST_TOKENS);
+    return { tokens, cost: plain === null || dearest === null ? null : Math.max(plain, dearest) };
   }
 
   #costOf({ at, speed, inferenceGeo }: AskedCall, servedModel: string, counts: Partial<typeof EMPTY_READING>): number | null {
     const cost = this.#options.priceOf({ ...EMPTY_READING, ...counts, kind: "message", servedModel, speed, inferenceGeo }, at);
     return cost.isPriced ? cost.nanoDollars : null;
   }
+}
+
+/** A sandbox chooses `max_tokens`: what no model can make must not hold what others need. */
+function mostOutput({ maxTokens }: AskedCall): number {
+  return Math.min(Math.max(maxTokens ?? MOST_OUTPUT_TOKENS, 0), MOST_OUTPUT_TOKENS);
 }

@@ -26,7 +26,7 @@ Deno.test("CallEstimates by max: a token for each byte, what the API adds, and m
 
 Deno.test("CallEstimates by max takes the largest context and output if the request does not bound them", () => {
   const estimates = new CallEstimates({ by: "max", priceOf });
-  const million = { tokens: 1_000_500, cost: 1_050_000 };
+  const million = { tokens: 1_000_000, cost: 1_050_000 };
   assert.deepEqual(estimates.of({ ...ASKED, isCompressed: true }), million);
   assert.deepEqual(estimates.of({ ...ASKED, namesFiles: true }), million);
   assert.deepEqual(estimates.of({ ...ASKED, bytes: 32_000_000 }), million);
@@ -73,4 +73,35 @@ Deno.test("CallEstimates learns nothing from calls that broke, were estimated, h
   estimates.learn({ ...call, requestBytes: 0 }, closingOf(used));
   estimates.learn(call, closingOf({ ...used, servedModel: null }));
   assert.deepEqual(estimates.of(ASKED), before);
+});
+
+Deno.test("CallEstimates holds no less than nothing and no more than a model can use, whatever max_tokens says", () => {
+  const learnt = new CallEstimates({ by: "typical", priceOf });
+  const call = callOf({ requestedModel: "m", requestBytes: 1_000 });
+  learnt.learn(call, closingOf({ servedModel: "m-1", inputTokens: 900, cacheReadInputTokens: 0, outputTokens: 128_000 }));
+  const all = [learnt, new CallEstimates({ by: "typical", priceOf }), new CallEstimates({ by: "max", priceOf })];
+  for (const estimates of all) {
+    for (const maxTokens of [-Number.MAX_SAFE_INTEGER, -1, 0, 500, 128_000, 128_001, Number.MAX_SAFE_INTEGER, null]) {
+      for (const bytes of [0, 10_000, 32_000_000]) {
+        const { tokens, cost } = estimates.of({ ...ASKED, maxTokens, bytes, isCompressed: bytes > 10_000 });
+        assert.ok(Number.isSafeInteger(tokens) && tokens >= 0 && tokens <= 1_000_000, `${maxTokens}: ${tokens} tokens`);
+        assert.ok(Number.isSafeInteger(cost) && cost! >= 0 && cost! <= 3_000_003 + 12_800_000, `${maxTokens}: costs ${cost}`);
+      }
+    }
+    assert.deepEqual(estimates.of({ ...ASKED, maxTokens: -5 }), estimates.of({ ...ASKED, maxTokens: 0 }));
+    assert.deepEqual(estimates.of({ ...ASKED, maxTokens: 1e15 }), estimates.of({ ...ASKED, maxTokens: 128_000 }));
+  }
+});
+
+Deno.test("CallEstimates by typical learns no size from a call whose prompt was not in its bytes", () => {
+  const estimates = new CallEstimates({ by: "typical", priceOf });
+  const call = callOf({ requestedModel: "m", requestBytes: 200 });
+  // A document by URL: one sandbox must not make the calls of all others look huge.
+  const byUrl = closingOf({ servedModel: "m", inputTokens: 900_000, cacheReadInputTokens: 0, outputTokens: 40 });
+  estimates.learn(call, byUrl);
+  assert.equal(estimates.of(ASKED).tokens, 3_000 + 40);
+  estimates.learn(call, closingOf({ servedModel: "m", inputTokens: 100, cacheReadInputTokens: 0, outputTokens: 40 }));
+  const { tokens } = estimates.of(ASKED);
+  for (let n = 0; n < 50; n++) estimates.learn(call, byUrl);
+  assert.equal(estimates.of(ASKED).tokens, tokens);
 });

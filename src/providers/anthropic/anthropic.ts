@@ -57,7 +57,7 @@ function factsOf(values: ReadonlyMap<string, unknown>): BodyFacts {
   return {
     model: typeof model === "string" ? model : "",
     isStreamed: values.get("stream") === true,
-    maxTokens: Number.isSafeInteger(maxTokens) ? maxTokens as number : null,
+    maxTokens: Number.isSafeInteger(maxTokens) && maxTokens as number >= 0 ? maxTokens as number : null,
     userId: text(userId),
     speed: text(values.get("speed")),
     inferenceGeo: text(values.get("inference_geo")),
