@@ -10,6 +10,7 @@ export function onlyCredential(key: string, over: Partial<Credentials> = {}): Cr
     holding: () => credential,
     answered: () => {},
     refused: () => Promise.resolve(false),
+    unsent: () => {},
     outOfCredit: () => {},
     ...over,
   };

@@ -1,5 +1,6 @@
 import type { Credential } from "../domain/provider.ts";
 import { cutClientString } from "../domain/text.ts";
+import type { Trace } from "../domain/trace.ts";
 import { type OpenCall, UNSAID } from "../domain/usage.ts";
 import type { Caller } from "./authenticate.ts";
 import { LiveCall } from "./live_call.ts";
@@ -40,12 +41,11 @@ export async function admit(
       requestBytes: facts.body.length,
       messagesHash: facts.messagesHash,
     };
-    const hold = await reserve(call, { incoming, facts }, deps);
-    const waitedMs = deps.elapsed() - waitsFrom;
-    const opened = await deps.ledger.open(call, belonging.trace).catch((error) => {
-      hold?.release();
-      throw error;
-    });
+    const { hold, opened, waitedMs } = await opening(call, belonging.trace, { incoming, facts, waitsFrom, deps })
+      .catch((error) => {
+        deps.upstream.credentials.unsent(credential);
+        throw error;
+      });
     const row = new OpenRow(call, {
       hold,
       isRecorded: opened === "opened",
@@ -59,6 +59,28 @@ export async function admit(
   } catch (error) {
     release();
     throw refusedTo(error, { sandbox: caller.sandbox, userId });
+  }
+}
+
+/** Reserves, and commits the open row. */
+async function opening(
+  call: OpenCall,
+  trace: Trace,
+  { incoming, facts, waitsFrom, deps }: {
+    readonly incoming: IncomingCall;
+    readonly facts: RequestFacts;
+    /** In `elapsed` time. */
+    readonly waitsFrom: number;
+    readonly deps: Deps;
+  },
+) {
+  const hold = await reserve(call, { incoming, facts }, deps);
+  const waitedMs = deps.elapsed() - waitsFrom;
+  try {
+    return { hold, waitedMs, opened: await deps.ledger.open(call, trace) };
+  } catch (error) {
+    hold?.release();
+    throw error;
   }
 }
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { BODY, incoming, json, NOW, refusal, requestOf, SANDBOX, type Scene, scene, TOKEN } from "../../tests/fake_calls.ts";
 import { onlyCredential } from "../../tests/fake_credentials.ts";
 import { Fault } from "../domain/fault.ts";
+import { NO_LIMITS } from "../domain/limits.ts";
 import type { CallToSend, Credentials } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
 import { read } from "./read.ts";
@@ -79,6 +80,26 @@ Deno.test("admit() asks for the credential of the session before it opens the ro
     ...{ requestedModel: "claude-asked", requestClass: "auxiliary", heldBy: null },
   }]);
   assert.deepEqual([call.log, call.deps.budget.heldBytes, call.deps.traffic.inFlight], [[], 0, 0]);
+});
+
+Deno.test("admit() tells of a credential whose call a limit or the ledger refused, so that another call can try it", async () => {
+  const unsent: string[] = [];
+  const { deps } = scene(() => json(BODY));
+  const upstream = {
+    ...deps.upstream,
+    credentials: onlyCredential("key", { unsent: ({ id }) => void unsent.push(id) }),
+  };
+  const bound = { kind: "rpd", scope: "workspace", id: "w-1", max: 1, from: NOW, until: NOW + 1_000 } as const;
+  const limits = { ...NO_LIMITS, boundsOf: () => [bound], reserve: () => Promise.resolve({ bound, used: 1 }) };
+  await using limited = scene(() => json(BODY), { upstream, limits });
+  await assert.rejects(admitted(limited), refusal("over_rpd"));
+  await using unrecorded = scene(() => json(BODY), { upstream });
+  unrecorded.fail("open");
+  await assert.rejects(admitted(unrecorded), refusal("ledger_unavailable"));
+  assert.deepEqual(unsent, ["key-1", "key-1"]);
+  await using good = scene(() => json(BODY), { upstream });
+  await (await admitted(good)).end("completed");
+  assert.equal(unsent.length, 2);
 });
 
 Deno.test("admit() counts the call as in flight from its open row to its close", async () => {

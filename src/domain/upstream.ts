@@ -37,6 +37,8 @@ export interface Credentials {
    * `client_left` or `draining`.
    */
   readonly forCall: (call: CallToSend, leaving: Leaving) => Promise<Credential>;
+  /** The call that `forCall` chose it for is not sent after all. */
+  readonly unsent: (credential: Credential) => void;
   /** For calls without a row, except those about what another credential holds. */
   readonly ofWorkspace: (workspaceId: string) => Credential;
   /** By the id that rows have. An unknown one, and null, mean the first credential. */

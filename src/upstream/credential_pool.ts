@@ -30,6 +30,8 @@ interface Out {
   readonly backOffMs: number;
   /** When it is tried again, in `elapsed` time. */
   readonly retryAt: number;
+  /** A call is on its way that tries whether there is credit. */
+  readonly isTried: boolean;
 }
 
 /**
@@ -100,6 +102,11 @@ export class CredentialPool implements Credentials {
     return this.#out.has(credential.id) && this.#out.size < this.#all().length;
   }
 
+  unsent({ id }: Credential): void {
+    const out = this.#out.get(id);
+    if (out?.isTried) this.#out.set(id, { ...out, isTried: false, retryAt: this.#options.elapsed() });
+  }
+
   outOfCredit(credential: Credential): void {
     if (this.#hasOthers(credential)) this.#takeOut(credential, "no_credit");
   }
@@ -152,7 +159,10 @@ export class CredentialPool implements Credentials {
 
   /** Only one call tries a credential without credit; the others wait for what comes of it. */
   #tried(credential: Credential): Credential {
-    if (this.#out.get(credential.id)?.why === "no_credit") this.#takeOut(credential, "no_credit");
+    const out = this.#out.get(credential.id);
+    if (out?.why === "no_credit" && !this.#isPutOff(credential)) {
+      this.#out.set(credential.id, { ...out, isTried: true, retryAt: this.#options.elapsed() + out.backOffMs });
+    }
     return credential;
   }
 
@@ -170,14 +180,16 @@ export class CredentialPool implements Credentials {
     });
   }
 
-  /** Takes it out, or puts its next try off for longer if that try was due. */
-  #takeOut(credential: Credential, why: Out["why"]): void {
+  /** Takes it out, or puts its next try off for longer if that try was due or has failed. */
+  #takeOut(credential: Credential, reason: Out["why"]): void {
     const { id } = credential;
     const before = this.#out.get(id);
-    if (this.#isPutOff(credential)) return;
+    // Without credit it stays so until a call shows otherwise: the free request cannot.
+    const why = before?.why === "no_credit" ? "no_credit" : reason;
+    if (before?.why === why && !before.isTried && this.#isPutOff(credential)) return;
     const { firstMs, mostMs, words } = REASONS[why];
     const backOffMs = before?.why === why ? Math.min(2 * before.backOffMs, mostMs) : firstMs;
-    this.#out.set(id, { why, backOffMs, retryAt: this.#options.elapsed() + backOffMs });
+    this.#out.set(id, { why, backOffMs, retryAt: this.#options.elapsed() + backOffMs, isTried: false });
     this.#holds.release(id);
     if (before !== undefined) return;
     const message = `an upstream credential is out of use, because ${words}: its sessions use the others`;

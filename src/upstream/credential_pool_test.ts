@@ -111,6 +111,68 @@ Deno.test("outOfCredit() takes a credential out, and one call tries it when its 
   assert.deepEqual(stand.checks, [], "the free request says nothing of credit");
 });
 
+Deno.test("unsent() lets another call try a credential without credit: one that is refused here tells nothing", async () => {
+  const stand = standOf();
+  const before = await stand.places();
+  const ofB = before.flatMap((id, n) => id === "b" ? [SESSIONS[n]!] : []);
+  stand.pool.outOfCredit(stand.of("b"));
+  for (let n = 0; n < 20; n++) {
+    stand.clock += n === 0 ? 60_000 : 0;
+    assert.equal(await stand.place(ofB[n]!), "b", `try ${n}`);
+    assert.notEqual(await stand.place(ofB[n + 1]!), "b", "two calls tried it");
+    stand.pool.unsent(stand.of("b"));
+  }
+  assert.equal(await stand.place(ofB[0]!), "b");
+  stand.pool.outOfCredit(stand.of("b"));
+  stand.pool.unsent(stand.of("b"));
+  stand.clock += 119_999;
+  assert.ok(!(await stand.places()).includes("b"), "it was tried before its time");
+  stand.clock += 1;
+  assert.equal((await stand.places()).filter((id) => id === "b").length, 1);
+});
+
+Deno.test("outOfCredit() lengthens the back-off once for each try, and a try without an answer does not", async () => {
+  const stand = standOf();
+  const ofB = (await stand.places()).flatMap((id, n) => id === "b" ? [SESSIONS[n]!] : []);
+  for (let n = 0; n < 3; n++) stand.pool.outOfCredit(stand.of("b"));
+  for (const seconds of [60, 60, 60]) {
+    stand.clock += 1_000 * seconds - 1;
+    assert.notEqual(await stand.place(ofB[0]!), "b", "it was tried before its time");
+    stand.clock += 1;
+    assert.equal(await stand.place(ofB[0]!), "b", "a try without an answer lengthened the back-off");
+  }
+  for (let n = 0; n < 3; n++) stand.pool.outOfCredit(stand.of("b"));
+  stand.clock += 120_000;
+  assert.equal(await stand.place(ofB[0]!), "b");
+});
+
+Deno.test("a credential without credit stays out until a call succeeds, whatever the free request says of it meanwhile", async () => {
+  const stand = standOf();
+  const before = await stand.places();
+  const checked = async (say: () => unknown) => {
+    const count = stand.checks.length;
+    await say();
+    await waitFor(() => stand.checks.length > count && stand.isIdle(), { what: "a check" });
+  };
+  // First refused, then without credit.
+  stand.statuses.b = 403;
+  await stand.pool.refused(stand.of("b"));
+  stand.pool.outOfCredit(stand.of("b"));
+  stand.statuses.b = 200;
+  stand.clock += 5_000;
+  assert.ok(!(await stand.places()).includes("b"), "the free request took it in");
+  // The try is due, and meanwhile the free request is refused once.
+  stand.clock += 55_000;
+  stand.statuses.b = 403;
+  await checked(() => stand.answered("b", 403));
+  stand.statuses.b = 200;
+  stand.clock += 3_600_000;
+  assert.equal((await stand.places()).filter((id) => id === "b").length, 1, "more than one call was sent there");
+  assert.equal(stand.pool.readiness().status, "degraded");
+  stand.answered("b", 200);
+  assert.deepEqual(await stand.places(), before);
+});
+
 Deno.test("readiness() is unavailable only if all are out and none is to be tried, and calls still go to their own", async () => {
   const stand = standOf();
   const before = await stand.places();
