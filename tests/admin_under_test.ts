@@ -3,6 +3,8 @@ import { Stops } from "../src/call/stops.ts";
 import { Traffic } from "../src/call/traffic.ts";
 import { stampOf } from "../src/domain/audit.ts";
 import { adminApp } from "../src/http/admin.ts";
+import type { AdminDeps } from "../src/http/admin_route.ts";
+import { auditedCuts } from "../src/server/audited_cuts.ts";
 import { stopButtonsOf } from "../src/server/stop_buttons.ts";
 import { StopWatch } from "../src/server/stop_watch.ts";
 import { anthropic } from "./anthropic.ts";
@@ -63,10 +65,12 @@ export async function openAdmin(): Promise<AdminUnderTest> {
   const stops = new Stops(traffic);
   const buttons = stopButtonsOf(stops, tokens);
   const observe = { note: (...note: unknown[]) => void notes.push(note) };
+  const recordChange: AdminDeps["recordChange"] = (change, by) =>
+    embedded.store.appendAudit({ ...stampOf(by, { newId: () => `id-${++ids}`, now }), ...change });
   const app = adminApp({
     store: embedded.store,
     audit: embedded.store,
-    recordChange: () => Promise.reject(new Error("no change was to be recorded")),
+    recordChange,
     version: "0.0.0",
     cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing),
     tokens,
@@ -76,7 +80,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
       usedOf: embedded.shipping.usedOf,
       defaults: { rpd: 0 },
     },
-    requests: buttons,
+    requests: auditedCuts(buttons, recordChange),
     suspensions: new StopWatch({ records: embedded.shipping, buttons, copy: null, now, newId: () => `id-${++ids}`, observe }),
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => deps.adminToken,

@@ -10,6 +10,7 @@ export const AUDIT_ACTIONS = [
   "limit.clear",
   "suspension.begin",
   "suspension.end",
+  "request.cut",
   "prices.read",
   "prices.reprice",
 ] as const;

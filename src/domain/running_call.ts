@@ -1,3 +1,4 @@
+import type { Actor } from "./audit.ts";
 import type { Accuracy } from "./usage.ts";
 
 /** A call in flight, as far as its answer has come. What is not known yet is null, never 0. */
@@ -34,4 +35,10 @@ export interface RunningCalls {
   readonly list: () => Promise<readonly RunningCall[]>;
   /** Cuts the call; resolves to what it was, or to null if none of that id is in flight. */
   readonly cut: (id: string) => Promise<RunningCall | null>;
+}
+
+/** The administration of calls in flight. */
+export interface RunningCallAdmin extends Pick<RunningCalls, "list"> {
+  /** As `RunningCalls.cut`. The audit then has an entry with the call as it was. */
+  readonly cut: (id: string, by: Actor) => Promise<RunningCall | null>;
 }

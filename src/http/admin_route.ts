@@ -5,7 +5,7 @@ import type { ImportRows } from "../domain/imported_rows.ts";
 import type { LimitAdmin } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { BackUp, ExportUsage, Readiness, Reprice, Reship } from "../domain/operations.ts";
-import type { RunningCalls } from "../domain/running_call.ts";
+import type { RunningCallAdmin } from "../domain/running_call.ts";
 import type { SuspensionAdmin } from "../domain/suspensions.ts";
 import type { TokenAdmin } from "../domain/tokens.ts";
 import type { FilterName } from "./admin_filters.ts";
@@ -15,7 +15,7 @@ import type { InternalDeps } from "./admin_usage.ts";
 export interface AdminDeps extends InternalDeps {
   readonly tokens: TokenAdmin;
   readonly limits: LimitAdmin;
-  readonly requests: RunningCalls;
+  readonly requests: RunningCallAdmin;
   readonly suspensions: SuspensionAdmin;
   readonly audit: Pick<AuditRecords, "listAudit">;
   /** Records a change that is no row of the database. Never rejects; a failure is logged. */

@@ -80,7 +80,7 @@ Deno.test("/internal/audit refuses filters that it cannot read, and a cursor of 
     const [query, named] of [
       [
         "action=none",
-        "action as one of token.create, token.revoke, limit.set, limit.clear, suspension.begin, suspension.end, prices.read, prices.reprice",
+        "action as one of token.create, token.revoke, limit.set, limit.clear, suspension.begin, suspension.end, request.cut, prices.read, prices.reprice",
       ],
       ["offset=1", '"offset"'],
       ["limit=0", "limit"],

@@ -43,7 +43,7 @@ export const STOP_ROUTES: readonly AdminRoute[] = [
     does: "Cuts a call in flight on this machine.",
     filters: [],
     answers: { 200: inJson("The call as it was when it was cut", runningCallShape) },
-    answer: ({ request, param, deps }) => cutRunning(request, param(), deps.requests),
+    answer: ({ request, param, by, deps: { requests } }) => cutRunning(request, param(), { requests, by }),
   },
   {
     method: "GET",

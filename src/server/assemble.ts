@@ -16,6 +16,7 @@ import type { CredentialPool } from "../upstream/credential_pool.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { proxyFor } from "../wire/forward_proxy.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
+import { auditedCuts } from "./audited_cuts.ts";
 import { type Front, openFront } from "./front.ts";
 import { type HttpClients, upstreamClients } from "./http_clients.ts";
 import { operatorTold } from "./operator_told.ts";
@@ -156,7 +157,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   const admin = adminListener(common, {
     ...{ repricer, recordChange },
     tokens: revokingRunning(tokens, side.buttons),
-    requests: side.buttons,
+    requests: auditedCuts(side.buttons, recordChange),
     suspensions: stopWatch,
     readiness: side.readiness,
     metrics: async () => await metrics.text(await pool?.metrics() ?? []),

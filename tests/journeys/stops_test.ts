@@ -20,6 +20,13 @@ const ASKED_AGAIN_MS = 1_500;
 const STARTED_EVENTS = 4;
 const ADMIN_TOKEN = "admin-token-of-the-tests-0123456789";
 
+interface CutEntry {
+  readonly target: string;
+  readonly workspaceId: string;
+  readonly before: { readonly id: string; readonly sandboxId: string };
+  readonly after?: unknown;
+}
+
 interface Proxy {
   readonly url: string;
   readonly adminUrl: string;
@@ -234,6 +241,12 @@ Deno.test("GET /internal/requests lists calls in flight as far as they are known
     assert.match((await (await counting).json()).error.message, /operator/);
     assert.equal((await admin(proxy, "DELETE", `/internal/requests/${third.id}`)).status, 404);
     assert.deepEqual(await list(), []);
+    const { audit } = (await admin(proxy, "GET", "/internal/audit?action=request.cut")).json;
+    assert.deepEqual(
+      audit.map(({ target, workspaceId, before, after }: CutEntry) => [target, workspaceId, before.id, before.sandboxId, after]),
+      [third, second, first].map(({ id }) => [id, "acme", id, "sb-1", undefined]),
+    );
+    assert.deepEqual([audit[2].who, audit[2].address, audit[2].before.traceId], ["admin", "127.0.0.1", "at-0"]);
     const rows = await proxy.closedRows(2);
     assert.deepEqual(
       rows.map(({ outcome, error_type, accuracy, input_tokens }) => [outcome, error_type, accuracy, input_tokens]),
