@@ -47,7 +47,9 @@ async function seen(store: Pick<Store, "queryUsage" | "queryTraces" | "getTraceD
   const [detail] = await store.getTraceDetail("at-1", null);
   const records = await reader.read({ since: null, until: null, workspaceId: null, sandboxId: null, after: null, limit: 10 });
   await reader.close();
-  const csv = new TextDecoder().decode(encoderOf("csv").add(records)).split("\r\n").map((line) => line.split(",").at(-1));
+  const csv = new TextDecoder().decode(encoderOf("csv", () => null).add(records)).split("\r\n").map((line) =>
+    line.split(",").at(-1)
+  );
   const total = (of: object) => String((of as { dummySum?: bigint }).dummySum);
   return [total(totals), total(byHour), total(ofTraces), (detail!.requests[0] as { dummyTokens?: number }).dummyTokens, ...csv];
 }

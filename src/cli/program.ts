@@ -5,6 +5,7 @@ import { AUDIT_ACTIONS } from "../domain/audit.ts";
 import { isEmptySpan } from "../domain/calendar.ts";
 import { LIMIT_KINDS } from "../domain/limits.ts";
 import { wordsOf } from "../domain/unavailable.ts";
+import { EXPORT_FORMATS } from "../domain/usage_record.ts";
 import { VERSION } from "../server/version.ts";
 import { auditCommand } from "./audit.ts";
 import { backupCommand } from "./backup.ts";
@@ -34,6 +35,7 @@ Examples:
   llmproxy requests --workspace acme                            show the calls in flight
   llmproxy quota set acme --cost-per-day 50 --concurrent 8
   llmproxy export --format csv --since 30d --output usage.csv   write every call of the last 30 days
+  llmproxy export --format focus --since 30d --output focus.csv write charges by the hour, as FinOps FOCUS has them
   llmproxy backup /backup/llmproxy.db                           back up while the proxy runs
   llmproxy import --from postgres://user@host/agentserver       import once, or again to add new rows
   llmproxy reship --since 2h                                    if the shared database lost its latest rows
@@ -206,8 +208,10 @@ function addRowCommands(program: Command, system: CliSystem): void {
     .option("--rows", "print each row that changes, as a line of JSON")
     .option(...JSON_OUTPUT)
     .action(withSpan(repriceCommand));
-  program.command("export").description("write every closed row of a time span to stdout or into a file")
-    .addOption(new Option("--format <format>", "of the file").choices(["csv", "ndjson", "parquet"]).makeOptionMandatory())
+  program.command("export").description(
+    "write every closed row of a time span, or its charges by the hour, to stdout or into a file",
+  )
+    .addOption(new Option("--format <format>", "of the file").choices(EXPORT_FORMATS).makeOptionMandatory())
     .option(since[0], `${since[1]}; without it, all`, time)
     .option(...until)
     .option("--workspace <id>", "only rows of this workspace", readId)

@@ -44,8 +44,44 @@ export interface BilledCall {
  */
 export type CallOutcome = "answered" | "refused" | "passed_on";
 
+/** Kinds of tokens that have prices of their own. */
+export const TOKEN_KINDS = ["input", "write5m", "write1h", "read", "output"] as const;
+export type TokenKind = (typeof TOKEN_KINDS)[number];
+
+/** So much of one thing at one price: a part of what a row costs. */
+export interface Charge {
+  readonly of: ChargedThing;
+  /** Tokens, or uses of a tool. Never zero. */
+  readonly quantity: bigint;
+  /** Of a single token or use, with all factors, in atto-dollars (10^-18 US dollars). */
+  readonly unitPrice: bigint;
+  /** What makes it another price than the standard one: batch, fast, a place, a size of prompt. */
+  readonly terms: readonly string[];
+}
+
+/** A server tool is named by its counter on the wire; its price does not depend on the model. */
+export type ChargedThing =
+  | { readonly kind: TokenKind; readonly model: string }
+  | { readonly kind: "tool"; readonly tool: string };
+
+/** Whose invoice has the row, and what it names the service. */
+export interface Seller {
+  readonly name: string;
+  readonly service: string;
+}
+
+/** What a row is charged for at that time; null if the list has no price for one of its models. */
+export type ChargesOf = (priced: Priced, at: number) => readonly Charge[] | null;
+
+/** How the rows of one provider are invoiced. */
+export interface Tariff {
+  readonly seller: Seller;
+  readonly chargesOf: ChargesOf;
+}
+
 /** How a provider bills what a row holds. Pure; never throws. */
 export interface Billing {
+  readonly seller: Seller;
   /** The calls that a row is paid for: several if the provider calls models in turn. */
   readonly callsOf: (priced: Priced) => readonly BilledCall[];
   /** What a token's price is multiplied by, in percent: by `inferenceGeo`, and in a batch. */

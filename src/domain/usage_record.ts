@@ -11,7 +11,9 @@ export interface UsageRecord extends TokenUsage, ShownRow<"export"> {
   readonly accuracy: TokenUsage["accuracy"];
 }
 
-export type ExportFormat = "csv" | "ndjson" | "parquet";
+/** The last two have charges by the hour instead of calls: the columns of FinOps FOCUS. */
+export const EXPORT_FORMATS = ["csv", "ndjson", "parquet", "focus", "focus-parquet"] as const;
+export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 
 /** Rows admitted from `since` to before `until`; null is "all". */
 export type UsageFilter = Pick<QueryOpts, "since" | "until" | "workspaceId" | "sandboxId">;

@@ -49,7 +49,7 @@ Deno.test("csvEncoder() writes a header, times by RFC 3339, costs as exact decim
 
 Deno.test("csvEncoder() writes the header of no rows too, once, and ends each line with CRLF", () => {
   assert.equal(textOf("csv", []), `${COLUMNS.map(({ jsonKey }) => jsonKey).join(",")}\r\n`);
-  const encoder = encoderOf("csv");
+  const encoder = encoderOf("csv", () => null);
   const parts = [encoder.add([ROW]), encoder.add([ROW]), encoder.end()].map((part) => new TextDecoder().decode(part)).join("");
   assert.equal(parts.match(/costUsd/g)?.length, 1);
   assert.equal(parts.match(/\r\n/g)?.length, 3);
@@ -90,7 +90,7 @@ Deno.test("parquetEncoder() writes a file that another family's reader reads, in
     streaming: n % 2 === 0,
     customId: `é=${n}`,
   }));
-  const encoder = encoderOf("parquet");
+  const encoder = encoderOf("parquet", () => null);
   const parts = [];
   for (let at = 0; at < rows.length; at += 1_000) parts.push(encoder.add(rows.slice(at, at + 1_000)));
   assert.equal(parts.filter((part) => part.length > 1_000).length, 8, "groups that went out before the end");
@@ -112,8 +112,8 @@ Deno.test("parquetEncoder() writes a file that another family's reader reads, in
 });
 
 Deno.test("parquetEncoder() writes a file of no rows, and ends a group early where its texts are long", () => {
-  assert.equal(readParquet(bytesOf([encoderOf("parquet").end()])).numRows, 0);
-  const encoder = encoderOf("parquet");
+  assert.equal(readParquet(bytesOf([encoderOf("parquet", () => null).end()])).numRows, 0);
+  const encoder = encoderOf("parquet", () => null);
   const iterations = [{ text: "x".repeat(1_000_000) }];
   const part = encoder.add(Array.from({ length: 9 }, () => ({ ...ROW, iterations })));
   assert.ok(part.length > 1_000);
@@ -121,7 +121,7 @@ Deno.test("parquetEncoder() writes a file of no rows, and ends a group early whe
 });
 
 function textOf(format: ExportFormat, rows: readonly UsageRecord[]): string {
-  const encoder = encoderOf(format);
+  const encoder = encoderOf(format, () => null);
   return new TextDecoder().decode(bytesOf([encoder.add(rows), encoder.end()]));
 }
 

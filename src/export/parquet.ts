@@ -1,7 +1,8 @@
 import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import type { Kind } from "../domain/usage_columns.ts";
 import type { UsageRecord } from "../domain/usage_record.ts";
-import { COLUMNS, fieldOf, type UsageEncoder } from "./columns.ts";
+import { COLUMNS, fieldOf } from "./columns.ts";
+import type { RowEncoder } from "./row_encoder.ts";
 
 /**
  * At most so much is in a group, which is held until it is complete. Each adds some 5 KB to the
@@ -10,49 +11,76 @@ import { COLUMNS, fieldOf, type UsageEncoder } from "./columns.ts";
 const GROUP_ROWS = 2_500;
 const GROUP_CHARACTERS = 5_000_000;
 
-const TEXT = { type: "BYTE_ARRAY", converted_type: "UTF8" } as const;
-
-const TYPES = {
-  text: TEXT,
-  counts: TEXT,
-  list: TEXT,
-  count: { type: "INT64" },
-  ms: { type: "INT64" },
+export const PARQUET_TYPES = {
+  text: { type: "BYTE_ARRAY", converted_type: "UTF8" },
+  whole: { type: "INT64" },
   flag: { type: "BOOLEAN" },
   time: { type: "INT64", converted_type: "TIMESTAMP_MILLIS" },
   // Nine places are nano-dollars: the integer is what is stored, and readers add it up exactly.
-  money: { type: "INT64", converted_type: "DECIMAL", precision: 18, scale: 9 },
-} as const satisfies Record<Kind, object>;
+  nanoDollars: { type: "INT64", converted_type: "DECIMAL", precision: 18, scale: 9 },
+  attoDecimal: { type: "FIXED_LEN_BYTE_ARRAY", type_length: 16, converted_type: "DECIMAL", precision: 38, scale: 18 },
+} as const;
+
+export interface ParquetColumn<R> {
+  readonly name: string;
+  readonly type: keyof typeof PARQUET_TYPES;
+  readonly isRequired: boolean;
+  /** Null: no value. A bigint for numbers and times: a decimal's is the unscaled one. */
+  readonly valueOf: (row: R) => string | bigint | boolean | null;
+}
+
+const TYPES = {
+  text: "text",
+  counts: "text",
+  list: "text",
+  count: "whole",
+  ms: "whole",
+  flag: "flag",
+  time: "time",
+  money: "nanoDollars",
+} as const satisfies Record<Kind, keyof typeof PARQUET_TYPES>;
+
+export function parquetEncoder(): RowEncoder<UsageRecord> {
+  return parquetTable(
+    "usage",
+    COLUMNS.map((column) => ({
+      name: column.jsonKey,
+      type: TYPES[column.kind],
+      isRequired: column.isAlwaysShown,
+      valueOf: (row: UsageRecord) => valueOf(fieldOf(row, column), column.kind),
+    })),
+  );
+}
 
 /**
  * Parquet (https://parquet.apache.org/docs/file-format/), Snappy, in row groups of bounded size.
  */
-export function parquetEncoder(): UsageEncoder {
+export function parquetTable<R>(name: string, columns: readonly ParquetColumn<R>[]): RowEncoder<R> {
   const bytes = new ByteWriter();
-  const writer = new ParquetWriter({ writer: bytes, schema: schemaOf(), createdBy: "llmproxy" });
-  let columns: unknown[][] = COLUMNS.map(() => []);
+  const writer = new ParquetWriter({ writer: bytes, schema: schemaOf(name, columns), createdBy: "llmproxy" });
+  let values: unknown[][] = columns.map(() => []);
   let rows = 0;
   let characters = 0;
 
-  function gather(row: UsageRecord): void {
-    COLUMNS.forEach((column, n) => {
-      const value = valueOf(fieldOf(row, column), column.kind);
+  function gather(row: R): void {
+    columns.forEach((column, n) => {
+      const value = column.valueOf(row);
       if (typeof value === "string") characters += value.length;
-      columns[n]!.push(value);
+      values[n]!.push(value);
     });
     rows++;
   }
 
   function writeGroup(): void {
-    const columnData = COLUMNS.map(({ jsonKey, kind }, n) => ({
-      name: jsonKey,
-      data: columns[n]!,
+    const columnData = columns.map(({ name, type }, n) => ({
+      name,
+      data: values[n]!,
       offsetIndex: false,
       // Tools print the footer, so it must not hold what clients chose.
-      statistics: TYPES[kind] !== TEXT,
+      statistics: type !== "text",
     }));
     void writer.write({ columnData, rowGroupSize: GROUP_ROWS });
-    columns = COLUMNS.map(() => []);
+    values = columns.map(() => []);
     [rows, characters] = [0, 0];
   }
 
@@ -96,17 +124,17 @@ function withTypedList(file: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return file;
 }
 
-function schemaOf() {
-  const leaves = COLUMNS.map(({ jsonKey, kind, isAlwaysShown }) => ({
-    name: jsonKey,
-    repetition_type: isAlwaysShown ? "REQUIRED" as const : "OPTIONAL" as const,
-    ...TYPES[kind],
+function schemaOf<R>(name: string, columns: readonly ParquetColumn<R>[]) {
+  const leaves = columns.map(({ name, type, isRequired }) => ({
+    name,
+    repetition_type: isRequired ? "REQUIRED" as const : "OPTIONAL" as const,
+    ...PARQUET_TYPES[type],
   }));
-  return [{ name: "usage", num_children: leaves.length }, ...leaves];
+  return [{ name, num_children: leaves.length }, ...leaves];
 }
 
-function valueOf(value: unknown, kind: Kind): unknown {
+function valueOf(value: unknown, kind: Kind): string | bigint | boolean | null {
   if (value === undefined) return null;
   if (kind === "counts" || kind === "list") return JSON.stringify(value);
-  return kind === "text" || kind === "flag" ? value : BigInt(value as number);
+  return kind === "text" || kind === "flag" ? value as string | boolean : BigInt(value as number);
 }

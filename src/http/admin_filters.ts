@@ -3,7 +3,7 @@ import { AUDIT_ACTIONS } from "../domain/audit.ts";
 import { isEmptySpan } from "../domain/calendar.ts";
 import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
 import { ACCURACIES, OUTCOMES, type QueryOpts } from "../domain/usage.ts";
-import type { ExportFormat } from "../domain/usage_record.ts";
+import { EXPORT_FORMATS } from "../domain/usage_record.ts";
 import { AdminRefusal, shown } from "./admin_refusal.ts";
 
 const DEFAULT_LIMIT = 100;
@@ -27,7 +27,6 @@ export const rfc3339 = z.iso.datetime({ offset: true, error: EXPECTED }).regex(/
   .meta({ format: "date-time" }).transform((text) => Date.parse(text));
 
 const id = z.string().min(1).max(MAX_ID_LENGTH).regex(/^\P{Cc}+$/u);
-const EXPORT_FORMATS = ["csv", "ndjson", "parquet"] as const satisfies readonly ExportFormat[];
 export const ID_FILTER = { expects: `an id of 1 to ${MAX_ID_LENGTH} characters without control characters`, schema: id };
 
 const TIME_FILTER = {

@@ -19,7 +19,7 @@ import {
 } from "./answer_shapes.ts";
 import { answerAudit, AUDIT_FILTERS } from "./audit.ts";
 import { answerBackup, answerReship, RESHIP_FILTERS } from "./backup.ts";
-import { answerExport, EXPORT_CONTENT_TYPES, EXPORT_FILTERS } from "./export.ts";
+import { answerExport, EXPORT_FILES, EXPORT_FILTERS } from "./export.ts";
 import { answerImport, importedBatch } from "./import.ts";
 import { openApiDocument } from "./openapi.ts";
 import { QUOTA_ROUTES } from "./quota_routes.ts";
@@ -103,18 +103,21 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   {
     method: "GET",
     path: "/internal/export",
-    does: "Every closed row of a time span, oldest first. If the body ends tidily, it is whole.",
+    does: "Every closed row of a time span, oldest first, or its charges by the hour. If the body ends tidily, it is whole.",
     filters: EXPORT_FILTERS,
     needs: ["format"],
     answers: {
       200: {
         does: "The rows in the format asked for",
         content: {
-          [EXPORT_CONTENT_TYPES.csv]: "text",
-          [EXPORT_CONTENT_TYPES.ndjson]: "text",
-          [EXPORT_CONTENT_TYPES.parquet]: "binary",
+          [EXPORT_FILES.csv.contentType]: "text",
+          [EXPORT_FILES.ndjson.contentType]: "text",
+          [EXPORT_FILES.parquet.contentType]: "binary",
         },
-        headers: { "x-llmproxy-rows": "Their number", "x-llmproxy-estimated-bytes": "An estimate of the body's length" },
+        headers: {
+          "x-llmproxy-rows": "Their number, if they are calls",
+          "x-llmproxy-estimated-bytes": "An estimate of the body's length",
+        },
       },
     },
     answer: ({ request, deps }) => answerExport(request, deps.exportUsage, deps.now),

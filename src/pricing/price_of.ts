@@ -2,25 +2,38 @@ import {
   type BilledCall,
   type Billing,
   type CallOutcome,
+  type Charge,
+  type ChargesOf,
   isRefusedBeforeOutput,
   MAX_COST,
   type Priced,
   type PriceOf,
+  TOKEN_KINDS,
+  type TokenKind,
   type Unpriced,
+  type UnpricedUses,
 } from "../domain/price.ts";
 import { modelPeriodAt, periodAt, type PriceList, type PriceTier, type RefusalPeriod } from "./price_list.ts";
 
-export type Rates = { readonly [K in Exclude<keyof PriceTier, "promptFrom">]: bigint };
+export type Rates = { readonly [K in TokenKind]: bigint };
+
+interface RateTier {
+  readonly promptFrom: bigint;
+  readonly rates: Rates;
+}
 
 export interface RatePeriod {
   readonly from: string;
   readonly fastPercent: bigint;
   /** The greatest prompt first. In pico-dollars a token: a million is $1 per million tokens. */
-  readonly tiers: readonly { readonly promptFrom: bigint; readonly rates: Rates }[];
+  readonly tiers: readonly RateTier[];
 }
 
 const STANDARD_PERCENT = 100n;
-/** Tokens x pico-dollars x three factors in percent: the one division undoes them all. */
+/**
+ * Tokens x pico-dollars x three factors in percent: the one division undoes them all. So a unit is
+ * an atto-dollar.
+ */
 export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
 
 /**
@@ -40,33 +53,78 @@ export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
  * category.
  */
 export function priceOf(list: PriceList, billing: Billing): PriceOf {
+  const charged = chargedBy(list, billing);
+
+  return (priced, at) => {
+    if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version, unpricedUses: {}, isCertain: true };
+    const parts = charged(priced, at);
+    if (!parts.isPriced) return unpriced("model", parts.stranger);
+    const units = parts.charges.reduce((sum, { quantity, unitPrice }) => sum + quantity * unitPrice, 0n);
+    const nano = (units + UNITS_PER_NANO / 2n) / UNITS_PER_NANO;
+    if (nano > MAX_COST) return unpriced("size", priced.servedModel);
+    const { unpricedUses, isCertain } = parts;
+    return { isPriced: true, nanoDollars: Number(nano), version: list.version, unpricedUses, isCertain };
+  };
+}
+
+/** The parts that `priceOf` adds up. */
+export function chargesOf(list: PriceList, billing: Billing): ChargesOf {
+  const charged = chargedBy(list, billing);
+  return (priced, at) => {
+    const parts = charged(priced, at);
+    return parts.isPriced ? parts.charges : null;
+  };
+}
+
+type Charged =
+  | {
+    readonly isPriced: true;
+    readonly charges: readonly Charge[];
+    readonly unpricedUses: UnpricedUses;
+    readonly isCertain: boolean;
+  }
+  | { readonly isPriced: false; readonly stranger: string | null };
+
+function chargedBy(list: PriceList, billing: Billing): (priced: Priced, at: number) => Charged {
   const rateOf = modelRatesOf(list);
   const serverTools = ratesBy(list.serverTools, ({ from, usdPerUse }) => ({ from, nanoPerUse: scaled(usdPerUse, 9) }));
 
   return (priced, at) => {
-    if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version, unpricedUses: {}, isCertain: true };
     const { calls, isCertain } = billedCallsOf(priced, { list, billing, at });
     const isServed = priced.servedModel !== null && !(isRefusedBeforeOutput(priced) && calls.length === 0);
     const asked = isServed ? [{ model: priced.servedModel }, ...calls] : calls;
     const stranger = asked.find(({ model }) => rateOf(model, at) === null);
-    if (stranger !== undefined) return unpriced("model", stranger.model);
-    let units = 0n;
-    for (const call of calls) {
-      const period = rateOf(call.model, at)!;
-      units += unitsOf(call, period) * factorsOf(priced, { period, billing });
-    }
+    if (stranger !== undefined) return { isPriced: false, stranger: stranger.model };
+    const charges = calls.flatMap((call) => tokenCharges(call, { priced, period: rateOf(call.model, at)!, billing }));
     const unpricedUses: Record<string, number> = {};
     for (const [tool, uses] of Object.entries(priced.serverToolUse)) {
       const isCount = Number.isSafeInteger(uses) && uses > 0;
       if (!isCount) continue;
       const period = periodAt(serverTools.get(tool) ?? [], at);
-      if (period === null) unpricedUses[tool] = uses;
-      else units += BigInt(uses) * period.nanoPerUse * UNITS_PER_NANO;
+      if (period === null) {
+        unpricedUses[tool] = uses;
+        continue;
+      }
+      const unitPrice = period.nanoPerUse * UNITS_PER_NANO;
+      charges.push({ of: { kind: "tool", tool }, quantity: BigInt(uses), unitPrice, terms: [] });
     }
-    const nano = (units + UNITS_PER_NANO / 2n) / UNITS_PER_NANO;
-    if (nano > MAX_COST) return unpriced("size", priced.servedModel);
-    return { isPriced: true, nanoDollars: Number(nano), version: list.version, unpricedUses, isCertain };
+    return { isPriced: true, charges, unpricedUses, isCertain };
   };
+}
+
+function tokenCharges(
+  call: BilledCall,
+  { priced, period, billing }: { readonly priced: Priced; readonly period: RatePeriod; readonly billing: Billing },
+): Charge[] {
+  const { promptFrom, rates } = tierFor(call, period);
+  const factors = factorsOf(priced, { period, billing });
+  const terms = [...termsOf(priced, { period, billing }), ...(promptFrom > 0n ? [`prompt-from-${promptFrom}`] : [])];
+  return TOKEN_KINDS.filter((kind) => call[kind] > 0n).map((kind) => ({
+    of: { kind, model: call.model! },
+    quantity: call[kind],
+    unitPrice: rates[kind] * factors,
+    terms,
+  }));
 }
 
 /** The calls of a row that are paid for; not certain if some only may be. */
@@ -112,27 +170,43 @@ function isNothing(priced: Priced): boolean {
     Object.values(priced.serverToolUse).every((uses) => uses === 0);
 }
 
-function unitsOf(call: BilledCall, period: RatePeriod): bigint {
-  const rates = ratesFor(call, period);
-  return call.input * rates.input + call.write5m * rates.write5m + call.write1h * rates.write1h +
-    call.read * rates.read + call.output * rates.output;
-}
-
 /** Of the tier in which the call's prompt lies. */
 export function ratesFor(call: Pick<BilledCall, "prompt">, period: RatePeriod): Rates {
-  return period.tiers.find(({ promptFrom }) => call.prompt >= promptFrom)!.rates;
+  return tierFor(call, period).rates;
+}
+
+function tierFor(call: Pick<BilledCall, "prompt">, period: RatePeriod): RateTier {
+  return period.tiers.find(({ promptFrom }) => call.prompt >= promptFrom)!;
 }
 
 /** What every token of the row is multiplied by, in percent to the third power. */
 export function factorsOf(
-  { kind, serviceTier, inferenceGeo, speed }: Pick<Priced, "kind" | "serviceTier" | "inferenceGeo" | "speed">,
+  priced: FactorsOn,
   { period, billing: { factors } }: { readonly period: RatePeriod; readonly billing: Billing },
 ): bigint {
-  const isBatch = serviceTier === null ? kind === "batch_line" : serviceTier === "batch";
-  const geo = inferenceGeo ?? "";
+  const geo = priced.inferenceGeo ?? "";
   return (Object.hasOwn(factors.geoPercent, geo) ? BigInt(factors.geoPercent[geo]!) : STANDARD_PERCENT) *
-    (isBatch ? BigInt(factors.batchPercent) : STANDARD_PERCENT) *
-    (speed === "fast" ? period.fastPercent : STANDARD_PERCENT);
+    (isBatch(priced) ? BigInt(factors.batchPercent) : STANDARD_PERCENT) *
+    (priced.speed === "fast" ? period.fastPercent : STANDARD_PERCENT);
+}
+
+type FactorsOn = Pick<Priced, "kind" | "serviceTier" | "inferenceGeo" | "speed">;
+
+/** The names of the factors of `factorsOf` that change a price. */
+function termsOf(
+  priced: FactorsOn,
+  { period, billing: { factors } }: { readonly period: RatePeriod; readonly billing: Billing },
+): string[] {
+  const geo = priced.inferenceGeo ?? "";
+  return [
+    ...(isBatch(priced) ? ["batch"] : []),
+    ...(priced.speed === "fast" && period.fastPercent !== STANDARD_PERCENT ? ["fast"] : []),
+    ...(Object.hasOwn(factors.geoPercent, geo) ? [geo] : []),
+  ];
+}
+
+function isBatch({ kind, serviceTier }: FactorsOn): boolean {
+  return serviceTier === null ? kind === "batch_line" : serviceTier === "batch";
 }
 
 function unpriced(why: Unpriced["why"], model: string | null): Unpriced {

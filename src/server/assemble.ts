@@ -110,6 +110,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     ...system,
     ...{ config: config.storage, instanceId, observe },
     workers: pool === null ? null : { count, recording: pool.recording },
+    prices: () => live.pricing.list,
   });
   if (config.admin.token === null) keptToken = readOrMakeAdminToken(config.storage.dataDir, system.randomBytes);
   noteForwardProxies(config, observe);

@@ -1,5 +1,6 @@
 import type { WorkerRpc } from "../async/worker_rpc.ts";
 import { type ExportUsage, TooManyExports, type UsageExport } from "../domain/operations.ts";
+import type { PriceList } from "../pricing/price_list.ts";
 import type { Chunk, ExportMethods, ExportOrder, UsagePlace } from "./export_worker/protocol.ts";
 
 const MOST_AT_ONCE = 2;
@@ -15,7 +16,10 @@ export interface Exports {
 }
 
 /** Exports, made by the Worker one chunk ahead of the reader. */
-export function startExports(rpc: WorkerRpc<ExportMethods>, place: () => UsagePlace): Exports {
+export function startExports(
+  rpc: WorkerRpc<ExportMethods>,
+  { place, prices }: { readonly place: () => UsagePlace; readonly prices: () => PriceList },
+): Exports {
   const running = new Set<Export>();
   let lastName = 0;
   return {
@@ -24,7 +28,7 @@ export function startExports(rpc: WorkerRpc<ExportMethods>, place: () => UsagePl
       const from = place();
       const started = new Export(rpc, ++lastName, () => running.delete(started));
       running.add(started);
-      return await started.begin({ place: from, format, filter });
+      return await started.begin({ place: from, format, filter, prices: prices() });
     },
     end: () => running.forEach((one) => one.cut(new Error("The proxy is shutting down"))),
   };

@@ -11,6 +11,7 @@ import type { Store } from "../domain/store.ts";
 import type { SuspensionRecords } from "../domain/suspensions.ts";
 import type { Revocations, Tokens } from "../domain/tokens.ts";
 import { DatabaseUnavailable } from "../domain/unavailable.ts";
+import type { PriceList } from "../pricing/price_list.ts";
 import { SchemaTooNew } from "../stores/migrations.ts";
 import { connectPostgres } from "../stores/postgres/store.ts";
 import type { OwnedPlaces } from "../stores/shipping/cached_owners.ts";
@@ -79,6 +80,8 @@ export interface StorageOptions extends Pick<ServerSystem, "now" | "randomBytes"
   readonly observe: Pick<Observe, "note">;
   /** Null: this process records calls itself. */
   readonly workers: { readonly count: number; readonly recording: RecordingState } | null;
+  /** Those in force. */
+  readonly prices: () => PriceList;
 }
 
 /** How long a start waits for a shared database that does not answer; then it goes on without. */
@@ -267,7 +270,7 @@ interface Jobs extends Pick<MaintenanceOptions, "store"> {
 function startJobs({ recording, shipping, loss }: Records, options: StorageOptions, { store, place, backup, open }: Jobs) {
   let maintenance: ReturnType<typeof startMaintenance> | null = null;
   const worker = exportWorker();
-  const exports = startExports(worker, place);
+  const exports = startExports(worker, { place, prices: options.prices });
   const exportUsage: ExportUsage = async (format, filter) => {
     await shipping.caughtUp(CAUGHT_UP_MS);
     return await exports.start(format, filter);

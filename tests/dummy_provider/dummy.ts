@@ -34,7 +34,11 @@ export const dummy: Provider = {
   estimate: (reading) => reading,
   errorTypeOf: (status) => `error ${status}`,
   clients: [],
-  billing: { callsOf: () => [], factors: { geoPercent: {}, batchPercent: 100 } },
+  billing: {
+    callsOf: () => [],
+    factors: { geoPercent: {}, batchPercent: 100 },
+    seller: { name: "Dummy", service: "Answers" },
+  },
   refuse: (fault, { requestId }) => ({
     status: FAULTS[fault.code].status,
     body: `${FAULTS[fault.code].status} ${fault.message} (${requestId})`,

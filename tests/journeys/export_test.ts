@@ -4,6 +4,7 @@ import { costUsd } from "../../src/domain/money.ts";
 import { assertAtMost } from "../best_attempt.ts";
 import { readCsv, readParquet } from "../exported_rows.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
+import { focusLines, nanoDollarsOfDecimal } from "../focus_rows.ts";
 import { stallsOf } from "../process_metrics.ts";
 import { type ProxyProcess, runCommandLine, startProxyProcess } from "../proxy_process.ts";
 import { settingsOf } from "../proxy_under_test.ts";
@@ -31,7 +32,7 @@ Deno.test.afterAll(async () => {
   await Deno.remove(dataDir, { recursive: true });
 });
 
-for (const format of ["csv", "ndjson", "parquet"] as const) {
+for (const format of ["csv", "ndjson", "parquet", "focus", "focus-parquet"] as const) {
   Deno.test(`llmproxy export --format ${format} of ${ROWS} rows adds under ${MOST_ADDED_MB} MB, and blocks the event loop for under 50 ms`, async () => {
     // Of its own: what an export leaves to be collected is not the next one's.
     await restart();
@@ -49,6 +50,8 @@ for (const format of ["csv", "ndjson", "parquet"] as const) {
     const peak = peakMb(proxy);
     if (Deno.env.has("EXPORT_ROWS")) console.log(`peak RSS: ${before} MB before, ${peak} MB now`);
     assert.ok(peak - before < MOST_ADDED_MB, `${peak} MB after ${before} MB`);
+    if (format === "focus") return assert.equal(await focusCosts(output), EXPECTED.costUsd);
+    if (format === "focus-parquet") return assert.equal(focusParquetCosts(output), EXPECTED.costUsd);
     assert.deepEqual(await SUMS[format](output), EXPECTED);
   });
 }
@@ -64,6 +67,10 @@ Deno.test("GET /internal/export says what it is, and names a filter that it cann
   const head = await askExport("?format=parquet", { method: "HEAD" });
   assert.equal(head.headers.get("content-type"), "application/vnd.apache.parquet");
   assert.equal(head.headers.get("content-disposition"), 'attachment; filename="llmproxy-usage.parquet"');
+  const focus = await askExport(`?format=focus&until=${timeOf(10)}`);
+  assert.equal(focus.headers.get("content-disposition"), 'attachment; filename="llmproxy-focus.csv"');
+  assert.equal(focus.headers.get("x-llmproxy-rows"), null, "calls are not lines of this file");
+  assert.match(await focus.text(), /^BilledCost,BillingAccountId,/);
   for (
     const [query, named] of [["", "format"], ["?format=xlsx", "format"], ["?format=csv&until=now", "until"], [
       "?format=csv&limit=3",
@@ -160,6 +167,19 @@ const SUMS: Readonly<Record<"csv" | "ndjson" | "parquet", (path: string) => Prom
     };
   },
 };
+
+async function focusCosts(path: string): Promise<string> {
+  const lines = focusLines(await Deno.readTextFile(path));
+  return costUsd(lines.reduce((sum, line) => sum + nanoDollarsOfDecimal(line.BilledCost!), 0n));
+}
+
+/** FOCUS has atto-dollars. */
+function focusParquetCosts(path: string): string {
+  let atto = 0n;
+  for (const value of readParquet(Deno.readFileSync(path)).getChild("BilledCost")!) atto += unscaled(value);
+  assert.equal(atto % 1_000_000_000n, 0n);
+  return costUsd(atto / 1_000_000_000n);
+}
 
 /** The integer of an Arrow decimal: 128 bits, the least first. */
 function unscaled(words: Uint32Array): bigint {

@@ -1,7 +1,7 @@
 import type { BodyFacts, Provider } from "../../domain/provider.ts";
 import { ANSWER_KEYS, estimate, parseDeltas, parseNonStreamingResponse, parseStreamEvent, readAnswer } from "./answer.ts";
 import { parseLine, parseStatus } from "./batches.ts";
-import { callsOf, FACTORS } from "./billing.ts";
+import { callsOf, FACTORS, SELLER } from "./billing.ts";
 import { CLIENTS } from "./clients.ts";
 import { waitMsOf } from "./rate_limits.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
@@ -30,7 +30,7 @@ export const anthropic = {
   estimate,
   errorTypeOf,
   clients: CLIENTS,
-  billing: { callsOf, factors: FACTORS },
+  billing: { callsOf, factors: FACTORS, seller: SELLER },
   // https://docs.anthropic.com/en/api/retrieving-message-batches
   batches: {
     pathOf: (id) => `/v1/messages/batches/${id}`,

@@ -3,6 +3,9 @@ import { type BilledCall, type CallOutcome, isRefusedBeforeOutput, type Priced }
 /** Every token costs more if the model runs in one place only, and less in a batch. */
 export const FACTORS = { geoPercent: { us: 110 }, batchPercent: 50 } as const;
 
+/** As its invoices name them. */
+export const SELLER = { name: "Anthropic", service: "Claude API" } as const;
+
 type Tokens = Omit<BilledCall, "model" | "prompt" | "outcome">;
 type Iteration = Priced["iterations"][number];
 

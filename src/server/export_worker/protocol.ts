@@ -3,6 +3,7 @@ import { WorkerRpc } from "../../async/worker_rpc.ts";
 import { arrivedError, type CarriedError } from "../../domain/unavailable.ts";
 import type { OpenCall } from "../../domain/usage.ts";
 import type { ExportFormat, UsageFilter } from "../../domain/usage_record.ts";
+import type { PriceList } from "../../pricing/price_list.ts";
 import type { RowBounds } from "../../stores/sqlite/backup.ts";
 
 /** The embedded database's path, or the shared database's URL with its password. */
@@ -12,6 +13,8 @@ export interface ExportOrder {
   readonly place: UsagePlace;
   readonly format: ExportFormat;
   readonly filter: UsageFilter;
+  /** Of them, charges have their prices. */
+  readonly prices: PriceList;
 }
 
 /** Part of a file. */

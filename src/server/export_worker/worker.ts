@@ -3,6 +3,10 @@ import { answerRequest, type Request } from "../../async/worker_rpc.ts";
 import type { UsageReader, UsageRecord } from "../../domain/usage_record.ts";
 import { carriedError } from "../../domain/unavailable.ts";
 import { encoderOf } from "../../export/encoder.ts";
+import type { TariffOf } from "../../export/focus/charges.ts";
+import type { PriceList } from "../../pricing/price_list.ts";
+import { chargesOf } from "../../pricing/price_of.ts";
+import * as providers from "../../providers/providers.ts";
 import { openUsageReader as openPostgresReader } from "../../stores/postgres/usage_reader.ts";
 import { backUpDatabase, backUpSpools, countCopied, whyNotSound } from "../../stores/sqlite/backup.ts";
 import { unavailableOf } from "../../stores/sqlite/errors.ts";
@@ -50,10 +54,10 @@ async function next(name: number): Promise<Chunk> {
 }
 
 /** Reads pages until the encoder has bytes to send. */
-async function* chunksOf({ place, format, filter }: ExportOrder): AsyncGenerator<Chunk, void> {
+async function* chunksOf({ place, format, filter, prices }: ExportOrder): AsyncGenerator<Chunk, void> {
   const reader = readerAt(place);
   try {
-    const encoder = encoderOf(format);
+    const encoder = encoderOf(format, tariffsBy(prices));
     // Only a progress bar needs the count: a database that is too slow to count can still be read.
     const total = await reader.count(filter).catch(() => null);
     let after: UsageRecord | null = null;
@@ -75,6 +79,15 @@ async function* chunksOf({ place, format, filter }: ExportOrder): AsyncGenerator
 
 function readerAt(place: UsagePlace): UsageReader {
   return "path" in place ? openSqliteReader(place.path) : openPostgresReader(place.url);
+}
+
+function tariffsBy(prices: PriceList): TariffOf {
+  const tariffs = new Map(
+    Object.values(providers).map((
+      { name, billing },
+    ) => [name, { seller: billing.seller, chargesOf: chargesOf(prices, billing) }]),
+  );
+  return (provider) => tariffs.get(provider) ?? null;
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

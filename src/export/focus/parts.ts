@@ -1,0 +1,121 @@
+import { type Charge, type Tariff, TOKEN_KINDS, type TokenKind } from "../../domain/price.ts";
+import type { Accuracy } from "../../domain/usage.ts";
+import type { UsageRecord } from "../../domain/usage_record.ts";
+
+/** Atto-dollars (10^-18 US dollars) of a nano-dollar. */
+export const ATTO_PER_NANO = 1_000_000_000n;
+
+/** `unpriced`: what was used is known, and its price is not. */
+export type FocusAccuracy = Accuracy | "unpriced";
+
+/**
+ * What is charged for. `all-tokens`: a cost that the list in force cannot split, because it has no
+ * price for the model any more. `unknown-usage`: a call of which no count is known.
+ */
+export interface Thing {
+  readonly kind: TokenKind | "tool" | "all-tokens" | "unknown-usage";
+  /** A model, or the counter of a server tool. */
+  readonly name: string;
+  readonly terms: readonly string[];
+}
+
+/** A part of one call. */
+export interface Part {
+  readonly thing: Thing;
+  readonly accuracy: FocusAccuracy;
+  /** Tokens, uses or calls. */
+  readonly quantity: bigint;
+  /** Of a single one, in the price list in force; atto-dollars. */
+  readonly unitPrice: bigint;
+  /** Its share of the row's cost. The shares of a row sum to its cost. */
+  readonly nanoDollars: bigint;
+}
+
+/**
+ * The parts of a row. The row's cost is divided as the prices in force would divide it, so the
+ * shares sum to the cost whatever list made it. Empty if the call used nothing.
+ */
+export function partsOf(row: UsageRecord, tariff: Tariff | null): readonly Part[] {
+  if (row.accuracy === "unknown") {
+    return [{ ...partOf("unknown-usage", row.model, 1n), accuracy: "unknown" }];
+  }
+  if (row.cost === undefined) return unpricedTokens(row);
+  const priced = pricedParts(row, BigInt(row.cost), tariff);
+  const unpriced = Object.entries(row.unpricedUses ?? {}).map(([tool, uses]): Part => ({
+    ...partOf("tool", tool, BigInt(uses)),
+    accuracy: "unpriced",
+  }));
+  return [...priced, ...unpriced];
+}
+
+function pricedParts(row: UsageRecord, cost: bigint, tariff: Tariff | null): readonly Part[] {
+  const charges = tariff?.chargesOf(pricedOf(row), row.createdAt) ?? [];
+  const amounts = charges.map(({ quantity, unitPrice }) => quantity * unitPrice);
+  const shares = sharesOf(cost, amounts);
+  if (shares !== null) {
+    return charges.map(({ of, quantity, unitPrice, terms }, n): Part => ({
+      ...{ thing: thingOf(of, terms), accuracy: row.accuracy, quantity, unitPrice },
+      nanoDollars: shares[n]!,
+    }));
+  }
+  const tokens = TOKEN_KINDS.reduce((sum, kind) => sum + tokensOf(row, kind), 0n);
+  return [{ ...partOf("all-tokens", row.model, tokens), accuracy: row.accuracy, nanoDollars: cost }];
+}
+
+/**
+ * Divides an amount as the weights are to one another, to the last unit: what the division leaves
+ * goes to the largest remainders. Null if there is something to divide and no weight.
+ */
+export function sharesOf(amount: bigint, weights: readonly bigint[]): readonly bigint[] | null {
+  const sum = weights.reduce((a, b) => a + b, 0n);
+  if (sum === 0n) return amount === 0n ? weights.map(() => 0n) : null;
+  const shares = weights.map((weight) => amount * weight / sum);
+  const left = Number(amount - shares.reduce((a, b) => a + b, 0n));
+  const remainders = weights.map((weight, n) => ({ n, remainder: amount * weight % sum }));
+  remainders.sort((a, b) => a.remainder === b.remainder ? a.n - b.n : a.remainder > b.remainder ? -1 : 1);
+  for (const { n } of remainders.slice(0, left)) shares[n]! += 1n;
+  return shares;
+}
+
+function unpricedTokens(row: UsageRecord): readonly Part[] {
+  return TOKEN_KINDS
+    .map((kind): Part => ({ ...partOf(kind, row.model, tokensOf(row, kind)), accuracy: "unpriced" }))
+    .filter(({ quantity }) => quantity > 0n);
+}
+
+/** A row's own count. Writes whose life is not named are 5-minute ones, as they are priced. */
+function tokensOf(row: UsageRecord, kind: TokenKind): bigint {
+  const write1h = Math.min(row.cacheCreation1hInputTokens, row.cacheCreationInputTokens);
+  const counts: Readonly<Record<TokenKind, number>> = {
+    input: row.inputTokens,
+    write5m: row.cacheCreationInputTokens - write1h,
+    write1h,
+    read: row.cacheReadInputTokens,
+    output: row.outputTokens,
+  };
+  return BigInt(counts[kind]);
+}
+
+function partOf(kind: Thing["kind"], name: string, quantity: bigint): Omit<Part, "accuracy"> {
+  return { thing: { kind, name, terms: [] }, quantity, unitPrice: 0n, nanoDollars: 0n };
+}
+
+function thingOf(of: Charge["of"], terms: Charge["terms"]): Thing {
+  return of.kind === "tool" ? { kind: "tool", name: of.tool, terms } : { kind: of.kind, name: of.model, terms };
+}
+
+function pricedOf(row: UsageRecord): Parameters<Tariff["chargesOf"]>[0] {
+  return {
+    ...row,
+    servedModel: row.model,
+    cacheCreation5mTokens: row.cacheCreation5mInputTokens,
+    cacheCreation1hTokens: row.cacheCreation1hInputTokens,
+    serverToolUse: row.serverToolUse ?? {},
+    iterations: row.iterations ?? [],
+    stopReason: row.stopReason ?? null,
+    refusalCategory: row.refusalCategory ?? null,
+    serviceTier: row.serviceTier ?? null,
+    inferenceGeo: row.inferenceGeo ?? null,
+    speed: row.speed ?? null,
+  };
+}
