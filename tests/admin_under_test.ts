@@ -85,6 +85,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     adminToken: () => deps.adminToken,
     viewerToken: () => deps.viewerToken,
+    oidc: null,
     isSecure: false,
     newId: () => `id-${++ids}`,
     adminHosts: () => deps.hosts,

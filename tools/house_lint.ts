@@ -32,6 +32,7 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^postgres(\/|$)/, doors: ["src/stores/postgres"] },
   { module: /^node:sqlite$/, doors: ["src/stores/sqlite"] },
   { module: /^hyparquet-writer$/, doors: ["src/export/"] },
+  { module: /^openid-client$/, doors: ["src/identity/"] },
   { module: /^prom-client$/, doors: ["src/telemetry/"] },
   { module: /^commander$/, doors: ["src/cli/"] },
   { module: /^ulid$/, doors: ["src/server/"] },

@@ -7,6 +7,7 @@ import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { ForwardProxies } from "../wire/forward_proxy.ts";
 import { readForwardProxies } from "./forward_proxies.ts";
 import { parseCredentials } from "./credentials_file.ts";
+import { type OidcConfig, readOidc } from "./oidc_settings.ts";
 import { parsePriceList } from "./prices_file.ts";
 import { type Address, BYTES_PER_MB, type ValueOf } from "./settings.ts";
 import { type ConfigSource, SettingsReader } from "./settings_reader.ts";
@@ -15,6 +16,8 @@ import { type ConfigSource, SettingsReader } from "./settings_reader.ts";
 export interface Config {
   readonly proxy: Readonly<ReturnType<typeof readProxy>>;
   readonly admin: AdminConfig;
+  /** Null: only tokens open the dashboard. */
+  readonly oidc: OidcConfig | null;
   readonly upstream: Readonly<ReturnType<typeof readUpstream>>;
   /** Between us and the upstream, and between us and the control plane. */
   readonly forwardProxies: ForwardProxies;
@@ -53,6 +56,7 @@ export interface Secrets {
   readonly adminToken: string | null;
   /** Null: there are no viewers. */
   readonly viewerToken: string | null;
+  readonly oidcClientSecret: string | null;
   readonly databaseUrl: string | null;
   /** Signs webhooks. */
   readonly webhookSecret: string | null;
@@ -71,6 +75,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
   const config = {
     proxy: readProxy(reader),
     admin: readAdmin(reader),
+    oidc: readOidc(reader),
     upstream: readUpstream(reader),
     forwardProxies: readForwardProxies(reader),
     agentserver: readAgentserver(reader),
@@ -84,7 +89,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
   refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
   const baseUrls = config.upstream.credentials.map((credential) => credential.baseUrl);
-  return reader.finish({ ...config, warnings: warningsOf(reader, baseUrls) });
+  return reader.finish({ ...config, warnings: warningsOf(reader, { baseUrls, issuer: config.oidc?.issuer ?? null }) });
 }
 
 /** The settings of commands that work on the data directory. Throws `ConfigProblems`. */
@@ -110,6 +115,7 @@ export function readSecrets(source: ConfigSource): Secrets {
     credentials: readCredentials(reader),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     viewerToken: reader.read("LLMPROXY_VIEWER_TOKEN"),
+    oidcClientSecret: reader.read("LLMPROXY_OIDC_CLIENT_SECRET"),
     databaseUrl: readDatabaseUrl(reader),
     webhookSecret: reader.read("LLMPROXY_WEBHOOK_SECRET"),
   });
@@ -160,13 +166,16 @@ function readProxy(reader: SettingsReader) {
 }
 
 function readAdmin(reader: SettingsReader) {
+  const dashboardUrl = reader.read("LLMPROXY_DASHBOARD_URL");
   return {
     address: reader.read("LLMPROXY_ADMIN_ADDR"),
     /** Null: the one in the data directory, which the first start makes. */
     token: reader.read("LLMPROXY_ADMIN_TOKEN"),
     viewerToken: reader.read("LLMPROXY_VIEWER_TOKEN"),
     /** `Host` values in lower case, each with a port or without. */
-    hosts: reader.read("LLMPROXY_ADMIN_HOSTS") ?? [],
+    hosts: [...reader.read("LLMPROXY_ADMIN_HOSTS") ?? [], ...(dashboardUrl === null ? [] : [new URL(dashboardUrl).hostname])],
+    /** Browsers reach it by https only. */
+    isSecure: dashboardUrl?.startsWith("https:") === true,
   };
 }
 
@@ -336,7 +345,10 @@ function refuseSamePort(proxy: Address, admin: Address | "same", reader: Setting
   );
 }
 
-function warningsOf(reader: SettingsReader, baseUrls: readonly string[]): readonly string[] {
+function warningsOf(
+  reader: SettingsReader,
+  { baseUrls, issuer }: { readonly baseUrls: readonly string[]; readonly issuer: string | null },
+): readonly string[] {
   const warnings = reader.unknownNames().map((name) => `${name} is not a setting of llmproxy and is ignored`);
   const isUnencrypted = (url: string) => {
     const { protocol, hostname } = new URL(url);
@@ -345,6 +357,9 @@ function warningsOf(reader: SettingsReader, baseUrls: readonly string[]): readon
   if (baseUrls.some(isUnencrypted)) {
     const name = reader.isSet("ANTHROPIC_API_KEYS_FILE") ? "A base URL of the upstream" : "ANTHROPIC_BASE_URL";
     warnings.push(`${name} is not https: the upstream's credential and all prompts are sent unencrypted`);
+  }
+  if (issuer !== null && isUnencrypted(issuer)) {
+    warnings.push("LLMPROXY_OIDC_ISSUER is not https: who comes into the dashboard depends on answers that can be forged");
   }
   return warnings;
 }

@@ -33,12 +33,12 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
       bodyBudgetBytes: 536_870_912,
       bodyBudgetPerSandboxBytes: 134_217_728,
     },
-    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [] },
+    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [], isSecure: false },
     forwardProxies: { http: null, https: null, direct: [] },
     storage: { dataDir: "./data", sync: "normal", database: null, retentionMs: null },
     limits: LIMITS,
     drain: { leadMs: 5_000, runningMs: 120_000 },
-    ...{ agentserver: null, workers: 1, logLevel: "info", warnings: [] },
+    ...{ oidc: null, agentserver: null, workers: 1, logLevel: "info", warnings: [] },
   });
 });
 
@@ -125,6 +125,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     token: "0123456789abcdef",
     viewerToken: null,
     hosts: ["proxy.internal", "10.0.0.7:8082"],
+    isSecure: false,
   });
   assert.deepEqual(config.agentserver, { url: "http://agentserver:9000", timeoutMs: 2_000, graceMs: 0 });
   assert.deepEqual(config.storage, {
@@ -266,7 +267,7 @@ Deno.test("loadStorageConfig() takes systemd's folder if LLMPROXY_DATA_DIR is un
 Deno.test("loadClientConfig() asks for no credential of the upstream", () => {
   assert.deepEqual(loadClientConfig(source({})), {
     proxyAddress: { hostname: "0.0.0.0", port: 8081 },
-    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [] },
+    admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [], isSecure: false },
     dataDir: "./data",
   });
 });

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { nanoDollarsOf } from "../domain/money.ts";
+import { type PeopleRule, peopleRuleOf } from "../identity/people.ts";
 
 interface Setting<T> {
   /** Reads the variable's text. Its message is what stands after "as" in `Cannot read X as …`. */
@@ -68,6 +69,23 @@ const percents = parsed("whole numbers from 1 to 100 with commas between them", 
   return numbers.every((percent) => percent >= 1 && percent <= 100) ? numbers : null;
 });
 const dollars = parsed("dollars, such as 5 or 0.50", nanoDollarsOf);
+const origin = parsed("an http or https URL without a path", (text) => {
+  const read = readUrl(text);
+  return read !== null && new URL(read).pathname === "/" ? read : null;
+});
+const issuer = parsed(
+  "an http or https URL without credentials, query or fragment",
+  (text) => readUrl(text) === null ? null : text,
+);
+const clientId = z.string().regex(/^[\x20-\x7e]+$/, "visible ASCII characters");
+const people = parsed<readonly PeopleRule[]>(
+  "e-mail addresses, *@domain or claim=value, with commas between them",
+  (text) => {
+    const rules = readList(text, () => true)!.map(peopleRuleOf);
+    return rules.every((rule) => rule !== null) ? rules : null;
+  },
+);
+const scopes = z.string().regex(/^(\S+ )*openid( \S+)*$/, "scopes with blanks between them, openid among them");
 const webhookUrl = parsed("an http or https URL without user and password", readWebhookUrl);
 /** 24 to 64 bytes (https://www.standardwebhooks.com, "Signature scheme"). */
 const webhookSecret = z.string().regex(/^whsec_[A-Za-z0-9+/]{32,86}={0,2}$/, "whsec_ and the base64 of 24 to 64 bytes");
@@ -93,6 +111,13 @@ export const SETTINGS = {
     "opens everything to those who only look, and changes nothing; if unset, there is no viewer",
   ),
   LLMPROXY_ADMIN_HOSTS: optional(hostNames, "more `Host` names that the admin listener answers to, comma-separated"),
+  LLMPROXY_DASHBOARD_URL: optional(origin, "where operators' browsers find the admin listener; OpenID sign-in needs it"),
+  LLMPROXY_OIDC_ISSUER: optional(issuer, "the OpenID provider at which people sign in to the dashboard, as it calls itself"),
+  LLMPROXY_OIDC_CLIENT_ID: optional(clientId, "the dashboard's name at that provider"),
+  LLMPROXY_OIDC_CLIENT_SECRET: secret(credential, "its secret; if unset, it is a public client"),
+  LLMPROXY_OIDC_ADMINS: optional(people, "who may change things: e-mail addresses, `*@domain` or `claim=value`, comma-separated"),
+  LLMPROXY_OIDC_VIEWERS: optional(people, "who may look, written like `LLMPROXY_OIDC_ADMINS`; all others are refused"),
+  LLMPROXY_OIDC_SCOPES: setting(scopes, "openid email profile", "the scopes that are asked for, `openid` among them"),
   LLMPROXY_DATA_DIR: setting(path("a folder"), "./data", "a local, lasting volume; under systemd `$STATE_DIRECTORY`"),
   LLMPROXY_LOG_LEVEL: setting(logLevel, "info", "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`"),
   LLMPROXY_AGENTSERVER_URL: optional(url, "the control plane that knows proxy tokens; if unset, only local tokens work"),

@@ -16,13 +16,19 @@ export const AUDIT_ACTIONS = [
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
-/** `admin` had the admin token, `signal` sent SIGHUP, `offline` used `--offline`. */
-export const AUDIT_WHO = ["admin", "signal", "offline"] as const;
+/**
+ * `admin` had the admin token, `oidc` signed in at the OpenID provider, `signal` sent SIGHUP,
+ * `offline` used `--offline`.
+ */
+export const AUDIT_WHO = ["admin", "oidc", "signal", "offline"] as const;
 
 /** Who asks for a change. */
 export interface Actor {
   readonly who: (typeof AUDIT_WHO)[number];
-  /** The user that the command line names. Nothing checks it. Null if it names none. */
+  /**
+   * The user that the command line names, which nothing checks. For `oidc` the person that the
+   * provider vouches for. Null if there is no name.
+   */
   readonly claimed: string | null;
   /** The client's IP address; null if the change did not come over a connection. */
   readonly address: string | null;

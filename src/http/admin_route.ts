@@ -6,6 +6,7 @@ import type { LimitAdmin } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { BackUp, ExportUsage, Readiness, Reprice, Reship } from "../domain/operations.ts";
 import type { RunningCallAdmin } from "../domain/running_call.ts";
+import type { OpenIdSignIn } from "../domain/sign_in.ts";
 import type { SuspensionAdmin } from "../domain/suspensions.ts";
 import type { TokenAdmin } from "../domain/tokens.ts";
 import type { FilterName } from "./admin_filters.ts";
@@ -27,6 +28,8 @@ export interface AdminDeps extends InternalDeps {
   readonly adminToken: () => string;
   /** What may look and change nothing; null: there is no viewer. Called like `adminToken`. */
   readonly viewerToken: () => string | null;
+  /** Signs people in to the dashboard; null: only tokens do. */
+  readonly oidc: OpenIdSignIn | null;
   /** Operators reach the dashboard by https only. */
   readonly isSecure: boolean;
   readonly newId: NewId;

@@ -19,6 +19,7 @@ import { readOrMakeAdminToken } from "./admin_token.ts";
 import { auditedCuts } from "./audited_cuts.ts";
 import { type Front, openFront } from "./front.ts";
 import { type HttpClients, upstreamClients } from "./http_clients.ts";
+import { openIdSignIn } from "./openid_sign_in.ts";
 import { operatorTold } from "./operator_told.ts";
 import { importInto } from "./import_rows.ts";
 import { type Limiting, LOOK_MS as LIMITS_LOOK_MS, startLimiting } from "./limiting.ts";
@@ -96,6 +97,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       credentials: config.upstream.credentials,
       adminToken: config.admin.token,
       viewerToken: config.admin.viewerToken,
+      oidcClientSecret: config.oidc?.clientSecret ?? null,
       databaseUrl: config.storage.database?.url ?? null,
       webhookSecret: config.limits.webhookSecret,
     },
@@ -301,11 +303,12 @@ function batchAccounts(common: Common): BatchAccounts | null {
 
 /** The admin API, one per machine. */
 function adminListener(
-  { config, system: { now, newId }, live, storage, observe, limiting }: Common,
+  common: Common,
   { repricer, ...parts }:
     & Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "suspensions" | "recordChange">
     & { readonly repricer: Repricer },
 ) {
+  const { config, system: { now, newId }, live, storage, observe, limiting } = common;
   return adminApp({
     ...parts,
     version: VERSION,
@@ -316,7 +319,8 @@ function adminListener(
     adminToken: live.adminToken,
     viewerToken: () => live.secrets.viewerToken,
     adminHosts: () => config.admin.hosts,
-    isSecure: false,
+    oidc: openIdSignIn(config.oidc, common),
+    isSecure: config.admin.isSecure,
     newId,
     reship: storage.reship,
     reprice: ({ isDryRun, ...span }) => {

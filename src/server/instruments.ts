@@ -45,6 +45,7 @@ export function instruments(
       ...live.secrets.credentials.map(({ secret }) => secret),
       live.adminToken(),
       live.secrets.viewerToken ?? "",
+      live.secrets.oidcClientSecret ?? "",
       live.secrets.databaseUrl ?? "",
       live.secrets.webhookSecret ?? "",
       config.limits.webhookUrl ?? "",

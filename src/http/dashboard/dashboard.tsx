@@ -10,10 +10,11 @@ import { ADMIN_REFUSALS, AdminRefusal, shown } from "../admin_refusal.ts";
 import { isSameSecret } from "../same_secret.ts";
 import { ASSETS } from "./assets.ts";
 import { zoneOf } from "./figures.tsx";
-import { Document, Layout } from "./layout.tsx";
+import { Document, htmlOf, Layout } from "./layout.tsx";
+import { mountOidc } from "./oidc.tsx";
 import type { Page, PageAction, PageAsked } from "./page.ts";
 import { PAGES } from "./pages.ts";
-import { type Session, Sessions, type SignInWay } from "./session.ts";
+import { actorOf, type Session, Sessions, type SignInWay } from "./session.ts";
 import { nextOf, SignIn } from "./sign_in.tsx";
 import { SignInThrottle } from "./throttle.ts";
 
@@ -49,6 +50,7 @@ export function dashboardApp(deps: AdminDeps): Hono<{ Bindings: AdminBindings }>
   const app = new Hono<{ Bindings: AdminBindings }>({ getPath: rawPath });
   const sessions = new Sessions({ ...deps, secrets: () => secretsOf(deps) });
   const throttle = new SignInThrottle(deps.now);
+  const hasOidc = deps.oidc !== null;
 
   app.use(HEADERS);
   for (const { path, contentType, text } of Object.values(ASSETS)) {
@@ -62,10 +64,11 @@ export function dashboardApp(deps: AdminDeps): Hono<{ Bindings: AdminBindings }>
   app.get("/dashboard/sign-in", async (context) => {
     const next = nextOf(context.req.query("next") ?? null);
     return await sessions.of(context) === null
-      ? htmlOf(context, <SignIn next={next} hasOidc={false} />)
+      ? htmlOf(context, <SignIn next={next} hasOidc={hasOidc} />)
       : context.redirect(next, 303);
   });
   app.post("/dashboard/sign-in", (context) => signIn(context, { deps, sessions, throttle }));
+  if (deps.oidc !== null) mountOidc(app, { oidc: deps.oidc, sessions, secret: () => secretsOf(deps).oidc, deps });
   for (const page of PAGES) {
     app.get(page.path, (context) => showPage(context, page, { deps, sessions }));
     for (const action of page.actions ?? []) {
@@ -100,12 +103,13 @@ export function dashboardApp(deps: AdminDeps): Hono<{ Bindings: AdminBindings }>
 
 const FOREVER = "public, max-age=31536000, immutable";
 
-function secretsOf({ adminToken, viewerToken }: Pick<AdminDeps, "adminToken" | "viewerToken">): Record<SignInWay, string | null> {
-  const admin = adminToken();
+function secretsOf(deps: Pick<AdminDeps, "adminToken" | "viewerToken" | "oidc">): Record<SignInWay, string | null> {
+  const admin = deps.adminToken();
   if (admin === "") return { admin_token: null, viewer_token: null, oidc: null };
-  const viewer = viewerToken();
+  const viewer = deps.viewerToken();
   // The admin token is in each, so that rotating it ends all sessions.
-  return { admin_token: admin, viewer_token: viewer === null ? null : JSON.stringify([admin, viewer]), oidc: null };
+  const mixed = (text: string | undefined) => text === undefined ? null : JSON.stringify([admin, text]);
+  return { admin_token: admin, viewer_token: mixed(viewer ?? undefined), oidc: mixed(deps.oidc?.sessionSecret()) };
 }
 
 async function signIn(
@@ -122,7 +126,7 @@ async function signIn(
   const seconds = throttle.secondsFor(address);
   if (seconds > 0) {
     const problem = `Too many wrong tokens. Try again in ${seconds} seconds.`;
-    const answer = htmlOf(context, <SignIn next={next} problem={problem} hasOidc={false} />, 429);
+    const answer = htmlOf(context, <SignIn next={next} problem={problem} hasOidc={deps.oidc !== null} />, 429);
     answer.headers.set("retry-after", String(seconds));
     return answer;
   }
@@ -133,7 +137,7 @@ async function signIn(
     deps.observe.note("warn", "someone tried to sign in to the dashboard with a wrong token", { clientIp: address });
     return htmlOf(
       context,
-      <SignIn next={next} problem="That is neither the admin token nor the viewer token." hasOidc={false} />,
+      <SignIn next={next} problem="That is neither the admin token nor the viewer token." hasOidc={deps.oidc !== null} />,
       401,
     );
   }
@@ -165,7 +169,7 @@ async function runAction(
   if (session.role !== "admin") {
     throw new AdminRefusal("permission_error", "Cannot change anything as a viewer: sign in as an admin");
   }
-  const by = { who: "admin", claimed: session.who, address: context.env?.address ?? null } as const;
+  const by = actorOf(session, context.env?.address ?? null);
   return context.redirect(await action.run({ ...askedOf(context, session, { deps, sessions }), by, form }), 303);
 }
 
@@ -237,8 +241,4 @@ function toSignIn(context: DashboardContext): Response {
   if (context.req.method !== "GET" && context.req.method !== "HEAD") return context.redirect("/dashboard/sign-in", 303);
   const { pathname, search } = new URL(context.req.url);
   return context.redirect(`/dashboard/sign-in?next=${encodeURIComponent(pathname + search)}`, 303);
-}
-
-function htmlOf(context: DashboardContext, body: unknown, status = 200): Response {
-  return context.html(`<!doctype html>${body}`, status as 200);
 }

@@ -1,3 +1,4 @@
+import type { Context } from "hono";
 import type { Child } from "hono/jsx";
 import { ASSETS } from "./assets.ts";
 import type { Session } from "./session.ts";
@@ -76,4 +77,8 @@ export function FormToken({ value }: { readonly value: string }) {
 /** The traces page is also the place of a trace. */
 function isCurrent(row: string, path: string): boolean {
   return path === row || (row !== "/dashboard" && path.startsWith(`${row}/`));
+}
+
+export function htmlOf(context: Context, body: unknown, status = 200): Response {
+  return context.html(`<!doctype html>${body}`, status as 200);
 }

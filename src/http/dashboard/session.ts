@@ -1,14 +1,13 @@
 import { createHmac } from "node:crypto";
 import type { Context } from "hono";
-import { deleteCookie, getSignedCookie, setSignedCookie } from "hono/cookie";
+import { deleteCookie } from "hono/cookie";
 import { LRUCache } from "lru-cache";
 import { z } from "zod";
+import type { Actor } from "../../domain/audit.ts";
 import type { NewId } from "../../domain/ids.ts";
+import { type Role, ROLES } from "../../domain/sign_in.ts";
 import { isSameSecret } from "../same_secret.ts";
-
-/** What a session may do: an admin changes things, a viewer only looks. */
-export const ROLES = ["admin", "viewer"] as const;
-export type Role = (typeof ROLES)[number];
+import { readSigned, type SignedCookie, signingKey, writeSigned } from "./signed_cookie.ts";
 
 /** How someone has signed in. */
 export type SignInWay = "admin_token" | "viewer_token" | "oidc";
@@ -28,11 +27,14 @@ export interface Session {
 
 export const SESSION_HOURS = 12;
 const SESSION_MS = SESSION_HOURS * 3_600_000;
-const COOKIE = "llmproxy_session";
 /** Signed-out sessions that are remembered. */
 const MOST_ENDED = 10_000;
 
-const payload = z.strictObject({ id: z.string(), role: z.enum(ROLES), who: z.string().nullable(), expiresAt: z.int() });
+const COOKIE = {
+  name: "llmproxy_session",
+  path: "/dashboard",
+  shape: z.strictObject({ id: z.string(), role: z.enum(ROLES), who: z.string().nullable(), expiresAt: z.int() }),
+} satisfies SignedCookie<Omit<Session, "way">>;
 
 export interface SessionsOptions {
   /** Called for each request, because tokens can be rotated. A new secret ends its sessions. */
@@ -59,33 +61,29 @@ export class Sessions {
     const { secrets, isSecure, newId, now } = this.#options;
     const secret = secrets()[way];
     if (secret === null) throw new Error(`Cannot begin a session: ${way} is off`);
-    const session = { id: newId(), role, who, expiresAt: now() + SESSION_MS };
-    await setSignedCookie(context, COOKIE, JSON.stringify(session), signingKey(way, secret), {
-      ...{ path: "/dashboard", httpOnly: true, sameSite: "Lax", secure: isSecure },
-      maxAge: SESSION_MS / 1_000,
-    });
+    const value = { id: newId(), role, who, expiresAt: now() + SESSION_MS };
+    await writeSigned(context, COOKIE, { value, key: keyOf(way, secret), isSecure, seconds: SESSION_MS / 1_000 });
   }
 
   /** Null if the request has none, or one that is over. */
   async of(context: Context): Promise<Session | null> {
     for (const [way, secret] of Object.entries(this.#options.secrets()) as [SignInWay, string | null][]) {
       if (secret === null) continue;
-      const text = await getSignedCookie(context, signingKey(way, secret), COOKIE);
-      const { data } = payload.safeParse(typeof text === "string" ? parsed(text) : null);
-      if (data === undefined || data.expiresAt <= this.#options.now() || this.#ended.has(data.id)) continue;
-      return { ...data, way };
+      const session = await readSigned(context, COOKIE, keyOf(way, secret));
+      if (session === null || session.expiresAt <= this.#options.now() || this.#ended.has(session.id)) continue;
+      return { ...session, way };
     }
     return null;
   }
 
   end(context: Context, session: Session | null): void {
     if (session !== null) this.#ended.set(session.id, true);
-    deleteCookie(context, COOKIE, { path: "/dashboard", secure: this.#options.isSecure });
+    deleteCookie(context, COOKIE.name, { path: COOKIE.path, secure: this.#options.isSecure });
   }
 
   /** What each form of the session's pages has to send back. */
   formToken({ id, way }: Session): string {
-    return createHmac("sha256", signingKey(way, this.#options.secrets()[way] ?? "")).update(`form ${id}`).digest("hex");
+    return createHmac("sha256", keyOf(way, this.#options.secrets()[way] ?? "")).update(`form ${id}`).digest("hex");
   }
 
   isFormToken(session: Session, given: string): boolean {
@@ -93,14 +91,11 @@ export class Sessions {
   }
 }
 
-function signingKey(way: SignInWay, secret: string): string {
-  return createHmac("sha256", secret).update(`llmproxy dashboard session of ${way}`).digest("hex");
+/** What the audit says of a change that someone makes on the dashboard. */
+export function actorOf({ way, who }: Session, address: string | null): Actor {
+  return { who: way === "oidc" ? "oidc" : "admin", claimed: who, address };
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
+function keyOf(way: SignInWay, secret: string): string {
+  return signingKey(`session of ${way}`, secret);
 }
