@@ -2,7 +2,7 @@
  * What dashboards ask of a store, and what the shipper writes. Parameters differ from ask to ask.
  */
 import type { Store } from "../src/domain/store.ts";
-import type { CallFilters, Grouping, TraceOrder, UsageOrder } from "../src/domain/query.ts";
+import { type CallFilters, type Grouping, NO_TRACE_FILTERS, type TraceOrder, type UsageOrder } from "../src/domain/query.ts";
 import { EMPTY_READING } from "../src/domain/reading.ts";
 import { REVISION, UNSAID, type UsageRow } from "../src/domain/usage.ts";
 import { FLEET, rankOf, sandboxesOf, sandboxOf, slotOf, traceOf, workspaceOf } from "./store_fleet.ts";
@@ -180,20 +180,21 @@ function tracesQuery([whose, when, order]: (typeof TRACES)[number]): Query {
       const { since, until } = WHEN[when](random);
       const times = { since, until: when === "all time" ? null : until };
       const filters = { ...NO_FILTERS, ...WHOSE[whose](random), ...times };
-      return store.queryTraces({ ...filters, order: { by: order, isAscending: false }, ...FIRST_PAGE });
+      return store.queryTraces({ ...filters, ...NO_TRACE_FILTERS, order: { by: order, isAscending: false }, ...FIRST_PAGE });
     },
   };
 }
 
 async function secondOfTraces(store: Asked, random: Random, whose: Whose): Promise<unknown> {
-  const query = { ...NO_FILTERS, ...whose(random), order: { by: "activity", isAscending: false }, ...FIRST_PAGE } as const;
+  const order = { by: "activity", isAscending: false } as const;
+  const query = { ...NO_FILTERS, ...NO_TRACE_FILTERS, ...whose(random), order, ...FIRST_PAGE };
   const { next } = await store.queryTraces(query);
   return await store.queryTraces({ ...query, after: next });
 }
 
 function failedTraces(store: Asked, random: Random): Promise<unknown> {
   const filters = { ...NO_FILTERS, ...WHOSE.workspace(random), ...WHEN["7 days"](random), outcome: "upstream_error" } as const;
-  return store.queryTraces({ ...filters, order: { by: "activity", isAscending: false }, ...FIRST_PAGE });
+  return store.queryTraces({ ...filters, ...NO_TRACE_FILTERS, order: { by: "activity", isAscending: false }, ...FIRST_PAGE });
 }
 
 function ofTrace<T>(traces: number, random: Random, ask: (id: string, workspaceId: string) => Promise<T>): Promise<T> {

@@ -1,6 +1,6 @@
 import type { Trace, TraceWithStats } from "./trace.ts";
 import type { UsageTotals } from "./totals.ts";
-import type { Accuracy, Outcome, QueryOpts, UsageSummary } from "./usage.ts";
+import type { Accuracy, Outcome, QueryOpts, TokenUsage, UsageSummary } from "./usage.ts";
 
 /** The filters of calls; null is "all". */
 export interface CallFilters extends Pick<QueryOpts, "workspaceId" | "sandboxId" | "since" | "until"> {
@@ -44,10 +44,16 @@ export interface UsageQuery extends QueryOpts, CallFilters {
 }
 
 /**
- * `since` and `until` are about a trace's latest activity. Model, outcome and accuracy keep the
- * traces that have such a call.
+ * `since` and `until` are about a trace's latest activity. Model, outcome, accuracy, client and
+ * `hasFailed` keep the traces that have one call of all that is given.
  */
 export interface TraceQuery extends QueryOpts, CallFilters {
+  readonly idPrefix: string | null;
+  readonly client: string | null;
+  /** That call ended otherwise than a client, an operator or the control plane wanted. */
+  readonly hasFailed: boolean;
+  /** What the trace costs at least, in nano-dollars. */
+  readonly leastCost: number | null;
   readonly order: Order<TraceOrder>;
   readonly after: Position | null;
 }
@@ -60,13 +66,49 @@ export interface UsagePage {
   readonly next: Position | null;
 }
 
-export interface TracePage {
+/** The filters that only traces have, keeping all. */
+export const NO_TRACE_FILTERS = { idPrefix: null, client: null, hasFailed: false, leastCost: null } as const;
+
+export interface TraceList {
   readonly traces: readonly TraceWithStats[];
+  readonly next: Position | null;
+}
+
+export interface TracePage extends TraceList {
   /** How many the filters keep. */
   readonly total: number;
   readonly totals: UsageTotals;
+}
+
+export const CALL_ORDERS = ["time", "duration", "ttft", "cost", "input", "cacheWrite", "cacheRead", "output"] as const;
+export type CallOrder = (typeof CALL_ORDERS)[number];
+
+/** A page of one trace's ended calls. What is not known comes last in both directions. */
+export interface CallQuery {
+  readonly workspaceId: string;
+  readonly traceId: string;
+  /** Empty: the calls that name no agent. Null: all. */
+  readonly agentId: string | null;
+  /** Only calls that did not complete, and retries. */
+  readonly isTroubled: boolean;
+  readonly order: Order<CallOrder>;
+  readonly after: Position | null;
+  /** At most 1,000. */
+  readonly limit: number;
+}
+
+export interface CallPage {
+  readonly calls: readonly TokenUsage[];
   readonly next: Position | null;
 }
+
+/** The place of the first call at or after a time, in the order of time. */
+export function placeBefore(at: number): Position {
+  return [String(at - 1), String(at - 1), LAST_ID];
+}
+
+/** Behind every id: ids are ASCII. */
+const LAST_ID = "~";
 
 /** A call's place in its trace, to read on from. */
 export interface CallPlace extends Pick<Trace, "workspaceId"> {

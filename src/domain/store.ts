@@ -1,8 +1,8 @@
 import type { RefusalCount, RunRefusals } from "./ledger.ts";
 import type { AgentCalls } from "./agents.ts";
 import type { CachedCall } from "./cache.ts";
-import type { CallPlace, TracePage, TraceQuery, UsagePage, UsageQuery } from "./query.ts";
-import type { Trace } from "./trace.ts";
+import type { CallPage, CallPlace, CallQuery, TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "./query.ts";
+import type { Trace, TraceWithStats } from "./trace.ts";
 import type { QueryOpts, TokenUsage, UsageRow } from "./usage.ts";
 
 /** A trace with its newest rows, newest last, and all ended calls by agent, by their start. */
@@ -41,6 +41,13 @@ export interface Store {
   readonly queryUsage: (query: UsageQuery) => Promise<UsagePage>;
   /** Rejects with `RowsDropped`, like `queryUsage`, if a filter needs rows. */
   readonly queryTraces: (query: TraceQuery) => Promise<TracePage>;
+  /** As `queryTraces`, without the totals, which read every trace that the filters keep. */
+  readonly listTraces: (query: TraceQuery) => Promise<TraceList>;
+  /** The traces of that id, in all workspaces (the first 100) or in one. */
+  readonly findTraces: (id: string, workspaceId: string | null) => Promise<readonly TraceWithStats[]>;
+  /** All ended calls of a trace by agent, by their start. */
+  readonly getAgents: (trace: Pick<Trace, "workspaceId" | "id">) => Promise<readonly AgentCalls[]>;
+  readonly queryCalls: (query: CallQuery) => Promise<CallPage>;
   /** The traces of that id, in all workspaces or in one: usually one or none. */
   readonly getTraceDetail: (id: string, workspaceId: string | null) => Promise<readonly TraceDetail[]>;
   /** The ended calls that used the prompt cache, oldest first: at most 1,000 after the place. */

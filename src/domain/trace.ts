@@ -20,6 +20,8 @@ type Tokens = "inputTokens" | "outputTokens" | "cacheCreationInputTokens" | "cac
 export interface TraceWithStats extends Trace, Omit<UsageTotals, Tokens> {
   readonly totalInputTokens: bigint;
   readonly totalOutputTokens: bigint;
+  readonly totalCacheCreationInputTokens: bigint;
+  readonly totalCacheReadInputTokens: bigint;
 }
 
 /** The longest trace id that is accepted from a client, in visible ASCII characters. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AUDIT_ACTIONS } from "../domain/audit.ts";
 import { isEmptySpan } from "../domain/calendar.ts";
+import { nanoDollarsOf } from "../domain/money.ts";
 import { type CallFilters, type Grouping, GROUPINGS } from "../domain/query.ts";
 import { ACCURACIES, OUTCOMES, type QueryOpts } from "../domain/usage.ts";
 import { EXPORT_FORMATS } from "../domain/usage_record.ts";
@@ -46,6 +47,13 @@ const FILTERS = {
   since: TIME_FILTER,
   until: TIME_FILTER,
   model: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a model") },
+  trace_prefix: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "the beginning of an id") },
+  client: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a client") },
+  failed: YES_FILTER,
+  min_cost: {
+    expects: "US dollars such as 5 or 0.25, below 10,000,000 and with at most nine decimal places",
+    schema: z.string().regex(/^\d{1,7}(\.\d{1,9})?$/).transform(nanoDollarsOf).pipe(z.int()),
+  },
   outcome: { expects: `one of ${OUTCOMES.join(", ")}`, schema: z.enum(OUTCOMES) },
   accuracy: { expects: `one of ${ACCURACIES.join(", ")}`, schema: z.enum(ACCURACIES) },
   action: { expects: `one of ${AUDIT_ACTIONS.join(", ")}`, schema: z.enum(AUDIT_ACTIONS) },

@@ -60,6 +60,8 @@ export function traceWithStatsJson(trace: TraceWithStats) {
     ...traceJson(trace),
     totalInputTokens: wholeJson(trace.totalInputTokens),
     totalOutputTokens: wholeJson(trace.totalOutputTokens),
+    totalCacheCreationInputTokens: wholeJson(trace.totalCacheCreationInputTokens),
+    totalCacheReadInputTokens: wholeJson(trace.totalCacheReadInputTokens),
     ...totalsJson(trace),
   };
 }

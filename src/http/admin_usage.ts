@@ -20,7 +20,11 @@ import { type CacheDeps, traceCacheJson } from "./trace_cache.ts";
 const MAX_NAMED_WORKSPACES = 10;
 
 /** The queries of the admin API. Each throws `AdminRefusal` or the store's own error. */
-export type InternalStore = Pick<Store, "queryUsage" | "queryTraces" | "getTraceDetail" | "getCachedCalls" | "queryRefusals">;
+export type InternalStore = Pick<
+  Store,
+  | ("queryUsage" | "queryTraces" | "listTraces" | "getTraceDetail" | "queryRefusals")
+  | ("findTraces" | "getAgents" | "queryCalls" | "getCachedCalls")
+>;
 
 export const TRACE_DETAIL_FILTERS = ["workspace_id"] as const;
 
@@ -85,7 +89,7 @@ export async function answerRefusals(request: Request, { store }: InternalDeps):
 }
 
 /** Refuses a query that needs rows that retention has dropped. */
-async function answerable<T>(answer: Promise<T>): Promise<T> {
+export async function answerable<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (error) {

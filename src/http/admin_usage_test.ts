@@ -60,6 +60,8 @@ Deno.test("/internal/traces answers traces with their totals, newest activity fi
     requestCount: 1,
     totalInputTokens: 10,
     totalOutputTokens: 20,
+    totalCacheCreationInputTokens: 0,
+    totalCacheReadInputTokens: 0,
     costUsd: "0.012345678",
     estimatedCostUsd: "0.000000000",
     estimatedCount: 0,

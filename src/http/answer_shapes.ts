@@ -63,8 +63,13 @@ const trace = z.object({
   updatedAt: time,
 }).register(SHAPES, { id: "Trace" });
 
-const traceWithStats = trace.extend({ totalInputTokens: count, totalOutputTokens: count, ...totalsWithoutTokens })
-  .register(SHAPES, { id: "TraceWithStats" });
+const traceWithStats = trace.extend({
+  totalInputTokens: count,
+  totalOutputTokens: count,
+  totalCacheCreationInputTokens: count,
+  totalCacheReadInputTokens: count,
+  ...totalsWithoutTokens,
+}).register(SHAPES, { id: "TraceWithStats" });
 
 export const tracesShape = z.object({
   traces: z.array(traceWithStats),

@@ -19,7 +19,7 @@ export interface ListRequest<Query> {
 
 const PAGE_FILTERS = ["limit", "offset", "order", "cursor"] as const;
 export const USAGE_FILTERS = [...CALL_FILTERS, ...PAGE_FILTERS, "group_by"] as const;
-export const TRACE_FILTERS = [...CALL_FILTERS, ...PAGE_FILTERS] as const;
+export const TRACE_FILTERS = [...CALL_FILTERS, ...PAGE_FILTERS, "trace_prefix", "client", "failed", "min_cost"] as const;
 
 /**
  * The query of `/internal/usage`. Pages by cursor count what was admitted before the first of them
@@ -51,7 +51,8 @@ export function usageQueryOf(url: string, now: () => number): ListRequest<UsageQ
 /** The query of `/internal/traces`. Throws like `usageQueryOf`. */
 export function traceQueryOf(url: string, now: () => number): ListRequest<TraceQuery> {
   const read = filtersOf(url, TRACE_FILTERS);
-  const filters = callFiltersOf(read);
+  const { trace_prefix: idPrefix, client, failed, min_cost: leastCost } = read;
+  const filters = { ...callFiltersOf(read), idPrefix, client, hasFailed: failed ?? false, leastCost };
   const order = orderOf(read.order, TRACE_ORDERS);
   const question = JSON.stringify(["traces", filters, order]);
   const cursor = cursorOf(read, question);

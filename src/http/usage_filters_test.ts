@@ -42,6 +42,18 @@ Deno.test("usageQueryOf() reads what narrows, groups and orders", () => {
   });
 });
 
+Deno.test("traceQueryOf() reads what only traces are narrowed by", () => {
+  const { query } = traceQueryOf(`${TRACES}?trace_prefix=at-1&client=claude-code&failed=true&min_cost=0.25`, now);
+  assert.deepEqual([query.idPrefix, query.client, query.hasFailed, query.leastCost], ["at-1", "claude-code", true, 250_000_000]);
+  const all = traceQueryOf(`${TRACES}?failed=false`, now).query;
+  assert.deepEqual([all.idPrefix, all.client, all.hasFailed, all.leastCost], [null, null, false, null]);
+  for (const search of ["trace_prefix=", "client=%00", "failed=yes", "min_cost=-1", "min_cost=1e3", "min_cost=99999999"]) {
+    const name = search.slice(0, search.indexOf("="));
+    assert.match(refusalOf(() => traceQueryOf(`${TRACES}?${search}`, now)), new RegExp(`^Cannot read the filter ${name} as `));
+  }
+  assert.match(refusalOf(() => usageQueryOf(`${USAGE}?failed=true`, now)), /filter "failed"/);
+});
+
 Deno.test("usageQueryOf() refuses what it cannot read and what does not go together, and names the filter", () => {
   const unreadable: Readonly<Record<string, string>> = {
     "model=": "model",

@@ -9,6 +9,9 @@ export const MAX_DETAIL_ROWS = 2_000;
 /** The most calls that `getCachedCalls` returns. */
 export const MAX_CACHED_CALLS = 1_000;
 
+/** The most traces of one id that `findTraces` returns. */
+export const MAX_NAMESAKES = 100;
+
 /** From one time to before another; null means no bound. */
 export interface Stretch {
   readonly from: number | null;

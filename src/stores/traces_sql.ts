@@ -1,6 +1,7 @@
-import { type Position, RowsDropped, type TraceOrder, type TracePage, type TraceQuery } from "../domain/query.ts";
+import { type Position, RowsDropped, type TraceList, type TraceOrder, type TracePage, type TraceQuery } from "../domain/query.ts";
 import { TOTALS } from "../domain/totals.ts";
 import type { TraceWithStats } from "../domain/trace.ts";
+import { MAX_NAMESAKES } from "./query_bounds.ts";
 import { integer, type Row, traceOf } from "./row_decoders.ts";
 import { SUMS_OR_ZERO, totalsOf, traceColumn } from "./totals.ts";
 import { callFilters, narrowed, ownerFilters, positionOf, type Question, type Statement } from "./usage_sql.ts";
@@ -45,8 +46,10 @@ function totalsOfKept({ sql, values }: Statement): Statement {
 }
 
 /** Whether the filters keep all traces of the fleet or of a workspace. */
-function isOfOwner({ workspaceId: _, sandboxId, since, until, model, outcome, accuracy }: TraceQuery): boolean {
-  return [sandboxId, since, until, model, outcome, accuracy].every((filter) => filter === null);
+function isOfOwner({ sandboxId, since, until, model, outcome, accuracy, ...own }: TraceQuery): boolean {
+  const { idPrefix, client, hasFailed, leastCost } = own;
+  return !hasFailed &&
+    [sandboxId, since, until, model, outcome, accuracy, idPrefix, client, leastCost].every((filter) => filter === null);
 }
 
 /**
@@ -69,39 +72,68 @@ export function tracePageOf(
   { page, totals }: { readonly page: readonly Row[]; readonly totals: Row },
   query: TraceQuery,
 ): TracePage {
-  const shown = page.slice(0, query.limit);
+  return { ...traceListOf(page, query), total: integer(totals, "total"), totals: totalsOf(totals) };
+}
+
+export function traceListOf(page: readonly Row[], { limit }: Pick<TraceQuery, "limit">): TraceList {
+  const shown = page.slice(0, limit);
   return {
     traces: shown.map(traceWithStatsOf),
-    total: integer(totals, "total"),
-    totals: totalsOf(totals),
     next: page.length > shown.length ? positionOf(shown.at(-1), ["ordered", "id", "workspace_id"]) : null,
+  };
+}
+
+/** The traces of that id, in all workspaces or in one. */
+export function tracesOfId(id: string, workspaceId: string | null): Question<readonly TraceWithStats[]> {
+  const { sql, values } = narrowed({ "workspace_id =": workspaceId });
+  return {
+    sql: `SELECT * FROM traces WHERE id = ? ${sql} ORDER BY workspace_id LIMIT ${MAX_NAMESAKES}`,
+    values: [id, ...values],
+    read: (rows) => rows.map(traceWithStatsOf),
   };
 }
 
 function traceWithStatsOf(row: Row): TraceWithStats {
   const columns = TOTALS.map((total) => [total.name, row[traceColumn(total)]]);
-  const { inputTokens, outputTokens, cacheCreationInputTokens: _, cacheReadInputTokens: __, ...rest } = totalsOf(
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, ...rest } = totalsOf(
     Object.fromEntries(columns),
   );
-  return { ...traceOf(row), totalInputTokens: inputTokens, totalOutputTokens: outputTokens, ...rest };
+  return {
+    ...traceOf(row),
+    totalInputTokens: inputTokens,
+    totalOutputTokens: outputTokens,
+    totalCacheCreationInputTokens: cacheCreationInputTokens,
+    totalCacheReadInputTokens: cacheReadInputTokens,
+    ...rest,
+  };
 }
 
 const ALL_TOTALS = TOTALS.map((total) => `coalesce(sum(${traceColumn(total)}), 0) AS ${total.name}`).join(", ");
 
 /** Filters of calls need rows: the totals of a trace do not have them. */
 function keptOf(query: TraceQuery, droppedBefore: number): Statement {
-  const own = narrowed({ ...ownerFilters(query), "updated_at >=": query.since, "updated_at <": query.until });
-  const calls = narrowed(callFilters(query));
-  if (calls.values.length === 0) return own;
+  const { since, until, idPrefix, leastCost, client, hasFailed } = query;
+  const times = { "updated_at >=": since, "updated_at <": until };
+  const ids = { "id >=": idPrefix, "id <": idPrefix === null ? null : `${idPrefix}${LAST_CHARACTER}` };
+  const own = narrowed({ ...ownerFilters(query), ...times, ...ids, "cost >=": leastCost });
+  const calls = narrowed({ ...callFilters(query), "client =": client });
+  if (calls.values.length === 0 && !hasFailed) return own;
   if ((query.since ?? Number.MIN_SAFE_INTEGER) < droppedBefore) throw new RowsDropped(droppedBefore);
   return {
     sql: `${own.sql} AND EXISTS (
       SELECT 1
       FROM usage
-      WHERE usage.trace_id = traces.id AND usage.workspace_id = traces.workspace_id AND revision > 0 ${calls.sql})`,
+      WHERE usage.trace_id = traces.id AND usage.workspace_id = traces.workspace_id AND revision > 0 ${calls.sql} ${
+      hasFailed ? FAILED : ""
+    })`,
     values: [...own.values, ...calls.values],
   };
 }
+
+const FAILED = "AND outcome NOT IN ('completed', 'client_left', 'stopped')";
+
+/** Behind all others, byte by byte. */
+const LAST_CHARACTER = "\u{10FFFF}";
 
 function valuesOf([ordered = "", id = "", workspaceId = ""]: Position): readonly (string | bigint)[] {
   return [BigInt(ordered), id, workspaceId];

@@ -19,7 +19,8 @@ export type StoreVerbs =
 
 const VERBS: Readonly<Record<keyof StoreVerbs, true>> = {
   ...{ recordUsage: true, recordTraces: true, recordRefusals: true, getOrCreateTrace: true, updateTraceActivity: true },
-  ...{ queryUsage: true, queryTraces: true, getTraceDetail: true, getCachedCalls: true, queryRefusals: true },
+  ...{ queryUsage: true, queryTraces: true, listTraces: true, getTraceDetail: true, queryRefusals: true },
+  ...{ findTraces: true, getAgents: true, queryCalls: true, getCachedCalls: true },
   ...{ dropMonths: true, clock: true, makeReady: true, findTrace: true, findAgent: true },
   ...{ appendAudit: true, listAudit: true },
   ...{ createToken: true, findToken: true, listTokens: true, revokeToken: true, findRevoked: true },

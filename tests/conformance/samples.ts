@@ -1,5 +1,5 @@
 import type { AuditStamp } from "../../src/domain/audit.ts";
-import { DEFAULT_GROUPING, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
+import { DEFAULT_GROUPING, NO_TRACE_FILTERS, type TraceQuery, type UsageQuery } from "../../src/domain/query.ts";
 import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
 import type { UsageTotals } from "../../src/domain/totals.ts";
 import type { Trace } from "../../src/domain/trace.ts";
@@ -24,7 +24,7 @@ export const ALL: UsageQuery = {
   after: null,
 };
 
-export const ALL_TRACES: TraceQuery = { ...ALL, order: { by: "activity", isAscending: false } };
+export const ALL_TRACES: TraceQuery = { ...ALL, ...NO_TRACE_FILTERS, order: { by: "activity", isAscending: false } };
 
 let lastSample = 0;
 

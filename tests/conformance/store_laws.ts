@@ -8,6 +8,7 @@ import type { UsageTotals } from "../../src/domain/totals.ts";
 import type { OpenCall, QueryOpts, UsageRow } from "../../src/domain/usage.ts";
 import { QUESTION_LAWS } from "./question_laws.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, rowOf, seededRandom, stampAt, T0, traceOf } from "./samples.ts";
+import { TRACE_LAWS } from "./trace_laws.ts";
 
 /** An empty store that nothing else uses. */
 export interface StoreUnderTest {
@@ -21,7 +22,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** Registers the laws of every store, as tests. */
 export function storeLaws(name: string, make: () => Promise<StoreUnderTest>): void {
-  for (const [law, holds] of Object.entries({ ...LAWS, ...QUESTION_LAWS })) {
+  for (const [law, holds] of Object.entries({ ...LAWS, ...QUESTION_LAWS, ...TRACE_LAWS })) {
     Deno.test(`${name}: ${law}`, async () => {
       const { store, dispose } = await make();
       try {
@@ -349,7 +350,7 @@ const LAWS: Laws = {
         (opts.sandboxId ?? trace.sandboxId) === trace.sandboxId &&
         trace.updatedAt >= (opts.since ?? 0)
       );
-      const found = await store.queryTraces({ ...opts, order: ALL_TRACES.order });
+      const found = await store.queryTraces({ ...ALL_TRACES, ...opts, order: ALL_TRACES.order });
       assert.equal(found.total, kept.length, JSON.stringify(opts));
       assert.equal(found.traces.length, kept.length, JSON.stringify(opts));
     }

@@ -1,8 +1,8 @@
-import type { TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
+import type { TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
 import type { TraceDetail } from "../../domain/store.ts";
 import { agentsOf } from "../detail_sql.ts";
 import { newestRowsOf, tracesWith } from "../records_sql.ts";
-import { tracePageOf, traceQuestions } from "../traces_sql.ts";
+import { traceListOf, tracePageOf, traceQuestions } from "../traces_sql.ts";
 import { type Question, usageQuestion } from "../usage_sql.ts";
 import type { Ask } from "./connection.ts";
 import { droppedBefore } from "./months.ts";
@@ -25,6 +25,11 @@ export async function queryUsage(ask: Ask, query: UsageQuery): Promise<UsagePage
 export async function queryTraces(ask: Ask, query: TraceQuery): Promise<TracePage> {
   const { page, totals } = traceQuestions(query, await droppedBefore(ask));
   return tracePageOf({ page: await answer(ask, page), totals: await answer(ask, totals) }, query);
+}
+
+export async function listTraces(ask: Ask, query: TraceQuery): Promise<TraceList> {
+  const { page } = traceQuestions(query, await droppedBefore(ask));
+  return traceListOf(await answer(ask, page), query);
 }
 
 /** In one state of the database. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { insertRollups, POSTGRES_MONTH } from "../../../tests/rollup_rows.ts";
 import { startPostgres } from "../../../tests/postgres_server.ts";
 import { ALL, ALL_TRACES, T0 } from "../../../tests/conformance/samples.ts";
+import { callsQuestion } from "../calls_sql.ts";
 import { cachedCalls } from "../detail_sql.ts";
 import { refusals } from "../records_sql.ts";
 import type { Ask } from "./connection.ts";
@@ -76,6 +77,18 @@ const PLANS: readonly Plan[] = [
     leaves: /usage_2026_0[12]|Seq Scan/,
   },
   {
+    name: "queryCalls() in the order of time",
+    ask: (ask) => answer(ask, callsQuestion({ ...CALLS, after: [String(MONTH_3), String(MONTH_3), "ar-1"] })),
+    takes: [/usage_2026_03_trace_id_workspace_id_created_at_id_idx/],
+    leaves: /usage_2026_0[12]|Seq Scan/,
+  },
+  {
+    name: "queryTraces() by the beginning of an id",
+    ask: (ask) => queryTraces(ask, { ...ALL_TRACES, idPrefix: "at-77" }),
+    takes: [/traces_by_id.*id >= 'at-77'/],
+    leaves: /Seq Scan/,
+  },
+  {
     name: "queryTraces() of a workspace",
     ask: (ask) => queryTraces(ask, { ...ALL_TRACES, ...narrowedTo("w-7", null, MONTH_3) }),
     takes: [/(traces_in_workspace|traces_pkey).*workspace_id = 'w-7'/],
@@ -106,6 +119,11 @@ const PLANS: readonly Plan[] = [
     leaves: /Seq Scan/,
   },
 ];
+
+const CALLS = {
+  ...{ workspaceId: "w-7", traceId: "at-7", agentId: null, isTroubled: false, limit: 10 },
+  order: { by: "time", isAscending: true },
+} as const;
 
 interface Plan {
   readonly name: string;

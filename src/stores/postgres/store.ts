@@ -2,10 +2,12 @@ import { monthStart } from "../../domain/calendar.ts";
 import type { Store } from "../../domain/store.ts";
 import type { UsageRow } from "../../domain/usage.ts";
 import { auditPage, insertAudit } from "../audit_sql.ts";
-import { cachedCalls } from "../detail_sql.ts";
+import { callsQuestion } from "../calls_sql.ts";
+import { agentsOf, cachedCalls } from "../detail_sql.ts";
 import * as records from "../records_sql.ts";
 import { limitsChangeOf, limitsVersion, storedLimits } from "../limits_sql.ts";
 import * as suspensions from "../suspensions_sql.ts";
+import { tracesOfId } from "../traces_sql.ts";
 import type { Question } from "../usage_sql.ts";
 import type { StoreVerbs } from "../verbs.ts";
 import { changed } from "./changes.ts";
@@ -16,7 +18,7 @@ import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
 import { recordOwned, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
-import { answer, getTraceDetail, queryTraces, queryUsage } from "./queries.ts";
+import { answer, getTraceDetail, listTraces, queryTraces, queryUsage } from "./queries.ts";
 import { writeRows } from "./rows.ts";
 import { getOrCreateTrace, joinTraces, setRefusals, updateTraceActivity } from "./traces.ts";
 
@@ -132,6 +134,10 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
       ask("write", promptSeconds, (ask) => updateTraceActivity(ask, { workspaceId, id }, at)),
     queryUsage: (query) => ask("read latest", patientSeconds, (ask) => queryUsage(ask, query)),
     queryTraces: (query) => ask("read", patientSeconds, (ask) => queryTraces(ask, query)),
+    listTraces: (query) => ask("read", patientSeconds, (ask) => listTraces(ask, query)),
+    findTraces: (id, workspaceId) => put("read", patientSeconds, tracesOfId(id, workspaceId)),
+    getAgents: (trace) => put("read", patientSeconds, agentsOf(trace)),
+    queryCalls: (query) => put("read", patientSeconds, callsQuestion(query)),
     getTraceDetail: (id, workspaceId) => ask("read", patientSeconds, (ask) => getTraceDetail(ask, id, workspaceId)),
     getCachedCalls: (place) => put("read", patientSeconds, cachedCalls(place)),
     queryRefusals: (opts) => put("read", patientSeconds, records.refusals(opts)),

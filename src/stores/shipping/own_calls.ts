@@ -1,6 +1,10 @@
 import type { Store } from "../../domain/store.ts";
 
-type Queries = Pick<Store, "queryUsage" | "queryTraces" | "getTraceDetail" | "getCachedCalls" | "queryRefusals">;
+type Queries = Pick<
+  Store,
+  | ("queryUsage" | "queryTraces" | "listTraces" | "getTraceDetail" | "queryRefusals")
+  | ("findTraces" | "getAgents" | "queryCalls" | "getCachedCalls")
+>;
 
 /** How long a query waits for the shipper. Then it answers with what is there. */
 const PATIENCE_MS = 2_000;
@@ -15,6 +19,10 @@ export function readingOwnCalls<S extends Queries>(
     ...store,
     queryUsage: (query) => caughtUp().then(() => store.queryUsage(query)),
     queryTraces: (query) => caughtUp().then(() => store.queryTraces(query)),
+    listTraces: (query) => caughtUp().then(() => store.listTraces(query)),
+    findTraces: (id, workspaceId) => caughtUp().then(() => store.findTraces(id, workspaceId)),
+    getAgents: (trace) => caughtUp().then(() => store.getAgents(trace)),
+    queryCalls: (query) => caughtUp().then(() => store.queryCalls(query)),
     getTraceDetail: (id, workspaceId) => caughtUp().then(() => store.getTraceDetail(id, workspaceId)),
     getCachedCalls: (place) => caughtUp().then(() => store.getCachedCalls(place)),
     queryRefusals: (opts) => caughtUp().then(() => store.queryRefusals(opts)),

@@ -1,9 +1,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
+import type { TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
 import type { TraceDetail } from "../../domain/store.ts";
 import { agentsOf } from "../detail_sql.ts";
 import { newestRowsOf, tracesWith } from "../records_sql.ts";
-import { tracePageOf, traceQuestions } from "../traces_sql.ts";
+import { traceListOf, tracePageOf, traceQuestions } from "../traces_sql.ts";
 import { type Question, usageQuestion } from "../usage_sql.ts";
 
 /** More prepared statements than there are questions, if the filters of some differ. */
@@ -46,6 +46,10 @@ export class Queries {
   queryTraces(query: TraceQuery): TracePage {
     const { page, totals } = traceQuestions(query, this.droppedBefore());
     return tracePageOf({ page: this.answer(page), totals: this.answer(totals) }, query);
+  }
+
+  listTraces(query: TraceQuery): TraceList {
+    return traceListOf(this.answer(traceQuestions(query, this.droppedBefore()).page), query);
   }
 
   getTraceDetail(id: string, workspaceId: string | null): readonly TraceDetail[] {

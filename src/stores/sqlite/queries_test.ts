@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { ALL, ALL_TRACES } from "../../../tests/conformance/samples.ts";
 import { migrateSqlite } from "./migrate.ts";
+import { callsQuestion } from "../calls_sql.ts";
 import { cachedCalls } from "../detail_sql.ts";
 import { refusals } from "../records_sql.ts";
+import { tracesOfId } from "../traces_sql.ts";
 import { Queries } from "./queries.ts";
 
 /** For every question that is narrowed, how SQLite must go about each of its statements. */
@@ -79,6 +81,26 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
     /SEARCH usage USING INDEX usage_by_trace \(trace_id=\? AND workspace_id=\? AND created_at>\?\)$/,
   ],
   [
+    "queryCalls() in the order of time",
+    (q) => q.answer(callsQuestion({ ...CALLS, order: { by: "time", isAscending: false }, after: ["5", "5", "ar-1"] })),
+    /^SEARCH usage USING INDEX usage_by_trace \(trace_id=\? AND workspace_id=\? AND created_at<\?\)$/,
+  ],
+  [
+    "queryCalls() in another order",
+    (q) => q.answer(callsQuestion({ ...CALLS, order: { by: "cost", isAscending: false }, after: ["5", "5", "ar-1"] })),
+    /^SEARCH usage USING INDEX usage_by_trace \(trace_id=\? AND workspace_id=\?\) USE TEMP B-TREE FOR ORDER BY$/,
+  ],
+  [
+    "findTraces()",
+    (q) => q.answer(tracesOfId("at-1", null)),
+    /^SEARCH traces USING INDEX traces_by_id \(id=\?\)/,
+  ],
+  [
+    "queryTraces() by the beginning of an id",
+    (q) => q.listTraces({ ...ALL_TRACES, idPrefix: "at-1" }),
+    /SEARCH traces USING INDEX traces_by_id \(id>\? AND id<\?\)/,
+  ],
+  [
     "queryRefusals() since a time",
     (q) => q.answer(refusals({ ...ALL, ...narrowedTo(null, null, 5) })),
     /SEARCH .* refusals_by_minute/,
@@ -105,6 +127,8 @@ for (const [name, ask, plan] of PLANS) {
     Deno.removeSync(dir, { recursive: true });
   });
 }
+
+const CALLS = { workspaceId: "w", traceId: "at-1", agentId: null, isTroubled: false, limit: 10 } as const;
 
 /** Remembers what was prepared. */
 class Listening extends DatabaseSync {

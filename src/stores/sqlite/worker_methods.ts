@@ -1,7 +1,9 @@
 import type { DatabaseSync } from "node:sqlite";
 import { auditPage, insertAudit } from "../audit_sql.ts";
-import { cachedCalls } from "../detail_sql.ts";
+import { callsQuestion } from "../calls_sql.ts";
+import { agentsOf, cachedCalls } from "../detail_sql.ts";
 import { refusals } from "../records_sql.ts";
+import { tracesOfId } from "../traces_sql.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
 import { dropSome } from "./prune.ts";
@@ -23,6 +25,10 @@ export function answersOn(db: DatabaseSync): Answers {
   return {
     queryUsage: (query) => inSnapshot(db, () => queries.queryUsage(query)),
     queryTraces: (query) => inSnapshot(db, () => queries.queryTraces(query)),
+    listTraces: (query) => inSnapshot(db, () => queries.listTraces(query)),
+    findTraces: (id, workspaceId) => queries.answer(tracesOfId(id, workspaceId)),
+    getAgents: (trace) => queries.answer(agentsOf(trace)),
+    queryCalls: (query) => queries.answer(callsQuestion(query)),
     getTraceDetail: (id, workspaceId) => inSnapshot(db, () => queries.getTraceDetail(id, workspaceId)),
     getCachedCalls: (place) => queries.answer(cachedCalls(place)),
     queryRefusals: (opts) => queries.answer(refusals(opts)),
