@@ -74,7 +74,7 @@ function insertRows({ from, isStreaming }: { readonly from: string; readonly isS
 
 /** As the rows' own transactions would have left them. */
 function insertTotals(): string {
-  const sums = "count(*), sum(input_tokens), 0, 0, 0, sum(cost), 0, 0, 0, 0, 0, 0, 0";
+  const sums = "count(*), sum(input_tokens), 0, 0, 0, sum(cost), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0";
   return `
     INSERT INTO usage_hours
     SELECT workspace_id, created_at / ${HOUR_MS} * ${HOUR_MS} AS hour, sandbox_id, provider, served_model, kind, ${sums}

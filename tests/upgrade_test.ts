@@ -33,6 +33,7 @@ async function assertUpgraded(kind: string, env: Readonly<Record<string, string>
   {
     await using proxy = await startProxy({ env, dataDir });
     await assertSame(proxy, answers);
+    await assertFilledIn(proxy);
     const token = await proxy.token("w-new", "s-new");
     const answer = await fetch(`${proxy.url}/v1/messages`, messageCall(token, { headers: { "x-trace-id": "trace-new" } }));
     assert.equal(answer.status, 200);
@@ -50,10 +51,39 @@ async function assertSame(proxy: ProxyUnderTest, answers: Answers): Promise<void
   for (const [path, before] of Object.entries(paths)) {
     const text = await proxy.text(path);
     const json = path.includes("ndjson") ? `[${text.trimEnd().replaceAll("\n", ",")}]` : text;
-    assert.deepEqual(JSON.parse(json, withoutPrices), JSON.parse(JSON.stringify(before), asNow), path);
+    assert.deepEqual(JSON.parse(json, comparable), JSON.parse(JSON.stringify(before), asNow), path);
   }
   const [first] = (await proxy.text("/internal/export?format=csv")).split("\r\n");
   assert.equal(first, `${String(header).replace(",ending,trust,", ",outcome,accuracy,")},refusalCategory,unpricedUses`);
+}
+
+/** The totals that came since are made from the rows. */
+async function assertFilledIn(proxy: ProxyUnderTest): Promise<void> {
+  const rows = (await proxy.text("/internal/export?format=ndjson")).trimEnd().split("\n").map((line) => JSON.parse(line));
+  const failed = ["upstream_error", "upstream_broke", "proxy_cut", "unknown"];
+  const expected = {
+    failedCount: rows.filter(({ outcome }) => failed.includes(outcome)).length,
+    timedCount: rows.filter(({ ttft }) => ttft > 0).length,
+    ttftSumMs: rows.reduce((sum, { ttft }) => sum + ttft, 0),
+  };
+  assert.ok(expected.failedCount > 0 && expected.timedCount > 0);
+  for (const path of ["/internal/usage", "/internal/usage?group_by=hour,model", "/internal/usage?group_by=trace"]) {
+    const { totals: { failedCount, timedCount, ttftSumMs } } = JSON.parse(await proxy.text(path));
+    assert.deepEqual({ failedCount, timedCount, ttftSumMs }, expected, path);
+  }
+  const { traces } = JSON.parse(await proxy.text("/internal/traces?limit=100"));
+  for (const name of ["failedCount", "timedCount", "ttftSumMs"] as const) {
+    const sum = traces.reduce((sum: number, trace: Record<string, number>) => sum + trace[name]!, 0);
+    assert.equal(sum, expected[name], name);
+  }
+}
+
+const CAME_SINCE = ["failedCount", "timedCount", "ttftSumMs", "totalCacheCreationInputTokens", "totalCacheReadInputTokens"];
+
+/** Without what that commit did not have or does not say again. */
+function comparable(key: string, value: unknown): unknown {
+  if (typeof value !== "object" || value === null || !("failedCount" in value)) return withoutPrices(key, value);
+  return Object.fromEntries(Object.entries(value).filter(([name]) => !CAME_SINCE.includes(name)));
 }
 
 /** Under the names of today. A total that came since is zero for all rows of that commit. */

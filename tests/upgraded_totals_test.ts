@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 import { hourStart } from "../src/domain/calendar.ts";
+import type { Grouping } from "../src/domain/query.ts";
 import type { Store } from "../src/domain/store.ts";
+import type { UsageTotals } from "../src/domain/totals.ts";
 import { openEmbedded } from "../src/stores/sqlite/embedded.ts";
 import { openHandOver } from "../src/stores/sqlite/hand_over.ts";
 import { migrateSpool, migrateSqlite } from "../src/stores/sqlite/migrate.ts";
@@ -14,16 +16,21 @@ import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, T0, traceOf } from "./conf
 import { startPostgres } from "./postgres_server.ts";
 import { shipmentsOf } from "./shipments.ts";
 
-/** Two calls of one session in one hour, one of them estimated, with the totals of both. */
+/**
+ * Two calls of one session in one hour, with the totals of both. The second one broke, and is
+ * estimated.
+ */
 function firstRows({ no, yes }: { readonly no: string; readonly yes: string }): string {
-  const rows = [["exact", 7, 70], ["estimated", 5, 50]].map(([trust, tokens, cost], n) =>
-    `('ar-${n}', 2, 'run-1', 'w-1', 'sb-1', 'at-1', 'message', 'anthropic', 'm', 'm', 'completed', '${trust}', ${yes}, ${T0 + n},
-      ${tokens}, 1, 10, ${cost}, 'v1', 'refusal', ${no})`
+  const calls = [["completed", "exact", 7, 70], ["upstream_broke", "estimated", 5, 50]];
+  const rows = calls.map(([ending, trust, tokens, cost], n) =>
+    `('ar-${n}', 2, 'run-1', 'w-1', 'sb-1', 'at-1', 'message', 'anthropic', 'm', 'm', '${ending}', '${trust}', ${yes}, ${T0 + n},
+      ${tokens}, 1, 10, ${cost}, 'v1', 'refusal', ${no}, ${tokens})`
   );
   return `
     INSERT INTO usage (
       id, revision, instance_id, workspace_id, sandbox_id, trace_id, kind, provider, requested_model, served_model, ending, trust,
-      streaming, created_at, input_tokens, output_tokens, request_bytes, cost, price_version, stop_reason, asked_again
+      streaming, created_at, input_tokens, output_tokens, request_bytes, cost, price_version, stop_reason, asked_again,
+      ttft_ms
     ) VALUES ${rows.join(", ")};
     INSERT INTO traces (
       workspace_id, id, sandbox_id, source, created_at, updated_at, request_count, total_input_tokens, total_output_tokens, cost,
@@ -51,11 +58,31 @@ async function assertTotals(
   }
   const { traces } = await store.queryTraces(ALL_TRACES);
   assert.deepEqual([moneyOf(traces[0]!), traces[0]!.totalInputTokens], [money, tokens]);
+  const expected = [1, 2 + partly, 12n + 100n * BigInt(partly)];
+  for (const groupBy of EACH_ROLLUP) {
+    const { usage: [group] } = await store.queryUsage({ ...ALL, groupBy });
+    assert.deepEqual(failuresOf(group!), expected, String(groupBy));
+  }
+  assert.deepEqual(failuresOf(traces[0]!), expected);
   const [detail] = await store.getTraceDetail("at-1", null);
   assert.deepEqual(detail!.requests.slice(0, 2).map((row) => [row.refusalCategory, row.unpricedUses]), [
     [undefined, undefined],
     [undefined, undefined],
   ]);
+}
+
+/** Each of these is answered by a roll-up of its own, the last by the hours. */
+const EACH_ROLLUP: readonly (readonly Grouping[])[] = [
+  ["model", "hour"],
+  ["model"],
+  ["workspace"],
+  ["workspace", "day"],
+  ["workspace", "model"],
+  ["sandbox"],
+];
+
+function failuresOf({ failedCount, timedCount, ttftSumMs }: Pick<UsageTotals, "failedCount" | "timedCount" | "ttftSumMs">) {
+  return [failedCount, timedCount, ttftSumMs];
 }
 
 const CALL = callOf({ createdAt: T0 + 2 });

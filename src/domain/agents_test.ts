@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { moneyOf } from "../../tests/conformance/samples.ts";
 import { type AgentCalls, type AgentNode, agentTree } from "./agents.ts";
+import { NO_TOTALS } from "./totals.ts";
 
 Deno.test("agentTree() gives main without calls for a trace without calls", () => {
   const tree = agentTree([]);
@@ -100,13 +101,8 @@ function calls(given: Partial<AgentCalls>): AgentCalls {
     firstAt: ++lastAt,
     lastAt,
     isRest: false,
-    inputTokens: 0n,
-    outputTokens: 0n,
-    cacheCreationInputTokens: 0n,
-    cacheReadInputTokens: 0n,
+    ...NO_TOTALS,
     requestCount: 1,
-    ...{ cost: 0n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
-    ...{ retryCount: 0, retriedCost: 0n },
     ...given,
   };
 }

@@ -18,7 +18,7 @@ export type Grouping = (typeof GROUPINGS)[number];
 export const DEFAULT_GROUPING: readonly Grouping[] = ["provider", "model"];
 
 /** `time` is the hour, or the day, that the totals are grouped by. */
-export const USAGE_ORDERS = ["tokens", "cost", "requests", "time"] as const;
+export const USAGE_ORDERS = ["tokens", "cost", "requests", "failures", "time"] as const;
 export type UsageOrder = (typeof USAGE_ORDERS)[number];
 
 export const TRACE_ORDERS = ["activity", "created", "cost", "tokens", "requests"] as const;

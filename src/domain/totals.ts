@@ -1,10 +1,11 @@
 import { type CamelCase, camelCase, type UsageColumnName } from "./usage_columns.ts";
 
-/** Values by kind. A sum of tokens or money may be more than a number holds exactly. */
+/** Values by kind. A sum that is a bigint may be more than a number holds exactly. */
 interface Values {
   readonly count: number;
   readonly tokens: bigint;
   readonly money: bigint;
+  readonly ms: bigint;
 }
 
 export type Condition = readonly [column: UsageColumnName, operator: "=" | "<>", value: string | true | null];
@@ -39,6 +40,15 @@ const TABLE = {
   retry_count: { kind: "count", adds: 1, if: [["retry_of", "<>", null]] },
   // What was paid for calls that a later one retried.
   retried_cost: { kind: "money", adds: "cost", if: [["asked_again", "=", true]] },
+  // Not the calls that a client left or a decision stopped: someone wanted those to end.
+  failed_count: {
+    kind: "count",
+    adds: 1,
+    if: [["outcome", "<>", "completed"], ["outcome", "<>", "client_left"], ["outcome", "<>", "stopped"]],
+  },
+  // The calls that the sum below it is made of: each has brought some content.
+  timed_count: { kind: "count", adds: 1, if: [["ttft_ms", "<>", null]] },
+  ttft_sum_ms: { kind: "ms", adds: "ttft_ms", if: [["ttft_ms", "<>", null]] },
 } as const satisfies Readonly<Record<string, Total>>;
 
 export type TotalName = keyof typeof TABLE;

@@ -33,7 +33,8 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
   {
     method: "GET",
     path: "/internal/usage",
-    does: "Totals of ended calls by provider and model, or by what group_by names. An order is tokens, cost, requests or time, " +
+    does:
+      "Totals of ended calls by provider and model, or by what group_by names. An order is tokens, cost, requests, failures or time, " +
       "alone or with .asc or .desc behind it.",
     filters: USAGE_FILTERS,
     answers: { 200: inJson("A page of groups, and the totals of all", usageShape) },

@@ -25,6 +25,9 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       partlyPricedCount: 0,
       retryCount: 0,
       retriedCostUsd: "0.000000000",
+      failedCount: 0,
+      timedCount: 2,
+      ttftSumMs: 800,
     }],
     totals: {
       inputTokens: 20,
@@ -40,6 +43,9 @@ Deno.test("/internal/usage answers totals by provider and model, and the time fr
       partlyPricedCount: 0,
       retryCount: 0,
       retriedCostUsd: "0.000000000",
+      failedCount: 0,
+      timedCount: 2,
+      ttftSumMs: 800,
     },
     since: "2026-01-01T00:00:00.000Z",
   });
@@ -70,6 +76,9 @@ Deno.test("/internal/traces answers traces with their totals, newest activity fi
     partlyPricedCount: 0,
     retryCount: 0,
     retriedCostUsd: "0.000000000",
+    failedCount: 0,
+    timedCount: 1,
+    ttftSumMs: 400,
   });
   const page = (await admin.ask("/internal/traces?limit=1&offset=1")).json;
   assert.deepEqual([page.total, page.traces.length, page.traces[0].id], [3, 1, "at-2"]);

@@ -210,6 +210,9 @@ function totals(costUsd: string) {
     partlyPricedCount: 0,
     retryCount: 0,
     retriedCostUsd: "0.000000000",
+    failedCount: 0,
+    timedCount: 1,
+    ttftSumMs: 400,
   };
 }
 

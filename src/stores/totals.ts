@@ -99,7 +99,7 @@ function countsOf(counted: Counted): readonly bigint[] {
   return COUNTERS.map((count) => count(counted));
 }
 
-/** The columns that `added` reads. */
+/** The columns that `added` reads; the outcome is one of them. */
 export const COUNTED_COLUMNS: readonly string[] = [
   ...new Set(TOTALS.flatMap(({ adds, if: conditions = [] }) => [adds, ...conditions.map(([column]) => column)])),
 ].filter((column) => column !== 1);

@@ -67,6 +67,7 @@ const ORDERED: Readonly<Record<Exclude<UsageOrder, "time">, string>> = {
   tokens: "sum(input_tokens + output_tokens + cache_creation_input_tokens + cache_read_input_tokens)",
   cost: "sum(cost)",
   requests: "sum(request_count)",
+  failures: "sum(failed_count)",
 };
 
 /**

@@ -5,7 +5,7 @@ import type { Store } from "../../src/domain/store.ts";
 import type { LocalToken, Tokens } from "../../src/domain/tokens.ts";
 import type { Trace } from "../../src/domain/trace.ts";
 import type { UsageTotals } from "../../src/domain/totals.ts";
-import type { OpenCall, QueryOpts, UsageRow } from "../../src/domain/usage.ts";
+import { type OpenCall, OUTCOMES, type QueryOpts, type UsageRow } from "../../src/domain/usage.ts";
 import { QUESTION_LAWS } from "./question_laws.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, moneyOf, rowOf, seededRandom, stampAt, T0, traceOf } from "./samples.ts";
 import { TRACE_LAWS } from "./trace_laws.ts";
@@ -215,7 +215,7 @@ const LAWS: Laws = {
       cacheReadInputTokens: 9n,
       requestCount: 2,
       ...{ cost: 2_000n, estimatedCost: 0n, estimatedCount: 0, unknownCount: 0, unpricedCount: 0, partlyPricedCount: 0 },
-      ...{ retryCount: 0, retriedCost: 0n },
+      ...{ retryCount: 0, retriedCost: 0n, failedCount: 0, timedCount: 2, ttftSumMs: 200n },
     });
     assert.deepEqual((await store.queryUsage({ ...ALL, limit: 2, offset: 1 })).usage, groups.slice(1, 3));
   },
@@ -277,6 +277,22 @@ const LAWS: Laws = {
     });
     assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.unpricedUses, undefined);
     assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.priceVersion, "2");
+  },
+
+  "recordUsage() counts failed calls and sums times to first token, and a late close moves them by the difference": async (
+    store,
+  ) => {
+    const rows = OUTCOMES.map((outcome) => ({ call: callOf(), closing: closingOf({}, { outcome }), revision: 2 }));
+    const swept = { ...rows[0]!, closing: closingOf({}, { outcome: "unknown", ttft: null }), revision: 1 };
+    const sums = async () => {
+      const [group] = (await store.queryUsage(ALL)).usage;
+      const [trace] = (await store.queryTraces(ALL_TRACES)).traces;
+      return [group!, trace!].map(({ failedCount, timedCount, ttftSumMs }) => [failedCount, timedCount, ttftSumMs]);
+    };
+    await store.recordUsage([swept, ...rows.slice(1)]);
+    assert.deepEqual(await sums(), [[5, 6, 600n], [5, 6, 600n]]);
+    await store.recordUsage(rows);
+    assert.deepEqual(await sums(), [[4, 7, 700n], [4, 7, 700n]]);
   },
 
   "queryUsage(), queryTraces() and getTraceDetail() sum exactly beyond 2^53": async (store) => {

@@ -2,7 +2,7 @@
 import type { Grouping, UsageOrder, UsageQuery } from "../../src/domain/query.ts";
 import type { Store } from "../../src/domain/store.ts";
 import type { UsageTotals } from "../../src/domain/totals.ts";
-import type { UsageRow, UsageSummary } from "../../src/domain/usage.ts";
+import { type Outcome, OUTCOMES, type UsageRow, type UsageSummary } from "../../src/domain/usage.ts";
 import { callOf, closingOf, moneyOf, seededRandom, T0 } from "./samples.ts";
 
 const HOUR_MS = 3_600_000;
@@ -40,8 +40,9 @@ export async function recorded(store: Store): Promise<readonly UsageRow[]> {
       cacheReadInputTokens: upTo(50),
     }, {
       accuracy,
-      outcome: (["completed", "client_left"] as const)[upTo(2)]!,
+      outcome: OUTCOMES[upTo(OUTCOMES.length)]!,
       duration: upTo(9_000),
+      ttft: [null, upTo(900)][upTo(2)]!,
       cost: isPriced ? [upTo(100), BIG_COST][upTo(2)]! : null,
       unpricedUses: isPriced && upTo(4) === 0 ? { tool_search_requests: 1 + upTo(3) } : {},
     });
@@ -91,8 +92,13 @@ export function sumOf(rows: readonly UsageRow[]): UsageTotals {
     // No two of these rows have one prompt: retry_laws.ts is about those that do.
     retryCount: 0,
     retriedCost: 0n,
+    failedCount: rows.filter(({ closing }) => FAILED.includes(closing.outcome)).length,
+    timedCount: rows.filter(({ closing }) => closing.ttft !== null).length,
+    ttftSumMs: sum(({ closing }) => closing.ttft ?? 0),
   };
 }
+
+const FAILED: readonly Outcome[] = ["upstream_error", "upstream_broke", "proxy_cut", "unknown"];
 
 /** The totals of a group without what it is grouped by. */
 export function totalsOf(group: UsageTotals): UsageTotals {
@@ -102,6 +108,9 @@ export function totalsOf(group: UsageTotals): UsageTotals {
     ...moneyOf(group),
     retryCount: group.retryCount,
     retriedCost: group.retriedCost,
+    failedCount: group.failedCount,
+    timedCount: group.timedCount,
+    ttftSumMs: group.ttftSumMs,
   };
 }
 
@@ -137,6 +146,7 @@ export function valueOf(group: UsageSummary, by: UsageOrder): bigint {
     tokens: inputTokens + outputTokens + cacheCreationInputTokens + cacheReadInputTokens,
     cost: group.cost,
     requests: group.requestCount,
+    failures: group.failedCount,
     time: group.hour!,
   };
   return BigInt(values[by]);

@@ -113,7 +113,7 @@ const INSERT = `
 
 const LOCK_WEAKER = `
   SELECT usage.workspace_id, usage.created_at, usage.id, coalesce(usage.served_model, usage.requested_model) AS model,
-    usage.outcome, usage.duration_ms, ${COUNTED_COLUMNS.map((column) => `usage.${column}`).join(", ")}
+    usage.duration_ms, ${COUNTED_COLUMNS.map((column) => `usage.${column}`).join(", ")}
   FROM ${SENT}
   JOIN usage USING (workspace_id, created_at, id)
   WHERE usage.revision < sent.revision

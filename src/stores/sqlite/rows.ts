@@ -121,7 +121,7 @@ const INSERT = `
   ON CONFLICT DO NOTHING`;
 
 const STORED = `
-  SELECT revision, counted, coalesce(served_model, requested_model) AS model, outcome, duration_ms,
+  SELECT revision, counted, coalesce(served_model, requested_model) AS model, duration_ms,
     ${COUNTED_COLUMNS.join(", ")}
   FROM usage
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;
