@@ -91,13 +91,14 @@ function openRow() {
     ledger: ledger as Deps["ledger"],
     provider: anthropic,
     priceOf: priceOf(CLAUDE_PRICES, anthropic.billing),
-    observe: newObserve({ logger, metrics, elapsed }),
+    observe: newObserve({ logger, metrics, telemetry: null, elapsed }),
     now: Date.now,
     elapsed,
     estimates: NO_ESTIMATES,
   };
   const row = new OpenRow(CALL, {
     ...{ hold: null, isRecorded: true, hidesModel: false, clientIp: null, startedAt: 0 },
+    ...{ upstreamUrl: "https://upstream.invalid", span: null },
     deps: deps as Deps,
   });
   row.answered(200, "req_011CQmJ1q2W3e4R5t6Y7u8I9");

@@ -23,6 +23,7 @@ export const CONTENDERS: Readonly<Record<string, Start>> = {
   llmproxy: (site) => llmproxy("llmproxy", { command: SERVE, site }),
   "llmproxy-workers": workers,
   "llmproxy-shared": shared,
+  "llmproxy-otel": telemetry,
   "llmproxy-executable": executable,
 };
 
@@ -95,6 +96,16 @@ async function shared(site: Site): Promise<Contender> {
   const postgres = await startPostgres();
   site.after.push(async () => await postgres[Symbol.asyncDispose]());
   return await llmproxy("llmproxy-shared", { command: SERVE, env: { LLMPROXY_DATABASE_URL: postgres.url }, site });
+}
+
+/** Sends each call as a span, and the metrics, to a receiver that forgets them. */
+async function telemetry(site: Site): Promise<Contender> {
+  const [port] = freePorts(1);
+  const place = site.place === "relays" ? "generator" : "anywhere";
+  startDeno(["bench/otlp_sink.ts", String(port)], { log: `${site.dir}/otlp_sink.log`, env: {}, place });
+  await answering(port!, null);
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` };
+  return await llmproxy("llmproxy-otel", { command: SERVE, env, site });
 }
 
 function workers(site: Site): Promise<Contender> {

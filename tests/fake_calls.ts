@@ -164,7 +164,8 @@ function observer(lines: string[]): Deps["observe"] {
     "credentialRefused",
     "note",
   ];
-  return Object.fromEntries(kinds.map((kind) => [kind, line(kind)])) as unknown as Deps["observe"];
+  const tellers = Object.fromEntries(kinds.map((kind) => [kind, line(kind)]));
+  return { ...tellers, callBegan: () => null } as unknown as Deps["observe"];
 }
 
 export interface CallOptions {

@@ -59,6 +59,7 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
     observe: {
       refused: (requestId, fault, request) => void refused.push({ requestId, fault, request }),
       passed: (_id, route) => void log.push(`passed ${route}`),
+      callBegan: () => null,
       callEnded: () => {},
       note: () => {},
     } as Partial<Deps["observe"]> as Deps["observe"],

@@ -67,6 +67,13 @@ Deno.test("the house tests no source file that is not there", () => {
   assert.deepEqual(orphans, []);
 });
 
+Deno.test("the house loads the packages of OpenTelemetry only if there is telemetry", () => {
+  const outside = sources.filter((path) => !path.startsWith("src/telemetry/otel/"));
+  const eager = /^(?:import|export) [^;]*from "[^"]*\/otel\//m;
+  assert.deepEqual(outside.filter((path) => eager.test(read(path))), []);
+  assert.deepEqual(outside.filter((path) => read(path).includes("/otel/start.ts")), ["src/server/instruments.ts"]);
+});
+
 Deno.test("the house pairs its migrations by name and numbers them without a gap", () => {
   const namesOf = (kind: string) =>
     files.filter((path) => path.startsWith(`migrations/${kind}/`)).map((path) => path.split("/")[2]!).sort();

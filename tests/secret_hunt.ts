@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { type FakeAgentserver, startFakeAgentserver } from "./fake_agentserver.ts";
+import { type OtlpReceiver, startOtlpReceiver } from "./otlp_receiver.ts";
 import { OPERATOR_KEY, type ProxyUnderTest, startProxy } from "./proxy_under_test.ts";
 import { type RawAnswer, rawCall, rawRequest } from "./raw_http.ts";
 
@@ -46,17 +47,24 @@ export function bodyOf(over: Readonly<Record<string, unknown>>): string {
 export class SecretHunt implements AsyncDisposable {
   readonly proxy: ProxyUnderTest;
   readonly control: FakeAgentserver;
+  readonly receiver: OtlpReceiver;
   /** Of one sandbox, and of another one. */
   readonly token: string;
   readonly otherToken: string;
   readonly #options: HuntOptions;
 
   constructor(
-    found: { readonly proxy: ProxyUnderTest; readonly control: FakeAgentserver; readonly tokens: readonly [string, string] },
+    found: {
+      readonly proxy: ProxyUnderTest;
+      readonly control: FakeAgentserver;
+      readonly receiver: OtlpReceiver;
+      readonly tokens: readonly [string, string];
+    },
     options: HuntOptions,
   ) {
     this.proxy = found.proxy;
     this.control = found.control;
+    this.receiver = found.receiver;
     [this.token, this.otherToken] = found.tokens;
     this.#options = options;
   }
@@ -94,7 +102,7 @@ export class SecretHunt implements AsyncDisposable {
 
   /**
    * Looks through everything that was not an answer to a sandbox: logs, files, the admin API, what
-   * the control plane saw.
+   * the control plane and the receiver of telemetry saw.
    */
   async search(): Promise<void> {
     const { proxy, control } = this;
@@ -108,6 +116,14 @@ export class SecretHunt implements AsyncDisposable {
     for (const { path, headers } of control.lookUps) {
       this.#assertClean(JSON.stringify([path, ...headers]), "what the control plane saw besides the body");
     }
+    await this.searchTelemetry();
+  }
+
+  /** All calls so far are spans, and the metrics of some have been sent. */
+  async searchTelemetry(): Promise<void> {
+    const ended = this.proxy.logs.filter((line) => line.includes('"msg":"call ended"'));
+    await this.receiver.waitForSpans(ended.length);
+    for (const { signal, headers, text } of this.receiver.requests) this.#assertClean(`${[...headers]}${text}`, signal);
   }
 
   searchLogs(): void {
@@ -130,6 +146,7 @@ export class SecretHunt implements AsyncDisposable {
     void this.proxy.running.stop();
     await this.proxy[Symbol.asyncDispose]();
     await this.control[Symbol.asyncDispose]();
+    await this.receiver[Symbol.asyncDispose]();
   }
 
   /**
@@ -157,6 +174,7 @@ export class SecretHunt implements AsyncDisposable {
 
 export async function startHunt(options: HuntOptions): Promise<SecretHunt> {
   const control = startFakeAgentserver();
+  const receiver = startOtlpReceiver();
   const proxy = await startProxy({
     env: {
       ANTHROPIC_API_KEY: "",
@@ -165,13 +183,16 @@ export async function startHunt(options: HuntOptions): Promise<SecretHunt> {
       LLMPROXY_LOG_LEVEL: "trace",
       LLMPROXY_AGENTSERVER_URL: control.url,
       LLMPROXY_DRAIN_LEAD_SECONDS: "60",
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+      OTEL_BSP_SCHEDULE_DELAY: "100",
+      OTEL_METRIC_EXPORT_INTERVAL: "1000",
     },
   });
   const made = ["s1", "s2"].map((sandboxId) =>
     options.tokenKind === "local" ? proxy.token("w1", sandboxId) : issued(control, sandboxId)
   );
   const [token, otherToken] = await Promise.all(made);
-  return new SecretHunt({ proxy, control, tokens: [token!, otherToken!] }, options);
+  return new SecretHunt({ proxy, control, receiver, tokens: [token!, otherToken!] }, options);
 }
 
 /** With characters that URLs and JSON spell otherwise. */

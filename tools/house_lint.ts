@@ -34,6 +34,8 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^hyparquet-writer$/, doors: ["src/export/"] },
   { module: /^openid-client$/, doors: ["src/identity/"] },
   { module: /^prom-client$/, doors: ["src/telemetry/"] },
+  // Loaded only if telemetry is on.
+  { module: /^@opentelemetry\//, doors: ["src/telemetry/otel/"] },
   { module: /^commander$/, doors: ["src/cli/"] },
   { module: /^ulid$/, doors: ["src/server/"] },
   { module: /^(node:)?process$/, doors: ["src/server/"] },

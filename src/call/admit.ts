@@ -8,6 +8,7 @@ import type { RequestFacts } from "./read.ts";
 import { OpenRow } from "./record.ts";
 import { refusedTo } from "./refusals.ts";
 import { reserve } from "./reservation.ts";
+import { headersWithout } from "./token_filter.ts";
 import type { Belonging } from "./trace.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
@@ -51,6 +52,8 @@ export async function admit(
       isRecorded: opened === "opened",
       hidesModel: facts.requestedModel === null,
       clientIp: incoming.clientIp,
+      upstreamUrl: credential.baseUrl,
+      span: deps.observe.callBegan(call, headersWithout(incoming.request.headers, [caller.token])),
       startedAt: incoming.arrivedAt + facts.arrivalMs + waitedMs,
       deps,
     });

@@ -1,6 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import type { Credential } from "../domain/provider.ts";
-import { HeaderFields } from "../domain/header_fields.ts";
+import { type Fields, HeaderFields } from "../domain/header_fields.ts";
 import type { AnswerHead } from "../domain/answer_sink.ts";
 import { type HeldBody, sentOnce, type SizedBody } from "../wire/body.ts";
 import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
@@ -28,7 +28,8 @@ export async function forward(call: LiveCall, body: HeldBody): Promise<Response>
  */
 export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<Response> {
   const { incoming: { request, target }, caller, credential, deps: { provider, upstream, fetch, clientIpHeader } } = call;
-  const headers = forwardedHeaders(request.headers, {
+  const asked = headersInTrace(call);
+  const headers = forwardedHeaders(asked, {
     drop: clientIpHeader === null ? provider.credentialHeaders : [...provider.credentialHeaders, clientIpHeader],
     secrets: [caller.token],
   });
@@ -37,7 +38,7 @@ export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint
     if (!headers.some(([sent]) => sent === name)) headers.push([name, value]);
   }
   const init = { method: request.method, headers, body, redirect: "manual", signal: call.signal } as const;
-  const sent = inTraceOf(request.headers, () => fetch(credential.baseUrl + target, init));
+  const sent = inTraceOf(asked, () => fetch(credential.baseUrl + target, init));
   const answer = await sent.finally(() => call.idle.heard());
   const { status } = answer;
   if (status >= MIN_STATUS && status <= MAX_STATUS) {
@@ -48,6 +49,16 @@ export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint
   answer.body?.cancel().catch(() => {});
   throw status === 401 ? await refusedCredential(call) : new Error(`The upstream answered with the invalid status ${status}`);
 }
+
+/** The client's headers. The call's own span, if it has one, stands where its client's stood. */
+function headersInTrace({ incoming: { request }, row }: LiveCall): Fields {
+  const ours = row?.span?.headers ?? null;
+  if (ours === null) return request.headers;
+  return new HeaderFields([...[...request.headers].filter(([name]) => !TRACE_CONTEXT.includes(name)), ...ours]);
+}
+
+/** https://www.w3.org/TR/trace-context/ */
+const TRACE_CONTEXT: readonly string[] = ["traceparent", "tracestate"];
 
 /** Final statuses (RFC 9110, section 15): a 101 would hand the connection over. */
 const MIN_STATUS = 200;

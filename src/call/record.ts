@@ -1,4 +1,5 @@
 import { accountOf, accuracyOf } from "../domain/account.ts";
+import type { CallSpan } from "../domain/observe.ts";
 import { OWNED_ID } from "../domain/owned.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
@@ -13,6 +14,9 @@ export interface OpenRowOptions {
   /** The requested model held the proxy token, so an answer that repeats the model does too. */
   readonly hidesModel: boolean;
   readonly clientIp: string | null;
+  readonly upstreamUrl: string;
+  /** Null: there are no spans. */
+  readonly span: CallSpan | null;
   /** `elapsed()` when the request had arrived whole: from then on the proxy adds time. */
   readonly startedAt: number;
   readonly deps: Deps;
@@ -31,6 +35,10 @@ export class OpenRow {
     this.call = call;
     this.#options = options;
     this.#openedAt = options.deps.elapsed();
+  }
+
+  get span(): CallSpan | null {
+    return this.#options.span;
   }
 
   /** The head of the upstream's answer is there. */
@@ -63,7 +71,7 @@ export class OpenRow {
   }
 
   async #commit(outcome: Outcome, reading: UsageReading): Promise<void> {
-    const { hold, isRecorded, clientIp, startedAt, deps } = this.#options;
+    const { hold, isRecorded, clientIp, upstreamUrl, span, startedAt, deps } = this.#options;
     const call = this.call;
     const isRefusal = this.#isRefusal;
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
@@ -83,7 +91,7 @@ export class OpenRow {
       hold?.settle(closing);
       deps.estimates.learn(call, closing);
       const overheadMs = this.#openedAt - startedAt + deps.elapsed() - closedAt;
-      deps.observe.callEnded(call, closing, { overheadMs, isRecorded, clientIp });
+      deps.observe.callEnded(call, closing, { overheadMs, isRecorded, clientIp, upstreamUrl, span });
     }
   }
 

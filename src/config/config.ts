@@ -4,13 +4,16 @@ import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import type * as providers from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
+import type { TelemetryOptions } from "../telemetry/call_telemetry.ts";
 import type { ForwardProxies } from "../wire/forward_proxy.ts";
 import { readForwardProxies } from "./forward_proxies.ts";
 import { parseCredentials } from "./credentials_file.ts";
 import { type OidcConfig, readOidc } from "./oidc_settings.ts";
 import { parsePriceList } from "./prices_file.ts";
-import { type Address, BYTES_PER_MB, type ValueOf } from "./settings.ts";
+import { BYTES_PER_MB } from "./setting_kinds.ts";
+import type { Address, ValueOf } from "./settings.ts";
 import { type ConfigSource, SettingsReader } from "./settings_reader.ts";
+import { readTelemetry, readTelemetryHeaders, type TelemetryHeaders } from "./telemetry.ts";
 
 /** The settings of `serve`, read once and grouped by part. Parts get values, never the Config. */
 export interface Config {
@@ -30,6 +33,9 @@ export interface Config {
   readonly workers: ValueOf<"LLMPROXY_WORKERS">;
   readonly drain: { readonly leadMs: number; readonly runningMs: number };
   readonly logLevel: ValueOf<"LLMPROXY_LOG_LEVEL">;
+  /** Null: there is no telemetry besides the log and `/metrics`. */
+  readonly telemetry: TelemetryOptions | null;
+  readonly telemetryHeaders: TelemetryHeaders;
   /** For the operator; they do not stop the start. */
   readonly warnings: readonly string[];
 }
@@ -60,6 +66,8 @@ export interface Secrets {
   readonly databaseUrl: string | null;
   /** Signs webhooks. */
   readonly webhookSecret: string | null;
+  /** For the receivers of telemetry. */
+  readonly telemetryHeaders: TelemetryHeaders;
 }
 
 /** Hostnames that stand for all addresses of the machine. */
@@ -85,11 +93,15 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     workers: reader.read("LLMPROXY_WORKERS"),
     drain: { leadMs: reader.read("LLMPROXY_DRAIN_LEAD_SECONDS"), runningMs: reader.read("LLMPROXY_DRAIN_SECONDS") },
     logLevel: reader.read("LLMPROXY_LOG_LEVEL"),
+    telemetry: readTelemetry(reader),
+    telemetryHeaders: readTelemetryHeaders(reader),
   };
   refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
   const baseUrls = config.upstream.credentials.map((credential) => credential.baseUrl);
-  return reader.finish({ ...config, warnings: warningsOf(reader, { baseUrls, issuer: config.oidc?.issuer ?? null }) });
+  const { oidc, telemetry } = config;
+  const warnings = warningsOf(reader, { baseUrls, issuer: oidc?.issuer ?? null, hasTelemetry: telemetry !== null });
+  return reader.finish({ ...config, warnings });
 }
 
 /** The settings of commands that work on the data directory. Throws `ConfigProblems`. */
@@ -118,6 +130,7 @@ export function readSecrets(source: ConfigSource): Secrets {
     oidcClientSecret: reader.read("LLMPROXY_OIDC_CLIENT_SECRET"),
     databaseUrl: readDatabaseUrl(reader),
     webhookSecret: reader.read("LLMPROXY_WEBHOOK_SECRET"),
+    telemetryHeaders: readTelemetryHeaders(reader),
   });
 }
 
@@ -347,9 +360,14 @@ function refuseSamePort(proxy: Address, admin: Address | "same", reader: Setting
 
 function warningsOf(
   reader: SettingsReader,
-  { baseUrls, issuer }: { readonly baseUrls: readonly string[]; readonly issuer: string | null },
+  { baseUrls, issuer, hasTelemetry }: {
+    readonly baseUrls: readonly string[];
+    readonly issuer: string | null;
+    readonly hasTelemetry: boolean;
+  },
 ): readonly string[] {
-  const warnings = reader.unknownNames().map((name) => `${name} is not a setting of llmproxy and is ignored`);
+  const looksLikeOne = hasTelemetry ? /^(LLMPROXY|OTEL)_(?!DENO)/ : /^LLMPROXY_/;
+  const warnings = reader.unknownNames(looksLikeOne).map((name) => `${name} is not a setting of llmproxy and is ignored`);
   const isUnencrypted = (url: string) => {
     const { protocol, hostname } = new URL(url);
     return protocol === "http:" && !LOOPBACK.test(hostname);

@@ -39,6 +39,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
     limits: LIMITS,
     drain: { leadMs: 5_000, runningMs: 120_000 },
     ...{ oidc: null, agentserver: null, workers: 1, logLevel: "info", warnings: [] },
+    ...{ telemetry: null, telemetryHeaders: { traces: {}, metrics: {} } },
   });
 });
 

@@ -1,16 +1,25 @@
 import { z } from "zod";
 import { nanoDollarsOf } from "../domain/money.ts";
 import { type PeopleRule, peopleRuleOf } from "../identity/people.ts";
-
-interface Setting<T> {
-  /** Reads the variable's text. Its message is what stands after "as" in `Cannot read X as …`. */
-  readonly schema: z.ZodType<T, string>;
-  /** As it would be written in the environment; empty: no default. */
-  readonly default: string;
-  /** A secret may come from the file that `NAME_FILE` names, and its value is never shown. */
-  readonly isSecret: boolean;
-  readonly meaning: string;
-}
+import {
+  HEADER_NAME,
+  hours,
+  megabytes,
+  oneOf,
+  optional,
+  parsed,
+  path,
+  readList,
+  readUrl,
+  seconds,
+  secret,
+  type Setting,
+  setting,
+  url,
+  VISIBLE_ASCII,
+  whole,
+} from "./setting_kinds.ts";
+import { TELEMETRY_SETTINGS } from "./telemetry_settings.ts";
 
 /** Where to listen. Port 0 lets the system choose one. */
 export interface Address {
@@ -19,11 +28,6 @@ export interface Address {
   readonly port: number;
 }
 
-export const BYTES_PER_MB = 1_048_576;
-
-/** RFC 9110, 5.6.2: the characters of a field name. */
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 const HOST_NAME = /^(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?$/i;
 const PATH_PREFIX = /^\/v1\/[A-Za-z0-9_~\-/.]*$/;
 /** They carry credentials or frame the message: no trace id is taken from them. */
@@ -34,7 +38,6 @@ const CALL_HEADER = /^(content-|accept|anthropic-|user-agent$)/i;
 const credential = z.string().regex(VISIBLE_ASCII, "visible ASCII characters that a header can carry");
 const adminToken = z.string().regex(/^[\x21-\x7e]{16,}$/, "at least 16 visible ASCII characters");
 const databaseUrl = z.string().regex(/^postgres(ql)?:\/\/\S+$/, "a URL that begins with postgres://");
-const url = parsed("an http or https URL without credentials, query or fragment", readUrl);
 const address = parsed("an address such as :8081, 127.0.0.1:8081 or [::1]:8081", readAddress);
 const adminAddress = parsed<Address | "same">(
   "an address such as 127.0.0.1:8082, or same",
@@ -187,6 +190,7 @@ export const SETTINGS = {
   LLMPROXY_WARN_PERCENT: setting(percents, "80,100", "shares of a limit at which you are told, comma-separated"),
   LLMPROXY_WEBHOOK_URL: secret(webhookUrl, "where you are told, besides the log"),
   LLMPROXY_WEBHOOK_SECRET: secret(webhookSecret, "signs what is sent there: `whsec_` and base64, as Standard Webhooks has it"),
+  ...TELEMETRY_SETTINGS,
 } as const satisfies Record<string, Setting<unknown>>;
 
 /** Old names. One that is still set is a problem: the proxy would silently use the default. */
@@ -206,56 +210,6 @@ export function environmentNames(): readonly string[] {
   return Object.entries(SETTINGS).flatMap(([name, row]) => row.isSecret ? [name, `${name}_FILE`] : [name]);
 }
 
-function setting<T>(schema: z.ZodType<T, string>, byDefault: string, meaning: string): Setting<T> {
-  return { schema, default: byDefault, isSecret: false, meaning };
-}
-
-function optional<T>(schema: z.ZodType<T, string>, meaning: string): Setting<T | null> {
-  return { schema, default: "", isSecret: false, meaning };
-}
-
-function secret(schema: z.ZodType<string, string>, meaning: string): Setting<string | null> {
-  return { schema, default: "", isSecret: true, meaning };
-}
-
-/** `read` returns null for what it cannot read. */
-function parsed<T>(expects: string, read: (text: string) => T | null): z.ZodType<T, string> {
-  return z.string().transform((text, context) => {
-    const value = read(text);
-    if (value !== null) return value;
-    context.addIssue(expects);
-    return z.NEVER;
-  });
-}
-
-function oneOf<const T extends readonly [string, ...string[]]>(...allowed: T) {
-  return parsed<T[number]>(`one of ${allowed.join(", ")}`, (text) => allowed.find((item) => item === text) ?? null);
-}
-
-function path(of: string) {
-  return parsed(`the path of ${of}`, (text) => text.includes("\0") ? null : text);
-}
-
-/** A whole number of `name`, each of which is `unit` milliseconds or bytes. */
-function whole(name: string, { min, max, unit }: { readonly min: number; readonly max: number; readonly unit: number }) {
-  return parsed(`a whole number of ${name} from ${min} to ${max}`, (text) => {
-    const value = /^\d{1,16}$/.test(text) ? Number(text) : -1;
-    return value >= min && value <= max ? value * unit : null;
-  });
-}
-
-function seconds(min: number) {
-  return whole("seconds", { min, max: 86_400, unit: 1_000 });
-}
-
-function hours(min: number) {
-  return whole("hours", { min, max: 8_760, unit: 3_600_000 });
-}
-
-function megabytes(min: number) {
-  return whole("megabytes", { min, max: 1_048_576, unit: BYTES_PER_MB });
-}
-
 function readAddress(text: string): Address | null {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9_.-]*)):(\d{1,5})$/.exec(text);
   if (match === null) return null;
@@ -265,24 +219,11 @@ function readAddress(text: string): Address | null {
   return { hostname, port };
 }
 
-/** The URL's text without trailing slashes, so that a path can follow it. */
-function readUrl(text: string): string | null {
-  const url = VISIBLE_ASCII.test(text) ? URL.parse(text) : null;
-  if (url === null || !["http:", "https:"].includes(url.protocol)) return null;
-  if (url.username !== "" || url.password !== "" || /[?#@\\]/.test(text)) return null;
-  return url.href.replace(/\/+$/, "");
-}
-
 /** It may have a query, which some receivers want a key in. */
 function readWebhookUrl(text: string): string | null {
   const url = VISIBLE_ASCII.test(text) ? URL.parse(text) : null;
   const isPlain = url !== null && url.username === "" && url.password === "" && url.hash === "";
   return isPlain && ["http:", "https:"].includes(url.protocol) ? url.href : null;
-}
-
-function readList(text: string, accepts: (item: string) => boolean): readonly string[] | null {
-  const items = text.split(",").map((item) => item.trim()).filter((item) => item !== "");
-  return items.every(accepts) ? items : null;
 }
 
 function isPathPrefix(text: string): boolean {

@@ -87,9 +87,9 @@ export class SettingsReader {
   }
 
   /** Variables that look like settings but are not: probably misspelt. */
-  unknownNames(): readonly string[] {
+  unknownNames(looksLikeOne: RegExp): readonly string[] {
     const known = environmentNames();
-    const isUnknown = (name: string) => name.startsWith("LLMPROXY_") && !known.includes(name) && !Object.hasOwn(RENAMED, name);
+    const isUnknown = (name: string) => looksLikeOne.test(name) && !known.includes(name) && !Object.hasOwn(RENAMED, name);
     return this.#source.names.filter(isUnknown).sort();
   }
 
@@ -159,12 +159,15 @@ const SECRET_FAULTS: readonly (readonly [RegExp, string])[] = [
   [/\s/, "it has a blank in the middle"],
 ];
 
+/** The value of a header may have blanks in the middle, such as `Bearer abc`. */
+const MAY_HOLD_BLANKS = /_HEADERS$/;
 /** What a header can carry; a password in a URL may be of any script. */
 const VISIBLE_ASCII = /^[\x21-\x7e]$/;
 const VISIBLE = /^[^\p{C}\p{Z}]$/u;
 
 /** What is wrong with a secret's text, in words that show nothing of it; null if nothing is. */
-export function faultOfSecret(text: string, name: string): string | null {
+export function faultOfSecret(secret: string, name: string): string | null {
+  const text = MAY_HOLD_BLANKS.test(name) ? secret.replace(/(?<=\S) +(?=\S)/g, "") : secret;
   if (new RegExp(`^\\s*(export\\s+)?${name}\\s*=`).test(text)) return "it begins with the setting's name and =: remove both";
   const fault = SECRET_FAULTS.find(([pattern]) => pattern.test(text))?.[1];
   if (fault !== undefined) return fault;

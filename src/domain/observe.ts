@@ -1,4 +1,5 @@
 import type { Fault } from "./fault.ts";
+import type { Fields } from "./header_fields.ts";
 import type { Unpriced, UnpricedUses } from "./price.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { Closing, OpenCall } from "./usage.ts";
@@ -9,6 +10,18 @@ export type LookupOutcome = "cached" | "known" | "unknown" | "grace" | "unavaila
 /** The origin of a call, if a server in front of the proxy names it. */
 export interface From {
   readonly clientIp: string | null;
+}
+
+/** A billed call's own place in a distributed trace: https://www.w3.org/TR/trace-context/ */
+export interface CallSpan {
+  /** 32 hexadecimal digits. */
+  readonly traceId: string;
+  /** 16 hexadecimal digits. */
+  readonly spanId: string;
+  /**
+   * Go upstream in place of the client's `traceparent` and `tracestate`. Null: the client's pass.
+   */
+  readonly headers: readonly (readonly [name: string, value: string])[] | null;
 }
 
 /** A refused request. */
@@ -24,17 +37,26 @@ export interface RefusedRequest {
   readonly status?: number;
 }
 
-/** Logs and metrics. Never throws, and never shows a key or a token. */
+/** What else there is to say of a call that has ended. */
+export interface CallEnd {
+  /** The time that the proxy itself added. */
+  readonly overheadMs: number;
+  readonly isRecorded: boolean;
+  readonly clientIp?: string | null;
+  readonly upstreamUrl: string;
+  /** What `callBegan` returned. */
+  readonly span: CallSpan | null;
+}
+
+/** Logs, metrics and spans. Never throws, and never shows a key or a token. */
 export interface Observe {
   /**
-   * A billed call has ended. `overheadMs` is the time that the proxy itself added. If the call is
-   * not recorded, the log line is all that remains of it.
+   * A billed call starts. `headers` have the client's trace context, unless it holds a token.
+   * Null: there are no spans.
    */
-  readonly callEnded: (
-    call: OpenCall,
-    closing: Closing,
-    more: { readonly overheadMs: number; readonly isRecorded: boolean; readonly clientIp?: string | null },
-  ) => void;
+  readonly callBegan: (call: OpenCall, headers: Pick<Fields, "get">) => CallSpan | null;
+  /** A billed call has ended. If it is not recorded, the log line is all that remains of it. */
+  readonly callEnded: (call: OpenCall, closing: Closing, more: CallEnd) => void;
   /** A call has no price: its row says so, and the log once a day and model. */
   readonly unpriced: (requestId: string, cost: Unpriced) => void;
   /**

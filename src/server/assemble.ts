@@ -100,13 +100,15 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       oidcClientSecret: config.oidc?.clientSecret ?? null,
       databaseUrl: config.storage.database?.url ?? null,
       webhookSecret: config.limits.webhookSecret,
+      telemetryHeaders: config.telemetryHeaders,
     },
     pricing: pricingBy(config.prices, provider),
     adminToken: () => live.secrets.adminToken ?? keptToken,
   };
   const gauged: Gauged = {};
-  const { observe, metrics } = instruments(config, system, { live, gauged });
   const count = config.workers === "auto" ? system.cores() : config.workers;
+  const run = count === 1 ? { instanceId, worker: null } : null;
+  const { observe, metrics, end: endInstruments } = await instruments(config, system, { live, gauged, run });
   const pool = count === 1 ? null : new WorkerPool({ count, config, system, observe, live });
   const storage = await openStorage({
     ...system,
@@ -205,7 +207,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       await limiting.end();
       operator.end();
       await storage.end();
-      metrics.end();
+      await endInstruments();
       clients.close();
     },
   };

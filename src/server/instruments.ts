@@ -1,10 +1,12 @@
 import type { BatchAccounts } from "../batches/accounts.ts";
 import type { Traffic } from "../call/traffic.ts";
 import type { Config } from "../config/config.ts";
+import type { TelemetryHeaders } from "../config/telemetry.ts";
 import type { Ledger } from "../domain/ledger.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
-import { newLogger } from "../telemetry/log.ts";
+import type { CallTelemetry } from "../telemetry/call_telemetry.ts";
+import { type Logger, newLogger } from "../telemetry/log.ts";
 import { type Metrics, newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
 import type { CredentialPool } from "../upstream/credential_pool.ts";
@@ -30,29 +32,49 @@ export interface Gauged {
   workers?: { readonly running: () => number; readonly restarts: () => number };
 }
 
-/** The log and the metrics, one of each per process. */
-export function instruments(
-  config: Pick<Config, "logLevel" | "forwardProxies" | "limits">,
+/** A run of a process that serves calls. */
+interface Run {
+  readonly instanceId: string;
+  /** Its number, if it is one of several. */
+  readonly worker: number | null;
+}
+
+interface InstrumentsParts {
+  readonly live: Live;
+  readonly gauged: Gauged;
+  /** Null: no call ends in this process. */
+  readonly run: Run | null;
+}
+
+export interface Instruments {
+  readonly metrics: Metrics;
+  readonly observe: Observe;
+  /** Sends the last telemetry, within a bound, and stops. */
+  readonly end: () => Promise<void>;
+}
+
+/** The log, the metrics and the telemetry, one of each per process. */
+export async function instruments(
+  config: Pick<Config, "logLevel" | "forwardProxies" | "limits" | "telemetry" | "upstream">,
   system: Pick<ServerSystem, "now" | "elapsed" | "writeLog" | "logLinesDropped">,
-  { live, gauged }: { readonly live: Live; readonly gauged: Gauged },
-): { readonly metrics: Metrics; readonly observe: Observe } {
+  { live, gauged, run }: InstrumentsParts,
+): Promise<Instruments> {
   const { now, elapsed } = system;
   const { http, https } = config.forwardProxies;
-  const logger = newLogger(config.logLevel, {
-    write: system.writeLog,
-    now,
-    secrets: () => [
-      ...live.secrets.credentials.map(({ secret }) => secret),
-      live.adminToken(),
-      live.secrets.viewerToken ?? "",
-      live.secrets.oidcClientSecret ?? "",
-      live.secrets.databaseUrl ?? "",
-      live.secrets.webhookSecret ?? "",
-      config.limits.webhookUrl ?? "",
-      http?.credentials?.password ?? "",
-      https?.credentials?.password ?? "",
-    ],
-  });
+  const secrets = () => [
+    ...live.secrets.credentials.map(({ secret }) => secret),
+    live.adminToken(),
+    live.secrets.viewerToken ?? "",
+    live.secrets.oidcClientSecret ?? "",
+    live.secrets.databaseUrl ?? "",
+    live.secrets.webhookSecret ?? "",
+    ...secretsIn(live.secrets.telemetryHeaders),
+    config.limits.webhookUrl ?? "",
+    http?.credentials?.password ?? "",
+    https?.credentials?.password ?? "",
+  ];
+  const logger = newLogger(config.logLevel, { write: system.writeLog, now, secrets });
+  const telemetry = run === null ? null : await telemetryOf(config, { ...run, live, now, secrets, logger });
   const shipping = () => gauged.shipping?.();
   const batches = () => gauged.batches?.state;
   const metrics = newMetrics({
@@ -84,5 +106,42 @@ export function instruments(
     version: VERSION,
     elapsed,
   });
-  return { metrics, observe: newObserve({ logger, metrics, elapsed }) };
+  return {
+    metrics,
+    observe: newObserve({ logger, metrics, telemetry, elapsed }),
+    async end() {
+      metrics.end();
+      await telemetry?.end();
+    },
+  };
+}
+
+/** The packages of OpenTelemetry are loaded only if they are used. */
+async function telemetryOf(
+  { telemetry, upstream: { caCertificates } }: Pick<Config, "telemetry" | "upstream">,
+  { logger, live, ...parts }: Run & {
+    readonly live: Live;
+    readonly logger: Logger;
+    readonly now: () => number;
+    readonly secrets: () => readonly string[];
+  },
+): Promise<CallTelemetry | null> {
+  if (telemetry === null) return null;
+  const { startTelemetry } = await import("../telemetry/otel/start.ts");
+  return startTelemetry(telemetry, {
+    ...parts,
+    version: VERSION,
+    caCertificates,
+    headers: () => live.secrets.telemetryHeaders,
+    note: logger.log,
+  });
+}
+
+/** A key, not a word such as `prod`: the log would lose that word everywhere. */
+const SHORTEST_KEY = 8;
+
+/** Keys in the headers for a receiver: each word of a value, as in `Bearer abc`. */
+function secretsIn({ traces, metrics }: TelemetryHeaders): readonly string[] {
+  return [...Object.values(traces), ...Object.values(metrics)].flatMap((value) => value.split(" "))
+    .filter((word) => word.length >= SHORTEST_KEY);
 }

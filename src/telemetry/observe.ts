@@ -1,14 +1,17 @@
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
-import type { Observe } from "../domain/observe.ts";
+import type { CallSpan, Observe } from "../domain/observe.ts";
 import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
 import { costUsd } from "../domain/money.ts";
 import { BoundedLines, DailyLines } from "./bounded_lines.ts";
+import type { CallTelemetry } from "./call_telemetry.ts";
 import type { Logger, LogLevel } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface ObserveOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** Null: there is no telemetry besides the log and `metrics`. */
+  readonly telemetry: CallTelemetry | null;
   /** Milliseconds of a clock that never goes back. */
   readonly elapsed: () => number;
 }
@@ -41,22 +44,28 @@ const ABSURD =
   "absurd_usage";
 
 /**
- * Logs and metrics behind the seam. Lines that a sandbox can cause at will are bounded by kind;
- * the metrics count all. A call that passed without a row has a line at `debug` only.
+ * Logs, metrics and spans behind the seam. Lines that a sandbox can cause at will are bounded by
+ * kind; the metrics count all. A call that passed without a row has a line at `debug` only.
  */
-export function newObserve({ logger, metrics, elapsed }: ObserveOptions): Observe {
+export function newObserve({ logger, metrics, telemetry, elapsed }: ObserveOptions): Observe {
   const bounded = new BoundedLines(elapsed, (kind, suppressed) => {
     logger.log("warn", "log lines were left out", { kind, suppressed });
   });
   const daily = new DailyLines(elapsed);
   return {
-    callEnded(call, closing, { overheadMs, isRecorded, clientIp }) {
+    callBegan: (call, headers) => telemetry?.callBegan(call, headers) ?? null,
+    callEnded(call, closing, { overheadMs, isRecorded, clientIp, upstreamUrl, span }) {
       bounded.settle();
       metrics.callEnded(closing, { streaming: call.streaming, overheadMs, isRecorded });
+      telemetry?.callEnded(call, closing, { span, upstreamUrl });
       const level = isRecorded ? LEVEL_OF_OUTCOME[closing.outcome] : "warn";
       const message = isRecorded ? "call ended" : "call ended and is not recorded: the spool is full";
       if (!logger.isEnabled(level)) return;
-      logger.log(level, message, known({ ...callFields(call, closing), overheadMs: rounded(overheadMs), clientIp }));
+      logger.log(
+        level,
+        message,
+        known({ ...callFields(call, closing), overheadMs: rounded(overheadMs), clientIp, ...spanFields(span) }),
+      );
     },
     unpriced(requestId, { why, model }) {
       metrics.unpriced(model);
@@ -143,6 +152,14 @@ function callFields(call: OpenCall, closing: Closing): Readonly<Record<string, u
     durationMs: rounded(closing.duration),
     ttftMs: rounded(closing.ttft),
   };
+}
+
+/**
+ * As log readers expect them.
+ * https://opentelemetry.io/docs/specs/otel/compatibility/logging_trace_context/
+ */
+function spanFields(span: CallSpan | null) {
+  return span === null ? {} : { trace_id: span.traceId, span_id: span.spanId };
 }
 
 /** To a hundredth of a millisecond. */

@@ -50,12 +50,13 @@ const CLOSING: Closing = {
   },
 };
 
+const END = { upstreamUrl: "https://api.anthropic.com", span: null };
 const SANDBOX = { sandboxId: "sb-1", workspaceId: "ws-1", tokenId: "lt-1" };
 const UNKNOWN = { sandbox: null, path: "/v1/messages", client: null, clientIp: null };
 
 Deno.test("callEnded() writes one line with the call's ids, models, counts, outcome and times", () => {
   using watched = watch();
-  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1.239, isRecorded: true });
+  watched.observe.callEnded(CALL, CLOSING, { ...END, overheadMs: 1.239, isRecorded: true });
   assert.deepEqual(watched.lines(), [{
     level: "info",
     time: "1970-01-01T00:00:00.000Z",
@@ -89,9 +90,17 @@ Deno.test("callEnded() writes one line with the call's ids, models, counts, outc
   }]);
 });
 
+Deno.test("callEnded() names the call's span in its line, as log readers know it", () => {
+  using watched = watch();
+  const span = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331", headers: null };
+  watched.observe.callEnded(CALL, CLOSING, { ...END, overheadMs: 0, isRecorded: true, span });
+  const [line] = watched.lines();
+  assert.deepEqual([line?.trace_id, line?.span_id, line?.traceId], [span.traceId, span.spanId, CALL.traceId]);
+});
+
 Deno.test("callEnded() of a call without a row warns, and counts it", async () => {
   using watched = watch();
-  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 0, isRecorded: false });
+  watched.observe.callEnded(CALL, CLOSING, { ...END, overheadMs: 0, isRecorded: false });
   const [line] = watched.lines();
   assert.deepEqual([line?.level, line?.msg, line?.outputTokens], [
     "warn",
@@ -147,6 +156,7 @@ Deno.test("callEnded() leaves out unknown values, and warns if an operator shoul
     reading: EMPTY_READING,
   };
   watched.observe.callEnded({ ...CALL, tokenId: null, agentId: null, client: null }, closing, {
+    ...END,
     overheadMs: 0,
     isRecorded: true,
   });
@@ -159,7 +169,7 @@ Deno.test("callEnded() leaves out unknown values, and warns if an operator shoul
 
 Deno.test("callEnded() counts even if its line is below the log's level", async () => {
   using watched = watch("error");
-  watched.observe.callEnded(CALL, CLOSING, { overheadMs: 1, isRecorded: true });
+  watched.observe.callEnded(CALL, CLOSING, { ...END, overheadMs: 1, isRecorded: true });
   assert.deepEqual(watched.lines(), []);
   assert.match(
     (await watched.metrics.text()).text,
@@ -247,6 +257,7 @@ Deno.test("newObserve() lets no credential out, whichever way it came in", async
   const token = "llmp_q7Yd8sT0aZ";
   const error = new Error(`sent authorization: Bearer ${key}`, { cause: { headers: { "x-api-key": key }, token } });
   watched.observe.callEnded({ ...CALL, traceId: token, client: key }, { ...CLOSING, upstreamRequestId: key }, {
+    ...END,
     overheadMs: 0,
     isRecorded: true,
   });
@@ -292,7 +303,7 @@ function watch(level: LogLevel = "info") {
   const metrics = newMetrics({ gauges, credentialsOut: () => new Map(), version: "0", elapsed });
   const logger = newLogger(level, { write: (line) => written.push(line), now: () => 0, secrets: () => [] });
   return {
-    observe: newObserve({ logger, metrics, elapsed }),
+    observe: newObserve({ logger, metrics, telemetry: null, elapsed }),
     metrics,
     clock,
     written: () => written.join(""),

@@ -6,6 +6,7 @@ import { OPERATOR_KEY } from "../proxy_under_test.ts";
 import { bodyOf, type HuntOptions, type SecretHunt, type Shown, startHunt } from "../secret_hunt.ts";
 
 const COUNT_TOKENS = "/v1/messages/count_tokens";
+const TRACEPARENT = "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const SESSION = "00000000-0000-4000-8000-000000000001";
 const COMBINATIONS: readonly HuntOptions[] = (["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"] as const).flatMap((credential) =>
   (["local", "agentserver"] as const).map((tokenKind) => ({ credential, tokenKind }))
@@ -142,6 +143,7 @@ function copiesOf(token: string): readonly Shown[] {
     `Cookie: session=${token}; a=b`,
     `Proxy-Authorization: Bearer ${token}`,
     `X-Forwarded-Authorization: Bearer ${token}`,
+    ...[token, encodeURIComponent(token)].map((spelled) => `${TRACEPARENT}\r\ntracestate: vendor=${spelled}`),
     `Referer: http://proxy/?api_key=${encodeURIComponent(token)}`,
     `anthropic-beta: a, ${token}`,
     `Connection: keep-alive, x-hop\r\nx-hop: ${token}`,

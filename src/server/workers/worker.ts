@@ -102,8 +102,9 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const gauged: Gauged = {};
   const log = logOver(parts);
   const system = { ...parts, writeLog: (line: string) => log.write(line), logLinesDropped: () => log.dropped };
-  const { observe, metrics } = instruments(config, system, { live, gauged });
   const { instanceId } = order;
+  const run = { instanceId, worker: number };
+  const { observe, metrics, end: endInstruments } = await instruments(config, system, { live, gauged, run });
   let lost: Loss | null = null;
   let tell = () => {};
   const { ledger, end: endLedger } = await openLedgerOf(config, {
@@ -181,7 +182,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
         await front.end();
         await endLedger();
       } finally {
-        metrics.end();
+        await endInstruments();
         clients.close();
         await log.flush(FLUSH_MS);
       }

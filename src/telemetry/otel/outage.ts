@@ -1,0 +1,32 @@
+import type { Observe } from "../../domain/observe.ts";
+
+const DOWN =
+  "telemetry cannot be sent: spans and metrics are dropped until its receiver takes them; calls are served as before (logged " +
+  "once an outage)";
+
+/** Tells an operator once that telemetry cannot be sent, and once that it can again. */
+export class Outage {
+  readonly #note: Observe["note"];
+  /** The signals that could not be sent at the last attempt. */
+  readonly #failing = new Set<string>();
+  #lostSpans = 0;
+
+  constructor(note: Observe["note"]) {
+    this.#note = note;
+  }
+
+  failed(signal: string, fields: { readonly url: string; readonly error: unknown }): void {
+    if (this.#failing.size === 0) this.#note("warn", DOWN, { signal, ...fields });
+    this.#failing.add(signal);
+  }
+
+  sent(signal: string): void {
+    if (!this.#failing.delete(signal) || this.#failing.size > 0) return;
+    this.#note("info", "telemetry is sent again", { lostSpans: this.#lostSpans });
+    this.#lostSpans = 0;
+  }
+
+  lost(spans: number): void {
+    this.#lostSpans += spans;
+  }
+}

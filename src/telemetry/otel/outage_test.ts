@@ -1,0 +1,21 @@
+import assert from "node:assert/strict";
+import { Outage } from "./outage.ts";
+
+const AWAY = { url: "http://receiver.test", error: new Error("away") };
+
+Deno.test("Outage tells of its begin and its end once, however many signals and attempts fail", () => {
+  const lines: string[] = [];
+  const outage = new Outage((level, _message, fields) => void lines.push(`${level} ${fields?.signal ?? fields?.lostSpans}`));
+  outage.sent("traces");
+  outage.failed("traces", AWAY);
+  outage.failed("metrics", AWAY);
+  outage.lost(2);
+  outage.failed("traces", AWAY);
+  outage.sent("traces");
+  assert.deepEqual(lines, ["warn traces"]);
+  outage.sent("metrics");
+  assert.deepEqual(lines, ["warn traces", "info 2"]);
+  outage.failed("metrics", AWAY);
+  outage.sent("metrics");
+  assert.deepEqual(lines, ["warn traces", "info 2", "warn metrics", "info 0"]);
+});
