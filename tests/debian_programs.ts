@@ -5,7 +5,7 @@
 import { isThere, keepFolder, testCacheFolder } from "./test_cache.ts";
 
 /** The programs, with the package of each. */
-const PACKAGES = { nginx: "nginx", haproxy: "haproxy", caddy: "caddy" } as const;
+const PACKAGES = { nginx: "nginx", haproxy: "haproxy", caddy: "caddy", chromium: "chromium" } as const;
 /** A user's PATH may lack the folders for daemons. */
 const DAEMON_FOLDERS = ["/usr/local/sbin", "/usr/sbin"];
 
@@ -26,7 +26,8 @@ export async function debianProgram(name: DebianProgramName): Promise<DebianProg
   const own = installed(name);
   if (own !== null) return { path: own, root: "", env: {} };
   const root = await (downloaded ??= missingPrograms());
-  const path = ["usr/sbin", "usr/bin"].map((folder) => `${root}/${folder}/${name}`).find(isThere);
+  // Chromium's program in usr/bin looks for the rest where it is installed.
+  const path = ["usr/lib/chromium", "usr/sbin", "usr/bin"].map((folder) => `${root}/${folder}/${name}`).find(isThere);
   if (path === undefined) throw new Error(`Cannot find ${name} in its package ${PACKAGES[name]}, unpacked in ${root}`);
   return { path, root, env: { LD_LIBRARY_PATH: libraryFolders(root).join(":") } };
 }
