@@ -18,6 +18,11 @@ const SILENT_MS = 3_600_000;
 /** Longer than every period: what an ended call held is forgotten, though its row never came. */
 const OVER_MS = 40 * 86_400_000;
 
+/** Of `reserve_call`, by the hash of a workspace. */
+const WORKSPACE_LOCKS = 1819109748;
+/** A holder whose lease lasts longer is not renewed. `reserve_call` renews at three quarters. */
+const FRESH_MS = LEASE_MS * 7 / 8;
+
 /** Calls in one message. Each takes the database a millisecond. */
 const ASKED_AT_ONCE = 50;
 
@@ -28,10 +33,9 @@ interface Asked {
 }
 
 /**
- * `LimitRecords.reserve`, by one message at a time, whose transaction is one statement. Calls that
- * come meanwhile go together with the next one: many calls at once need few round trips and
- * commits, and none of them waits so long that the database seems to be away. `send` takes one
- * statement.
+ * `LimitRecords.reserve`, by one message at a time, which is one transaction. Calls that come
+ * meanwhile go together with the next one: many calls at once need few round trips and commits, and
+ * none of them waits so long that the database seems to be away. `send` is `Pool.send`.
  */
 export function reservingBy(send: (sql: string) => Promise<readonly Row[]>): LimitRecords["reserve"] {
   const waiting: Asked[] = [];
@@ -40,7 +44,7 @@ export function reservingBy(send: (sql: string) => Promise<readonly Row[]>): Lim
   async function sendAll(): Promise<void> {
     isSending = true;
     while (waiting.length > 0) {
-      const some = inLockOrder(waiting.splice(0, ASKED_AT_ONCE));
+      const some = waiting.splice(0, ASKED_AT_ONCE);
       try {
         const rows = await send(reservingSql(some));
         for (const [n, { answer }] of some.entries()) answer.resolve(rows[n]!.answer as Admission);
@@ -60,30 +64,43 @@ export function reservingBy(send: (sql: string) => Promise<readonly Row[]>): Lim
   };
 }
 
-/** By workspace, so that two messages never wait for each other in a circle. */
-function inLockOrder(asked: readonly Asked[]): readonly Asked[] {
-  return asked.toSorted(({ reservation: a }, { reservation: b }) =>
-    a.workspaceId < b.workspaceId ? -1 : a.workspaceId === b.workspaceId ? 0 : 1
-  );
-}
-
 /**
- * One statement without values. One with values would take a second round trip: postgres.js
- * describes it first if it is not prepared. In base64 the text has nothing that a quoted string
- * gives another meaning.
+ * Statements without values. Those with values would take a second round trip: postgres.js
+ * describes them first if they are not prepared. The first two take all locks in one order, so that
+ * neither two replicas nor an admission and a sign of life wait for each other in a circle: the
+ * holders by id, as `RENEW` does, then the workspaces by their locks, of which two can share one.
  */
 function reservingSql(asked: readonly Asked[]): string {
-  const sent = asked.map(({ reservation, bounds }) => ({
+  const calls = asked.map(({ reservation, bounds }) => ({
     ...sentHold({ ...reservation, isRunning: true }),
     is_late: false,
     bounds: bounds.map((bound) => sentBound(bound, reservation)),
   }));
-  // PostgreSQL takes no NUL.
-  const text = Buffer.from(JSON.stringify(sent).replaceAll("\\u0000", "\\ufffd")).toString("base64");
+  const holders = [...new Set(asked.map(({ reservation: { holder } }) => holder))];
+  const workspaces = [...new Set(asked.map(({ reservation: { workspaceId } }) => workspaceId))];
   return `
+    INSERT INTO reservation_holders (id, expires_at)
+    SELECT id, ${CLOCK} + ${LEASE_MS}
+    FROM json_array_elements_text(${sentJson(holders)}) AS sent (id)
+    WHERE id COLLATE "C" NOT IN (
+      SELECT known.id FROM reservation_holders AS known WHERE known.expires_at > ${CLOCK} + ${FRESH_MS}
+    )
+    ORDER BY id COLLATE "C"
+    ON CONFLICT (id) DO UPDATE SET expires_at = excluded.expires_at;
+    SELECT pg_advisory_xact_lock(${WORKSPACE_LOCKS}, key)
+    FROM (
+      SELECT DISTINCT hashtext(id) AS key FROM json_array_elements_text(${sentJson(workspaces)}) AS sent (id) ORDER BY key
+    ) AS keys;
     SELECT reserve_call(call, ${LEASE_MS}) AS answer
-    FROM json_array_elements(convert_from(decode('${text}', 'base64'), 'UTF8')::json) WITH ORDINALITY AS each (call, place)
+    FROM json_array_elements(${sentJson(calls)}) WITH ORDINALITY AS each (call, place)
     ORDER BY place`;
+}
+
+/** In base64 the text has nothing that a quoted string gives another meaning. */
+function sentJson(value: unknown): string {
+  // PostgreSQL takes no NUL.
+  const text = JSON.stringify(value, (_, each) => typeof each === "string" ? each.replaceAll("\0", "\ufffd") : each);
+  return `convert_from(decode('${Buffer.from(text).toString("base64")}', 'base64'), 'UTF8')::json`;
 }
 
 export async function usedOf(ask: Ask, workspaceId: string, bounds: readonly Bound[]): Promise<readonly number[]> {

@@ -63,15 +63,17 @@ export class Pool {
   }
 
   /**
-   * Runs one statement without values as its own transaction: one message, one answer. Rejects as
-   * `run` does.
+   * Runs statements without values as one transaction: one message, one answer. Resolves to the
+   * rows of the last statement. Rejects as `run` does.
    */
   async send(sql: string, seconds: number): Promise<readonly Row[]> {
     using limit = timeLimit(seconds * 1_000, () => late({ seconds }));
-    return await this.#turns.run(
-      () => this.#on(limit.signal, { seconds, work: (connection) => connection.ask(sql) }),
-      limit.signal,
-    );
+    const message = `
+      SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+      SET LOCAL statement_timeout = '${seconds}s';
+      ${sql}`;
+    const work = async (connection: Connection) => (await connection.ask(message)).at(-1) as unknown as readonly Row[];
+    return await this.#turns.run(() => this.#on(limit.signal, { seconds, work }), limit.signal);
   }
 
   /** Closes the connections. Nothing may be running. */

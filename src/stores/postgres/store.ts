@@ -46,8 +46,6 @@ const IDLE_SECONDS = 60;
 /** Rows in one transaction: about 50 ms, in which no one else can change the same totals. */
 const WRITTEN_AT_ONCE = 500;
 
-/** For reservations: one for those that calls wait for, one for what happens behind them. */
-const LIMIT_CONNECTIONS = 2;
 /** How long reservations wait for an answer before the proxy admits on its own. */
 const RESERVE_SECONDS = 5;
 
@@ -72,9 +70,11 @@ export function connectPostgres(url: string, options: Partial<PostgresOptions> =
 export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs {
   const { url, max, connectSeconds, promptSeconds, patientSeconds } = options;
   const pool = openPool(url, { max, connectSeconds, idleSeconds: IDLE_SECONDS });
-  // Of their own, so that no query delays an admission. They connect when a limit is set.
-  const limitPool = openPool(url, { max: LIMIT_CONNECTIONS, connectSeconds, idleSeconds: IDLE_SECONDS });
-  const reserving = reservingBy((sql) => limitPool.send(sql, RESERVE_SECONDS));
+  // One for admissions, and one for what happens behind them: a call waits neither for a query nor
+  // for an end that waits for a lock. They connect when a limit is set.
+  const reservePool = openPool(url, { max: 1, connectSeconds, idleSeconds: IDLE_SECONDS });
+  const limitPool = openPool(url, { max: 1, connectSeconds, idleSeconds: IDLE_SECONDS });
+  const reserving = reservingBy((sql) => reservePool.send(sql, RESERVE_SECONDS));
   const months = monthsOn(pool, patientSeconds);
   const running = new Set<Promise<unknown>>();
   let isClosed = false;
@@ -179,7 +179,7 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     close: async () => {
       isClosed = true;
       await Promise.allSettled(running);
-      await Promise.all([pool.close(), limitPool.close()]);
+      await Promise.all([pool, reservePool, limitPool].map((each) => each.close()));
     },
   };
 }
