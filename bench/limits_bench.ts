@@ -55,7 +55,7 @@ async function onPostgres(): Promise<void> {
 /** Milliseconds of each admission. */
 async function measure(records: LimitRecords, atOnce: number): Promise<readonly number[]> {
   const admissions = new Admissions({
-    ...{ records, queueMs: 0, pauseMs: 0, now: Date.now, pace: ADMISSIONS_PACE },
+    ...{ records, queueMs: 0, earlierMs: 0, pauseMs: 0, now: Date.now, pace: ADMISSIONS_PACE },
     onAlone: (reason) => console.log(`the store does not answer: ${reason}`),
     ...{ onUsed: () => {}, onPaused: () => {} },
   });

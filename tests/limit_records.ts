@@ -81,7 +81,16 @@ const NEVER_MS = 3_600_000;
 /** Admissions that ask the store only if a call does. */
 export function admissionsOn(records: AdmissionRecords): Admissions {
   return new Admissions({
-    ...{ records, queueMs: NEVER_MS, pauseMs: 0, now: () => T0, onAlone: () => {}, onUsed: () => {}, onPaused: () => {} },
+    ...{
+      records,
+      queueMs: NEVER_MS,
+      earlierMs: 0,
+      pauseMs: 0,
+      now: () => T0,
+      onAlone: () => {},
+      onUsed: () => {},
+      onPaused: () => {},
+    },
     pace: { againMs: NEVER_MS, probeMs: 1, renewMs: NEVER_MS },
   });
 }

@@ -121,7 +121,7 @@ class Replica {
         release: (given) => this.#send(() => records.release(given)),
         renewHolders: (sign) => this.#send(() => records.renewHolders(sign)),
       },
-      ...{ now, queueMs: QUEUE_MS, pauseMs: 0, onAlone: () => {}, onUsed: () => {}, onPaused: () => {} },
+      ...{ now, queueMs: QUEUE_MS, earlierMs: 0, pauseMs: 0, onAlone: () => {}, onUsed: () => {}, onPaused: () => {} },
       pace: { againMs: 20, probeMs: 5, renewMs: 50 },
     });
   }

@@ -6,7 +6,6 @@ import {
   type Bound,
   type Held,
   isGuard,
-  LIMIT_KINDS,
   type LimitRecords,
   type LimitRefusal,
   type Limits,
@@ -17,6 +16,7 @@ import {
 } from "../domain/limits.ts";
 import { wordsOf } from "../domain/unavailable.ts";
 import { boundKey, KnownCounts } from "./known_counts.ts";
+import { died, isPlace, noPlace, type Own, traceKeyOf, type Waiter, waitsAs } from "./own_call.ts";
 import type { Pace } from "./pace.ts";
 
 export interface AdmissionsOptions {
@@ -25,6 +25,8 @@ export interface AdmissionsOptions {
   readonly now: () => number;
   /** How long a call waits for a place among those that run; 0: not at all. */
   readonly queueMs: number;
+  /** How long after its `createdAt` a call may ask here: the upstream may have had it wait. */
+  readonly earlierMs: number;
   /** What counts in a bound, the call that asks included; the whole limit if it has no room. */
   readonly onUsed: (workspaceId: string, bound: Bound, used: number) => void;
   /** How long a trace pauses that its guard has stopped. */
@@ -45,17 +47,6 @@ const MOST_WAITING = 500;
 const MOST_LATE = 100_000;
 /** What the store is told in one piece after an outage. */
 const MOST_HELD = 500;
-
-interface Own {
-  readonly reservation: Reservation;
-  readonly bounds: readonly Bound[];
-}
-
-interface Waiter extends Own {
-  /** False if it waits no more: it has left, or waited too long. */
-  readonly done: (refusal: LimitRefusal | null) => boolean;
-  readonly left: (reason: unknown) => void;
-}
 
 /**
  * Admits the calls of this machine: each in one step of the store. While the store cannot be asked,
@@ -111,6 +102,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     // Those that wait come first.
     const isBehind = place !== undefined && this.#lines.has(reservation.workspaceId);
     const first = isBehind ? noPlace(place) : await this.#ask(own);
+    if (first === "died") throw died();
     const refusal = first !== null && this.#mayWait(own, first) ? await this.#wait(own, first, signal) : first;
     if (refusal !== null && isGuard(refusal.bound.kind)) return this.#pause(reservation, refusal);
     return this.#unlessLeft(own, refusal, signal);
@@ -137,7 +129,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     for (const [id, { reservation }] of this.#own) if (reservation.holder === holder) this.#own.delete(id);
     for (const [id, asking] of this.#asking) if (asking === holder) this.#asking.delete(id);
     for (const line of this.#lines.values()) {
-      for (const waiter of line.items()) if (waiter.reservation.holder === holder) waiter.left(new Error("Its process has died"));
+      for (const waiter of line.items()) if (waiter.reservation.holder === holder) waiter.left(died());
     }
   }
 
@@ -164,7 +156,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     return refusal;
   }
 
-  async #ask(own: Own): Promise<LimitRefusal | null> {
+  async #ask(own: Own): Promise<LimitRefusal | null | "died"> {
     const { reservation, bounds } = own;
     if (this.#isAlone) return this.#askHere(own);
     const { id, holder } = reservation;
@@ -180,7 +172,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     // The store may have admitted it, and only its answer was lost.
     if (admission === null && refusal !== null) this.#released.add(id);
     if (hasDied && refusal === null) this.release(id);
-    return refusal;
+    return hasDied ? "died" : refusal;
   }
 
   #take(own: Own, { isAdmitted, used }: Admission): LimitRefusal | null {
@@ -287,6 +279,7 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     const line = this.#lines.get(workspaceId);
     for (const waiter of line?.heads() ?? []) {
       const refusal = await this.#ask(waiter);
+      if (refusal === "died") return true;
       if (refusal !== null && isPlace(refusal.bound.kind)) {
         if (refusal.bound.scope === "workspace") return false;
         continue;
@@ -369,30 +362,14 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   }
 
   #signOfLife(): SignOfLife {
+    const { now, queueMs, earlierMs } = this.#options;
     const running = [...this.#own.values()].map(({ reservation }) => reservation.holder);
+    // The store may admit these before this reaches it.
+    const waiting = [...this.#lines.values()].flatMap((line) => line.items().map(({ reservation }) => reservation.id));
     return {
       holders: [...new Set([...this.#asking.values(), ...running])],
-      running: [...this.#asking.keys(), ...this.#own.keys(), ...this.#settled.keys()],
-      before: this.#options.now() - this.#options.queueMs - UNSURE_MS,
+      running: [...this.#asking.keys(), ...waiting, ...this.#own.keys(), ...this.#settled.keys()],
+      before: now() - earlierMs - queueMs - UNSURE_MS,
     };
   }
-}
-
-/** Whether that kind counts calls that run: a place among them becomes free at any time. */
-function isPlace(kind: Bound["kind"]): boolean {
-  return LIMIT_KINDS[kind].counts === "running";
-}
-
-function traceKeyOf({ workspaceId, traceId }: Reservation): string {
-  return JSON.stringify([workspaceId, traceId]);
-}
-
-/** Who takes turns: sandboxes, and each trace with places of its own, which the others have not. */
-function waitsAs({ reservation: { sandboxId, traceId }, bounds }: Own): string {
-  const isByTrace = bounds.some(({ kind, scope }) => scope === "trace" && isPlace(kind));
-  return JSON.stringify(isByTrace ? [sandboxId, traceId] : [sandboxId]);
-}
-
-function noPlace(bound: Bound): LimitRefusal {
-  return { bound, used: bound.max };
 }

@@ -27,7 +27,7 @@ function scene(over: Partial<Pick<AdmissionsOptions, "queueMs">> & Partial<Admis
   const { queueMs = NEVER_MS, ...pace } = over;
   const admissions = new Admissions({
     ...{ records, queueMs, now: () => T0, onAlone: (reason) => void told.push(reason) },
-    ...{ pauseMs: 0, onUsed: () => {}, onPaused: () => {} },
+    ...{ earlierMs: 30_000, pauseMs: 0, onUsed: () => {}, onPaused: () => {} },
     pace: { againMs: NEVER_MS, probeMs: 1, renewMs: NEVER_MS, ...pace },
   });
   return {
@@ -303,7 +303,7 @@ Deno.test("Admissions gives signs of life for calls that run or are being admitt
   const { records, admissions } = scene_;
   const id = await admitted(scene_.ask());
   await waitFor(() => records.signs.length > 0, { what: "a sign of life" });
-  assert.deepEqual(records.signs[0], { holders: ["run-1"], running: [id], before: T0 - 65_000 });
+  assert.deepEqual(records.signs[0], { holders: ["run-1"], running: [id], before: T0 - 95_000 });
   const slow = records.holdBack();
   const asked = scene_.ask({ holder: "run-2" });
   const count = records.signs.length;
@@ -331,11 +331,39 @@ Deno.test("Admissions.forgetHolder() frees what a dead process's calls hold here
   admissions.forgetHolder("dead");
   await assert.rejects(waits.answer, { message: "Its process has died" });
   slow.open();
-  await asked.answer;
+  await assert.rejects(asked.answer, { message: "Its process has died" });
   await waitFor(() => records.asked.includes("release") && !records.held.has(asked.id), { what: "the release" });
   records.mood = "away";
   await admitted(scene_.ask({ holder: "alive" }));
   assert.ok(admissions.isAlone);
   assert.ok(await isPending(scene_.ask({ holder: "alive" }).answer.catch(() => {})));
   admissions.forgetHolder("alive");
+});
+
+Deno.test("Admissions.forgetHolder(): a call whose process dies during its first question does not wait for a place", async () => {
+  await using scene_ = scene();
+  const { records, admissions } = scene_;
+  const ids = [await admitted(scene_.ask()), await admitted(scene_.ask())];
+  const slow = records.holdBack();
+  const asked = scene_.ask({ holder: "dead" });
+  admissions.forgetHolder("dead");
+  slow.open();
+  await assert.rejects(asked.answer, { message: "Its process has died" });
+  assert.equal(admissions.waiting, 0);
+  // Let in, it would never end, and this machine would give its signs of life.
+  for (const id of ids) admissions.settle({ id, tokens: 1, cost: 1 });
+  await waitFor(() => records.used(PLACES[0]!) === 0, { what: "the places to be free" });
+  await admissions.end();
+  assert.ok(!records.held.has(asked.id));
+});
+
+Deno.test("Admissions: a sign of life names calls that wait, because the store may admit one before it comes", async () => {
+  await using scene_ = scene({ renewMs: 1 });
+  const { records, admissions } = scene_;
+  await admitted(scene_.ask());
+  await admitted(scene_.ask());
+  const waits = scene_.ask();
+  await waitFor(() => records.signs.some(({ running }) => running.includes(waits.id)), { what: "a sign of life" });
+  admissions.forgetHolder("run-1");
+  await assert.rejects(waits.answer);
 });

@@ -123,6 +123,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   const operator = operatorTold(config.limits.webhookUrl, { live, clients, now: system.now, observe });
   const limiting = await startLimiting({
     ...config.limits,
+    upstreamWaitMs: config.upstream.waitMs,
     tell: operator.tell,
     records: storage.limits,
     lookMs: config.storage.database === null ? null : LIMITS_LOOK_MS,

@@ -15,6 +15,8 @@ export interface LimitingOptions {
   readonly records: LimitRecords;
   readonly defaults: LimitDefaults;
   readonly queueMs: number;
+  /** How long a call may wait for the upstream before it is admitted. */
+  readonly upstreamWaitMs: number;
   readonly pauseMs: number;
   /** Shares of a limit at which the operator is told. */
   readonly warnPercents: readonly number[];
@@ -53,7 +55,7 @@ export async function startLimiting(options: LimitingOptions): Promise<Limiting>
   let failure: string | null = null;
   const warnings = new Warnings(warnPercents, tell);
   const admissions = new Admissions({
-    ...{ records, queueMs, pauseMs, now, pace: ADMISSIONS_PACE },
+    ...{ records, queueMs, earlierMs: options.upstreamWaitMs, pauseMs, now, pace: ADMISSIONS_PACE },
     onAlone: noteAlone,
     onUsed: (workspaceId, bound, used) => warnings.used(workspaceId, bound, used),
     onPaused: ({ workspaceId, sandboxId, traceId }, why, until) =>
