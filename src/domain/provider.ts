@@ -60,6 +60,8 @@ export interface Provider extends AnswerDialect {
   readonly requestIdHeader: string;
   /** How long an answer's head asks to wait before another call of its model, ms; may be 0. */
   readonly waitMsOf: (head: Pick<Response, "status" | "headers">, now: number) => number;
+  /** How much of each of the upstream's limits is left, as a share from 0 to 1 by kind of limit. */
+  readonly roomOf: (headers: Headers) => Readonly<Record<string, number>>;
   /** A GET of this path costs nothing, and only a good credential gets a 2xx. */
   readonly checkPath: string;
 }

@@ -12,6 +12,7 @@ import type { AdminDeps } from "../http/admin_route.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import * as providers from "../providers/providers.ts";
+import { freeBytesOf } from "../stores/sqlite/recording.ts";
 import type { CredentialPool } from "../upstream/credential_pool.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { proxyFor } from "../wire/forward_proxy.ts";
@@ -155,6 +156,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
   const side = pool === null
     ? frontHere(common, { instanceId, batches, tokens, gauged })
     : frontInWorkers(pool, common, { batches, gauged });
+  Object.assign(gauged, { readiness: side.readiness, freeBytes: () => freeBytesOf(config.storage.dataDir) } satisfies Gauged);
   const copy = config.storage.database === null ? null : suspensionCopyIn(config.storage.dataDir);
   const stopWatch = new StopWatch({ ...system, records: storage.stops, buttons: side.buttons, copy, observe });
   await stopWatch.begin();
@@ -253,6 +255,7 @@ function frontHere(
     buttons: stopButtonsOf(front.deps.stops, tokens),
     serve: async (admins) => {
       const listener = await front.listen({ admins, maxConnections: config.proxy.maxConnections });
+      Object.assign(gauged, { listener } satisfies Gauged);
       return { address: listener.address, stop: (hurry) => front.stop(listener, hurry) };
     },
   };

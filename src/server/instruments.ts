@@ -3,6 +3,7 @@ import type { Traffic } from "../call/traffic.ts";
 import type { Config } from "../config/config.ts";
 import type { TelemetryHeaders } from "../config/telemetry.ts";
 import type { Ledger } from "../domain/ledger.ts";
+import type { Readiness } from "../domain/operations.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { ShippingState } from "../stores/shipping/protocol.ts";
 import type { CallTelemetry } from "../telemetry/call_telemetry.ts";
@@ -12,6 +13,7 @@ import { newObserve } from "../telemetry/observe.ts";
 import type { CredentialPool } from "../upstream/credential_pool.ts";
 import type { Budget } from "../wire/budget.ts";
 import type { Limiting } from "./limiting.ts";
+import type { Listener } from "./listener.ts";
 import type { ServerSystem } from "./system.ts";
 import type { Live } from "./upstream_parts.ts";
 import { VERSION } from "./version.ts";
@@ -25,6 +27,11 @@ export interface Gauged {
   traffic?: Traffic;
   budget?: Budget;
   ledger?: Ledger;
+  listener?: Listener;
+  /** Of the machine. */
+  readiness?: () => Readiness;
+  /** On the volume of the data directory; null if the system does not tell. */
+  freeBytes?: () => number | null;
   shipping?: () => ShippingState;
   batches?: BatchAccounts | null;
   limiting?: Limiting;
@@ -79,6 +86,14 @@ export async function instruments(
   const batches = () => gauged.batches?.state;
   const metrics = newMetrics({
     gauges: {
+      ready: () => gauged.readiness === undefined || gauged.readiness().status === "unavailable" ? 0 : 1,
+      degraded: () => gauged.readiness?.().status === "degraded" ? 1 : 0,
+      // One process tells it for the machine.
+      clock: () => gauged.readiness === undefined ? 0 : now() / 1000,
+      connections: () => gauged.listener?.connections() ?? 0,
+      mostConnections: () => gauged.listener?.maxConnections ?? 0,
+      spoolFill: () => gauged.ledger === undefined ? 0 : fillOf(gauged.ledger),
+      freeDisk: () => gauged.freeBytes === undefined ? 0 : gauged.freeBytes() ?? Number.NaN,
       inFlight: () => gauged.traffic?.inFlight ?? 0,
       openRows: () => gauged.ledger?.openCount() ?? 0,
       bufferedBytes: () => gauged.budget?.heldBytes ?? 0,
@@ -103,6 +118,7 @@ export async function instruments(
       workerRestarts: () => gauged.workers?.restarts() ?? 0,
     },
     credentialsOut: () => gauged.credentials?.state.isOut ?? new Map(),
+    rooms: () => gauged.credentials?.state.rooms ?? new Map(),
     version: VERSION,
     elapsed,
   });
@@ -144,4 +160,9 @@ const SHORTEST_KEY = 8;
 function secretsIn({ traces, metrics }: TelemetryHeaders): readonly string[] {
   return [...Object.values(traces), ...Object.values(metrics)].flatMap((value) => value.split(" "))
     .filter((word) => word.length >= SHORTEST_KEY);
+}
+
+/** Nothing is left if the volume has less than what calls must leave alone. */
+function fillOf({ usedBytes, boundBytes }: Ledger): number {
+  return boundBytes() <= 0 ? 1 : Math.min(usedBytes() / boundBytes(), 1);
 }

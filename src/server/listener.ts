@@ -26,6 +26,9 @@ export interface ListenerOptions {
 /** An HTTP server that listens. */
 export interface Listener {
   readonly address: Deno.NetAddr;
+  /** How many are open, and how many may be. */
+  readonly connections: () => number;
+  readonly maxConnections: number;
   /**
    * Accepts no more connections, closes idle ones, and each other one after its answer. Resolves
    * when none is left.
@@ -151,6 +154,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   const { address, port: chosen } = server.address() as AddressInfo;
   return {
     address: { transport: "tcp", hostname: address, port: chosen },
+    connections: () => sockets.size,
+    maxConnections,
     shutdown: () => {
       isClosing = true;
       const closed = new Promise<void>((resolve) => void server.close(() => resolve()));

@@ -62,7 +62,8 @@ export function credentialPool(
   },
 ): CredentialPool {
   return new CredentialPool({
-    ...{ now, elapsed, observe, waitMsOf: provider.waitMsOf, patienceMs: config.upstream.waitMs },
+    ...{ now, elapsed, observe, waitMsOf: provider.waitMsOf, roomOf: provider.roomOf },
+    patienceMs: config.upstream.waitMs,
     all: () => live.secrets.credentials,
     check: async (credential: Credential) => {
       using limit = timeLimit(CHECK_MS, () => new Error("the upstream did not answer in time"));

@@ -7,6 +7,13 @@ import type { Closing } from "../domain/usage.ts";
 
 /** Each row: the name, its help. Those about shipping are 0 without a shared database. */
 const GAUGES = {
+  ready: ["ready", "1 if /readyz answers 200, otherwise 0."],
+  degraded: ["degraded", "1 if /readyz says degraded: calls are served, but an operator should look; otherwise 0."],
+  clock: ["clock_seconds", "The machine's clock, in seconds since the epoch."],
+  connections: ["connections", "Connections of clients that are open."],
+  mostConnections: ["connections_max", "How many may be open: LLMPROXY_MAX_CONNECTIONS, or what the open-file limit allows."],
+  spoolFill: ["spool_fill", "How full the spool is, from 0 to 1; of several the fullest. At 1 it takes no more calls."],
+  freeDisk: ["disk_free_bytes", "Free space on the volume of the data directory."],
   inFlight: ["calls_in_flight", "Calls that have not sent their last byte or written their row yet."],
   openRows: ["open_rows", "Usage rows of calls that have not ended."],
   bufferedBytes: ["buffered_bytes", "Bytes of request bodies held in memory."],
@@ -88,6 +95,8 @@ export interface MetricsOptions {
   readonly gauges: Gauges;
   /** By the credential's id: whether it is out of use. */
   readonly credentialsOut: () => ReadonlyMap<string, boolean>;
+  /** By the credential's id and the kind of the upstream's limit: the share that is left. */
+  readonly rooms: () => ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** The program's own. */
   readonly version: string;
   /** Milliseconds of a clock that never goes back. */
@@ -107,12 +116,13 @@ const NANO = 1e9;
 /** Prometheus metrics in a registry of their own. No label is ever a client's words. */
 export type Metrics = ReturnType<typeof newMetrics>;
 
-export function newMetrics({ gauges, credentialsOut, version, elapsed }: MetricsOptions) {
+export function newMetrics({ gauges, credentialsOut, rooms, version, elapsed }: MetricsOptions) {
   const registry = new Registry();
   const models = new ModelLabels();
   const counters = countersIn(registry);
   const { ttft, duration, overhead, delay } = histogramsIn(registry);
-  gaugesIn(registry, { gauges, credentialsOut, version, elapsed });
+  gaugesIn(registry, { gauges, version, elapsed });
+  credentialGaugesIn(registry, { credentialsOut, rooms });
   // At zero from the start, so that a first event is a step and not a gap.
   for (const fault of Object.keys(FAULTS)) counters.refusals.inc({ fault }, 0);
   for (const authority of AUTHORITIES) for (const outcome of OUTCOMES) counters.lookups.inc({ authority, outcome }, 0);
@@ -186,7 +196,10 @@ function histogramsIn(registry: Registry): Histograms {
   return Object.fromEntries(all);
 }
 
-function gaugesIn(registry: Registry, { gauges, credentialsOut, version, elapsed }: MetricsOptions): void {
+function gaugesIn(
+  registry: Registry,
+  { gauges, version, elapsed }: Pick<MetricsOptions, "gauges" | "version" | "elapsed">,
+): void {
   const startedAt = elapsed();
   const rows: (readonly [name: string, help: string, read: () => number])[] = [
     ["resident_memory_bytes", "Resident memory of all processes.", () => Deno.memoryUsage().rss],
@@ -216,6 +229,16 @@ function gaugesIn(registry: Registry, { gauges, credentialsOut, version, elapsed
       },
     });
   }
+  const labels = { version, deno: Deno.version.deno };
+  const help = "Always 1; the labels tell the versions.";
+  new Gauge({ name: "llmproxy_build_info", help, labelNames: Object.keys(labels), aggregator: "max", registers: [registry] })
+    .set(labels, 1);
+}
+
+function credentialGaugesIn(
+  registry: Registry,
+  { credentialsOut, rooms }: Pick<MetricsOptions, "credentialsOut" | "rooms">,
+): void {
   new Gauge({
     name: "llmproxy_credential_out",
     help: "1 if the upstream refuses the credential or it has no credit, and the others are used; otherwise 0.",
@@ -227,14 +250,21 @@ function gaugesIn(registry: Registry, { gauges, credentialsOut, version, elapsed
       for (const [credential, isOut] of credentialsOut()) this.set({ credential }, isOut ? 1 : 0);
     },
   });
-  const labels = { version, deno: Deno.version.deno };
-  const help = "Always 1; the labels tell the versions.";
-  new Gauge({ name: "llmproxy_build_info", help, labelNames: Object.keys(labels), aggregator: "max", registers: [registry] })
-    .set(labels, 1);
+  new Gauge({
+    name: "llmproxy_upstream_room",
+    help: "The share of an upstream rate limit that was left, from 0 to 1: the least that an answer of the last minute said.",
+    labelNames: ["credential", "limit"],
+    aggregator: "min",
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [credential, kinds] of rooms()) for (const [limit, share] of kinds) this.set({ credential, limit }, share);
+    },
+  });
 }
 
 /** Of several processes the largest counts. */
-const NOT_SUMMED = ["uptime_seconds", "ledger_trouble"];
+const NOT_SUMMED = ["uptime_seconds", "ledger_trouble", "spool_fill"];
 
 /** A gauge that cannot be read must not cost the others. */
 function readSafely(read: () => number): number {

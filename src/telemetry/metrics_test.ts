@@ -15,6 +15,13 @@ import {
 } from "./metrics.ts";
 
 const GAUGES: Gauges = {
+  ready: () => 1,
+  degraded: () => 0,
+  clock: () => 1_800_000_000,
+  connections: () => 21,
+  mostConnections: () => 22,
+  spoolFill: () => 0.25,
+  freeDisk: () => 23,
   inFlight: () => 3,
   openRows: () => 2,
   bufferedBytes: () => 1_024,
@@ -140,6 +147,19 @@ Deno.test("newMetrics() tells of each credential whether it is out, and forgets 
   assert.deepEqual(of(await samplesOf(metrics)), both.slice(0, 1));
 });
 
+Deno.test("newMetrics() tells what is left of each credential's rate limits; of several processes the least counts", async () => {
+  let rooms = new Map([["a", new Map([["requests", 0.5], ["tokens", 0]])]]);
+  using metrics = opened({ rooms: () => rooms });
+  const of = (samples: ReadonlyMap<string, number>) => [...samples].filter(([name]) => name.startsWith("llmproxy_upstream_room"));
+  const [requests, tokens] = ["requests", "tokens"].map((limit) => `llmproxy_upstream_room{credential="a",limit="${limit}"}`);
+  assert.deepEqual(of(await samplesOf(metrics)), [[requests, 0.5], [tokens, 0]]);
+  using other = opened({ rooms: () => new Map([["a", new Map([["requests", 0.25]])]]) });
+  const { text } = await other.text([await metrics.snapshot()]);
+  assert.deepEqual(of(samplesIn(text)).map(([, value]) => value).toSorted(), [0, 0.25]);
+  rooms = new Map();
+  assert.deepEqual(of(await samplesOf(metrics)), []);
+});
+
 Deno.test("newMetrics() bounds the number of series, however many models the upstream serves", async () => {
   using metrics = opened();
   for (let index = 0; index < 1_000; index++) {
@@ -181,6 +201,7 @@ Deno.test("newMetrics() adds up the metrics of several processes, and a dead one
   assert.equal(samples.get("llmproxy_overhead_seconds_count"), 7);
   assert.equal(samples.get("llmproxy_calls_in_flight"), 6, "two processes live");
   assert.equal(samples.get("llmproxy_ledger_trouble"), 1, "it is 1 or 0");
+  assert.equal(samples.get("llmproxy_spool_fill"), 0.25, "the fullest counts");
   assert.equal(samples.get('llmproxy_build_info{version="1.2.3",deno="' + Deno.version.deno + '"}'), 1);
 });
 
@@ -212,7 +233,14 @@ Deno.test("ModelLabels.labelOf() says none if no answer named a model, and cuts 
 });
 
 function opened(given: Partial<MetricsOptions> = {}): Metrics & Disposable {
-  const metrics = newMetrics({ gauges: GAUGES, credentialsOut: () => new Map(), version: "1.2.3", elapsed: () => 0, ...given });
+  const metrics = newMetrics({
+    gauges: GAUGES,
+    credentialsOut: () => new Map(),
+    rooms: () => new Map(),
+    version: "1.2.3",
+    elapsed: () => 0,
+    ...given,
+  });
   return { ...metrics, [Symbol.dispose]: metrics.end };
 }
 

@@ -5,16 +5,29 @@ import type { Credential, Provider } from "../domain/provider.ts";
 import type { CallToSend, Credentials, Leaving } from "../domain/upstream.ts";
 import { Holds, type HoldsOptions } from "./holds.ts";
 import { preferred } from "./rendezvous.ts";
+import { Rooms } from "./rooms.ts";
 
 export interface CredentialPoolOptions extends HoldsOptions {
   /** In the order of the operator's file, at least one. Another list replaces the one before. */
   readonly all: () => readonly Credential[];
   readonly waitMsOf: Provider["waitMsOf"];
+  readonly roomOf: Provider["roomOf"];
   /** Resolves to the status of a request that costs nothing. */
   readonly check: (credential: Credential) => Promise<number>;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "note">;
+}
+
+export interface CredentialState {
+  /** Calls that wait. */
+  readonly waiting: number;
+  /** Rate limits that are reached. */
+  readonly holds: number;
+  /** By the credential's id. */
+  readonly isOut: ReadonlyMap<string, boolean>;
+  /** By the credential's id and the kind of limit: the share left, the least of a minute. */
+  readonly rooms: ReadonlyMap<string, ReadonlyMap<string, number>>;
 }
 
 /** Why no session uses a credential. */
@@ -41,6 +54,7 @@ interface Out {
 export class CredentialPool implements Credentials {
   readonly #options: CredentialPoolOptions;
   readonly #holds: Holds;
+  readonly #rooms: Rooms;
   readonly #checks = new SingleFlight<string, void>();
   readonly #out = new Map<string, Out>();
   #known: readonly Credential[];
@@ -48,13 +62,15 @@ export class CredentialPool implements Credentials {
   constructor(options: CredentialPoolOptions) {
     this.#options = options;
     this.#holds = new Holds(options);
+    this.#rooms = new Rooms(options.elapsed);
     this.#known = options.all();
   }
 
   /** For metrics. */
-  get state(): { readonly waiting: number; readonly holds: number; readonly isOut: ReadonlyMap<string, boolean> } {
-    const isOut = new Map(this.#all().map(({ id }) => [id, this.#out.has(id)]));
-    return { waiting: this.#holds.waiting, holds: this.#holds.inForce, isOut };
+  get state(): CredentialState {
+    const ids = this.#all().map(({ id }) => id);
+    const isOut = new Map(ids.map((id) => [id, this.#out.has(id)]));
+    return { waiting: this.#holds.waiting, holds: this.#holds.inForce, isOut, rooms: this.#rooms.of(ids) };
   }
 
   /** Names no credential: sandboxes can read it. */
@@ -89,7 +105,8 @@ export class CredentialPool implements Credentials {
   }
 
   answered(credential: Credential, head: Pick<Response, "status" | "headers">, model: string | null): void {
-    const { waitMsOf, now } = this.#options;
+    const { waitMsOf, roomOf, now } = this.#options;
+    this.#rooms.saw(credential.id, roomOf(head.headers));
     const waitMs = model === null ? 0 : waitMsOf(head, now());
     if (waitMs > 0) this.#holds.add(credential.id, model!, waitMs);
     if (head.status === 403 && this.#hasOthers(credential)) void this.#check(credential, false);

@@ -298,6 +298,7 @@ function standOf(credentials = THREE) {
     all: () => stand.all,
     patienceMs: PATIENCE_MS,
     waitMsOf: ({ status }) => status === 429 ? stand.waits : 0,
+    roomOf: () => ({}),
     check: async ({ id }) => {
       checks.push(id);
       open++;

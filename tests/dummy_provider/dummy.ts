@@ -50,6 +50,7 @@ export const dummy: Provider = {
   defaultHeaders: [],
   requestIdHeader: "dummy-id",
   waitMsOf: () => 0,
+  roomOf: () => ({}),
   checkPath: "/dummy/check",
 };
 

@@ -3,7 +3,7 @@ import { ANSWER_KEYS, estimate, parseDeltas, parseNonStreamingResponse, parseStr
 import { parseLine, parseStatus } from "./batches.ts";
 import { callsOf, FACTORS, SELLER } from "./billing.ts";
 import { CLIENTS } from "./clients.ts";
-import { waitMsOf } from "./rate_limits.ts";
+import { roomOf, waitMsOf } from "./rate_limits.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { baseUrlFault, MAX_MESSAGE_BYTES, ROUTES } from "./routes.ts";
 import { isRecord } from "./usage.ts";
@@ -45,6 +45,7 @@ export const anthropic = {
   defaultHeaders: [["anthropic-version", "2023-06-01"]],
   requestIdHeader: "request-id",
   waitMsOf,
+  roomOf,
   // https://docs.anthropic.com/en/api/models-list
   checkPath: "/v1/models?limit=1",
 } satisfies Provider;

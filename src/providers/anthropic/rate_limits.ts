@@ -1,6 +1,8 @@
 /** What an answer says of the upstream's limits: https://docs.anthropic.com/en/api/rate-limits */
 
 const KINDS = ["requests", "tokens", "input-tokens", "output-tokens"].map((kind) => ({
+  kind,
+  limit: `anthropic-ratelimit-${kind}-limit`,
   remaining: `anthropic-ratelimit-${kind}-remaining`,
   reset: `anthropic-ratelimit-${kind}-reset`,
 }));
@@ -19,6 +21,18 @@ const REFILL_MS = 5_000;
 export function waitMsOf({ status, headers }: Pick<Response, "status" | "headers">, now: number): number {
   if (status !== 429 && status !== 529) return Math.min(untilReset(headers, now), REFILL_MS);
   return Math.min(retryAfterMs(headers, now) ?? untilReset(headers, now), MOST_MS);
+}
+
+/** By kind. A limit that the answer does not name, or names oddly, is left out. */
+export function roomOf(headers: Headers): Readonly<Record<string, number>> {
+  const shares: Record<string, number> = {};
+  for (const { kind, limit, remaining } of KINDS) {
+    const left = headers.get(remaining);
+    if (!isNumber(left)) continue;
+    const share = Number(left) / Number(headers.get(limit) ?? "");
+    if (share >= 0 && share <= 1) shares[kind] = share;
+  }
+  return shares;
 }
 
 /** As the SDKs read it: milliseconds, otherwise seconds, otherwise a date. */

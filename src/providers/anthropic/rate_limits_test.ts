@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { waitMsOf } from "./rate_limits.ts";
+import { roomOf, waitMsOf } from "./rate_limits.ts";
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -49,4 +49,22 @@ Deno.test("waitMsOf() goes by the upstream's clock, and believes no wait above a
   const left = { "anthropic-ratelimit-tokens-remaining": "0", "anthropic-ratelimit-tokens-reset": at(-598) };
   assert.equal(waitOf(200, { ...left, date }), 2_000);
   assert.equal(waitOf(429, { "retry-after": "99999999" }), 86_400_000);
+});
+
+Deno.test("roomOf() tells the share that is left of each limit, and leaves out what it cannot read", () => {
+  const limitOf = (kind: string, remaining: string, limit: string) => ({
+    [`anthropic-ratelimit-${kind}-remaining`]: remaining,
+    [`anthropic-ratelimit-${kind}-limit`]: limit,
+  });
+  const headers = { ...limitOf("requests", "1", "4"), ...limitOf("tokens", "0", "80000"), ...limitOf("input-tokens", "9", "9") };
+  assert.deepEqual(roomOf(new Headers(headers)), { requests: 0.25, tokens: 0, "input-tokens": 1 });
+  for (
+    const [remaining, limit] of [["5", "4"], ["-1", "4"], ["1", "0"], ["0", "0"], ["many", "4"], ["1", "many"], ["", "4"], [
+      "1",
+      "",
+    ]]
+  ) {
+    assert.deepEqual(roomOf(new Headers(limitOf("requests", remaining!, limit!))), {}, `${remaining} of ${limit}`);
+  }
+  assert.deepEqual(roomOf(new Headers({ "anthropic-ratelimit-requests-remaining": "1" })), {});
 });

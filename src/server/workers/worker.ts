@@ -164,6 +164,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
     isShared: true,
     maxConnections: connections === null ? null : Math.ceil(connections / of),
   });
+  gauged.listener = listener;
   const reporting = setInterval(() => tell(), REPORT_MS);
   observe.note("info", "a worker listens", { worker: number, pid: Deno.pid });
   return {

@@ -171,7 +171,7 @@ async function sweepUnused(paths: readonly string[], { dir, synchronous, now }: 
 }
 
 /** Free for users other than root; null if the system does not tell. */
-function freeBytesOf(dir: string): number | null {
+export function freeBytesOf(dir: string): number | null {
   try {
     const { bavail, bsize } = statfsSync(dir);
     return bavail * bsize;
