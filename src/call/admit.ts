@@ -4,6 +4,7 @@ import type { Trace } from "../domain/trace.ts";
 import { type OpenCall, UNSAID } from "../domain/usage.ts";
 import type { Caller } from "./authenticate.ts";
 import { LiveCall } from "./live_call.ts";
+import { PendingCall } from "./pending_call.ts";
 import type { RequestFacts } from "./read.ts";
 import { OpenRow } from "./record.ts";
 import { refusedTo } from "./refusals.ts";
@@ -15,8 +16,9 @@ import type { Deps, IncomingCall } from "./deps.ts";
 /**
  * Chooses the credential, reserves what the call may use in its limits, opens its row, and resolves
  * when that is committed: nothing goes upstream before. The live call then owns the body's room;
- * without a live call, the room is freed here.
- * Rejects with `Fault` `ledger_unavailable`, or as `Credentials.forCall` and `reserve` do.
+ * without a live call, the room is freed here. While it waits it can be stopped.
+ * Rejects with `Fault` `ledger_unavailable`, as `Credentials.forCall` and `reserve` do, or with
+ * that of a stop, `client_left` or `draining`.
  */
 export async function admit(
   { incoming, caller, facts, trace }: {
@@ -28,11 +30,15 @@ export async function admit(
   deps: Deps,
 ): Promise<LiveCall> {
   const { userId, body: { release } } = facts;
+  const requestedModel = cutClientString(facts.requestedModel ?? "");
+  let pending: PendingCall | null = null;
   try {
     const belonging = await trace;
-    const requestedModel = cutClientString(facts.requestedModel ?? "");
+    pending = new PendingCall({ incoming, caller, belonging, requestedModel }, deps);
+    pending.throwIfStopped();
+    const { signal } = pending;
     const waitsFrom = deps.elapsed();
-    const credential = await credentialFor(belonging, { incoming, caller, requestedModel, heldBy: facts.heldBy, deps });
+    const credential = await credentialFor(belonging, { signal, caller, requestedModel, heldBy: facts.heldBy, deps });
     const call: OpenCall = {
       ...calledBy(incoming, { caller, belonging, credential, deps }),
       kind: "message",
@@ -42,7 +48,7 @@ export async function admit(
       requestBytes: facts.body.length,
       messagesHash: facts.messagesHash,
     };
-    const { hold, opened, waitedMs } = await opening(call, belonging.trace, { incoming, facts, waitsFrom, deps })
+    const { hold, opened, waitedMs } = await opening(call, belonging.trace, { facts, signal, waitsFrom, deps })
       .catch((error) => {
         deps.upstream.credentials.unsent(credential);
         throw error;
@@ -58,10 +64,15 @@ export async function admit(
       deps,
     });
     const readsOnMs = facts.isStreamed ? 0 : deps.upstream.drainAfterLeftMs;
-    return new LiveCall({ incoming, caller, userId, credential, row, readsOnMs, release }, deps);
+    const live = new LiveCall({ incoming, caller, userId, credential, row, readsOnMs, release }, deps);
+    // Stopped while its row was being opened.
+    if (pending.why !== null) live.stop(pending.why);
+    return live;
   } catch (error) {
     release();
     throw refusedTo(error, { sandbox: caller.sandbox, userId });
+  } finally {
+    pending?.end();
   }
 }
 
@@ -69,15 +80,15 @@ export async function admit(
 async function opening(
   call: OpenCall,
   trace: Trace,
-  { incoming, facts, waitsFrom, deps }: {
-    readonly incoming: IncomingCall;
+  { facts, signal, waitsFrom, deps }: {
     readonly facts: RequestFacts;
+    readonly signal: AbortSignal;
     /** In `elapsed` time. */
     readonly waitsFrom: number;
     readonly deps: Deps;
   },
 ) {
-  const hold = await reserve(call, { incoming, facts }, deps);
+  const hold = await reserve(call, { facts, signal }, deps);
   const waitedMs = deps.elapsed() - waitsFrom;
   try {
     return { hold, waitedMs, opened: await deps.ledger.open(call, trace) };
@@ -90,8 +101,8 @@ async function opening(
 /** As `Credentials.forCall`. */
 function credentialFor(
   { trace, agent }: Belonging,
-  { incoming: { client }, caller: { sandbox }, requestedModel, heldBy, deps }: Pick<OpenCall, "requestedModel"> & {
-    readonly incoming: IncomingCall;
+  { signal, caller: { sandbox }, requestedModel, heldBy, deps }: Pick<OpenCall, "requestedModel"> & {
+    readonly signal: AbortSignal;
     readonly caller: Caller;
     readonly heldBy: string | null;
     readonly deps: Deps;
@@ -99,7 +110,7 @@ function credentialFor(
 ): Promise<Credential> {
   const { workspaceId, sandboxId } = sandbox;
   const call = { workspaceId, sandboxId, traceId: trace.id, requestedModel, requestClass: agent.requestClass, heldBy };
-  return deps.upstream.credentials.forCall(call, { client, draining: deps.traffic.draining });
+  return deps.upstream.credentials.forCall(call, signal);
 }
 
 /** The part of a row that is known without the body. Each line of a batch starts from it. */

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { BODY, incoming, json, NOW, refusal, requestOf, SANDBOX, type Scene, scene, TOKEN } from "../../tests/fake_calls.ts";
 import { onlyCredential } from "../../tests/fake_credentials.ts";
+import { isPending, waitFor } from "../../tests/wait.ts";
+import { unlessAborted } from "../async/deadline.ts";
 import { Fault } from "../domain/fault.ts";
 import { NO_LIMITS } from "../domain/limits.ts";
 import type { CallToSend, Credentials } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
+import type { Deps } from "./deps.ts";
 import { read } from "./read.ts";
 import { type Belonging, belongingOf } from "./trace.ts";
 
@@ -101,6 +104,74 @@ Deno.test("admit() tells of a credential whose call a limit or the ledger refuse
   await (await admitted(good)).end("completed");
   assert.equal(unsent.length, 2);
 });
+
+for (const [what, over] of Object.entries({ "the upstream": waitingForUpstream, "a place": waitingForPlace })) {
+  Deno.test(`admit() lists a call that waits for ${what}, and refuses it at once if it is stopped`, async () => {
+    for (const why of ["suspended", "unauthenticated", "sandbox_inactive", "call_cut"] as const) {
+      await using call = scene(() => json(BODY), over());
+      const waiting = admitted(call, { headers: { "x-trace-id": "run-1", "user-agent": "opencode/1.2" } });
+      waiting.catch(() => {});
+      assert.ok(await isPending(waiting));
+      const [listed = assert.fail()] = call.deps.stops.list();
+      const { id, traceId, model, client, status, createdAt, cost, accuracy } = listed;
+      assert.deepEqual([traceId, model, client, status, createdAt], ["run-1", "claude-asked", "opencode", null, NOW]);
+      assert.deepEqual([cost, accuracy, call.deps.traffic.inFlight], [null, "unknown", 1]);
+      if (why === "call_cut") assert.equal(call.deps.stops.cut(id)?.id, id);
+      else if (why === "suspended") call.deps.stops.suspend([{ workspaceId: "w-1", sandboxId: "sb-1" }]);
+      else call.deps.stops.stop(why, () => true);
+      await assert.rejects(waiting, refusal(why));
+      assert.deepEqual([call.log, call.deps.traffic.inFlight, call.deps.stops.list()], [[], 0, []]);
+    }
+  });
+}
+
+Deno.test("admit() refuses a call that was suspended while its body came, and opens no row", async () => {
+  await using call = scene(() => json(BODY));
+  call.deps.stops.suspend([{ workspaceId: "w-1", sandboxId: null }]);
+  await assert.rejects(admitted(call), refusal("suspended"));
+  assert.deepEqual(call.log, []);
+});
+
+Deno.test("admit() stops a call whose row is just being opened, and the row says why", async () => {
+  await using call = scene(() => json(BODY));
+  const open = call.holdBack("open");
+  const waiting = admitted(call);
+  await waitFor(() => call.deps.stops.list().length === 1, { what: "the call" });
+  call.deps.stops.stop("unauthenticated", () => true);
+  open.open();
+  const live = await waiting;
+  assert.deepEqual([live.signal.aborted, call.deps.stops.list().length], [true, 1]);
+  const { outcome, fault } = live.failureOf(live.signal.reason);
+  assert.deepEqual([outcome, fault.code], ["stopped", "unauthenticated"]);
+  await live.end(outcome);
+});
+
+Deno.test("admit() stops waiting if the client leaves or the proxy drains", async () => {
+  for (const code of ["client_left", "draining"] as const) {
+    for (const over of [waitingForUpstream, waitingForPlace]) {
+      await using call = scene(() => json(BODY), over());
+      const waiting = admitted(call);
+      waiting.catch(() => {});
+      assert.ok(await isPending(waiting));
+      if (code === "draining") call.deps.traffic.drain();
+      else call.client.abort();
+      await assert.rejects(waiting, refusal(code));
+      assert.equal(call.deps.traffic.inFlight, 0);
+    }
+  }
+});
+
+function waitingForUpstream(): Partial<Deps> {
+  const { deps } = scene(() => json(BODY));
+  const forCall: Credentials["forCall"] = (_call, signal) => unlessAborted(signal, new Promise(() => {}));
+  return { upstream: { ...deps.upstream, credentials: onlyCredential("key", { forCall }) } };
+}
+
+function waitingForPlace(): Partial<Deps> {
+  const bound = { kind: "concurrent", scope: "workspace", id: "w-1", max: 1, from: null, until: null } as const;
+  const reserve: Deps["limits"]["reserve"] = (_call, _bounds, signal) => unlessAborted(signal, new Promise(() => {}));
+  return { limits: { ...NO_LIMITS, boundsOf: () => [bound], reserve } };
+}
 
 Deno.test("admit() counts the call as in flight from its open row to its close", async () => {
   await using call = scene(() => json(BODY));

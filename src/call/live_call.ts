@@ -8,7 +8,7 @@ import type { Caller } from "./authenticate.ts";
 import type { OpenRow } from "./record.ts";
 import { refusedTo } from "./refusals.ts";
 import { runningCall } from "./running.ts";
-import { type Stoppable, type StopReason, SUSPENDED } from "./stops.ts";
+import { type Stoppable, type StopReason, STOPS } from "./stops.ts";
 import { RESTARTING } from "./traffic.ts";
 import type { Deps, IncomingCall } from "./deps.ts";
 
@@ -36,10 +36,10 @@ const ABORTS = {
   client_left: { outcome: "client_left", code: "client_left", message: "The client left before the answer." },
   upstream_idle: { outcome: "upstream_broke", code: "upstream_timeout", message: "The upstream did not answer in time." },
   drain_over: { outcome: "proxy_cut", code: "draining", message: RESTARTING },
-  suspended: { outcome: "stopped", code: "suspended", message: SUSPENDED },
-  unauthenticated: { outcome: "stopped", code: "unauthenticated", message: "This proxy token works no more." },
-  sandbox_inactive: { outcome: "stopped", code: "sandbox_inactive", message: "sandbox not active" },
-  call_cut: { outcome: "stopped", code: "call_cut", message: "An operator has cut this call." },
+  suspended: { outcome: "stopped", code: "suspended", message: STOPS.suspended },
+  unauthenticated: { outcome: "stopped", code: "unauthenticated", message: STOPS.unauthenticated },
+  sandbox_inactive: { outcome: "stopped", code: "sandbox_inactive", message: STOPS.sandbox_inactive },
+  call_cut: { outcome: "stopped", code: "call_cut", message: STOPS.call_cut },
 } as const satisfies
   & Record<string, { readonly outcome: Outcome; readonly code: FaultCode; readonly message: string }>
   & Record<StopReason, unknown>;

@@ -19,12 +19,11 @@ const PLACE_SECONDS = 2;
 
 /**
  * Reserves what the call may use in all its limits; null: it has none. Rejects with a `Fault` of
- * the limit's kind, `unpriced_model`, or, while it waits for a place, `client_left` if the client
- * leaves and `draining` if the proxy stops.
+ * the limit's kind, `unpriced_model`, or, while it waits for a place, the signal's reason.
  */
 export async function reserve(
   call: OpenCall,
-  { incoming, facts }: { readonly incoming: IncomingCall; readonly facts: RequestFacts },
+  { facts, signal }: { readonly facts: RequestFacts; readonly signal: AbortSignal },
   deps: Deps,
 ): Promise<Hold | null> {
   const { limits, loops } = deps;
@@ -33,7 +32,7 @@ export async function reserve(
   const bounds = limits.boundsOf(call);
   if (bounds.length === 0) return null;
   const reservation = reservationOf(call, { facts, bounds, deps });
-  const refusal = await limits.reserve(reservation, bounds, whileWanted(incoming, deps));
+  const refusal = await limits.reserve(reservation, bounds, signal);
   if (refusal !== null) throw overLimit(refusal, reservation, deps.now());
   const { id } = call;
   return {
@@ -47,8 +46,8 @@ export async function reserve(
 }
 
 /**
- * Rejects as `reserve` does if a limit is used up that would count the lines of a batch. Nothing is
- * held for them: they are not known yet.
+ * Rejects as `reserve` does if a limit is used up that would count the lines of a batch, with
+ * `client_left` or with `draining`. Nothing is held for the lines: they are not known yet.
  */
 export async function assertRoom(made: OpenCall, incoming: IncomingCall, deps: Deps): Promise<void> {
   const { limits } = deps;
@@ -62,7 +61,7 @@ export async function assertRoom(made: OpenCall, incoming: IncomingCall, deps: D
 }
 
 /** Aborts if the client leaves or the proxy stops. */
-function whileWanted({ client }: IncomingCall, { traffic }: Deps): AbortSignal {
+export function whileWanted({ client }: IncomingCall, { traffic }: Deps): AbortSignal {
   const left = new AbortController();
   client.onLeft(() => left.abort(new Fault("client_left", "The client left before its call was admitted.")));
   return AbortSignal.any([left.signal, traffic.draining]);

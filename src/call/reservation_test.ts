@@ -8,7 +8,7 @@ import type { Bound, Estimate } from "../domain/limits.ts";
 import type { OpenCall } from "../domain/usage.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { read } from "./read.ts";
-import { reserve } from "./reservation.ts";
+import { reserve, whileWanted } from "./reservation.ts";
 import type { Deps } from "./deps.ts";
 
 interface Limited extends AsyncDisposable {
@@ -34,7 +34,8 @@ function limited(bounds: readonly Bound[], estimate: Estimate = { tokens: 10, co
     async ask(options = {}) {
       const asked = incoming(call, options);
       const facts = await read(asked, { sandbox: SANDBOX, token: "t" } as Parameters<typeof read>[1], call.deps);
-      return await reserve({ ...opened, id: `ar-${++asks}` }, { incoming: asked, facts }, call.deps).finally(facts.body.release);
+      return await reserve({ ...opened, id: `ar-${++asks}` }, { facts, signal: whileWanted(asked, call.deps) }, call.deps)
+        .finally(facts.body.release);
     },
     async [Symbol.asyncDispose]() {
       await admissions.end();

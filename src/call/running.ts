@@ -37,7 +37,7 @@ type Used = Pick<
   "accuracy" | "inputTokens" | "outputTokens" | "cacheCreationInputTokens" | "cacheReadInputTokens" | "cost"
 >;
 
-const NOTHING_USED: Used = {
+export const NOTHING_USED: Used = {
   accuracy: "unknown",
   inputTokens: null,
   outputTokens: null,

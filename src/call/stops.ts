@@ -9,10 +9,16 @@ import type { Traffic } from "./traffic.ts";
 export const SUSPENDED =
   "An operator has suspended this sandbox or its workspace. Asking again does not help until it is resumed.";
 
-/** Which decision stops a call; the name is also its fault. */
-export type StopReason = "suspended" | "unauthenticated" | "sandbox_inactive" | "call_cut";
+/** The decisions that stop a call, and what its client is told. The name is also its fault. */
+export const STOPS = {
+  suspended: SUSPENDED,
+  unauthenticated: "This proxy token works no more.",
+  sandbox_inactive: "sandbox not active",
+  call_cut: "An operator has cut this call.",
+} as const;
+export type StopReason = keyof typeof STOPS;
 
-/** A call in flight that can be listed and stopped. */
+/** A call that waits or is in flight, and can be listed and stopped. */
 export interface Stoppable {
   readonly caller: Caller;
   readonly show: () => RunningCall;

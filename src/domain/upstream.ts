@@ -1,4 +1,3 @@
-import type { AnswerSink } from "./answer_sink.ts";
 import type { Credential } from "./provider.ts";
 import type { OpenCall } from "./usage.ts";
 
@@ -18,13 +17,6 @@ export interface CallToSend extends Pick<OpenCall, "workspaceId" | "sandboxId" |
   readonly heldBy: string | null;
 }
 
-/** What ends a wait before its time. */
-export interface Leaving {
-  readonly client: Pick<AnswerSink, "onLeft">;
-  /** Aborts when the proxy begins to drain. Its reason is the `Fault` `draining`. */
-  readonly draining: AbortSignal;
-}
-
 /**
  * The operator's credentials: which one pays for a call, and when the upstream takes the call. With
  * one credential, all methods return it.
@@ -33,10 +25,10 @@ export interface Credentials {
   /**
    * Resolves to the credential of the call's session when the call may be sent. A session stays on
    * its credential: its prompt cache is there. It moves only while the upstream refuses that one,
-   * or asks for a longer wait than the setting allows. Rejects with `Fault` `upstream_busy`,
-   * `client_left` or `draining`.
+   * or asks for a longer wait than the setting allows. Rejects with `Fault` `upstream_busy`, or
+   * with the signal's reason if it has to wait.
    */
-  readonly forCall: (call: CallToSend, leaving: Leaving) => Promise<Credential>;
+  readonly forCall: (call: CallToSend, signal: AbortSignal) => Promise<Credential>;
   /** The call that `forCall` chose it for is not sent after all. */
   readonly unsent: (credential: Credential) => void;
   /** For calls without a row, except those about what another credential holds. */

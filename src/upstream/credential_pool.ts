@@ -2,7 +2,7 @@ import { SingleFlight } from "../async/single_flight.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
 import type { Credential, Provider } from "../domain/provider.ts";
-import type { CallToSend, Credentials, Leaving } from "../domain/upstream.ts";
+import type { CallToSend, Credentials } from "../domain/upstream.ts";
 import { Holds, type HoldsOptions } from "./holds.ts";
 import { preferred } from "./rendezvous.ts";
 import { Rooms } from "./rooms.ts";
@@ -83,7 +83,7 @@ export class CredentialPool implements Credentials {
     return { status: isHopeless ? "unavailable" : "degraded", reason };
   }
 
-  async forCall(call: CallToSend, leaving: Leaving): Promise<Credential> {
+  async forCall(call: CallToSend, signal: AbortSignal): Promise<Credential> {
     const { elapsed, patienceMs } = this.#options;
     let [giveUpAt, turnOf]: [number, string | null] = [0, null];
     for (;;) {
@@ -91,7 +91,7 @@ export class CredentialPool implements Credentials {
       const { id } = credential;
       if (id === turnOf || !this.#holds.holds(id, call.requestedModel)) return this.#tried(credential);
       giveUpAt ||= elapsed() + patienceMs;
-      turnOf = await this.#holds.turn({ id, giveUpAt }, call, leaving) === "go" ? id : null;
+      turnOf = await this.#holds.turn({ id, giveUpAt }, call, signal) === "go" ? id : null;
     }
   }
 

@@ -9,7 +9,7 @@ const MODEL = "claude-haiku-4-5";
 const PATIENCE_MS = 60_000;
 const THREE = ["a", "b", "c"].map((id) => credentialOf(id));
 const SESSIONS = Array.from({ length: 300 }, (_, n) => `at-${n}`);
-const LEAVING = { client: { onLeft: () => {} }, draining: new AbortController().signal };
+const STAYS = new AbortController().signal;
 
 Deno.test("forCall() keeps a session on one credential through 500 calls with a short 429 among them", async () => {
   const stand = standOf();
@@ -286,7 +286,7 @@ function standOf(credentials = THREE) {
     answered: (id: string, status: number) => stand.pool.answered(stand.of(id), { status, headers: new Headers() }, MODEL),
     place: async (traceId: string, over: Partial<CallToSend> = {}) => {
       const call = { workspaceId: "w1", sandboxId: "s1", traceId, requestedModel: MODEL, requestClass: null, heldBy: null };
-      return (await stand.pool.forCall({ ...call, ...over }, LEAVING)).id;
+      return (await stand.pool.forCall({ ...call, ...over }, STAYS)).id;
     },
     places: () => Promise.all(SESSIONS.map((traceId) => stand.place(traceId))),
     placesOnce: async (expected: readonly string[]) => {

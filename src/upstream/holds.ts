@@ -1,6 +1,6 @@
 import { FairQueue } from "../async/fair_queue.ts";
 import { Fault } from "../domain/fault.ts";
-import type { CallToSend, Leaving } from "../domain/upstream.ts";
+import type { CallToSend } from "../domain/upstream.ts";
 
 /** Calls that one sandbox may have waiting. */
 export const MAX_WAITING_PER_SANDBOX = 64;
@@ -100,12 +100,12 @@ export class Holds {
 
   /**
    * Waits for a turn, until `giveUpAt` at most. Call it while `holds` is true. Rejects with `Fault`
-   * `upstream_busy`, `client_left` or `draining`.
+   * `upstream_busy`, or with the signal's reason.
    */
   async turn(
     { id, giveUpAt }: { readonly id: string; readonly giveUpAt: number },
     call: CallToSend,
-    { client, draining }: Leaving,
+    signal: AbortSignal,
   ): Promise<Word> {
     const hold = this.#holdOf(id, call.requestedModel)!;
     const { workspaceId, sandboxId, requestClass } = call;
@@ -115,23 +115,22 @@ export class Holds {
     if (hold.until > giveUpAt || count >= MAX_WAITING_PER_SANDBOX) throw busy();
     const { promise, resolve: tell, reject } = Promise.withResolvers<Word>();
     const waiting: Waiting = { tell };
-    const leave = (fault: Fault) => {
+    const leave = (fault: unknown) => {
       hold.queue.delete(waiting);
       reject(fault);
     };
-    const drain = () => leave(draining.reason);
+    const abort = () => leave(signal.reason);
     const patience = setTimeout(() => leave(busy()), giveUpAt - this.#options.elapsed());
     hold.queue.add(waiting, { rank: AUXILIARY.includes(requestClass) ? 1 : 0, holder: workspaceId });
     this.#waitingOf.set(sandbox, count + 1);
     if (hold.timer === undefined) this.#schedule(hold);
-    client.onLeft(() => leave(new Fault("client_left", "The client left before its call was sent.")));
-    draining.addEventListener("abort", drain, { once: true });
-    if (draining.aborted) drain();
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
     try {
       return await promise;
     } finally {
       clearTimeout(patience);
-      draining.removeEventListener("abort", drain);
+      signal.removeEventListener("abort", abort);
       const left = this.#waitingOf.get(sandbox)! - 1;
       if (left > 0) this.#waitingOf.set(sandbox, left);
       else this.#waitingOf.delete(sandbox);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault } from "../domain/fault.ts";
-import type { CallToSend, Leaving } from "../domain/upstream.ts";
+import type { CallToSend } from "../domain/upstream.ts";
 import { isPending } from "../../tests/wait.ts";
 import { Holds, MAX_WAITING_PER_SANDBOX } from "./holds.ts";
 
@@ -74,10 +74,10 @@ Deno.test("turn() lets a sandbox have a bounded number of calls waiting, and oth
 Deno.test("turn() removes a client that leaves at once, and the next one has its turn", async () => {
   const stand = standOf();
   stand.holds.add("a", MODEL, SHORT_MS);
-  let leave = () => {};
-  const left = stand.turn({}, { client: { onLeft: (listener) => void (leave = listener) } });
+  const client = new AbortController();
+  const left = stand.turn({}, { signal: client.signal });
   const next = stand.turn({ workspaceId: "w2" });
-  leave();
+  client.abort(new Fault("client_left", "left"));
   assert.equal(stand.holds.waiting, 1);
   await assert.rejects(left, (error) => error instanceof Fault && error.code === "client_left");
   assert.equal(await next, "go");
@@ -88,10 +88,10 @@ Deno.test("turn() ends with the drain, before it or during it", async () => {
   stand.holds.add("a", MODEL, 10_000);
   const controller = new AbortController();
   const isDraining = (error: unknown) => error instanceof Fault && error.code === "draining";
-  const waiting = stand.turn({}, { draining: controller.signal });
+  const waiting = stand.turn({}, { signal: controller.signal });
   controller.abort(new Fault("draining", "restarting"));
   await assert.rejects(waiting, isDraining);
-  await assert.rejects(stand.turn({}, { draining: controller.signal }), isDraining);
+  await assert.rejects(stand.turn({}, { signal: controller.signal }), isDraining);
   assert.equal(stand.holds.waiting, 0);
 });
 
@@ -113,9 +113,9 @@ Deno.test("Holds keeps a bounded number of models, whatever clients name", () =>
 function standOf() {
   const elapsed = () => performance.now();
   const holds = new Holds({ patienceMs: PATIENCE_MS, elapsed });
-  function turn(over: Partial<CallToSend>, more: Partial<Leaving> & { readonly patienceMs?: number } = {}) {
-    const { patienceMs = PATIENCE_MS, client = { onLeft: () => {} }, draining = new AbortController().signal } = more;
-    return holds.turn({ id: "a", giveUpAt: elapsed() + patienceMs }, { ...CALL, ...over }, { client, draining });
+  function turn(over: Partial<CallToSend>, more: { readonly signal?: AbortSignal; readonly patienceMs?: number } = {}) {
+    const { patienceMs = PATIENCE_MS, signal = new AbortController().signal } = more;
+    return holds.turn({ id: "a", giveUpAt: elapsed() + patienceMs }, { ...CALL, ...over }, signal);
   }
   return { holds, turn };
 }

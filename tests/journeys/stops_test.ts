@@ -6,6 +6,7 @@ import { messageEvents, usageOf } from "../fake_messages.ts";
 import { type FakeUpstream, startFakeUpstream } from "../fake_upstream.ts";
 import { callAndRead, type SeenAnswer, textOf } from "../metered_calls.ts";
 import { startPostgres } from "../postgres_server.ts";
+import { metricOf } from "../process_metrics.ts";
 import { runCommandLine, startProxyProcess } from "../proxy_process.ts";
 import { messageCall, type Row, startProxy } from "../proxy_under_test.ts";
 import { arrivedRows } from "../shared_rows.ts";
@@ -188,6 +189,51 @@ for (const [change, fault] of [["stopped", "sandbox_inactive"], ["gone", "unauth
     assertStopped(closed(), answers, fault);
     upstream.goOn();
     for (const answer of await Promise.all(neighbours)) assert.ok(answer.isWhole, "a stream of another sandbox was cut");
+  });
+}
+
+for (const workers of ["1", "2"]) {
+  Deno.test(`a call that waits for a place is refused at once if its sandbox is suspended, its token revoked or the call cut, with LLMPROXY_WORKERS=${workers}`, async () => {
+    await using upstream = await holdingUpstream();
+    const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+    {
+      const env = { LLMPROXY_WORKERS: workers, LLMPROXY_QUEUE_SECONDS: "60" };
+      await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env });
+      assert.equal((await admin(proxy, "PUT", "/internal/quotas/acme", { max_concurrent: 1 })).status, 200);
+      await waitFor(async () => await metricOf(proxy, "llmproxy_limits") === 1, { what: "the limit" });
+      const token = await proxy.token("acme", "sb-1");
+      const [running] = await begun([{ proxy, token }]);
+      for (const [sandboxId, status] of [["sb-2", 403], ["sb-3", 401], ["sb-4", 403]] as const) {
+        const waiting = callAndRead(proxy.url, { token: await proxy.token("acme", sandboxId), text: "hello" });
+        const listed = async () => (await admin(proxy, "GET", `/internal/requests?sandbox_id=${sandboxId}`)).json.requests;
+        await waitFor(async () => (await listed()).length === 1, { what: "the call to wait" });
+        const [{ id, status: none }] = await listed();
+        assert.equal(none, null);
+        const { ms, answers } = await timed([waiting], async () => {
+          const { tokens } = (await admin(proxy, "GET", "/internal/tokens")).json;
+          const tokenId = tokens.find((each: { sandboxId: string }) => each.sandboxId === sandboxId).id;
+          const [method, path] = {
+            "sb-2": ["PUT", "/internal/suspensions/acme/sandboxes/sb-2"],
+            "sb-3": ["DELETE", `/internal/tokens/${tokenId}`],
+            "sb-4": ["DELETE", `/internal/requests/${id}`],
+          }[sandboxId] as [string, string];
+          assert.equal((await admin(proxy, method, path)).status, 200);
+        });
+        assert.equal(answers[0]!.status, status);
+        assert.ok(ms < CUT_MS, `${sandboxId}: it was refused after ${ms} ms`);
+        assert.deepEqual(await listed(), []);
+      }
+      assert.equal(upstream.calls.length, 1);
+      upstream.goOn();
+      assert.ok((await running!).isWhole);
+      assert.equal(
+        (await callAndRead(proxy.url, { token, text: "next" })).status,
+        200,
+        "a call that was stopped holds the place",
+      );
+      assert.equal((await proxy.closedRows(2)).length, 2);
+    }
+    await Deno.remove(dataDir, { recursive: true });
   });
 }
 
