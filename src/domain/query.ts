@@ -44,13 +44,13 @@ export interface UsageQuery extends QueryOpts, CallFilters {
 }
 
 /**
- * `since` and `until` are about a trace's latest activity. Model, outcome, accuracy, client and
- * `hasFailed` keep the traces that have one call of all that is given.
+ * `since` and `until` are about a trace's latest activity. Model, outcome, accuracy and client keep
+ * the traces that have one call of all that is given.
  */
 export interface TraceQuery extends QueryOpts, CallFilters {
   readonly idPrefix: string | null;
   readonly client: string | null;
-  /** That call ended otherwise than a client, an operator or the control plane wanted. */
+  /** A call of it failed, as `failedCount` counts. */
   readonly hasFailed: boolean;
   /** What the trace costs at least, in nano-dollars. */
   readonly leastCost: number | null;

@@ -115,22 +115,24 @@ function keptOf(query: TraceQuery, droppedBefore: number): Statement {
   const { since, until, idPrefix, leastCost, client, hasFailed } = query;
   const times = { "updated_at >=": since, "updated_at <": until };
   const ids = { "id >=": idPrefix, "id <": idPrefix === null ? null : `${idPrefix}${LAST_CHARACTER}` };
-  const own = narrowed({ ...ownerFilters(query), ...times, ...ids, "cost >=": leastCost });
+  const own = narrowed({
+    ...ownerFilters(query),
+    ...times,
+    ...ids,
+    "cost >=": leastCost,
+    "failed_count >=": hasFailed ? 1 : null,
+  });
   const calls = narrowed({ ...callFilters(query), "client =": client });
-  if (calls.values.length === 0 && !hasFailed) return own;
+  if (calls.values.length === 0) return own;
   if ((query.since ?? Number.MIN_SAFE_INTEGER) < droppedBefore) throw new RowsDropped(droppedBefore);
   return {
     sql: `${own.sql} AND EXISTS (
       SELECT 1
       FROM usage
-      WHERE usage.trace_id = traces.id AND usage.workspace_id = traces.workspace_id AND revision > 0 ${calls.sql} ${
-      hasFailed ? FAILED : ""
-    })`,
+      WHERE usage.trace_id = traces.id AND usage.workspace_id = traces.workspace_id AND revision > 0 ${calls.sql})`,
     values: [...own.values, ...calls.values],
   };
 }
-
-const FAILED = "AND outcome NOT IN ('completed', 'client_left', 'stopped')";
 
 /** Behind all others, byte by byte. */
 const LAST_CHARACTER = "\u{10FFFF}";

@@ -82,8 +82,9 @@ export const TRACE_LAWS: Laws = {
     assert.deepEqual(await ids({ idPrefix: "at%" }), []);
     assert.deepEqual(await ids({ client: "claude-code" }), ["at-1", "at-2"]);
     assert.deepEqual(await ids({ hasFailed: true }), ["at-1", "at-2"]);
+    assert.deepEqual(await ids({ client: "claude-code", hasFailed: true, leastCost: 8 }), ["at-1"]);
     // One call has to be both.
-    assert.deepEqual(await ids({ client: "claude-code", hasFailed: true }), ["at-2"]);
+    assert.deepEqual(await ids({ client: "claude-code", outcome: "upstream_broke" }), ["at-2"]);
     assert.deepEqual(await ids({ leastCost: 8, idPrefix: "at-" }), ["at-1", "at-12", "at-é😀"]);
     assert.deepEqual(await ids({ leastCost: 1_001 }), ["at-1"]);
   },

@@ -155,7 +155,8 @@ async function showPage(
   const shown = await page.show(askedOf(context, session, { deps, sessions }));
   if (shown instanceof Response) return shown;
   const title = shown.title ?? page.title;
-  return htmlOf(context, <Layout title={title} path={page.path} {...frameOf(session, sessions)}>{shown.body}</Layout>);
+  const document = <Layout title={title} path={page.path} {...frameOf(session, sessions)}>{shown.body}</Layout>;
+  return htmlOf(context, document, shown.status);
 }
 
 async function runAction(

@@ -3,6 +3,8 @@ import { CSV_LINE_END, csvText } from "../../domain/csv.ts";
 import { AdminRefusal, shown } from "../admin_refusal.ts";
 import { linkTo } from "./links.ts";
 
+type Value = string | number | bigint | null;
+
 export interface Column<Row> {
   /** In the URL and in CSV. */
   readonly key: string;
@@ -11,7 +13,9 @@ export interface Column<Row> {
   /** The rows cannot be sorted by it. */
   readonly isUnsorted?: true;
   /** Exact, for CSV and for sorting; null is empty and comes last. */
-  readonly value: (row: Row) => string | number | bigint | null;
+  readonly value: (row: Row) => Value;
+  /** For `sortedRows`, if the value is text but not sorted as such: an amount of dollars. */
+  readonly sortBy?: (row: Row) => Value;
   /** On the page; if left out, the value. */
   readonly cell?: (row: Row) => Child;
 }
@@ -110,7 +114,8 @@ export function tableOrderOf<Row>(
 
 /** For lists that are at hand as a whole. What is null comes last, whatever the order. */
 export function sortedRows<Row>(rows: readonly Row[], columns: readonly Column<Row>[], { key, isAscending }: TableOrder): Row[] {
-  const { value } = columns.find((column) => column.key === key)!;
+  const column = columns.find((column) => column.key === key)!;
+  const value = column.sortBy ?? column.value;
   const sign = isAscending ? 1 : -1;
   return rows.toSorted((one, other) => {
     const [a, b] = [value(one), value(other)];
@@ -142,7 +147,7 @@ export function csvResponse<Row>(
   });
 }
 
-function cellText(value: string | number | bigint | null): string {
+function cellText(value: Value): string {
   return value === null ? "" : typeof value === "string" ? csvText(value) : String(value);
 }
 

@@ -19,7 +19,7 @@ export interface PageAsked {
 }
 
 /** Besides a page that a browser shows, a page answers with a file or a stream of events. */
-export type Shown = { readonly title?: string; readonly body: Child } | Response;
+export type Shown = { readonly title?: string; readonly body: Child; readonly status?: number } | Response;
 
 /** A change that a form of the page asks for. Only admins get this far. */
 export interface PageAction {
