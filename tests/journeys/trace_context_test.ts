@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { startOtlpReceiver } from "../otlp_receiver.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { startProxyProcess } from "../proxy_process.ts";
 import { messageCall } from "../proxy_under_test.ts";
@@ -40,3 +41,23 @@ for (const [what, env, replaces] of SETTINGS) {
     await Deno.remove(dataDir, { recursive: true });
   });
 }
+
+Deno.test("with OTEL_DENO=true the runtime's span of the request upstream is a child of the call's own span", async () => {
+  await using upstream = await startFakeUpstream();
+  await using receiver = startOtlpReceiver();
+  const dataDir = await Deno.makeTempDir();
+  {
+    const env = { OTEL_DENO: "true", OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url };
+    await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env });
+    await (await fetch(`${proxy.url}/v1/messages`, messageCall(await proxy.token(), { headers: SENT }))).text();
+    const { rawHeaders } = await upstream.waitForCalls(1);
+    const parents = rawHeaders.filter(([name]) => name.toLowerCase() === "traceparent").map(([, value]) => value);
+    assert.equal(parents.length, 1);
+    proxy.kill("SIGTERM");
+    await proxy.exited();
+    const call = receiver.spans().find(({ name }) => name.startsWith("chat "));
+    const request = receiver.spans().find(({ spanId }) => parents[0]!.includes(spanId));
+    assert.deepEqual([call?.parentSpanId, request?.parentSpanId], [SPAN, call?.spanId]);
+  }
+  await Deno.remove(dataDir, { recursive: true });
+});

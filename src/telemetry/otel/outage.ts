@@ -29,4 +29,10 @@ export class Outage {
   lost(spans: number): void {
     this.#lostSpans += spans;
   }
+
+  /** No attempt follows. */
+  end(): void {
+    if (this.#failing.size === 0) return;
+    this.#note("warn", "the end comes while telemetry cannot be sent: it is lost", { lostSpans: this.#lostSpans });
+  }
 }

@@ -17,5 +17,10 @@ Deno.test("Outage tells of its begin and its end once, however many signals and 
   assert.deepEqual(lines, ["warn traces", "info 2"]);
   outage.failed("metrics", AWAY);
   outage.sent("metrics");
+  outage.end();
   assert.deepEqual(lines, ["warn traces", "info 2", "warn metrics", "info 0"]);
+  outage.failed("traces", AWAY);
+  outage.lost(3);
+  outage.end();
+  assert.deepEqual(lines.slice(4), ["warn traces", "warn 3"]);
 });

@@ -94,6 +94,7 @@ export function startTelemetry(options: TelemetryOptions, parts: TelemetryParts)
       if (!await settlesWithin(sent, FLUSH_MS)) {
         note("warn", "the last telemetry could not be sent in time and is dropped", { waitedMs: FLUSH_MS });
       }
+      outage.end();
       exporters.close();
     },
   };
