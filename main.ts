@@ -1,15 +1,23 @@
 import { signalWarnings } from "./src/server/stray_signals.ts";
 
 // Loading takes a while, and a stray signal must not end the process meanwhile.
-const [{ errorOutput, FLUSH_MS, systemOf }, { directFetch }, { migrateAll, openOffline }, { runProgram }, { serve }, { work }] =
-  await Promise.all([
-    import("./src/server/system.ts"),
-    import("./src/cli/direct_fetch.ts"),
-    import("./src/server/offline.ts"),
-    import("./src/cli/program.ts"),
-    import("./src/server/serve.ts"),
-    import("./src/server/workers/worker.ts"),
-  ]);
+const [
+  { errorOutput, FLUSH_MS, systemOf },
+  { directFetch },
+  { interruptSignal, screenOfStdout },
+  { migrateAll, openOffline },
+  { runProgram },
+  { serve },
+  { work },
+] = await Promise.all([
+  import("./src/server/system.ts"),
+  import("./src/cli/direct_fetch.ts"),
+  import("./src/cli/screen.ts"),
+  import("./src/server/offline.ts"),
+  import("./src/cli/program.ts"),
+  import("./src/server/serve.ts"),
+  import("./src/server/workers/worker.ts"),
+]);
 
 const source = {
   env: (name: string) => Deno.env.get(name),
@@ -32,6 +40,8 @@ const code = await runProgram(Deno.args, {
   stderr: (text) => errors === null ? void Deno.stderr.writeSync(encoder.encode(text)) : errors.write(text),
   writeOut: writeAll,
   isTerminal: () => Deno.stderr.isTerminal(),
+  screen: screenOfStdout,
+  interrupted: interruptSignal,
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve({ ...config, warnings: [...config.warnings, ...signalWarnings] }, system),

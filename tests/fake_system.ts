@@ -40,6 +40,8 @@ export async function run(
     stderr: (text) => void (out.stderr += text),
     writeOut: (bytes) => Promise.resolve(void (out.stdout += new TextDecoder().decode(bytes))),
     isTerminal: () => false,
+    screen: () => null,
+    interrupted: () => assert.fail("the command was not to follow anything"),
     fetch: () => assert.fail("no host was to be asked"),
     now: () => NOW,
     newId: () => "ID",

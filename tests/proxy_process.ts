@@ -6,7 +6,7 @@ import { adminOf, closedRows, type ProxyUnderTest, readRows, settingsOf } from "
 import { waitFor } from "./wait.ts";
 
 const ROOT = new URL("../", import.meta.url);
-const MAIN = new URL("main.ts", ROOT).pathname;
+export const MAIN = new URL("main.ts", ROOT).pathname;
 /** A busy machine takes its time to start a runtime. */
 const START_MS = 20_000;
 const EXIT_MS = 15_000;
@@ -101,6 +101,42 @@ export async function runCommandLine(
   const { code, stdout, stderr } = await command(args, env).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** `llmproxy` while it runs. */
+export interface RunningCommand extends AsyncDisposable {
+  /** Whole lines of stdout so far. */
+  readonly lines: () => readonly string[];
+  readonly stderr: () => string;
+  readonly kill: (signal: Deno.Signal) => void;
+  /** Its exit code; throws where it lives on. */
+  readonly exited: () => Promise<number>;
+  /** Closes the pipe that it writes to. */
+  readonly stopReading: () => Promise<void>;
+}
+
+/** Starts `llmproxy` with these arguments. Disposing kills it. */
+export function startCommandLine(args: readonly string[], env: Readonly<Record<string, string>>): RunningCommand {
+  const child = command(args, env).spawn();
+  const output = { stdout: "", stderr: "" };
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  async function read(): Promise<void> {
+    for (let { value } = await reader.read(); value !== undefined; { value } = await reader.read()) output.stdout += value;
+  }
+  const heard = Promise.all([read(), gather(child.stderr, (text) => void (output.stderr += text))]);
+  const life: { code: number | null } = { code: null };
+  const ended = Promise.all([child.status, heard]).then(([{ code }]) => life.code = code);
+  return {
+    lines: () => output.stdout.split("\n").slice(0, -1),
+    stderr: () => output.stderr,
+    kill: (signal) => child.kill(signal),
+    exited: () => waitFor(() => life.code, { what: "the command to end", deadlineMs: EXIT_MS }),
+    stopReading: () => reader.cancel(),
+    [Symbol.asyncDispose]: async () => {
+      if (life.code === null) child.kill("SIGKILL");
+      await ended;
+    },
+  };
 }
 
 /** The tests' own environment, except what steers a proxy or its clients. */

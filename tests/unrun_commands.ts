@@ -1,6 +1,6 @@
 /** Commands that `docs_test.ts` does not run, each with the reason and what it checks instead. */
 import assert from "node:assert/strict";
-import { inheritedEnv } from "./proxy_process.ts";
+import { inheritedEnv, runCommandLine } from "./proxy_process.ts";
 import { run } from "./dev_process.ts";
 
 const ROOT = new URL("../", import.meta.url);
@@ -70,6 +70,14 @@ export const UNRUN_COMMANDS: readonly UnrunCommand[] = [
       if (command.startsWith("docker stop")) assert.match(command, new RegExp(`^docker stop -t ${STOP_SECONDS} llmproxy`));
       if (command.startsWith("docker exec")) assert.match(command, /^docker exec llmproxy llmproxy token create /);
       for (const source of DOCKERFILE.match(/COPY (?!--from|\. )\S+/g) ?? []) Deno.statSync(new URL(source.slice(5), ROOT));
+    },
+  },
+  {
+    matches: /^llmproxy tail\b/,
+    reason: "it follows until Ctrl-C; tail_test.ts runs it",
+    check: async (command) => {
+      const { code, stderr } = await runCommandLine([...command.split(/ +#/)[0]!.split(" ").slice(1), "--help"], {});
+      assert.equal(code, 0, stderr);
     },
   },
   {

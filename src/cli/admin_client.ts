@@ -9,7 +9,10 @@ import { ACCURACIES } from "../domain/usage.ts";
 import { auditShape } from "../http/answer_shapes.ts";
 import { ACTOR_HEADER } from "../http/audit.ts";
 import { ADMIN_TOKEN_FILE } from "../server/admin_token.ts";
+import { parseExact } from "./exact_json.ts";
+import { EXIT } from "./exit_codes.ts";
 import { type CliSystem, CommandFailure, isoOf, userOf } from "./system.ts";
+import { visible } from "./table.ts";
 
 /** `TokenAdmin` for the user who runs the command. */
 export interface OwnTokens extends Pick<TokenAdmin, "list"> {
@@ -19,6 +22,8 @@ export interface OwnTokens extends Pick<TokenAdmin, "list"> {
 
 /** The running proxy's admin API. Every method rejects with words for the operator. */
 export interface AdminClient extends OwnTokens {
+  /** The answer to a GET, read by the shape; whole numbers beyond 2^53 are bigints. */
+  readonly question: <T>(path: string, shape: z.ZodType<T>, options?: QuestionOptions) => Promise<T>;
   readonly suspend: (wanted: Omit<Suspension, "createdAt">) => Promise<Suspension>;
   /** Null if the scope was not suspended. */
   readonly resume: (scope: SuspensionScope) => Promise<Suspension | null>;
@@ -39,6 +44,11 @@ export interface AdminClient extends OwnTokens {
   readonly audit: (query: URLSearchParams) => Promise<z.output<typeof auditShape>>;
   /** Resolves before the body has come. */
   readonly download: (method: "GET" | "POST", path: string) => Promise<Response>;
+}
+
+export interface QuestionOptions {
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
 }
 
 /** After about 35 s the proxy gives up a database that does not answer, and tells the reason. */
@@ -94,18 +104,22 @@ const limitsShape = z.looseObject({ limits: z.array(limitShape) });
 const refusalShape = z.object({ error: z.object({ message: z.string() }) });
 
 /** Throws `ConfigProblems`, or `CommandFailure` if the settings do not lead to the admin API. */
-export function adminClient({ source, fetch }: CliSystem): AdminClient {
+export function adminClient({ source, fetch, stderr }: CliSystem): AdminClient {
   const config = loadClientConfig(source);
   const base = adminUrlOf(config);
   const { token, from } = adminTokenOf(config, source.readFile);
   const user = userOf(source);
+  if (isUnencrypted(base) && config.adminUrl !== null) {
+    stderr("LLMPROXY_ADMIN_URL is not https: the admin token is sent unencrypted\n");
+  }
 
   async function ask(
     method: string,
     path: string,
-    { body, accept, timeoutMs = TIMEOUT_MS }: { readonly body?: unknown; readonly accept?: string; readonly timeoutMs?: number } =
+    { body, accept, timeoutMs = TIMEOUT_MS, signal }: QuestionOptions & { readonly body?: unknown; readonly accept?: string } =
       {},
   ): Promise<Response> {
+    const timeout = AbortSignal.timeout(timeoutMs);
     const answer = await fetch(`${base}${path}`, {
       method,
       headers: {
@@ -116,27 +130,26 @@ export function adminClient({ source, fetch }: CliSystem): AdminClient {
       },
       body: body === undefined ? null : JSON.stringify(body),
       redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
-    }).catch((cause) => {
+      signal: signal === undefined ? timeout : AbortSignal.any([signal, timeout]),
+    }, config.caCertificates).catch((cause) => {
+      if (signal?.aborted) throw cause;
       if (cause instanceof Error && cause.name === "TimeoutError") {
         const words = `The proxy's admin listener at ${base} has not answered within ${timeoutMs / 1000} s; its log may say why`;
-        throw new CommandFailure(words, { cause });
+        throw new CommandFailure(words, { cause, exitCode: EXIT.unavailable });
       }
-      throw new CommandFailure(
-        `Cannot reach the proxy's admin listener at ${base}: is it running? Start it with "llmproxy serve", ` +
-          `or add --offline to work on the data directory of a proxy that does not run`,
-        { cause },
-      );
+      throw new CommandFailure(unreachable(base, config), { cause, exitCode: EXIT.unavailable });
     });
     if (answer.status !== 401) return answer;
     await answer.body?.cancel();
     throw new CommandFailure(
       `The proxy at ${base} refuses the admin token, which was taken from ${from}: ` +
         `it must be the proxy's own LLMPROXY_ADMIN_TOKEN, or the ${ADMIN_TOKEN_FILE} of its data directory (LLMPROXY_DATA_DIR)`,
+      { exitCode: EXIT.misused },
     );
   }
 
   return {
+    question: async (path, shape, options) => await readAnswer(await ask("GET", path, options), shape),
     async create({ workspaceId, sandboxId, expiresAt }) {
       const expiry = expiresAt === null ? {} : { expiresAt: isoOf(expiresAt) };
       const answer = await ask("POST", "/internal/tokens", { body: { workspaceId, sandboxId, ...expiry } });
@@ -205,19 +218,46 @@ export function localUrlOf({ hostname, port }: Address): string {
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`;
 }
 
-function adminUrlOf({ proxyAddress, admin }: ClientConfig): string {
+function unreachable(base: string, { adminUrl }: ClientConfig): string {
+  const what = `Cannot reach the proxy's admin listener at ${base}: is it running?`;
+  return adminUrl === null
+    ? `${what} Start it with "llmproxy serve", or set LLMPROXY_ADMIN_URL to another machine's; "llmproxy token" can add ` +
+      `--offline to work on the data directory of a proxy that does not run`
+    : `${what} That is what LLMPROXY_ADMIN_URL names; LLMPROXY_CA_FILE can name certificates to trust`;
+}
+
+/** Whether others on the network can read what is sent there. */
+function isUnencrypted(base: string): boolean {
+  return base.startsWith("http:") && !isLoopback(base);
+}
+
+function isLoopback(base: string): boolean {
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(base).hostname);
+}
+
+function adminUrlOf({ adminUrl, proxyAddress, admin }: ClientConfig): string {
+  if (adminUrl !== null) return adminUrl;
   const address = admin.address === "same" ? proxyAddress : admin.address;
   if (address.port === 0) {
-    throw new CommandFailure("Cannot find the admin listener: its port is 0, so every start chooses another");
+    throw new CommandFailure("Cannot find the admin listener: its port is 0, so every start chooses another", {
+      exitCode: EXIT.misused,
+    });
   }
   return localUrlOf(address);
 }
 
 function adminTokenOf(
-  { admin, dataDir }: ClientConfig,
+  { admin, adminUrl, dataDir }: ClientConfig,
   readFile: (path: string) => string,
 ): { readonly token: string; readonly from: string } {
   if (admin.token !== null) return { token: admin.token, from: "LLMPROXY_ADMIN_TOKEN" };
+  if (adminUrl !== null && !isLoopback(adminUrl)) {
+    throw new CommandFailure(
+      "Cannot find the admin token: with LLMPROXY_ADMIN_URL of another machine, set LLMPROXY_ADMIN_TOKEN or " +
+        "LLMPROXY_ADMIN_TOKEN_FILE. The token in this machine's data directory is not sent there",
+      { exitCode: EXIT.misused },
+    );
+  }
   const path = `${dataDir}/${ADMIN_TOKEN_FILE}`;
   try {
     return { token: readFile(path).trim(), from: path };
@@ -225,7 +265,7 @@ function adminTokenOf(
     throw new CommandFailure(
       `Cannot find the admin token: LLMPROXY_ADMIN_TOKEN is not set, and ${path} cannot be read. ` +
         `Set it, or set LLMPROXY_DATA_DIR to the proxy's data directory and run as a user who may read it`,
-      { cause },
+      { cause, exitCode: EXIT.misused },
     );
   }
 }
@@ -239,14 +279,26 @@ async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<unknow
   }
 }
 
+function jsonOf(text: string): unknown {
+  try {
+    return parseExact(text);
+  } catch {
+    return null;
+  }
+}
+
 async function readAnswer<T>(answer: Response, shape: z.ZodType<T>): Promise<T> {
-  const body: unknown = await answer.json().catch(() => null);
+  const text = await answer.text().catch((cause) => {
+    throw new CommandFailure("The proxy's answer broke off", { cause, exitCode: EXIT.unavailable });
+  });
+  const body = jsonOf(text);
   const read = shape.safeParse(body);
   if (answer.ok && read.success) return read.data;
   const refusal = refusalShape.safeParse(body);
   throw new CommandFailure(
     refusal.success
-      ? `The proxy refuses (${answer.status}): ${refusal.data.error.message}`
+      ? `The proxy refuses (${answer.status}): ${visible(refusal.data.error.message)}`
       : `Cannot understand the answer (${answer.status}): is it llmproxy's admin listener that answers there?`,
+    { exitCode: answer.status === 503 ? EXIT.unavailable : EXIT.failed },
   );
 }

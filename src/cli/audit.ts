@@ -1,6 +1,7 @@
 import type { AuditAction } from "../domain/audit.ts";
 import { adminClient } from "./admin_client.ts";
-import { type CliSystem, columns, isoOf } from "./system.ts";
+import { type CliSystem, isoOf } from "./system.ts";
+import { tableOf } from "./table.ts";
 
 export interface AuditOptions {
   readonly workspace?: string;
@@ -34,7 +35,7 @@ export async function auditCommand(system: CliSystem, options: AuditOptions): Pr
     query.set("cursor", nextCursor);
   }
   if (json) return system.stdout(`${JSON.stringify({ audit: entries })}\n`);
-  system.stdout(columns([["AT", "WHO", "ACTION", "TARGET", "WORKSPACE", "BEFORE", "AFTER"], ...entries.map(rowOf)]));
+  system.stdout(tableOf([["AT", "WHO", "ACTION", "TARGET", "WORKSPACE", "BEFORE", "AFTER"], ...entries.map(rowOf)]));
 }
 
 function rowOf({ at, who, claimed, address, action, target, workspaceId, before, after }: Entry): string[] {

@@ -3,9 +3,10 @@ import { clientOf } from "../server/http_clients.ts";
 /**
  * A fetch that ignores the environment's proxies: its requests carry the admin token, which no
  * other machine may see. The body is read as it comes, and closes its connection at the end.
+ * `caCertificates`: PEM to trust besides the public ones.
  */
-export async function directFetch(url: string, init: RequestInit): Promise<Response> {
-  const client = clientOf({});
+export async function directFetch(url: string, init: RequestInit, caCertificates: string | null = null): Promise<Response> {
+  const client = clientOf(caCertificates === null ? {} : { caCerts: [caCertificates] });
   try {
     const answer = await fetch(url, { ...init, client });
     const { status, headers } = answer;

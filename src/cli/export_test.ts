@@ -59,7 +59,7 @@ Deno.test("export that breaks off gives 1 and leaves the file of last time as it
 Deno.test("export says why the proxy refuses, and that it does not know a format", async () => {
   const fetch = () => Promise.resolve(Response.json({ error: { message: "2 exports are under way" } }, { status: 503 }));
   const refused = await run(["export", "--format", "csv"], { fetch });
-  assert.deepEqual([refused.code, refused.stderr], [1, "The proxy refuses (503): 2 exports are under way\n"]);
+  assert.deepEqual([refused.code, refused.stderr], [3, "The proxy refuses (503): 2 exports are under way\n"]);
   assert.equal((await run(["export", "--format", "xlsx"], {})).code, 2);
   assert.equal((await run(["export"], {})).code, 2);
 });

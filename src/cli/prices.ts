@@ -1,7 +1,8 @@
 import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from "../pricing/price_list.ts";
 import { anthropic } from "../providers/anthropic/anthropic.ts";
 import { readPrices } from "../config/config.ts";
-import { type CliSystem, columns, CommandFailure } from "./system.ts";
+import { type CliSystem, CommandFailure } from "./system.ts";
+import { tableOf } from "./table.ts";
 
 /** Of the built-in list: its first prices hold for all earlier calls too. */
 const FROM_THE_FIRST = "1970-01-01";
@@ -39,15 +40,15 @@ function textOf(
   { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof anthropic.billing.factors },
 ): string {
   const rows = Object.entries(models).flatMap(([name, periods]) => periods.flatMap((period) => tierRows(name, period)));
-  const table = columns([["MODEL", "FROM", "PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"], ...rows]);
+  const table = tableOf([["MODEL", "FROM", "PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"], ...rows]);
   const tools = Object.entries(serverTools).flatMap(([name, periods]) =>
     periods.map(({ from, usdPerUse }) => [name, fromText(from), usdPerUse])
   );
   const geos = Object.entries(factors.geoPercent).map(([geo, percent]) => `x ${percent / 100} for inference_geo "${geo}"`);
   return `Prices ${version}, US dollars per million tokens\n\n${table}\n` +
     `All tokens: x ${factors.batchPercent / 100} in a batch, ${geos.join(", ")}; the factors multiply.\n\n` +
-    columns([["SERVER TOOL", "FROM", "USD A USE"], ...tools]) + "\n" +
-    columns([["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)]);
+    tableOf([["SERVER TOOL", "FROM", "USD A USE"], ...tools]) + "\n" +
+    tableOf([["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)]);
 }
 
 function refusalRow({ from, billed, notBilled }: RefusalPeriod): string[] {

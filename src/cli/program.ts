@@ -1,14 +1,15 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import { loadConfigFromEnv } from "../config/config.ts";
 import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
 import { AUDIT_ACTIONS } from "../domain/audit.ts";
-import { isEmptySpan } from "../domain/calendar.ts";
 import { LIMIT_KINDS } from "../domain/limits.ts";
 import { wordsOf } from "../domain/unavailable.ts";
 import { EXPORT_FORMATS } from "../domain/usage_record.ts";
 import { VERSION } from "../server/version.ts";
+import { JSON_OUTPUT, OFFLINE, readDuration, readId, readTime, refuseEmptySpan, type Span, TIME_WORDS } from "./arguments.ts";
 import { auditCommand } from "./audit.ts";
 import { backupCommand } from "./backup.ts";
+import { EXIT } from "./exit_codes.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
 import { healthCommand, migrateCommand, reshipCommand } from "./operate.ts";
@@ -16,17 +17,20 @@ import { pricesCommand } from "./prices.ts";
 import { clearQuotaCommand, getQuotaCommand, LIMIT_OPTIONS, setQuotaCommand } from "./quota.ts";
 import { repriceCommand } from "./reprice.ts";
 import { requestsCommand, resumeCommand, suspendCommand } from "./stops.ts";
-import type { CliSystem } from "./system.ts";
-import { createTokenCommand, listTokensCommand, parseDuration, revokeTokenCommand } from "./token.ts";
+import { type CliSystem, CommandFailure } from "./system.ts";
+import { createTokenCommand, listTokensCommand, revokeTokenCommand } from "./token.ts";
+import { addTailCommand } from "./tail.ts";
+import { addTraceCommand } from "./trace.ts";
+import { addTracesCommand } from "./traces.ts";
+import { addUsageCommand } from "./usage.ts";
 
-const ID = /^[\x21-\x7e]{1,128}$/;
-const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 const HELP_WIDTH = 110;
-const OFFLINE = ["--offline", "work on the data directory of a proxy that does not run"] as const;
-const JSON_OUTPUT = ["--json", "print JSON, as the admin API writes it"] as const;
 const EXAMPLES = `
 Examples:
   ANTHROPIC_API_KEY=… llmproxy serve                            start with an embedded database in ./data
+  llmproxy usage --since 30d --by workspace,model --order cost  show who spent what
+  llmproxy traces --order cost --limit 10                       show the most expensive sessions
+  llmproxy trace run-1                                          show its agents, calls and cache
   llmproxy token create --workspace acme --sandbox sb-1         make a token that does not expire
   llmproxy token create --workspace acme --sandbox sb-1 --expires 30d --json
   llmproxy token list --workspace acme
@@ -45,26 +49,26 @@ Examples:
   llmproxy health --ready                                       exit with 0 if calls can be served and recorded
 
 Settings are environment variables; docs/settings.md lists them.
-Exit codes: 1 if the command failed, 2 if the command line or the settings are wrong.
+Exit codes: 1 if the command failed, 2 if the command line or the settings are wrong, 3 if no proxy answers.
 `;
 
-/**
- * Runs the command line and resolves to the exit code: 0, 1 if the command failed, 2 if the command
- * line or the settings are wrong, or the code of `serve`. Never rejects.
- */
+/** Runs the command line and resolves to one of `EXIT`, or the code of `serve`. Never rejects. */
 export async function runProgram(args: readonly string[], system: CliSystem): Promise<number> {
-  const exit = { code: 0 };
+  const exit: { code: number } = { code: EXIT.done };
   try {
     await programOf(system, exit).parseAsync([...args], { from: "user" });
     return exit.code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.misused;
+    // The reader of the output has what it wanted, as `head` does.
+    if (error instanceof Deno.errors.BrokenPipe) return EXIT.done;
     if (error instanceof ConfigProblems) {
       for (const problem of error.problems) system.stderr(`${problem}\n`);
-      return 2;
+      return EXIT.misused;
     }
     system.stderr(`${wordsOf(error)}\n`);
-    return error instanceof SettingsRefused ? 2 : 1;
+    if (error instanceof CommandFailure) return error.exitCode;
+    return error instanceof SettingsRefused ? EXIT.misused : EXIT.failed;
   }
 }
 
@@ -89,6 +93,10 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
   program.command("worker", { hidden: true }).action(() => system.work());
   program.command("migrate").description("bring the databases up to this program's schema, without serving")
     .action(() => migrateCommand(system));
+  addUsageCommand(program, system);
+  addTracesCommand(program, system);
+  addTraceCommand(program, system);
+  addTailCommand(program, system);
   addTokenCommands(program, system);
   addQuotaCommands(program, system);
   addStopCommands(program, system);
@@ -179,7 +187,7 @@ function addAuditCommand(program: Command, system: CliSystem): void {
   program.command("audit").description("list administrative changes, newest first: who, when, before and after")
     .option("--workspace <id>", "only changes of this workspace", readId)
     .addOption(new Option("--action <action>", "only changes of this kind").choices(AUDIT_ACTIONS))
-    .option("--since <time>", "changes from then on: 2026-01-31T12:00:00Z, or 45m, 12h or 30d ago", time)
+    .option("--since <time>", `changes from then on: ${TIME_WORDS}`, time)
     .option("--until <time>", "changes before then; without it, until now", time)
     .option(...JSON_OUTPUT)
     .action((options) => auditCommand(system, options));
@@ -188,7 +196,7 @@ function addAuditCommand(program: Command, system: CliSystem): void {
 /** The commands that take recorded rows by their time. */
 function addRowCommands(program: Command, system: CliSystem): void {
   const time = (text: string) => readTime(text, system.now());
-  const since = ["--since <time>", "rows admitted from then on: 2026-01-31T12:00:00Z, or 45m, 12h or 30d ago", time] as const;
+  const since = ["--since <time>", `rows admitted from then on: ${TIME_WORDS}`, time] as const;
   const until = ["--until <time>", "rows admitted before then; without it, up to now", time] as const;
 
   function withSpan<T extends Span>(work: (system: CliSystem, options: T) => Promise<void>) {
@@ -218,37 +226,4 @@ function addRowCommands(program: Command, system: CliSystem): void {
     .option("--sandbox <id>", "only rows of this sandbox", readId)
     .option("--output <file>", "write into this file, whole or not at all; without it, to stdout")
     .action(withSpan(exportCommand));
-}
-
-interface Span {
-  readonly since?: number;
-  readonly until?: number;
-}
-
-/** The proxy refuses an empty span too, but in the words of its own API. */
-function refuseEmptySpan(command: Command, { since, until }: Span, now: number): void {
-  if (since === undefined || !isEmptySpan(since, until ?? now)) return;
-  const end = until === undefined ? "now" : "before --until";
-  command.error(`error: the time from --since to ${end} is empty: --since has to be the earlier`);
-}
-
-function readDuration(text: string): number | null {
-  const duration = parseDuration(text);
-  if (duration === undefined) throw new InvalidArgumentError("Expected a duration such as 90s, 45m, 12h or 30d, or never.");
-  return duration;
-}
-
-function readTime(text: string, now: number): number {
-  const time = RFC3339.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(time)) return time;
-  const ago = parseDuration(text);
-  if (typeof ago === "number") return now - ago;
-  throw new InvalidArgumentError(
-    "Expected a time with its seconds, such as 2026-01-31T12:00:00Z, or how long ago, such as 45m or 12h.",
-  );
-}
-
-function readId(text: string): string {
-  if (!ID.test(text)) throw new InvalidArgumentError("Expected 1 to 128 visible ASCII characters.");
-  return text;
 }

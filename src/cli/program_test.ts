@@ -110,6 +110,6 @@ Deno.test("export, reprice and reship refuse an empty time span with 2, before a
 Deno.test("a command that times out says so, and not that no proxy runs", async () => {
   const late = () => Promise.reject(new DOMException("Signal timed out.", "TimeoutError"));
   const { code, stderr } = await run(["token", "list"], { fetch: late });
-  assert.equal(code, 1);
+  assert.equal(code, 3);
   assert.match(stderr, /^The proxy's admin listener at http:\/\/127\.0\.0\.1:8082 has not answered within 40 s/);
 });

@@ -1,7 +1,8 @@
 import { ALL_KINDS, type LimitKind, type LimitPlace } from "../domain/limits.ts";
 import { isMoney, KEYS } from "../http/quotas.ts";
 import { adminClient } from "./admin_client.ts";
-import { type CliSystem, columns, CommandFailure } from "./system.ts";
+import { type CliSystem, CommandFailure } from "./system.ts";
+import { tableOf } from "./table.ts";
 
 export interface QuotaOptions {
   readonly sandbox?: string;
@@ -50,7 +51,7 @@ function show(system: CliSystem, quota: Quota | null, { json }: QuotaOptions): v
   const rows = (quota?.limits ?? []).map(({ kind, max, used, source, resets_at }) => [
     ...[kind, String(max), used === undefined ? "-" : String(used), source, resets_at ?? "-"],
   ]);
-  system.stdout(columns([["LIMIT", "MAX", "USED", "SET FOR", "RESETS AT"], ...rows]));
+  system.stdout(tableOf([["LIMIT", "MAX", "USED", "SET FOR", "RESETS AT"], ...rows]));
 }
 
 /** `none` removes a limit. What is no number is for the admin API to refuse. */

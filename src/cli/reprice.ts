@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { adminClient } from "./admin_client.ts";
-import { type CliSystem, columns, CommandFailure, isoOf } from "./system.ts";
+import { type CliSystem, CommandFailure, isoOf } from "./system.ts";
+import { tableOf } from "./table.ts";
 
 export interface RepriceOptions {
   readonly since: number;
@@ -77,7 +78,7 @@ function summaryOf(result: Result): string {
   const did = result.dryRun ? "would change" : "were changed";
   const head = `${repricedCount} of ${readCount} rows ${did} by the prices ${priceVersion} (${since} to ${until})\n`;
   if (changes.length === 0) return head;
-  const table = columns([
+  const table = tableOf([
     ["MODEL", "FROM PRICES", "TO PRICES", "ROWS", "OLD USD", "NEW USD", "DIFFERENCE"],
     ...changes.map((change) => [
       change.model ?? "(none named)",

@@ -3,7 +3,8 @@ import { runningCallJson, suspensionJson } from "../http/admin_json.ts";
 import type { RunningCall } from "../domain/running_call.ts";
 import type { SuspensionScope } from "../domain/suspensions.ts";
 import { adminClient } from "./admin_client.ts";
-import { type CliSystem, columns, CommandFailure } from "./system.ts";
+import { type CliSystem, CommandFailure } from "./system.ts";
+import { tableOf } from "./table.ts";
 
 export interface StopOptions {
   readonly sandbox?: string;
@@ -40,7 +41,7 @@ export async function requestsCommand(
     trace_id: filters.trace,
   });
   if (json) return system.stdout(`${JSON.stringify({ requests: calls.map(runningCallJson) })}\n`);
-  system.stdout(columns([HEADINGS, ...calls.map(cellsOf)]));
+  system.stdout(tableOf([HEADINGS, ...calls.map(cellsOf)]));
 }
 
 const HEADINGS = ["ID", "WORKSPACE", "SANDBOX", "TRACE", "MODEL", "CLIENT", "AGE", "IN", "OUT", "COST"] as const;

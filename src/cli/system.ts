@@ -3,6 +3,8 @@ import type { ConfigSource } from "../config/settings_reader.ts";
 import { ACTOR } from "../http/audit.ts";
 import type { NewId } from "../domain/ids.ts";
 import type { MigratedDatabase, Offline } from "../server/offline.ts";
+import { EXIT, type ExitCode } from "./exit_codes.ts";
+import type { Screen } from "./table.ts";
 
 /** What the program runs on. main.ts passes it in; a test passes another. */
 export interface CliSystem {
@@ -13,8 +15,15 @@ export interface CliSystem {
   readonly writeOut: (bytes: Uint8Array) => Promise<void>;
   /** Whether stderr is a terminal. */
   readonly isTerminal: () => boolean;
-  /** Sends the admin token to the proxy itself, so it must use no HTTP proxy. */
-  readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** The terminal that stdout writes to, as large as it is now; null: a file or a pipe. */
+  readonly screen: () => Screen | null;
+  /**
+   * Sends the admin token to the proxy itself, so it must use no HTTP proxy. `caCertificates`: PEM
+   * to trust besides the public ones.
+   */
+  readonly fetch: (url: string, init: RequestInit, caCertificates?: string | null) => Promise<Response>;
+  /** Aborts when the user presses Ctrl-C, or the system ends the command, instead of ending it. */
+  readonly interrupted: () => AbortSignal;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly newId: NewId;
@@ -35,6 +44,12 @@ export interface CliSystem {
 /** A command failed. Its user sees only the message. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
+  readonly exitCode: ExitCode;
+
+  constructor(message: string, { exitCode = EXIT.failed, ...options }: ErrorOptions & { readonly exitCode?: ExitCode } = {}) {
+    super(message, options);
+    this.exitCode = exitCode;
+  }
 }
 
 /** The user who runs the command; null if the environment names none that can be recorded. */
@@ -46,10 +61,4 @@ export function userOf({ env }: ConfigSource): string | null {
 /** A time as it stands in URLs and tables. */
 export function isoOf(at: number): string {
   return new Date(at).toISOString();
-}
-
-/** Rows as lines of text, each column as wide as its widest cell. */
-export function columns(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd() + "\n").join("");
 }

@@ -3,7 +3,8 @@ import { type Actor, stampOf } from "../domain/audit.ts";
 import { type LocalToken, tokenJson } from "../domain/tokens.ts";
 import { createLocalToken } from "../identity/local_tokens.ts";
 import { adminClient, type OwnTokens } from "./admin_client.ts";
-import { type CliSystem, columns, CommandFailure, isoOf, userOf } from "./system.ts";
+import { type CliSystem, CommandFailure, isoOf, userOf } from "./system.ts";
+import { tableOf } from "./table.ts";
 
 export interface TokenOptions {
   /** Works on the data directory of a proxy that does not run. */
@@ -17,8 +18,6 @@ export interface CreateOptions extends TokenOptions {
   /** Milliseconds from now; without it, or null, never. */
   readonly expires?: number | null;
 }
-
-const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `llmproxy token create`: only the token goes to stdout, so that a script can take it. */
 export async function createTokenCommand(system: CliSystem, options: CreateOptions): Promise<void> {
@@ -49,7 +48,7 @@ export async function listTokensCommand(
     token.expiresAt === null ? "never" : isoOf(token.expiresAt),
     stateOf(token, system.now()),
   ]);
-  system.stdout(columns([["ID", "WORKSPACE", "SANDBOX", "CREATED", "EXPIRES", "STATE"], ...rows]));
+  system.stdout(tableOf([["ID", "WORKSPACE", "SANDBOX", "CREATED", "EXPIRES", "STATE"], ...rows]));
 }
 
 /** `llmproxy token revoke ID`. */
@@ -57,13 +56,6 @@ export async function revokeTokenCommand(system: CliSystem, id: string, options:
   const revoked = await administer(system, options, (admin) => admin.revoke(id));
   if (revoked === null) throw new CommandFailure(`Cannot revoke the token ${JSON.stringify(id)}: there is no token with that id`);
   system.stdout(options.json ? `${JSON.stringify(tokenJson(revoked))}\n` : `revoked ${revoked.id}\n`);
-}
-
-/** Milliseconds of `90s`, `45m`, `12h` or `30d`; null for `never`; undefined for any other text. */
-export function parseDuration(text: string): number | null | undefined {
-  if (text === "never") return null;
-  const match = /^([1-9]\d{0,4})([smhd])$/.exec(text);
-  return match === null ? undefined : Number(match[1]) * UNIT_MS[match[2]!]!;
 }
 
 async function administer<T>(

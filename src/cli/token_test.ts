@@ -3,7 +3,7 @@ import { ADMIN_TOKEN, answering, type Call, NOW, run } from "../../tests/fake_sy
 import type { AuditStamp } from "../domain/audit.ts";
 import type { LocalToken, Tokens } from "../domain/tokens.ts";
 import type { StorageConfig } from "../config/config.ts";
-import { parseDuration } from "./token.ts";
+import { parseDuration } from "./arguments.ts";
 
 const DAY = 86_400_000;
 
@@ -107,19 +107,41 @@ Deno.test("token list goes where LLMPROXY_ADMIN_ADDR points, and to the proxy's 
   }
 });
 
+Deno.test("LLMPROXY_ADMIN_URL names a proxy elsewhere, which never gets the token of this machine's data directory", async () => {
+  const calls: Call[] = [];
+  const fetch = answering(calls, 200, { tokens: [] });
+  const LLMPROXY_ADMIN_URL = "https://proxy.internal/llm/";
+  const without = await run(["token", "list"], { env: { LLMPROXY_ADMIN_URL }, fetch });
+  assert.deepEqual([without.code, calls], [2, []]);
+  assert.match(without.stderr, /set LLMPROXY_ADMIN_TOKEN or LLMPROXY_ADMIN_TOKEN_FILE/);
+
+  const token = "another-token-of-that-machine";
+  const given = await run(["token", "list"], { env: { LLMPROXY_ADMIN_URL, LLMPROXY_ADMIN_TOKEN: token }, fetch });
+  assert.deepEqual([given.code, given.stderr], [0, ""]);
+  assert.deepEqual([calls[0]?.url, calls[0]?.authorization], ["https://proxy.internal/llm/internal/tokens", `Bearer ${token}`]);
+
+  const local = await run(["token", "list"], { env: { LLMPROXY_ADMIN_URL: "http://127.0.0.1:9" }, fetch });
+  assert.deepEqual([local.code, calls[1]?.authorization], [0, `Bearer ${ADMIN_TOKEN}`]);
+
+  const plain = { LLMPROXY_ADMIN_URL: "http://proxy.internal:8082", LLMPROXY_ADMIN_TOKEN: token };
+  assert.match((await run(["token", "list"], { env: plain, fetch })).stderr, /is not https: the admin token is sent unencrypted/);
+  const copied = await run(["token", "list"], { env: { ...plain, LLMPROXY_ADMIN_URL: "https://p/internal" }, fetch });
+  assert.deepEqual([copied.code, copied.stderr.split(":")[0]], [2, "Cannot use LLMPROXY_ADMIN_URL"]);
+});
+
 Deno.test("token list says how to start a proxy that does not run", async () => {
   const { code, stderr } = await run(["token", "list"], { fetch: () => Promise.reject(new TypeError("connection refused")) });
-  assert.equal(code, 1);
+  assert.equal(code, 3);
   assert.match(stderr, /http:\/\/127\.0\.0\.1:8082.*llmproxy serve.*--offline/s);
 });
 
 Deno.test("token list says where it looked for the admin token, without the token", async () => {
   const missing = await run(["token", "list"], { files: {} });
-  assert.equal(missing.code, 1);
+  assert.equal(missing.code, 2);
   assert.match(missing.stderr, /LLMPROXY_ADMIN_TOKEN is not set, and \.\/data\/admin-token cannot be read/);
 
   const refused = await run(["token", "list"], { fetch: answering([], 401, {}) });
-  assert.equal(refused.code, 1);
+  assert.equal(refused.code, 2);
   assert.match(refused.stderr, /taken from \.\/data\/admin-token/);
   const fromEnv = await run(["token", "list"], { env: { LLMPROXY_ADMIN_TOKEN: ADMIN_TOKEN }, fetch: answering([], 401, {}) });
   assert.match(fromEnv.stderr, /taken from LLMPROXY_ADMIN_TOKEN/);

@@ -51,6 +51,10 @@ export type ProviderName = keyof typeof providers;
 /** For commands that talk to a running proxy. They need no credential of the upstream. */
 export interface ClientConfig {
   readonly proxyAddress: Address;
+  /** Of a proxy elsewhere, without a trailing slash; null: the one on this machine. */
+  readonly adminUrl: string | null;
+  /** PEM to trust besides the public certificates; null: none. */
+  readonly caCertificates: string | null;
   readonly admin: Pick<AdminConfig, "address" | "token">;
   readonly dataDir: string;
 }
@@ -75,6 +79,7 @@ const WILDCARDS = ["0.0.0.0", "::"];
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 /** Paths that the proxy adds to the URLs itself, and that an operator may have copied with them. */
 const API_PATH = /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i;
+const ADMIN_PATH = /\/(internal|dashboard)(\/.*)?$/;
 const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;
 
 /** The settings of `serve`. Throws `ConfigProblems` with all problems at once. */
@@ -115,6 +120,8 @@ export function loadClientConfig(source: ConfigSource): ClientConfig {
   const reader = new SettingsReader(source);
   return reader.finish({
     proxyAddress: reader.read("LLMPROXY_LISTEN_ADDR"),
+    adminUrl: readUrl("LLMPROXY_ADMIN_URL", ADMIN_PATH, reader),
+    caCertificates: readCaCertificates(reader),
     admin: readAdmin(reader),
     dataDir: readDataDir(reader),
   });
@@ -205,7 +212,7 @@ function readUpstream(reader: SettingsReader) {
 }
 
 /** A URL without a trailing slash. The proxy would add the path a second time: `/v1/v1/…`. */
-function readUrl<N extends "ANTHROPIC_BASE_URL" | "LLMPROXY_AGENTSERVER_URL">(
+function readUrl<N extends "ANTHROPIC_BASE_URL" | "LLMPROXY_AGENTSERVER_URL" | "LLMPROXY_ADMIN_URL">(
   name: N,
   addedPath: RegExp,
   reader: SettingsReader,

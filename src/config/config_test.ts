@@ -268,6 +268,8 @@ Deno.test("loadStorageConfig() takes systemd's folder if LLMPROXY_DATA_DIR is un
 Deno.test("loadClientConfig() asks for no credential of the upstream", () => {
   assert.deepEqual(loadClientConfig(source({})), {
     proxyAddress: { hostname: "0.0.0.0", port: 8081 },
+    adminUrl: null,
+    caCertificates: null,
     admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [], isSecure: false },
     dataDir: "./data",
   });

@@ -121,6 +121,7 @@ export const SETTINGS = {
   LLMPROXY_OIDC_ADMINS: optional(people, "who may change things: e-mail addresses, `*@domain` or `claim=value`, comma-separated"),
   LLMPROXY_OIDC_VIEWERS: optional(people, "who may look, written like `LLMPROXY_OIDC_ADMINS`; all others are refused"),
   LLMPROXY_OIDC_SCOPES: setting(scopes, "openid email profile", "the scopes that are asked for, `openid` among them"),
+  LLMPROXY_ADMIN_URL: optional(url, "where the command line asks; if unset, the proxy on this machine"),
   LLMPROXY_DATA_DIR: setting(path("a folder"), "./data", "a local, lasting volume; under systemd `$STATE_DIRECTORY`"),
   LLMPROXY_LOG_LEVEL: setting(logLevel, "info", "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `silent`"),
   LLMPROXY_AGENTSERVER_URL: optional(url, "the control plane that knows proxy tokens; if unset, only local tokens work"),

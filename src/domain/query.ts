@@ -110,6 +110,20 @@ export function placeBefore(at: number): Position {
 /** Behind every id: ids are ASCII. */
 const LAST_ID = "~";
 
+export interface ArrivalQuery extends Pick<QueryOpts, "workspaceId" | "sandboxId" | "limit"> {
+  /** Null is "all". */
+  readonly traceId: string | null;
+  /** Null, or a place in another database: from now on. */
+  readonly after: Position | null;
+}
+
+/** Ended calls in the order in which the store took them in, from all replicas. */
+export interface ArrivalPage {
+  readonly calls: readonly TokenUsage[];
+  /** Where to read on. It moves on if no call was kept, too. */
+  readonly next: Position;
+}
+
 /** A call's place in its trace, to read on from. */
 export interface CallPlace extends Pick<Trace, "workspaceId"> {
   readonly traceId: string;

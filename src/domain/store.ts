@@ -1,7 +1,18 @@
 import type { RefusalCount, RunRefusals } from "./ledger.ts";
 import type { AgentCalls } from "./agents.ts";
 import type { CachedCall } from "./cache.ts";
-import type { CallPage, CallPlace, CallQuery, TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "./query.ts";
+import type {
+  ArrivalPage,
+  ArrivalQuery,
+  CallPage,
+  CallPlace,
+  CallQuery,
+  TraceList,
+  TracePage,
+  TraceQuery,
+  UsagePage,
+  UsageQuery,
+} from "./query.ts";
 import type { Trace, TraceWithStats } from "./trace.ts";
 import type { QueryOpts, TokenUsage, UsageRow } from "./usage.ts";
 
@@ -52,6 +63,11 @@ export interface Store {
   readonly getTraceDetail: (id: string, workspaceId: string | null) => Promise<readonly TraceDetail[]>;
   /** The ended calls that used the prompt cache, oldest first: at most 1,000 after the place. */
   readonly getCachedCalls: (place: CallPlace) => Promise<readonly CachedCall[]>;
+  /**
+   * The calls that came after a place, each once, by its first end. None is passed by, whatever its
+   * machine's clock said and however late it came.
+   */
+  readonly callsAfter: (query: ArrivalQuery) => Promise<ArrivalPage>;
   /** Refusals by sandbox, fault and minute, summed over all runs, newest first. */
   readonly queryRefusals: (opts: QueryOpts) => Promise<readonly RefusalCount[]>;
   /**

@@ -11,6 +11,11 @@ const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 const MAX_ID_LENGTH = 256;
 const MAX_CURSOR_LENGTH = 16_384;
+const MAX_WAIT_SECONDS = 30;
+const CURSOR_FILTER = {
+  expects: `a cursor of at most ${MAX_CURSOR_LENGTH} characters`,
+  schema: z.string().max(MAX_CURSOR_LENGTH),
+};
 
 interface Filter<T> {
   /** What stands after "as" in `Cannot read the filter x as …`. */
@@ -63,7 +68,12 @@ const FILTERS = {
   },
   // Each list has its own orders.
   order: { expects: "an order", schema: z.string() },
-  cursor: { expects: `a cursor of at most ${MAX_CURSOR_LENGTH} characters`, schema: z.string().max(MAX_CURSOR_LENGTH) },
+  cursor: CURSOR_FILTER,
+  after: CURSOR_FILTER,
+  wait: {
+    expects: `a whole number of seconds from 0 to ${MAX_WAIT_SECONDS}`,
+    schema: z.string().regex(/^\d{1,2}$/).transform(Number).pipe(z.int().min(0).max(MAX_WAIT_SECONDS)),
+  },
   dry_run: YES_FILTER,
   rows: YES_FILTER,
   format: { expects: `one of ${EXPORT_FORMATS.join(", ")}`, schema: z.enum(EXPORT_FORMATS) },

@@ -5,6 +5,7 @@ import { answerRefusals, answerTrace, answerTraces, answerUsage, TRACE_DETAIL_FI
 import {
   auditShape,
   documentShape,
+  endedCallsShape,
   healthShape,
   importedShape,
   newTokenShape,
@@ -19,6 +20,7 @@ import {
 } from "./answer_shapes.ts";
 import { answerAudit, AUDIT_FILTERS } from "./audit.ts";
 import { answerBackup, answerReship, RESHIP_FILTERS } from "./backup.ts";
+import { answerEndedCalls, ENDED_FILTERS } from "./ended_calls.ts";
 import { answerExport, EXPORT_FILES, EXPORT_FILTERS } from "./export.ts";
 import { answerImport, importedBatch } from "./import.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -57,6 +59,16 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     answers: { 200: inJson("The session", traceDetailShape) },
     refusals: ["conflict_error"],
     answer: ({ request, param, deps }) => answerTrace(request, param(), deps),
+  },
+  {
+    method: "GET",
+    path: "/internal/calls",
+    does:
+      "Calls of all replicas that have ended since the answer whose next is the filter after, in the order in which they came. " +
+      "Without after, none: only where to read on from now.",
+    filters: ENDED_FILTERS,
+    answers: { 200: inJson("The calls, and where to read on", endedCallsShape) },
+    answer: ({ request, deps }) => answerEndedCalls(request, deps),
   },
   {
     method: "GET",

@@ -23,7 +23,7 @@ const MAX_NAMED_WORKSPACES = 10;
 export type InternalStore = Pick<
   Store,
   | ("queryUsage" | "queryTraces" | "listTraces" | "getTraceDetail" | "queryRefusals")
-  | ("findTraces" | "getAgents" | "queryCalls" | "getCachedCalls")
+  | ("findTraces" | "getAgents" | "queryCalls" | "getCachedCalls" | "callsAfter")
 >;
 
 export const TRACE_DETAIL_FILTERS = ["workspace_id"] as const;

@@ -84,6 +84,8 @@ const request = z.object(Object.fromEntries(
   }),
 )).register(SHAPES, { id: "Request" });
 
+export const endedCallsShape = z.object({ calls: z.array(request), next: z.string() }).register(SHAPES, { id: "EndedCalls" });
+
 const agent = z.object({
   kind: z.string(),
   agentId: z.string().optional(),

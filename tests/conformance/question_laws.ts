@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { MAX_AGENT_GROUPS } from "../../src/domain/agents.ts";
-import { type Grouping, GROUPINGS, TRACE_ORDERS, USAGE_ORDERS, type UsageQuery } from "../../src/domain/query.ts";
+import {
+  type ArrivalQuery,
+  type Grouping,
+  GROUPINGS,
+  TRACE_ORDERS,
+  USAGE_ORDERS,
+  type UsageQuery,
+} from "../../src/domain/query.ts";
+import type { OpenCall } from "../../src/domain/usage.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, T0 } from "./samples.ts";
 import type { Laws } from "./store_laws.ts";
 import { asText, isKept, keyOf, keyOfGroup, recorded, rowAt, sumOf, totalsOf, valueOf } from "./usage_model.ts";
@@ -9,6 +17,13 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Queries that need rows. */
 const OF_ROWS: readonly Grouping[] = ["trace", "agent", "client"];
+
+const ARRIVAL_FILTERS: readonly (readonly [Partial<ArrivalQuery>, (call: OpenCall) => boolean])[] = [
+  [{}, () => true],
+  [{ workspaceId: "w-1" }, ({ workspaceId }) => workspaceId === "w-1"],
+  [{ workspaceId: "w-1", sandboxId: "sb-2" }, ({ workspaceId, sandboxId }) => workspaceId === "w-1" && sandboxId === "sb-2"],
+  [{ traceId: "at-3" }, ({ traceId }) => traceId === "at-3"],
+];
 
 export const QUESTION_LAWS: Laws = {
   "queryUsage() returns the same totals by hours and by rows, for every span and every filter": async (store) => {
@@ -219,6 +234,49 @@ export const QUESTION_LAWS: Laws = {
     await store.recordRefusals([0, 1, 2].map((n) => ({ ...one, minute: T0 + n })));
     const found = await store.queryRefusals({ ...ALL, since: T0 + 1, until: T0 + 2 });
     assert.deepEqual(found.map(({ minute }) => minute), [T0 + 1]);
+  },
+
+  "callsAfter() returns each call once, in the order in which it came, however it is paged and filtered": async (store) => {
+    const everything = { workspaceId: null, sandboxId: null, traceId: null, limit: 7 };
+    await store.recordUsage([rowAt(T0)]);
+    const begin = await store.callsAfter({ ...everything, after: null });
+    assert.deepEqual(begin.calls, []);
+    // Later calls come first: only their arrival counts.
+    const rows = Array.from(
+      { length: 40 },
+      (_, n) => rowAt(T0 + 1_000 - n, { workspaceId: `w-${n % 2}`, sandboxId: `sb-${n % 3}`, traceId: `at-${n % 5}` }),
+    );
+    for (let at = 0; at < rows.length; at += 10) await store.recordUsage(rows.slice(at, at + 10));
+    // A row that is sent again or changes later has come already.
+    await store.recordUsage([rows[3]!, { ...rows[4]!, revision: 3 }]);
+
+    for (const [filter, keeps] of ARRIVAL_FILTERS) {
+      const seen: string[] = [];
+      let after = begin.next;
+      for (;;) {
+        const { calls, next } = await store.callsAfter({ ...everything, ...filter, after });
+        seen.push(...calls.map(({ id }) => id));
+        after = next;
+        if (calls.length < everything.limit) break;
+      }
+      const kept = rows.filter(({ call }) => keeps(call));
+      assert.deepEqual(seen.toSorted(), kept.map(({ call }) => call.id).toSorted());
+      // What came in one transaction has no order of its own.
+      const batches = seen.map((id) => Math.floor(rows.findIndex(({ call }) => call.id === id) / 10));
+      assert.deepEqual(batches, batches.toSorted());
+      assert.deepEqual((await store.callsAfter({ ...everything, ...filter, after })).calls, []);
+    }
+  },
+
+  "callsAfter() begins now at a place that is not of this database": async (store) => {
+    await store.recordUsage([rowAt(T0)]);
+    const everything = { workspaceId: null, sandboxId: null, traceId: null, limit: 7 };
+    for (const after of [["elsewhere", "1", "0", ""], ["sqlite", "9999999999"], ["postgres", "99999999999999", "0", ""]]) {
+      const { calls, next } = await store.callsAfter({ ...everything, after });
+      assert.deepEqual(calls, []);
+      await store.recordUsage([rowAt(T0 + 1)]);
+      assert.equal((await store.callsAfter({ ...everything, after: next })).calls.length, 1);
+    }
   },
 
   "getTraceDetail() sums all calls of a trace by agent, even those whose rows it does not show": async (store) => {

@@ -1,5 +1,6 @@
-import type { TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
+import type { ArrivalPage, ArrivalQuery, TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
 import type { TraceDetail } from "../../domain/store.ts";
+import { horizonOf, NEXT_TRANSACTION, postgresArrivals, postgresEnd, WRITING_TRANSACTIONS } from "../arrivals_sql.ts";
 import { agentsOf } from "../detail_sql.ts";
 import { newestRowsOf, tracesWith } from "../records_sql.ts";
 import { traceListOf, tracePageOf, traceQuestions } from "../traces_sql.ts";
@@ -30,6 +31,14 @@ export async function queryTraces(ask: Ask, query: TraceQuery): Promise<TracePag
 export async function listTraces(ask: Ask, query: TraceQuery): Promise<TraceList> {
   const { page } = traceQuestions(query, await droppedBefore(ask));
   return traceListOf(await answer(ask, page), query);
+}
+
+/** Each statement sees the latest state of the database: `horizonOf`. */
+export async function callsAfter(ask: Ask, query: ArrivalQuery): Promise<ArrivalPage> {
+  const next = await answer(ask, NEXT_TRANSACTION);
+  const horizon = horizonOf(next, await answer(ask, WRITING_TRANSACTIONS));
+  const asked = postgresArrivals(query, horizon);
+  return asked === null ? { calls: [], next: postgresEnd(horizon) } : await answer(ask, asked);
 }
 
 /** In one state of the database. */

@@ -18,7 +18,7 @@ import { MIGRATE_DEFAULTS, migratePostgres } from "./migrate.ts";
 import { dropMonths, droppedBefore, monthsOn, readClock } from "./months.ts";
 import { recordOwned, takeBatches } from "./owned.ts";
 import { type Access, openPool } from "./pool.ts";
-import { answer, getTraceDetail, listTraces, queryTraces, queryUsage } from "./queries.ts";
+import { answer, callsAfter, getTraceDetail, listTraces, queryTraces, queryUsage } from "./queries.ts";
 import { writeRows } from "./rows.ts";
 import { getOrCreateTrace, joinTraces, setRefusals, updateTraceActivity } from "./traces.ts";
 
@@ -140,6 +140,7 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     queryCalls: (query) => put("read", patientSeconds, callsQuestion(query)),
     getTraceDetail: (id, workspaceId) => ask("read", patientSeconds, (ask) => getTraceDetail(ask, id, workspaceId)),
     getCachedCalls: (place) => put("read", patientSeconds, cachedCalls(place)),
+    callsAfter: (query) => ask("read latest", patientSeconds, (ask) => callsAfter(ask, query)),
     queryRefusals: (opts) => put("read", patientSeconds, records.refusals(opts)),
     dropMonths: async (before) => {
       await ask("write", patientSeconds, (ask) => dropMonths(ask, before));

@@ -70,6 +70,39 @@ Deno.test("the server cancels a statement that waits too long, and its connectio
   assert.equal(await store.findToken("a"), null);
 });
 
+Deno.test("callsAfter() waits for a transaction that started first and commits last, and for no transaction of others", async () => {
+  await using store = await storeOn(server, PATIENT);
+  const other = postgres(store.url, { max: 1 });
+  const everything = { workspaceId: null, sandboxId: null, traceId: null, limit: 100 };
+  const [slow, quick, late] = [["slow", T0], ["quick", T0 + 1], ["late", T0 + 2]].map(([workspaceId, createdAt]) =>
+    rowOf(callOf({ workspaceId: String(workspaceId), createdAt: Number(createdAt) }))
+  );
+  await store.recordUsage([rowOf(callOf({ workspaceId: "slow", createdAt: T0 + 3 }))]);
+  const { next: begin } = await store.callsAfter({ ...everything, after: null });
+
+  const holder = await other.reserve();
+  // The transaction of `slow` has its row when it comes to this hour's totals.
+  await holder.unsafe("BEGIN; SELECT 1 FROM usage_hours WHERE workspace_id = 'slow' FOR UPDATE");
+  const writing = store.recordUsage([slow!]);
+  await waitFor(async () => (await server.psql(`${ours(store.url)} AND wait_event_type = 'Lock'`)).length === 1, {
+    what: "the slow transaction to wait",
+  });
+  await using second = storeAt(store.url, PATIENT);
+  await second.recordUsage([quick!]);
+  const meanwhile = await second.callsAfter({ ...everything, after: begin });
+  assert.deepEqual(meanwhile.calls, []);
+  await holder.unsafe("COMMIT");
+  await writing;
+  // That one has a number too, but inserts no row of ours.
+  await holder.unsafe("BEGIN; CREATE TEMP TABLE other (x INT); INSERT INTO other VALUES (1)");
+  await second.recordUsage([late!]);
+  const { calls } = await second.callsAfter({ ...everything, after: meanwhile.next });
+  assert.deepEqual(calls.map(({ workspaceId }) => workspaceId), ["slow", "quick", "late"]);
+  await holder.unsafe("ROLLBACK");
+  holder.release();
+  await other.end();
+});
+
 Deno.test("the store keeps to its number of connections, however much it is asked", async () => {
   await using store = await storeOn(server, PATIENT);
   const asked = Array.from({ length: 200 }, (_, n) => store.getOrCreateTrace(traceOf(callOf({ traceId: `at-${n}` }))));
@@ -212,6 +245,10 @@ const TOKEN = { id: "tok-1", workspaceId: "w-1", sandboxId: "sb-1", createdAt: T
 async function storeOn(server: PostgresServer, options: Omit<PostgresOptions, "url">) {
   const url = await server.newDatabase();
   await migratePostgres({ ...MIGRATE_DEFAULTS, url });
+  return storeAt(url, options);
+}
+
+function storeAt(url: string, options: Omit<PostgresOptions, "url">) {
   const store = openPostgresStore({ ...options, url });
   return { ...store, url, [Symbol.asyncDispose]: () => store.close() };
 }

@@ -1,6 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import type { TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
+import type { ArrivalPage, ArrivalQuery, TraceList, TracePage, TraceQuery, UsagePage, UsageQuery } from "../../domain/query.ts";
 import type { TraceDetail } from "../../domain/store.ts";
+import { NEWEST_ROW, sqliteArrivals, sqliteEnd } from "../arrivals_sql.ts";
 import { agentsOf } from "../detail_sql.ts";
 import { newestRowsOf, tracesWith } from "../records_sql.ts";
 import { traceListOf, tracePageOf, traceQuestions } from "../traces_sql.ts";
@@ -50,6 +51,12 @@ export class Queries {
 
   listTraces(query: TraceQuery): TraceList {
     return traceListOf(this.answer(traceQuestions(query, this.droppedBefore()).page), query);
+  }
+
+  callsAfter(query: ArrivalQuery): ArrivalPage {
+    const newest = this.answer(NEWEST_ROW);
+    const asked = sqliteArrivals(query, newest);
+    return asked === null ? { calls: [], next: sqliteEnd(newest) } : this.answer(asked);
   }
 
   getTraceDetail(id: string, workspaceId: string | null): readonly TraceDetail[] {

@@ -31,6 +31,7 @@ export function answersOn(db: DatabaseSync): Answers {
     queryCalls: (query) => queries.answer(callsQuestion(query)),
     getTraceDetail: (id, workspaceId) => inSnapshot(db, () => queries.getTraceDetail(id, workspaceId)),
     getCachedCalls: (place) => queries.answer(cachedCalls(place)),
+    callsAfter: (query) => inSnapshot(db, () => queries.callsAfter(query)),
     queryRefusals: (opts) => queries.answer(refusals(opts)),
 
     recordUsage(closed) {
