@@ -4,7 +4,7 @@ import { waitFor } from "./wait.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 /** A busy machine takes its time to start a runtime, and two of them. */
-const START_MS = 30_000;
+const START_MS = 60_000;
 
 export interface Ran {
   readonly code: number;
@@ -30,12 +30,22 @@ export interface DevProcess extends AsyncDisposable {
   readonly stop: () => Promise<number>;
 }
 
-/** Starts it with nothing configured but free ports, and waits until all is printed. */
-export async function startDev(): Promise<DevProcess> {
-  const folder = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+/** A program of `tools/` that runs until Ctrl-C. */
+export interface ToolProcess {
+  /** What it printed until it was ready. */
+  readonly printed: string;
+  /** Ctrl-C; resolves to the exit code. */
+  readonly stop: () => Promise<number>;
+}
+
+/** Starts it on free ports, and waits until it has printed that text. Throws if it ends before. */
+export async function startTool(
+  tool: string,
+  { args = [], cwd, untilPrinted }: { readonly args?: readonly string[]; readonly cwd: string; readonly untilPrinted: string },
+): Promise<ToolProcess> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--config", `${ROOT}deno.json`, `${ROOT}tools/dev.ts`],
-    cwd: folder,
+    args: ["run", "-A", "--config", `${ROOT}deno.json`, `${ROOT}tools/${tool}`, ...args],
+    cwd,
     clearEnv: true,
     env: { ...inheritedEnv(), LLMPROXY_LISTEN_ADDR: "127.0.0.1:0", LLMPROXY_ADMIN_ADDR: "127.0.0.1:0" },
     stdin: "null",
@@ -51,15 +61,29 @@ export async function startDev(): Promise<DevProcess> {
     if (life.code === null) child.kill("SIGINT");
     return await ended;
   };
-  const end = async () => {
+  try {
+    const printed = await waitFor(() => {
+      if (life.code !== null) throw new Error(`${tool} ended with ${life.code}: ${life.printed}`);
+      return life.printed.includes(untilPrinted) && life.printed;
+    }, { what: `${tool} to print "${untilPrinted}"`, deadlineMs: START_MS });
+    return { printed, stop };
+  } catch (error) {
     await stop();
+    throw error;
+  }
+}
+
+/** Starts it with nothing configured but free ports, and waits until all is printed. */
+export async function startDev(): Promise<DevProcess> {
+  const folder = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  let dev: ToolProcess | null = null;
+  const end = async () => {
+    await dev?.stop();
     await Deno.remove(folder, { recursive: true });
   };
   try {
-    const printed = await waitFor(() => {
-      if (life.code !== null) throw new Error(`task dev ended with ${life.code}: ${life.printed}`);
-      return life.printed.includes("export ANTHROPIC_API_KEY=") && life.printed;
-    }, { what: "the lines to paste", deadlineMs: START_MS });
+    dev = await startTool("dev.ts", { cwd: folder, untilPrinted: "export ANTHROPIC_API_KEY=" });
+    const { printed, stop } = dev;
     const lines = printed.split("\n").map((line) => line.trim());
     const [streams, shows] = lines.filter((line) => line.startsWith("curl "));
     const [url, adminUrl] = [/^proxy +(\S+)/, /^admin +(\S+)/].map((word) =>

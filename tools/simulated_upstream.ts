@@ -1,4 +1,7 @@
-/** Development code: an upstream for `deno task dev` whose answers say that they are simulated. */
+/**
+ * Development code: an upstream for `task dev` and `task demo`, whose answers say that they are
+ * simulated.
+ */
 
 export interface SimulatedUpstream {
   readonly url: string;
@@ -21,18 +24,25 @@ const MODELS = ["claude-opus-4-8", "claude-sonnet-4-6", "claude-haiku-4-5"];
 /** Roughly, in English and code. */
 const BYTES_A_TOKEN = 4;
 
-/** Listens on that port of loopback, or on a free one. `close` waits for running streams. */
-export function startSimulatedUpstream({ port = 0 }: { readonly port?: number } = {}): Promise<SimulatedUpstream> {
+export interface SimulatedOptions {
+  /** Of loopback; 0: a free one. */
+  readonly port?: number;
+  /** Between two words of a stream. */
+  readonly wordMs?: number;
+}
+
+/** `close` waits for running streams. */
+export function startSimulatedUpstream({ port = 0, wordMs = WORD_MS }: SimulatedOptions = {}): Promise<SimulatedUpstream> {
   const listening = Promise.withResolvers<SimulatedUpstream>();
   const server = Deno.serve({
     port,
     hostname: "127.0.0.1",
     onListen: (address) => listening.resolve({ url: `http://127.0.0.1:${address.port}`, close: () => server.shutdown() }),
-  }, answer);
+  }, (request) => answer(request, wordMs));
   return listening.promise;
 }
 
-async function answer(request: Request): Promise<Response> {
+async function answer(request: Request, wordMs: number): Promise<Response> {
   const { pathname } = new URL(request.url);
   const requestId = `req_simulated_${shortId()}`;
   const headers = { "request-id": requestId };
@@ -45,7 +55,7 @@ async function answer(request: Request): Promise<Response> {
   if (ask === null) return Response.json(error("invalid_request_error", requestId), { status: 400, headers });
   if (pathname.endsWith("/count_tokens")) return Response.json({ input_tokens: promptTokens(ask.usage) }, { headers });
   if (!ask.isStreamed) return Response.json(message(ask), { headers });
-  return new Response(stream(ask), { headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" } });
+  return new Response(stream(ask, wordMs), { headers: { ...headers, "content-type": "text/event-stream; charset=utf-8" } });
 }
 
 async function read(request: Request): Promise<Ask | null> {
@@ -104,14 +114,14 @@ function* events(ask: Ask): Generator<Readonly<Record<string, unknown>>> {
   yield { type: "message_stop" };
 }
 
-function stream(ask: Ask): ReadableStream<Uint8Array> {
+function stream(ask: Ask, wordMs: number): ReadableStream<Uint8Array> {
   const all = events(ask);
   const encoder = new TextEncoder();
   return new ReadableStream({
     pull: async (controller) => {
       const { value, done } = all.next();
       if (done === true) return controller.close();
-      if (value.type === "content_block_delta") await new Promise((resolve) => setTimeout(resolve, WORD_MS));
+      if (value.type === "content_block_delta") await new Promise((resolve) => setTimeout(resolve, wordMs));
       controller.enqueue(encoder.encode(`event: ${value.type}\ndata: ${JSON.stringify(value)}\n\n`));
     },
   });

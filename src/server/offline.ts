@@ -7,6 +7,7 @@ import { openDataDir } from "../stores/sqlite/data_dir.ts";
 import { migrateSpool } from "../stores/sqlite/migrate.ts";
 import { openSqliteStore } from "../stores/sqlite/store.ts";
 import { upgradeDatabase } from "../stores/sqlite/upgrade.ts";
+import type { StoreVerbs } from "../stores/verbs.ts";
 
 /** The databases of a proxy that does not run. */
 export interface Offline {
@@ -16,7 +17,9 @@ export interface Offline {
 }
 
 /** Rejects with `DataDirLocked` if a proxy runs on the data directory. */
-export async function openOffline(storage: StorageConfig): Promise<Offline> {
+export async function openOffline(
+  storage: Pick<StorageConfig, "dataDir" | "database">,
+): Promise<Offline & { readonly records: StoreVerbs }> {
   if (storage.database !== null) {
     const shared = new SharedDatabase(connectPostgres, storage.database.url);
     const store = storeOver(shared);
