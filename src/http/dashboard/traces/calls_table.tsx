@@ -101,7 +101,7 @@ export function callColumns(
       title: "Outcome",
       isUnsorted: true,
       value: outcomeText,
-      cell: (call) => <OutcomeText call={call} />,
+      cell: (call) => <OutcomeAndRetry call={call} shown={shown} />,
     },
     numberColumn("ttft", "First token", ({ ttft }) => msOrNull(ttft), durationText),
     numberColumn("duration", "Took", ({ duration }) => msOrNull(duration), durationText),
@@ -110,14 +110,22 @@ export function callColumns(
     numberColumn("input", "Uncached", (call) => tokensOrNull(call, call.inputTokens)),
     numberColumn("output", "Output", (call) => tokensOrNull(call, call.outputTokens)),
     { key: "cost", title: "Cost", isNumber: true, value: ({ cost }) => cost ?? null, cell: (call) => <CallCost call={call} /> },
-    {
-      key: "retry",
-      title: "Retry of",
-      isUnsorted: true,
-      value: ({ retryOf }) => retryOf ?? null,
-      cell: ({ retryOf }) => retryOf === undefined ? null : <CallLink id={retryOf} isShown={shown.has(retryOf)} />,
-    },
   ];
+}
+
+function OutcomeAndRetry({ call, shown }: { readonly call: TokenUsage; readonly shown: ReadonlySet<string> }) {
+  const { retryOf } = call;
+  return (
+    <>
+      <OutcomeText call={call} />
+      {retryOf === undefined ? null : (
+        <>
+          {" "}
+          <span class="warn">retry of</span> <CallLink id={retryOf} isShown={shown.has(retryOf)} />
+        </>
+      )}
+    </>
+  );
 }
 
 function numberColumn(

@@ -58,7 +58,7 @@ function timeAt(pieces: readonly Piece[], shown: number): number {
 /** What runs and the pauses between, one after the other. */
 function piecesOf(busy: readonly Stretch[]): readonly Piece[] {
   const running = busy.reduce((sum, { from, to }) => sum + to - from, 0);
-  const longest = Math.max(running * PAUSE_PART, LEAST_PAUSE_MS);
+  const longest = Math.max(Math.round(running * PAUSE_PART), LEAST_PAUSE_MS);
   const pieces: Piece[] = [];
   let [at, last] = [0, busy[0]!.from];
   for (const { from, to } of busy) {

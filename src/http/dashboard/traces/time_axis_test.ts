@@ -10,16 +10,16 @@ Deno.test("timeAxisOf() is even as long as something runs, and begins and ends w
 
 Deno.test("timeAxisOf() shortens long pauses, says how long they were, and keeps the order of time", () => {
   const hour = 3_600_000;
-  const runs = [{ from: 0, to: 60_000 }, { from: hour, to: hour + 60_000 }, { from: hour + 60_500, to: hour + 120_000 }];
+  const runs = [{ from: 0, to: 60_000 }, { from: hour, to: hour + 60_000 }, { from: hour + 60_501, to: hour + 120_003 }];
   const { placeOf, ticks, pauses } = timeAxisOf(runs);
   assert.deepEqual(pauses.map(({ ms }) => ms), [hour - 60_000]);
-  // 179.5 s run, so the pause is 8.975 s wide; the half second between the last two is no pause.
-  const whole = 179_500 + 500 + 8_975;
+  // 179.502 s run, so the pause is 8.975 s wide; the half second between the last two is no pause.
+  const whole = 179_502 + 501 + 8_975;
   assert.equal(placeOf(hour).toFixed(6), ((60_000 + 8_975) / whole * AXIS_WIDTH).toFixed(6));
   assert.equal(pauses[0]!.place.toFixed(6), ((60_000 + 8_975 / 2) / whole * AXIS_WIDTH).toFixed(6));
-  const places = [0, 30_000, 60_000, 1_000_000, hour, hour + 60_000, hour + 120_000].map(placeOf);
+  const places = [0, 30_000, 60_000, 1_000_000, hour, hour + 60_000, hour + 120_003].map(placeOf);
   assert.deepEqual(places, places.toSorted((a, b) => a - b));
-  assert.deepEqual([ticks[0], ticks[4]], [0, hour + 120_000]);
+  assert.deepEqual([ticks[0], ticks[4]], [0, hour + 120_003]);
   assert.ok(ticks[2]! > hour && ticks[2]! < hour + 60_000);
 });
 

@@ -111,10 +111,10 @@ Deno.test("the calls of a trace sort, are narrowed to those that went wrong, and
   assert.deepEqual(tableIn(text, "Calls").slice(0, 2).map((cells) => cells[6]), ["1,000", "500"]);
   assert.deepEqual(await shown("only=troubled"), ["ar-2", "ar-3", "ar-5"]);
   const failed = tableIn((await reader.open(`${PAGE}&only=troubled`)).text, "Calls");
-  assert.deepEqual(failed.map((cells) => [cells[1], cells[3], cells[10], cells[11]]), [
-    ["main", "upstream_broke", "$1.00 , estimated", ""],
-    ["main", "completed", "$1.00", "…ar-2"],
-    ["Explore", "upstream_error: overloaded_error", "cost unknown", ""],
+  assert.deepEqual(failed.map((cells) => [cells[1], cells[3], cells[10]]), [
+    ["main", "upstream_broke", "$1.00 , estimated"],
+    ["main", "completed retry of …ar-2", "$1.00"],
+    ["Explore", "upstream_error: overloaded_error", "cost unknown"],
   ]);
   const [head, ...lines] = csvRows((await reader.open(`${PAGE}&format=csv&table=calls`)).text);
   assert.equal(lines.length, 7);
@@ -256,5 +256,5 @@ function tableIn(html: string, caption: string): readonly (readonly string[])[] 
 
 /** The ids of the calls in the waterfall. */
 function callsIn(html: string): readonly string[] {
-  return [...html.matchAll(/<li id="call-([^"]*)"/g)].map(([, id]) => id!);
+  return [...html.matchAll(/<dl class="facts" id="call-([^"]*)"/g)].map(([, id]) => id!);
 }

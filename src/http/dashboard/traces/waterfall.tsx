@@ -43,7 +43,7 @@ export function Waterfall({ calls, origin, zone }: WaterfallParts) {
       <Pauses axis={axis} />
       <ol class="waterfall">
         {calls.map((call) => (
-          <li id={callAnchor(call.id)}>
+          <li>
             <details>
               <summary>
                 <span class="name">{`+${durationText(call.createdAt - origin)} ${agentText(call)}`}</span>
@@ -151,7 +151,7 @@ function barText(call: TokenUsage, origin: number): string {
   ].join(", ");
 }
 
-/** What is known of a call. */
+/** What is known of a call. A link to its place opens what it is in. */
 function Details(
   { call, zone, shown }: { readonly call: TokenUsage; readonly zone: string; readonly shown: ReadonlySet<string> },
 ) {
@@ -175,7 +175,7 @@ function Details(
     ["Upstream's request", upstreamRequestId === undefined ? null : <span class="id">{clipped(upstreamRequestId)}</span>],
   ];
   return (
-    <dl class="facts">
+    <dl class="facts" id={callAnchor(call.id)}>
       {facts.filter(([, fact]) => fact !== null && fact !== undefined).map(([name, fact]) => (
         <div>
           <dt>{name}</dt>
