@@ -26,7 +26,7 @@ Deno.test("the trace page says who, when and what it cost, and what is missing i
   );
 });
 
-Deno.test("the trace page shows the agents as a tree, each with its own cost and with all below it, sorted among its siblings", async () => {
+Deno.test("the trace page shows the agents as a tree, each with its own cost and with all below it", async () => {
   await using admin = await seeded();
   const reader = await readerOf(admin);
   const { text } = await reader.open(PAGE);
@@ -53,6 +53,23 @@ Deno.test("the trace page shows the agents as a tree, each with its own cost and
     "ar-3",
     "ar-4",
   ]);
+});
+
+Deno.test("agents with the same parent sort by their cost as an amount, each with its own below it", async () => {
+  await using admin = await openAdmin();
+  const costs = { a: 9, b: 10, c: 2, "b-1": 3, "b-2": 30 };
+  await admin.embedded.store.recordUsage(
+    Object.entries(costs).map(([agentId, cost], n) => {
+      const row = usageRow({ id: `ar-${n}`, createdAt: AT + n, agentId, parentAgentId: agentId.includes("-") ? "b" : null });
+      return { ...row, closing: { ...row.closing, cost: cost * 1_000_000_000 } };
+    }),
+  );
+  const reader = await readerOf(admin);
+  const order = async (order: string) =>
+    tableIn((await reader.open(`${PAGE}&agents_order=${order}`)).text, "Agents").map(([name]) => name!.split(" ").at(-1));
+  assert.deepEqual(await order("cost.desc"), ["calls", "b", "b-2", "b-1", "a", "c"]);
+  assert.deepEqual(await order("cost.asc"), ["calls", "c", "a", "b", "b-1", "b-2"]);
+  assert.deepEqual(await order("began.desc"), ["calls", "c", "b", "b-2", "b-1", "a"]);
 });
 
 Deno.test("the waterfall has a bar for each call, with its first token, its end and the call that it repeats in words", async () => {
