@@ -11,7 +11,7 @@ const ID = `at-${SESSION}`;
 Deno.test("a session of calls that broke, failed, completed and still run is found by its failures, and its page shows each as it was", async () => {
   await using proxy = await startProxy();
   const token = await proxy.token("acme", "sb-1");
-  await ask(proxy, { token, text: "again", answer: (call) => ({ ...eventStream(begun(messageTo(call))), ending: "reset" }) });
+  await ask(proxy, { token, text: "again", answer: (call) => ({ ...eventStream(someOf(messageTo(call))), ending: "reset" }) });
   await ask(proxy, { token, text: "again", answer: failing(529) });
   await ask(proxy, { token, text: "again", answer: streamed() });
   const rows = await proxy.closedRows(3);
@@ -68,6 +68,6 @@ function callOf(token: string, text: string): RequestInit {
 }
 
 /** Up to the third of ten deltas. */
-function begun(message: ReturnType<typeof messageTo>): string[] {
+function someOf(message: ReturnType<typeof messageTo>): string[] {
   return messageEvents({ ...message, deltas: 10 }).slice(0, 6);
 }
