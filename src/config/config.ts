@@ -104,9 +104,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
   refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
   const baseUrls = config.upstream.credentials.map((credential) => credential.baseUrl);
-  const { oidc, telemetry } = config;
-  const warnings = warningsOf(reader, { baseUrls, issuer: oidc?.issuer ?? null, hasTelemetry: telemetry !== null });
-  return reader.finish({ ...config, warnings });
+  return reader.finish({ ...config, warnings: warningsOf(reader, { ...config, baseUrls }) });
 }
 
 /** The settings of commands that work on the data directory. Throws `ConfigProblems`. */
@@ -367,13 +365,11 @@ function refuseSamePort(proxy: Address, admin: Address | "same", reader: Setting
 
 function warningsOf(
   reader: SettingsReader,
-  { baseUrls, issuer, hasTelemetry }: {
-    readonly baseUrls: readonly string[];
-    readonly issuer: string | null;
-    readonly hasTelemetry: boolean;
-  },
+  { baseUrls, oidc, telemetry, telemetryHeaders }:
+    & Pick<Config, "oidc" | "telemetry" | "telemetryHeaders">
+    & { readonly baseUrls: readonly string[] },
 ): readonly string[] {
-  const looksLikeOne = hasTelemetry ? /^(LLMPROXY|OTEL)_(?!DENO)/ : /^LLMPROXY_/;
+  const looksLikeOne = telemetry !== null ? /^(LLMPROXY|OTEL)_(?!DENO)/ : /^LLMPROXY_/;
   const warnings = reader.unknownNames(looksLikeOne).map((name) => `${name} is not a setting of llmproxy and is ignored`);
   const isUnencrypted = (url: string) => {
     const { protocol, hostname } = new URL(url);
@@ -383,8 +379,13 @@ function warningsOf(
     const name = reader.isSet("ANTHROPIC_API_KEYS_FILE") ? "A base URL of the upstream" : "ANTHROPIC_BASE_URL";
     warnings.push(`${name} is not https: the upstream's credential and all prompts are sent unencrypted`);
   }
-  if (issuer !== null && isUnencrypted(issuer)) {
+  if (oidc !== null && isUnencrypted(oidc.issuer)) {
     warnings.push("LLMPROXY_OIDC_ISSUER is not https: who comes into the dashboard depends on answers that can be forged");
+  }
+  for (const signal of ["traces", "metrics"] as const) {
+    const url = telemetry?.[signal]?.receiver.url;
+    if (url === undefined || !isUnencrypted(url) || Object.keys(telemetryHeaders[signal]).length === 0) continue;
+    warnings.push(`The receiver of ${signal} is not https: the headers that OTEL_EXPORTER_OTLP_HEADERS has are sent unencrypted`);
   }
   return warnings;
 }

@@ -144,6 +144,15 @@ Deno.test("loadConfigFromEnv() warns of variables of OpenTelemetry that it does 
   assert.deepEqual(loadConfigFromEnv(source(others)).warnings, []);
 });
 
+Deno.test("loadConfigFromEnv() warns of headers that go unencrypted to another machine", () => {
+  const of = (env: Readonly<Record<string, string>>) => loadConfigFromEnv(source(env)).warnings.length;
+  const headers = { OTEL_EXPORTER_OTLP_HEADERS: "api-key=hush" };
+  assert.equal(of({ ...headers, OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318" }), 2);
+  assert.equal(of({ ...headers, OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }), 0);
+  assert.equal(of({ ...headers, ...ENDPOINT }), 0);
+  assert.equal(of({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318" }), 0);
+});
+
 function telemetryOf(env: Readonly<Record<string, string>>) {
   return loadConfigFromEnv(source(env)).telemetry;
 }

@@ -81,7 +81,6 @@ export async function instruments(
     https?.credentials?.password ?? "",
   ];
   const logger = newLogger(config.logLevel, { write: system.writeLog, now, secrets });
-  const telemetry = run === null ? null : await telemetryOf(config, { ...run, live, now, secrets, logger });
   const shipping = () => gauged.shipping?.();
   const batches = () => gauged.batches?.state;
   const metrics = newMetrics({
@@ -122,6 +121,7 @@ export async function instruments(
     version: VERSION,
     elapsed,
   });
+  const telemetry = run === null ? null : await telemetryOf(config, { ...run, live, now, secrets, logger, metrics });
   return {
     metrics,
     observe: newObserve({ logger, metrics, telemetry, elapsed }),
@@ -135,9 +135,10 @@ export async function instruments(
 /** The packages of OpenTelemetry are loaded only if they are used. */
 async function telemetryOf(
   { telemetry, upstream: { caCertificates } }: Pick<Config, "telemetry" | "upstream">,
-  { logger, live, ...parts }: Run & {
+  { logger, metrics, live, ...parts }: Run & {
     readonly live: Live;
     readonly logger: Logger;
+    readonly metrics: Metrics;
     readonly now: () => number;
     readonly secrets: () => readonly string[];
   },
@@ -150,6 +151,7 @@ async function telemetryOf(
     caCertificates,
     headers: () => live.secrets.telemetryHeaders,
     note: logger.log,
+    spansLost: metrics.spansLost,
   });
 }
 

@@ -57,6 +57,7 @@ const COUNTERS = {
     "Checks of proxy tokens, by authority and outcome. cached and grace did not ask the authority.",
   ],
   passed: ["passed_calls_total", ["route", "status"], "Calls passed on without a usage row, by route and upstream status."],
+  lostSpans: ["lost_spans_total", [], "Spans that were dropped, because the receiver of telemetry did not take them."],
   unauthorized: ["upstream_unauthorized_total", [], "Upstream 401s: the operator's own credential is bad."],
 } as const;
 
@@ -150,6 +151,7 @@ export function newMetrics({ gauges, credentialsOut, rooms, version, elapsed }: 
     /** `route` is one of the proxy's own names. */
     passed: (route: string, status: number) => counters.passed.inc({ route, status: statusLabel(status) }),
     lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => counters.lookups.inc({ authority, outcome }),
+    spansLost: (count: number) => counters.lostSpans.inc(count),
     credentialRefused: () => counters.unauthorized.inc(),
     /** For the process that has the machine's metrics. */
     snapshot: (): Promise<MetricsSnapshot> => registry.getMetricsAsJSON(),

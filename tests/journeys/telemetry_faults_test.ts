@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { startFakeUpstream } from "../fake_upstream.ts";
 import { startOtlpReceiver } from "../otlp_receiver.ts";
+import { metricOf } from "../process_metrics.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
 import { messageCall, type ProxyUnderTest, received, startProxy } from "../proxy_under_test.ts";
 import { certificates } from "../tls_upstream.ts";
@@ -31,12 +32,14 @@ Deno.test("while the receiver is down calls go on, an outage is one line, and sp
     assert.equal(await statusOf(proxy, token), 200);
     return linesOf(proxy).some(({ msg }) => msg === AGAIN);
   }, { what: "the end of the outage" });
+  const counted = await metricOf(proxy, "llmproxy_lost_spans_total");
   await proxy.running.stop();
   const lines = linesOf(proxy).filter(({ msg }) => DOWN.test(String(msg)) || msg === AGAIN);
   assert.deepEqual(lines.map(({ level, msg }) => [level, msg === AGAIN]), [["warn", false], ["info", true]]);
   assert.match(JSON.stringify(lines[0]!.error), /ECONNREFUSED|refused/i);
   const lost = Number(lines[1]!.lostSpans);
   assert.ok(lost > 0);
+  assert.equal(counted, lost);
   assert.equal(receiver.spans().length + lost, made);
 });
 

@@ -5,7 +5,11 @@ const AWAY = { url: "http://receiver.test", error: new Error("away") };
 
 Deno.test("Outage tells of its begin and its end once, however many signals and attempts fail", () => {
   const lines: string[] = [];
-  const outage = new Outage((level, _message, fields) => void lines.push(`${level} ${fields?.signal ?? fields?.lostSpans}`));
+  let lost = 0;
+  const outage = new Outage({
+    note: (level, _message, fields) => void lines.push(`${level} ${fields?.signal ?? fields?.lostSpans}`),
+    spansLost: (count) => void (lost += count),
+  });
   outage.sent("traces");
   outage.failed("traces", AWAY);
   outage.failed("metrics", AWAY);
@@ -23,4 +27,5 @@ Deno.test("Outage tells of its begin and its end once, however many signals and 
   outage.lost(3);
   outage.end();
   assert.deepEqual(lines.slice(4), ["warn traces", "warn 3"]);
+  assert.equal(lost, 5);
 });

@@ -9,7 +9,10 @@ const DELAY_MS = 3_600_000;
 
 Deno.test("SpanQueue holds a bounded number of spans, and counts each that it drops or that is not taken", async () => {
   const lines: string[] = [];
-  const outage = new Outage((level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields)}`));
+  const outage = new Outage({
+    note: (level, message, fields) => void lines.push(`${level} ${message} ${JSON.stringify(fields)}`),
+    spansLost: () => {},
+  });
   const sent: string[][] = [];
   const pending: ((result: ExportResult) => void)[] = [];
   const exporter: SpanExporter = {

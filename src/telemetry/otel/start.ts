@@ -1,4 +1,4 @@
-import { resourceFromAttributes } from "@opentelemetry/resources";
+import { type Resource, resourceFromAttributes } from "@opentelemetry/resources";
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics";
 import {
   AlwaysOffSampler,
@@ -10,7 +10,7 @@ import {
 } from "@opentelemetry/sdk-trace";
 import { settlesWithin } from "../../async/deadline.ts";
 import type { Observe } from "../../domain/observe.ts";
-import type { CallTelemetry, SamplerOptions, TelemetryOptions } from "../call_telemetry.ts";
+import type { CallTelemetry, MetricsOptions, SamplerOptions, TelemetryOptions, TracesOptions } from "../call_telemetry.ts";
 import { Redactor } from "../redact.ts";
 import { serverAttributes } from "./attributes.ts";
 import { CallMetrics } from "./call_metrics.ts";
@@ -31,6 +31,8 @@ export interface TelemetryParts extends Pick<ExportersOptions, "headers" | "caCe
   /** Texts that must never leave; called for each call. */
   readonly secrets: () => readonly string[];
   readonly note: Observe["note"];
+  /** Spans were dropped, because their receiver did not take them. */
+  readonly spansLost: (count: number) => void;
 }
 
 const SCOPE = "llmproxy";
@@ -42,27 +44,14 @@ const FLUSH_MS = 3_000;
  * the runtime has the global API.
  */
 export function startTelemetry(options: TelemetryOptions, parts: TelemetryParts): CallTelemetry {
-  const { version, now, note, secrets } = parts;
-  const outage = new Outage(note);
+  const { version, now, note, spansLost, secrets } = parts;
+  const outage = new Outage({ note, spansLost });
   const exporters = new Exporters({ ...parts, userAgent: `llmproxy/${version}`, outage });
   const redactor = new Redactor(secrets);
   const clean = (text: string) => redactor.text(text);
-  const resource = resourceOf(options, parts);
-  const tracing = options.traces === null ? null : new TracerProvider({
-    resource,
-    sampler: samplerOf(options.traces.sampler),
-    spanProcessors: [new SpanQueue({ ...options.traces, exporter: exporters.traces(options.traces), outage })],
-  });
-  const metering = options.metrics === null ? null : new MeterProvider({
-    resource,
-    readers: [
-      new PeriodicExportingMetricReader({
-        exporter: exporters.metrics(options.metrics),
-        exportIntervalMillis: options.metrics.intervalMs,
-        exportTimeoutMillis: Math.min(options.metrics.timeoutMs, options.metrics.intervalMs),
-      }),
-    ],
-  });
+  const shared = { resource: resourceOf(options, parts), exporters, outage };
+  const tracing = options.traces === null ? null : tracingOf(options.traces, shared);
+  const metering = options.metrics === null ? null : meteringOf(options.metrics, shared);
   const spans = tracing === null ? null : new CallSpans({
     tracer: tracing.getTracer(SCOPE, version),
     propagates: options.traces!.propagates,
@@ -98,6 +87,27 @@ export function startTelemetry(options: TelemetryOptions, parts: TelemetryParts)
       exporters.close();
     },
   };
+}
+
+interface Shared {
+  readonly resource: Resource;
+  readonly exporters: Exporters;
+  readonly outage: Outage;
+}
+
+function tracingOf(traces: TracesOptions, { resource, exporters, outage }: Shared): TracerProvider {
+  const queue = new SpanQueue({ ...traces, exporter: exporters.traces(traces), outage });
+  return new TracerProvider({ resource, sampler: samplerOf(traces.sampler), spanProcessors: [queue] });
+}
+
+function meteringOf(metrics: MetricsOptions, { resource, exporters }: Shared): MeterProvider {
+  const reader = new PeriodicExportingMetricReader({
+    exporter: exporters.metrics(metrics),
+    exportIntervalMillis: metrics.intervalMs,
+    // The SDK refuses a longer one than the interval.
+    exportTimeoutMillis: Math.min(metrics.timeoutMs, metrics.intervalMs),
+  });
+  return new MeterProvider({ resource, readers: [reader] });
 }
 
 /** No two processes send metrics as one instance: their sums would overwrite each other. */
