@@ -4,7 +4,7 @@ import { signalWarnings } from "./src/server/stray_signals.ts";
 const [
   { errorOutput, FLUSH_MS, systemOf },
   { directFetch },
-  { interruptSignal, screenOfStdout },
+  { interruptSignal, keyboard, screenOfStdout },
   { migrateAll, openOffline },
   { runProgram },
   { serve },
@@ -42,6 +42,7 @@ const code = await runProgram(Deno.args, {
   isTerminal: () => Deno.stderr.isTerminal(),
   screen: screenOfStdout,
   interrupted: interruptSignal,
+  keyboard,
   fetch: directFetch,
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve({ ...config, warnings: [...config.warnings, ...signalWarnings] }, system),

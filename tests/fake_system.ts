@@ -41,6 +41,7 @@ export async function run(
     writeOut: (bytes) => Promise.resolve(void (out.stdout += new TextDecoder().decode(bytes))),
     isTerminal: () => false,
     screen: () => null,
+    keyboard: () => assert.fail("no key was to be read"),
     interrupted: () => assert.fail("the command was not to follow anything"),
     fetch: () => assert.fail("no host was to be asked"),
     now: () => NOW,

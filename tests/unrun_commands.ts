@@ -74,8 +74,8 @@ export const UNRUN_COMMANDS: readonly UnrunCommand[] = [
     },
   },
   {
-    matches: /^llmproxy tail\b/,
-    reason: "it follows until Ctrl-C; tail_test.ts runs it",
+    matches: /^llmproxy (tail|top(?! --once))\b/,
+    reason: "it goes on until Ctrl-C; tail_test.ts and top_test.ts run it",
     check: async (command) => {
       const { code, stderr } = await runCommandLine([...command.split(/ +#/)[0]!.split(" ").slice(1), "--help"], {});
       assert.equal(code, 0, stderr);

@@ -35,6 +35,8 @@ export interface AdminClient extends OwnTokens {
   ) => Promise<z.output<typeof limitsShape> | null>;
   /** The calls in flight that the filters keep. */
   readonly running: (filters: Readonly<Record<string, string | undefined>>) => Promise<readonly RunningCall[]>;
+  /** The call as it was when it was cut; null if no call of that id is in flight there. */
+  readonly cut: (id: string) => Promise<RunningCall | null>;
   /** Resolves to the number of rows queued to be shipped again. */
   readonly reship: (since: number) => Promise<number>;
   /** An answer line by line (NDJSON), each as soon as it comes. */
@@ -182,6 +184,12 @@ export function adminClient({ source, fetch, stderr }: CliSystem): AdminClient {
     async running(filters) {
       const given = Object.entries(filters).flatMap(([filter, value]) => value === undefined ? [] : [[filter, value]]);
       return (await readAnswer(await ask("GET", `/internal/requests?${new URLSearchParams(given)}`), runningListShape)).requests;
+    },
+    async cut(id) {
+      const answer = await ask("DELETE", `/internal/requests/${encodeURIComponent(id)}`);
+      if (answer.status !== 404) return await readAnswer(answer, runningShape);
+      await answer.body?.cancel();
+      return null;
     },
     async download(method, path) {
       const answer = await ask(method, path, { timeoutMs: DOWNLOAD_TIMEOUT_MS });

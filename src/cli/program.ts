@@ -16,10 +16,12 @@ import { healthCommand, migrateCommand, reshipCommand } from "./operate.ts";
 import { pricesCommand } from "./prices.ts";
 import { clearQuotaCommand, getQuotaCommand, LIMIT_OPTIONS, setQuotaCommand } from "./quota.ts";
 import { repriceCommand } from "./reprice.ts";
-import { requestsCommand, resumeCommand, suspendCommand } from "./stops.ts";
+import { addRequestsCommands } from "./requests.ts";
+import { resumeCommand, suspendCommand } from "./stops.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
 import { createTokenCommand, listTokensCommand, revokeTokenCommand } from "./token.ts";
 import { addTailCommand } from "./tail.ts";
+import { addTopCommand } from "./top.ts";
 import { addTraceCommand } from "./trace.ts";
 import { addTracesCommand } from "./traces.ts";
 import { addUsageCommand } from "./usage.ts";
@@ -37,6 +39,8 @@ Examples:
   llmproxy token revoke lt-01JZ…
   llmproxy suspend acme --reason "the budget is spent"          refuse its calls, and cut those that run
   llmproxy requests --workspace acme                            show the calls in flight
+  llmproxy top                                                  watch them, and what was spent today
+  llmproxy tail --workspace acme                                show calls as they end
   llmproxy quota set acme --cost-per-day 50 --concurrent 8
   llmproxy export --format csv --since 30d --output usage.csv   write every call of the last 30 days
   llmproxy export --format focus --since 30d --output focus.csv write charges by the hour, as FinOps FOCUS has them
@@ -97,6 +101,8 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
   addTracesCommand(program, system);
   addTraceCommand(program, system);
   addTailCommand(program, system);
+  addTopCommand(program, system);
+  addRequestsCommands(program, system);
   addTokenCommands(program, system);
   addQuotaCommands(program, system);
   addStopCommands(program, system);
@@ -160,7 +166,7 @@ function addQuotaCommands(program: Command, system: CliSystem): void {
   at("clear", "remove all limits of one place").action((workspace, options) => clearQuotaCommand(system, workspace, options));
 }
 
-/** The commands about calls in flight. */
+/** The commands about suspensions. */
 function addStopCommands(program: Command, system: CliSystem): void {
   const sandbox = ["--sandbox <id>", "only this sandbox of the workspace", readId] as const;
   program.command("suspend").description("refuse the calls of a workspace or sandbox, and cut those in flight")
@@ -174,12 +180,6 @@ function addStopCommands(program: Command, system: CliSystem): void {
     .option(...sandbox)
     .option(...JSON_OUTPUT)
     .action((workspace, options) => resumeCommand(system, workspace, options));
-  program.command("requests").description("list the calls in flight on this machine, oldest first")
-    .option("--workspace <id>", "only calls of this workspace", readId)
-    .option("--sandbox <id>", "only calls of this sandbox", readId)
-    .option("--trace <id>", "only calls of this session", readId)
-    .option(...JSON_OUTPUT)
-    .action((options) => requestsCommand(system, options));
 }
 
 function addAuditCommand(program: Command, system: CliSystem): void {

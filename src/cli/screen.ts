@@ -19,3 +19,19 @@ export function interruptSignal(): AbortSignal {
   for (const name of signals) Deno.addSignalListener(name, interrupt);
   return controller.signal;
 }
+
+/**
+ * Tells each key without the line end that a terminal waits for, until it is disposed of. Ctrl-C
+ * still interrupts. If stdin is no terminal, no key comes.
+ */
+export function keyboard(pressed: (key: string) => void): Disposable {
+  if (!Deno.stdin.isTerminal()) return { [Symbol.dispose]: () => {} };
+  Deno.stdin.setRaw(true, { cbreak: true });
+  const reader = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).getReader();
+  async function read(): Promise<void> {
+    for (let { value } = await reader.read(); value !== undefined; { value } = await reader.read()) pressed(value);
+  }
+  // A terminal that went away has no keys any more.
+  read().catch(() => {});
+  return { [Symbol.dispose]: () => Deno.stdin.setRaw(false) };
+}

@@ -22,6 +22,8 @@ export interface CliSystem {
    * to trust besides the public ones.
    */
   readonly fetch: (url: string, init: RequestInit, caCertificates?: string | null) => Promise<Response>;
+  /** Tells which keys the user presses, until it is disposed of; without a terminal, none. */
+  readonly keyboard: (pressed: (key: string) => void) => Disposable;
   /** Aborts when the user presses Ctrl-C, or the system ends the command, instead of ending it. */
   readonly interrupted: () => AbortSignal;
   /** Milliseconds since the epoch, UTC. */

@@ -72,6 +72,32 @@ export function fitted(text: string, width: number): string {
   return `${kept}…`;
 }
 
+/** Draws one frame over the last, on a screen of its own. Disposing restores what was there. */
+export interface Canvas extends Disposable {
+  /** `text` has lines that fit the screen; those beyond its height are cut. */
+  readonly draw: (text: string, screen: Screen) => void;
+}
+
+/** The alternate screen, the cursor, and erasing to the end of line or screen (xterm ctlseqs). */
+const CONTROL = {
+  open: "\x1b[?1049h\x1b[?25l",
+  close: "\x1b[?25h\x1b[?1049l",
+  home: "\x1b[H",
+  line: "\x1b[K",
+  rest: "\x1b[J",
+} as const;
+
+export function openCanvas(write: (text: string) => void): Canvas {
+  write(CONTROL.open);
+  return {
+    draw(text, { height }) {
+      const lines = text.split("\n").slice(0, height);
+      write(`${CONTROL.home}${lines.map((line) => `${line}${CONTROL.line}`).join("\n")}${CONTROL.rest}`);
+    },
+    [Symbol.dispose]: () => write(CONTROL.close),
+  };
+}
+
 const STYLES = { bold: "1", red: "31" } as const;
 
 /** The text in a style, if it goes to a terminal with colours. */

@@ -274,7 +274,7 @@ Deno.test("GET /internal/requests lists calls in flight as far as they are known
     const table = await runCommandLine(["requests", "--trace", "at-0"], proxy.env);
     assert.match(
       table.stdout,
-      new RegExp(`^ID .*COST\\n${first.id} +acme +sb-1 +at-0 +claude-haiku-4-5 .* ~\\d+ +~\\$0\\.\\d{9}\\n$`),
+      new RegExp(`^ID .*COST\\n${first.id} +acme +sb-1 +at-0 +claude-haiku-4-5 .* ~[\\d,]+ +~<?\\$0\\.\\d{4}\\n$`),
     );
 
     assert.equal((await admin(proxy, "DELETE", `/internal/requests/${first.id}`)).json.id, first.id);
