@@ -12,13 +12,14 @@ const SMALL = { now: Date.parse(NOW), seed: 3, sandboxes: 10, days: 5 };
 const month = demoMonth(SMALL);
 
 Deno.test("demoMonth() makes the same month of the same options, and another one of another seed", () => {
-  assert.deepEqual(demoMonth(SMALL), month);
-  assert.notDeepEqual(demoMonth({ ...SMALL, seed: 4 }).calls, month.calls);
+  // As text: a difference of so many calls takes minutes to print.
+  assert.ok(JSON.stringify(demoMonth(SMALL)) === JSON.stringify(month));
+  assert.ok(JSON.stringify(demoMonth({ ...SMALL, seed: 4 })) !== JSON.stringify(month));
 });
 
 Deno.test("demoMonth() ends at now, in the order of time, and no call is of a sandbox while it is suspended", () => {
   const times = month.calls.map(({ call }) => call.createdAt);
-  assert.deepEqual(times, times.toSorted((a, b) => a - b));
+  assert.ok(times.every((time, n) => n === 0 || time >= times[n - 1]!));
   assert.equal(new Set(month.calls.map(({ call }) => call.id)).size, month.calls.length);
   for (const { call, closing } of month.calls) {
     assert.ok(call.createdAt + (closing.duration ?? 0) <= SMALL.now && call.createdAt >= month.start);
@@ -75,7 +76,7 @@ Deno.test("deno task demo opens the proxy on its month: totals are those of the 
     const { totals } = await json(`/internal/usage?${before}`);
     assert.deepEqual([totals.requestCount, totals.costUsd], [month.calls.length, costUsd(sum(month.calls))]);
     const rows = (await (await ask(`/internal/export?format=ndjson&${before}`)).text()).trimEnd().split("\n");
-    assert.deepEqual(new Set(rows.map((row) => JSON.parse(row).id)), new Set(month.calls.map(({ call }) => call.id)));
+    assert.equal(rows.map((row) => JSON.parse(row).id).sort().join(), month.calls.map(({ call }) => call.id).sort().join());
     const lines = focusLines(await (await ask(`/internal/export?format=focus&${before}`)).text());
     const billed = lines.reduce((total, { BilledCost }) => total + nanoDollarsOfDecimal(BilledCost!), 0n);
     assert.equal(costUsd(billed), totals.costUsd, "FOCUS has the ledger's cost");
