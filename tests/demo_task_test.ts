@@ -69,7 +69,9 @@ Deno.test("deno task demo opens the proxy on its month: totals are those of the 
       const running = await json("/internal/requests");
       return running.requests.length === 3 && running;
     }, { what: "three calls in flight" });
-    assert.ok(requests.some(({ traceId }: { traceId: string }) => traceId === month.runaway.traceId), "the runaway goes on");
+    const going = new Set<string>(requests.map(({ traceId }: { traceId: string }) => traceId));
+    assert.ok(going.has(month.runaway.traceId), "the runaway goes on");
+    assert.deepEqual([...going.difference(new Set(month.traces.map(({ id }) => id)))], [], "sessions of the month go on");
 
     const sum = (of: typeof month.calls) => of.reduce((total, { closing }) => total + BigInt(closing.cost ?? 0), 0n);
     const before = `until=${NOW}`;
@@ -87,7 +89,9 @@ Deno.test("deno task demo opens the proxy on its month: totals are those of the 
     assert.equal(usage[0].sandboxId, month.runaway.sandbox.sandboxId);
     const { suspensions } = await json("/internal/suspensions");
     assert.deepEqual(suspensions.map(({ sandboxId }: { sandboxId: string }) => sandboxId), [month.suspended.sandbox.sandboxId]);
-    assert.ok((await json("/internal/audit?action=limit.set")).audit.length >= 4);
+    assert.ok((await json("/internal/audit?action=limit.set")).audit.length >= 5);
+    const { refusals } = await json(`/internal/refusals?since=${NOW}&limit=100`);
+    assert.deepEqual(refusals, [], "no call in flight is refused");
     assert.equal(await demo.stop(), 0);
   } finally {
     await demo.stop();

@@ -49,6 +49,12 @@ async function administer(store: StoreVerbs, { runaway, suspended, start, now }:
     [{ kind: "cost_per_day", max: dollars(500) }, { kind: "concurrent", max: 60 }],
     stamp(DEPLOY, start + DAY_MS / 4),
   );
+  // A limit of cost would refuse its model without a price.
+  await store.setLimits(
+    { ...WORKSPACE, workspaceId: "research" },
+    [{ kind: "cost_per_day", max: 0 }],
+    stamp(DEPLOY, start + DAY_MS / 4),
+  );
   await store.setLimits(
     { ...WORKSPACE, workspaceId: "support-bots" },
     [{ kind: "cost_per_month", max: dollars(200) }],

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { traceIdOf } from "../../src/call/sessions.ts";
 import { directFetch } from "../../src/cli/direct_fetch.ts";
 import type { LocalProxy } from "../local_proxy.ts";
 import { type Dice, diceOf } from "./dice.ts";
-import { type DemoSandbox, OPUS, SONNET } from "./fleet.ts";
+import type { DemoSandbox } from "./fleet.ts";
 import type { Month } from "./month.ts";
 import { RUNAWAY_MODEL } from "./stories.ts";
 
@@ -17,22 +18,12 @@ const SENTENCE = "The tests of the payment module fail after the upgrade. ";
 const MOST_SENTENCES = 5_000;
 
 /**
- * Keeps so many calls in flight through the real proxy, as Claude Code would make them. The first
- * one belongs to the runaway, whose session goes on today.
+ * Keeps so many calls in flight through the real proxy, as Claude Code would make them: the
+ * runaway's and those of the latest sessions, which go on.
  */
-export async function callLive(proxy: LocalProxy, { fleet, runaway, suspended }: Month, count: number): Promise<Live> {
+export async function callLive(proxy: LocalProxy, month: Month, count: number): Promise<Live> {
   const ended = new AbortController();
-  const others = fleet.filter((sandbox) => sandbox !== runaway.sandbox && sandbox !== suspended.sandbox);
-  const callers = Array.from({ length: count }, (_, n): Omit<Caller, "token" | "url"> => {
-    const dice = diceOf(n);
-    if (n === 0) return { sandbox: runaway.sandbox, sessionId: runaway.sessionId, model: RUNAWAY_MODEL, dice };
-    return {
-      sandbox: others[dice.whole(0, others.length - 1)]!,
-      sessionId: dice.uuid(),
-      model: n % 3 === 0 ? OPUS : SONNET,
-      dice,
-    };
-  });
+  const callers = [runawayCaller(month), ...latestCallers(month)].slice(0, count);
   const running: Promise<void>[] = [];
   for (const caller of callers) {
     const { workspaceId, sandboxId } = caller.sandbox;
@@ -46,6 +37,23 @@ export async function callLive(proxy: LocalProxy, { fleet, runaway, suspended }:
     },
   };
 }
+
+function runawayCaller({ runaway: { sandbox, sessionId } }: Month): Going {
+  return { sandbox, sessionId, model: RUNAWAY_MODEL, dice: diceOf(0) };
+}
+
+/** One for each session of Claude Code, the latest first. */
+function latestCallers({ fleet, traces, runaway, suspended }: Month): readonly Going[] {
+  const stopped = [runaway.sandbox, suspended.sandbox];
+  const sandboxes = new Map(fleet.filter((sandbox) => !stopped.includes(sandbox)).map((sandbox) => [sandbox.sandboxId, sandbox]));
+  return traces.toSorted((a, b) => b.updatedAt - a.updatedAt).flatMap(({ id, source, sandboxId }, n) => {
+    const sandbox = sandboxes.get(sandboxId);
+    if (sandbox === undefined || source !== "claude-code") return [];
+    return [{ sandbox, sessionId: id.slice(traceIdOf("").length), model: sandbox.model, dice: diceOf(n + 1) }];
+  });
+}
+
+type Going = Omit<Caller, "token" | "url">;
 
 interface Caller {
   readonly sandbox: DemoSandbox;
