@@ -74,7 +74,7 @@ export function startOtlpReceiver({ port = 0, tls }: ReceiverOptions = {}): Otlp
       if (state.answer === "stall") await over.promise;
       return new Response("not now", { status: state.answer === "stall" ? 503 : state.answer });
     }
-    const signal = /^\/v1\/(traces|metrics)$/.exec(new URL(request.url).pathname)?.[1] as OtlpRequest["signal"] | undefined;
+    const signal = /\/v1\/(traces|metrics)$/.exec(new URL(request.url).pathname)?.[1] as OtlpRequest["signal"] | undefined;
     if (request.method !== "POST" || signal === undefined) return new Response("nothing here", { status: 404 });
     const contentType = request.headers.get("content-type") ?? "";
     try {

@@ -39,14 +39,17 @@ export class Exporters {
     this.#options = options;
   }
 
-  traces({ receiver }: TracesOptions): SpanExporter {
-    const options = this.#optionsFor("traces", receiver);
+  traces({ receiver, timeoutMs }: TracesOptions): SpanExporter {
+    const options = this.#optionsFor("traces", receiver, timeoutMs);
     const exporter = receiver.protocol === "http/json" ? new JsonTraces(options) : new ProtobufTraces(options);
     return this.#watched(exporter, { signal: "traces", receiver });
   }
 
-  metrics({ receiver, temporality }: MetricsOptions): PushMetricExporter {
-    const options = { ...this.#optionsFor("metrics", receiver), temporalityPreference: TEMPORALITIES[temporality] };
+  metrics({ receiver, temporality, intervalMs, timeoutMs }: MetricsOptions): PushMetricExporter {
+    const options = {
+      ...this.#optionsFor("metrics", receiver, Math.min(intervalMs, timeoutMs)),
+      temporalityPreference: TEMPORALITIES[temporality],
+    };
     const exporter = receiver.protocol === "http/json" ? new JsonMetrics(options) : new ProtobufMetrics(options);
     return this.#watched(exporter, { signal: "metrics", receiver });
   }
@@ -56,13 +59,14 @@ export class Exporters {
     for (const agent of this.#agents) agent.destroy();
   }
 
-  #optionsFor(signal: "traces" | "metrics", { url, compression, timeoutMs }: Receiver) {
+  /** A request ends before the SDK waits for it no longer: the next one must not overtake it. */
+  #optionsFor(signal: "traces" | "metrics", { url, compression, timeoutMs }: Receiver, mostMs: number) {
     const { headers, userAgent } = this.#options;
     return {
       url,
       headers: () => Promise.resolve({ ...headers()[signal] }),
       compression: compression === "gzip" ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
-      timeoutMillis: timeoutMs,
+      timeoutMillis: Math.min(timeoutMs, mostMs),
       userAgent,
       httpAgentOptions: (protocol: string) => this.#agentFor(protocol),
     };
@@ -82,11 +86,13 @@ export class Exporters {
     { signal, receiver: { url } }: { readonly signal: string; readonly receiver: Receiver },
   ): T {
     const { outage } = this.#options;
+    // The log shows no path: some receivers want a key in it.
+    const { origin } = new URL(url);
     const send = exporter.export.bind(exporter);
     exporter.export = (items: never, told: (result: ExportResult) => void) =>
       send(items, (result) => {
         if (result.code === ExportResultCode.SUCCESS) outage.sent(signal);
-        else outage.failed(signal, { url, error: result.error });
+        else outage.failed(signal, { receiver: origin, error: result.error });
         told(result);
       });
     return exporter;

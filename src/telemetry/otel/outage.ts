@@ -21,7 +21,7 @@ export class Outage {
     this.#options = options;
   }
 
-  failed(signal: string, fields: { readonly url: string; readonly error: unknown }): void {
+  failed(signal: string, fields: { readonly receiver: string; readonly error: unknown }): void {
     if (this.#failing.size === 0) this.#options.note("warn", DOWN, { signal, ...fields });
     this.#failing.add(signal);
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Outage } from "./outage.ts";
 
-const AWAY = { url: "http://receiver.test", error: new Error("away") };
+const AWAY = { receiver: "http://receiver.test", error: new Error("away") };
 
 Deno.test("Outage tells of its begin and its end once, however many signals and attempts fail", () => {
   const lines: string[] = [];

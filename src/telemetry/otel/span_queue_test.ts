@@ -29,7 +29,7 @@ Deno.test("SpanQueue holds a bounded number of spans, and counts each that it dr
   // Two are a batch and under way; three wait; two are too many.
   for (const name of ["1", "2", "3", "4", "5", "6", "7"]) end(name);
   assert.deepEqual(sent, [["1", "2"]]);
-  outage.failed("traces", { url: "http://receiver.test", error: new Error("away") });
+  outage.failed("traces", { receiver: "http://receiver.test", error: new Error("away") });
   pending[0]!({ code: ExportResultCode.FAILED });
   const ended = queue.shutdown();
   await waitFor(() => sent.length === 3, { what: "the rest of the queue" });
