@@ -5,7 +5,14 @@
 import { isThere, keepFolder, testCacheFolder } from "./test_cache.ts";
 
 /** The programs, with the package of each. */
-const PACKAGES = { nginx: "nginx", haproxy: "haproxy", caddy: "caddy", chromium: "chromium" } as const;
+const PACKAGES = {
+  nginx: "nginx",
+  haproxy: "haproxy",
+  caddy: "caddy",
+  chromium: "chromium",
+  prometheus: "prometheus",
+  promtool: "prometheus",
+} as const;
 /** A user's PATH may lack the folders for daemons. */
 const DAEMON_FOLDERS = ["/usr/local/sbin", "/usr/sbin"];
 
@@ -40,7 +47,7 @@ function installed(name: DebianProgramName): string | null {
 /** Unpacks the packages of all missing programs at once. Returns their folder. */
 async function missingPrograms(): Promise<string> {
   const names = Object.keys(PACKAGES) as DebianProgramName[];
-  const packages = names.filter((name) => installed(name) === null).map((name) => PACKAGES[name]);
+  const packages = [...new Set(names.filter((name) => installed(name) === null).map((name) => PACKAGES[name]))];
   const kept = `${testCacheFolder()}/debian/${packages.join("+")}`;
   if (isThere(`${kept}/whole`)) return kept;
   const folder = await Deno.makeTempDir({ prefix: "llmproxy-debian-" });

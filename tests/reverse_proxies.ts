@@ -1,6 +1,7 @@
 /** Reverse proxies, started with the configurations that docs/reverse-proxies.md shows. */
 import { type DebianProgram, debianProgram, type DebianProgramName } from "./debian_programs.ts";
 import { blocksOf, readPage } from "./documents.ts";
+import { freePort } from "./free_port.ts";
 import { certificates } from "./tls_upstream.ts";
 import { waitFor } from "./wait.ts";
 
@@ -151,9 +152,4 @@ async function started(
       await Deno.remove(folder, { recursive: true });
     },
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }

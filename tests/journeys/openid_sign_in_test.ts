@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { freePort } from "../free_port.ts";
 import {
   CLIENT_ID,
   CLIENT_SECRET,
@@ -44,11 +45,6 @@ async function openScene(env: Readonly<Record<string, string>> = {}): Promise<Sc
       await provider[Symbol.asyncDispose]();
     },
   };
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return (listener.addr as Deno.NetAddr).port;
 }
 
 Deno.test("an admin and a viewer sign in at the OpenID provider, go on where they wanted to, and sign out", async () => {
