@@ -66,6 +66,9 @@ export interface UsagePage {
   readonly next: Position | null;
 }
 
+/** An index finds ids by a beginning of so many characters; a shorter one may keep most traces. */
+export const LONG_ID_PREFIX = 8;
+
 /** The filters that only traces have, keeping all. */
 export const NO_TRACE_FILTERS = { idPrefix: null, client: null, hasFailed: false, leastCost: null } as const;
 

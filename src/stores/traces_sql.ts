@@ -1,10 +1,18 @@
-import { type Position, RowsDropped, type TraceList, type TraceOrder, type TracePage, type TraceQuery } from "../domain/query.ts";
+import {
+  LONG_ID_PREFIX,
+  type Position,
+  RowsDropped,
+  type TraceList,
+  type TraceOrder,
+  type TracePage,
+  type TraceQuery,
+} from "../domain/query.ts";
 import { TOTALS } from "../domain/totals.ts";
 import type { TraceWithStats } from "../domain/trace.ts";
 import { MAX_NAMESAKES } from "./query_bounds.ts";
 import { integer, type Row, traceOf } from "./row_decoders.ts";
 import { SUMS_OR_ZERO, totalsOf, traceColumn } from "./totals.ts";
-import { callFilters, narrowed, ownerFilters, positionOf, type Question, type Statement } from "./usage_sql.ts";
+import { callFilters, type Filters, narrowed, ownerFilters, positionOf, type Question, type Statement } from "./usage_sql.ts";
 
 const ORDERED: Readonly<Record<TraceOrder, string>> = {
   activity: "updated_at",
@@ -114,11 +122,10 @@ const ALL_TOTALS = TOTALS.map((total) => `coalesce(sum(${traceColumn(total)}), 0
 function keptOf(query: TraceQuery, droppedBefore: number): Statement {
   const { since, until, idPrefix, leastCost, client, hasFailed } = query;
   const times = { "updated_at >=": since, "updated_at <": until };
-  const ids = { "id >=": idPrefix, "id <": idPrefix === null ? null : `${idPrefix}${LAST_CHARACTER}` };
   const own = narrowed({
     ...ownerFilters(query),
     ...times,
-    ...ids,
+    ...idFilters(idPrefix),
     "cost >=": leastCost,
     "failed_count >=": hasFailed ? 1 : null,
   });
@@ -132,6 +139,15 @@ function keptOf(query: TraceQuery, droppedBefore: number): Statement {
       WHERE usage.trace_id = traces.id AND usage.workspace_id = traces.workspace_id AND revision > 0 ${calls.sql})`,
     values: [...own.values, ...calls.values],
   };
+}
+
+/** With a short prefix the traces are read in the order of the page, until it is full. */
+function idFilters(prefix: string | null): Filters {
+  if (prefix === null) return {};
+  const { length } = [...prefix];
+  return length < LONG_ID_PREFIX
+    ? { [`substr(id, 1, ${length}) =`]: prefix }
+    : { "id >=": prefix, "id <": `${prefix}${LAST_CHARACTER}` };
 }
 
 /** Behind all others, byte by byte. */

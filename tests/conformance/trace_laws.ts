@@ -69,6 +69,9 @@ export const TRACE_LAWS: Laws = {
       { ...rowAt(T0, { traceId: "at-12", client: "pi" }), closing: left },
       { ...rowAt(T0, { traceId: "at-2", client: "claude-code" }), closing: failed },
       rowAt(T0, { traceId: "at-é😀" }),
+      rowAt(T0, { traceId: "session-é-1" }),
+      rowAt(T0, { traceId: "session-é😀" }),
+      rowAt(T0, { traceId: "session-f" }),
     ]);
     const ids = async (narrowing: Partial<TraceQuery>) => {
       const query = { ...ALL_TRACES, ...narrowing };
@@ -79,7 +82,11 @@ export const TRACE_LAWS: Laws = {
     };
     assert.deepEqual(await ids({ idPrefix: "at-1" }), ["at-1", "at-12"]);
     assert.deepEqual(await ids({ idPrefix: "at-é" }), ["at-é😀"]);
+    assert.deepEqual(await ids({ idPrefix: "at-é😀" }), ["at-é😀"]);
     assert.deepEqual(await ids({ idPrefix: "at%" }), []);
+    assert.deepEqual(await ids({ idPrefix: "session-é" }), ["session-é-1", "session-é😀"]);
+    assert.deepEqual(await ids({ idPrefix: "session-_" }), []);
+    assert.deepEqual(await ids({ idPrefix: "session-f" }), ["session-f"]);
     assert.deepEqual(await ids({ client: "claude-code" }), ["at-1", "at-2"]);
     assert.deepEqual(await ids({ hasFailed: true }), ["at-1", "at-2"]);
     assert.deepEqual(await ids({ client: "claude-code", hasFailed: true, leastCost: 8 }), ["at-1"]);

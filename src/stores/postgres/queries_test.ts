@@ -84,8 +84,8 @@ const PLANS: readonly Plan[] = [
   },
   {
     name: "queryTraces() by the beginning of an id",
-    ask: (ask) => queryTraces(ask, { ...ALL_TRACES, idPrefix: "at-77" }),
-    takes: [/traces_by_id.*id >= 'at-77'/],
+    ask: (ask) => queryTraces(ask, { ...ALL_TRACES, idPrefix: "at-77777" }),
+    takes: [/traces_by_id.*id >= 'at-77777'/],
     leaves: /Seq Scan/,
   },
   {

@@ -97,8 +97,13 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
   ],
   [
     "queryTraces() by the beginning of an id",
-    (q) => q.listTraces({ ...ALL_TRACES, idPrefix: "at-1" }),
+    (q) => q.listTraces({ ...ALL_TRACES, idPrefix: "at-12345" }),
     /SEARCH traces USING INDEX traces_by_id \(id>\? AND id<\?\)/,
+  ],
+  [
+    "queryTraces() by one that may keep most traces",
+    (q) => q.listTraces({ ...ALL_TRACES, idPrefix: "at-" }),
+    /^SCAN traces USING INDEX traces_by_activity$/,
   ],
   [
     "queryRefusals() since a time",

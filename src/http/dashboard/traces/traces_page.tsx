@@ -1,4 +1,4 @@
-import type { TracePage, TraceQuery } from "../../../domain/query.ts";
+import { LONG_ID_PREFIX, type TracePage, type TraceQuery } from "../../../domain/query.ts";
 import type { TraceWithStats } from "../../../domain/trace.ts";
 import { answerable } from "../../admin_usage.ts";
 import type { AdminDeps } from "../../admin_route.ts";
@@ -18,7 +18,7 @@ const ROWS = 50;
 const CSV_ROWS = 1_000;
 const DAY_MS = 86_400_000;
 /** Totals of all workspaces for longer spans would read every trace there is. */
-const MOST_DAYS_SUMMED = 31;
+const MOST_DAYS_SUMMED = 8;
 /** The names in the query that are no filters of the list. */
 const OF_THE_PAGE = ["range", "since", "until", "order", "cursor", "format", "table"];
 
@@ -77,7 +77,8 @@ function listAsked(url: URL, { key, isAscending }: TableOrder, now: () => number
   const [, time, rest] = /^(\d{1,15})\.(.+)$/s.exec(given) ?? [];
   const asOf = time === undefined ? now() : Number(time);
   // Someone who looks for an id does not know when that was.
-  const range = rangeOf(url, asOf, url.searchParams.get("trace_prefix") ? "year" : "7d");
+  const isForId = (url.searchParams.get("trace_prefix") ?? "").length >= LONG_ID_PREFIX;
+  const range = rangeOf(url, asOf, isForId ? "year" : "7d");
   const list = new URL("/internal/traces", url);
   for (const [name, value] of url.searchParams) {
     if (!OF_THE_PAGE.includes(name) && value.trim() !== "") list.searchParams.append(name, value.trim());
@@ -91,10 +92,9 @@ function listAsked(url: URL, { key, isAscending }: TableOrder, now: () => number
   return { query, range, cursorOf: (end) => `${asOf}.${cursorOf(end)}` };
 }
 
-function isSummed({ workspaceId, sandboxId, idPrefix, ...query }: TraceQuery, { since, until }: Range): boolean {
+function isSummed({ workspaceId, sandboxId, ...query }: TraceQuery, { since, until }: Range): boolean {
   const ofCalls = [query.model, query.outcome, query.accuracy, query.client].some((filter) => filter !== null);
-  const isNarrow = workspaceId !== null || sandboxId !== null || idPrefix !== null;
-  return !ofCalls && (isNarrow || until - since <= MOST_DAYS_SUMMED * DAY_MS);
+  return !ofCalls && (workspaceId !== null || sandboxId !== null || until - since <= MOST_DAYS_SUMMED * DAY_MS);
 }
 
 async function* everyPage(query: TraceQuery, { store }: AdminDeps): AsyncGenerator<readonly TraceWithStats[]> {
