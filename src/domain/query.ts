@@ -49,6 +49,8 @@ export interface UsageQuery extends QueryOpts, CallFilters {
  */
 export interface TraceQuery extends QueryOpts, CallFilters {
   readonly idPrefix: string | null;
+  /** Traces that began before this time: with `since` those that were active between both. */
+  readonly begunBefore: number | null;
   readonly client: string | null;
   /** A call of it failed, as `failedCount` counts. */
   readonly hasFailed: boolean;
@@ -70,7 +72,7 @@ export interface UsagePage {
 export const LONG_ID_PREFIX = 8;
 
 /** The filters that only traces have, keeping all. */
-export const NO_TRACE_FILTERS = { idPrefix: null, client: null, hasFailed: false, leastCost: null } as const;
+export const NO_TRACE_FILTERS = { idPrefix: null, begunBefore: null, client: null, hasFailed: false, leastCost: null } as const;
 
 export interface TraceList {
   readonly traces: readonly TraceWithStats[];

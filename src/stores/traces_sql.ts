@@ -55,9 +55,11 @@ function totalsOfKept({ sql, values }: Statement): Statement {
 
 /** Whether the filters keep all traces of the fleet or of a workspace. */
 function isOfOwner({ sandboxId, since, until, model, outcome, accuracy, ...own }: TraceQuery): boolean {
-  const { idPrefix, client, hasFailed, leastCost } = own;
+  const { idPrefix, begunBefore, client, hasFailed, leastCost } = own;
   return !hasFailed &&
-    [sandboxId, since, until, model, outcome, accuracy, idPrefix, client, leastCost].every((filter) => filter === null);
+    [sandboxId, since, until, model, outcome, accuracy, idPrefix, begunBefore, client, leastCost].every((filter) =>
+      filter === null
+    );
 }
 
 /**
@@ -120,8 +122,8 @@ const ALL_TOTALS = TOTALS.map((total) => `coalesce(sum(${traceColumn(total)}), 0
 
 /** Filters of calls need rows: the totals of a trace do not have them. */
 function keptOf(query: TraceQuery, droppedBefore: number): Statement {
-  const { since, until, idPrefix, leastCost, client, hasFailed } = query;
-  const times = { "updated_at >=": since, "updated_at <": until };
+  const { since, until, begunBefore, idPrefix, leastCost, client, hasFailed } = query;
+  const times = { "updated_at >=": since, "updated_at <": until, "created_at <": begunBefore };
   const own = narrowed({
     ...ownerFilters(query),
     ...times,

@@ -87,6 +87,8 @@ export const TRACE_LAWS: Laws = {
     assert.deepEqual(await ids({ idPrefix: "session-é" }), ["session-é-1", "session-é😀"]);
     assert.deepEqual(await ids({ idPrefix: "session-_" }), []);
     assert.deepEqual(await ids({ idPrefix: "session-f" }), ["session-f"]);
+    assert.deepEqual(await ids({ begunBefore: T0 + 1, idPrefix: "at-1" }), ["at-1", "at-12"]);
+    assert.deepEqual(await ids({ begunBefore: T0 }), []);
     assert.deepEqual(await ids({ client: "claude-code" }), ["at-1", "at-2"]);
     assert.deepEqual(await ids({ hasFailed: true }), ["at-1", "at-2"]);
     assert.deepEqual(await ids({ client: "claude-code", hasFailed: true, leastCost: 8 }), ["at-1"]);

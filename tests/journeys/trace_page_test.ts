@@ -40,9 +40,13 @@ Deno.test("a session of calls that broke, failed, completed and still run is fou
   });
   const running = fetch(`${proxy.url}/v1/messages`, callOf(token, "something else"));
   const path = `/dashboard/traces/${ID}?workspace_id=acme`;
-  await waitFor(async () => /A call is in flight, not counted here/.test(textOf((await reader.open(path)).text)), {
-    what: "the call in flight on the page",
-  });
+  await waitFor(
+    async () =>
+      /A call is in flight and not counted here: for [^,]*, claude-haiku-4-5\./.test(textOf((await reader.open(path)).text)),
+    {
+      what: "the call in flight on the page",
+    },
+  );
   answered.open();
   await received(await running);
   await proxy.closedRows(4);

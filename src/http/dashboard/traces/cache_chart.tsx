@@ -39,7 +39,7 @@ export function CacheChart({ calls, misses, origin }: CacheChartParts) {
           <svg class="swatch" width="12" height="12" aria-hidden="true">
             <rect class="broken" y="4" width="12" height="4" />
           </svg>{" "}
-          written again
+          a tenth or more written again
         </li>
       </ul>
       <svg
@@ -55,7 +55,7 @@ export function CacheChart({ calls, misses, origin }: CacheChartParts) {
             {stackOf(call, most).map(({ kind, y, height }) => (
               <rect class={kind} x={(n * step).toFixed(1)} y={y.toFixed(1)} width={width.toFixed(1)} height={height.toFixed(1)} />
             ))}
-            {misses.has(call.id)
+            {isBroken(call, misses.get(call.id))
               ? <rect class="broken" x={(n * step).toFixed(1)} y={HEIGHT + 4} width={width.toFixed(1)} height="6" />
               : null}
           </g>
@@ -63,6 +63,13 @@ export function CacheChart({ calls, misses, origin }: CacheChartParts) {
       </svg>
     </figure>
   );
+}
+
+const BROKEN_PART = 0.1;
+
+/** Most calls write some tokens again; a mark on each would hide the breaks. */
+function isBroken(call: TokenUsage, miss: CacheMiss | undefined): boolean {
+  return miss !== undefined && miss.missedTokens >= inputOf(call) * BROKEN_PART;
 }
 
 /** From below. */

@@ -1,6 +1,7 @@
 import type { TraceWithStats } from "../../../domain/trace.ts";
 import type { RunningCall } from "../../../domain/running_call.ts";
 import type { TraceCache } from "../../trace_cache.ts";
+import { clipped } from "./call_text.tsx";
 import { Count, Dollars, dollarsText, durationText, Share, Time, wholeText } from "../figures.tsx";
 
 interface TraceHeadParts {
@@ -142,11 +143,14 @@ function CacheCard({ cache }: { readonly cache: TraceCache }) {
   );
 }
 
-function Running({ calls }: { readonly calls: readonly RunningCall[] }) {
+function Running({ calls: [oldest, ...others] }: { readonly calls: readonly RunningCall[] }) {
+  const { ageMs, model } = oldest!;
+  const since = `${durationText(ageMs)}${model === null ? "" : `, ${clipped(model)}`}`;
   return (
     <p class="panel" role="status">
-      {calls.length === 1 ? "A call is" : `${wholeText(calls.length)} calls are`} in flight, not counted here: the oldest for{" "}
-      {durationText(calls[0]!.ageMs)}, {calls[0]!.model ?? "model not known yet"}.
+      {others.length === 0
+        ? `A call is in flight and not counted here: for ${since}.`
+        : `${wholeText(others.length + 1)} calls are in flight and not counted here, the oldest for ${since}.`}
     </p>
   );
 }

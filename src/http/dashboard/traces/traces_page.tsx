@@ -36,7 +36,7 @@ async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
         <RangePicker url={url} range={range} />
         {summed === null ? null : <Sums page={summed} />}
         <DataTable
-          caption="Traces by their latest activity in this span"
+          caption="Traces that were active in this span, with all that they used"
           url={url}
           columns={columns}
           rows={traces}
@@ -89,7 +89,9 @@ function listAsked(url: URL, { key, isAscending }: TableOrder, now: () => number
   list.searchParams.set("limit", String(ROWS));
   if (given !== "") list.searchParams.set("cursor", rest ?? given);
   const { query, cursorOf } = traceQueryOf(list.href, () => asOf);
-  return { query, range, cursorOf: (end) => `${asOf}.${cursorOf(end)}` };
+  // A trace that went on after the span is one of its traces too.
+  const active = { ...query, until: null, begunBefore: query.until };
+  return { query: active, range, cursorOf: (end) => `${asOf}.${cursorOf(end)}` };
 }
 
 function isSummed({ workspaceId, sandboxId, ...query }: TraceQuery, { since, until }: Range): boolean {

@@ -38,6 +38,14 @@ Deno.test("the traces page finds by id, workspace, sandbox, agent, model, cost a
   assert.deepEqual(await found(form), ["at-failed", "at-dear"]);
   assert.deepEqual(await found("range=today&order=cost.asc"), ["at-1", "at-failed", "at-dear"]);
   assert.deepEqual(await found("range=yesterday"), []);
+  // Tomorrow these traces were active yesterday, also one that goes on.
+  admin.deps.now += 24 * HOUR_MS;
+  await admin.embedded.store.recordUsage([
+    usageRow({ id: "ar-5", traceId: "at-1", workspaceId: "globex", createdAt: admin.deps.now }),
+  ]);
+  reader = await readerOf(admin);
+  assert.deepEqual(await found("range=yesterday&order=created.asc"), ["at-1", "at-dear", "at-failed"]);
+  assert.deepEqual(await found("range=today"), ["at-1"]);
   // Most of an id is looked for in a year, not in a week.
   admin.deps.now += 30 * 24 * HOUR_MS;
   reader = await readerOf(admin);
