@@ -7,6 +7,7 @@ const [
   { interruptSignal, keyboard, screenOfStdout },
   { migrateAll, openOffline },
   { runProgram },
+  { examine },
   { serve },
   { work },
 ] = await Promise.all([
@@ -15,6 +16,7 @@ const [
   import("./src/cli/screen.ts"),
   import("./src/server/offline.ts"),
   import("./src/cli/program.ts"),
+  import("./src/server/doctor/examination.ts"),
   import("./src/server/serve.ts"),
   import("./src/server/workers/worker.ts"),
 ]);
@@ -29,6 +31,11 @@ const encoder = new TextEncoder();
 /** Commands may wait for the reader of stderr; a proxy may not. */
 const errors = Deno.args[0] === "serve" ? errorOutput() : null;
 
+/** A pipe may take a part at a time. */
+function writeNow(bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
+}
+
 async function writeAll(bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await Deno.stdout.write(bytes.subarray(at));
 }
@@ -36,7 +43,7 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
 const code = await runProgram(Deno.args, {
   ...system,
   source,
-  stdout: (text) => void Deno.stdout.writeSync(encoder.encode(text)),
+  stdout: (text) => writeNow(encoder.encode(text)),
   stderr: (text) => errors === null ? void Deno.stderr.writeSync(encoder.encode(text)) : errors.write(text),
   writeOut: writeAll,
   isTerminal: () => Deno.stderr.isTerminal(),
@@ -47,6 +54,7 @@ const code = await runProgram(Deno.args, {
   runtime: `Deno ${Deno.version.deno}`,
   serve: (config) => serve({ ...config, warnings: [...config.warnings, ...signalWarnings] }, system),
   work: () => work({ ...system, input: Deno.stdin.readable, output: writeAll }),
+  examine: () => examine({ source, now: system.now, madeUp: `doctor-${system.newId()}` }),
   migrate: migrateAll,
   openOffline,
 });

@@ -50,6 +50,7 @@ export async function run(
     runtime: "deno 9.9.9",
     serve: () => assert.fail("serve was not asked for"),
     work: () => assert.fail("worker was not asked for"),
+    examine: () => assert.fail("doctor was not asked for"),
     migrate: () => assert.fail("migrate was not asked for"),
     openOffline: () => assert.fail("the data directory was not to be opened"),
     ...given,

@@ -74,6 +74,15 @@ export const UNRUN_COMMANDS: readonly UnrunCommand[] = [
     },
   },
   {
+    matches: /^(llmproxy doctor$|sudo sh -c 'set -a)/,
+    reason: "it asks the real upstream and reads a unit's files; doctor_test.ts runs it",
+    check: (command) => {
+      if (!command.startsWith("sudo")) return;
+      assert.ok(command.includes(`LLMPROXY_DATA_DIR=${STATE} `) && command.includes(`ANTHROPIC_API_KEY_FILE=${KEY_FILE} `));
+      assert.match(UNIT, /^EnvironmentFile=-\/etc\/llmproxy\/llmproxy\.env$/m);
+    },
+  },
+  {
     matches: /^llmproxy (tail|top(?! --once))\b/,
     reason: "it goes on until Ctrl-C; tail_test.ts and top_test.ts run it",
     check: async (command) => {

@@ -1,3 +1,4 @@
+import completions from "@bomb.sh/tab/commander";
 import { Command, CommanderError, Option } from "commander";
 import { loadConfigFromEnv } from "../config/config.ts";
 import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
@@ -9,6 +10,8 @@ import { VERSION } from "../server/version.ts";
 import { JSON_OUTPUT, OFFLINE, readDuration, readId, readTime, refuseEmptySpan, type Span, TIME_WORDS } from "./arguments.ts";
 import { auditCommand } from "./audit.ts";
 import { backupCommand } from "./backup.ts";
+import { addDoctorCommand } from "./doctor.ts";
+import { addExamples } from "./examples.ts";
 import { EXIT } from "./exit_codes.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
@@ -27,7 +30,7 @@ import { addTracesCommand } from "./traces.ts";
 import { addUsageCommand } from "./usage.ts";
 
 const HELP_WIDTH = 110;
-const EXAMPLES = `
+const OVERVIEW = `
 Examples:
   ANTHROPIC_API_KEY=… llmproxy serve                            start with an embedded database in ./data
   llmproxy usage --since 30d --by workspace,model --order cost  show who spent what
@@ -51,6 +54,8 @@ Examples:
   llmproxy reprice --since 30d --dry-run                        show what the current prices would change
   llmproxy audit --since 7d                                     show who changed tokens and prices
   llmproxy health --ready                                       exit with 0 if calls can be served and recorded
+  llmproxy doctor                                               check everything, and say what to do
+  llmproxy complete bash                                        print completions for your shell
 
 Settings are environment variables; docs/settings.md lists them.
 Exit codes: 1 if the command failed, 2 if the command line or the settings are wrong, 3 if no proxy answers.
@@ -76,7 +81,8 @@ export async function runProgram(args: readonly string[], system: CliSystem): Pr
   }
 }
 
-function programOf(system: CliSystem, exit: { code: number }): Command {
+/** All commands. `serve` sets the exit code. */
+export function programOf(system: CliSystem, exit: { code: number }): Command {
   const program = new Command("llmproxy")
     .description("A metering proxy between coding-agent sandboxes and the Anthropic API")
     .version(VERSION, "-V, --version")
@@ -89,7 +95,7 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     })
-    .addHelpText("after", EXAMPLES);
+    .addHelpText("after", OVERVIEW);
   program.command("serve").description("serve until SIGTERM or SIGINT").action(async () => {
     exit.code = await system.serve(loadConfigFromEnv(system.source));
   });
@@ -119,11 +125,14 @@ function programOf(system: CliSystem, exit: { code: number }): Command {
     .requiredOption("--from <url>", "its database, postgres://…, or a file that holds that URL")
     .option(...OFFLINE)
     .action((options) => importCommand(system, options));
+  addDoctorCommand(program, system);
   program.command("health").description("check whether the proxy on this machine runs")
     .option("--ready", "check whether it can serve and record calls, too")
     .action((options) => healthCommand(system, options));
   program.command("version").description("print the version")
     .action(() => system.stdout(`llmproxy ${VERSION} (${system.runtime})\n`));
+  completions(program);
+  addExamples(program);
   return program;
 }
 

@@ -2,6 +2,7 @@ import type { Config, StorageConfig } from "../config/config.ts";
 import type { ConfigSource } from "../config/settings_reader.ts";
 import { ACTOR } from "../http/audit.ts";
 import type { NewId } from "../domain/ids.ts";
+import type { Finding } from "../server/doctor/finding.ts";
 import type { MigratedDatabase, Offline } from "../server/offline.ts";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
 import type { Screen } from "./table.ts";
@@ -37,6 +38,8 @@ export interface CliSystem {
   readonly serve: (config: Config) => Promise<number>;
   /** Serves as one of several processes, as its parent orders over the standard streams. */
   readonly work: () => Promise<void>;
+  /** Looks at all that a proxy with these settings needs. Never throws. */
+  readonly examine: () => AsyncGenerator<Finding, void>;
   /** Returns the schemas' versions before and after. Rejects if a database is newer. */
   readonly migrate: (storage: StorageConfig) => Promise<readonly MigratedDatabase[]>;
   /** Locks the data directory until `end`. Rejects if a proxy runs on it. */

@@ -47,10 +47,15 @@ export async function migratePostgres(options: MigrateOptions): Promise<Migrated
   }
 }
 
+/** The version of this program's schema. */
+export function newestMigration(): number {
+  return schemaVersion(readMigrations(FOLDER));
+}
+
 /** Returns what it found before. */
 async function applyNext(ask: Ask, known: readonly Migration[]) {
   await ask("SELECT pg_advisory_xact_lock($1)", [MIGRATING]);
-  const applied = await appliedMigrations(ask);
+  const applied = await migrationsOf(ask);
   const next = missingMigrations(known, applied)[0];
   if (next !== undefined) {
     await assertEncoding(ask);
@@ -70,7 +75,8 @@ async function assertEncoding(ask: Ask): Promise<void> {
   );
 }
 
-async function appliedMigrations(ask: Ask): Promise<readonly AppliedMigration[]> {
+/** Those that the database has had. */
+export async function migrationsOf(ask: Ask): Promise<readonly AppliedMigration[]> {
   const [table] = await ask("SELECT to_regclass('schema_migrations') IS NOT NULL AS is_there");
   if (table?.is_there !== true) return [];
   return (await ask("SELECT version, name FROM schema_migrations"))

@@ -35,6 +35,11 @@ export function migrateSpool(path: string): Migrated {
   return migrateSqlite(path, SPOOL_FOLDER);
 }
 
+/** The version of this program's schema. */
+export function newestMigration(): number {
+  return schemaVersion(readMigrations(FOLDER));
+}
+
 /** False if nothing was missing. */
 function applyNext(db: DatabaseSync, known: readonly Migration[]): boolean {
   const next = missingMigrations(known, appliedMigrations(db))[0];
@@ -44,7 +49,8 @@ function applyNext(db: DatabaseSync, known: readonly Migration[]): boolean {
   return true;
 }
 
-function appliedMigrations(db: DatabaseSync): readonly AppliedMigration[] {
+/** Those that the database has had. */
+export function appliedMigrations(db: DatabaseSync): readonly AppliedMigration[] {
   const table = db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'").get();
   if (table === undefined) return [];
   return db.prepare("SELECT version, name FROM schema_migrations").all()

@@ -1,0 +1,116 @@
+import { timeLimit } from "../../async/deadline.ts";
+import { ownHeaders } from "../../batches/results.ts";
+import type { Config } from "../../config/config.ts";
+import type { Credential, Provider } from "../../domain/provider.ts";
+import * as providers from "../../providers/providers.ts";
+import { upstreamClients } from "../http_clients.ts";
+import { VERSION } from "../version.ts";
+import { type Finding, findingsOf, wordsOfError } from "./finding.ts";
+
+/** How long the upstream may take to list its models. */
+const PATIENCE_MS = 15_000;
+/** A clock may be off by this much, and by this much at most. */
+const SLACK_MS = 10_000;
+const MOST_SKEW_MS = 120_000;
+const SECOND_MS = 1_000;
+
+const credentials = findingsOf("credential");
+const clock = findingsOf("clock");
+
+type Clock = () => number;
+
+/** What one credential's question brought. */
+interface Asked {
+  readonly finding: Finding;
+  /** How far the upstream's clock is ahead; null if it does not say. */
+  readonly aheadMs: number | null;
+}
+
+/** Asks the upstream for its models with each credential, and compares clocks. */
+export async function examineUpstream(config: Config, now: Clock): Promise<readonly Finding[]> {
+  const provider = providers[config.upstream.provider];
+  const clients = upstreamClients(config);
+  try {
+    const all = await Promise.all(
+      config.upstream.credentials.map((credential) => ask(credential, { provider, now, fetch: clients.fetch })),
+    );
+    return [...all.map(({ finding }) => finding), ofClock(all.map(({ aheadMs }) => aheadMs))];
+  } finally {
+    clients.close();
+  }
+}
+
+async function ask(
+  credential: Credential,
+  { provider, fetch, now }: {
+    readonly provider: Provider;
+    readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+    readonly now: Clock;
+  },
+): Promise<Asked> {
+  const url = credential.baseUrl + provider.checkPath;
+  using limit = timeLimit(PATIENCE_MS, () => new Error(`no answer within ${PATIENCE_MS / SECOND_MS} s`));
+  const headers = ownHeaders(credential, { provider, userAgent: `llmproxy/${VERSION}` });
+  const before = now();
+  try {
+    const answer = await fetch(url, { headers, redirect: "manual", signal: limit.signal });
+    const after = now();
+    await answer.body?.cancel();
+    const took = `${answer.status} in ${after - before} ms`;
+    return {
+      finding: ofStatus(answer.status, `${credential.id} at ${credential.baseUrl}`, took),
+      aheadMs: aheadOf(answer, (before + after) / 2),
+    };
+  } catch (error) {
+    const says = `${credential.id}: ${new URL(url).origin} cannot be reached: ${wordsOfError(error)}`;
+    return { finding: credentials.failed(says, UNREACHABLE), aheadMs: null };
+  }
+}
+
+const UNREACHABLE =
+  "Check ANTHROPIC_BASE_URL, DNS and the way out. Behind a proxy set HTTPS_PROXY; if something ends TLS in between, " +
+  "name its certificate in LLMPROXY_CA_FILE.";
+const REPLACE = "Replace the key or token: docs/operations.md#rotate-a-secret. Calls that use it fail with 502.";
+
+function ofStatus(status: number, what: string, took: string): Finding {
+  if (status === 200) return credentials.ok(`${what} is good (${took})`);
+  if (status === 401) return credentials.failed(`${what}: the upstream refuses it (${took})`, REPLACE);
+  if (status === 403) {
+    return credentials.failed(
+      `${what} may not list models (${took})`,
+      "Check the key's rights and its workspace at the provider, and whether a firewall answers.",
+    );
+  }
+  if (status === 402) {
+    return credentials.failed(`${what} has no credit (${took})`, "Add credit at the provider, or use another key.");
+  }
+  if (status === 429) return credentials.warning(`${what} is at its rate limit (${took})`, "Run doctor again in a minute.");
+  if (status === 404) {
+    return credentials.warning(
+      `${what}: the upstream has no list of models (${took})`,
+      "The key was not checked. Make a call, or check ANTHROPIC_BASE_URL.",
+    );
+  }
+  return credentials.failed(
+    `${what}: the upstream does not list its models (${took})`,
+    "Check ANTHROPIC_BASE_URL and the provider's status page.",
+  );
+}
+
+/** By the header `Date`, which has whole seconds: the middle of that second. */
+function aheadOf({ headers }: Response, at: number): number | null {
+  const date = Date.parse(headers.get("date") ?? "");
+  return Number.isNaN(date) ? null : date + SECOND_MS / 2 - at;
+}
+
+/** By the answer that is nearest: a slow answer looks like a wrong clock. */
+export function ofClock(all: readonly (number | null)[], whose = "the upstream's"): Finding {
+  const known = all.filter((ahead) => ahead !== null).sort((a, b) => Math.abs(a) - Math.abs(b));
+  const ahead = known[0];
+  if (ahead === undefined) return clock.skipped("No answer said what time it is");
+  const off = Math.abs(ahead);
+  if (off <= SLACK_MS) return clock.ok(`This machine's clock agrees with ${whose}`);
+  const says = `This machine's clock is ${Math.round(off / SECOND_MS)} s ${ahead > 0 ? "behind" : "ahead of"} ${whose}`;
+  const advice = "Set it by NTP, for example: timedatectl set-ntp true. Rows, limits of a day and prices go by this clock.";
+  return off > MOST_SKEW_MS ? clock.failed(says, advice) : clock.warning(says, advice);
+}

@@ -1,0 +1,168 @@
+/** `llmproxy doctor`: what it finds in a sound installation, and with each thing that is wrong. */
+import assert from "node:assert/strict";
+import { startFakeAgentserver } from "../fake_agentserver.ts";
+import { failing, json } from "../fake_answers.ts";
+import { startFakeUpstream } from "../fake_upstream.ts";
+import { startPostgres } from "../postgres_server.ts";
+import { runCommandLine, startProxyProcess } from "../proxy_process.ts";
+import { OPERATOR_KEY, settingsOf } from "../proxy_under_test.ts";
+import { onTerminal, plain } from "../terminal.ts";
+
+interface Found {
+  readonly check: string;
+  readonly state: string;
+  readonly says: string;
+  readonly advice: string | null;
+}
+
+const ADMIN_TOKEN = "admin-token-of-the-doctor-0123456789";
+
+const postgres = await startPostgres();
+Deno.test.afterAll(async () => await postgres[Symbol.asyncDispose]());
+
+Deno.test("doctor finds nothing wrong with a proxy that runs on PostgreSQL, on a terminal and in a pipe", async () => {
+  await using upstream = await startFakeUpstream();
+  await using agentserver = startFakeAgentserver();
+  upstream.answer(() => models());
+  const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const env = { LLMPROXY_DATABASE_URL: await postgres.newDatabase(), LLMPROXY_AGENTSERVER_URL: agentserver.url };
+  {
+    await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env });
+    const { code, stdout, stderr } = await runCommandLine(["doctor"], proxy.env);
+    assert.deepEqual([code, stderr], [0, ""], stdout);
+    for (
+      const line of [
+        /^ok +settings +\d+ settings are set, and all can be read$/m,
+        /^ok +data directory +\S+ can be written$/m,
+        /^ok +database +PostgreSQL 1\d\.\d+ answers, and the role has the rights that it needs$/m,
+        /^ok +database +The shared database is up to date \(schema version \d+\)$/m,
+        /^ok +clock +This machine's clock agrees with PostgreSQL's$/m,
+        /^ok +credential +api-key-[0-9a-f]{8} at http:\/\/127\.0\.0\.1:\d+ is good \(200 in \d+ ms\)$/m,
+        /^ok +clock +This machine's clock agrees with the upstream's$/m,
+        /^ok +control plane +http:\/\/127\.0\.0\.1:\d+ answers, and refuses a token that no one has$/m,
+        /^ok +proxy +The proxy at http:\/\/127\.0\.0\.1:\d+ serves and records calls$/m,
+        /^ok +proxy +Its admin API takes the token of these settings$/m,
+        /\nNothing failed, \d+ warnings?\.\n$/,
+      ]
+    ) assert.match(stdout, line);
+    const [asked] = upstream.calls;
+    assert.deepEqual([asked!.target, asked!.header("x-api-key")], ["/v1/models?limit=1", OPERATOR_KEY]);
+    const shown = await onTerminal(["doctor"], { env: proxy.env });
+    assert.equal(shown.code, 0);
+    const steady = (text: string) => text.replaceAll(/\d+ ms|[\d.]+ GB/g, "N");
+    assert.equal(steady(plain(shown.written).replaceAll("\r\n", "\n")), steady(stdout));
+    assert.equal((await runCommandLine(["doctor", "--json"], { ...proxy.env, LLMPROXY_ADMIN_TOKEN: "x".repeat(20) })).code, 1);
+  }
+  await Deno.remove(dataDir, { recursive: true });
+});
+
+Deno.test("doctor names what is wrong, says what to do, exits with 1, and shows no secret", async (t) => {
+  await using upstream = await startFakeUpstream();
+  const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const base = settingsOf(upstream.url, dataDir, { LLMPROXY_ADMIN_TOKEN: ADMIN_TOKEN, LLMPROXY_LISTEN_ADDR: "127.0.0.1:1" });
+  const find = (env: Readonly<Record<string, string>> = {}) => examined({ ...base, ...env });
+
+  await t.step("a credential that the upstream refuses, or whose upstream is away", async () => {
+    upstream.answer((call) => failing(401)(call));
+    const [refused] = failedOf(await find(), "credential");
+    assert.match(refused!.says, /^api-key-\w+ at \S+: the upstream refuses it \(401 in \d+ ms\)$/);
+    assert.match(refused!.advice!, /Replace the key/);
+    upstream.answer(() => models());
+    const file = `${dataDir}/keys.json`;
+    await Deno.writeTextFile(
+      file,
+      JSON.stringify([{ name: "good", key: OPERATOR_KEY }, {
+        name: "away",
+        key: `${OPERATOR_KEY}2`,
+        baseUrl: "http://127.0.0.1:1",
+      }]),
+    );
+    const found = await find({ ANTHROPIC_API_KEY: "", ANTHROPIC_API_KEYS_FILE: file });
+    assert.deepEqual(found.filter(({ check }) => check === "credential").map(({ state }) => state), ["ok", "failed"]);
+    assert.match(failedOf(found, "credential")[0]!.says, /127\.0\.0\.1:1 cannot be reached/);
+  });
+  await t.step("a clock that is wrong", async () => {
+    upstream.answer(() => models(new Date(Date.now() - 3_600_000)));
+    const [clock] = failedOf(await find(), "clock");
+    assert.match(clock!.says, /^This machine's clock is 36\d\d s ahead of the upstream's$/);
+    upstream.answer(() => models());
+  });
+  await t.step("a control plane that is away, one that answers for another, and one that accepts anything", async () => {
+    const away = await find({ LLMPROXY_AGENTSERVER_URL: "http://127.0.0.1:1" });
+    assert.match(failedOf(away, "control plane")[0]!.says, /does not say whether a token is good/);
+    await using agentserver = startFakeAgentserver();
+    agentserver.answer({ kind: "status", status: 404 });
+    const other = await find({ LLMPROXY_AGENTSERVER_URL: agentserver.url });
+    assert.match(failedOf(other, "control plane")[0]!.says, /status 404, but no JSON/);
+    agentserver.answer({ kind: "body", body: '{"sandbox_id":"s","workspace_id":"w","status":"running"}' });
+    const open = await find({ LLMPROXY_AGENTSERVER_URL: agentserver.url });
+    assert.match(failedOf(open, "control plane")[0]!.says, /accepts a token that no one has/);
+  });
+  await t.step("a database that refuses the login, is not there, or whose tables another role owns", async () => {
+    const url = new URL(await postgres.newDatabase());
+    const wrong = new URL(url);
+    wrong.password = "a-wrong-password-0123";
+    wrong.username = "no-such-role";
+    assert.match(failedOf(await find({ LLMPROXY_DATABASE_URL: wrong.href }), "database")[0]!.says, /refuses the login/);
+    const nowhere = new URL(url);
+    nowhere.port = "1";
+    assert.equal(failedOf(await find({ LLMPROXY_DATABASE_URL: nowhere.href }), "database").length, 1);
+    assert.deepEqual(failedOf(await find({ LLMPROXY_DATABASE_URL: url.href }), "database"), []);
+    await postgres.psql(
+      `CREATE ROLE doctor_reader LOGIN PASSWORD 'of-the-reader-0123'; CREATE TABLE traces (x INT); REVOKE CREATE ON SCHEMA public FROM PUBLIC`,
+      url.href,
+    );
+    url.username = "doctor_reader";
+    url.password = "of-the-reader-0123";
+    const found = failedOf(await find({ LLMPROXY_DATABASE_URL: url.href }), "database");
+    assert.deepEqual(found.map(({ says }) => says), [
+      "The role may not create tables in the schema public",
+      "Another role owns traces",
+    ]);
+  });
+  await t.step("files of the data directory that others can read, and an embedded database that is damaged", async () => {
+    await Deno.writeTextFile(`${dataDir}/admin-token`, "an-admin-token-that-others-read", { mode: 0o644 });
+    await Deno.chmod(`${dataDir}/admin-token`, 0o644);
+    await Deno.writeTextFile(`${dataDir}/llmproxy.db`, "this is no database, but long enough to look like one".repeat(20), {
+      mode: 0o600,
+    });
+    const found = await find();
+    assert.match(failedOf(found, "data directory")[0]!.says, /^Other users of this machine can read admin-token in /);
+    assert.match(failedOf(found, "data directory")[0]!.advice!, /^chmod go-rwx \S+\/admin-token;/);
+    assert.match(failedOf(found, "database")[0]!.says, /llmproxy\.db cannot be read: file is not a database$/);
+  });
+  await t.step("settings that cannot be read, and what can be looked at without them", async () => {
+    const found = await find({ LLMPROXY_DRAIN_SECONDS: "two", LLMPROXY_LOG_LEVEL: "loud" });
+    assert.deepEqual(failedOf(found, "settings").map(({ says }) => says.split(" as ")[0]), [
+      "Cannot read LLMPROXY_DRAIN_SECONDS",
+      "Cannot read LLMPROXY_LOG_LEVEL",
+    ]);
+    assert.deepEqual(found.filter(({ state }) => state === "skipped").map(({ check }) => check), [
+      "credential",
+      "control plane",
+      "proxy",
+    ]);
+    assert.equal(failedOf(found, "data directory").length, 1);
+  });
+  await Deno.remove(dataDir, { recursive: true });
+});
+
+/** Runs doctor, which must fail or not as its findings say, and must show no secret. */
+async function examined(env: Readonly<Record<string, string>>): Promise<readonly Found[]> {
+  const { code, stdout, stderr } = await runCommandLine(["doctor", "--json"], env);
+  const { findings } = JSON.parse(stdout) as { findings: readonly Found[] };
+  assert.equal(code, findings.some(({ state }) => state === "failed") ? 1 : 0, stderr);
+  for (const secret of [OPERATOR_KEY, ADMIN_TOKEN, "a-wrong-password", "of-the-reader", "in-tests-only"]) {
+    assert.ok(!(stdout + stderr).includes(secret), `${secret} is shown`);
+  }
+  return findings;
+}
+
+function failedOf(findings: readonly Found[], check: string): readonly Found[] {
+  return findings.filter((finding) => finding.check === check && finding.state === "failed");
+}
+
+function models(date = new Date()): ReturnType<typeof json> {
+  const answer = json({ data: [], has_more: false });
+  return { ...answer, headers: { ...answer.headers, date: date.toUTCString() } };
+}
