@@ -99,6 +99,24 @@ Deno.test("deno task demo opens the proxy on its month: totals are those of the 
   }
 });
 
+Deno.test("deno task demo --frozen stops the proxy's clock at the end of the month", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const args = ["--now", NOW, "--frozen", "--sandboxes", "8", "--days", "2", "--live", "0", "--data-dir", `${folder}/demo`];
+  const demo = await startTool("demo.ts", { args, cwd: folder, untilPrinted: "spent most, in the session" });
+  try {
+    const [, admin] = /dashboard {2}(\S+)\/dashboard/.exec(demo.printed)!;
+    const made = await fetch(`${admin}/internal/tokens`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${Deno.readTextFileSync(`${folder}/demo/admin-token`).trim()}` },
+      body: JSON.stringify({ workspaceId: "w", sandboxId: "s" }),
+    });
+    assert.equal(Date.parse((await made.json()).createdAt), SMALL.now);
+  } finally {
+    await demo.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("deno task demo empties no folder but a demo's, and names an option that it cannot read", async () => {
   const folder = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   Deno.writeTextFileSync(`${folder}/llmproxy.db`, "someone's rows");

@@ -17,6 +17,7 @@ deno task demo [options]
 
   --now <time>      end of the month, such as 2026-11-27T15:30:00Z; the clock goes on from there.
                     Without it, now
+  --frozen          the clock stands still at the end of the month
   --seed <n>        another seed is another month (1)
   --sandboxes <n>   size of the fleet; a workspace has one at least (50)
   --days <n>        length of the month, at least 2 (30)
@@ -30,7 +31,7 @@ const WORD_MS = 450;
 
 const options = readOptions();
 const beganAt = performance.now();
-const now = () => Math.floor(options.now + performance.now() - beganAt);
+const now = () => Math.floor(options.now + (options.isFrozen ? 0 : performance.now() - beganAt));
 const nextId = monotonicFactory();
 
 makeFolder(options.dataDir);
@@ -57,18 +58,22 @@ The demo is running: ${month.calls.length} calls of ${month.fleet.length} sandbo
 `);
 
 function readOptions() {
-  const text = { type: "string" } as const;
+  const [text, flag] = [{ type: "string" }, { type: "boolean" }] as const;
   try {
     const { values } = parseArgs({
-      options: { now: text, seed: text, sandboxes: text, days: text, live: text, "data-dir": text, help: { type: "boolean" } },
+      options: { now: text, seed: text, sandboxes: text, days: text, live: text, "data-dir": text, frozen: flag, help: flag },
     });
-    if (values.help) throw new Error("");
+    if (values.help) {
+      console.log(HELP.trim());
+      return Deno.exit(0);
+    }
     return {
       now: values.now === undefined ? Date.now() : readTime(values.now),
       seed: readCount("seed", values.seed, { least: 0, standard: 1 }),
       sandboxes: readCount("sandboxes", values.sandboxes, { least: 1, standard: 50 }),
       days: readCount("days", values.days, { least: 2, standard: 30 }),
       live: readCount("live", values.live, { least: 0, standard: 12 }),
+      isFrozen: values.frozen === true,
       dataDir: values["data-dir"] ?? "./data/demo",
     };
   } catch (error) {
