@@ -39,7 +39,7 @@ const CASES: Readonly<Record<string, Case>> = {
       [CALLS('outcome="upstream_error",status="400"')]: "0+50x10 500x30",
       [CALLS('outcome="upstream_error",status="529"')]: "0x15 0+6x24",
     },
-    quiet: [10, 15, 17],
+    quiet: [10, 15, 24],
     fires: 28,
     labels: INSTANCE,
   },

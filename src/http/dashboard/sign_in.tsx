@@ -24,8 +24,8 @@ export function SignIn({ next, problem, hasOidc }: SignInParts) {
         <form method="post" action="/dashboard/sign-in">
           <input type="hidden" name="next" value={next} />
           <label for="token">Admin or viewer token</label>
-          <input id="token" name="token" type="password" autocomplete="current-password" required autofocus />
-          <button type="submit">Sign in</button>
+          <input id="token" name="token" type="password" autocomplete="current-password" required autofocus={!hasOidc} />
+          <button type="submit" class={hasOidc ? "quiet" : undefined}>Sign in</button>
         </form>
         <p class="hint">
           The admin token is <code>LLMPROXY_ADMIN_TOKEN</code>, or the file <code>admin-token</code> in the data directory.{" "}
