@@ -35,7 +35,8 @@ export async function auditCommand(system: CliSystem, options: AuditOptions): Pr
     query.set("cursor", nextCursor);
   }
   if (json) return system.stdout(`${JSON.stringify({ audit: entries })}\n`);
-  system.stdout(tableOf([["AT", "WHO", "ACTION", "TARGET", "WORKSPACE", "BEFORE", "AFTER"], ...entries.map(rowOf)]));
+  const headings = ["AT", "WHO", "ACTION", "TARGET", "WORKSPACE", "BEFORE", "AFTER"];
+  system.stdout(tableOf([headings, ...entries.map(rowOf)], { screen: system.screen() }));
 }
 
 function rowOf({ at, who, claimed, address, action, target, workspaceId, before, after }: Entry): string[] {

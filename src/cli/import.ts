@@ -8,6 +8,7 @@ import { faultOfSecret, withoutLineEnds } from "../config/settings_reader.ts";
 import { importInto } from "../server/import_rows.ts";
 import { adminClient } from "./admin_client.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
+import { visible } from "./table.ts";
 
 export interface ImportOptions {
   /** `postgres://…`, or the path of a file that holds it. */
@@ -30,7 +31,7 @@ export async function importCommand(system: CliSystem, { from, offline }: Import
       let unpriced = 0;
       const calls = await eachPage(source.usage, async (page) => {
         unpriced += (await importRows({ traces: [], usage: page })).unpriced;
-        if (system.isTerminal()) system.stderr(`\r\x1b[K… ${page.at(-1)?.id}`);
+        if (system.isTerminal()) system.stderr(`\r\x1b[K… ${visible(page.at(-1)?.id ?? "")}`);
       });
       if (system.isTerminal()) system.stderr("\r\x1b[K");
       system.stdout(`${calls} calls and ${traces} traces are imported; those that were there already count once\n`);

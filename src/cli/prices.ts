@@ -2,7 +2,7 @@ import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from 
 import { anthropic } from "../providers/anthropic/anthropic.ts";
 import { readPrices } from "../config/config.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
-import { tableOf } from "./table.ts";
+import { type Screen, tableOf } from "./table.ts";
 
 /** Of the built-in list: its first prices hold for all earlier calls too. */
 const FROM_THE_FIRST = "1970-01-01";
@@ -17,7 +17,7 @@ export function pricesCommand(
   const models = model === undefined ? list.models : modelsFor(list, model);
   if (model !== undefined && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
   const shown = { ...list, models, factors: anthropic.billing.factors };
-  system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown));
+  system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown, system.screen()));
 }
 
 /** The prices of a model's calls: its own, and its base model's for the time before. */
@@ -38,17 +38,21 @@ function whyUnpriced(model: string): string {
 
 function textOf(
   { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof anthropic.billing.factors },
+  screen: Screen | null,
 ): string {
   const rows = Object.entries(models).flatMap(([name, periods]) => periods.flatMap((period) => tierRows(name, period)));
-  const table = tableOf([["MODEL", "FROM", "PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"], ...rows]);
+  const table = tableOf([["MODEL", "FROM", "PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"], ...rows], {
+    numbers: ["PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"],
+    screen,
+  });
   const tools = Object.entries(serverTools).flatMap(([name, periods]) =>
     periods.map(({ from, usdPerUse }) => [name, fromText(from), usdPerUse])
   );
   const geos = Object.entries(factors.geoPercent).map(([geo, percent]) => `x ${percent / 100} for inference_geo "${geo}"`);
   return `Prices ${version}, US dollars per million tokens\n\n${table}\n` +
     `All tokens: x ${factors.batchPercent / 100} in a batch, ${geos.join(", ")}; the factors multiply.\n\n` +
-    tableOf([["SERVER TOOL", "FROM", "USD A USE"], ...tools]) + "\n" +
-    tableOf([["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)]);
+    tableOf([["SERVER TOOL", "FROM", "USD A USE"], ...tools], { numbers: ["USD A USE"], screen }) + "\n" +
+    tableOf([["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)], { screen });
 }
 
 function refusalRow({ from, billed, notBilled }: RefusalPeriod): string[] {

@@ -51,7 +51,8 @@ function show(system: CliSystem, quota: Quota | null, { json }: QuotaOptions): v
   const rows = (quota?.limits ?? []).map(({ kind, max, used, source, resets_at }) => [
     ...[kind, String(max), used === undefined ? "-" : String(used), source, resets_at ?? "-"],
   ]);
-  system.stdout(tableOf([["LIMIT", "MAX", "USED", "SET FOR", "RESETS AT"], ...rows]));
+  const headings = ["LIMIT", "MAX", "USED", "SET FOR", "RESETS AT"];
+  system.stdout(tableOf([headings, ...rows], { numbers: ["MAX", "USED"], screen: system.screen() }));
 }
 
 /** `none` removes a limit. What is no number is for the admin API to refuse. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { adminClient } from "./admin_client.ts";
 import { type CliSystem, CommandFailure, isoOf } from "./system.ts";
-import { tableOf } from "./table.ts";
+import { type Screen, tableOf } from "./table.ts";
 
 export interface RepriceOptions {
   readonly since: number;
@@ -70,10 +70,10 @@ export async function repriceCommand(system: CliSystem, options: RepriceOptions)
   if (result === null) {
     throw new CommandFailure("The answer broke off: rows repriced so far keep their new price, the others are unchanged");
   }
-  system.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result));
+  system.stdout(json ? `${JSON.stringify(result)}\n` : summaryOf(result, system.screen()));
 }
 
-function summaryOf(result: Result): string {
+function summaryOf(result: Result, screen: Screen | null): string {
   const { readCount, repricedCount, priceVersion, since, until, changes } = result;
   const did = result.dryRun ? "would change" : "were changed";
   const head = `${repricedCount} of ${readCount} rows ${did} by the prices ${priceVersion} (${since} to ${until})\n`;
@@ -87,7 +87,7 @@ function summaryOf(result: Result): string {
       ...sumsOf(change),
     ]),
     ["total", "", "", ...sumsOf(result)],
-  ]);
+  ], { numbers: ["ROWS", "OLD USD", "NEW USD", "DIFFERENCE"], screen });
   return head + table;
 }
 

@@ -48,7 +48,8 @@ export async function listTokensCommand(
     token.expiresAt === null ? "never" : isoOf(token.expiresAt),
     stateOf(token, system.now()),
   ]);
-  system.stdout(tableOf([["ID", "WORKSPACE", "SANDBOX", "CREATED", "EXPIRES", "STATE"], ...rows]));
+  const headings = ["ID", "WORKSPACE", "SANDBOX", "CREATED", "EXPIRES", "STATE"];
+  system.stdout(tableOf([headings, ...rows], { screen: system.screen() }));
 }
 
 /** `llmproxy token revoke ID`. */
