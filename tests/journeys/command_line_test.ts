@@ -10,12 +10,13 @@ import { messageCall, type ProxyUnderTest, startProxy } from "../proxy_under_tes
  * 10005 x 5 millionths.
  */
 const COST = "0.081796750";
+const VIEWER_TOKEN = "viewer-token-of-the-tests-0123";
 /** It clears the screen, colours what follows and rings. Beside it, letters of two cells. */
 const HOSTILE = "\x1b[2J\x1b[31m\x07東京\u202e";
 const SHOWN = "\\u{1b}[2J\\u{1b}[31m\\u{7}東京\\u{202e}";
 
 Deno.test("usage, traces and trace show on a terminal and in a pipe what was used, by whom, and what it cost", async (t) => {
-  await using proxy = await startProxy();
+  await using proxy = await startProxy({ env: { LLMPROXY_VIEWER_TOKEN: VIEWER_TOKEN } });
   await makeCalls(proxy);
   const { piped, terminal, json, env } = operatorOf(proxy);
 
@@ -83,7 +84,12 @@ Deno.test("usage, traces and trace show on a terminal and in a pipe what was use
     assert.deepEqual([code, stdout, stderr], [1, "", 'The proxy refuses (404): There is no trace "run-2"\n']);
   });
 
-  await t.step("a viewer's token asks, and another is refused with 2", async () => {
+  await t.step("a viewer's token asks and changes nothing, and another is refused with 2", async () => {
+    const viewer = { ...env, LLMPROXY_ADMIN_TOKEN: VIEWER_TOKEN };
+    assert.equal((await runCommandLine(["usage"], viewer)).code, 0);
+    const changing = await runCommandLine(["suspend", "acme"], viewer);
+    assert.deepEqual([changing.code, changing.stdout], [1, ""]);
+    assert.match(changing.stderr, /^The proxy refuses \(403\): Cannot change anything with LLMPROXY_VIEWER_TOKEN/);
     const refused = await runCommandLine(["usage"], { ...env, LLMPROXY_ADMIN_TOKEN: "another-token-0123456789" });
     assert.deepEqual([refused.code, refused.stdout], [2, ""]);
     assert.doesNotMatch(refused.stderr, /another-token/);
