@@ -126,6 +126,9 @@ Deno.test("doctor names what is wrong, says what to do, exits with 1, and shows 
     await Deno.writeTextFile(`${dataDir}/llmproxy.db`, "this is no database, but long enough to look like one".repeat(20), {
       mode: 0o600,
     });
+    // No other user gets into a directory of mode 0700, as the proxy makes it.
+    assert.deepEqual(failedOf(await find(), "data directory"), []);
+    await Deno.chmod(dataDir, 0o755);
     const found = await find();
     assert.match(failedOf(found, "data directory")[0]!.says, /^Other users of this machine can read admin-token in /);
     assert.match(failedOf(found, "data directory")[0]!.advice!, /^chmod go-rwx \S+\/admin-token;/);

@@ -78,10 +78,10 @@ function faultOfWriting(path: string): string | null {
   }
 }
 
-function ofFiles(path: string, { uid: owner }: Deno.FileInfo): readonly Finding[] {
+function ofFiles(path: string, { uid: owner, mode }: Deno.FileInfo): readonly Finding[] {
   const files = [...readDir(path)].filter((name) => PRIVATE_FILES.test(name)).sort();
   const infos = files.map((name) => ({ name, info: statOf(`${path}/${name}`) }));
-  const open = infos.filter(({ info }) => isInfo(info) && ((info.mode ?? 0) & 0o077) !== 0).map(({ name }) => name);
+  const open = infos.filter(({ info }) => isInfo(info) && isOpen(info.mode ?? 0, mode ?? 0)).map(({ name }) => name);
   const foreign = infos.filter(({ info }) => isInfo(info) && info.uid !== owner).map(({ name }) => name);
   return [
     ...open.length === 0 ? [] : [directory.failed(
@@ -94,6 +94,11 @@ function ofFiles(path: string, { uid: owner }: Deno.FileInfo): readonly Finding[
       `chown --reference=${path} ${foreign.map((name) => `${path}/${name}`).join(" ")}`,
     )],
   ];
+}
+
+/** Group or others may read the file and get to it through the directory. */
+function isOpen(file: number, directory: number): boolean {
+  return ((file & 0o040) !== 0 && (directory & 0o010) !== 0) || ((file & 0o004) !== 0 && (directory & 0o001) !== 0);
 }
 
 function isInfo(info: Deno.FileInfo | Error | null): info is Deno.FileInfo {
