@@ -19,6 +19,11 @@ const CSV_ROWS = 1_000;
 const DAY_MS = 86_400_000;
 /** Totals of all workspaces for longer spans would read every trace there is. */
 const MOST_DAYS_SUMMED = 8;
+/**
+ * Traces that went on for longer after a span are not in it: all later ones would have to be read
+ * to find them.
+ */
+const MOST_DAYS_AFTER = 7;
 /** The names in the query that are no filters of the list. */
 const OF_THE_PAGE = ["range", "since", "until", "order", "cursor", "format", "table"];
 
@@ -90,7 +95,8 @@ function listAsked(url: URL, { key, isAscending }: TableOrder, now: () => number
   if (given !== "") list.searchParams.set("cursor", rest ?? given);
   const { query, cursorOf } = traceQueryOf(list.href, () => asOf);
   // A trace that went on after the span is one of its traces too.
-  const active = { ...query, until: null, begunBefore: query.until };
+  const until = query.until === null ? null : query.until + MOST_DAYS_AFTER * DAY_MS;
+  const active = { ...query, until, begunBefore: query.until };
   return { query: active, range, cursorOf: (end) => `${asOf}.${cursorOf(end)}` };
 }
 
