@@ -52,6 +52,12 @@ Deno.test("the traces page finds by id, workspace, sandbox, agent, model, cost a
   assert.deepEqual(await found("workspace_id=acme"), []);
   assert.deepEqual(await found("trace_prefix=at-fail"), []);
   assert.deepEqual(await found("trace_prefix=at-faile"), ["at-failed"]);
+  // A session that goes on for weeks after a span is not in it.
+  assert.deepEqual(await found("since=2026-01-31&until=2026-01-31"), ["at-1", "at-failed", "at-dear"]);
+  await admin.embedded.store.recordUsage([
+    usageRow({ id: "ar-6", traceId: "at-1", workspaceId: "globex", createdAt: admin.deps.now }),
+  ]);
+  assert.deepEqual(await found("since=2026-01-31&until=2026-01-31"), ["at-failed", "at-dear"]);
 });
 
 Deno.test("the search keeps its fields, and says what it cannot read", async () => {
