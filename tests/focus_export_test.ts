@@ -147,7 +147,7 @@ Deno.test("focus: a long prompt's tier, fast, the models of iterations and searc
 
 Deno.test("focus: what has no known cost is a line of its own that says so, and never free use of a price", () => {
   const lines = focusOf([
-    { ...ROW, model: "claude-unheard-of", inputTokens: 7, outputTokens: 2 },
+    { ...ROW, model: "claude-unheard-of", inputTokens: 7, outputTokens: 2, serverToolUse: { web_search_requests: 4 } },
     { ...ROW, accuracy: "unknown", outcome: "unknown" },
     { ...priced({ inputTokens: 1 }), unpricedUses: { code_execution_requests: 2 } },
   ]);
@@ -156,14 +156,16 @@ Deno.test("focus: what has no known cost is a line of its own that says so, and 
     [
       ["claude-unheard-of/input", "7", "Tokens", "0", "unpriced"],
       ["claude-unheard-of/output", "2", "Tokens", "0", "unpriced"],
+      ["web_search_requests/server-tool", "4", "Requests", "0", "unpriced"],
       ["claude-sonnet-4-6/unknown-usage", "1", "Requests", "0", "unknown"],
       ["claude-sonnet-4-6/input", "1", "Tokens", "0.000003", "exact"],
       ["code_execution_requests/server-tool", "2", "Requests", "0", "unpriced"],
     ],
   );
-  for (const n of [0, 1, 2, 4]) {
+  for (const n of [0, 1, 2, 3, 5]) {
     assert.match(lines[n]!.ChargeDescription!, /: the cost is not known and not in this row$/);
     assert.equal(lines[n]!.PricingCategory, "Other");
+    if (lines[n]!.x_Accuracy === "unpriced") assert.match(lines[n]!.SkuPriceId!, /\/unpriced$/);
   }
   assert.deepEqual(problems(lines), []);
 });

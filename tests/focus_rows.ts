@@ -71,6 +71,7 @@ const NEEDED_BY_USAGE = [
 export function problemsOf(lines: readonly FocusLine[], columns: readonly SpecifiedColumn[]): readonly string[] {
   const problems: string[] = [];
   const parents = new Map<string, string>();
+  const prices = new Map<string, string>();
   lines.forEach((line, n) => {
     const report = (what: string) => problems.push(`line ${n}: ${what}`);
     for (const { name, type, allowsNull, allowed } of columns) {
@@ -85,6 +86,10 @@ export function problemsOf(lines: readonly FocusLine[], columns: readonly Specif
     const parent = parents.get(line.SkuPriceId!) ?? line.SkuId!;
     if (parent !== line.SkuId) report(`${line.SkuPriceId} has two parents, ${parent} and ${line.SkuId}`);
     parents.set(line.SkuPriceId!, parent);
+    const inHour = `${line.SkuPriceId} ${line.ChargePeriodStart}`;
+    const price = prices.get(inHour) ?? line.ListUnitPrice!;
+    if (price !== line.ListUnitPrice) report(`${line.SkuPriceId} has two prices, ${price} and ${line.ListUnitPrice}`);
+    prices.set(inHour, price);
   });
   return problems;
 }

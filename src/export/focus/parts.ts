@@ -39,13 +39,8 @@ export function partsOf(row: UsageRecord, tariff: Tariff | null): readonly Part[
   if (row.accuracy === "unknown") {
     return [{ ...partOf("unknown-usage", row.model, 1n), accuracy: "unknown" }];
   }
-  if (row.cost === undefined) return unpricedTokens(row);
-  const priced = pricedParts(row, BigInt(row.cost), tariff);
-  const unpriced = Object.entries(row.unpricedUses ?? {}).map(([tool, uses]): Part => ({
-    ...partOf("tool", tool, BigInt(uses)),
-    accuracy: "unpriced",
-  }));
-  return [...priced, ...unpriced];
+  if (row.cost === undefined) return [...unpricedTokens(row), ...unpricedTools(row.serverToolUse)];
+  return [...pricedParts(row, BigInt(row.cost), tariff), ...unpricedTools(row.unpricedUses)];
 }
 
 function pricedParts(row: UsageRecord, cost: bigint, tariff: Tariff | null): readonly Part[] {
@@ -78,9 +73,17 @@ export function sharesOf(amount: bigint, weights: readonly bigint[]): readonly b
 }
 
 function unpricedTokens(row: UsageRecord): readonly Part[] {
-  return TOKEN_KINDS
-    .map((kind): Part => ({ ...partOf(kind, row.model, tokensOf(row, kind)), accuracy: "unpriced" }))
-    .filter(({ quantity }) => quantity > 0n);
+  return TOKEN_KINDS.map((kind) => unpriced(kind, row.model, tokensOf(row, kind))).filter(({ quantity }) => quantity > 0n);
+}
+
+function unpricedTools(uses: UsageRecord["serverToolUse"] = {}): readonly Part[] {
+  return Object.entries(uses).filter(([, count]) => Number.isSafeInteger(count) && count > 0)
+    .map(([tool, count]) => unpriced("tool", tool, BigInt(count)));
+}
+
+/** Not at the price of zero: it is a price of its own, so that no other one is taken for it. */
+function unpriced(kind: Thing["kind"], name: string, quantity: bigint): Part {
+  return { thing: { kind, name, terms: ["unpriced"] }, accuracy: "unpriced", quantity, unitPrice: 0n, nanoDollars: 0n };
 }
 
 /** A row's own count. Writes whose life is not named are 5-minute ones, as they are priced. */
