@@ -89,6 +89,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     isSecure: false,
     newId: () => `id-${++ids}`,
     adminHosts: () => deps.hosts,
+    draining: traffic.draining,
     readiness: () => ({ status: deps.reason === null ? "ok" : "unavailable", reason: deps.reason }),
     reship: null,
     reprice: () => null,

@@ -20,8 +20,9 @@ export function adminRequests(fetch: (request: Request, from: AdminBindings) => 
       // The library waits for the rest of a body that has none.
       const failIfCut = () => void (incoming.complete || incoming.destroy());
       incoming.once("aborted", failIfCut);
-      socket.once("end", failIfCut);
-      outgoing.once("close", () => socket.off("end", failIfCut));
+      const onEnd = () => followsEvents(incoming) ? socket.destroy() : failIfCut();
+      socket.once("end", onEnd);
+      outgoing.once("close", () => socket.off("end", onEnd));
       outgoing.destroy = () => {
         socket.resetAndDestroy();
         return outgoing;
@@ -33,4 +34,9 @@ export function adminRequests(fetch: (request: Request, from: AdminBindings) => 
       return rawAnswer(FAULTS[fault].status, { "content-type": "application/json" }, body);
     },
   };
+}
+
+/** A client that closes its half waits for its answer; one that follows events has left. */
+function followsEvents({ headers }: IncomingMessage): boolean {
+  return headers.accept === "text/event-stream";
 }

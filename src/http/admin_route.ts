@@ -36,6 +36,8 @@ export interface AdminDeps extends InternalDeps {
   /** Host names of the listener, besides addresses and localhost. */
   readonly adminHosts: () => readonly string[];
   readonly readiness: () => Readiness;
+  /** Aborts when the proxy begins to drain. */
+  readonly draining: AbortSignal;
   readonly reship: Reship;
   readonly reprice: Reprice;
   readonly exportUsage: ExportUsage;

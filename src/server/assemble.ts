@@ -166,6 +166,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     ...{ repricer, recordChange },
     tokens: revokingRunning(tokens, side.buttons),
     requests: auditedCuts(side.buttons, recordChange),
+    draining: side.draining,
     suspensions: stopWatch,
     readiness: side.readiness,
     metrics: async () => await metrics.text(await pool?.metrics() ?? []),
@@ -219,6 +220,8 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
 interface Side extends Pick<Assembly, "front" | "serve"> {
   readonly readiness: () => Readiness;
   readonly buttons: StopButtons;
+  /** Aborts when it begins to drain. */
+  readonly draining: AbortSignal;
 }
 
 /** Calls are served in this process. */
@@ -252,6 +255,7 @@ function frontHere(
   return {
     front,
     readiness: front.readiness,
+    draining: traffic.draining,
     buttons: stopButtonsOf(front.deps.stops, tokens),
     serve: async (admins) => {
       const listener = await front.listen({ admins, maxConnections: config.proxy.maxConnections });
@@ -273,6 +277,7 @@ function frontInWorkers(
     front: null,
     readiness,
     buttons: pool.buttons,
+    draining: pool.draining,
     serve: async () => {
       const address = await pool.start({
         answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES, limits: limiting.limits, tell }),
@@ -311,7 +316,7 @@ function batchAccounts(common: Common): BatchAccounts | null {
 function adminListener(
   common: Common,
   { repricer, ...parts }:
-    & Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "suspensions" | "recordChange">
+    & Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "draining" | "suspensions" | "recordChange">
     & { readonly repricer: Repricer },
 ) {
   const { config, system: { now, newId }, live, storage, observe, limiting } = common;

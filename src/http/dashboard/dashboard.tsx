@@ -12,7 +12,7 @@ import { ASSETS } from "./assets.ts";
 import { zoneOf } from "./figures.tsx";
 import { Document, htmlOf, Layout } from "./layout.tsx";
 import { mountOidc } from "./oidc.tsx";
-import type { Page, PageAction, PageAsked } from "./page.ts";
+import type { Page, PageAction, PageAsked, PageBody } from "./page.ts";
 import { PAGES } from "./pages.ts";
 import { actorOf, type Session, Sessions, type SignInWay } from "./session.ts";
 import { nextOf, SignIn } from "./sign_in.tsx";
@@ -154,15 +154,13 @@ async function showPage(
   if (session === null) return toSignIn(context);
   const shown = await page.show(askedOf(context, session, { deps, sessions }));
   if (shown instanceof Response) return shown;
-  const title = shown.title ?? page.title;
-  const document = <Layout title={title} path={page.path} {...frameOf(session, sessions)}>{shown.body}</Layout>;
-  return htmlOf(context, document, shown.status);
+  return pageOf(context, shown, { page, frame: frameOf(session, sessions) });
 }
 
 async function runAction(
   context: DashboardContext,
   action: PageAction,
-  { deps, sessions }: { readonly page: Page; readonly deps: AdminDeps; readonly sessions: Sessions },
+  { page, deps, sessions }: { readonly page: Page; readonly deps: AdminDeps; readonly sessions: Sessions },
 ): Promise<Response> {
   const session = await sessions.of(context);
   if (session === null) return toSignIn(context);
@@ -171,7 +169,17 @@ async function runAction(
     throw new AdminRefusal("permission_error", "Cannot change anything as a viewer: sign in as an admin");
   }
   const by = actorOf(session, context.env?.address ?? null);
-  return context.redirect(await action.run({ ...askedOf(context, session, { deps, sessions }), by, form }), 303);
+  const done = await action.run({ ...askedOf(context, session, { deps, sessions }), by, form });
+  if (typeof done === "string") return context.redirect(done, 303);
+  return pageOf(context, done, { page, frame: frameOf(session, sessions) });
+}
+
+function pageOf(
+  context: DashboardContext,
+  { title, body, status }: PageBody,
+  { page, frame }: { readonly page: Page; readonly frame: ReturnType<typeof frameOf> },
+): Response {
+  return htmlOf(context, <Layout title={title ?? page.title} path={page.path} {...frame}>{body}</Layout>, status);
 }
 
 /** Its fields. Throws `AdminRefusal` unless a page of this session sent it. */
@@ -214,6 +222,7 @@ function askedOf(
     session,
     zone: zoneOf(getCookie(context, ZONE_COOKIE)),
     formToken: sessions.formToken(session),
+    isSignedIn: async () => await sessions.of(context) !== null,
     deps,
   };
 }

@@ -1,27 +1,7 @@
 import assert from "node:assert/strict";
-import { ADMIN_TOKEN, type AdminUnderTest, openAdmin, VIEWER_TOKEN } from "../../../tests/admin_under_test.ts";
+import { ADMIN_TOKEN, openAdmin, VIEWER_TOKEN } from "../../../tests/admin_under_test.ts";
+import { browserAt } from "../../../tests/dashboard_browser.ts";
 import { MOST_FAILURES } from "./throttle.ts";
-
-/** A browser of one person: it keeps the session cookie and names the site that a form is of. */
-function browserAt(admin: AdminUnderTest) {
-  let cookie = "";
-  async function open(path: string, init: RequestInit = {}) {
-    const headers = { cookie, host: "localhost", "sec-fetch-site": "same-origin", ...init.headers };
-    const answer = await admin.askBare(path, { redirect: "manual", ...init, headers });
-    const given = answer.headers.get("set-cookie");
-    if (given !== null) cookie = given.split(";")[0]!;
-    return answer;
-  }
-  return {
-    open,
-    cookie: () => cookie,
-    send: (path: string, form: Record<string, string>, headers: Record<string, string> = {}) =>
-      open(path, { method: "POST", body: new URLSearchParams(form), headers }),
-    signIn: (token: string) =>
-      open("/dashboard/sign-in", { method: "POST", body: new URLSearchParams({ token, next: "/dashboard/audit" }) }),
-    formToken: async (path = "/dashboard/audit") => /name="form_token" value="([0-9a-f]{64})"/.exec((await open(path)).text)![1]!,
-  };
-}
 
 Deno.test("dashboardApp() shows no page without a session, whatever the path, and goes on there after the sign-in", async () => {
   await using admin = await openAdmin();

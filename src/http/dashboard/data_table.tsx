@@ -16,6 +16,8 @@ export interface Column<Row> {
   readonly value: (row: Row) => Value;
   /** For `sortedRows`, if the value is text but not sorted as such: an amount of dollars. */
   readonly sortBy?: (row: Row) => Value;
+  /** A stream of events changes its cells; the head has the key as `data-live`. */
+  readonly isLive?: true;
   /** On the page; if left out, the value. */
   readonly cell?: (row: Row) => Child;
 }
@@ -39,10 +41,15 @@ export interface TableParts<Row> {
   readonly empty: Child;
   /** Of the body, for rows that a stream of events replaces. */
   readonly bodyId?: string;
+  /** Attributes of a row, for the script. */
+  readonly rowData?: (row: Row) => RowData;
 }
 
+type RowData = Readonly<Record<`data-${string}`, string | number>>;
+
 /** A table that sorts and pages by links, and downloads as CSV. */
-export function DataTable<Row>({ caption, url, columns, rows, order, name = "", next = null, empty, bodyId }: TableParts<Row>) {
+export function DataTable<Row>({ caption, url, columns, rows, order, name = "", next = null, ...parts }: TableParts<Row>) {
+  const { empty, bodyId, rowData } = parts;
   const [orderName, cursorName] = [nameIn(name, "order"), nameIn(name, "cursor")];
   const isFirst = !url.searchParams.has(cursorName);
   if (rows.length === 0 && isFirst && bodyId === undefined) return <div class="empty">{empty}</div>;
@@ -54,7 +61,12 @@ export function DataTable<Row>({ caption, url, columns, rows, order, name = "", 
           <thead>
             <tr>
               {columns.map((column) => (
-                <th scope="col" class={column.isNumber ? "number" : undefined} aria-sort={sortOf(column, order)}>
+                <th
+                  scope="col"
+                  class={column.isNumber ? "number" : undefined}
+                  aria-sort={sortOf(column, order)}
+                  data-live={column.isLive ? column.key : undefined}
+                >
                   {column.isUnsorted
                     ? column.title
                     : <a href={linkTo(url, { [orderName]: nextOrder(column, order), [cursorName]: null })}>{column.title}</a>}
@@ -63,7 +75,7 @@ export function DataTable<Row>({ caption, url, columns, rows, order, name = "", 
             </tr>
           </thead>
           <tbody id={bodyId}>
-            <TableRows columns={columns} rows={rows} />
+            <TableRows columns={columns} rows={rows} rowData={rowData} />
           </tbody>
         </table>
       </div>
@@ -76,13 +88,19 @@ export function DataTable<Row>({ caption, url, columns, rows, order, name = "", 
   );
 }
 
-export function TableRows<Row>({ columns, rows }: Pick<TableParts<Row>, "columns" | "rows">) {
+export interface RowsParts<Row> extends Pick<TableParts<Row>, "columns" | "rows"> {
+  readonly rowData: TableParts<Row>["rowData"] | undefined;
+}
+
+export function TableRows<Row>({ columns, rows, rowData }: RowsParts<Row>) {
   return (
     <>
       {rows.map((row) => (
-        <tr>
+        <tr {...rowData?.(row)}>
           {columns.map(({ isNumber, value, cell }) => (
-            <td class={isNumber ? "number" : undefined}>{cell === undefined ? value(row) : cell(row)}</td>
+            <td class={isNumber ? "number" : undefined}>
+              {cell === undefined ? value(row) : cell(row)}
+            </td>
           ))}
         </tr>
       ))}
@@ -122,6 +140,26 @@ export function sortedRows<Row>(rows: readonly Row[], columns: readonly Column<R
     if (a === null || b === null) return Number(a === null) - Number(b === null);
     return a < b ? -sign : a > b ? sign : 0;
   });
+}
+
+/**
+ * A page of a list that is at hand as a whole; its cursor is a number of rows. Throws
+ * `AdminRefusal`.
+ */
+export function slicedRows<Row>(
+  { searchParams }: URL,
+  rows: readonly Row[],
+  { size, name = "" }: { readonly size: number; readonly name?: string },
+): { readonly rows: readonly Row[]; readonly next: string | null } {
+  const text = searchParams.get(nameIn(name, "cursor")) ?? "0";
+  if (!/^\d{1,9}$/.test(text)) {
+    throw new AdminRefusal(
+      "invalid_request_error",
+      `Cannot read ${nameIn(name, "cursor")} as a number of rows: current value is ${shown(text)}`,
+    );
+  }
+  const end = Number(text) + size;
+  return { rows: rows.slice(Number(text), end), next: end < rows.length ? String(end) : null };
 }
 
 /** Whether the request is for this table as CSV. */

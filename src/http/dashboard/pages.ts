@@ -1,7 +1,8 @@
 import { AUDIT_PAGE } from "./audit/audit_page.tsx";
+import { CUT_PAGE, LIVE_EVENTS, LIVE_PAGE } from "./live/live_page.tsx";
 import type { Page } from "./page.ts";
 import { TRACE_PAGE } from "./traces/trace_page.tsx";
 import { TRACES_PAGE } from "./traces/traces_page.tsx";
 
 /** The dashboard, in the order of its navigation. A new page is one folder and one row here. */
-export const PAGES: readonly Page[] = [TRACES_PAGE, TRACE_PAGE, AUDIT_PAGE];
+export const PAGES: readonly Page[] = [LIVE_PAGE, LIVE_EVENTS, CUT_PAGE, TRACES_PAGE, TRACE_PAGE, AUDIT_PAGE];

@@ -100,6 +100,11 @@ export class WorkerPool {
     };
   }
 
+  /** Aborts when the workers begin to drain. */
+  get draining(): AbortSignal {
+    return this.#stopping.signal;
+  }
+
   get #isStopping(): boolean {
     return this.#stopping.signal.aborted;
   }

@@ -1,10 +1,9 @@
 import type { AgentKind, AgentNode } from "../../../domain/agents.ts";
 import { costUsd } from "../../../domain/money.ts";
-import { type Column, DataTable, sortedRows, tableOrderOf } from "../data_table.tsx";
+import { type Column, DataTable, slicedRows, sortedRows, tableOrderOf } from "../data_table.tsx";
 import { Count, Dollars, durationText, Share, shareText, Time } from "../figures.tsx";
 import { linkTo } from "../links.ts";
 import { clipped } from "./call_text.tsx";
-import { rowPageOf } from "./row_pages.ts";
 import { CostWithNotes, Failures } from "./trace_columns.tsx";
 
 /** One agent of the tree, in the order in which the tree is read. */
@@ -39,7 +38,7 @@ interface AgentTableParts {
 /** The agents as a tree, each with what it used itself and with all below it. */
 export function AgentTable({ url, tree, zone }: AgentTableParts) {
   const { rows, columns, order } = agentsAsked(url, tree, zone);
-  const page = rowPageOf(rows, url, { name: AGENTS, size: ROWS });
+  const page = slicedRows(url, rows, { name: AGENTS, size: ROWS });
   return (
     <DataTable
       caption="Agents"

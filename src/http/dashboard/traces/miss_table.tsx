@@ -1,11 +1,10 @@
 import { costUsd } from "../../../domain/money.ts";
 import type { Trace } from "../../../domain/trace.ts";
 import type { CacheMiss } from "../../trace_cache.ts";
-import { type Column, DataTable, sortedRows, tableOrderOf } from "../data_table.tsx";
+import { type Column, DataTable, slicedRows, sortedRows, tableOrderOf } from "../data_table.tsx";
 import { Count, Dollars, durationText, Time } from "../figures.tsx";
 import { clipped } from "./call_text.tsx";
 import { linkToCall } from "./calls_table.tsx";
-import { rowPageOf } from "./row_pages.ts";
 
 export const MISSES = "misses";
 const ROWS = 10;
@@ -20,7 +19,7 @@ interface MissTableParts {
 /** Where the cache broke: the calls that wrote again what it had held, the most expensive first. */
 export function MissTable({ url, trace, misses, zone }: MissTableParts) {
   const { columns, order, rows } = missesAsked({ url, trace, misses, zone });
-  const page = rowPageOf(rows, url, { name: MISSES, size: ROWS });
+  const page = slicedRows(url, rows, { name: MISSES, size: ROWS });
   return (
     <DataTable
       caption="Where the cache broke"
