@@ -49,3 +49,9 @@ export function dashboardAt(adminUrl: string): DashboardPlace {
     },
   };
 }
+
+/** The text that HTML stands for. */
+export function unescaped(html: string): string {
+  const characters: Readonly<Record<string, string>> = { lt: "<", gt: ">", quot: '"', "#39": "'", amp: "&" };
+  return html.replaceAll(/&(lt|gt|quot|#39|amp);/g, (_, name) => characters[name]!);
+}

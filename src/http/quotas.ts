@@ -8,6 +8,7 @@ import {
   LIMIT_KINDS,
   type LimitAdmin,
   type LimitChange,
+  type LimitDefaults,
   type LimitKind,
   type LimitPlace,
   MAX_LIMIT,
@@ -45,7 +46,7 @@ export const KEYS: Readonly<Record<LimitKind, string>> = {
 };
 
 /** Of a place: the runaway guard is for traces, and as a default for each of them. */
-function kindsOf(scope: LimitPlace["scope"]): readonly LimitKind[] {
+export function kindsOf(scope: LimitPlace["scope"]): readonly LimitKind[] {
   return ALL_KINDS.filter((kind) => scope === "trace" || scope === "default" || !isGuard(kind));
 }
 
@@ -65,7 +66,16 @@ export async function readQuota(request: Request, place: LimitPlace, deps: Quota
 /** `PUT` of some keys: null removes a limit, and 0 is no limit whatever the default says. */
 export async function setQuota(request: Request, place: LimitPlace, deps: QuotaDeps & { readonly by: Actor }): Promise<Response> {
   filtersOf(request.url, []);
-  const body = await readJsonBody(request, MAX_BODY_BYTES);
+  await changeQuota(await readJsonBody(request, MAX_BODY_BYTES), place, deps);
+  return Response.json(await quotaJson(place, deps));
+}
+
+/** Sets what the body says. Throws `AdminRefusal` 400. */
+export async function changeQuota(
+  body: unknown,
+  place: LimitPlace,
+  { limits, by }: Pick<QuotaDeps, "limits"> & { readonly by: Actor },
+): Promise<void> {
   const { data: wanted, error } = quotaBodyOf(place.scope).safeParse(body);
   if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!, place));
   const changes = ALL_KINDS.flatMap((kind): LimitChange[] => {
@@ -75,8 +85,7 @@ export async function setQuota(request: Request, place: LimitPlace, deps: QuotaD
   if (changes.length === 0) {
     throw new AdminRefusal("invalid_request_error", `Cannot read a limit in the body: ${keyWords(place)}`);
   }
-  await deps.limits.set(place, changes, deps.by);
-  return Response.json(await quotaJson(place, deps));
+  await limits.set(place, changes, by);
 }
 
 /** `DELETE`: removes all limits of the place. 204. */
@@ -100,19 +109,12 @@ async function quotaJson(place: LimitPlace, { limits, now }: QuotaDeps) {
   const own = limitsAt(all, place);
   const byDefault = limitsAt(all, DEFAULT_PLACE);
   const at = now();
-  const inForce = kindsOf(place.scope).flatMap((kind) => {
-    const hasDefault = place.scope === "default" || place.scope === (isGuard(kind) ? "trace" : "workspace");
-    const found = own.get(kind) ?? (hasDefault ? byDefault.get(kind) : undefined);
-    const setting = hasDefault ? limits.defaults[kind] ?? 0 : 0;
-    const max = found?.max ?? setting;
-    return max === 0 ? [] : [{ kind, max, source: found?.scope ?? "setting" }];
-  });
+  const inForce = limitsInForce(place, { all, defaults: limits.defaults });
   if (place.scope === "default") {
     return { limits: inForce.map(({ kind, max, source }) => ({ kind, max: shownAmount(kind, max), source })) };
   }
-  const scope = place.scope;
-  const bounds = inForce.map(({ kind, max }): Bound => ({ kind, max, scope, id: idOf(place), ...periodOf(kind, at) }));
-  const today: Bound = { kind: "rpd", max: 1, scope, id: idOf(place), ...periodOf("rpd", at) };
+  const bounds = inForce.map((limit) => boundOf(limit, place, at));
+  const today = boundOf({ kind: "rpd", max: 1 }, place, at);
   const [requestsToday, ...used] = await limits.usedOf(place.workspaceId, [today, ...bounds]);
   const rows = inForce.map(({ kind, max, source }, n) => ({
     kind,
@@ -121,7 +123,7 @@ async function quotaJson(place: LimitPlace, { limits, now }: QuotaDeps) {
     source,
     ...(bounds[n]!.until === null ? {} : { resets_at: timeJson(bounds[n]!.until!) }),
   }));
-  if (scope !== "workspace") return { limits: rows };
+  if (place.scope !== "workspace") return { limits: rows };
   const latest = [...own.values()].toSorted((a, b) => b.updatedAt - a.updatedAt)[0];
   return {
     default_max_rpd: byDefault.get("rpd")?.max ?? limits.defaults.rpd ?? 0,
@@ -135,15 +137,51 @@ async function quotaJson(place: LimitPlace, { limits, now }: QuotaDeps) {
   };
 }
 
-const DEFAULT_PLACE: LimitPlace = { scope: "default", workspaceId: "", id: "" };
+/** A limit that holds at a place, and who set it. */
+export interface LimitInForce extends Pick<Limit, "kind" | "max"> {
+  readonly source: Limit["scope"] | "setting";
+}
+
+/** What is used of it, calls that run included, and when that starts again; null: never. */
+export interface UsedLimit extends LimitInForce {
+  readonly used: number;
+  readonly until: number | null;
+}
+
+/** Of all limits, those that hold at a place: its own, and the defaults that it has not changed. */
+export function limitsInForce(
+  place: LimitPlace,
+  { all, defaults }: { readonly all: readonly Limit[]; readonly defaults: LimitDefaults },
+): readonly LimitInForce[] {
+  const own = limitsAt(all, place);
+  const byDefault = limitsAt(all, DEFAULT_PLACE);
+  return kindsOf(place.scope).flatMap((kind) => {
+    const hasDefault = place.scope === "default" || place.scope === (isGuard(kind) ? "trace" : "workspace");
+    const found = own.get(kind) ?? (hasDefault ? byDefault.get(kind) : undefined);
+    const setting = hasDefault ? defaults[kind] ?? 0 : 0;
+    const max = found?.max ?? setting;
+    return max === 0 ? [] : [{ kind, max, source: found?.scope ?? "setting" }];
+  });
+}
+
+/** The limits that hold at a workspace, sandbox or trace, with what is used of them. */
+export async function usedLimits(place: LimitPlace, { limits, now }: QuotaDeps): Promise<readonly UsedLimit[]> {
+  const inForce = limitsInForce(place, { all: await limits.list(), defaults: limits.defaults });
+  const bounds = inForce.map((limit) => boundOf(limit, place, now()));
+  const used = bounds.length === 0 ? [] : await limits.usedOf(place.workspaceId, bounds);
+  return inForce.map((limit, n) => ({ ...limit, used: used[n]!, until: bounds[n]!.until }));
+}
+
+function boundOf({ kind, max }: Pick<Limit, "kind" | "max">, place: LimitPlace, at: number): Bound {
+  const scope = place.scope as Bound["scope"];
+  return { kind, max, scope, id: scope === "workspace" ? place.workspaceId : place.id, ...periodOf(kind, at) };
+}
+
+export const DEFAULT_PLACE: LimitPlace = { scope: "default", workspaceId: "", id: "" };
 
 function limitsAt(all: readonly Limit[], { scope, workspaceId, id }: LimitPlace): ReadonlyMap<LimitKind, Limit> {
   const here = all.filter((limit) => limit.scope === scope && limit.workspaceId === workspaceId && limit.id === id);
   return new Map(here.map((limit) => [limit.kind, limit]));
-}
-
-function idOf({ scope, workspaceId, id }: LimitPlace): string {
-  return scope === "workspace" ? workspaceId : id;
 }
 
 export function isMoney(kind: LimitKind): boolean {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Actor } from "../domain/audit.ts";
-import type { SuspensionAdmin, SuspensionScope } from "../domain/suspensions.ts";
+import type { Suspension, SuspensionAdmin, SuspensionScope } from "../domain/suspensions.ts";
 import { filtersOf, ID_FILTER } from "./admin_filters.ts";
 import { suspensionJson } from "./admin_json.ts";
 import { AdminRefusal, readJsonBody, shown } from "./admin_refusal.ts";
@@ -34,24 +34,34 @@ export async function listSuspensions(request: Request, suspensions: SuspensionA
 }
 
 /** `PUT`, with an optional body `{reason?}`: the suspension. The first `createdAt` stays. */
-export async function putSuspension(request: Request, path: ScopeInPath, { suspensions, by }: SuspensionDeps): Promise<Response> {
+export async function putSuspension(request: Request, path: ScopeInPath, deps: SuspensionDeps): Promise<Response> {
   filtersOf(request.url, []);
+  return Response.json(suspensionJson(await suspended(await readJsonBody(request, MAX_BODY_BYTES, {}), path, deps)));
+}
+
+/** Suspends as the body says. Throws `AdminRefusal` 400. */
+export async function suspended(body: unknown, path: ScopeInPath, { suspensions, by }: SuspensionDeps): Promise<Suspension> {
   const scope = scopeOf(path);
-  const { data, error } = wantedSuspension.safeParse(await readJsonBody(request, MAX_BODY_BYTES, {}));
+  const { data, error } = wantedSuspension.safeParse(body);
   if (data === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(error.issues[0]!));
-  return Response.json(suspensionJson(await suspensions.suspend({ ...scope, reason: data.reason }, by)));
+  return await suspensions.suspend({ ...scope, reason: data.reason }, by);
 }
 
 /** `DELETE`: the suspension that has ended, or 404. */
 export async function deleteSuspension(
   request: Request,
   path: ScopeInPath,
-  { suspensions, by }: SuspensionDeps,
+  deps: SuspensionDeps,
 ): Promise<Response> {
   filtersOf(request.url, []);
+  return Response.json(suspensionJson(await resumed(path, deps)));
+}
+
+/** The suspension that has ended. Throws `AdminRefusal` 404. */
+export async function resumed(path: ScopeInPath, { suspensions, by }: SuspensionDeps): Promise<Suspension> {
   const scope = scopeOf(path);
   const ended = await suspensions.resume(scope, by);
-  if (ended !== null) return Response.json(suspensionJson(ended));
+  if (ended !== null) return ended;
   const { workspaceId, sandboxId } = scope;
   const what = sandboxId === null ? "The workspace" : `The sandbox ${shown(sandboxId)} of the workspace`;
   throw new AdminRefusal("not_found_error", `${what} ${shown(workspaceId)} is not suspended`);

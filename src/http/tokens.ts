@@ -1,12 +1,18 @@
 import { z } from "zod";
 import type { Actor } from "../domain/audit.ts";
-import { type TokenAdmin, tokenJson } from "../domain/tokens.ts";
+import { type LocalToken, type TokenAdmin, tokenJson } from "../domain/tokens.ts";
 import { AdminRefusal, readJsonBody, shown } from "./admin_refusal.ts";
 import { filtersOf, rfc3339, RFC3339_WORDS } from "./admin_filters.ts";
 
 export const TOKEN_FILTERS = ["workspace_id"] as const;
 
 const MAX_BODY_BYTES = 16 * 1024;
+
+interface NewTokenDeps {
+  readonly tokens: TokenAdmin;
+  readonly by: Actor;
+  readonly now: () => number;
+}
 
 const id = z.string().regex(/^[\x21-\x7e]{1,128}$/);
 export const wantedToken = z.strictObject({ workspaceId: id, sandboxId: id, expiresAt: rfc3339.nullable().default(null) });
@@ -22,19 +28,20 @@ const EXPECTS: Readonly<Record<string, string>> = {
  * `POST /internal/tokens` `{workspaceId, sandboxId, expiresAt?}`: 201 with the token and its
  * record.
  */
-export async function createToken(
-  request: Request,
-  { tokens, by, now }: { readonly tokens: TokenAdmin; readonly by: Actor; readonly now: () => number },
-): Promise<Response> {
+export async function createToken(request: Request, deps: NewTokenDeps): Promise<Response> {
   filtersOf(request.url, []);
-  const body = await readJsonBody(request, MAX_BODY_BYTES);
+  const { token, record } = await newToken(await readJsonBody(request, MAX_BODY_BYTES), deps);
+  return Response.json({ token, ...tokenJson(record) }, { status: 201 });
+}
+
+/** Makes the token that the body asks for. Throws `AdminRefusal` 400. */
+export async function newToken(body: unknown, { tokens, by, now }: NewTokenDeps): ReturnType<TokenAdmin["create"]> {
   const { data: wanted, error } = wantedToken.safeParse(body);
   if (wanted === undefined) throw new AdminRefusal("invalid_request_error", whyUnreadable(body, error.issues[0]!));
   if (wanted.expiresAt !== null && wanted.expiresAt <= now()) {
     throw new AdminRefusal("invalid_request_error", "Cannot take expiresAt: it is not in the future");
   }
-  const { token, record } = await tokens.create(wanted, by);
-  return Response.json({ token, ...tokenJson(record) }, { status: 201 });
+  return await tokens.create(wanted, by);
 }
 
 /** `GET /internal/tokens`: `{"tokens": Token[]}`, newest first. */
@@ -47,12 +54,20 @@ export async function listTokens(request: Request, tokens: TokenAdmin): Promise<
 export async function revokeToken(
   request: Request,
   tokenId: string,
-  { tokens, by }: { readonly tokens: TokenAdmin; readonly by: Actor },
+  deps: { readonly tokens: TokenAdmin; readonly by: Actor },
 ): Promise<Response> {
   filtersOf(request.url, []);
-  const revoked = await tokens.revoke(tokenId, by);
-  if (revoked === null) throw new AdminRefusal("not_found_error", `There is no token ${shown(tokenId)}`);
-  return Response.json(tokenJson(revoked));
+  return Response.json(tokenJson(await revoked(tokenId, deps)));
+}
+
+/** The token, which works no more. Throws `AdminRefusal` 404. */
+export async function revoked(
+  tokenId: string,
+  { tokens, by }: { readonly tokens: TokenAdmin; readonly by: Actor },
+): Promise<LocalToken> {
+  const token = await tokens.revoke(tokenId, by);
+  if (token !== null) return token;
+  throw new AdminRefusal("not_found_error", `There is no token ${shown(tokenId)}`);
 }
 
 function whyUnreadable(body: unknown, issue: z.core.$ZodIssue): string {

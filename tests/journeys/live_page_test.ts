@@ -77,7 +77,7 @@ Deno.test("the live page's events tell of a call, of what it uses, and of its cu
   const answer = callAndRead(proxy.url, { token: await proxy.token("acme", "sb-1"), text: "hello", traceId: "run-1" });
   const added = JSON.parse(await events.until("the call", (data) => data.includes('"added"'))).added as [string, string][];
   const [id, row] = added[0]!;
-  assert.match(row, /<a href="\?sandbox_id=sb-1" ?>sb-1<\/a>/);
+  assert.match(row, /<a href="\/dashboard\/sandboxes\/acme\/sb-1" ?>sb-1<\/a>/);
   held.goOn();
   await events.until("its output so far", (data) => /"changed":.*"output":"≈ \d+"/.test(data));
 

@@ -5,6 +5,7 @@ import clientScript from "./client.js" with { type: "text" };
 import liveScript from "./live/live.js" with { type: "text" };
 import liveStyle from "./live/live.css" with { type: "text" };
 import icon from "./icon.svg" with { type: "text" };
+import placesStyle from "./places/places.css" with { type: "text" };
 import style from "./style.css" with { type: "text" };
 import themeScript from "./theme.js" with { type: "text" };
 import tracesStyle from "./traces/traces.css" with { type: "text" };
@@ -18,7 +19,7 @@ interface Asset {
 
 /** What pages load. All of it is in the program: nothing comes from another server. */
 export const ASSETS = {
-  style: asset("style.css", "text/css; charset=utf-8", `${uplotStyle}\n${style}\n${tracesStyle}\n${liveStyle}`),
+  style: asset("style.css", "text/css; charset=utf-8", `${uplotStyle}\n${style}\n${tracesStyle}\n${liveStyle}\n${placesStyle}`),
   /** Runs before anything is painted. */
   theme: asset("theme.js", "text/javascript; charset=utf-8", themeScript),
   charts: asset("charts.js", "text/javascript; charset=utf-8", uplotScript),

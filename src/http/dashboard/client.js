@@ -1,5 +1,8 @@
 /** What pages do in the browser: times in the viewer's zone, the theme, charts and live parts. */
 
+/** The script that draws charts, once it is asked for. */
+let library;
+
 keepZone();
 for (const time of document.querySelectorAll("time")) localise(time);
 document.getElementById("theme")?.addEventListener("click", changeTheme);
@@ -26,8 +29,6 @@ function changeTheme() {
   localStorage.setItem("theme", root.dataset.theme);
   for (const plot of document.querySelectorAll("[data-chart]")) void draw(plot);
 }
-
-let library;
 
 function load(path) {
   library ??= new Promise((resolve, reject) => {

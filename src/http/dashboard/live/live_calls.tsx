@@ -2,7 +2,7 @@ import type { RunningCall } from "../../../domain/running_call.ts";
 import { costUsd } from "../../../domain/money.ts";
 import type { Column } from "../data_table.tsx";
 import { dollarsText, durationText, wholeText } from "../figures.tsx";
-import { linkTo } from "../links.ts";
+import { placePath } from "../places/place.ts";
 import { traceLink } from "../traces/trace_link.ts";
 
 /** Cells that change while a call runs, as text. */
@@ -26,11 +26,8 @@ export function rowDataOf({ id, ageMs }: RunningCall) {
   return { "data-call": id, "data-age": ageMs };
 }
 
-/** On the page. `url` is the page's: names in the table lead to its calls alone. */
-export function shownColumns(url: URL, mayCut: boolean): readonly Column<RunningCall>[] {
-  const only = (name: string, value: string) => (
-    <a href={linkTo(url, { [name]: value, cut: null }).replace(url.pathname, "")} title={titleOf(value)}>{value}</a>
-  );
+/** On the page. */
+export function shownColumns(mayCut: boolean): readonly Column<RunningCall>[] {
   return [
     {
       key: "age",
@@ -44,7 +41,7 @@ export function shownColumns(url: URL, mayCut: boolean): readonly Column<Running
       key: "sandbox",
       title: "Sandbox",
       value: ({ sandboxId }) => sandboxId,
-      cell: ({ sandboxId }) => only("sandbox_id", sandboxId),
+      cell: (call) => <a href={placePath(call)} title={titleOf(call.sandboxId)}>{call.sandboxId}</a>,
     },
     live({ key: "cost", title: "Cost", isNumber: true, value: ({ cost }) => cost }),
     live({ key: "output", title: "Output", isNumber: true, value: ({ outputTokens }) => outputTokens }),
@@ -55,7 +52,9 @@ export function shownColumns(url: URL, mayCut: boolean): readonly Column<Running
       key: "workspace",
       title: "Workspace",
       value: ({ workspaceId }) => workspaceId,
-      cell: ({ workspaceId }) => only("workspace_id", workspaceId),
+      cell: ({ workspaceId }) => (
+        <a href={placePath({ workspaceId, sandboxId: null })} title={titleOf(workspaceId)}>{workspaceId}</a>
+      ),
     },
     {
       key: "trace",

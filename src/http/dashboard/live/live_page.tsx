@@ -40,7 +40,7 @@ export const LIVE_EVENTS: Page = { path: `${PATH}/events`, title: "Live", isPart
 export const CUT_PAGE: Page = { path: `${PATH}/cut`, title: "Cut a call", isPart: true, show: askBeforeCut };
 
 async function show({ url, session, formToken, deps }: PageAsked): Promise<Shown> {
-  const columns = shownColumns(url, session.role === "admin");
+  const columns = shownColumns(session.role === "admin");
   const order = tableOrderOf(url, columns, { byDefault: OLDEST_FIRST });
   const kept = (await deps.requests.list()).filter(runningFilterOf(filterUrl(url)));
   const calls = sortedRows(kept, columns, order);
@@ -177,8 +177,7 @@ async function cut({ form, url, by, deps }: FormSent): Promise<string> {
 }
 
 function follow({ request, url, session, isSignedIn, deps }: PageAsked): Promise<Shown> {
-  const page = new URL(linkTo(new URL(PATH, url), filtersIn(url)), url);
-  const columns = shownColumns(page, session.role === "admin");
+  const columns = shownColumns(session.role === "admin");
   const rowOf = (call: RunningCall) => String(<TableRows columns={columns} rows={[call]} rowData={rowDataOf} />);
   const order = tableOrderOf(url, columns, { byDefault: OLDEST_FIRST });
   const ordered = (calls: readonly RunningCall[]) => sortedRows(calls, columns, order);
