@@ -53,7 +53,7 @@ export async function defaultLimitRows(place: LimitPlace, { limits }: AdminDeps)
   }));
 }
 
-/** Of the limits that ended calls tell of, the one with the least room; null if there is none. */
+/** Of the limits that ended calls tell of, the one with the least room; null without one. */
 export function tightestOf(
   inForce: readonly LimitInForce[],
   spending: Spending,

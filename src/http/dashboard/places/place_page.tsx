@@ -1,6 +1,8 @@
 import { costUsd } from "../../../domain/money.ts";
 import { NO_TRACE_FILTERS, TRACE_ORDERS } from "../../../domain/query.ts";
+import type { LocalToken } from "../../../domain/tokens.ts";
 import type { UsageTotals } from "../../../domain/totals.ts";
+import type { AdminDeps } from "../../admin_route.ts";
 import { Chart } from "../chart.tsx";
 import { type Column, csvResponse, DataTable, slicedRows, sortedRows, tableOrderOf, wantsCsv } from "../data_table.tsx";
 import { Count } from "../figures.tsx";
@@ -23,56 +25,67 @@ const TRACE_ROWS = 10;
 const NANO = 1e9;
 
 /** The page of a workspace or of a sandbox: what it spends, its limits, and what stops it. */
-export async function placePage(asked: PageAsked, place: Place): Promise<Shown> {
-  const { deps } = asked;
+export async function placePage(given: PageAsked, place: Place): Promise<Shown> {
   // The links of its tables must not say again what was done.
-  const url = new URL(linkTo(asked.url, { done: null }), asked.url);
-  const [now, { workspaceId, sandboxId }] = [deps.now(), place];
-  if (wantsCsv(url, TRACES)) return toTraces(place, url);
-  if (wantsCsv(url, SANDBOXES)) return placeFile(asked, sandboxesOf(place));
-  const days = await daysOf(place, { store: deps.store, now });
-  const spending = spendingIn(days, now);
-  const [limits, suspensions, tokensThere, calls] = await Promise.all([
+  const url = new URL(linkTo(given.url, { done: null }), given.url);
+  const asked = { ...given, url };
+  const { deps } = asked;
+  const file = await fileOf(asked, place);
+  if (file !== null) return file;
+  const days = await daysOf(place, { store: deps.store, now: deps.now() });
+  const spending = spendingIn(days, deps.now());
+  const [limits, suspensions, tokens, calls] = await Promise.all([
     limitRowsOf(limitPlaceOf(place), spending, deps),
     deps.suspensions.list(),
-    deps.tokens.list(workspaceId),
+    tokensIn(place, deps),
     deps.requests.list(),
   ]);
-  const tokens = tokensThere.filter((token) => sandboxId === null || token.sandboxId === sandboxId);
-  const title = sandboxId ?? workspaceId;
-  if (wantsCsv(url, LIMITS)) return csvResponse("limits", limitColumns(asked.zone), [limits]);
-  if (wantsCsv(url, TOKENS)) return csvResponse("tokens", tokenColumns(asked), [tokens]);
-  if (wantsCsv(url, DAYS)) return csvResponse("days", DAYS_IN_FILE, [days]);
-  const shown = { ...asked, url };
+  const { workspaceId, sandboxId } = place;
   return {
-    title: `${sandboxId === null ? "Workspace" : "Sandbox"} ${title}`,
+    title: sandboxId === null ? `Workspace ${workspaceId}` : `Sandbox ${sandboxId}`,
     body: (
       <>
-        <DoneNotice url={asked.url} />
+        <DoneNotice url={given.url} />
         {sandboxId === null ? null : (
           <p>
             of the workspace <a class="id" href={placePath({ workspaceId, sandboxId: null })}>{workspaceId}</a>
           </p>
         )}
-        <SuspensionState asked={shown} place={place} all={suspensions} />
+        <SuspensionState asked={asked} place={place} all={suspensions} />
         <Cards spending={spending} running={calls.filter((call) => isIn(place, call)).length} live={livePath(place)} />
         <h2 id="limits">Limits</h2>
-        <LimitTable asked={shown} scope={limitPlaceOf(place).scope} rows={limits} actionOf={(name) => placePath(place, name)} />
+        <LimitTable asked={asked} scope={limitPlaceOf(place).scope} rows={limits} actionOf={(name) => placePath(place, name)} />
         <p class="hint">
-          Used counts ended calls and what calls hold that run. 0 is no limit, whatever the default says. Days and months are UTC.
+          Used counts ended calls and what running calls hold. 0 is no limit, whatever the default says. Days and months are UTC.
         </p>
         {sandboxId === null ? <h2>Sandboxes</h2> : null}
-        {sandboxId === null ? await placeTable(shown, sandboxesOf(place)) : null}
+        {sandboxId === null ? await placeTable(asked, sandboxesOf(place)) : null}
         <h2>Newest traces</h2>
-        {await newestTraces(shown, place)}
+        {await newestTraces(asked, place)}
         <h2>Tokens</h2>
-        <TokenTable asked={shown} place={place} tokens={tokens} />
+        <TokenTable asked={asked} place={place} tokens={tokens} />
         <h2>30 days</h2>
         <SpendingChart days={days} />
         <DayTable days={days} url={url} />
       </>
     ),
   };
+}
+
+/** A table of the page as CSV; null if the request is for the page. */
+async function fileOf(asked: PageAsked, place: Place): Promise<Response | null> {
+  const { url, zone, deps } = asked;
+  if (wantsCsv(url, TRACES)) return toTraces(place, url);
+  if (wantsCsv(url, SANDBOXES)) return placeFile(asked, sandboxesOf(place));
+  if (wantsCsv(url, TOKENS)) return csvResponse("tokens", tokenColumns(asked), [await tokensIn(place, deps)]);
+  if (!wantsCsv(url, LIMITS) && !wantsCsv(url, DAYS)) return null;
+  const days = await daysOf(place, { store: deps.store, now: deps.now() });
+  if (wantsCsv(url, DAYS)) return csvResponse("days", DAYS_IN_FILE, [days]);
+  return csvResponse("limits", limitColumns(zone), [await limitRowsOf(limitPlaceOf(place), spendingIn(days, deps.now()), deps)]);
+}
+
+async function tokensIn({ workspaceId, sandboxId }: Place, { tokens }: AdminDeps): Promise<readonly LocalToken[]> {
+  return (await tokens.list(workspaceId)).filter((token) => sandboxId === null || token.sandboxId === sandboxId);
 }
 
 export function DoneNotice({ url }: { readonly url: URL }) {
