@@ -25,7 +25,7 @@ type Ended = z.output<typeof endedShape>;
 const WAIT_SECONDS = "20";
 const AT_ONCE = "1000";
 const TIMEOUT_MS = 60_000;
-/** Between questions to a proxy that does not answer. */
+/** Between questions to a proxy that does not answer, or that had nothing to tell. */
 const RETRY_MS = 1_000;
 
 const HEADINGS = ["ENDED", "WORKSPACE", "SANDBOX", "TRACE", "MODEL", "OUTCOME", "TOOK", "INPUT", "CACHE READ", "OUTPUT", "COST"];
@@ -71,6 +71,8 @@ async function* endedCalls(system: CliSystem, options: TailOptions, signal: Abor
       isAway = false;
       query.set("after", answer.next);
       yield answer;
+      // A proxy that is shutting down answers at once.
+      if (answer.calls.length === 0) await delay(RETRY_MS, signal);
     } catch (error) {
       if (!(error instanceof CommandFailure) || error.exitCode !== EXIT.unavailable) throw error;
       if (!isAway) system.stderr(`${error.message}. Waiting for it; no call is passed by.\n`);
