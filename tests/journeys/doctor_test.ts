@@ -80,6 +80,16 @@ Deno.test("doctor names what is wrong, says what to do, exits with 1, and shows 
     const found = await find({ ANTHROPIC_API_KEY: "", ANTHROPIC_API_KEYS_FILE: file });
     assert.deepEqual(found.filter(({ check }) => check === "credential").map(({ state }) => state), ["ok", "failed"]);
     assert.match(failedOf(found, "credential")[0]!.says, /127\.0\.0\.1:1 cannot be reached/);
+    const files = (all: readonly Found[]) =>
+      all.filter(({ check }) => check === "secret file").map(({ state, says }) => [state, says]);
+    assert.deepEqual(files(found), [[
+      "warning",
+      "Every user of this machine may read the file that ANTHROPIC_API_KEYS_FILE names",
+    ]]);
+    await Deno.chmod(file, 0o600);
+    assert.deepEqual(files(await find({ ANTHROPIC_API_KEY: "", ANTHROPIC_API_KEYS_FILE: file })), [
+      ["ok", "No other user may read the file that ANTHROPIC_API_KEYS_FILE names"],
+    ]);
   });
   await t.step("a clock that is wrong", async () => {
     upstream.answer(() => models(new Date(Date.now() - 3_600_000)));

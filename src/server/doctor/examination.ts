@@ -6,6 +6,7 @@ import { examineControlPlane } from "./control_plane.ts";
 import { examineDataDir } from "./data_dir.ts";
 import { examineDatabase } from "./database.ts";
 import { type Finding, findingsOf } from "./finding.ts";
+import { examineSecretFiles } from "./secret_files.ts";
 import { examineUpstream } from "./upstream.ts";
 
 export interface ExaminationOptions {
@@ -27,7 +28,7 @@ export async function* examine({ source, now, madeUp }: ExaminationOptions): Asy
   redactor.refresh();
   // All at once, because each may wait for another machine; told in this order.
   const checks = [
-    Promise.resolve(findings),
+    Promise.resolve([...findings, ...examineSecretFiles(source)]),
     storage === null ? unread("data directory") : Promise.resolve(examineDataDir(storage.dataDir)),
     storage === null ? unread("database") : examineDatabase(storage, now),
     config === null ? unread("credential") : examineUpstream(config, now),

@@ -9,7 +9,7 @@ export interface Finding {
 }
 
 export const CHECKS = [
-  ...["settings", "data directory", "disk", "database", "credential", "clock", "control plane", "proxy"] as const,
+  ...["settings", "secret file", "data directory", "disk", "database", "credential", "clock", "control plane", "proxy"] as const,
 ];
 export type Check = (typeof CHECKS)[number];
 
