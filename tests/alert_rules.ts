@@ -51,8 +51,8 @@ export function metricsIn(expr: string): readonly string[] {
   return [...expr.matchAll(/\bllmproxy_[a-z_]+/g)].map(([name]) => name.replace(/_(bucket|sum|count)$/, ""));
 }
 
-/** With short spans and no delays, so that an alert fires within seconds. */
+/** With short spans and delays, so that an alert fires within seconds. */
 export function hurriedRules(text: string, spanSeconds: number): string {
-  return text.replaceAll(/^( +)for: \d+m$/gm, "$1for: 0s").replaceAll(/\[\d+[mh]\]/g, `[${spanSeconds}s]`)
+  return text.replaceAll(/^( +)for: \d+m$/gm, "$1for: 3s").replaceAll(/\[\d+[mh]\]/g, `[${spanSeconds}s]`)
     .replaceAll(/offset 1h/g, `offset ${2 * spanSeconds}s`);
 }

@@ -26,7 +26,7 @@ export interface TroubledProxies extends AsyncDisposable {
 
 /** No trouble must show here. */
 export const SOUND = "sound";
-const MOST_CONNECTIONS = 40;
+const MOST_CONNECTIONS = 200;
 const MODEL = "claude-haiku-4-5";
 
 export async function startTroubledProxies(): Promise<TroubledProxies> {

@@ -19,13 +19,13 @@ export interface OidcOptions {
 }
 
 /** How far the provider's clock may be off. */
-export const CLOCK_TOLERANCE_SECONDS = 30;
+const CLOCK_TOLERANCE_SECONDS = 30;
 /** Of one request to the provider. */
 const TIMEOUT_SECONDS = 10;
 /** A provider's endpoints change rarely. */
 const KNOWN_MS = 3_600_000;
 /** A provider that did not answer is asked again after so long. */
-export const RETRY_MS = 5_000;
+const RETRY_MS = 5_000;
 
 /**
  * Signs people in by the code flow with PKCE, state and nonce. Asks the provider for its endpoints

@@ -51,7 +51,8 @@ export function mountOidc(app: Hono<{ Bindings: AdminBindings }>, { oidc, sessio
     try {
       person = await oidc.finish(new URL(context.req.url).search, begun);
     } catch (error) {
-      throttle.failed(address);
+      // A provider that is down is no one's guess.
+      if (error instanceof SignInFailed && error.fault === "untrusted") throttle.failed(address);
       return failed(context, { error, next: begun.next, deps });
     }
     return await letIn(context, person, { next: begun.next, sessions, deps });
