@@ -92,6 +92,10 @@ Deno.test("deno task demo opens the proxy on its month: totals are those of the 
     assert.ok((await json("/internal/audit?action=limit.set")).audit.length >= 5);
     const { refusals } = await json(`/internal/refusals?since=${NOW}&limit=100`);
     assert.deepEqual(refusals, [], "no call in flight is refused");
+    const second = await run(Deno.execPath(), ["run", "-A", "--no-check", "tools/demo.ts", "--data-dir", `${folder}/demo`]);
+    assert.equal(second.code, 1);
+    assert.match(second.stderr, /another llmproxy holds it/);
+    assert.equal((await json(`/internal/usage?${before}`)).totals.costUsd, totals.costUsd);
     assert.equal(await demo.stop(), 0);
   } finally {
     await demo.stop();

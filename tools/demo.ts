@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { monotonicFactory } from "ulid";
 import { costUsd } from "../src/domain/money.ts";
 import { openOffline } from "../src/server/offline.ts";
+import { openDataDir } from "../src/stores/sqlite/data_dir.ts";
 import { fill } from "./demo/fill.ts";
 import { callLive } from "./demo/live.ts";
 import { demoMonth } from "./demo/month.ts";
@@ -53,7 +54,7 @@ The demo is running: ${month.calls.length} calls of ${month.fleet.length} sandbo
 
   dashboard  ${proxy.adminUrl}/dashboard  (token in ${proxy.dataDir}/admin-token)
   proxy      ${proxy.url}
-  in flight  ${options.live} calls
+  in flight  ${live.count} calls
   yesterday  ${month.runaway.sandbox.sandboxId} spent most, in the session ${month.runaway.traceId}
 `);
 
@@ -98,7 +99,7 @@ function readCount(
   throw new Error(`Cannot read --${name} as a whole number from ${least} to 9999: current value is "${text}"`);
 }
 
-/** Empties the folder if a demo is in it, and refuses if something else is. */
+/** Empties the folder if a demo is in it, and refuses if that runs, or if something else is. */
 function makeFolder(path: string): void {
   Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
   const names = [...Deno.readDirSync(path)].map(({ name }) => name);
@@ -106,7 +107,13 @@ function makeFolder(path: string): void {
     console.error(`Cannot make a demo in ${path}: the folder has other files. Name another one with --data-dir`);
     Deno.exit(1);
   }
-  for (const name of names) Deno.removeSync(`${path}/${name}`, { recursive: true });
+  try {
+    openDataDir(path).release();
+  } catch (error) {
+    console.error((error as Error).message);
+    Deno.exit(1);
+  }
+  for (const { name } of Deno.readDirSync(path)) Deno.removeSync(`${path}/${name}`, { recursive: true });
   Deno.writeTextFileSync(`${path}/${MARK}`, "deno task demo empties this folder\n");
 }
 

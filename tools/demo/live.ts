@@ -8,6 +8,8 @@ import type { Month } from "./month.ts";
 import { RUNAWAY_MODEL } from "./stories.ts";
 
 export interface Live {
+  /** Fewer than asked for if the month has fewer sessions. */
+  readonly count: number;
   readonly stop: () => Promise<void>;
 }
 
@@ -31,6 +33,7 @@ export async function callLive(proxy: LocalProxy, month: Month, count: number): 
     running.push(callOn({ ...caller, token, url: proxy.url }, ended.signal));
   }
   return {
+    count: callers.length,
     stop: async () => {
       ended.abort();
       await Promise.all(running);
