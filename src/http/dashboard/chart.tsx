@@ -19,6 +19,8 @@ export interface ChartParts {
   readonly step: "hour" | "day";
 }
 
+const MOST_IN_A_SHORT_LEGEND = 3;
+
 /**
  * A chart of values by time. The client draws it; its place has a fixed height, so that nothing
  * moves. The same numbers are in a table beside it on the page.
@@ -27,7 +29,14 @@ export function Chart({ title, ...data }: ChartParts) {
   return (
     <figure class="chart">
       <figcaption>{title}</figcaption>
-      <div class="plot" data-chart={JSON.stringify(data)} data-library={ASSETS.charts.path} role="img" aria-label={title}></div>
+      <div
+        class={data.series.length > MOST_IN_A_SHORT_LEGEND ? "plot many" : "plot"}
+        data-chart={JSON.stringify(data)}
+        data-library={ASSETS.charts.path}
+        role="img"
+        aria-label={title}
+      >
+      </div>
     </figure>
   );
 }

@@ -1,5 +1,6 @@
 /** What pages do in the browser: times in the viewer's zone, the theme, charts and live parts. */
 
+const CHART_HEIGHT = 220;
 /** The script that draws charts, once it is asked for. */
 let library;
 
@@ -67,9 +68,14 @@ async function draw(plot) {
   const chart = new uPlot(
     {
       width: plot.clientWidth,
-      height: plot.clientHeight - 40,
-      series: [{}, ...series],
-      axes: [axis, { ...axis, size: 64, values: (_, at) => at.map((v) => shown(v, data.unit)) }],
+      height: CHART_HEIGHT,
+      series: [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}" }, ...series],
+      axes: [{ ...axis, values: (_, at) => at.map((seconds) => timeShown(seconds * 1000, data.step)) }, {
+        ...axis,
+        size: 64,
+        values: (_, at) => at.map((v) => shown(v, data.unit)),
+      }],
+      tzDate: (seconds) => data.step === "day" ? uPlot.tzDate(new Date(seconds * 1000), "UTC") : new Date(seconds * 1000),
       scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.05 : 1] } },
     },
     [data.at.map((at) => at / 1000), ...order.map((n) => heights[n])],
@@ -77,7 +83,7 @@ async function draw(plot) {
   );
   const resized = new ResizeObserver(() => {
     if (!plot.contains(chart.root)) return resized.disconnect();
-    if (chart.width !== plot.clientWidth) chart.setSize({ width: plot.clientWidth, height: plot.clientHeight - 40 });
+    if (chart.width !== plot.clientWidth) chart.setSize({ width: plot.clientWidth, height: CHART_HEIGHT });
   });
   resized.observe(plot);
 }
@@ -88,6 +94,15 @@ function stacked(series) {
     below = values.map((value, n) => (value ?? 0) + (below[n] ?? 0));
     return below;
   });
+}
+
+/** Days are UTC, in every zone. */
+function timeShown(at, step) {
+  const date = new Date(at);
+  if (step === "day") return date.toISOString().slice(5, 10);
+  return date.toLocaleTimeString("sv-SE", { timeStyle: "short" }) === "00:00"
+    ? date.toLocaleDateString("sv-SE").slice(5)
+    : date.toLocaleTimeString("sv-SE", { timeStyle: "short" });
 }
 
 function shown(value, unit) {

@@ -37,6 +37,8 @@ export interface TableParts<Row> {
   readonly name?: string;
   /** The cursor of the page behind this one; null: this is the last. */
   readonly next?: string | null;
+  /** Where the whole table is, if these are only its first rows. */
+  readonly whole?: string;
   /** What to do if there are no rows. */
   readonly empty: Child;
   /** Of the body, for rows that a stream of events replaces. */
@@ -49,7 +51,7 @@ type RowData = Readonly<Record<`data-${string}`, string | number>>;
 
 /** A table that sorts and pages by links, and downloads as CSV. */
 export function DataTable<Row>({ caption, url, columns, rows, order, name = "", next = null, ...parts }: TableParts<Row>) {
-  const { empty, bodyId, rowData } = parts;
+  const { whole, empty, bodyId, rowData } = parts;
   const [orderName, cursorName] = [nameIn(name, "order"), nameIn(name, "cursor")];
   const isFirst = !url.searchParams.has(cursorName);
   if (rows.length === 0 && isFirst && bodyId === undefined) return <div class="empty">{empty}</div>;
@@ -82,6 +84,7 @@ export function DataTable<Row>({ caption, url, columns, rows, order, name = "", 
       <p class="pages">
         {isFirst ? null : <a href={linkTo(url, { [cursorName]: null })}>First page</a>}
         {next === null ? null : <a href={linkTo(url, { [cursorName]: next })}>Next page</a>}
+        {whole === undefined ? null : <a href={whole}>Show all</a>}
         <a href={linkTo(url, { format: "csv", table: name === "" ? null : name, [cursorName]: null })}>Download CSV</a>
       </p>
     </section>

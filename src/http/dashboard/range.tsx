@@ -53,9 +53,12 @@ export function rangeOf({ searchParams }: URL, now: number, byDefault: RangeName
   return { name: name as RangeName, since: begin, until: end, step: stepOf(begin, end) };
 }
 
-/** The span of the same length before it. */
-export function spanBefore({ since, until }: Range): Pick<Range, "since" | "until"> {
-  return { since: since - (until - since), until: since };
+/** The same part of the day or the month before it; otherwise as much time before it. */
+export function spanBefore({ name, since, until }: Range): Pick<Range, "since" | "until"> {
+  if (name === "today") return { since: since - DAY_MS, until: until - DAY_MS };
+  if (name === "last-month") return { since: monthOf(since, -1), until: since };
+  const begin = name === "month" ? monthOf(since, -1) : since - (until - since);
+  return { since: begin, until: Math.min(begin + until - since, since) };
 }
 
 /** Links to the named spans, and a form for any other. */

@@ -1,0 +1,64 @@
+import type { CallFilters, UsageQuery } from "../../../domain/query.ts";
+import { filtersOf } from "../../admin_filters.ts";
+import { linkTo } from "../links.ts";
+import { type Range, rangeOf, spanBefore } from "../range.tsx";
+
+/** The calls that a page is about, and the span that they are compared with. */
+export interface Selection extends Pick<CallFilters, "workspaceId" | "sandboxId" | "model"> {
+  readonly range: Range;
+  readonly before: Pick<Range, "since" | "until">;
+}
+
+const FILTERS = ["workspace_id", "sandbox_id", "model"] as const;
+/** What a link from one view of the same calls to another keeps. */
+const KEPT = ["range", "since", "until", ...FILTERS];
+
+/** Throws `AdminRefusal` for a span or a filter that cannot be read. */
+export function selectionOf(url: URL, now: number): Selection {
+  const picked = [...url.searchParams].filter(([name]) => FILTERS.some((filter) => filter === name));
+  const { workspace_id, sandbox_id, model } = filtersOf(`?${new URLSearchParams(picked)}`, FILTERS);
+  const range = rangeOf(url, now, "24h");
+  return { workspaceId: workspace_id, sandboxId: sandbox_id, model, range, before: spanBefore(range) };
+}
+
+/** Its totals, unless `given` says otherwise. */
+export function queryOf({ workspaceId, sandboxId, model, range }: Selection, given: Partial<UsageQuery> = {}): UsageQuery {
+  return {
+    ...{ workspaceId, sandboxId, model, outcome: null, accuracy: null },
+    ...{ since: range.since, until: range.until, groupBy: ["model"], order: { by: "cost", isAscending: false } },
+    ...{ limit: 1, offset: 0, after: null },
+    ...given,
+  };
+}
+
+/** Another view of the same calls, or of some of them. */
+export function viewOf(path: string, url: URL, changes: Readonly<Record<string, string | null>> = {}): string {
+  const view = new URL(path, url);
+  for (const name of KEPT) {
+    const value = url.searchParams.get(name);
+    if (value !== null) view.searchParams.set(name, value);
+  }
+  return linkTo(view, changes);
+}
+
+/** What the calls are narrowed to, each with a link that shows more again. */
+export function Narrowed({ url, selection }: { readonly url: URL; readonly selection: Selection }) {
+  const { workspaceId, sandboxId, model } = selection;
+  const all = [
+    { title: "Workspace", value: workspaceId, without: { workspace_id: null, sandbox_id: null } },
+    { title: "Sandbox", value: sandboxId, without: { sandbox_id: null } },
+    { title: "Model", value: model, without: { model: null } },
+  ];
+  const given = all.filter(({ value }) => value !== null);
+  if (given.length === 0) return null;
+  return (
+    <p class="filters">
+      {given.map(({ title, value, without }) => (
+        <span>
+          {title} <span class="id">{value}</span>{" "}
+          <a href={viewOf(url.pathname, url, without)} aria-label={`Show every ${title.toLowerCase()}`}>show all</a>
+        </span>
+      ))}
+    </p>
+  );
+}
