@@ -82,7 +82,14 @@ async function measure(what: string, units: number, work: () => Promise<unknown>
 function openRow() {
   const gauges = new Proxy({}, { get: () => () => 0, ownKeys: () => [] }) as Parameters<typeof newMetrics>[0]["gauges"];
   const elapsed = () => performance.now();
-  const metrics = newMetrics({ gauges, credentialsOut: () => new Map(), rooms: () => new Map(), version: "0", elapsed });
+  const metrics = newMetrics({
+    gauges,
+    credentialsOut: () => new Map(),
+    outages: () => new Map(),
+    rooms: () => new Map(),
+    version: "0",
+    elapsed,
+  });
   let written = 0;
   const secret = "a-credential-of-the-operator-0123456789";
   const logger = newLogger("info", { write: (line) => written += line.length, now: Date.now, secrets: () => [secret] });

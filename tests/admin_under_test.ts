@@ -1,6 +1,7 @@
 /** The admin listener in this process, without sockets, over the embedded database. */
 import { Stops } from "../src/call/stops.ts";
 import { Traffic } from "../src/call/traffic.ts";
+import type { Sample } from "../src/domain/operations.ts";
 import { stampOf } from "../src/domain/audit.ts";
 import { adminApp } from "../src/http/admin.ts";
 import type { AdminDeps } from "../src/http/admin_route.ts";
@@ -9,6 +10,7 @@ import { stopButtonsOf } from "../src/server/stop_buttons.ts";
 import { StopWatch } from "../src/server/stop_watch.ts";
 import { anthropic } from "./anthropic.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
+import { pricesInForce } from "../src/pricing/in_force.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { localTokens } from "../src/identity/local_tokens.ts";
 import { type Embedded, openEmbedded } from "../src/stores/sqlite/embedded.ts";
@@ -41,13 +43,28 @@ export interface AdminUnderTest extends AsyncDisposable {
   /** What an operator was told. */
   readonly notes: readonly (readonly unknown[])[];
   /**
-   * What a test may change: the clock, why calls cannot be served, the host names, the tokens.
+   * What a test may change: the clock, why calls cannot be served, the host names, the tokens, the
+   * values of the metrics.
    */
-  readonly deps: { now: number; reason: string | null; hosts: readonly string[]; adminToken: string; viewerToken: string };
+  readonly deps: {
+    now: number;
+    reason: string | null;
+    hosts: readonly string[];
+    adminToken: string;
+    viewerToken: string;
+    samples: readonly Sample[];
+  };
 }
 
 export async function openAdmin(): Promise<AdminUnderTest> {
-  const deps = { now: Date.UTC(2026, 0, 31, 12), reason: null, hosts: [], adminToken: ADMIN_TOKEN, viewerToken: VIEWER_TOKEN };
+  const deps = {
+    now: Date.UTC(2026, 0, 31, 12),
+    reason: null,
+    hosts: [],
+    adminToken: ADMIN_TOKEN,
+    viewerToken: VIEWER_TOKEN,
+    samples: [],
+  };
   const now = () => deps.now;
   const dir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
   const embedded = await openEmbedded({ dir, instanceId: "i-1", synchronous: "normal", now, onTrouble: () => {} });
@@ -83,6 +100,8 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     requests: auditedCuts(buttons, recordChange),
     suspensions: new StopWatch({ records: embedded.shipping, buttons, copy: null, now, newId: () => `id-${++ids}`, observe }),
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
+    samples: () => Promise.resolve(deps.samples),
+    prices: () => pricesInForce(CLAUDE_PRICES, now()),
     adminToken: () => deps.adminToken,
     viewerToken: () => deps.viewerToken,
     oidc: null,

@@ -16,6 +16,32 @@ export function worse(one: Readiness, other: Readiness): Readiness {
   return order.indexOf(other.status) > order.indexOf(one.status) ? other : one;
 }
 
+/** One value of the machine's metrics, of all its processes. Its name has no prefix. */
+export interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** US dollars per million tokens, as the price list has them. */
+export interface PriceInForce {
+  readonly model: string;
+  /** The day from which it holds. */
+  readonly from: string;
+  /** For prompts of at least so many tokens. */
+  readonly promptFrom: number;
+  readonly input: string;
+  readonly write5m: string;
+  readonly write1h: string;
+  readonly read: string;
+  readonly output: string;
+}
+
+export interface PricesInForce {
+  readonly version: string;
+  readonly prices: readonly PriceInForce[];
+}
+
 /** Queues the rows recorded from `since` on to be shipped again; null: no shared database. */
 export type Reship = ((since: number) => Promise<number>) | null;
 

@@ -4,7 +4,7 @@ import type { NewId } from "../domain/ids.ts";
 import type { ImportRows } from "../domain/imported_rows.ts";
 import type { LimitAdmin } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { BackUp, ExportUsage, Readiness, Reprice, Reship } from "../domain/operations.ts";
+import type { BackUp, ExportUsage, PricesInForce, Readiness, Reprice, Reship, Sample } from "../domain/operations.ts";
 import type { RunningCallAdmin } from "../domain/running_call.ts";
 import type { OpenIdSignIn } from "../domain/sign_in.ts";
 import type { SuspensionAdmin } from "../domain/suspensions.ts";
@@ -22,6 +22,10 @@ export interface AdminDeps extends InternalDeps {
   /** Records a change that is no row of the database. Never rejects; a failure is logged. */
   readonly recordChange: (change: AuditedChange, by: Actor) => Promise<void>;
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
+  /** The same without histograms, as values. */
+  readonly samples: () => Promise<readonly Sample[]>;
+  /** Of today. */
+  readonly prices: () => PricesInForce;
   /**
    * Called for each request, because it can be rotated. If it is empty, every request is refused.
    */

@@ -10,6 +10,7 @@ import type { Provider } from "../domain/provider.ts";
 import { adminApp, type AdminBindings } from "../http/admin.ts";
 import type { AdminDeps } from "../http/admin_route.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
+import { pricesInForce } from "../pricing/in_force.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import * as providers from "../providers/providers.ts";
 import { freeBytesOf } from "../stores/sqlite/recording.ts";
@@ -170,6 +171,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     suspensions: stopWatch,
     readiness: side.readiness,
     metrics: async () => await metrics.text(await pool?.metrics() ?? []),
+    samples: async () => await metrics.samples(await pool?.metrics() ?? []),
   });
   void batches?.run();
   let waiting: ReturnType<typeof setInterval> | undefined;
@@ -316,7 +318,7 @@ function batchAccounts(common: Common): BatchAccounts | null {
 function adminListener(
   common: Common,
   { repricer, ...parts }:
-    & Pick<AdminDeps, "readiness" | "metrics" | "tokens" | "requests" | "draining" | "suspensions" | "recordChange">
+    & Pick<AdminDeps, "readiness" | "metrics" | "samples" | "tokens" | "requests" | "draining" | "suspensions" | "recordChange">
     & { readonly repricer: Repricer },
 ) {
   const { config, system: { now, newId }, live, storage, observe, limiting } = common;
@@ -340,6 +342,7 @@ function adminListener(
       const steps = repricer.start({ database: storage.rowsDatabase(), provider, prices: list, span, isDryRun });
       return steps === null ? null : { priceVersion: list.version, steps };
     },
+    prices: () => pricesInForce(live.pricing.list, now()),
     exportUsage: storage.exportUsage,
     backUp: storage.backUp,
     importRows: importInto(storage.store, (priced, at) => live.pricing.priceOf(priced, at)),

@@ -117,6 +117,7 @@ export async function instruments(
       workerRestarts: () => gauged.workers?.restarts() ?? 0,
     },
     credentialsOut: () => gauged.credentials?.state.isOut ?? new Map(),
+    outages: () => gauged.credentials?.state.outages ?? new Map(),
     rooms: () => gauged.credentials?.state.rooms ?? new Map(),
     version: VERSION,
     elapsed,

@@ -1,6 +1,7 @@
 import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from "prom-client";
 import { type FaultCode, FAULTS } from "../domain/fault.ts";
 import type { LookupOutcome } from "../domain/observe.ts";
+import type { Sample } from "../domain/operations.ts";
 import type { UsageReading } from "../domain/reading.ts";
 import { cutClientString } from "../domain/text.ts";
 import type { Closing } from "../domain/usage.ts";
@@ -96,6 +97,8 @@ export interface MetricsOptions {
   readonly gauges: Gauges;
   /** By the credential's id: whether it is out of use. */
   readonly credentialsOut: () => ReadonlyMap<string, boolean>;
+  /** By the credential's id: why it is out of use, and when it is tried again. */
+  readonly outages: () => ReadonlyMap<string, { readonly why: string; readonly retryInMs: number }>;
   /** By the credential's id and the kind of the upstream's limit: the share that is left. */
   readonly rooms: () => ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** The program's own. */
@@ -113,17 +116,19 @@ const TOKEN_KINDS: Readonly<Record<string, (reading: UsageReading) => number>> =
 const AUTHORITIES = ["agentserver", "local"] as const;
 const OUTCOMES = ["cached", "known", "unknown", "grace", "unavailable"] as const satisfies readonly LookupOutcome[];
 const NANO = 1e9;
+const PREFIX = "llmproxy_";
 
 /** Prometheus metrics in a registry of their own. No label is ever a client's words. */
 export type Metrics = ReturnType<typeof newMetrics>;
 
-export function newMetrics({ gauges, credentialsOut, rooms, version, elapsed }: MetricsOptions) {
+export function newMetrics({ gauges, credentialsOut, outages, rooms, version, elapsed }: MetricsOptions) {
   const registry = new Registry();
   const models = new ModelLabels();
   const counters = countersIn(registry);
   const { ttft, duration, overhead, delay } = histogramsIn(registry);
   gaugesIn(registry, { gauges, version, elapsed });
-  credentialGaugesIn(registry, { credentialsOut, rooms });
+  credentialGaugesIn(registry, { credentialsOut, outages, rooms });
+  const authorities = authorityGaugesIn(registry, elapsed);
   // At zero from the start, so that a first event is a step and not a gap.
   for (const fault of Object.keys(FAULTS)) counters.refusals.inc({ fault }, 0);
   for (const authority of AUTHORITIES) for (const outcome of OUTCOMES) counters.lookups.inc({ authority, outcome }, 0);
@@ -150,7 +155,11 @@ export function newMetrics({ gauges, credentialsOut, rooms, version, elapsed }: 
     refused: (fault: FaultCode) => counters.refusals.inc({ fault }),
     /** `route` is one of the proxy's own names. */
     passed: (route: string, status: number) => counters.passed.inc({ route, status: statusLabel(status) }),
-    lookedUp: (authority: "agentserver" | "local", outcome: LookupOutcome) => counters.lookups.inc({ authority, outcome }),
+    lookedUp(authority: "agentserver" | "local", outcome: LookupOutcome) {
+      counters.lookups.inc({ authority, outcome });
+      if (outcome === "known" || outcome === "unknown") authorities.answered(authority);
+      if (outcome === "unavailable") authorities.failed(authority);
+    },
     spansLost: (count: number) => counters.lostSpans.inc(count),
     credentialRefused: () => counters.unauthorized.inc(),
     /** For the process that has the machine's metrics. */
@@ -162,6 +171,14 @@ export function newMetrics({ gauges, credentialsOut, rooms, version, elapsed }: 
     async text(others: readonly MetricsSnapshot[] = []) {
       const all = others.length === 0 ? registry : sumOf([await registry.getMetricsAsJSON(), ...others]);
       return { text: await all.metrics(), contentType: registry.contentType };
+    },
+    /** What `text` has, without histograms. */
+    async samples(others: readonly MetricsSnapshot[] = []): Promise<readonly Sample[]> {
+      const all = sumOf([await registry.getMetricsAsJSON(), ...others]);
+      const counted = (await all.getMetricsAsJSON()).filter(({ type }) => String(type) !== "histogram");
+      return counted.flatMap(({ name, values }) =>
+        values.map(({ labels, value }) => ({ name: name.slice(PREFIX.length), labels: labels as Sample["labels"], value }))
+      );
     },
     /** Stops watching the event loop. */
     end: watchEventLoop({ elapsed, inFlight: gauges.inFlight, tell: (seconds) => delay.observe(seconds) }),
@@ -186,14 +203,14 @@ type Histograms = { readonly [K in keyof typeof HISTOGRAMS]: Histogram<(typeof H
 
 function countersIn(registry: Registry): Counters {
   const all = Object.entries(COUNTERS).map(([key, [name, labelNames, help]]) => {
-    return [key, new Counter({ name: `llmproxy_${name}`, labelNames, help, registers: [registry] })];
+    return [key, new Counter({ name: PREFIX + name, labelNames, help, registers: [registry] })];
   });
   return Object.fromEntries(all);
 }
 
 function histogramsIn(registry: Registry): Histograms {
   const all = Object.entries(HISTOGRAMS).map(([key, [name, labelNames, buckets, help]]) => {
-    return [key, new Histogram({ name: `llmproxy_${name}`, labelNames, buckets: [...buckets], help, registers: [registry] })];
+    return [key, new Histogram({ name: PREFIX + name, labelNames, buckets: [...buckets], help, registers: [registry] })];
   });
   return Object.fromEntries(all);
 }
@@ -211,7 +228,7 @@ function gaugesIn(
   for (const [key, [name, help]] of Object.entries(GAUGES)) rows.push([name, help, gauges[key as keyof Gauges]]);
   for (const [name, help, read] of rows) {
     new Gauge({
-      name: `llmproxy_${name}`,
+      name: PREFIX + name,
       help,
       aggregator: NOT_SUMMED.includes(name) ? "max" : "sum",
       registers: [registry],
@@ -222,7 +239,7 @@ function gaugesIn(
   }
   for (const [key, [name, help]] of Object.entries(TOTALS)) {
     new Counter({
-      name: `llmproxy_${name}`,
+      name: PREFIX + name,
       help,
       registers: [registry],
       collect() {
@@ -239,7 +256,7 @@ function gaugesIn(
 
 function credentialGaugesIn(
   registry: Registry,
-  { credentialsOut, rooms }: Pick<MetricsOptions, "credentialsOut" | "rooms">,
+  { credentialsOut, outages, rooms }: Pick<MetricsOptions, "credentialsOut" | "outages" | "rooms">,
 ): void {
   new Gauge({
     name: "llmproxy_credential_out",
@@ -253,6 +270,17 @@ function credentialGaugesIn(
     },
   });
   new Gauge({
+    name: "llmproxy_credential_retry_seconds",
+    help: "Seconds until a credential that is out of use is tried again; why says what is wrong: refused or no_credit.",
+    labelNames: ["credential", "why"],
+    aggregator: "min",
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const [credential, { why, retryInMs }] of outages()) this.set({ credential, why }, Math.max(retryInMs, 0) / 1000);
+    },
+  });
+  new Gauge({
     name: "llmproxy_upstream_room",
     help: "The share of an upstream rate limit that was left, from 0 to 1: the least that an answer of the last minute said.",
     labelNames: ["credential", "limit"],
@@ -263,6 +291,28 @@ function credentialGaugesIn(
       for (const [credential, kinds] of rooms()) for (const [limit, share] of kinds) this.set({ credential, limit }, share);
     },
   });
+}
+
+/** How long ago each authority last answered, and last could not be asked. */
+function authorityGaugesIn(registry: Registry, elapsed: () => number) {
+  const ageGauge = (name: string, help: string) => {
+    const at = new Map<string, number>();
+    new Gauge({
+      name: PREFIX + name,
+      help,
+      labelNames: ["authority"],
+      aggregator: "min",
+      registers: [registry],
+      collect() {
+        for (const [authority, then] of at) this.set({ authority }, (elapsed() - then) / 1000);
+      },
+    });
+    return (authority: string) => void at.set(authority, elapsed());
+  };
+  return {
+    answered: ageGauge("authority_answer_age_seconds", "Seconds since the authority last answered a check of a token."),
+    failed: ageGauge("authority_failure_age_seconds", "Seconds since a check of a token last got no answer."),
+  };
 }
 
 /** Of several processes the largest counts. */

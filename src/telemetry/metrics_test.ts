@@ -160,6 +160,52 @@ Deno.test("newMetrics() tells what is left of each credential's rate limits; of 
   assert.deepEqual(of(await samplesOf(metrics)), []);
 });
 
+Deno.test("newMetrics() tells why a credential is out and when it is tried again, and forgets it", async () => {
+  let outages = new Map([["b", { why: "no_credit", retryInMs: 30_000 }]]);
+  using metrics = opened({ outages: () => outages });
+  const name = 'llmproxy_credential_retry_seconds{credential="b",why="no_credit"}';
+  assert.equal((await samplesOf(metrics)).get(name), 30);
+  using other = opened({ outages: () => new Map([["b", { why: "no_credit", retryInMs: -5 }]]) });
+  assert.equal(samplesIn((await other.text([await metrics.snapshot()])).text).get(name), 0);
+  outages = new Map();
+  assert.equal((await samplesOf(metrics)).has(name), false);
+});
+
+Deno.test("newMetrics() tells how long ago each authority answered and failed; of several processes the latest counts", async () => {
+  let elapsed = 0;
+  using metrics = opened({ elapsed: () => elapsed });
+  const ages = (samples: ReadonlyMap<string, number>) => [...samples].filter(([name]) => name.includes("_age_seconds"));
+  assert.deepEqual(ages(await samplesOf(metrics)), []);
+  metrics.lookedUp("agentserver", "known");
+  elapsed = 4_000;
+  metrics.lookedUp("agentserver", "cached");
+  metrics.lookedUp("agentserver", "grace");
+  metrics.lookedUp("agentserver", "unavailable");
+  elapsed = 10_000;
+  const [answered, failed] = ["answer", "failure"].map((what) =>
+    `llmproxy_authority_${what}_age_seconds{authority="agentserver"}`
+  );
+  assert.deepEqual(ages(await samplesOf(metrics)), [[answered, 10], [failed, 6]]);
+  using other = opened({ elapsed: () => 1_000 });
+  other.lookedUp("agentserver", "unknown");
+  assert.deepEqual(ages(samplesIn((await other.text([await metrics.snapshot()])).text)), [[answered, 0], [failed, 6]]);
+});
+
+Deno.test("newMetrics() gives its values as samples, of all processes and without histograms", async () => {
+  using metrics = opened();
+  using other = opened();
+  for (const each of [metrics, other]) each.callEnded(CLOSING, { streaming: true, overheadMs: 1, isRecorded: true });
+  const samples = await metrics.samples([await other.snapshot()]);
+  const of = (name: string) => samples.filter((sample) => sample.name === name);
+  assert.deepEqual(of("calls_total"), [{
+    name: "calls_total",
+    labels: { outcome: "completed", status: "200", model: "claude-x" },
+    value: 2,
+  }]);
+  assert.deepEqual(of("open_rows"), [{ name: "open_rows", labels: {}, value: 4 }]);
+  assert.deepEqual(samples.filter(({ name }) => name.startsWith("time_to_first_token")), []);
+});
+
 Deno.test("newMetrics() bounds the number of series, however many models the upstream serves", async () => {
   using metrics = opened();
   for (let index = 0; index < 1_000; index++) {
@@ -236,6 +282,7 @@ function opened(given: Partial<MetricsOptions> = {}): Metrics & Disposable {
   const metrics = newMetrics({
     gauges: GAUGES,
     credentialsOut: () => new Map(),
+    outages: () => new Map(),
     rooms: () => new Map(),
     version: "1.2.3",
     elapsed: () => 0,

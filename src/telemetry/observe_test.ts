@@ -301,7 +301,14 @@ function watch(level: LogLevel = "info") {
     ...{ limits: nothing, limitsAlone: nothing, callsWaiting: nothing, ready: nothing, degraded: nothing, clock: nothing },
     ...{ connections: nothing, mostConnections: nothing, spoolFill: nothing, freeDisk: nothing },
   };
-  const metrics = newMetrics({ gauges, credentialsOut: () => new Map(), rooms: () => new Map(), version: "0", elapsed });
+  const metrics = newMetrics({
+    gauges,
+    credentialsOut: () => new Map(),
+    outages: () => new Map(),
+    rooms: () => new Map(),
+    version: "0",
+    elapsed,
+  });
   const logger = newLogger(level, { write: (line) => written.push(line), now: () => 0, secrets: () => [] });
   return {
     observe: newObserve({ logger, metrics, telemetry: null, elapsed }),

@@ -26,6 +26,8 @@ export interface CredentialState {
   readonly holds: number;
   /** By the credential's id. */
   readonly isOut: ReadonlyMap<string, boolean>;
+  /** Of those that are out, by the credential's id. */
+  readonly outages: ReadonlyMap<string, { readonly why: keyof typeof REASONS; readonly retryInMs: number }>;
   /** By the credential's id and the kind of limit: the share left, the least of a minute. */
   readonly rooms: ReadonlyMap<string, ReadonlyMap<string, number>>;
 }
@@ -70,7 +72,9 @@ export class CredentialPool implements Credentials {
   get state(): CredentialState {
     const ids = this.#all().map(({ id }) => id);
     const isOut = new Map(ids.map((id) => [id, this.#out.has(id)]));
-    return { waiting: this.#holds.waiting, holds: this.#holds.inForce, isOut, rooms: this.#rooms.of(ids) };
+    const now = this.#options.elapsed();
+    const outages = new Map([...this.#out].map(([id, { why, retryAt }]) => [id, { why, retryInMs: retryAt - now }]));
+    return { outages, waiting: this.#holds.waiting, holds: this.#holds.inForce, isOut, rooms: this.#rooms.of(ids) };
   }
 
   /** Names no credential: sandboxes can read it. */

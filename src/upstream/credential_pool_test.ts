@@ -43,6 +43,7 @@ Deno.test("refused() takes a credential out: only its sessions move, and they re
   const after = await stand.places();
   for (const [n, id] of after.entries()) assert.ok(before[n] === "b" ? id !== "b" : id === before[n], `session ${n}`);
   assert.deepEqual(stand.pool.state.isOut, new Map([["a", false], ["b", true], ["c", false]]));
+  assert.deepEqual([...stand.pool.state.outages], [["b", { why: "refused", retryInMs: 5_000 }]]);
   assert.deepEqual(stand.pool.readiness(), { status: "degraded", reason: "1 of 3 upstream credentials are out of use" });
   assert.deepEqual(stand.lines, [
     ["error", "an upstream credential is out of use, because the upstream refuses it: its sessions use the others", "b"],
@@ -56,6 +57,7 @@ Deno.test("refused() takes a credential out: only its sessions move, and they re
   assert.deepEqual(stand.checks, ["b", "b"]);
   assert.deepEqual(stand.lines[1], ["info", "an upstream credential is in use again", "b"]);
   assert.deepEqual(stand.pool.readiness(), { status: "ok", reason: null });
+  assert.equal(stand.pool.state.outages.size, 0);
 });
 
 Deno.test("refused() asks again with a back-off, once at a time, of up to five minutes", async () => {

@@ -1,4 +1,5 @@
 import { AUDIT_PAGE } from "./audit/audit_page.tsx";
+import { HEALTH_PAGE } from "./health/health_page.tsx";
 import { CUT_PAGE, LIVE_EVENTS, LIVE_PAGE } from "./live/live_page.tsx";
 import { GROUPS_PAGE } from "./overview/groups_page.tsx";
 import { OVERVIEW_PAGE } from "./overview/overview_page.tsx";
@@ -21,5 +22,6 @@ export const PAGES: readonly Page[] = [
   WORKSPACE_PAGE,
   SANDBOXES_PAGE,
   SANDBOX_PAGE,
+  HEALTH_PAGE,
   AUDIT_PAGE,
 ];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ADMIN_TOKEN, type AdminUnderTest, openAdmin, usageRow, VIEWER_TOKEN } from "../../../../tests/admin_under_test.ts";
 import { browserAt } from "../../../../tests/dashboard_browser.ts";
+import { rowsIn, textOf } from "../../../../tests/html_text.ts";
 import type { Closing, OpenCall, UsageRow } from "../../../domain/usage.ts";
 import { ASSETS } from "../assets.ts";
 
@@ -37,26 +38,14 @@ async function signedIn(admin: AdminUnderTest, given: readonly UsageRow[]) {
   return browser;
 }
 
-function textOf(html: string): string {
-  return html.replaceAll(/<[^>]*>/g, " ").replaceAll(/\s+/g, " ").trim();
-}
-
 /** The text of each card by its title. */
 function cardsIn(html: string): Readonly<Record<string, string>> {
   const cards = [...html.matchAll(/<div class="card"><dt>([^<]*)<\/dt>(.*?)<\/div>/g)];
   return Object.fromEntries(cards.map(([, title, body]) => [title, textOf(body!)]));
 }
 
-/** The cells of the rows of the table with that caption. */
-function tableIn(html: string, caption: string): readonly (readonly string[])[] {
-  const table = html.split("<section").find((part) => part.includes(`<caption>${caption}</caption>`));
-  assert.ok(table !== undefined, `there is a table ${caption}`);
-  const body = table.split(/<tbody[^>]*>/)[1]!.split("</tbody>")[0]!;
-  return body.split("</tr>").slice(0, -1).map((row) => row.split("</td>").slice(0, -1).map(textOf));
-}
-
 function namesIn(html: string, caption: string): readonly string[] {
-  return tableIn(html, caption).map(([name]) => name!);
+  return rowsIn(html, caption).map(([name]) => name!);
 }
 
 function hrefOf(html: string, text: string): string {
@@ -95,17 +84,17 @@ Deno.test("the overview shows spend, calls, failures, cache hits and the mean ti
       "Estimated: 1 call, $0.5000 , 16.7 % of the spend.",
     ]
   ) assert.ok(page.includes(line), page);
-  assert.deepEqual(tableIn(text, "Models").map((cells) => cells.slice(0, 4)), [
+  assert.deepEqual(rowsIn(text, "Models").map((cells) => cells.slice(0, 4)), [
     ["claude-a", "$3.00", "3", "1 (33.3 %)"],
     ["local", "unpriced", "1", "0"],
   ]);
-  assert.deepEqual(tableIn(text, "Sandboxes").map((cells) => cells.slice(0, 3)), [
+  assert.deepEqual(rowsIn(text, "Sandboxes").map((cells) => cells.slice(0, 3)), [
     ["sb-1", "ws-1", "$3.00"],
     ["sb-2", "ws-2", "unpriced"],
   ]);
   // Each hour of the 24 and the one that both ends cut; the newest first.
-  assert.equal(tableIn(text, "Hours").length, 24);
-  assert.deepEqual(tableIn(text, "Hours")[0]!.slice(0, 3), ["2026-01-31 11:00:00", "$3.00", "4"]);
+  assert.equal(rowsIn(text, "Hours").length, 24);
+  assert.deepEqual(rowsIn(text, "Hours")[0]!.slice(0, 3), ["2026-01-31 11:00:00", "$3.00", "4"]);
 });
 
 Deno.test("the overview narrows to a workspace, a sandbox or a model by links, and shows more again", async () => {
@@ -237,7 +226,7 @@ Deno.test("a year of many models and workspaces is one page below 150 kB, its as
   );
   const { text } = await browser.open("/dashboard?range=year");
   assert.equal(cardsIn(text).Calls!.split(" ")[0], "730");
-  assert.equal(tableIn(text, "Days (UTC)").length, 31);
+  assert.equal(rowsIn(text, "Days (UTC)").length, 31);
   const assets = Object.values(ASSETS).reduce((bytes, { text }) => bytes + new TextEncoder().encode(text).length, 0);
   assert.ok(assets + new TextEncoder().encode(text).length < 150_000, `${assets} and ${text.length} bytes`);
 });
