@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { browserAt, dashboardAt } from "../dashboard_browser.ts";
 import { defaultAnswer, failing, json, type SeenCall } from "../fake_answers.ts";
 import { messageBody, usageOf } from "../fake_messages.ts";
 import { fakeThings } from "../fake_things.ts";
 import { type FakeUpstream, startFakeUpstream } from "../fake_upstream.ts";
+import { rowsIn, textOf } from "../html_text.ts";
 import { HURRIED } from "../hurried_pace.ts";
 import { KEY_STEM, keyOf, type KeysFile, keysFile, nameIn, refusing, treat, WITHOUT_CREDIT } from "../keys_file.ts";
 import { metricOf, readinessOf } from "../process_metrics.ts";
@@ -253,10 +255,23 @@ for (const workers of ["1", "2"]) {
         await waitFor(async () => (await readinessOf({ url })).status === "degraded", { what: `${url} to be degraded` });
       }
       assert.equal(await metricOf(proxy, 'llmproxy_credential_out{credential="d"}'), 1);
+      const health = await healthPageOf(proxy);
+      assert.ok(textOf(health).includes(`Workers ${workers} `));
+      assert.deepEqual(rowsIn(health, "Upstream credentials").map(([id, state, retryAt]) => [id, state, retryAt !== "–"]), [
+        ...["a", "b", "c"].map((id) => [id, "in use", false]),
+        ["d", "out: the upstream refuses it", true],
+      ]);
+      assert.ok(!health.includes(KEY_STEM));
       assert.ok(!proxy.output().includes(KEY_STEM));
     }
     await Deno.remove(dataDir, { recursive: true });
   });
+}
+
+async function healthPageOf({ adminUrl, env }: ProxyProcess): Promise<string> {
+  const browser = browserAt(dashboardAt(adminUrl));
+  await browser.signIn(env.LLMPROXY_ADMIN_TOKEN!);
+  return (await browser.open("/dashboard/health")).text;
 }
 
 Deno.test("no key of the file comes out anywhere: in answers, rows, the log, the data directory or the admin API", async () => {
