@@ -58,8 +58,10 @@ const CSV_PAGE = 1_000;
 
 /** Of a table on a page. */
 export function columnsOf({ keys }: Grouped, url: URL): readonly Column<UsageSummary>[] {
+  // All rows of a workspace have the same one.
+  const telling = keys.filter(({ key }, n) => n === 0 || !url.searchParams.has(key));
   return [
-    ...keys.map(({ key, title, valueOf, narrow }): Column<UsageSummary> => ({
+    ...telling.map(({ key, title, valueOf, narrow }): Column<UsageSummary> => ({
       key,
       title,
       isUnsorted: true,
