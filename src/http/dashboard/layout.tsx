@@ -17,11 +17,16 @@ export function Document({ title, children }: DocumentParts) {
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>{`${title} · llmproxy`}</title>
         <link rel="icon" href={ASSETS.icon.path} />
+        {/* Nothing is painted before all of it is here: later rows of a table would move the first. */}
+        <link rel="expect" href="#end" blocking="render" />
         <link rel="stylesheet" href={ASSETS.style.path} />
         <script src={ASSETS.theme.path}></script>
         <script src={ASSETS.client.path} defer></script>
       </head>
-      <body>{children}</body>
+      <body>
+        {children}
+        <div id="end"></div>
+      </body>
     </html>
   );
 }
