@@ -23,6 +23,14 @@ export interface TraceDetail {
   readonly agents: readonly AgentCalls[];
 }
 
+/** A run of the proxy, by the calls that it recorded. Each worker of each replica is a run. */
+export interface RunOfCalls {
+  readonly instanceId: string;
+  readonly calls: number;
+  /** Admission of the latest of them, milliseconds since the epoch. */
+  readonly latestAt: number;
+}
+
 /**
  * The idempotent sink, and its queries. SQLite and PostgreSQL behave alike (`tests/conformance`).
  * Nothing runs on the event loop of the hot path. Each method rejects with the technology's error
@@ -70,6 +78,8 @@ export interface Store {
   readonly callsAfter: (query: ArrivalQuery) => Promise<ArrivalPage>;
   /** Refusals by sandbox, fault and minute, summed over all runs, newest first. */
   readonly queryRefusals: (opts: QueryOpts) => Promise<readonly RefusalCount[]>;
+  /** The runs of the ended calls admitted from then on, the busiest first: at most 1,000. */
+  readonly queryRuns: (since: number) => Promise<readonly RunOfCalls[]>;
   /**
    * Drops rows of the months (UTC) that ended at or before `before`, and keeps totals. May do a
    * part of it: resolves to whether more is left.

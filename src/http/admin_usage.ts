@@ -22,7 +22,7 @@ const MAX_NAMED_WORKSPACES = 10;
 /** The queries of the admin API. Each throws `AdminRefusal` or the store's own error. */
 export type InternalStore = Pick<
   Store,
-  | ("queryUsage" | "queryTraces" | "listTraces" | "getTraceDetail" | "queryRefusals")
+  | ("queryUsage" | "queryTraces" | "listTraces" | "getTraceDetail" | "queryRefusals" | "queryRuns")
   | ("findTraces" | "getAgents" | "queryCalls" | "getCachedCalls" | "callsAfter")
 >;
 

@@ -3,6 +3,7 @@ import type { RefusalCount } from "../domain/ledger.ts";
 import type { BatchOutcome, Owned } from "../domain/owned.ts";
 import { type AgentAsked, MOST_SEARCHED_CALLS } from "../domain/sessions.ts";
 import { type LocalToken, tokenJson } from "../domain/tokens.ts";
+import type { RunOfCalls } from "../domain/store.ts";
 import type { Trace } from "../domain/trace.ts";
 import type { QueryOpts, TokenUsage } from "../domain/usage.ts";
 import type { RecordPage, UsageFilter, UsageRecord } from "../domain/usage_record.ts";
@@ -130,6 +131,23 @@ export function refusals({ since, until, limit, offset, ...owner }: QueryOpts): 
      LIMIT ? OFFSET ?`,
     [...values, limit, offset],
     eachOf(refusalOf),
+  );
+}
+
+export function runsSince(since: number): Question<readonly RunOfCalls[]> {
+  return question(
+    `SELECT instance_id, count(*) AS calls, max(created_at) AS latest_at
+     FROM usage
+     WHERE revision > 0 AND created_at >= ?
+     GROUP BY instance_id
+     ORDER BY calls DESC, instance_id
+     LIMIT 1000`,
+    [since],
+    eachOf((row) => ({
+      instanceId: text(row, "instance_id"),
+      calls: integer(row, "calls"),
+      latestAt: integer(row, "latest_at"),
+    })),
   );
 }
 

@@ -19,7 +19,7 @@ export type StoreVerbs =
 
 const VERBS: Readonly<Record<keyof StoreVerbs, true>> = {
   ...{ recordUsage: true, recordTraces: true, recordRefusals: true, getOrCreateTrace: true, updateTraceActivity: true },
-  ...{ queryUsage: true, queryTraces: true, listTraces: true, getTraceDetail: true, queryRefusals: true },
+  ...{ queryUsage: true, queryTraces: true, listTraces: true, getTraceDetail: true, queryRefusals: true, queryRuns: true },
   ...{ findTraces: true, getAgents: true, queryCalls: true, getCachedCalls: true, callsAfter: true },
   ...{ dropMonths: true, clock: true, makeReady: true, findTrace: true, findAgent: true },
   ...{ appendAudit: true, listAudit: true },

@@ -279,6 +279,16 @@ const LAWS: Laws = {
     assert.equal((await store.getTraceDetail("at-1", null))[0]?.requests[0]?.priceVersion, "2");
   },
 
+  "queryRuns() counts the calls of each run from a time on, the busiest first": async (store) => {
+    const rows = [["run-a", 5], ["run-b", 6], ["run-b", 9], ["run-b", 4], ["run-c", 4]] as const;
+    await store.recordUsage(rows.map(([instanceId, ms]) => rowOf({ instanceId, createdAt: T0 + ms })));
+    assert.deepEqual(await store.queryRuns(T0 + 5), [
+      { instanceId: "run-b", calls: 2, latestAt: T0 + 9 },
+      { instanceId: "run-a", calls: 1, latestAt: T0 + 5 },
+    ]);
+    assert.deepEqual(await store.queryRuns(T0 + 10), []);
+  },
+
   "recordUsage() counts failed calls and sums times to first token, and a late close moves them by the difference": async (
     store,
   ) => {

@@ -142,6 +142,7 @@ export function openPostgresStore(options: PostgresOptions): Store & StoreVerbs 
     getCachedCalls: (place) => put("read", patientSeconds, cachedCalls(place)),
     callsAfter: (query) => ask("read latest", patientSeconds, (ask) => callsAfter(ask, query)),
     queryRefusals: (opts) => put("read", patientSeconds, records.refusals(opts)),
+    queryRuns: (since) => put("read", patientSeconds, records.runsSince(since)),
     dropMonths: async (before) => {
       await ask("write", patientSeconds, (ask) => dropMonths(ask, before));
       return false;

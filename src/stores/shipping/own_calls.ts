@@ -2,7 +2,7 @@ import type { Store } from "../../domain/store.ts";
 
 type Queries = Pick<
   Store,
-  | ("queryUsage" | "queryTraces" | "listTraces" | "getTraceDetail" | "queryRefusals")
+  | ("queryUsage" | "queryTraces" | "listTraces" | "getTraceDetail" | "queryRefusals" | "queryRuns")
   | ("findTraces" | "getAgents" | "queryCalls" | "getCachedCalls")
 >;
 
@@ -26,5 +26,6 @@ export function readingOwnCalls<S extends Queries>(
     getTraceDetail: (id, workspaceId) => caughtUp().then(() => store.getTraceDetail(id, workspaceId)),
     getCachedCalls: (place) => caughtUp().then(() => store.getCachedCalls(place)),
     queryRefusals: (opts) => caughtUp().then(() => store.queryRefusals(opts)),
+    queryRuns: (since) => caughtUp().then(() => store.queryRuns(since)),
   };
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from "node:sqlite";
 import { auditPage, insertAudit } from "../audit_sql.ts";
 import { callsQuestion } from "../calls_sql.ts";
 import { agentsOf, cachedCalls } from "../detail_sql.ts";
-import { refusals } from "../records_sql.ts";
+import { refusals, runsSince } from "../records_sql.ts";
 import { tracesOfId } from "../traces_sql.ts";
 import { inTransaction } from "./connection.ts";
 import type { Answers } from "./protocol.ts";
@@ -33,6 +33,7 @@ export function answersOn(db: DatabaseSync): Answers {
     getCachedCalls: (place) => queries.answer(cachedCalls(place)),
     callsAfter: (query) => inSnapshot(db, () => queries.callsAfter(query)),
     queryRefusals: (opts) => queries.answer(refusals(opts)),
+    queryRuns: (since) => queries.answer(runsSince(since)),
 
     recordUsage(closed) {
       for (let at = 0; at < closed.length; at += RECORDED_AT_ONCE) {

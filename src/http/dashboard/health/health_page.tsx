@@ -4,7 +4,7 @@ import { Chart } from "../chart.tsx";
 import { stepsOf } from "../overview/over_time.tsx";
 import { MachineCards, Status } from "./machine_cards.tsx";
 import { Samples } from "./samples.ts";
-import { Health, HEALTH_TABLES, healthCsv, type Moment } from "./tables.tsx";
+import { Health, HEALTH_TABLES, healthCsv, type Moment, RUNS_MS } from "./tables.tsx";
 
 /** How the machine, the upstream and the control plane are. */
 export const HEALTH_PAGE: Page = { path: "/dashboard/health", title: "Health", isInNavigation: true, show };
@@ -12,7 +12,7 @@ export const HEALTH_PAGE: Page = { path: "/dashboard/health", title: "Health", i
 async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
   const at = deps.now();
   const samples = new Samples(await deps.samples());
-  const moment: Moment = { samples, prices: deps.prices(), at, zone };
+  const moment: Moment = { samples, prices: deps.prices(), runs: await deps.store.queryRuns(at - RUNS_MS), at, zone };
   const file = healthCsv(url, moment);
   if (file !== null) return file;
   const range = rangeOf(new URL(url.pathname, url), at, "24h");
@@ -23,6 +23,7 @@ async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
       <>
         <Status readiness={deps.readiness()} version={deps.version} />
         <MachineCards samples={samples} />
+        <Health table={HEALTH_TABLES.RUNS} url={url} moment={moment} />
         <h2>Upstream</h2>
         <Health table={HEALTH_TABLES.CREDENTIALS} url={url} moment={moment} />
         <div class="charts">

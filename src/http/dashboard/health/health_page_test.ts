@@ -45,7 +45,9 @@ async function opened(path = "/dashboard/health") {
   await using admin = await openAdmin();
   admin.deps.samples = SAMPLES;
   admin.deps.reason = "The disk is full";
-  await admin.embedded.store.recordUsage([usageRow({ createdAt: NOW - 3_600_000, requestedModel: EVIL }, { servedModel: EVIL })]);
+  await admin.embedded.store.recordUsage([
+    usageRow({ instanceId: EVIL, createdAt: NOW - 60_000, requestedModel: EVIL }, { servedModel: EVIL }),
+  ]);
   const browser = browserAt(admin);
   await browser.signIn(VIEWER_TOKEN);
   return await browser.open(path);
@@ -93,6 +95,17 @@ Deno.test("the health page shows how calls ended, the control plane, refusals an
     ...["claude-haiku-4-5", "the first", "0"],
     ...["$1", "$1.25", "$2", "$0.10", "$5"],
   ]);
+});
+
+Deno.test("the health page lists the runs that recorded calls lately, and shows their names as text", async () => {
+  const { text } = await opened();
+  const runs = rowsIn(text, "Replicas and workers that recorded calls in the last 15 minutes");
+  assert.deepEqual(runs, [[
+    EVIL.replaceAll('"', "&quot;").replaceAll("<", "&lt;").replaceAll(">", "&gt;"),
+    "1",
+    "2026-01-31 11:59:00",
+  ]]);
+  assert.ok(!text.includes("<img"));
 });
 
 Deno.test("tables of the health page sort and download as CSV", async () => {

@@ -1,4 +1,5 @@
 import type { PriceInForce, PricesInForce } from "../../../domain/operations.ts";
+import type { RunOfCalls } from "../../../domain/store.ts";
 import { type Column, csvResponse, DataTable, sortedRows, type TableOrder, tableOrderOf, wantsCsv } from "../data_table.tsx";
 import { Count, durationText, shareText, Time } from "../figures.tsx";
 import type { Samples } from "./samples.ts";
@@ -7,6 +8,8 @@ import type { Samples } from "./samples.ts";
 export interface Moment {
   readonly samples: Samples;
   readonly prices: PricesInForce;
+  /** Of the last `RUNS_MS`. */
+  readonly runs: readonly RunOfCalls[];
   /** Milliseconds since the epoch, UTC. */
   readonly at: number;
   readonly zone: string;
@@ -201,13 +204,39 @@ const PRICES: HealthTable<PriceInForce> = {
   empty: "No model has a price: every call is unpriced. LLMPROXY_PRICES_FILE adds prices.",
 };
 
+/** For so long a run is shown after its last call. */
+export const RUNS_MS = 900_000;
+
+const RUNS: HealthTable<RunOfCalls> = {
+  name: "runs",
+  caption: "Replicas and workers that recorded calls in the last 15 minutes",
+  byDefault: { key: "calls", isAscending: false },
+  columns: ({ zone }) => [
+    {
+      key: "run",
+      title: "Run",
+      value: ({ instanceId }) => instanceId,
+      cell: ({ instanceId }) => <span class="id">{instanceId}</span>,
+    },
+    { key: "calls", title: "Calls", isNumber: true, value: ({ calls }) => calls, cell: ({ calls }) => <Count value={calls} /> },
+    {
+      key: "latest",
+      title: "Latest call",
+      value: ({ latestAt }) => new Date(latestAt).toISOString(),
+      cell: ({ latestAt }) => <Time at={latestAt} zone={zone} />,
+    },
+  ],
+  rows: ({ runs }) => runs,
+  empty: "No call was recorded in the last 15 minutes.",
+};
+
 /** Of the built-in list: its first prices hold for all earlier calls too. */
 const FIRST_DAY = "1970-01-01";
 const NONE = "–";
 const SCARCE = 0.1;
 
 /** The tables that say how the upstream and the authorities are, and those behind them. */
-export const HEALTH_TABLES = { CREDENTIALS, ANSWERS, AUTHORITY, REFUSALS, PRICES } as const;
+export const HEALTH_TABLES = { CREDENTIALS, ANSWERS, AUTHORITY, REFUSALS, RUNS, PRICES } as const;
 
 export function Health<Row>({ table, url, moment }: {
   readonly table: HealthTable<Row>;
