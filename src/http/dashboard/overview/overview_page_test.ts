@@ -109,6 +109,8 @@ Deno.test("the overview narrows to a workspace, a sandbox or a model by links, a
   const { text } = await browser.open(hrefOf(month, "ws 2&amp;x=1"));
   assert.match(cardsIn(text).Spend!, /^\$2\.00 US dollars/);
   assert.deepEqual([namesIn(text, "Models"), namesIn(text, "Sandboxes")], [["claude-b"], ["sb-2"]]);
+  assert.equal((await browser.open(hrefOf(text, "ws 2&amp;x=1"))).status, 200);
+  assert.ok(text.includes('href="/dashboard/workspaces/ws%202%26x%3D1"'));
   assert.deepEqual(rowsIn(text, "Sandboxes")[0]!.slice(0, 3), ["sb-2", "$2.00", "1"]);
   assert.ok(text.includes('aria-current="true">30 days'));
   const { text: again } = await browser.open(hrefOf(text, "show all"));

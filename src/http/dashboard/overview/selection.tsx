@@ -1,6 +1,6 @@
 import type { CallFilters, UsageQuery } from "../../../domain/query.ts";
 import { filtersOf } from "../../admin_filters.ts";
-import { linkTo } from "../links.ts";
+import { linkTo, pathTo } from "../links.ts";
 import { type Range, rangeOf, spanBefore } from "../range.tsx";
 
 /** The calls that a page is about, and the span that they are compared with. */
@@ -41,21 +41,32 @@ export function viewOf(path: string, url: URL, changes: Readonly<Record<string, 
   return linkTo(view, changes);
 }
 
-/** What the calls are narrowed to, each with a link that shows more again. */
+/** What the calls are narrowed to, with links to its own page and to more calls again. */
 export function Narrowed({ url, selection }: { readonly url: URL; readonly selection: Selection }) {
   const { workspaceId, sandboxId, model } = selection;
+  const [workspace, sandbox] = [workspaceId ?? "", sandboxId ?? ""];
   const all = [
-    { title: "Workspace", value: workspaceId, without: { workspace_id: null, sandbox_id: null } },
-    { title: "Sandbox", value: sandboxId, without: { sandbox_id: null } },
-    { title: "Model", value: model, without: { model: null } },
+    {
+      title: "Workspace",
+      value: workspaceId,
+      page: pathTo("workspaces", workspace),
+      without: { workspace_id: null, sandbox_id: null },
+    },
+    {
+      title: "Sandbox",
+      value: sandboxId,
+      page: workspaceId === null ? null : pathTo("sandboxes", workspace, sandbox),
+      without: { sandbox_id: null },
+    },
+    { title: "Model", value: model, page: null, without: { model: null } },
   ];
   const given = all.filter(({ value }) => value !== null);
   if (given.length === 0) return null;
   return (
     <p class="filters">
-      {given.map(({ title, value, without }) => (
+      {given.map(({ title, value, page, without }) => (
         <span>
-          {title} <span class="id">{value}</span>{" "}
+          {title} {page === null ? <span class="id">{value}</span> : <a class="id" href={page}>{value}</a>}{" "}
           <a href={viewOf(url.pathname, url, without)} aria-label={`Show every ${title.toLowerCase()}`}>show all</a>
         </span>
       ))}
