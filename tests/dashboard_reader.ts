@@ -1,33 +1,18 @@
-/** Reads the dashboard's pages as someone who has signed in and has no scripts. */
-import { type AdminUnderTest, type Answer, VIEWER_TOKEN } from "./admin_under_test.ts";
-
-export interface Reader {
-  readonly open: (path: string) => Promise<Answer>;
-}
+/** Reads what the dashboard's pages say, as someone who has signed in. */
+import { VIEWER_TOKEN } from "./admin_under_test.ts";
+import { browserAt, type DashboardBrowser, type DashboardPlace } from "./dashboard_browser.ts";
 
 /** A viewer, unless another token is given. */
-export async function readerOf({ askBare }: Pick<AdminUnderTest, "askBare">, token = VIEWER_TOKEN): Promise<Reader> {
-  const body = new URLSearchParams({ token });
-  const signedIn = await askBare("/dashboard/sign-in", { method: "POST", body, headers: { host: "localhost" } });
-  const cookie = signedIn.headers.get("set-cookie")!.split(";")[0]!;
-  return { open: (path) => askBare(path, { redirect: "manual", headers: { cookie, host: "localhost" } }) };
+export async function readerOf(place: DashboardPlace, token = VIEWER_TOKEN): Promise<DashboardBrowser> {
+  const browser = browserAt(place);
+  await browser.signIn(token);
+  return browser;
 }
 
 /** What a page says: without its tags, one blank between words. */
 export function textOf(html: string): string {
   const main = html.slice(html.indexOf("<main"));
   return decoded(main.replaceAll(/<[^>]*>/g, " ")).replaceAll(/\s+/g, " ").trim();
-}
-
-/** The dashboard of a proxy that listens. */
-export function dashboardAt(adminUrl: string): Pick<AdminUnderTest, "askBare"> {
-  return {
-    async askBare(path, { headers, ...init } = {}) {
-      const { host: _, ...own } = headers as Record<string, string>;
-      const answer = await fetch(adminUrl + path, { ...init, headers: own, redirect: "manual" });
-      return { status: answer.status, headers: answer.headers, text: await answer.text(), json: null };
-    },
-  };
 }
 
 export function linksIn(html: string): readonly { readonly href: string; readonly text: string }[] {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { dashboardAt, linkIn, readerOf, textOf } from "../dashboard_reader.ts";
+import { dashboardAt } from "../dashboard_browser.ts";
+import { linkIn, readerOf, textOf } from "../dashboard_reader.ts";
 import { eventStream, failing, messageTo, type Scripting, streamed } from "../fake_answers.ts";
 import { messageEvents } from "../fake_messages.ts";
 import { messageCall, type ProxyUnderTest, received, startProxy } from "../proxy_under_test.ts";
@@ -47,6 +48,8 @@ Deno.test("a session of calls that broke, failed, completed and still run is fou
       what: "the call in flight on the page",
     },
   );
+  const live = linkIn((await reader.open(path)).text, "A call is in flight")!;
+  assert.match(textOf((await reader.open(live)).text), /claude-haiku-4-5/);
   answered.open();
   await received(await running);
   await proxy.closedRows(4);

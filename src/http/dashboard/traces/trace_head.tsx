@@ -1,6 +1,7 @@
 import type { TraceWithStats } from "../../../domain/trace.ts";
 import type { RunningCall } from "../../../domain/running_call.ts";
 import type { TraceCache } from "../../trace_cache.ts";
+import { placePath } from "../places/place.ts";
 import { clipped } from "./call_text.tsx";
 import { Count, Dollars, dollarsText, durationText, Share, Time, wholeText } from "../figures.tsx";
 
@@ -23,15 +24,13 @@ export function TraceHead({ trace, cache, client, running, zone }: TraceHeadPart
         <div>
           <dt>Workspace</dt>
           <dd>
-            <a href={`/dashboard/traces?${new URLSearchParams({ workspace_id: workspaceId })}`}>{workspaceId}</a>
+            <a href={placePath({ workspaceId, sandboxId: null })}>{workspaceId}</a>
           </dd>
         </div>
         <div>
           <dt>Sandbox</dt>
           <dd>
-            <a href={`/dashboard/traces?${new URLSearchParams({ workspace_id: workspaceId, sandbox_id: sandboxId })}`}>
-              {sandboxId}
-            </a>
+            <a href={placePath({ workspaceId, sandboxId })}>{sandboxId}</a>
           </dd>
         </div>
         {client === undefined ? null : (
@@ -57,7 +56,7 @@ export function TraceHead({ trace, cache, client, running, zone }: TraceHeadPart
           </dd>
         </div>
       </dl>
-      {running.length === 0 ? null : <Running calls={running} />}
+      {running.length === 0 ? null : <Running calls={running} trace={trace} />}
       <dl class="cards">
         <div class="card">
           <dt>Cost</dt>
@@ -143,14 +142,19 @@ function CacheCard({ cache }: { readonly cache: TraceCache }) {
   );
 }
 
-function Running({ calls: [oldest, ...others] }: { readonly calls: readonly RunningCall[] }) {
+/** The live page can cut them. */
+function Running(
+  { calls: [oldest, ...others], trace }: Pick<TraceHeadParts, "trace"> & { readonly calls: readonly RunningCall[] },
+) {
   const { ageMs, model } = oldest!;
-  const since = `${durationText(ageMs)}${model === null ? "" : `, ${clipped(model)}`}`;
+  const live = `/dashboard/live?${new URLSearchParams({ workspace_id: trace.workspaceId, trace_id: trace.id })}`;
+  const count = others.length === 0 ? "A call is" : `${wholeText(others.length + 1)} calls are`;
   return (
     <p class="panel" role="status">
-      {others.length === 0
-        ? `A call is in flight and not counted here: for ${since}.`
-        : `${wholeText(others.length + 1)} calls are in flight and not counted here, the oldest for ${since}.`}
+      <a href={live}>{count} in flight</a>{" "}
+      {`and not counted here${others.length === 0 ? ":" : ", the oldest"} for ${durationText(ageMs)}${
+        model === null ? "" : `, ${clipped(model)}`
+      }.`}
     </p>
   );
 }

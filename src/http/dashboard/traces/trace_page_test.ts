@@ -11,7 +11,9 @@ const PAGE = "/dashboard/traces/at-1?workspace_id=ws-1";
 
 Deno.test("the trace page says who, when and what it cost, and what is missing in the cost", async () => {
   await using admin = await seeded();
-  const shown = textOf((await (await readerOf(admin)).open(PAGE)).text);
+  const reader = await readerOf(admin);
+  const { text } = await reader.open(PAGE);
+  const shown = textOf(text);
   assert.match(shown, /Trace at-1 Workspace ws-1 Sandbox sb-1 Client claude-code Found by auto Began 2026-01-31 11:00:00 Last/);
   assert.match(
     shown,
@@ -19,6 +21,8 @@ Deno.test("the trace page says who, when and what it cost, and what is missing i
   );
   assert.match(shown, /\$1\.00 of it went to attempts that were repeated/);
   assert.match(shown, /Calls 7 2 failed 1 is a retry/);
+  assert.equal((await reader.open(linkIn(text, "ws-1")!)).status, 200);
+  assert.equal((await reader.open(linkIn(text, "sb-1")!)).status, 200);
   // 7 x 10 uncached, but none of the call whose use is unknown.
   assert.match(
     shown,
