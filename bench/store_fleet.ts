@@ -81,7 +81,7 @@ export function insertRows(
     revision: "2",
     instance_id: "'bench'",
     workspace_id: `'ws-' || ${padded("place", 5)}`,
-    sandbox_id: `'sb-' || place || '-' || ${chance("t", 1)} % sandboxes`,
+    sandbox_id: `'sb-' || place || '-' || (${chance("t", 1)} % sandboxes)`,
     trace_id: `'at-' || ${padded(`((t + 1) * ${SPREAD} % 4294967296)`, 10)}`,
     kind: "'message'",
     provider: "'anthropic'",

@@ -20,17 +20,17 @@ export type Days = readonly { readonly day: number; readonly totals: UsageTotals
 
 type UsageStore = Pick<InternalStore, "queryUsage">;
 
-/** `until` null: now. */
-export function spanAt(name: SpanName, now: number): { readonly since: number; readonly until: number | null } {
+/** To the end of the period: of a span without an end, SQLite reads more than it has to. */
+export function spanAt(name: SpanName, now: number): { readonly since: number; readonly until: number } {
   const today = periodStart("day", now);
-  if (name === "month") return { since: periodStart("month", now), until: null };
-  return name === "today" ? { since: today, until: null } : { since: today - DAY_MS, until: today };
+  if (name === "month") return { since: periodStart("month", now), until: periodStart("month", now + 1, "next") };
+  return name === "today" ? { since: today, until: today + DAY_MS } : { since: today - DAY_MS, until: today };
 }
 
 /** Of the last 30 days, and of all days that a span needs. One question, of roll-ups or hours. */
 export async function daysOf(place: Place, { store, now }: { readonly store: UsageStore; readonly now: number }): Promise<Days> {
   const since = Math.min(periodStart("month", now), periodStart("day", now) - (DAYS_SHOWN - 1) * DAY_MS);
-  return await daysSince(since, place, store);
+  return await daysIn({ since, ...place, now }, store);
 }
 
 /** What the spans of a table need. */
@@ -39,20 +39,24 @@ export async function spendingOf(
   { store, now }: { readonly store: UsageStore; readonly now: number },
 ): Promise<Spending> {
   const since = Math.min(periodStart("month", now), periodStart("day", now) - DAY_MS);
-  return spendingIn(await daysSince(since, place, store), now);
+  return spendingIn(await daysIn({ since, ...place, now }, store), now);
 }
 
 export function spendingIn(days: Days, now: number): Spending {
   return Object.fromEntries(SPANS.map((name) => {
     const { since, until } = spanAt(name, now);
-    const within = days.filter(({ day }) => day >= since && day < (until ?? Infinity));
+    const within = days.filter(({ day }) => day >= since && day < until);
     return [name, within.reduce((sum, { totals }) => sumOfTotals(sum, totals), NO_TOTALS)];
   })) as Record<SpanName, UsageTotals>;
 }
 
-async function daysSince(since: number, { workspaceId, sandboxId }: Place, store: UsageStore): Promise<Days> {
+async function daysIn(
+  { workspaceId, sandboxId, since, now }: Place & { readonly since: number; readonly now: number },
+  store: UsageStore,
+): Promise<Days> {
+  const { until } = spanAt("today", now);
   const { usage } = await store.queryUsage({
-    ...{ ...ALL, workspaceId, sandboxId, since, groupBy: ["day"], limit: 2 * DAYS_SHOWN + 4 },
+    ...{ ...ALL, workspaceId, sandboxId, since, until, groupBy: ["day"], limit: 2 * DAYS_SHOWN + 4 },
     order: { by: "time", isAscending: true },
   });
   return usage.map((totals) => ({ day: totals.day!, totals }));
