@@ -1,11 +1,11 @@
 /**
  * Measures what the dashboard's live page costs the proxy.
  *
- *     deno run -A bench/live_page_bench.ts [calls (200)] [seconds of each round (10)]
+ *     deno run -A bench/live_page_bench.ts [calls (200)] [seconds a round (10)] [workers (1)]
  *
- * Method. The proxy runs in its own process, with so many streams in flight whose output grows ten
- * times a second. Rounds without and with pages that watch take turns; each reads what the process
- * used of a core. The difference is what the pages cost. Linux only.
+ * Method. The proxy runs in a process of its own, with so many streams in flight whose output grows
+ * ten times a second. Rounds without and with pages that watch take turns; each reads what the
+ * process and its workers used of a core. The difference is what the pages cost. Linux only.
  */
 import { eventStream, messageTo, paced } from "../tests/fake_answers.ts";
 import { browserAt, dashboardAt } from "../tests/dashboard_browser.ts";
@@ -14,10 +14,10 @@ import { startFakeUpstream } from "../tests/fake_upstream.ts";
 import { startProxyProcess } from "../tests/proxy_process.ts";
 import { messageCall } from "../tests/proxy_under_test.ts";
 import { waitFor } from "../tests/wait.ts";
-import { cpuMs } from "./processes.ts";
+import { cpuMs, family } from "./processes.ts";
 import { printTable } from "./table.ts";
 
-const [calls, seconds] = [Number(Deno.args[0] ?? 200), Number(Deno.args[1] ?? 10)];
+const [calls = 200, seconds = 10, workers = 1] = Deno.args.map(Number);
 const PACE_MS = 100;
 const ROUNDS = [0, 1, 0, 1, 0, 5, 0, 5];
 /** Longer than all rounds. */
@@ -28,7 +28,7 @@ await using upstream = await startFakeUpstream();
 upstream.answer((call) =>
   eventStream(paced(messageEvents({ ...messageTo(call), deltas: DELTAS }), { paceMs: PACE_MS, gone: call.gone }))
 );
-await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir });
+await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env: { LLMPROXY_WORKERS: String(workers) } });
 const browser = browserAt(dashboardAt(proxy.adminUrl));
 await browser.signIn(proxy.env.LLMPROXY_ADMIN_TOKEN!);
 const leaving = new AbortController();
@@ -51,10 +51,10 @@ for (const watching of ROUNDS) {
   const headers = { cookie: browser.cookie(), accept: "text/event-stream" };
   for (let n = 0; n < watching; n++) void follow(`${proxy.adminUrl}/dashboard/live/events`, { headers }, pages, counted);
   if (watching > 0) await waitFor(() => counted.messages > watching, { what: "the pages' first messages" });
-  const [cpu, at, { bytes, messages }] = [cpuMs([proxy.pid]), performance.now(), { ...counted }];
+  const [cpu, at, { bytes, messages }] = [cpuMs(family(proxy.pid)), performance.now(), { ...counted }];
   await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
   const elapsed = performance.now() - at;
-  const share = (cpuMs([proxy.pid]) - cpu) / elapsed * 100;
+  const share = (cpuMs(family(proxy.pid)) - cpu) / elapsed * 100;
   if (watching === 0) idle = share;
   const perSecond = (count: number) => count / Math.max(1, watching) / elapsed * 1_000;
   rows.push({
