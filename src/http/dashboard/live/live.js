@@ -58,14 +58,12 @@ function watchCalls(place) {
     isPaused = true;
     events.close();
     pause.textContent = "Go on";
-    pause.setAttribute("aria-pressed", "true");
     say(`Paused at ${new Date().toLocaleTimeString("sv-SE")}`);
   }
 
   function resume() {
     isPaused = false;
     pause.textContent = "Pause";
-    pause.setAttribute("aria-pressed", "false");
     follow();
   }
 

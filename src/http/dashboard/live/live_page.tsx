@@ -57,7 +57,7 @@ async function show({ url, session, formToken, deps }: PageAsked): Promise<Shown
           <div class="live-head">
             <strong data-part="sum">{sumText(calls)}</strong>
             <span data-part="status" role="status" class="hint"></span>
-            <button type="button" class="quiet" data-part="pause" aria-pressed="false" hidden>Pause</button>
+            <button type="button" class="quiet" data-part="pause" hidden>Pause</button>
           </div>
           <DataTable
             caption="Calls in flight on this machine"
