@@ -12,6 +12,7 @@ const STARTED_EVENTS = 4;
 /** Some more deltas have passed. */
 const LATER_EVENTS = 7;
 const DELTAS = 20;
+const HOSTILE = `"><img/src=x>'&`;
 /** As `LiveHub` has it. */
 const MOST_WATCHERS = 20;
 
@@ -74,10 +75,13 @@ Deno.test("the live page's events tell of a call, of what it uses, and of its cu
   const browser = await signedIn(proxy);
   const events = await eventsOf(proxy, browser.cookie());
   await events.until("an empty list", (data) => JSON.parse(data).isFirst === true);
-  const answer = callAndRead(proxy.url, { token: await proxy.token("acme", "sb-1"), text: "hello", traceId: "run-1" });
+  const answer = callAndRead(proxy.url, { token: await proxy.token("acme", HOSTILE), text: "hello", traceId: "run-1" });
   const added = JSON.parse(await events.until("the call", (data) => data.includes('"added"'))).added as [string, string][];
   const [id, row] = added[0]!;
-  assert.match(row, /<a href="\/dashboard\/sandboxes\/acme\/sb-1" ?>sb-1<\/a>/);
+  assert.match(
+    row,
+    /<a href="\/dashboard\/sandboxes\/acme\/%22%3E%3Cimg%2Fsrc%3Dx%3E&#39;%26" ?>&quot;&gt;&lt;img\/src=x&gt;&#39;&amp;<\/a>/,
+  );
   held.goOn();
   await events.until("its output so far", (data) => /"changed":.*"output":"≈ \d+"/.test(data));
 
@@ -87,7 +91,7 @@ Deno.test("the live page's events tell of a call, of what it uses, and of its cu
   assert.deepEqual(gone.gone, [id]);
   assert.equal((await answer).isWhole, false);
   const [closed] = await proxy.closedRows(1);
-  assert.deepEqual([closed!.outcome, closed!.error_type, closed!.sandbox_id], ["stopped", "call_cut", "sb-1"]);
+  assert.deepEqual([closed!.outcome, closed!.error_type, closed!.sandbox_id], ["stopped", "call_cut", HOSTILE]);
   const { audit: [entry] } = await proxy.ask("/internal/audit?action=request.cut") as {
     audit: { who: string; target: string }[];
   };
