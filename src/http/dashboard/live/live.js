@@ -33,7 +33,11 @@ function watchCalls(place) {
       say("Live");
     });
     events.addEventListener("message", ({ data }) => take(JSON.parse(data)));
-    events.addEventListener("error", () => lost("The connection is lost. Trying again…"));
+    events.addEventListener("error", () => {
+      lost("The connection is lost. Trying again…");
+      // The browser itself goes on only if the answer was a stream.
+      if (events.readyState === EventSource.CLOSED) later();
+    });
     events.addEventListener("end", ({ data }) => {
       events.close();
       if (data === "signed-out") return lost("Your session has ended. Reload the page to sign in.");
@@ -45,8 +49,6 @@ function watchCalls(place) {
   function lost(words) {
     place.classList.add("stale");
     say(words);
-    // The browser itself goes on only if the answer was a stream.
-    if (events.readyState === EventSource.CLOSED && !words.startsWith("Your")) later();
   }
 
   function later() {
