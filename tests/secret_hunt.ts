@@ -1,6 +1,7 @@
 /** A proxy with log level trace whose secrets are looked for in everything that comes out of it. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { cursorText } from "../src/http/cursor.ts";
 import { type FakeAgentserver, startFakeAgentserver } from "./fake_agentserver.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "./otlp_receiver.ts";
 import { OPERATOR_KEY, type ProxyUnderTest, startProxy } from "./proxy_under_test.ts";
@@ -31,7 +32,10 @@ const CREDENTIAL_AT_UPSTREAM: Readonly<Record<CredentialSetting, readonly [heade
   ANTHROPIC_API_KEY: ["x-api-key", OPERATOR_KEY],
   ANTHROPIC_AUTH_TOKEN: ["authorization", `Bearer ${OPERATOR_KEY}`],
 };
+/** The place before the first call of the embedded database. */
+const BEFORE_ALL_CALLS = cursorText({ after: ["sqlite", "0"], asOf: 0 }, JSON.stringify(["calls", null, null, null]));
 const ADMIN_QUESTIONS = [
+  `/internal/calls?limit=1000&after=${BEFORE_ALL_CALLS}`,
   "/internal/usage",
   "/internal/traces",
   "/internal/refusals",

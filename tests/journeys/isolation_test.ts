@@ -9,7 +9,14 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TR
 const ADMIN_PATHS = [
   ...["/internal", "/internal/usage", "/internal/traces", "/internal/traces/at-1", "/internal/refusals", "/internal/tokens"],
   ...["/internal/tokens/lt-1", "/internal/quotas/w1", "/internal/nothing", "/metrics", "/dashboard", "/dashboard/traces"],
-  ...["/internal/usage?limit=5", "/internal/../internal/usage", "/internal/%75sage", "/internal/usage/", "/metrics/"],
+  ...[
+    "/internal/usage?limit=5",
+    "/internal/calls",
+    "/internal/../internal/usage",
+    "/internal/%75sage",
+    "/internal/usage/",
+    "/metrics/",
+  ],
 ];
 /**
  * Other spellings of `/internal/usage`, `/metrics` and `/dashboard`, none of which is a path of any
