@@ -57,7 +57,9 @@ Examples:
   llmproxy doctor                                               check everything, and say what to do
   llmproxy complete bash                                        print completions for your shell
 
-Settings are environment variables; docs/settings.md lists them.
+Settings are environment variables; docs/settings.md lists them. LLMPROXY_ADMIN_URL and
+LLMPROXY_ADMIN_TOKEN lead to a proxy on another machine.
+Tables are the same in a pipe, without colours; --json prints JSON.
 Exit codes: 1 if the command failed, 2 if the command line or the settings are wrong, 3 if no proxy answers.
 `;
 
@@ -132,6 +134,7 @@ export function programOf(system: CliSystem, exit: { code: number }): Command {
   program.command("version").description("print the version")
     .action(() => system.stdout(`llmproxy ${VERSION} (${system.runtime})\n`));
   completions(program);
+  program.commands.find((command) => command.name() === "complete")!.description("print completions for a shell");
   addExamples(program);
   return program;
 }

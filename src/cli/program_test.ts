@@ -44,7 +44,21 @@ for (
 Deno.test("runProgram() lists the commands and examples for --help and returns 0", async () => {
   const { code, stdout } = await run(["--help"], {});
   assert.equal(code, 0);
-  for (const word of ["serve", "migrate", "token", "reship", "prices", "reprice", "health", "version", "Examples:"]) {
+  for (
+    const word of [
+      "serve",
+      "migrate",
+      "token",
+      "reship",
+      "prices",
+      "reprice",
+      "health",
+      "version",
+      "Examples:",
+      "in a pipe",
+      "--json prints JSON",
+    ]
+  ) {
     assert.ok(stdout.includes(word), word);
   }
   assert.equal((await run(["token", "create", "--help"], {})).code, 0);
