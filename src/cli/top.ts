@@ -56,12 +56,14 @@ async function topCommand(system: CliSystem, options: TopOptions): Promise<void>
   const moment = await momentOf(client, options, system.now());
   if (options.json) return system.stdout(`${exactJson(jsonOf(moment))}\n`);
   if (options.once || system.screen() === null) return system.stdout(wholeOf(moment, system.screen()));
-  await watch(system, options, moment);
+  await watch(system, { first: moment, look: () => momentOf(client, options, system.now()), interval: options.interval });
 }
 
 /** Redraws in place until `q`, Ctrl-C or the end of the terminal, and restores the terminal. */
-async function watch(system: CliSystem, options: TopOptions, first: Moment): Promise<void> {
-  const client = adminClient(system);
+async function watch(
+  system: CliSystem,
+  { first, look, interval }: Pick<TopOptions, "interval"> & { readonly first: Moment; readonly look: () => Promise<Moment> },
+): Promise<void> {
   const left = new AbortController();
   const signal = AbortSignal.any([system.interrupted(), left.signal]);
   using canvas = openCanvas(system.stdout);
@@ -72,10 +74,10 @@ async function watch(system: CliSystem, options: TopOptions, first: Moment): Pro
     const screen = system.screen();
     if (screen === null) return;
     canvas.draw(frameOf(moment, screen, trouble), screen);
-    await delay(options.interval * 1_000, signal);
+    await delay(interval * 1_000, signal);
     if (signal.aborted) return;
     try {
-      moment = await momentOf(client, options, system.now());
+      moment = await look();
       trouble = null;
     } catch (error) {
       if (!(error instanceof CommandFailure)) throw error;
