@@ -274,3 +274,25 @@ Deno.test("behind TLS the listener answers to the dashboard's name, and its cook
   await signedIn.body?.cancel();
   assert.match(signedIn.headers.get("set-cookie")!, /^llmproxy_session=.*; Secure/);
 });
+
+Deno.test("what an admin of the provider changes stands in the audit by name, and a viewer changes nothing", async () => {
+  await using scene = await openScene();
+  const { dashboard, proxy } = scene;
+  const [ada, bob] = [new PlainBrowser(), new PlainBrowser()];
+  const suspend = async (browser: PlainBrowser, person: string) => {
+    const { text } = await browser.signIn(dashboard, person);
+    const formToken = /name="form_token" value="([0-9a-f]{64})"/.exec(text)![1]!;
+    return await browser.open(`${dashboard}/dashboard/workspaces/acme/suspend`, { reason: person, form_token: formToken });
+  };
+  const refused = await suspend(bob, "bob");
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /Cannot change anything as a viewer/);
+  assert.deepEqual((await proxy.ask("/internal/audit")).audit, []);
+
+  assert.equal((await suspend(ada, "ada")).status, 200);
+  const { audit } = await proxy.ask("/internal/audit") as { readonly audit: readonly Readonly<Record<string, unknown>>[] };
+  assert.deepEqual(audit.map(({ who, claimed, address, action, target }) => ({ who, claimed, address, action, target })), [
+    { who: "oidc", claimed: "ada@corp.example", address: "127.0.0.1", action: "suspension.begin", target: "workspace acme" },
+  ]);
+  assert.match((await ada.open(`${dashboard}/dashboard/audit`)).text, /oidc \(ada@corp\.example\)/);
+});
