@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { startFakeAgentserver } from "../fake_agentserver.ts";
 import { failing, json } from "../fake_answers.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
+import { CLIENT_ID, CLIENT_SECRET, startOpenIdProvider } from "../openid_provider.ts";
 import { startPostgres } from "../postgres_server.ts";
 import { runCommandLine, startProxyProcess } from "../proxy_process.ts";
 import { OPERATOR_KEY, settingsOf } from "../proxy_under_test.ts";
@@ -108,6 +109,27 @@ Deno.test("doctor names what is wrong, says what to do, exits with 1, and shows 
     const open = await find({ LLMPROXY_AGENTSERVER_URL: agentserver.url });
     assert.match(failedOf(open, "control plane")[0]!.says, /accepts a token that no one has/);
   });
+  await t.step("an OpenID provider that is away, one of another name, and one that is as the settings say", async () => {
+    await using provider = await startOpenIdProvider("http://localhost:1/dashboard/oidc/callback");
+    const findAt = async (issuer: string) => {
+      const found = await find({
+        LLMPROXY_DASHBOARD_URL: "http://localhost:1",
+        LLMPROXY_OIDC_ISSUER: issuer,
+        LLMPROXY_OIDC_CLIENT_ID: CLIENT_ID,
+        LLMPROXY_OIDC_CLIENT_SECRET: CLIENT_SECRET,
+        LLMPROXY_OIDC_ADMINS: "ada@corp.example",
+      });
+      const { state, says } = found.find(({ check }) => check === "OpenID provider")!;
+      return `${state}: ${says}`;
+    };
+    assert.equal(await findAt(provider.issuer), `ok: ${provider.issuer} answers, and calls itself so`);
+    provider.wrongs.issuer = "https://another.example";
+    assert.match(
+      await findAt(provider.issuer),
+      /^warning: No one can sign in at .*: the provider calls itself https:\/\/another\.example$/,
+    );
+    assert.match(await findAt("http://localhost:1"), /^warning: No one can sign in at http:\/\/localhost:1: /);
+  });
   await t.step("a database that refuses the login, is not there, or whose tables another role owns", async () => {
     const url = new URL(await postgres.newDatabase());
     const wrong = new URL(url);
@@ -153,6 +175,7 @@ Deno.test("doctor names what is wrong, says what to do, exits with 1, and shows 
     assert.deepEqual(found.filter(({ state }) => state === "skipped").map(({ check }) => check), [
       "credential",
       "control plane",
+      "OpenID provider",
       "proxy",
     ]);
     assert.equal(failedOf(found, "data directory").length, 1);
@@ -165,7 +188,7 @@ async function examined(env: Readonly<Record<string, string>>): Promise<readonly
   const { code, stdout, stderr } = await runCommandLine(["doctor", "--json"], env);
   const { findings } = JSON.parse(stdout) as { findings: readonly Found[] };
   assert.equal(code, findings.some(({ state }) => state === "failed") ? 1 : 0, stderr);
-  for (const secret of [OPERATOR_KEY, ADMIN_TOKEN, "a-wrong-password", "of-the-reader", "in-tests-only"]) {
+  for (const secret of [OPERATOR_KEY, ADMIN_TOKEN, "a-wrong-password", "of-the-reader", "in-tests-only", CLIENT_SECRET]) {
     assert.ok(!(stdout + stderr).includes(secret), `${secret} is shown`);
   }
   return findings;

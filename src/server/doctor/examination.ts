@@ -6,6 +6,7 @@ import { examineControlPlane } from "./control_plane.ts";
 import { examineDataDir } from "./data_dir.ts";
 import { examineDatabase } from "./database.ts";
 import { type Finding, findingsOf } from "./finding.ts";
+import { examineOpenIdProvider } from "./openid_provider.ts";
 import { examineSecretFiles } from "./secret_files.ts";
 import { examineUpstream } from "./upstream.ts";
 
@@ -33,6 +34,7 @@ export async function* examine({ source, now, madeUp }: ExaminationOptions): Asy
     storage === null ? unread("database") : examineDatabase(storage, now),
     config === null ? unread("credential") : examineUpstream(config, now),
     config === null ? unread("control plane") : examineControlPlane(config, madeUp).then((finding) => [finding]),
+    config === null ? unread("OpenID provider") : examineOpenIdProvider(config, now).then((finding) => [finding]),
   ];
   for (const check of checks) {
     for (const finding of await check) yield clean(finding, redactor);
@@ -71,7 +73,7 @@ function unread(check: Finding["check"]): Promise<readonly Finding[]> {
 function secretsOf(config: Config | null, storage: StorageConfig | null): readonly string[] {
   const url = storage?.database?.url;
   const password = url === undefined ? null : URL.parse(url)?.password;
-  const admin = config === null ? [] : [config.admin.token, config.admin.viewerToken];
+  const admin = config === null ? [] : [config.admin.token, config.admin.viewerToken, config.oidc?.clientSecret];
   const upstream = config === null ? [] : config.upstream.credentials.map(({ secret }) => secret);
   return [...admin, ...upstream, url, password].filter((secret): secret is string => Boolean(secret));
 }

@@ -9,7 +9,8 @@ export interface Finding {
 }
 
 export const CHECKS = [
-  ...["settings", "secret file", "data directory", "disk", "database", "credential", "clock", "control plane", "proxy"] as const,
+  ...["settings", "secret file", "data directory", "disk", "database", "credential", "clock", "control plane"] as const,
+  ...["OpenID provider", "proxy"] as const,
 ];
 export type Check = (typeof CHECKS)[number];
 
