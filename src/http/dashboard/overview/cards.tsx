@@ -70,22 +70,20 @@ function FigureCards({ figures, totals, before }: {
           <dt>{figure.title}</dt>
           <dd class="value">{figure.cell(totals)}</dd>
           {figure.hint === undefined ? null : <dd class="hint">{figure.hint(totals)}</dd>}
-          <dd class="hint">
-            {before.requestCount === 0
-              ? "no calls before"
-              : <>before {figure.cell(before)}{changeText(figure, totals, before)}</>}
-          </dd>
+          {before.requestCount === 0
+            ? null
+            : <dd class="hint">before {figure.cell(before)}{changeText(figure, totals, before)}</dd>}
         </div>
       ))}
     </dl>
   );
 }
 
-/** All calls unpriced are not a spend of $0. */
-export function Spend({ totals }: { readonly totals: UsageTotals }) {
-  const { cost, unpricedCount, unknownCount, requestCount } = totals;
-  if (requestCount === 0 || unpricedCount + unknownCount < requestCount) return <Dollars nano={cost} />;
-  return unpricedCount > 0 ? <Dollars nano={null} /> : <span class="missing">unknown</span>;
+/** Calls without a price are not a spend of $0, even beside failed calls that cost nothing. */
+export function Spend({ totals: { cost, unpricedCount, unknownCount } }: { readonly totals: UsageTotals }) {
+  if (cost === 0n && unpricedCount > 0) return <Dollars nano={null} />;
+  if (cost === 0n && unknownCount > 0) return <span class="missing">unknown</span>;
+  return <Dollars nano={cost} />;
 }
 
 export function MeanTime({ totals: { ttftSumMs, timedCount } }: { readonly totals: UsageTotals }) {

@@ -49,7 +49,8 @@ async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
         <Narrowed url={url} selection={selection} />
         <p class="hint">
           <Time at={selection.range.since} zone={zone} /> to <Time at={selection.range.until} zone={zone} />, compared with{" "}
-          <Time at={before.since} zone={zone} /> to <Time at={before.until} zone={zone} />.{" "}
+          <Time at={before.since} zone={zone} /> to <Time at={before.until} zone={zone} />
+          {earlier.totals.requestCount === 0 ? ", when there were no calls. " : ". "}
           <a href={viewOf("/dashboard/traces", url)}>Sessions of these calls</a>
         </p>
         {isEmpty && await isNew(deps) ? <FirstSteps /> : (

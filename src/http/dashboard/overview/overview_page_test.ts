@@ -60,6 +60,7 @@ Deno.test("the overview shows spend, calls, failures, cache hits and the mean ti
     call({ cost: 2_500_000_000, ttft: 400 }),
     call({ cost: 500_000_000, ttft: 800, outcome: "client_left", accuracy: "estimated" }),
     call({ cost: null, ttft: null, model: "local", workspaceId: "ws-2", sandboxId: "sb-2" }),
+    call({ cost: 0, ttft: null, model: "local", workspaceId: "ws-2", sandboxId: "sb-2", outcome: "client_left" }),
     call({ cost: null, ttft: null, outcome: "unknown", accuracy: "unknown" }),
     call({ cost: 1_000_000_000, ttft: 1_000, createdAt: NOW - DAY_MS - HOUR_MS }),
   ]);
@@ -67,14 +68,14 @@ Deno.test("the overview shows spend, calls, failures, cache hits and the mean ti
   assert.equal(status, 200);
   assert.deepEqual(cardsIn(text), {
     "Spend": "$3.00 without 2 calls before $1.00 (+200.0 %)",
-    "Calls": "4 before 1 (+300.0 %)",
-    "Failed calls": "25.0 % 1 call before 0.0 % (+25.0 points)",
+    "Calls": "5 before 1 (+400.0 %)",
+    "Failed calls": "20.0 % 1 call before 0.0 % (+20.0 points)",
     "Cache hits": "60.0 % of the tokens in prompts before 60.0 % (0.0 points)",
     "Time to first token": "600 ms mean of 2 calls before 1.0 s (-40.0 %)",
-    "Input tokens": "40 before 10 (+300.0 %)",
-    "Output tokens": "80 before 20 (+300.0 %)",
-    "Cache write tokens": "120 before 30 (+300.0 %)",
-    "Cache read tokens": "240 before 60 (+300.0 %)",
+    "Input tokens": "50 before 10 (+400.0 %)",
+    "Output tokens": "100 before 20 (+400.0 %)",
+    "Cache write tokens": "150 before 30 (+400.0 %)",
+    "Cache read tokens": "300 before 60 (+400.0 %)",
   });
   const page = textOf(text);
   for (
@@ -86,7 +87,7 @@ Deno.test("the overview shows spend, calls, failures, cache hits and the mean ti
   ) assert.ok(page.includes(line), page);
   assert.deepEqual(rowsIn(text, "Models").map((cells) => cells.slice(0, 4)), [
     ["claude-a", "$3.00", "3", "1 (33.3 %)"],
-    ["local", "unpriced", "1", "0"],
+    ["local", "unpriced", "2", "0"],
   ]);
   assert.deepEqual(rowsIn(text, "Sandboxes").map((cells) => cells.slice(0, 3)), [
     ["sb-1", "ws-1", "$3.00"],
@@ -94,7 +95,7 @@ Deno.test("the overview shows spend, calls, failures, cache hits and the mean ti
   ]);
   // Each hour of the 24 and the one that both ends cut; the newest first.
   assert.equal(rowsIn(text, "Hours").length, 24);
-  assert.deepEqual(rowsIn(text, "Hours")[0]!.slice(0, 3), ["2026-01-31 11:00:00", "$3.00", "4"]);
+  assert.deepEqual(rowsIn(text, "Hours")[0]!.slice(0, 3), ["2026-01-31 11:00:00", "$3.00", "5"]);
 });
 
 Deno.test("the overview narrows to a workspace, a sandbox or a model by links, and shows more again", async () => {
@@ -116,7 +117,7 @@ Deno.test("the overview narrows to a workspace, a sandbox or a model by links, a
   const { text: again } = await browser.open(hrefOf(text, "show all"));
   assert.match(cardsIn(again).Spend!, /^\$3\.00/);
   const { text: model } = await browser.open(hrefOf(month, "claude-a"));
-  assert.deepEqual([cardsIn(model).Calls, namesIn(model, "Workspaces")], ["1 no calls before", ["ws-1"]]);
+  assert.deepEqual([cardsIn(model).Calls, namesIn(model, "Workspaces")], ["1", ["ws-1"]]);
 });
 
 Deno.test("tables of the overview sort, show the first ten, and the list behind them pages to the end of all", async () => {
@@ -193,7 +194,7 @@ Deno.test("the overview without any call says how to make one, and names a span 
   const { text } = await browser.open("/dashboard");
   assert.ok(textOf(text).includes("Models: no calls in this span."));
   assert.ok(!text.includes("token create"));
-  assert.equal(cardsIn(text)["Failed calls"], "– 0 calls no calls before");
+  assert.equal(cardsIn(text)["Failed calls"], "– 0 calls");
 });
 
 Deno.test("the overview names what it cannot read", async () => {
