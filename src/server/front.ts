@@ -71,7 +71,8 @@ export interface FrontPlace {
   readonly admins?: Pick<ListenerOptions, "handle"> | null;
 }
 
-const FLUSH_REFUSALS_MS = 5_000;
+/** People watch refusals come on the dashboard. */
+const FLUSH_REFUSALS_MS = 1_000;
 /** How often to look whose tokens the control plane is asked about again, while they have calls. */
 const TOKEN_ROUND_MS = 250;
 /**

@@ -100,6 +100,27 @@ Deno.test("the live page's events tell of a call, of what it uses, and of its cu
   await events.leave();
 });
 
+Deno.test("the live page's events tell of a refusal, which is on the page and in its file then", async () => {
+  await using proxy = await startProxy();
+  const browser = await signedIn(proxy);
+  const events = await eventsOf(proxy, browser.cookie());
+  await events.until("that there was none", (data) => data.includes("The proxy has refused no call here."));
+  const token = await proxy.token("acme", "sb-1");
+  await browser.submit("/dashboard/sandboxes/acme/sb-1/suspend", { reason: "a test" });
+  for (let n = 0; n < 2; n++) {
+    assert.equal((await callAndRead(proxy.url, { token, text: "hello" })).status, 403);
+  }
+  const { refused } = JSON.parse(await events.until("both", (data) => /"refused".*number\W+2</.test(data)));
+  assert.match(refused, /<a class="id" href="\/dashboard\/sandboxes\/acme\/sb-1">sb-1<\/a>.*suspended/);
+  const { text } = await browser.open("/dashboard/live?sandbox_id=sb-1");
+  assert.ok(text.includes(refused));
+  const others = await browser.open("/dashboard/live?sandbox_id=sb-2");
+  assert.match(others.text, /The proxy has refused no call here/);
+  const csv = await browser.open("/dashboard/live?format=csv&table=refused");
+  assert.match(csv.text, /^minute,sandbox,workspace,fault,calls\r\n[^,]+:00\.000Z,sb-1,acme,suspended,2\r\n$/);
+  await events.leave();
+});
+
 Deno.test("the live page's events end at a sign-out, and when the proxy stops", async () => {
   const proxy = await startProxy();
   try {

@@ -77,7 +77,7 @@ export function DataTable<Row>({ caption, url, columns, rows, order, name = "", 
             </tr>
           </thead>
           <tbody id={bodyId}>
-            <TableRows columns={columns} rows={rows} rowData={rowData} />
+            <TableRows columns={columns} rows={rows} rowData={rowData} empty={empty} />
           </tbody>
         </table>
       </div>
@@ -93,9 +93,18 @@ export function DataTable<Row>({ caption, url, columns, rows, order, name = "", 
 
 export interface RowsParts<Row> extends Pick<TableParts<Row>, "columns" | "rows"> {
   readonly rowData: TableParts<Row>["rowData"] | undefined;
+  /** Said in the place of rows. */
+  readonly empty?: Child;
 }
 
-export function TableRows<Row>({ columns, rows, rowData }: RowsParts<Row>) {
+export function TableRows<Row>({ columns, rows, rowData, empty = null }: RowsParts<Row>) {
+  if (rows.length === 0 && empty !== null) {
+    return (
+      <tr>
+        <td class="missing" colspan={columns.length}>{empty}</td>
+      </tr>
+    );
+  }
   return (
     <>
       {rows.map((row) => (

@@ -80,8 +80,17 @@ function watchCalls(place) {
     for (const id of news.gone ?? []) end(id);
     for (const [id, html] of news.added ?? []) add(id, html);
     for (const [id, cells] of news.changed ?? []) change(rows.get(id), cells);
+    if (news.refused !== undefined) showRefused(news.refused);
     if (sum.textContent !== news.sum) sum.textContent = news.sum;
     if (performance.now() - saidAt > SAY_MS) say(`Live: ${news.sum}`);
+  }
+
+  /** Later pages of the table stay as they are. */
+  function showRefused(html) {
+    const refused = document.getElementById("refused-calls");
+    if (refused === null) return;
+    refused.innerHTML = html;
+    for (const time of refused.querySelectorAll("time")) localise(time);
   }
 
   function adopt(row) {

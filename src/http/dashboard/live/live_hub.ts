@@ -2,6 +2,7 @@ import { delay } from "../../../async/deadline.ts";
 import type { RunningCall, RunningCalls } from "../../../domain/running_call.ts";
 import { AdminRefusal } from "../../admin_refusal.ts";
 import { type LiveCells, liveCellsOf, sumText } from "./live_calls.tsx";
+import type { Refusals } from "./refused.tsx";
 
 /** Streams that are open at a time. */
 export const MOST_WATCHERS = 20;
@@ -11,6 +12,8 @@ export const MOST_ROWS = 200;
 const LOOK_MS = 100;
 /** A stream without news says so every 15 seconds, so that no server between takes it for dead. */
 const HEARTBEAT_LOOKS = 150;
+/** How often to ask what was refused: every second, as often as it is counted. */
+const REFUSED_LOOKS = 10;
 /** How often to ask whether a session still lasts: every two seconds. */
 const SESSION_LOOKS = 20;
 
@@ -21,6 +24,8 @@ const HEARTBEAT = ": nothing has changed\n\n";
 
 export interface HubOptions {
   readonly requests: Pick<RunningCalls, "list">;
+  /** What was refused lately. */
+  readonly refusals: () => Promise<Refusals>;
   readonly draining: AbortSignal;
   /** The calls cannot be listed: every stream ends. */
   readonly onTrouble: (error: unknown) => void;
@@ -33,6 +38,8 @@ export interface WatchOptions {
   readonly ordered: (calls: readonly RunningCall[]) => readonly RunningCall[];
   /** The HTML of a row. */
   readonly rowOf: (call: RunningCall) => string;
+  /** The HTML of all rows of refusals; they are the same until there is another array. */
+  readonly refusedRowsOf: (refusals: Refusals) => string;
   readonly isSignedIn: () => Promise<boolean>;
 }
 
@@ -46,6 +53,13 @@ interface Known {
   readonly changedAt: Readonly<Record<keyof LiveCells, number>>;
 }
 
+/** What a look has seen. */
+interface Seen {
+  readonly known: ReadonlyMap<string, Known>;
+  /** Null: the store has not answered yet. */
+  readonly refusals: Refusals | null;
+}
+
 /**
  * Looks at the calls in flight for all pages that watch them: one look for all, and none while no
  * page watches.
@@ -54,6 +68,8 @@ export class LiveHub {
   readonly #options: HubOptions;
   readonly #watchers = new Set<Watcher>();
   #known = new Map<string, Known>();
+  #refusals: Refusals | null = null;
+  #isAsking = false;
   #looks = 0;
   #isLooking = false;
 
@@ -94,6 +110,7 @@ export class LiveHub {
 
   async #lookOn(): Promise<void> {
     this.#isLooking = true;
+    void this.#askRefusals();
     try {
       while (this.#watchers.size > 0) {
         await this.#look();
@@ -104,12 +121,14 @@ export class LiveHub {
       this.#endAll("failed");
     }
     this.#known.clear();
+    this.#refusals = null;
     this.#isLooking = false;
   }
 
   async #look(): Promise<void> {
     const calls = await this.#options.requests.list();
     const look = ++this.#looks;
+    if (look % REFUSED_LOOKS === 0) void this.#askRefusals();
     const known = new Map<string, Known>();
     for (const call of calls) {
       const cells = liveCellsOf(call);
@@ -118,7 +137,21 @@ export class LiveHub {
       known.set(call.id, { call, cells, changedAt });
     }
     this.#known = known;
-    for (const watcher of this.#watchers) watcher.seen(known, look);
+    for (const watcher of this.#watchers) watcher.seen({ known, refusals: this.#refusals }, look);
+  }
+
+  /** The calls do not wait for the store. While it does not answer, its last answer stays. */
+  async #askRefusals(): Promise<void> {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    try {
+      const refusals = await this.#options.refusals();
+      if (JSON.stringify(refusals) !== JSON.stringify(this.#refusals)) this.#refusals = refusals;
+    } catch {
+      // The page itself says so when it is loaded.
+    } finally {
+      this.#isAsking = false;
+    }
   }
 
   #endAll(why: EndReason): void {
@@ -135,6 +168,8 @@ class Watcher {
   /** Ids of the rows that the page has; null before the first message. */
   #rows: Set<string> | null = null;
   #sum = "";
+  /** What the page shows. */
+  #refusals: Refusals | null = null;
   #sentAt = 0;
   #askedAt = 0;
   #why: EndReason | "left" | null = null;
@@ -157,14 +192,14 @@ class Watcher {
   }
 
   /** A page that takes no more gets all that changed meanwhile at once, later. */
-  seen(known: ReadonlyMap<string, Known>, look: number): void {
+  seen(seen: Seen, look: number): void {
     this.#askedAt ||= look;
     if (look - this.#askedAt >= SESSION_LOOKS) {
       this.#askedAt = look;
       void this.#options.isSignedIn().then((isSignedIn) => isSignedIn || this.end("signed-out"), () => this.end("failed"));
     }
     if (this.#wanted === null) return look - this.#sentAt > STALLED_LOOKS ? this.leave() : undefined;
-    const news = this.#news(known);
+    const news = this.#news(seen);
     if (news === null && look - this.#sentAt < HEARTBEAT_LOOKS) return;
     this.#sentAt = look;
     this.#send(news === null ? HEARTBEAT : `data: ${JSON.stringify(news)}\n\n`);
@@ -194,7 +229,7 @@ class Watcher {
   }
 
   /** What the page lacks; null if it has everything. */
-  #news(known: ReadonlyMap<string, Known>): Readonly<Record<string, unknown>> | null {
+  #news({ known, refusals }: Seen): Readonly<Record<string, unknown>> | null {
     const kept = [...known.values()].filter(({ call }) => this.#options.keeps(call));
     const isFirst = this.#rows === null;
     const had = this.#rows ?? new Set();
@@ -207,14 +242,17 @@ class Watcher {
     const gone = [...had].filter((id) => !rows.has(id));
     this.#rows = rows;
     const sum = sumText(kept.map(({ call }) => call));
-    if (!isFirst && added.length + changed.length + gone.length === 0 && sum === this.#sum) return null;
+    const hasRefused = refusals !== this.#refusals;
+    if (!isFirst && !hasRefused && added.length + changed.length + gone.length === 0 && sum === this.#sum) return null;
     this.#sum = sum;
+    this.#refusals = refusals;
     return {
       sum,
       ...(isFirst ? { isFirst } : {}),
       ...(added.length === 0 ? {} : { added: added.map((call) => [call.id, this.#options.rowOf(call)]) }),
       ...(changed.length === 0 ? {} : { changed }),
       ...(gone.length === 0 ? {} : { gone }),
+      ...(hasRefused && refusals !== null ? { refused: this.#options.refusedRowsOf(refusals) } : {}),
     };
   }
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { runningCallOf } from "../../../../tests/running_calls.ts";
 import { isPending, waitFor } from "../../../../tests/wait.ts";
+import type { RefusalCount } from "../../../domain/ledger.ts";
 import type { RunningCall } from "../../../domain/running_call.ts";
 import { AdminRefusal } from "../../admin_refusal.ts";
 import { LiveHub, MOST_ROWS, MOST_WATCHERS, type WatchOptions } from "./live_hub.ts";
@@ -10,6 +11,8 @@ interface Scene extends Disposable {
   readonly hub: LiveHub;
   /** What runs; a test changes it. */
   calls: RunningCall[];
+  /** What was refused lately; null: the store is away. A test changes it. */
+  refusals: RefusalCount[] | null;
   /** How often the calls were listed. */
   readonly listed: () => number;
   readonly drain: () => void;
@@ -35,12 +38,14 @@ function scene(list?: () => Promise<readonly RunningCall[]>): Scene {
         return list?.() ?? Promise.resolve(made.calls);
       },
     },
+    refusals: () => made.refusals === null ? Promise.reject(new Error("away")) : Promise.resolve(made.refusals),
     draining: draining.signal,
     onTrouble: (error) => void troubles.push(error),
   });
   const made: Scene = {
     hub,
     calls: [],
+    refusals: null,
     listed: () => listed,
     drain: () => draining.abort(),
     watch: (options = {}) => {
@@ -48,6 +53,7 @@ function scene(list?: () => Promise<readonly RunningCall[]>): Scene {
         keeps: () => true,
         ordered: (calls) => calls,
         rowOf: ({ id }) => `<tr>${id}</tr>`,
+        refusedRowsOf: (all) => all.map(({ fault, count }) => `${count} ${fault}`).join(),
         isSignedIn: () => Promise.resolve(true),
         ...options,
       }));
@@ -144,6 +150,22 @@ Deno.test("LiveHub tells a page that reads slowly the latest of each row, once",
   }
   const { changed } = await page.next();
   assert.deepEqual(changed, [["ar-1", { output: "≈ 80" }], ["ar-2", { model: "other" }]]);
+});
+
+Deno.test("LiveHub sends what was refused if that has changed, also while the store is away for a while", async () => {
+  using live = scene();
+  const page = live.watch();
+  assert.deepEqual(await page.next(), { sum: "No call is in flight", isFirst: true });
+  const next = page.next();
+  const refusal = { workspaceId: "acme", sandboxId: "sb-1", fault: "over_rpd", minute: 0, count: 1 } as const;
+  live.refusals = [refusal];
+  assert.deepEqual(await next, { sum: "No call is in flight", refused: "1 over_rpd" });
+  const again = page.next();
+  live.refusals = null;
+  assert.ok(await isPending(again, 1_500), "a message without news");
+  live.refusals = [{ ...refusal, count: 2 }];
+  assert.equal((await again).refused, "2 over_rpd");
+  assert.equal((await live.watch().next()).refused, "2 over_rpd", "a page that comes later");
 });
 
 Deno.test("LiveHub ends all streams at a drain, and refuses new ones", async () => {

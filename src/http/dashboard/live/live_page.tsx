@@ -1,4 +1,3 @@
-import type { RunningCall } from "../../../domain/running_call.ts";
 import { AdminRefusal, shown } from "../../admin_refusal.ts";
 import type { AdminDeps } from "../../admin_route.ts";
 import { cutCall, RUNNING_FILTERS, runningFilterOf } from "../../running_calls.ts";
@@ -18,6 +17,7 @@ import type { FormSent, Page, PageAsked, Shown } from "../page.ts";
 import { nextOf } from "../sign_in.tsx";
 import { ageText, CSV_COLUMNS, liveCellsOf, rowDataOf, shownColumns, sumText } from "./live_calls.tsx";
 import { LiveHub, MOST_ROWS } from "./live_hub.ts";
+import { REFUSED, refusedCsv, refusedLately, refusedRows, RefusedTable } from "./refused.tsx";
 
 const PATH = "/dashboard/live";
 const OLDEST_FIRST: TableOrder = { key: "age", isAscending: false };
@@ -39,12 +39,14 @@ export const LIVE_EVENTS: Page = { path: `${PATH}/events`, title: "Live", isPart
 /** Asks before a call is cut, if the page has no script. */
 export const CUT_PAGE: Page = { path: `${PATH}/cut`, title: "Cut a call", isPart: true, show: askBeforeCut };
 
-async function show({ url, session, formToken, deps }: PageAsked): Promise<Shown> {
+async function show({ url, session, formToken, zone, deps }: PageAsked): Promise<Shown> {
   const columns = shownColumns(session.role === "admin");
   const order = tableOrderOf(url, columns, { byDefault: OLDEST_FIRST });
   const kept = (await deps.requests.list()).filter(runningFilterOf(filterUrl(url)));
   const calls = sortedRows(kept, columns, order);
   if (wantsCsv(url)) return csvResponse("live", CSV_COLUMNS, [calls]);
+  const refused = { url, zone, refusals: await refusedLately(deps) };
+  if (wantsCsv(url, REFUSED)) return refusedCsv(refused);
   const { rows, next } = slicedRows(url, calls, { size: ROWS });
   const isLive = !url.searchParams.has("cursor");
   const cutId = /^[\w-]{1,64}$/.exec(url.searchParams.get("cut") ?? "")?.[0];
@@ -81,6 +83,7 @@ async function show({ url, session, formToken, deps }: PageAsked): Promise<Shown
           makes a token for it. ≈ is an estimate. A row that ends turns grey, and a new call takes its place later. Reload to sort
           again. {`At most ${MOST_ROWS} calls are followed: narrow them by workspace or sandbox.`}
         </p>
+        <RefusedTable {...refused} />
       </>
     ),
   };
@@ -112,7 +115,15 @@ function filtersIn({ searchParams }: URL): Readonly<Record<string, string | null
 }
 
 function eventsPath(url: URL): string {
-  return linkTo(new URL(`${PATH}/events`, url), { ...filtersIn(url), order: url.searchParams.get("order") });
+  return linkTo(new URL(`${PATH}/events`, url), viewIn(url));
+}
+
+const REFUSED_ORDER = `${REFUSED}_order`;
+
+/** The filters, and how both tables are sorted. */
+function viewIn(url: URL): Readonly<Record<string, string | null>> {
+  const orders = ["order", REFUSED_ORDER];
+  return { ...filtersIn(url), ...Object.fromEntries(orders.map((name) => [name, url.searchParams.get(name)])) };
 }
 
 function filterUrl(url: URL): string {
@@ -176,12 +187,17 @@ async function cut({ form, url, by, deps }: FormSent): Promise<string> {
   return linkTo(new URL(nextOf(form.back ?? PATH), url), { cut: id });
 }
 
-function follow({ request, url, session, isSignedIn, deps }: PageAsked): Promise<Shown> {
+function follow({ request, url, session, isSignedIn, zone, deps }: PageAsked): Promise<Shown> {
+  const page = new URL(linkTo(new URL(PATH, url), viewIn(url)), url);
   const columns = shownColumns(session.role === "admin");
-  const rowOf = (call: RunningCall) => String(<TableRows columns={columns} rows={[call]} rowData={rowDataOf} />);
   const order = tableOrderOf(url, columns, { byDefault: OLDEST_FIRST });
-  const ordered = (calls: readonly RunningCall[]) => sortedRows(calls, columns, order);
-  const stream = hubOf(deps).watch({ keeps: runningFilterOf(withoutView(url)), ordered, rowOf, isSignedIn });
+  const stream = hubOf(deps).watch({
+    keeps: runningFilterOf(withoutView(new URL(linkTo(url, { [REFUSED_ORDER]: null }), url))),
+    ordered: (calls) => sortedRows(calls, columns, order),
+    rowOf: (call) => String(<TableRows columns={columns} rows={[call]} rowData={rowDataOf} />),
+    refusedRowsOf: (refusals) => refusedRows({ url: page, zone, refusals }),
+    isSignedIn,
+  });
   const headers = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-store", "x-accel-buffering": "no" };
   return Promise.resolve(new Response(request.method === "HEAD" ? null : stream, { headers }));
 }
@@ -193,7 +209,7 @@ function hubOf(deps: AdminDeps): LiveHub {
   const found = HUBS.get(deps);
   if (found !== undefined) return found;
   const onTrouble = (error: unknown) => deps.observe.note("error", "the calls in flight cannot be listed", { error });
-  const hub = new LiveHub({ ...deps, onTrouble });
+  const hub = new LiveHub({ ...deps, refusals: () => refusedLately(deps), onTrouble });
   HUBS.set(deps, hub);
   return hub;
 }
