@@ -2,6 +2,7 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import axe, { type AxeResults } from "axe-core";
 import { debianProgram } from "../debian_programs.ts";
+import { waitFor } from "../wait.ts";
 
 /** Without them it calls its maker's hosts, all the time. */
 const QUIET = [
@@ -71,6 +72,25 @@ export async function signIn(
   await person.page.getByRole("button", { name: "Sign in" }).click();
   await person.page.waitForURL("/dashboard/audit");
   return person;
+}
+
+/**
+ * Waits until that is true in the page. Playwright's `waitForFunction` evaluates text in the page,
+ * which its policy of content refuses.
+ */
+export async function until(page: Page, expression: string): Promise<void> {
+  // A page that is being left evaluates nothing.
+  await waitFor(() => page.evaluate<boolean>(expression).catch(() => false), { what: expression });
+}
+
+/** These run in the page. */
+const IS_DRAWN = "[...document.querySelectorAll('[data-chart]')].every((plot) => plot.querySelector('canvas') !== null)";
+const PAINTED = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(null))))";
+
+/** Charts have been drawn, and the browser has painted. */
+export async function drawn(page: Page): Promise<void> {
+  await until(page, IS_DRAWN);
+  await page.evaluate(PAINTED);
 }
 
 /**

@@ -1,10 +1,21 @@
 /** What holds for every page of the dashboard, in a real Chromium. */
 import assert from "node:assert/strict";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { PAGES } from "../../src/http/dashboard/pages.ts";
+import { pathOf } from "../dashboard_paths.ts";
 import { failing } from "../fake_answers.ts";
 import { messageCall, type ProxyUnderTest, startProxy } from "../proxy_under_test.ts";
-import { openWindow, type Person, SCHEMES, seriousFaults, type SignedIn, signIn, startChromium, WIDTHS } from "./chromium.ts";
+import {
+  drawn,
+  openWindow,
+  type Person,
+  SCHEMES,
+  seriousFaults,
+  type SignedIn,
+  signIn,
+  startChromium,
+  WIDTHS,
+} from "./chromium.ts";
 
 const VIEWER_TOKEN = "viewer-token-of-the-tests-0123456789";
 const MOST_BYTES = 150_000;
@@ -16,8 +27,6 @@ const WATCH_SHIFTS = `
     .observe({ type: "layout-shift", buffered: true });
 `;
 const LAYOUT = "({ shifts, wide: document.documentElement.scrollWidth - document.documentElement.clientWidth })";
-const IS_DRAWN = "[...document.querySelectorAll('[data-chart]')].every((plot) => plot.querySelector('canvas') !== null)";
-const PAINTED = "new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => resolve(null))))";
 /** A name that would be markup, and longer than a phone is wide. */
 const HOSTILE = `<img src=x onerror=alert(1)>"'&${"w".repeat(100)}`;
 
@@ -81,23 +90,10 @@ async function holdsOn(person: Person, path: string): Promise<void> {
   assert.deepEqual(faults, []);
 }
 
-/** Charts have been drawn, and the browser has painted. */
-async function drawn(page: Page): Promise<void> {
-  await page.waitForFunction(IS_DRAWN);
-  await page.evaluate(PAINTED);
-}
-
 /** Every page of the table that is one for itself, with values for the parameters of its path. */
 async function pathsOf(proxy: ProxyUnderTest): Promise<string[]> {
-  const values: Readonly<Record<string, string>> = {
-    ":id": TRACE,
-    ":workspace": "w1",
-    ":workspaceId": "w1",
-    ":sandbox": "s1",
-    ":sandboxId": "s1",
-  };
-  const pages = PAGES.filter(({ isPart }) => !isPart);
-  const paths = pages.map(({ path }) => path.replace(/:\w+/g, (name) => values[name] ?? assert.fail(`a value for ${name}`)));
+  const names = { workspaceId: "w1", sandboxId: "s1", traceId: TRACE };
+  const paths = PAGES.filter(({ isPart }) => !isPart).map((page) => pathOf(page, names));
   assert.ok(paths.length > 0);
   await proxy.closedRows(4);
   return paths;
