@@ -17,7 +17,7 @@ export function Confirm({ id, label, children, action, formToken, fields = {} }:
   return (
     <>
       <button type="button" class="danger" popovertarget={id}>{`${label}…`}</button>
-      <div popover id={id} role="dialog" aria-label={label}>
+      <div popover="auto" id={id} role="dialog" aria-label={label}>
         <form method="post" action={action}>
           <FormToken value={formToken} />
           {Object.entries(fields).map(([name, value]) => <input type="hidden" name={name} value={value} />)}
