@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { browserAt, dashboardAt } from "../dashboard_browser.ts";
 import { startPostgres } from "../postgres_server.ts";
 import { type ProxyUnderTest, startProxy } from "../proxy_under_test.ts";
 import { waitFor } from "../wait.ts";
@@ -52,6 +53,18 @@ async function assertUnavailable(proxy: ProxyUnderTest, says: RegExp, questions 
     assert.ok(!/127\.0\.0\.1|postgres:|s3cr3t|in-tests-only|SELECT|INSERT/.test(text), text);
   }
 }
+
+Deno.test("while the database is away the dashboard's live page shows the calls in flight, and says what it lacks", async () => {
+  await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: "postgres://someone:s3cr3t@127.0.0.1:1/none" } });
+  const browser = browserAt(dashboardAt(proxy.adminUrl));
+  await browser.signIn(proxy.adminToken);
+  const { status, text } = await browser.open("/dashboard/live");
+  assert.equal(status, 200);
+  assert.match(text, /No call is in flight/);
+  assert.match(text, /The database does not answer at the moment/);
+  assert.equal((await browser.open("/dashboard/live?format=csv&table=refused")).status, 503);
+  assert.equal((await browser.open("/dashboard/traces")).status, 503);
+});
 
 Deno.test("while nothing listens at the database's port every question to it is 503 with the reason, and the spool's own work goes on", async () => {
   await using proxy = await startProxy({ env: { LLMPROXY_DATABASE_URL: "postgres://someone:s3cr3t@127.0.0.1:1/none" } });

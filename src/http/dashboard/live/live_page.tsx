@@ -17,7 +17,7 @@ import type { FormSent, Page, PageAsked, Shown } from "../page.ts";
 import { nextOf } from "../sign_in.tsx";
 import { ageText, CSV_COLUMNS, liveCellsOf, rowDataOf, shownColumns, sumText } from "./live_calls.tsx";
 import { LiveHub, MOST_ROWS } from "./live_hub.ts";
-import { REFUSED, refusedCsv, refusedLately, refusedRows, RefusedTable } from "./refused.tsx";
+import { REFUSED, refusedCsv, refusedIfKnown, refusedLately, refusedRows, RefusedTable } from "./refused.tsx";
 
 const PATH = "/dashboard/live";
 const OLDEST_FIRST: TableOrder = { key: "age", isAscending: false };
@@ -45,8 +45,8 @@ async function show({ url, session, formToken, zone, deps }: PageAsked): Promise
   const kept = (await deps.requests.list()).filter(runningFilterOf(filterUrl(url)));
   const calls = sortedRows(kept, columns, order);
   if (wantsCsv(url)) return csvResponse("live", CSV_COLUMNS, [calls]);
-  const refused = { url, zone, refusals: await refusedLately(deps) };
-  if (wantsCsv(url, REFUSED)) return refusedCsv(refused);
+  if (wantsCsv(url, REFUSED)) return refusedCsv({ url, zone, refusals: await refusedLately(deps) });
+  const refusals = await refusedIfKnown(deps);
   const { rows, next } = slicedRows(url, calls, { size: ROWS });
   const isLive = !url.searchParams.has("cursor");
   const cutId = /^[\w-]{1,64}$/.exec(url.searchParams.get("cut") ?? "")?.[0];
@@ -83,7 +83,7 @@ async function show({ url, session, formToken, zone, deps }: PageAsked): Promise
           makes a token for it. ≈ is an estimate. A row that ends turns grey, and a new call takes its place later. Reload to sort
           again. {`At most ${MOST_ROWS} calls are followed: narrow them by workspace or sandbox.`}
         </p>
-        <RefusedTable {...refused} />
+        <RefusedTable {...{ url, zone, refusals }} />
       </>
     ),
   };

@@ -1,6 +1,8 @@
+import { deadline } from "../../../async/deadline.ts";
 import type { FaultCode } from "../../../domain/fault.ts";
 import type { RefusalCount } from "../../../domain/ledger.ts";
 import { ALL_KINDS, LIMIT_KINDS } from "../../../domain/limits.ts";
+import { DatabaseUnavailable, isUnavailable } from "../../../domain/unavailable.ts";
 import type { AdminDeps } from "../../admin_route.ts";
 import {
   type Column,
@@ -19,6 +21,7 @@ import { placePath } from "../places/place.ts";
 export const REFUSED = "refused";
 const MINUTE_MS = 60_000;
 const MINUTES = 15;
+const PATIENCE_MS = 1_000;
 const ROWS = 20;
 /** More counters than this in a quarter of an hour are not shown, the oldest first. */
 const MOST_COUNTERS = 500;
@@ -31,6 +34,16 @@ export function refusedLately({ store, now }: Pick<AdminDeps, "store" | "now">):
   const minute = now() - now() % MINUTE_MS;
   const since = minute - MINUTES * MINUTE_MS;
   return store.queryRefusals({ workspaceId: null, sandboxId: null, since, until: null, limit: MOST_COUNTERS, offset: 0 });
+}
+
+/** The same; null if the database does not answer at once. The calls in flight need none. */
+export async function refusedIfKnown(deps: Pick<AdminDeps, "store" | "now">): Promise<Refusals | null> {
+  try {
+    return await deadline(refusedLately(deps), PATIENCE_MS, () => new DatabaseUnavailable("late"));
+  } catch (error) {
+    if (isUnavailable(error)) return null;
+    throw error;
+  }
 }
 
 interface RefusedParts {
@@ -46,22 +59,22 @@ export function refusedRows({ url, zone, refusals }: RefusedParts): string {
   return String(<TableRows columns={columns} rows={rows} rowData={undefined} empty={NONE} />);
 }
 
-export function RefusedTable(parts: RefusedParts) {
-  const { url } = parts;
+export function RefusedTable({ url, zone, refusals }: Omit<RefusedParts, "refusals"> & { readonly refusals: Refusals | null }) {
   const isFirst = !url.searchParams.has(`${REFUSED}_cursor`);
   return (
     <DataTable
       caption={CAPTION}
       name={REFUSED}
-      empty={NONE}
+      empty={refusals === null ? AWAY : NONE}
       url={url}
       {...isFirst ? { bodyId: "refused-calls" } : {}}
-      {...refusedPage(parts)}
+      {...refusedPage({ url, zone, refusals: refusals ?? [] })}
     />
   );
 }
 
 const CAPTION = `Refused in the last ${MINUTES} minutes`;
+const AWAY = "The database does not answer at the moment, so refusals cannot be shown.";
 const NONE = "The proxy has refused no call here.";
 
 /** Throws `AdminRefusal` for an order or a page that cannot be read. */
