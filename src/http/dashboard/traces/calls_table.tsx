@@ -94,8 +94,8 @@ export function callColumns(
         </a>
       ),
     },
+    { key: "cost", title: "Cost", isNumber: true, value: ({ cost }) => cost ?? null, cell: (call) => <CallCost call={call} /> },
     { key: "agent", title: "Agent", isUnsorted: true, value: agentText },
-    { key: "model", title: "Model", isUnsorted: true, value: ({ model }) => clipped(model) },
     {
       key: "outcome",
       title: "Outcome",
@@ -109,7 +109,7 @@ export function callColumns(
     numberColumn("cacheWrite", "Cache write", (call) => tokensOrNull(call, call.cacheCreationInputTokens)),
     numberColumn("input", "Uncached", (call) => tokensOrNull(call, call.inputTokens)),
     numberColumn("output", "Output", (call) => tokensOrNull(call, call.outputTokens)),
-    { key: "cost", title: "Cost", isNumber: true, value: ({ cost }) => cost ?? null, cell: (call) => <CallCost call={call} /> },
+    { key: "model", title: "Model", isUnsorted: true, value: ({ model }) => clipped(model) },
   ];
 }
 

@@ -58,7 +58,6 @@ export function traceColumns(zone: string, url: URL): readonly Column<TraceWithS
       value: ({ sandboxId }) => sandboxId,
       cell: ({ sandboxId }) => <a href={linkTo(url, { sandbox_id: sandboxId, cursor: null })}>{sandboxId}</a>,
     },
-    { key: "source", title: "Found by", isUnsorted: true, value: ({ source }) => source },
     {
       key: "tokens",
       title: "Tokens",
@@ -85,6 +84,7 @@ export function traceColumns(zone: string, url: URL): readonly Column<TraceWithS
       value: ({ createdAt }) => new Date(createdAt).toISOString(),
       cell: ({ createdAt }) => <Time at={createdAt} zone={zone} />,
     },
+    { key: "source", title: "Found by", isUnsorted: true, value: ({ source }) => source },
   ];
 }
 

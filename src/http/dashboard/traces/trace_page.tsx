@@ -11,7 +11,7 @@ import { AGENT_CSV, AGENTS, agentsAsked, AgentTable } from "./agent_table.tsx";
 import { CacheChart } from "./cache_chart.tsx";
 import { CALL_CSV, callColumns, CALLS, type CallsAsked, callsAsked, everyCall } from "./calls_table.tsx";
 import { MISSES, missesAsked, MissTable } from "./miss_table.tsx";
-import { traceColumns } from "./trace_columns.tsx";
+import { CSV_COLUMNS, traceColumns } from "./trace_columns.tsx";
 import { TraceHead } from "./trace_head.tsx";
 import { Waterfall } from "./waterfall.tsx";
 
@@ -28,7 +28,8 @@ async function show(asked: PageAsked): Promise<Shown> {
   const found = await deps.store.findTraces(id, workspace_id);
   const [trace] = found;
   if (trace === undefined) return notFound(id, workspace_id);
-  return found.length > 1 ? ambiguous(url, found, zone) : await showTrace(asked, trace);
+  if (found.length === 1) return await showTrace(asked, trace);
+  return wantsCsv(url) ? csvResponse("traces", CSV_COLUMNS, [found]) : ambiguous(url, found, zone);
 }
 
 async function showTrace({ url, zone, deps }: PageAsked, trace: TraceWithStats): Promise<Shown> {

@@ -132,7 +132,7 @@ Deno.test("the calls of a trace sort, are narrowed to those that went wrong, and
   assert.deepEqual(tableIn(text, "Calls").slice(0, 2).map((cells) => cells[6]), ["1,000", "500"]);
   assert.deepEqual(await shown("only=troubled"), ["ar-2", "ar-3", "ar-5"]);
   const failed = tableIn((await reader.open(`${PAGE}&only=troubled`)).text, "Calls");
-  assert.deepEqual(failed.map((cells) => [cells[1], cells[3], cells[10]]), [
+  assert.deepEqual(failed.map((cells) => [cells[2], cells[3], cells[1]]), [
     ["main", "upstream_broke", "$1.00 , estimated"],
     ["main", "completed retry of …ar-2", "$1.00"],
     ["Explore", "upstream_error: overloaded_error", "cost unknown"],
@@ -199,6 +199,8 @@ Deno.test("a trace that is not there, and an id that several workspaces have, ge
   assert.equal(several.status, 409);
   const places = linksIn(several.text).filter(({ text }) => text === "at-1").map(({ href }) => href);
   assert.deepEqual(places, ["/dashboard/traces/at-1?workspace_id=ws-1", "/dashboard/traces/at-1?workspace_id=ws-2"]);
+  const csv = csvRows((await reader.open("/dashboard/traces/at-1?format=csv")).text);
+  assert.deepEqual(csv.map((cells) => [cells[0], cells[5]]), [["trace", "workspace"], ["at-1", "ws-1"], ["at-1", "ws-2"]]);
   for (const place of places) assert.equal((await reader.open(place)).status, 200);
   assert.equal((await reader.open("/dashboard/traces/a%00b")).status, 404);
   assert.equal((await reader.open("/dashboard/traces/at-1?workspace_id=a%00b")).status, 400);

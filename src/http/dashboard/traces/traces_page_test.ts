@@ -12,8 +12,8 @@ Deno.test("the traces page shows the newest activity first with what each trace 
   assert.deepEqual(idsOf(text), ["at-failed", "at-dear", "at-1"]);
   const shown = textOf(text);
   assert.match(shown, /3 traces, 4 calls, \$12\.02/);
-  // Last activity, cost, calls, failed, workspace, sandbox, found by, tokens, cache hits, began.
-  assert.match(shown, /at-dear 2026-01-31 11:00:00 \$12\.01 1 unpriced 2 0 acme sb-2 auto 160 50\.0 % 2026-01-31 10:00:00/);
+  // Last activity, cost, calls, failed, workspace, sandbox, tokens, cache hits, began, found by.
+  assert.match(shown, /at-dear 2026-01-31 11:00:00 \$12\.01 1 unpriced 2 0 acme sb-2 160 50\.0 % 2026-01-31 10:00:00 auto/);
   assert.match(shown, /at-failed 2026-01-31 11:30:00 \$0\.0100 1 1 acme sb-1/);
 });
 
