@@ -53,7 +53,7 @@ export async function startOpenIdProvider(redirectUrl: string): Promise<OpenIdPr
   // Another site than the proxy's in every browser.
   const issuer = `http://localhost:${port}`;
   const key = privateKey();
-  const provider = new Provider(issuer, configurationOf(redirectUrl, key));
+  const provider = quietly(() => new Provider(issuer, configurationOf(redirectUrl, key)));
   // deno-lint-ignore no-explicit-any -- Koa's context
   provider.use(async (context: any, next: () => Promise<void>) => {
     await next();
@@ -96,6 +96,17 @@ function configurationOf(redirectUrl: string, key: KeyObject) {
     ttl: { AccessToken: 600, AuthorizationCode: 60, Grant: 600, IdToken: 600, Interaction: 600, Session: 600 },
     findAccount: (_: unknown, sub: string) => ({ accountId: sub, claims: () => ({ sub, ...ACCOUNTS[sub] }) }),
   };
+}
+
+/** It warns of what must not be in production. */
+function quietly<T>(work: () => T): T {
+  const { warn } = console;
+  console.warn = () => {};
+  try {
+    return work();
+  } finally {
+    console.warn = warn;
+  }
 }
 
 function privateKey(): KeyObject {
