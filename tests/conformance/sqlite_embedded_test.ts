@@ -29,6 +29,21 @@ Deno.test("openEmbedded() shows in the store what the ledger has committed, and 
   Deno.removeSync(dir, { recursive: true });
 });
 
+Deno.test("openEmbedded() makes no file that another user can read, whatever the process would allow", async () => {
+  const dir = Deno.makeTempDirSync();
+  const embedded = await openIn(dir, "run-1");
+  const call = callOf();
+  await embedded.ledger.open(call, traceOf(call));
+  await embedded.ledger.close(call, closingOf({ inputTokens: 5 }));
+  await embedded.store.queryUsage(ALL);
+  const files = [...Deno.readDirSync(dir)].map(({ name }) => name);
+  assert.ok(files.includes("llmproxy.db") && files.includes("llmproxy.db-wal") && files.includes("spool-0.db"));
+  const open = files.filter((name) => (Deno.statSync(`${dir}/${name}`).mode! & 0o077) !== 0);
+  assert.deepEqual(open, []);
+  await embedded.end();
+  Deno.removeSync(dir, { recursive: true });
+});
+
 Deno.test("openEmbedded() releases the directory if it fails", async () => {
   const dir = Deno.makeTempDirSync();
   await (await openIn(dir, "run-1")).end();

@@ -17,7 +17,7 @@ const MAX_CHECKED_BYTES = 1_073_741_824;
 
 /** SQLite's words; null if the file is sound, empty or missing. Throws if it cannot be opened. */
 export function damageOf(path: string): string | null {
-  const bytes = bytesOf(path);
+  const bytes = fileBytes(path);
   if (bytes === 0) return null;
   try {
     const db = openConnection(path, { synchronous: "normal", busyTimeoutMs: 5_000, autoCheckpointPages: 0, cacheKib: 2_000 });
@@ -52,7 +52,8 @@ export function moveAside(path: string, now: number): string {
 /** As a table-valued function it would take the 1 for the name of a table. */
 const QUICK_CHECK = "PRAGMA quick_check(1)";
 
-function bytesOf(path: string): number {
+/** 0 for a missing file. */
+export function fileBytes(path: string): number {
   try {
     return Deno.statSync(path).size;
   } catch (error) {

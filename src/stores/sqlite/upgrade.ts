@@ -1,5 +1,6 @@
 import type { Migrated } from "../migrations.ts";
 import { openConnection } from "./connection.ts";
+import { fileBytes } from "./damage.ts";
 import { migrateSqlite } from "./migrate.ts";
 import { Rows } from "./rows.ts";
 
@@ -35,6 +36,8 @@ export function upgradeDatabase(
 
 /** A token works on while the shared database is down, even across the upgrade. */
 function takeTokenCopies(path: string, spoolPath: string): void {
+  // ATTACH would make a missing database, with rights for all users.
+  if (fileBytes(path) === 0) return;
   const db = openConnection(spoolPath, {
     synchronous: "full",
     busyTimeoutMs: 5_000,
