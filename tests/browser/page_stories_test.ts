@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Download, Page } from "playwright-core";
 import { PAGES } from "../../src/http/dashboard/pages.ts";
 import { pathOf } from "../dashboard_paths.ts";
+import { failing } from "../fake_answers.ts";
 import { callAndRead } from "../metered_calls.ts";
 import { waitFor } from "../wait.ts";
 import { until } from "./chromium.ts";
@@ -158,6 +159,50 @@ Deno.test("a workspace is suspended and served again, and a token made and revok
   const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download CSV" }).click()]);
   const { head, lines } = await csvOf(download);
   assert.deepEqual(lines.slice(0, 2).map((line) => line[head.indexOf("action")]), ["token.revoke", "token.create"]);
+  assert.deepEqual(person.faults, []);
+});
+
+Deno.test("a sandbox of the list gets a limit, which refuses its next call, and loses it again", async () => {
+  await using fleet = await openFleet();
+  await using person = await fleet.open({ width: 390 });
+  const { page } = person;
+  const token = await fleet.proxy.token("acme", "sb-2");
+  const status = async () => (await callAndRead(fleet.proxy.url, { token, text: "hi" })).status;
+  await person.open("/dashboard/sandboxes?order=yesterday");
+  await page.getByRole("row").filter({ hasText: "acme" }).getByRole("link", { name: "sb-2" }).click();
+  const row = page.getByRole("table", { name: "Limits" }).getByRole("row").filter({ hasText: "dollars a day" });
+  await row.getByRole("textbox").fill("many");
+  await row.getByRole("button", { name: "Set" }).click();
+  assert.match(await page.getByRole("alert").innerText(), /many/);
+  await page.goBack();
+  await row.getByRole("textbox").fill("0.000001");
+  await row.getByRole("button", { name: "Set" }).click();
+  await page.getByText("The limit is set.").waitFor();
+  assert.equal(await status(), 429);
+  await row.getByRole("button", { name: "Remove…" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Remove", exact: true }).click();
+  await page.getByText("The limit is removed.").waitFor();
+  assert.equal(await status(), 200);
+});
+
+Deno.test("the health page says that the upstream fails and what was refused, and what a token costs", async () => {
+  await using fleet = await openFleet();
+  fleet.proxy.upstream.answer(failing(529));
+  const token = await fleet.proxy.token("acme", "sb-1");
+  assert.equal((await callAndRead(fleet.proxy.url, { token, text: "hi" })).status, 529);
+  assert.equal((await callAndRead(fleet.proxy.url, { token: "llmp_of_no_one", text: "hi" })).status, 401);
+  await using person = await fleet.open({ role: "viewer" });
+  const { page } = person;
+  await person.open("/dashboard/audit");
+  await page.getByRole("link", { name: "Health" }).click();
+  const rowOf = (table: RegExp, text: string) =>
+    page.getByRole("table", { name: table }).getByRole("row").filter({ hasText: text });
+  assert.match(await rowOf(/^How calls ended/, "529").innerText(), /upstream_error\s+529\s+1/);
+  assert.match(await rowOf(/^What the proxy itself refused/, "unauthenticated").innerText(), /1$/);
+  const prices = page.getByRole("table", { name: /^Prices in force/ });
+  await prices.getByRole("link", { name: "Output" }).click();
+  await until(page, "location.search.includes('prices_order=output')");
+  assert.equal(await prices.locator("thead th[aria-sort=descending]").innerText(), "Output");
   assert.deepEqual(person.faults, []);
 });
 
