@@ -71,6 +71,7 @@ function plain(name: string, { port, process }: { readonly port: number; readonl
     isRewriter: false,
     recordedCalls: null,
     metrics: null,
+    admin: null,
     restart: null,
   };
 }
@@ -120,7 +121,7 @@ function executable(site: Site): Promise<Contender> {
 }
 
 /** The whole product: ledger on disk, a local token, metering, one log line a call to a file. */
-async function llmproxy(
+export async function llmproxy(
   name: string,
   { command, env = {}, site }: {
     readonly command: readonly string[];
@@ -174,6 +175,7 @@ async function llmproxy(
     token,
     recordedCalls: name === "unrecorded" ? null : recordedCalls,
     metrics: () => textOf("/metrics"),
+    admin: { port: adminPort!, token: adminToken },
     restart,
   };
 }

@@ -10,8 +10,15 @@ export interface Contender extends Target {
   readonly recordedCalls: (() => Promise<number>) | null;
   /** Its `/metrics`; null if it has none. */
   readonly metrics: (() => Promise<string>) | null;
+  /** Its admin listener; null if it has none. */
+  readonly admin: Admin | null;
   /** Starts it again on the same ports and data, after it was stopped. Null if that is no use. */
   readonly restart: (() => Running) | null;
+}
+
+export interface Admin {
+  readonly port: number;
+  readonly token: string;
 }
 
 /** What contenders are started with. */

@@ -19,7 +19,7 @@
  */
 import { type Filled, filledDatabase, type Technology } from "./store_databases.ts";
 import { dashboardQueries, type Query, shipment } from "./store_queries.ts";
-import { medianOf, printTable, quotient, show } from "./table.ts";
+import { medianOf, printTable, quantile, quotient, show } from "./table.ts";
 import { FLEET } from "./store_fleet.ts";
 
 const FULL_SIZE = { sqlite: 5_000_000, postgres: 10_000_000 } as const satisfies Record<Technology, number>;
@@ -108,11 +108,6 @@ async function shipped(): Promise<readonly Readonly<Record<string, string>>[]> {
     "full rows/s": show(perSecond[1]!),
     ratio: show(quotient(perSecond[1]!, perSecond[0]!)),
   }];
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
 }
 
 /** Numbers from 0 to before 1, the same for the same seed (mulberry32). */

@@ -13,6 +13,8 @@ export type Technology = "sqlite" | "postgres";
 
 export interface Filled {
   readonly store: Omit<Store, "close">;
+  /** The file, or the database's URL. */
+  readonly where: string;
   /** What the database takes, in bytes. */
   readonly bytes: number;
   readonly end: () => Promise<void>;
@@ -40,6 +42,7 @@ async function filledSqlite(rows: number, keep: string | null): Promise<Filled> 
   const store = await openSqliteStore({ path, synchronous: "normal" });
   return {
     store,
+    where: path,
     bytes: Deno.statSync(path).size,
     end: async () => {
       await store.close();
@@ -79,6 +82,7 @@ async function filledPostgres(rows: number, keep: string | null): Promise<Filled
   await sql.end();
   return {
     store,
+    where: url,
     bytes: Number(size?.bytes),
     end: async () => {
       await store.close();

@@ -6,6 +6,12 @@ export function medianOf(values: readonly (number | null)[]): number | null {
   return sorted.length % 2 === 1 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/** Of one value at least. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!;
+}
+
 export function quotient(value: number | null, by: number | null): number | null {
   return value === null || by === null || by === 0 ? null : value / by;
 }

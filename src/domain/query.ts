@@ -56,6 +56,8 @@ export interface TraceQuery extends QueryOpts, CallFilters {
   readonly hasFailed: boolean;
   /** What the trace costs at least, in nano-dollars. */
   readonly leastCost: number | null;
+  /** When the question is asked, which tells how long a span without an end is. */
+  readonly asOf?: number;
   readonly order: Order<TraceOrder>;
   readonly after: Position | null;
 }

@@ -56,9 +56,10 @@ export function traceQueryOf(url: string, now: () => number): ListRequest<TraceQ
   const order = orderOf(read.order, TRACE_ORDERS);
   const question = JSON.stringify(["traces", filters, order]);
   const cursor = cursorOf(read, question);
+  const asOf = cursor?.asOf ?? now();
   return {
-    query: { ...filters, ...pageOf(read), order, after: cursor?.after ?? null },
-    cursorOf: (after) => cursorText({ after, asOf: cursor?.asOf ?? now() }, question),
+    query: { ...filters, ...pageOf(read), asOf, order, after: cursor?.after ?? null },
+    cursorOf: (after) => cursorText({ after, asOf }, question),
   };
 }
 

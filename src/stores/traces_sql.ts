@@ -31,7 +31,7 @@ export function traceQuestions(
   droppedBefore: number,
 ): { readonly page: Question<readonly Row[]>; readonly totals: Question<Row> } {
   const kept = keptOf(query, droppedBefore);
-  const ordered = ORDERED[query.order.by];
+  const ordered = isFoundByActivity(query) ? `+${ORDERED[query.order.by]}` : ORDERED[query.order.by];
   const [way, beyond] = query.order.isAscending ? ["ASC", ">"] : ["DESC", "<"];
   const after = query.after === null ? [] : valuesOf(query.after);
   return {
@@ -48,6 +48,19 @@ export function traceQuestions(
     totals: { ...(isOfOwner(query) ? totalsOfOwner(query) : totalsOfKept(kept)), read: ([row]) => row! },
   };
 }
+
+/**
+ * In the order of creation, an index has all older traces before the first of a span. With the plus
+ * sign neither database can take that index, so both sort the traces of the span.
+ */
+function isFoundByActivity({ order, since, until, asOf }: TraceQuery): boolean {
+  const end = until ?? asOf;
+  const isShort = since !== null && end !== undefined && end - since <= MOST_SORTED_MS;
+  return order.by === "created" && order.isAscending && isShort;
+}
+
+/** Of a longer span more traces would be sorted than are older. */
+const MOST_SORTED_MS = 62 * 86_400_000;
 
 function totalsOfKept({ sql, values }: Statement): Statement {
   return { sql: `SELECT count(*) AS total, ${ALL_TOTALS} FROM traces WHERE true ${sql}`, values };

@@ -106,6 +106,15 @@ const PLANS: readonly (readonly [name: string, ask: (queries: Queries) => unknow
     /^SCAN traces USING INDEX traces_by_activity$/,
   ],
   [
+    "listTraces() of a short span in the order of creation",
+    (q) =>
+      q.listTraces({
+        ...{ ...ALL_TRACES, ...narrowedTo(null, null, 5), asOf: 9_999_999 },
+        order: { by: "created", isAscending: true },
+      }),
+    /^SEARCH traces USING INDEX traces_by_activity \(updated_at>\?\) USE TEMP B-TREE FOR ORDER BY$/,
+  ],
+  [
     "queryRefusals() since a time",
     (q) => q.answer(refusals({ ...ALL, ...narrowedTo(null, null, 5) })),
     /SEARCH .* refusals_by_minute/,
