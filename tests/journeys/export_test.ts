@@ -12,8 +12,11 @@ import { waitFor } from "../wait.ts";
 
 /** CONTRIBUTING.md: 1,000,000 where a change touches how rows are taken out. */
 const ROWS = Number(Deno.env.get("EXPORT_ROWS") ?? 50_000);
-/** Above what a short export leaves. */
-const MOST_ADDED_MB = 80;
+/**
+ * Above what a short export leaves. Measured: 53 to 80 MB with 50,000 rows of any format, 116 with
+ * 200,000 as NDJSON, and 125 with 1,000,000, which the Worker's bounded heap makes the end.
+ */
+const MOST_ADDED_MB = 140;
 const FIRST_ROW = "2023-11-14T22:13:20Z";
 /** Of a further attempt. */
 const FEWER_ROWS = 10_000;
