@@ -1,4 +1,3 @@
-import completions from "@bomb.sh/tab/commander";
 import { Command, CommanderError, Option } from "commander";
 import { loadConfigFromEnv } from "../config/config.ts";
 import { ConfigProblems, SettingsRefused } from "../config/settings_reader.ts";
@@ -30,6 +29,7 @@ import { addTracesCommand } from "./traces.ts";
 import { addUsageCommand } from "./usage.ts";
 
 const HELP_WIDTH = 110;
+const COMPLETE = "complete";
 const OVERVIEW = `
 Examples:
   ANTHROPIC_API_KEY=… llmproxy serve                            start with an embedded database in ./data
@@ -67,7 +67,9 @@ Exit codes: 1 if the command failed, 2 if the command line or the settings are w
 export async function runProgram(args: readonly string[], system: CliSystem): Promise<number> {
   const exit: { code: number } = { code: EXIT.done };
   try {
-    await programOf(system, exit).parseAsync([...args], { from: "user" });
+    // Loaded for its own command alone: no other one waits for it.
+    const completions = args[0] === COMPLETE ? (await import("@bomb.sh/tab/commander")).default : null;
+    await programOf(system, exit, completions).parseAsync([...args], { from: "user" });
     return exit.code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.misused;
@@ -83,8 +85,12 @@ export async function runProgram(args: readonly string[], system: CliSystem): Pr
   }
 }
 
-/** All commands. `serve` sets the exit code. */
-export function programOf(system: CliSystem, exit: { code: number }): Command {
+/** All commands. `serve` sets the exit code. Without `completions`, `complete` only shows help. */
+export function programOf(
+  system: CliSystem,
+  exit: { code: number },
+  completions: ((program: Command) => unknown) | null = null,
+): Command {
   const program = new Command("llmproxy")
     .description("A metering proxy between coding-agent sandboxes and the Anthropic API")
     .version(VERSION, "-V, --version")
@@ -133,8 +139,9 @@ export function programOf(system: CliSystem, exit: { code: number }): Command {
     .action((options) => healthCommand(system, options));
   program.command("version").description("print the version")
     .action(() => system.stdout(`llmproxy ${VERSION} (${system.runtime})\n`));
-  completions(program);
-  program.commands.find((command) => command.name() === "complete")!.description("print completions for a shell");
+  if (completions === null) program.command(`${COMPLETE} [shell]`);
+  else completions(program);
+  program.commands.find((command) => command.name() === COMPLETE)!.description("print completions for a shell");
   addExamples(program);
   return program;
 }
