@@ -158,8 +158,10 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
 
   async #ask(own: Own): Promise<LimitRefusal | null | "died"> {
     const { reservation, bounds } = own;
-    if (this.#isAlone) return this.#askHere(own);
     const { id, holder } = reservation;
+    // It was given up while it waited: told later, that would free what it holds from now on.
+    while (this.#released.has(id) && !this.#isAlone) await (this.#writing ?? this.#write(null));
+    if (this.#isAlone) return this.#askHere(own);
     let admission: Admission | null = null;
     this.#asking.set(id, holder);
     try {
@@ -314,9 +316,11 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
   /** If that fails, all is told again: either is the same if it is told twice. */
   async #writeOnce(): Promise<void> {
     const { records } = this.#options;
-    const [settled, released] = [[...this.#settled.values()], [...this.#released]];
+    const settled = [...this.#settled.values()];
     if (settled.length > 0) await records.settle(settled);
     for (const { id } of settled) this.#settled.delete(id);
+    // Now: one that waits may be asked for again meanwhile.
+    const released = [...this.#released];
     if (released.length > 0) await records.release(released);
     for (const id of released) this.#released.delete(id);
   }
@@ -338,15 +342,12 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     const { records } = this.#options;
     try {
       await records.renewHolders(this.#signOfLife());
-      while (this.#late.size + this.#settled.size + this.#released.size > 0) {
-        // First: one that waits and was given up may have been admitted since.
-        await this.#writeOnce();
-        const late = this.#late.values().take(MOST_HELD).toArray();
-        if (late.length > 0) await records.hold(late);
-        for (const held of late) if (this.#late.get(held.id) === held) this.#late.delete(held.id);
-      }
-      // Again, because it forgets those whose rows came first.
-      await records.renewHolders(this.#signOfLife());
+      // Until the end calls are admitted and given up without the store, also during a question.
+      do {
+        await this.#tellAll();
+        // Again, because it forgets those whose rows came first.
+        await records.renewHolders(this.#signOfLife());
+      } while (this.#late.size + this.#released.size > 0);
     } catch {
       if (!this.#hasEnded) this.#probeLater();
       return;
@@ -354,6 +355,16 @@ export class Admissions implements Pick<Limits, "reserve" | "settle" | "release"
     this.#isAlone = false;
     this.#options.onAlone(null);
     await this.#write(null);
+  }
+
+  async #tellAll(): Promise<void> {
+    while (this.#late.size + this.#settled.size + this.#released.size > 0) {
+      // First: one that waits and was given up may have been admitted since.
+      await this.#writeOnce();
+      const late = this.#late.values().take(MOST_HELD).toArray();
+      if (late.length > 0) await this.#options.records.hold(late);
+      for (const held of late) if (this.#late.get(held.id) === held) this.#late.delete(held.id);
+    }
   }
 
   #renew(): void {

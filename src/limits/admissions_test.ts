@@ -286,6 +286,25 @@ Deno.test("Admissions: a release while the store is told what was admitted witho
   assert.deepEqual([...records.held.values()].map(({ id, tokens, isRunning }) => [id, tokens, isRunning]), [[ended, 7, false]]);
 });
 
+Deno.test("Admissions: a call admitted without the store during the last question to it is told too", async () => {
+  await using scene_ = scene();
+  const { records, admissions } = scene_;
+  records.mood = "away";
+  const ids = [await admitted(scene_.ask())];
+  records.asked.length = 0;
+  records.mood = "well";
+  let gate = records.holdBack();
+  for (const verbs of ["renewHolders", "renewHolders hold", "renewHolders hold renewHolders"]) {
+    await waitFor(() => records.asked.join(" ") === verbs, { what: verbs });
+    if (verbs.endsWith("hold renewHolders")) ids.push(await admitted(scene_.ask()));
+    gate.open();
+    gate = records.holdBack();
+  }
+  gate.open();
+  await waitFor(() => !admissions.isAlone, { what: "the store" });
+  assert.deepEqual([...records.held.keys()], ids);
+});
+
 Deno.test("Admissions tells the store of thousands of calls in pieces", async () => {
   await using scene_ = scene();
   const { records, admissions } = scene_;
