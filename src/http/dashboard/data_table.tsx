@@ -97,6 +97,21 @@ export interface RowsParts<Row> extends Pick<TableParts<Row>, "columns" | "rows"
   readonly empty?: Child;
 }
 
+/**
+ * A table of a list that is at hand as a whole: it sorts and pages here. Throws `AdminRefusal` for
+ * an order or a cursor that cannot be read.
+ */
+export function ListTable<Row>({ rows, size, byDefault, ...parts }: Omit<TableParts<Row>, "order" | "next"> & {
+  /** Rows of a page. */
+  readonly size: number;
+  readonly byDefault: TableOrder;
+}) {
+  const { url, columns, name = "" } = parts;
+  const order = tableOrderOf(url, columns, { byDefault, name });
+  const page = slicedRows(url, sortedRows(rows, columns, order), { size, name });
+  return <DataTable {...parts} {...page} order={order} />;
+}
+
 export function TableRows<Row>({ columns, rows, rowData, empty = null }: RowsParts<Row>) {
   if (rows.length === 0 && empty !== null) {
     return (

@@ -4,7 +4,7 @@ import type { LocalToken } from "../../../domain/tokens.ts";
 import type { UsageTotals } from "../../../domain/totals.ts";
 import type { AdminDeps } from "../../admin_route.ts";
 import { Chart } from "../chart.tsx";
-import { type Column, csvResponse, DataTable, slicedRows, sortedRows, tableOrderOf, wantsCsv } from "../data_table.tsx";
+import { type Column, csvResponse, DataTable, ListTable, tableOrderOf, wantsCsv } from "../data_table.tsx";
 import { Count } from "../figures.tsx";
 import { linkTo } from "../links.ts";
 import type { PageAsked, Shown } from "../page.ts";
@@ -225,17 +225,15 @@ function dayText({ day }: Day): string {
 }
 
 function DayTable({ days, url }: { readonly days: Days; readonly url: URL }) {
-  const order = tableOrderOf(url, DAYS_ON_PAGE, { byDefault: { key: "day", isAscending: false }, name: DAYS });
-  const { rows, next } = slicedRows(url, sortedRows(days, DAYS_ON_PAGE, order), { size: 10, name: DAYS });
   return (
-    <DataTable
+    <ListTable
       caption="Days"
       url={url}
       name={DAYS}
       columns={DAYS_ON_PAGE}
-      rows={rows}
-      order={order}
-      next={next}
+      rows={days}
+      size={10}
+      byDefault={{ key: "day", isAscending: false }}
       empty="There were no calls in these days."
     />
   );

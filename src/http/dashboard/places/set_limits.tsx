@@ -1,7 +1,7 @@
 import { type Limit, LIMIT_KINDS } from "../../../domain/limits.ts";
 import { costUsd } from "../../../domain/money.ts";
 import { isMoney, KEYS } from "../../quotas.ts";
-import { type Column, DataTable, slicedRows, sortedRows, tableOrderOf } from "../data_table.tsx";
+import { type Column, ListTable } from "../data_table.tsx";
 import { Time } from "../figures.tsx";
 import type { PageAsked } from "../page.ts";
 import { traceLink } from "../traces/trace_link.ts";
@@ -15,18 +15,15 @@ const BY_WORKSPACE = { key: "workspace", isAscending: true };
 
 /** Every limit that someone has set, of whatever place. */
 export function SetLimits({ asked: { url, zone }, limits }: { readonly asked: PageAsked; readonly limits: readonly Limit[] }) {
-  const columns = setLimitColumns(zone);
-  const order = tableOrderOf(url, columns, { byDefault: BY_WORKSPACE, name: SET_LIMITS });
-  const { rows, next } = slicedRows(url, sortedRows(limits, columns, order), { size: ROWS, name: SET_LIMITS });
   return (
-    <DataTable
+    <ListTable
       caption="Limits that are set"
       url={url}
       name={SET_LIMITS}
-      columns={columns}
-      rows={rows}
-      order={order}
-      next={next}
+      columns={setLimitColumns(zone)}
+      rows={limits}
+      size={ROWS}
+      byDefault={BY_WORKSPACE}
       empty="No limit is set. Open a workspace to set its limits."
     />
   );

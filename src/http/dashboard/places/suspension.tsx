@@ -1,6 +1,6 @@
 import type { Suspension } from "../../../domain/suspensions.ts";
 import { Confirm } from "../confirm.tsx";
-import { type Column, DataTable, slicedRows, sortedRows, tableOrderOf } from "../data_table.tsx";
+import { type Column, ListTable } from "../data_table.tsx";
 import { Time } from "../figures.tsx";
 import type { PageAsked } from "../page.ts";
 import { type Place, placePath, placeWords } from "./place.ts";
@@ -70,23 +70,20 @@ function Change({ asked: { formToken }, place, isSuspended }: {
 }
 
 /** All suspensions of workspaces, or all of sandboxes. */
-export function SuspensionTable({ asked: { url, zone }, rows: all, what }: {
+export function SuspensionTable({ asked: { url, zone }, rows, what }: {
   readonly asked: PageAsked;
   readonly rows: readonly Suspension[];
   readonly what: "workspace" | "sandbox";
 }) {
-  const columns = suspensionColumns(what, zone);
-  const order = tableOrderOf(url, columns, { byDefault: NEWEST_FIRST, name: SUSPENDED });
-  const { rows, next } = slicedRows(url, sortedRows(all, columns, order), { size: ROWS, name: SUSPENDED });
   return (
-    <DataTable
+    <ListTable
       caption={what === "workspace" ? "Suspended workspaces" : "Suspended sandboxes"}
       url={url}
       name={SUSPENDED}
-      columns={columns}
+      columns={suspensionColumns(what, zone)}
       rows={rows}
-      order={order}
-      next={next}
+      size={ROWS}
+      byDefault={NEWEST_FIRST}
       empty={`No ${what} is suspended.`}
     />
   );

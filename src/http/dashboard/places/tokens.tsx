@@ -2,7 +2,7 @@ import type { LocalToken } from "../../../domain/tokens.ts";
 import { AdminRefusal, shown } from "../../admin_refusal.ts";
 import { newToken, revoked } from "../../tokens.ts";
 import { Confirm } from "../confirm.tsx";
-import { type Column, DataTable, slicedRows, sortedRows, tableOrderOf } from "../data_table.tsx";
+import { type Column, ListTable } from "../data_table.tsx";
 import { Time } from "../figures.tsx";
 import { FormToken } from "../layout.tsx";
 import type { FormSent, PageAsked, PageBody } from "../page.ts";
@@ -35,18 +35,16 @@ export function TokenTable({ asked, place, tokens }: {
         : "–",
   };
   const columns = tokenColumns(asked);
-  const order = tableOrderOf(url, columns, { byDefault: NEWEST_FIRST, name: TOKENS });
-  const { rows, next } = slicedRows(url, sortedRows(tokens, columns, order), { size: ROWS, name: TOKENS });
   return (
     <>
-      <DataTable
+      <ListTable
         caption="Local tokens"
         url={url}
         name={TOKENS}
         columns={isAdmin ? [...columns, revoke] : columns}
-        rows={rows}
-        order={order}
-        next={next}
+        rows={tokens}
+        size={ROWS}
+        byDefault={NEWEST_FIRST}
         empty="There are no local tokens here. A control plane's tokens are not listed."
       />
       {isAdmin ? <NewTokenForm place={place} formToken={formToken} /> : null}
