@@ -17,6 +17,7 @@ export type Priced =
     | "cacheCreation1hTokens"
     | "cacheReadInputTokens"
     | "serverToolUse"
+    | "tokenParts"
     | "serviceTier"
     | "inferenceGeo"
     | "speed"

@@ -103,6 +103,10 @@ const TABLE = {
   refusal_category: { from: "reading", kind: "text", isNullable: true },
   // Uses beside the cost that have no price.
   unpriced_uses: { from: "closing", kind: "counts", isOptional: true },
+  // The operator's name of the upstream.
+  upstream: { from: "call", kind: "text", isNullable: true },
+  // Parts of the counts that have a price of their own, such as audio in the input.
+  token_parts: { from: "reading", kind: "counts", isOptional: true },
   // A later call retries this one.
   asked_again: { from: "store", kind: "flag", isOptional: true, shownIn: "detail" },
   // The run of the proxy that opened the row: a sweep closes those of earlier runs.

@@ -114,6 +114,7 @@ function pricedOf(row: UsageRecord): Parameters<Tariff["chargesOf"]>[0] {
     cacheCreation5mTokens: row.cacheCreation5mInputTokens,
     cacheCreation1hTokens: row.cacheCreation1hInputTokens,
     serverToolUse: row.serverToolUse ?? {},
+    tokenParts: row.tokenParts ?? {},
     iterations: row.iterations ?? [],
     stopReason: row.stopReason ?? null,
     refusalCategory: row.refusalCategory ?? null,

@@ -64,7 +64,7 @@ const DESIGNED = `
   output_tokens cache_creation_input_tokens cache_read_input_tokens cache_creation_5m_tokens cache_creation_1h_tokens
   thinking_tokens server_tool_use service_tier inference_geo speed iterations max_tokens request_bytes messages_hash retry_of
   asked_again agent_id parent_agent_id agent_type request_class prompt_id client token_id credential_id reserved cost price_version
-  batch_id custom_id attempt counted refusal_category unpriced_uses`;
+  batch_id custom_id attempt counted refusal_category unpriced_uses upstream token_parts`;
 
 function change(path: string, sql: string): void {
   const db = new DatabaseSync(path);
