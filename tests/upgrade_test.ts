@@ -54,7 +54,10 @@ async function assertSame(proxy: ProxyUnderTest, answers: Answers): Promise<void
     assert.deepEqual(JSON.parse(json, comparable), JSON.parse(JSON.stringify(before), asNow), path);
   }
   const [first] = (await proxy.text("/internal/export?format=csv")).split("\r\n");
-  assert.equal(first, `${String(header).replace(",ending,trust,", ",outcome,accuracy,")},refusalCategory,unpricedUses,upstream,tokenParts`);
+  assert.equal(
+    first,
+    `${String(header).replace(",ending,trust,", ",outcome,accuracy,")},refusalCategory,unpricedUses,upstream,tokenParts`,
+  );
 }
 
 /** The totals that came since are made from the rows. */

@@ -11,7 +11,9 @@ export function cacheValueOf(list: PriceList, billing: Billing): CacheValueOf {
     let [saved, premium, missCost] = [0n, 0n, 0n];
     let missed = BigInt(missedTokens);
     // What is not billed costs nothing with the cache, and would have cost nothing without it.
-    for (const call of billedCallsOf({ ...cached, serverToolUse: {}, tokenParts: {} }, { list, billing, at: cached.createdAt }).calls) {
+    for (
+      const call of billedCallsOf({ ...cached, serverToolUse: {}, tokenParts: {} }, { list, billing, at: cached.createdAt }).calls
+    ) {
       const period = rateOf(call.model, cached.createdAt);
       if (period === null) return null;
       const rates = ratesFor(call, period);
