@@ -13,6 +13,7 @@ import { type OpenCall, UNSAID } from "../src/domain/usage.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { priceOf } from "../src/pricing/price_of.ts";
 import { anthropic } from "../src/providers/anthropic/anthropic.ts";
+import { BILLINGS } from "../src/providers/billings.ts";
 import { newLogger } from "../src/telemetry/log.ts";
 import { newMetrics } from "../src/telemetry/metrics.ts";
 import { NO_ESTIMATES } from "../src/domain/limits.ts";
@@ -97,7 +98,7 @@ function openRow() {
   const deps: Partial<Deps> = {
     ledger: ledger as Deps["ledger"],
     provider: anthropic,
-    priceOf: priceOf(CLAUDE_PRICES, anthropic.billing),
+    priceOf: priceOf(CLAUDE_PRICES, BILLINGS),
     observe: newObserve({ logger, metrics, telemetry: null, elapsed }),
     now: Date.now,
     elapsed,

@@ -8,7 +8,7 @@ import type { AdminDeps } from "../src/http/admin_route.ts";
 import { auditedCuts } from "../src/server/audited_cuts.ts";
 import { stopButtonsOf } from "../src/server/stop_buttons.ts";
 import { StopWatch } from "../src/server/stop_watch.ts";
-import { anthropic } from "./anthropic.ts";
+import { BILLINGS } from "./anthropic.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { pricesInForce } from "../src/pricing/in_force.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
@@ -89,7 +89,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     audit: embedded.store,
     recordChange,
     version: "0.0.0",
-    cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing),
+    cacheValueOf: cacheValueOf(CLAUDE_PRICES, BILLINGS),
     tokens,
     limits: {
       list: embedded.shipping.listLimits,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anthropic } from "./anthropic.ts";
+import { BILLINGS } from "./anthropic.ts";
 import { answerTraces, answerUsage } from "../src/http/admin_usage.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
@@ -19,7 +19,7 @@ Deno.test(`sums of ${ROWS} rows are exact in the JSON of PostgreSQL, by hours an
   await server.psql(
     millionRows({ numbers: `generate_series(0, ${ROWS - 1}) AS numbers (n)`, isStreaming: "true", startOfMonth: POSTGRES_MONTH }),
   );
-  const deps = { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing), now: () => T0 };
+  const deps = { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES, BILLINGS), now: () => T0 };
   await assertExact(async (path) => {
     const answer = path.startsWith("/internal/usage") ? answerUsage : answerTraces;
     const response = await answer(new Request(`http://localhost${path}`), deps);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anthropic } from "./anthropic.ts";
+import { BILLINGS } from "./anthropic.ts";
 import { readParquet } from "./exported_rows.ts";
 import { focusLines, focusSpecification, nanoDollarsOfDecimal, problemsOf } from "./focus_rows.ts";
 import { seededRandom } from "./conformance/samples.ts";
@@ -14,9 +14,8 @@ import { FOCUS_COLUMNS } from "../src/export/focus/columns.ts";
 
 const T0 = Date.parse("2026-11-30T22:10:00Z");
 const HOUR_MS = 3_600_000;
-const { billing } = anthropic;
-const price = priceOf(CLAUDE_PRICES, billing);
-const charges = chargesOf(CLAUDE_PRICES, billing);
+const price = priceOf(CLAUDE_PRICES, BILLINGS);
+const charges = chargesOf(CLAUDE_PRICES, BILLINGS);
 const SPECIFIED = focusSpecification();
 
 const ROW: UsageRecord = {
@@ -263,7 +262,8 @@ Deno.test("sharesOf() divides an amount to the last unit, by the weights, and ea
 });
 
 function tariffOf(provider: string) {
-  return provider === "anthropic" ? { seller: billing.seller, chargesOf: charges } : null;
+  const billing = BILLINGS.get(provider);
+  return billing === undefined ? null : { seller: billing.seller, chargesOf: charges };
 }
 
 function bytesOf(rows: readonly UsageRecord[], format: "focus" | "focus-parquet"): Uint8Array {

@@ -130,7 +130,7 @@ export function calledBy(
     sandboxId: sandbox.sandboxId,
     traceId: trace.id,
     kind: "batch_line",
-    provider: deps.provider.name,
+    provider: deps.provider.seller,
     requestedModel: "",
     streaming: false,
     createdAt: trace.updatedAt,

@@ -76,6 +76,7 @@ function reservationOf(
   const { estimates, provider, unpriced } = deps;
   const mayCache = estimates.needsCacheMarks && mayHaveKey(body.bytes, provider.request.cacheMarkKey);
   const { tokens, cost } = estimates.of({
+    provider: call.provider,
     model: call.requestedModel,
     bytes: call.requestBytes,
     at: createdAt,

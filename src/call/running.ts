@@ -46,11 +46,11 @@ export const NOTHING_USED: Used = {
   cost: null,
 };
 
-function usedSoFar(read: UsageReading, { kind, createdAt }: OpenCall, { provider, priceOf }: Deps): Used {
+function usedSoFar(read: UsageReading, { kind, provider: seller, createdAt }: OpenCall, { provider, priceOf }: Deps): Used {
   const accuracy = read.hasAbsurdCount ? "unknown" : accuracyOf(read);
   if (accuracy === "unknown") return NOTHING_USED;
   const reading = accuracy === "estimated" ? provider.estimate(read) : read;
   const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = reading;
-  const { cost, accuracy: ofCost } = priceIn(priceOf({ ...reading, kind }, createdAt), { accuracy, reading });
+  const { cost, accuracy: ofCost } = priceIn(priceOf({ ...reading, kind, provider: seller }, createdAt), { accuracy, reading });
   return { accuracy: ofCost, inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, cost };
 }

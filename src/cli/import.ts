@@ -1,6 +1,6 @@
 import type { ImportRows } from "../domain/imported_rows.ts";
 import { priceOf } from "../pricing/price_of.ts";
-import { anthropic } from "../providers/anthropic/anthropic.ts";
+import { BILLINGS } from "../providers/billings.ts";
 import { MAX_IMPORTED } from "../http/import.ts";
 import { openGoProgram } from "../stores/postgres/agentserver_source.ts";
 import { loadStorageConfig, readPrices } from "../config/config.ts";
@@ -72,7 +72,7 @@ async function openTarget(
   }
   const prices = readPrices(source);
   const { records, end } = await system.openOffline(storage);
-  return { importRows: importInto(records, priceOf(prices, anthropic.billing)), end };
+  return { importRows: importInto(records, priceOf(prices, BILLINGS)), end };
 }
 
 function urlOf({ source }: CliSystem, from: string): string {

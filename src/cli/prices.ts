@@ -1,5 +1,5 @@
 import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from "../pricing/price_list.ts";
-import { anthropic } from "../providers/anthropic/anthropic.ts";
+import { CLAUDE_API } from "../providers/anthropic/billing.ts";
 import { readPrices } from "../config/config.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
 import { type Screen, tableOf } from "./table.ts";
@@ -16,7 +16,7 @@ export function pricesCommand(
   const list = readPrices(system.source);
   const models = model === undefined ? list.models : modelsFor(list, model);
   if (model !== undefined && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
-  const shown = { ...list, models, factors: anthropic.billing.factors };
+  const shown = { ...list, models, factors: CLAUDE_API.factors };
   system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown, system.screen()));
 }
 
@@ -37,7 +37,7 @@ function whyUnpriced(model: string): string {
 }
 
 function textOf(
-  { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof anthropic.billing.factors },
+  { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof CLAUDE_API.factors },
   screen: Screen | null,
 ): string {
   const rows = Object.entries(models).flatMap(([name, periods]) => periods.flatMap((period) => tierRows(name, period)));

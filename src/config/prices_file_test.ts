@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anthropic } from "../../tests/anthropic.ts";
+import { BILLINGS } from "../../tests/anthropic.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
 import { priceOf } from "../pricing/price_of.ts";
@@ -30,8 +30,15 @@ Deno.test("parsePriceList() adds models and tools, and overrides ours from the f
     serverTools: { code_execution_requests: [{ from: "2026-01-01", usdPerUse: 0.05 }] },
   });
   const cost = (model: string, day: string, tools = {}) => {
-    const row = { ...EMPTY_READING, kind: "message", servedModel: model, inputTokens: 1_000, serverToolUse: tools } as const;
-    const cost = priceOf(list, anthropic.billing)(row, Date.parse(day));
+    const row = {
+      ...EMPTY_READING,
+      kind: "message",
+      provider: "anthropic",
+      servedModel: model,
+      inputTokens: 1_000,
+      serverToolUse: tools,
+    } as const;
+    const cost = priceOf(list, BILLINGS)(row, Date.parse(day));
     return cost.isPriced ? cost.nanoDollars : cost.why;
   };
   assert.equal(cost("house-model", "2026-11-24"), 1_000_000);

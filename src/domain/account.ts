@@ -28,7 +28,7 @@ export function accountOf(
   }
   if (accuracy === "unknown") return { reading: read, accuracy, ...NO_COST };
   const reading = accuracy === "estimated" ? deps.provider.estimate(read) : read;
-  const cost = deps.priceOf({ ...reading, kind: call.kind }, call.createdAt);
+  const cost = deps.priceOf({ ...reading, kind: call.kind, provider: call.provider }, call.createdAt);
   if (!cost.isPriced) deps.observe.unpriced(call.id, cost);
   else if (Object.keys(cost.unpricedUses).length > 0) {
     deps.observe.partlyPriced(call.id, { model: reading.servedModel, uses: cost.unpricedUses });

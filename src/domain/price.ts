@@ -4,7 +4,7 @@ import type { Accuracy, OpenCall } from "./usage.ts";
 
 /** What of a row decides its price; the requested model, for one, does not. Counts are tokens. */
 export type Priced =
-  & Pick<OpenCall, "kind">
+  & Pick<OpenCall, "kind" | "provider">
   & Pick<
     UsageReading,
     | "servedModel"
@@ -71,16 +71,16 @@ export interface Seller {
   readonly service: string;
 }
 
-/** What a row is charged for at that time; null if the list has no price for one of its models. */
+/** What a row is charged for at that time; null if a model or the seller of it has no price. */
 export type ChargesOf = (priced: Priced, at: number) => readonly Charge[] | null;
 
-/** How the rows of one provider are invoiced. */
+/** How the rows of one seller are invoiced. */
 export interface Tariff {
   readonly seller: Seller;
   readonly chargesOf: ChargesOf;
 }
 
-/** How a provider bills what a row holds. Pure; never throws. */
+/** How a seller bills what a row holds. Pure; never throws. */
 export interface Billing {
   readonly seller: Seller;
   /** The calls that a row is paid for: several if the provider calls models in turn. */
@@ -88,6 +88,9 @@ export interface Billing {
   /** What a token's price is multiplied by, in percent: by `inferenceGeo`, and in a batch. */
   readonly factors: { readonly geoPercent: Readonly<Record<string, number>>; readonly batchPercent: number };
 }
+
+/** By the seller's name in rows (`OpenCall.provider`). Rows of any other seller are unpriced. */
+export type Billings = ReadonlyMap<string, Billing>;
 
 /** What a row cost, or why it is not known. */
 export type Cost = KnownCost | Unpriced;
@@ -117,7 +120,7 @@ export type UnpricedUses = Readonly<Record<string, number>>;
 export interface Unpriced {
   readonly isPriced: false;
   /**
-   * `model`: there is no price for `model` at that time, or no answer named the model (null).
+   * `model`: its seller has no price for `model` at that time, or no answer named it (null).
    * `size`: the cost is more than `MAX_COST`.
    */
   readonly why: "model" | "size";

@@ -1,7 +1,6 @@
 import type { Client } from "./client.ts";
 import type { Fault } from "./fault.ts";
 import type { OwnedKind } from "./owned.ts";
-import type { Billing } from "./price.ts";
 import type { UsageReading } from "./reading.ts";
 
 /** One event of a streamed answer: its `event:` name (may be empty) and its `data:` text. */
@@ -29,8 +28,10 @@ export interface Credential {
  * A new one is one folder in `src/providers` and one line in `providers.ts`.
  */
 export interface Provider extends AnswerDialect {
-  /** As it stands in `usage.provider`. */
+  /** As upstreams name their dialect. */
   readonly name: string;
+  /** Who sells the calls of an upstream that names no seller: a key of `billings.ts`. */
+  readonly seller: string;
   /** In the order of matching. */
   readonly routes: readonly Route[];
   /** Says what is wrong with a client's base URL, if the path shows it; otherwise null. */
@@ -38,7 +39,6 @@ export interface Provider extends AnswerDialect {
   readonly request: RequestDialect;
   /** The agents that are told apart; the first that fits is the client's. */
   readonly clients: readonly Client[];
-  readonly billing: Billing;
   /** Left out if the upstream has no batches: then no route owns a `batch`. */
   readonly batches?: BatchDialect;
   /** Our own refusal as the provider's clients expect an error. The fault's cause stays here. */

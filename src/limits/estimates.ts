@@ -105,8 +105,20 @@ export class CallEstimates implements Estimates {
     return { tokens, cost: plain === null || dearest === null ? null : Math.max(plain, dearest) };
   }
 
-  #costOf({ at, speed, inferenceGeo }: AskedCall, servedModel: string, counts: Partial<typeof EMPTY_READING>): number | null {
-    const cost = this.#options.priceOf({ ...EMPTY_READING, ...counts, kind: "message", servedModel, speed, inferenceGeo }, at);
+  #costOf(
+    { provider, at, speed, inferenceGeo }: AskedCall,
+    servedModel: string,
+    counts: Partial<typeof EMPTY_READING>,
+  ): number | null {
+    const cost = this.#options.priceOf({
+      ...EMPTY_READING,
+      ...counts,
+      kind: "message",
+      provider,
+      servedModel,
+      speed,
+      inferenceGeo,
+    }, at);
     return cost.isPriced ? cost.nanoDollars : null;
   }
 }

@@ -5,7 +5,7 @@ import { callOf, closingOf, T0 } from "../../tests/conformance/samples.ts";
 import { CallEstimates } from "./estimates.ts";
 
 const ASKED: AskedCall = {
-  ...{ model: "m", bytes: 10_000, isCompressed: false, namesFiles: false, mayCache: false },
+  ...{ provider: "p", model: "m", bytes: 10_000, isCompressed: false, namesFiles: false, mayCache: false },
   ...{ maxTokens: 500, speed: null, inferenceGeo: null, at: T0 },
 };
 

@@ -1,13 +1,15 @@
 import type { CacheValue, CacheValueOf } from "../domain/cache.ts";
-import type { Billing } from "../domain/price.ts";
+import type { Billings } from "../domain/price.ts";
 import { billedCallsOf, factorsOf, modelRatesOf, ratesFor, UNITS_PER_NANO } from "./price_of.ts";
 import type { PriceList } from "./price_list.ts";
 
 /** What the cache was worth: at the tier, place, speed and batch discount of the call itself. */
-export function cacheValueOf(list: PriceList, billing: Billing): CacheValueOf {
+export function cacheValueOf(list: PriceList, billings: Billings): CacheValueOf {
   const rateOf = modelRatesOf(list);
 
   return (cached, { missedTokens }) => {
+    const billing = billings.get(cached.provider);
+    if (billing === undefined) return null;
     let [saved, premium, missCost] = [0n, 0n, 0n];
     let missed = BigInt(missedTokens);
     // What is not billed costs nothing with the cache, and would have cost nothing without it.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anthropic } from "../../tests/anthropic.ts";
+import { BILLINGS } from "../../tests/anthropic.ts";
 import type { CachedCall } from "../domain/cache.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { cacheValueOf } from "./cache_value.ts";
@@ -8,7 +8,7 @@ import type { PriceTier } from "./price_list.ts";
 import { priceOf } from "./price_of.ts";
 
 const AT = Date.UTC(2026, 10, 24);
-const valueOf = cacheValueOf(CLAUDE_PRICES, anthropic.billing);
+const valueOf = cacheValueOf(CLAUDE_PRICES, BILLINGS);
 
 Deno.test("cacheValueOf() counts reads against plain input, writes above it, and misses against reads, cheaper writes first", () => {
   // $4 input, $5 and $8 writes, $0.20 reads, a million tokens.
@@ -42,10 +42,10 @@ Deno.test("cacheValueOf() multiplies by what the call itself is multiplied by", 
 
 Deno.test("cacheValueOf() is the difference that priceOf() makes when reads are paid as input, at the tier of the prompt", () => {
   const rows = [1, 99_999, 100_001, 250_000, 1_000_000].map((read) => ({ inputTokens: 3, cacheReadInputTokens: read }));
-  const price = priceOf(CLAUDE_PRICES, anthropic.billing);
+  const price = priceOf(CLAUDE_PRICES, BILLINGS);
   for (const model of Object.keys(CLAUDE_PRICES.models)) {
     for (const row of rows) {
-      const priced = { ...EMPTY_READING, kind: "message", servedModel: model, ...row } as const;
+      const priced = { ...EMPTY_READING, kind: "message", provider: "anthropic", servedModel: model, ...row } as const;
       const plain = price({ ...priced, inputTokens: row.inputTokens + row.cacheReadInputTokens, cacheReadInputTokens: 0 }, AT);
       const read = price(priced, AT);
       assert.ok(plain.isPriced && read.isPriced);
@@ -87,11 +87,12 @@ Deno.test("cacheValueOf() rounds half up, below nothing too, and gives null wher
     refusals: [],
   };
   const value = (given: Partial<CachedCall>) =>
-    cacheValueOf(list, anthropic.billing)(cached({ servedModel: "m", ...given }), { missedTokens: 0 });
+    cacheValueOf(list, BILLINGS)(cached({ servedModel: "m", ...given }), { missedTokens: 0 });
   // Half a nano-dollar a token.
   assert.equal(value({ cacheCreationInputTokens: 3 })?.writePremium, 2);
   assert.deepEqual([1, 2, 3].map((read) => value({ cacheReadInputTokens: read })?.saved), [0, -1, -1]);
   assert.equal(value({ servedModel: "another", cacheReadInputTokens: 1 }), null);
+  assert.equal(value({ provider: "another", cacheReadInputTokens: 1 }), null);
   assert.equal(valueOf(cached({ cacheReadInputTokens: Number.MAX_SAFE_INTEGER }), { missedTokens: 0 }), null);
 });
 
@@ -102,6 +103,7 @@ function cached(given: Partial<CachedCall>): CachedCall {
     agentId: null,
     requestClass: null,
     kind: "message",
+    provider: "anthropic",
     servedModel: "claude-opus-5-5",
     stopReason: "end_turn",
     refusalCategory: null,

@@ -1,6 +1,7 @@
 import {
   type BilledCall,
   type Billing,
+  type Billings,
   type CallOutcome,
   type Charge,
   type ChargesOf,
@@ -37,7 +38,8 @@ const STANDARD_PERCENT = 100n;
 export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
 
 /**
- * Prices rows by that list, in exact integers with one rounding a row, half up.
+ * Prices rows by that list, each as its seller bills it, in exact integers with one rounding a row,
+ * half up.
  *
  * Every token of a call is paid at the tier of its prompt, times the factors for its place, for a
  * batch, and for fast if the model offers it; factors multiply. A line of a batch counts as batch
@@ -52,8 +54,8 @@ export const UNITS_PER_NANO = 1_000n * STANDARD_PERCENT ** 3n;
  * A refusal before any output costs nothing, and needs no price, if the list says so of its
  * category.
  */
-export function priceOf(list: PriceList, billing: Billing): PriceOf {
-  const charged = chargedBy(list, billing);
+export function priceOf(list: PriceList, billings: Billings): PriceOf {
+  const charged = chargedBy(list, billings);
 
   return (priced, at) => {
     if (isNothing(priced)) return { isPriced: true, nanoDollars: 0, version: list.version, unpricedUses: {}, isCertain: true };
@@ -68,8 +70,8 @@ export function priceOf(list: PriceList, billing: Billing): PriceOf {
 }
 
 /** The parts that `priceOf` adds up. */
-export function chargesOf(list: PriceList, billing: Billing): ChargesOf {
-  const charged = chargedBy(list, billing);
+export function chargesOf(list: PriceList, billings: Billings): ChargesOf {
+  const charged = chargedBy(list, billings);
   return (priced, at) => {
     const parts = charged(priced, at);
     return parts.isPriced ? parts.charges : null;
@@ -85,11 +87,13 @@ type Charged =
   }
   | { readonly isPriced: false; readonly stranger: string | null };
 
-function chargedBy(list: PriceList, billing: Billing): (priced: Priced, at: number) => Charged {
+function chargedBy(list: PriceList, billings: Billings): (priced: Priced, at: number) => Charged {
   const rateOf = modelRatesOf(list);
   const serverTools = ratesBy(list.serverTools, ({ from, usdPerUse }) => ({ from, nanoPerUse: scaled(usdPerUse, 9) }));
 
   return (priced, at) => {
+    const billing = billings.get(priced.provider);
+    if (billing === undefined) return { isPriced: false, stranger: priced.servedModel };
     const { calls, isCertain } = billedCallsOf(priced, { list, billing, at });
     const isServed = priced.servedModel !== null && !(isRefusedBeforeOutput(priced) && calls.length === 0);
     const asked = isServed ? [{ model: priced.servedModel }, ...calls] : calls;

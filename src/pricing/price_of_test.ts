@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anthropic } from "../../tests/anthropic.ts";
+import { BILLINGS } from "../../tests/anthropic.ts";
 import type { Cost, Priced } from "../domain/price.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "./claude_prices.ts";
@@ -21,9 +21,9 @@ interface WorkedExample {
 }
 
 const ROOT = new URL("../../tests/fixtures/", import.meta.url);
-const EMPTY: Priced = { ...EMPTY_READING, kind: "message" };
+const EMPTY: Priced = { ...EMPTY_READING, kind: "message", provider: "anthropic" };
 const NOW = Date.parse("2026-11-24T12:00:00Z");
-const price = priceOf(CLAUDE_PRICES, anthropic.billing);
+const price = priceOf(CLAUDE_PRICES, BILLINGS);
 
 for (const example of readJson<readonly WorkedExample[]>("pricing/worked_examples.json")) {
   Deno.test(`priceOf() prices the worked example: ${example.name}`, () => {
@@ -135,6 +135,13 @@ Deno.test("priceOf() prices every model of the provider's page, under its alias 
   assert.deepEqual(Object.keys(CLAUDE_PRICES.models).filter((model) => PRICE_PAGE[model] === undefined), []);
 });
 
+Deno.test("priceOf() prices a row as its own seller bills it, and has no price for the row of an unknown seller", () => {
+  const row = { ...EMPTY, servedModel: "claude-opus-5-5", inputTokens: 1_000 };
+  assert.equal(nanoOf(price(row, NOW)), 4_000_000);
+  const stranger = { isPriced: false, why: "model", model: "claude-opus-5-5" };
+  for (const provider of ["", "Anthropic", "constructor"]) assert.deepEqual(price({ ...row, provider }, NOW), stranger, provider);
+});
+
 Deno.test("priceOf() takes fast as standard where a model does not offer it", () => {
   for (const servedModel of ["claude-opus-4-7", "claude-opus-4-5", "claude-mythos-5-1", "claude-fable-5", "claude-opus-4-1"]) {
     const row = { ...EMPTY, servedModel, inputTokens: 1_000 };
@@ -203,7 +210,7 @@ Deno.test("priceOf() has no price before a model's first period, and a release o
     refusals: [],
   };
   const costs = (model: string, day: string, more: Partial<Priced> = {}) =>
-    priceOf(list, anthropic.billing)({ ...EMPTY, servedModel: model, inputTokens: 1_000, ...more }, Date.parse(day));
+    priceOf(list, BILLINGS)({ ...EMPTY, servedModel: model, inputTokens: 1_000, ...more }, Date.parse(day));
   assert.equal(costs("m", "2026-01-31").isPriced, false);
   assert.equal(nanoOf(costs("m", "2026-02-01")), 1_000_000);
   assert.equal(nanoOf(costs("m", "2026-04-01", { speed: "fast" })), 3_000_000);
@@ -216,7 +223,7 @@ Deno.test("priceOf() takes no list with a price that it could not hold exactly",
   const tier = { promptFrom: 0, input: "1", write5m: "1", write1h: "1", read: "1", output: "1" };
   for (const input of ["0.0000001", "-1", "1e3", "1,5", "", "NaN"]) {
     const models = { m: [{ from: "2026-01-01", fastPercent: null, tiers: [{ ...tier, input }] }] };
-    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }, anthropic.billing), RangeError, input);
+    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }, BILLINGS), RangeError, input);
   }
 });
 

@@ -48,7 +48,7 @@ async function priced(
 }
 
 function priceNow({ call, closing }: UsageRow, priceOf: PriceOf): Price {
-  return priceIn(priceOf({ ...closing.reading, kind: call.kind }, call.createdAt), closing);
+  return priceIn(priceOf({ ...closing.reading, kind: call.kind, provider: call.provider }, call.createdAt), closing);
 }
 
 function isOther(from: Price, to: Price): boolean {

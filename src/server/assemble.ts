@@ -104,7 +104,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       webhookSecret: config.limits.webhookSecret,
       telemetryHeaders: config.telemetryHeaders,
     },
-    pricing: pricingBy(config.prices, provider),
+    pricing: pricingBy(config.prices),
     adminToken: () => live.secrets.adminToken ?? keptToken,
   };
   const gauged: Gauged = {};
@@ -189,7 +189,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       if (prices.version === live.pricing.list.version) return false;
       const change = (list: PriceList) => ({ priceVersion: list.version });
       const [before, after] = [change(live.pricing.list), change(prices)];
-      live.pricing = pricingBy(prices, provider);
+      live.pricing = pricingBy(prices);
       pool?.rotate();
       void recordChange({ action: "prices.read", target: "prices", workspaceId: null, before, after }, SIGNAL);
       return true;
@@ -338,8 +338,7 @@ function adminListener(
     reship: storage.reship,
     reprice: ({ isDryRun, ...span }) => {
       const { list } = live.pricing;
-      const { provider } = config.upstream;
-      const steps = repricer.start({ database: storage.rowsDatabase(), provider, prices: list, span, isDryRun });
+      const steps = repricer.start({ database: storage.rowsDatabase(), prices: list, span, isDryRun });
       return steps === null ? null : { priceVersion: list.version, steps };
     },
     prices: () => pricesInForce(live.pricing.list, now()),

@@ -27,6 +27,7 @@ export function importInto(store: Pick<Store, "recordUsage" | "recordTraces">, p
 function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   const model = cutClientString(row.model);
   const messageId = row.messageId === null ? null : cutClientString(row.messageId);
+  const provider = cutClientString(row.provider);
   const empty: UsageReading = { ...EMPTY_READING, servedModel: model, messageId };
   const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = row;
   const counts = { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens };
@@ -35,7 +36,10 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
   const account: Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | "unpricedUses"> =
     Object.values(counts).some((count) => count > MAX_IMPORTED_COUNT)
       ? { reading: { ...empty, errorType: ABSURD_USAGE }, accuracy: "unknown", ...NO_COST }
-      : { reading, ...priceIn(priceOf({ ...reading, kind: "message" }, row.createdAt), { accuracy: "exact", reading }) };
+      : {
+        reading,
+        ...priceIn(priceOf({ ...reading, kind: "message", provider }, row.createdAt), { accuracy: "exact", reading }),
+      };
   return {
     call: {
       id: OUR_ROW.test(row.id) ? row.id : mapped("ar", row.id),
@@ -44,7 +48,7 @@ function usageRowOf(row: ImportedUsage, priceOf: PriceOf): UsageRow {
       sandboxId: cutClientString(row.sandboxId),
       traceId: row.traceId === null ? mapped("at", row.id) : traceIdOf(row.traceId),
       kind: "message",
-      provider: cutClientString(row.provider),
+      provider,
       requestedModel: model,
       streaming: row.streaming,
       createdAt: row.createdAt,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anthropic } from "../../tests/anthropic.ts";
+import { BILLINGS } from "../../tests/anthropic.ts";
 import type { ImportedUsage } from "../domain/imported_rows.ts";
 import type { UsageRow } from "../domain/usage.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
@@ -30,7 +30,7 @@ Deno.test("importInto() drops all counts of a row if one of them cannot be true,
     recordTraces: () => Promise.resolve(),
     recordUsage: (rows: readonly UsageRow[]) => Promise.resolve(void taken.push(...rows)),
   };
-  const importRows = importInto(store, priceOf(CLAUDE_PRICES, anthropic.billing));
+  const importRows = importInto(store, priceOf(CLAUDE_PRICES, BILLINGS));
   const odd = { ...ROW, id: "ar-2", cacheReadInputTokens: 1_000_000_000_001 };
   const stranger = { ...ROW, id: "ar-3", model: "of nobody", outputTokens: 1_000_000_000_000 };
   assert.deepEqual(await importRows({ traces: [], usage: [ROW, odd, stranger] }), { unpriced: 1 });

@@ -4,7 +4,7 @@ import { answerRequest, type Request } from "../async/worker_rpc.ts";
 import { carriedError } from "../domain/unavailable.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { reprice } from "../pricing/reprice.ts";
-import * as providers from "../providers/providers.ts";
+import { BILLINGS } from "../providers/billings.ts";
 import { openPostgresRepricing } from "../stores/postgres/repricing.ts";
 import { openSqliteRepricing } from "../stores/sqlite/repricing.ts";
 import { unavailableOf } from "../stores/sqlite/errors.ts";
@@ -30,10 +30,9 @@ self.onmessage = ({ data }: MessageEvent<Request>) =>
     carriedError: (error) => carriedError(unavailableOf(error) ?? error),
   });
 
-function open({ database, provider, prices, span, isDryRun }: RepriceStart) {
+function open({ database, prices, span, isDryRun }: RepriceStart) {
   const repricing = database.kind === "shared"
     ? openPostgresRepricing(database.url)
     : openSqliteRepricing(database.path, database.synchronous);
-  const { billing } = providers[provider];
-  return { repricing, steps: reprice(repricing, { span, priceOf: priceOf(prices, billing), isDryRun, most: AT_ONCE }) };
+  return { repricing, steps: reprice(repricing, { span, priceOf: priceOf(prices, BILLINGS), isDryRun, most: AT_ONCE }) };
 }

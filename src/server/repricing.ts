@@ -1,7 +1,6 @@
 import { WorkerRpc } from "../async/worker_rpc.ts";
 import type { RepriceStep, RepriceSteps, Span } from "../domain/repricing.ts";
 import { arrivedError, type CarriedError } from "../domain/unavailable.ts";
-import type { ProviderName } from "../config/config.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import type { Synchronous } from "../stores/sqlite/connection.ts";
 
@@ -12,8 +11,6 @@ export type RowsDatabase =
 
 export interface RepriceStart {
   readonly database: RowsDatabase;
-  /** A name of `providers/providers.ts`. */
-  readonly provider: ProviderName;
   readonly prices: PriceList;
   readonly span: Span;
   readonly isDryRun: boolean;

@@ -8,6 +8,7 @@ import type { Credentials } from "../domain/upstream.ts";
 import { cacheValueOf } from "../pricing/cache_value.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { priceOf } from "../pricing/price_of.ts";
+import { BILLINGS } from "../providers/billings.ts";
 import { CredentialPool } from "../upstream/credential_pool.ts";
 import { plainFetch } from "../wire/plain_fetch.ts";
 import type { HttpClients } from "./http_clients.ts";
@@ -76,6 +77,6 @@ export function credentialPool(
   });
 }
 
-export function pricingBy(prices: PriceList, { billing }: Provider) {
-  return { list: prices, priceOf: priceOf(prices, billing), cacheValueOf: cacheValueOf(prices, billing) };
+export function pricingBy(prices: PriceList) {
+  return { list: prices, priceOf: priceOf(prices, BILLINGS), cacheValueOf: cacheValueOf(prices, BILLINGS) };
 }

@@ -32,7 +32,7 @@ function agentCallsOf(row: Row): AgentCalls {
 
 /** What decides on the worth of the cache. */
 const CACHED: readonly (keyof CachedCall)[] = [
-  ...["id", "createdAt", "kind", "agentId", "requestClass", "servedModel", "stopReason", "refusalCategory"] as const,
+  ...["id", "createdAt", "kind", "provider", "agentId", "requestClass", "servedModel", "stopReason", "refusalCategory"] as const,
   ...["inputTokens", "outputTokens", "cacheCreationInputTokens", "cacheReadInputTokens"] as const,
   ...["cacheCreation5mTokens", "cacheCreation1hTokens", "serviceTier", "inferenceGeo", "speed", "iterations"] as const,
 ];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { anthropic } from "../anthropic.ts";
+import { BILLINGS } from "../anthropic.ts";
 import { hourStart, monthStart } from "../../src/domain/calendar.ts";
 import type { UsageRow } from "../../src/domain/usage.ts";
 import {
@@ -157,7 +157,7 @@ const FURTHER = [
 ];
 
 function depsOf(store: InternalStore): InternalDeps {
-  return { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES, anthropic.billing), now: () => T_END };
+  return { store, cacheValueOf: cacheValueOf(CLAUDE_PRICES, BILLINGS), now: () => T_END };
 }
 
 async function answerOrRefusal(ask: () => Promise<Response>): Promise<Response> {

@@ -8,6 +8,7 @@ import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
 
 export const dummy: Provider = {
   name: "dummy",
+  seller: "dummy",
   routes: [{ method: "POST", path: "/dummy/answers", kind: "billed" }],
   baseUrlFault: () => null,
   request: {
@@ -34,11 +35,6 @@ export const dummy: Provider = {
   estimate: (reading) => reading,
   errorTypeOf: (status) => `error ${status}`,
   clients: [],
-  billing: {
-    callsOf: () => [],
-    factors: { geoPercent: {}, batchPercent: 100 },
-    seller: { name: "Dummy", service: "Answers" },
-  },
   refuse: (fault, { requestId }) => ({
     status: FAULTS[fault.code].status,
     body: `${FAULTS[fault.code].status} ${fault.message} (${requestId})`,

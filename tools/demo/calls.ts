@@ -4,6 +4,7 @@ import { type Accuracy, type Closing, NO_COST, type OpenCall, type Outcome, UNSA
 import { CLAUDE_PRICES } from "../../src/pricing/claude_prices.ts";
 import { priceOf } from "../../src/pricing/price_of.ts";
 import { anthropic } from "../../src/providers/anthropic/anthropic.ts";
+import { BILLINGS } from "../../src/providers/billings.ts";
 import type { Dice } from "./dice.ts";
 import type { DemoSandbox } from "./fleet.ts";
 
@@ -33,7 +34,7 @@ export interface DemoAnswer {
 /** The run of the proxy that recorded the month. */
 export const INSTANCE = "demo-month";
 
-const price = priceOf(CLAUDE_PRICES, anthropic.billing);
+const price = priceOf(CLAUDE_PRICES, BILLINGS);
 const BYTES_A_TOKEN = 4;
 
 /** The row's first half, with what the sandbox always says. */
@@ -46,7 +47,7 @@ export function openCall(
   return {
     ...UNSAID,
     ...{ id: `ar-${dice.ulid(given.createdAt)}`, instanceId: INSTANCE, workspaceId, sandboxId, client, credentialId },
-    ...{ kind: "message", provider: anthropic.name, requestedModel: model, streaming: true, maxTokens: 32_000 },
+    ...{ kind: "message", provider: anthropic.seller, requestedModel: model, streaming: true, maxTokens: 32_000 },
     tokenId: tokenIdOf(sandbox),
     requestBytes: 4_000,
     messagesHash: dice.hex(64),
@@ -80,10 +81,12 @@ export function closedCall(
     closing: {
       ...{ outcome, status, ttft: answered ? ttft : null, duration, reading },
       upstreamRequestId: status === null ? null : `req_01${dice.hex(22)}`,
-      ...accuracy === "unknown" ? { accuracy, ...NO_COST } : priceIn(price({ ...reading, kind: call.kind }, call.createdAt), {
-        accuracy,
-        reading,
-      }),
+      ...accuracy === "unknown"
+        ? { accuracy, ...NO_COST }
+        : priceIn(price({ ...reading, kind: call.kind, provider: call.provider }, call.createdAt), {
+          accuracy,
+          reading,
+        }),
     },
   };
 }

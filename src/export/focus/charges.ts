@@ -25,7 +25,7 @@ export interface FocusCharge {
   readonly nanoDollars: bigint;
 }
 
-/** Of the provider with that name; null if there is no such provider. */
+/** Of the seller with that name in rows; null if there is no such seller. */
 export type TariffOf = (provider: string) => Tariff | null;
 
 export interface FocusCharges {

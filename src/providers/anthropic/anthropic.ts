@@ -1,7 +1,6 @@
 import type { BodyFacts, Provider } from "../../domain/provider.ts";
 import { ANSWER_KEYS, estimate, parseDeltas, parseNonStreamingResponse, parseStreamEvent, readAnswer } from "./answer.ts";
 import { parseLine, parseStatus } from "./batches.ts";
-import { callsOf, FACTORS, SELLER } from "./billing.ts";
 import { CLIENTS } from "./clients.ts";
 import { roomOf, waitMsOf } from "./rate_limits.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
@@ -11,6 +10,7 @@ import { isRecord } from "./usage.ts";
 /** The Messages API (https://docs.anthropic.com/en/api/messages), streamed and not. */
 export const anthropic = {
   name: "anthropic",
+  seller: "anthropic",
   routes: ROUTES,
   baseUrlFault,
   request: {
@@ -30,7 +30,6 @@ export const anthropic = {
   estimate,
   errorTypeOf,
   clients: CLIENTS,
-  billing: { callsOf, factors: FACTORS, seller: SELLER },
   // https://docs.anthropic.com/en/api/retrieving-message-batches
   batches: {
     pathOf: (id) => `/v1/messages/batches/${id}`,

@@ -1,10 +1,11 @@
-import { type BilledCall, type CallOutcome, isRefusedBeforeOutput, type Priced } from "../../domain/price.ts";
+import { type BilledCall, type Billing, type CallOutcome, isRefusedBeforeOutput, type Priced } from "../../domain/price.ts";
 
 /** Every token costs more if the model runs in one place only, and less in a batch. */
-export const FACTORS = { geoPercent: { us: 110 }, batchPercent: 50 } as const;
-
-/** As its invoices name them. */
-export const SELLER = { name: "Anthropic", service: "Claude API" } as const;
+export const CLAUDE_API = {
+  seller: { name: "Anthropic", service: "Claude API" },
+  callsOf,
+  factors: { geoPercent: { us: 110 }, batchPercent: 50 },
+} as const satisfies Billing;
 
 type Tokens = Omit<BilledCall, "model" | "prompt" | "outcome">;
 type Iteration = Priced["iterations"][number];
@@ -35,7 +36,7 @@ const NOTHING: Tokens = { input: 0n, write5m: 0n, write1h: 0n, read: 0n, output:
  * The top level has more only if the list is not whole: it is cut at a hundred entries, and a
  * stream may break before it.
  */
-export function callsOf(priced: Priced): readonly BilledCall[] {
+function callsOf(priced: Priced): readonly BilledCall[] {
   const top = topLevelOf(priced);
   const outcome = isRefusedBeforeOutput(priced) ? "refused" : "answered";
   if (priced.iterations.length === 0) return [{ ...top, model: priced.servedModel, prompt: promptOf(top), outcome }];

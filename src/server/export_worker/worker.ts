@@ -6,7 +6,7 @@ import { encoderOf } from "../../export/encoder.ts";
 import type { TariffOf } from "../../export/focus/charges.ts";
 import type { PriceList } from "../../pricing/price_list.ts";
 import { chargesOf } from "../../pricing/price_of.ts";
-import * as providers from "../../providers/providers.ts";
+import { BILLINGS } from "../../providers/billings.ts";
 import { openUsageReader as openPostgresReader } from "../../stores/postgres/usage_reader.ts";
 import { backUpDatabase, backUpSpools, countCopied, whyNotSound } from "../../stores/sqlite/backup.ts";
 import { unavailableOf } from "../../stores/sqlite/errors.ts";
@@ -82,12 +82,11 @@ function readerAt(place: UsagePlace): UsageReader {
 }
 
 function tariffsBy(prices: PriceList): TariffOf {
-  const tariffs = new Map(
-    Object.values(providers).map((
-      { name, billing },
-    ) => [name, { seller: billing.seller, chargesOf: chargesOf(prices, billing) }]),
-  );
-  return (provider) => tariffs.get(provider) ?? null;
+  const charged = chargesOf(prices, BILLINGS);
+  return (provider) => {
+    const billing = BILLINGS.get(provider);
+    return billing === undefined ? null : { seller: billing.seller, chargesOf: charged };
+  };
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {

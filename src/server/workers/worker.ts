@@ -98,7 +98,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const config = unpacked(order.config);
   const { parent, send } = parts;
   const provider: Provider = providers[config.upstream.provider];
-  const live: Live = { ...rotatedBy(order, provider), adminToken: () => live.secrets.adminToken ?? "" };
+  const live: Live = { ...rotatedBy(order), adminToken: () => live.secrets.adminToken ?? "" };
   const gauged: Gauged = {};
   const log = logOver(parts);
   const system = { ...parts, writeLog: (line: string) => log.write(line), logLinesDropped: () => log.dropped };
@@ -168,7 +168,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const reporting = setInterval(() => tell(), REPORT_MS);
   observe.note("info", "a worker listens", { worker: number, pid: Deno.pid });
   return {
-    rotate: (rotated) => void Object.assign(live, rotatedBy(rotated, provider)),
+    rotate: (rotated) => void Object.assign(live, rotatedBy(rotated)),
     readiness: (fresh) => void (readiness = fresh),
     limits: (known) => limits.replace(known),
     lost: (reason) => void (lost = { reason, isHeld: true }),
@@ -232,8 +232,8 @@ async function openLedgerOf(
   }
 }
 
-function rotatedBy({ secrets, prices }: Rotated, provider: Provider): Pick<Live, "secrets" | "pricing"> {
-  return { secrets, pricing: pricingBy(prices, provider) };
+function rotatedBy({ secrets, prices }: Rotated): Pick<Live, "secrets" | "pricing"> {
+  return { secrets, pricing: pricingBy(prices) };
 }
 
 async function reportOf(
