@@ -46,7 +46,7 @@ const NARROW_ROOMS: Readonly<Record<string, RegExp>> = {
   domain: /^(?!)/,
   pricing: /^(?!)/,
   providers: /^zod$/,
-  wire: /^(eventsource-parser(\/stream)?|node:(?!fs|net|http|child_process|sqlite).+)$/,
+  wire: /^(@smithy\/core\/event-streams|eventsource-parser(\/stream)?|node:(?!fs|net|http|child_process|sqlite).+)$/,
 };
 
 /** Rooms without I/O, and the globals that do I/O. */
