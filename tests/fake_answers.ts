@@ -15,6 +15,8 @@ export interface SeenCall extends RequestHead {
   readonly body: Uint8Array;
   readonly bodyBytes: number;
   readonly bodySha256: string;
+  /** The answer's body as far as it was written, without its framing; only if `keepsAnswers`. */
+  readonly sent: Uint8Array;
   /** The ids that the answer to this call carries, unless a script says otherwise. */
   readonly requestId: string;
   readonly messageId: string;

@@ -25,6 +25,8 @@ export interface FakeUpstreamOptions {
   readonly keepBodyBytes?: number;
   /** No more of a body is read before this resolves. */
   readonly readsFrom?: Promise<void>;
+  /** Whether each call keeps the body of its answer in `sent`. */
+  readonly keepsAnswers?: boolean;
 }
 
 export interface FakeUpstream extends AsyncDisposable {
@@ -51,7 +53,7 @@ const KEEP_BODY_BYTES = 40 << 20;
 const encoder = new TextEncoder();
 
 export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Promise<FakeUpstream> {
-  const { keepBodyBytes = KEEP_BODY_BYTES, readsFrom } = options;
+  const { keepBodyBytes = KEEP_BODY_BYTES, readsFrom, keepsAnswers = false } = options;
   const state = {
     scripting: "default" as Scripting,
     calls: [] as Call[],
@@ -68,7 +70,7 @@ export async function startFakeUpstream(options: FakeUpstreamOptions = {}): Prom
     let call: Call | null = null;
     const parser = new RequestParser({
       head: (head) => {
-        call = new Call(head, { connectionId, number: ++callCount, keepBodyBytes });
+        call = new Call(head, { connectionId, number: ++callCount, keepBodyBytes, keepsAnswers });
         state.calls.push(call);
         if (readsFrom !== undefined) {
           socket.pause();
@@ -163,19 +165,27 @@ class Call implements SeenCall {
   answeredAt: number | null = null;
   closedAt: number | null = null;
   readonly #keepBodyBytes: number;
+  readonly #keepsAnswers: boolean;
   readonly #hash: Hash = createHash("sha256");
   readonly #gone = new AbortController();
   #body: Uint8Array[] = [];
+  #sent: Uint8Array[] = [];
 
   constructor(
     head: RequestHead,
-    { connectionId, number, keepBodyBytes }: { connectionId: number; number: number; keepBodyBytes: number },
+    { connectionId, number, keepBodyBytes, keepsAnswers }: {
+      readonly connectionId: number;
+      readonly number: number;
+      readonly keepBodyBytes: number;
+      readonly keepsAnswers: boolean;
+    },
   ) {
     ({ method: this.method, target: this.target, httpVersion: this.httpVersion, rawHeaders: this.rawHeaders } = head);
     this.connectionId = connectionId;
     this.requestId = `req_fake_${String(number).padStart(6, "0")}`;
     this.messageId = `msg_fake_${String(number).padStart(6, "0")}`;
     this.#keepBodyBytes = keepBodyBytes;
+    this.#keepsAnswers = keepsAnswers;
   }
 
   get gone(): AbortSignal {
@@ -188,6 +198,10 @@ class Call implements SeenCall {
     return whole;
   }
 
+  get sent(): Uint8Array {
+    return bytesOf(this.#sent);
+  }
+
   get bodySha256(): string {
     return this.#hash.copy().digest("hex");
   }
@@ -197,6 +211,11 @@ class Call implements SeenCall {
     this.#hash.update(bytes);
     if (this.bodyBytes > this.#keepBodyBytes) this.#body = [];
     else this.#body.push(bytes);
+  }
+
+  /** Part of the answer's body is with the kernel. */
+  gave(bytes: Uint8Array): void {
+    if (this.#keepsAnswers) this.#sent.push(bytes);
   }
 
   leave(): void {
@@ -274,6 +293,7 @@ async function bodyWritten(
     if (next.done === true) return true;
     const bytes = typeof next.value === "string" ? encoder.encode(next.value) : next.value;
     if (bytes.length === 0) continue;
+    call.gave(bytes);
     const framed = isChunked ? bytesOf([`${bytes.length.toString(16)}\r\n`, bytes, "\r\n"]) : bytes;
     if (!socket.write(framed)) await Promise.race([new Promise((resolve) => socket.once("drain", resolve)), gone]);
   }

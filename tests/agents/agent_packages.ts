@@ -17,7 +17,7 @@ interface AgentPackage {
   readonly program: string;
 }
 
-export type AgentProgram = "claude-code" | "opencode" | "pi" | "qwen-code" | "node";
+export type AgentProgram = "claude-code" | "codex" | "gemini-cli" | "opencode" | "pi" | "qwen-code" | "node";
 
 /** The pins. Platforms are named as `Deno.build` names them; `any` is for all. */
 export const AGENT_PACKAGES: Readonly<Record<AgentProgram, Readonly<Record<string, AgentPackage>>>> = {
@@ -37,6 +37,32 @@ export const AGENT_PACKAGES: Readonly<Record<AgentProgram, Readonly<Record<strin
     "darwin-x86_64": {
       ...claudeCode("darwin-x64"),
       integrity: "sha512-i0GV2ejBOeHMXs+XPCd1IaJj1GV3VdZl8hiQD6hLMR/N7f4Nt8q4Edj1GYJCKXPLJa/zsE9Uv6r9rZ/ldVFQPQ==",
+    },
+  },
+  "codex": {
+    "linux-x86_64": {
+      ...codex("linux-x64", "x86_64-unknown-linux-musl"),
+      integrity: "sha512-l66NZkQgdk2C3pbcfULDz42yEUB581MVA6I+Y43Wp4OIqEy73HCdmZ0GTjeAHY2ycuH4N00d9VsLrwT1jxshTw==",
+    },
+    "linux-aarch64": {
+      ...codex("linux-arm64", "aarch64-unknown-linux-musl"),
+      integrity: "sha512-9z17t4bbUJ9UCIb49O4PoA+ki+45q3rd8nZ8PeH6sYnlKkBld/Xpo/OS3h3Ti954+foshX4o7k5TCU8N7zzqQA==",
+    },
+    "darwin-aarch64": {
+      ...codex("darwin-arm64", "aarch64-apple-darwin"),
+      integrity: "sha512-hIYTkRUpuYpkVfTq4cpby0PXqhAVcIgE7f6FoyY1lt2RyARj3GXS1Can/dIYUBItVhXzhb98HYHZNzCX74QRlQ==",
+    },
+    "darwin-x86_64": {
+      ...codex("darwin-x64", "x86_64-apple-darwin"),
+      integrity: "sha512-pwN5uNEKx/mZjwBEf/6CKq6SJMfJS5kruV3sJQAk7ebIPvC58Ote3CicIxETDZtjLj35rNv3PLPd7mHCg6hGPw==",
+    },
+  },
+  "gemini-cli": {
+    any: {
+      name: "@google/gemini-cli",
+      version: "0.61.0",
+      integrity: "sha512-dbQ9A0qBtFJNi6XBkHvfZ6Azpn6PNgH/P8h2MZ67RLlX8hSAVjup39CRWqdRxZv7YXIuhrFaytr8y0jKnkoxnQ==",
+      program: "bundle/gemini.js",
     },
   },
   // `baseline` runs on processors without AVX2 too.
@@ -162,6 +188,11 @@ function npmEnv(): Record<string, string> {
 
 function claudeCode(platform: string) {
   return { name: `@anthropic-ai/claude-code-${platform}`, version: "2.1.332", program: "claude" } as const;
+}
+
+/** One package has a version for each platform. */
+function codex(platform: string, target: string) {
+  return { name: "@openai/codex", version: `0.171.0-${platform}`, program: `vendor/${target}/bin/codex` } as const;
 }
 
 function opencode(platform: string) {

@@ -11,11 +11,13 @@ export interface RunOptions {
   readonly cwd?: string;
   /** All that the program gets; the tests' own environment if unset. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Interrupts the program (SIGINT). */
+  readonly signal?: AbortSignal;
 }
 
 /** If the program does not end in time, this kills it and throws what it had printed. */
 export async function runProgram(program: string, args: readonly string[], options: RunOptions): Promise<Ended> {
-  const { deadlineMs, cwd, env } = options;
+  const { deadlineMs, cwd, env, signal } = options;
   const child = new Deno.Command(program, {
     args: [...args],
     ...(cwd === undefined ? {} : { cwd }),
@@ -24,6 +26,7 @@ export async function runProgram(program: string, args: readonly string[], optio
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  signal?.addEventListener("abort", () => child.kill("SIGINT"), { once: true });
   const late = new AbortController();
   const deadline = setTimeout(() => {
     late.abort();

@@ -18,16 +18,20 @@ export interface Pointing {
   readonly traceId: string | null;
 }
 
-export interface Agent {
+/** An agent, and how it is run. */
+export interface RunnableAgent {
   readonly name: AgentProgram;
   /** Whether Node runs it. */
   readonly isScript: boolean;
-  readonly tool: ShellTool;
   readonly args: (prompt: string, to: Pointing) => readonly string[];
   /** Variables that point it at the proxy and that keep it from calling other hosts. */
   readonly env: (to: Pointing) => Readonly<Record<string, string>>;
   /** Files by their path from the home folder. The agent runs in `project`. */
   readonly files: (to: Pointing) => Readonly<Record<string, unknown>>;
+}
+
+export interface Agent extends RunnableAgent {
+  readonly tool: ShellTool;
 }
 
 const CLAUDE_CODE: Agent = {
@@ -163,11 +167,15 @@ export interface AgentRun extends Ended {
   readonly files: readonly { readonly path: string; readonly bytes: Uint8Array }[];
 }
 
-/** Runs the agent once, with that prompt, in an empty home that is removed afterwards. */
-export async function runAgent(agent: Agent, { to, prompt, env }: {
+/**
+ * Runs the agent once, with that prompt, in an empty home that is removed afterwards. The signal
+ * interrupts it, as a user does with Ctrl+C.
+ */
+export async function runAgent(agent: RunnableAgent, { to, prompt, env, signal }: {
   readonly to: Pointing;
   readonly prompt: string;
   readonly env: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
 }): Promise<AgentRun> {
   const program = await agentProgram(agent.name);
   const [first, before] = agent.isScript ? [await nodeProgram(), [program]] : [program, []];
@@ -182,6 +190,7 @@ export async function runAgent(agent: Agent, { to, prompt, env }: {
       cwd: `${home}/project`,
       env: { PATH: Deno.env.get("PATH") ?? "", HOME: home, TMPDIR: home, NO_COLOR: "1", ...env, ...agent.env(to) },
       deadlineMs: RUN_MS,
+      ...(signal === undefined ? {} : { signal }),
     });
     return { ...ended, output: ended.stdout + ended.stderr, files: await filesOf(home) };
   } finally {

@@ -29,7 +29,7 @@ const BUDGET_USD = "0.011503";
 const AMOUNTS =
   /Quota exceeded\. This workspace has used 0\.011526 of its limit of 0\.011503 dollars a day \(cost_per_day\), .* will reset at /;
 
-const EXPECTED: Readonly<Record<Exclude<AgentProgram, "node">, Expected>> = {
+const EXPECTED: Readonly<Record<Exclude<AgentProgram, "node" | "codex" | "gemini-cli">, Expected>> = {
   "claude-code": {
     client: "claude-code",
     source: "claude-code",
