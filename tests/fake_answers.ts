@@ -156,10 +156,10 @@ export async function* paced(
 }
 
 /** The pieces, with a wait before the one of that number until the promise resolves. */
-export async function* heldBefore(
-  pieces: Iterable<string>,
+export async function* heldBefore<Piece extends string | Uint8Array>(
+  pieces: Iterable<Piece>,
   { number, until }: { readonly number: number; readonly until: Promise<unknown> },
-): AsyncGenerator<string> {
+): AsyncGenerator<Piece> {
   let n = 0;
   for (const piece of pieces) {
     if (n++ === number) await until;

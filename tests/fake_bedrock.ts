@@ -3,18 +3,11 @@ import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import { type Answer, json, type Script, type SeenCall } from "./fake_answers.ts";
 import { CLAUDE_USAGE, claudeEvents, claudeMessage } from "./fake_claude.ts";
-import { type Shape, shaped, type Turn } from "./scripted_turns.ts";
-
-export interface BedrockScript {
-  readonly turn: (call: SeenCall) => Turn;
-  /** Of streams. */
-  readonly shape?: (call: SeenCall) => Shape;
-  readonly instead?: (call: SeenCall) => Script | null;
-}
+import { type ModelScript, streamedAs } from "./scripted_turns.ts";
 
 const ROUTE = /^\/model\/([^/?]+)\/(invoke|invoke-with-response-stream|count-tokens)$/;
 
-export function bedrockModel(script: BedrockScript): (call: SeenCall) => Script {
+export function bedrockModel(script: ModelScript): (call: SeenCall) => Script {
   return (call) => {
     const instead = script.instead?.(call) ?? null;
     if (instead !== null) return instead;
@@ -34,7 +27,7 @@ export function bedrockModel(script: BedrockScript): (call: SeenCall) => Script 
     return named(call, {
       headers: { "content-type": "application/vnd.amazon.eventstream", "x-amzn-bedrock-content-type": "application/json" },
       framing: "chunked",
-      ...shaped(frames, script.shape?.(call) ?? {}),
+      ...streamedAs(frames, script.middle?.(call) ?? null),
     });
   };
 }

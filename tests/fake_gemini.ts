@@ -3,7 +3,7 @@
  * it. The model and the kind of answer are in the path.
  */
 import { type Answer, json, type Script, type SeenCall } from "./fake_answers.ts";
-import { type Shape, shaped, type Turn, wordsOf } from "./scripted_turns.ts";
+import { type ModelScript, streamedAs, type Turn, wordsOf } from "./scripted_turns.ts";
 
 /** What each answer is said to have used in the end. Thoughts are beside the candidates. */
 export const GEMINI_USAGE = {
@@ -17,16 +17,9 @@ export const GEMINI_USAGE = {
   serviceTier: "standard",
 };
 
-export interface GeminiScript {
-  readonly turn: (call: SeenCall) => Turn;
-  /** Of streams. */
-  readonly shape?: (call: SeenCall) => Shape;
-  readonly instead?: (call: SeenCall) => Script | null;
-}
-
 const ROUTE = /^\/v1(?:beta)?\/models\/([^:/]+):(\w+)(?:\?(.*))?$/;
 
-export function geminiModel(script: GeminiScript): (call: SeenCall) => Script {
+export function geminiModel(script: ModelScript): (call: SeenCall) => Script {
   return (call) => {
     const instead = script.instead?.(call) ?? null;
     if (instead !== null) return instead;
@@ -45,7 +38,7 @@ export function geminiModel(script: GeminiScript): (call: SeenCall) => Script {
     return named({
       headers: { "content-type": isSse ? "text/event-stream" : "application/json; charset=UTF-8" },
       framing: "chunked",
-      ...shaped(pieces, script.shape?.(call) ?? {}),
+      ...streamedAs(pieces, script.middle?.(call) ?? null),
     });
   };
 }

@@ -4,9 +4,9 @@
  */
 import { type Answer, json, type Script, type SeenCall } from "./fake_answers.ts";
 import { sse } from "./fake_messages.ts";
-import { type Shape, shaped, type Turn, wordsOf } from "./scripted_turns.ts";
+import { type Middle, type ModelScript, streamedAs, type Turn, wordsOf } from "./scripted_turns.ts";
 
-/** What each response is said to have used. No count is another's. Reads and writes are in the input. */
+/** What each response is said to have used. Cache reads and writes are part of the input. */
 export const RESPONSES_USAGE = {
   input_tokens: 41_003,
   input_tokens_details: { cached_tokens: 36_000, cache_write_tokens: 4_096 },
@@ -43,14 +43,9 @@ interface Asked {
 
 type Json = Readonly<Record<string, unknown>>;
 
-export interface OpenaiScript {
-  readonly turn: (call: SeenCall) => Turn;
-  /** Of streams. */
-  readonly shape?: (call: SeenCall) => Shape;
+export interface OpenaiScript extends ModelScript {
   /** The tier that answers say was served. */
   readonly tier?: string;
-  /** The answer to that call instead, if it is one. */
-  readonly instead?: (call: SeenCall) => Script | null;
 }
 
 /** Answers each call of both APIs. A background response stays at this model, by its id. */
@@ -135,7 +130,7 @@ function responseTo(
   }
   if (asked.stream !== true) return json(whole);
   const events = responseEvents({ running: { ...running, status: "in_progress" }, whole, output });
-  return stream(events, script.shape?.(call) ?? {});
+  return stream(events, script.middle?.(call) ?? null);
 }
 
 /** `/responses/compact` names neither a model nor a status. */
@@ -248,7 +243,7 @@ function completionTo(call: SeenCall, script: OpenaiScript): Answer {
   const lines = chunks.map((chunk) =>
     `data: ${JSON.stringify({ ...base, object: "chat.completion.chunk", ...chunk, obfuscation: "p0" })}\n\n`
   );
-  return stream([...lines, "data: [DONE]\n\n"], script.shape?.(call) ?? {});
+  return stream([...lines, "data: [DONE]\n\n"], script.middle?.(call) ?? null);
 }
 
 function toolCall(turn: Extract<Turn, { tool: string }>, call: SeenCall) {
@@ -256,10 +251,10 @@ function toolCall(turn: Extract<Turn, { tool: string }>, call: SeenCall) {
   return { id: `call_${call.messageId}`, type: "function", function: named };
 }
 
-function stream(events: readonly string[], shape: Shape): Answer {
+function stream(events: readonly string[], middle: Middle): Answer {
   return {
     headers: { "content-type": "text/event-stream; charset=utf-8" },
     framing: "chunked",
-    ...shaped(events, shape),
+    ...streamedAs(events, middle),
   };
 }

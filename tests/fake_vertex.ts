@@ -3,18 +3,11 @@ import { json, type Script, type SeenCall } from "./fake_answers.ts";
 import { CLAUDE_USAGE, claudeEvents, claudeMessage } from "./fake_claude.ts";
 import { geminiError } from "./fake_gemini.ts";
 import { sse } from "./fake_messages.ts";
-import { type Shape, shaped, type Turn } from "./scripted_turns.ts";
-
-export interface VertexScript {
-  readonly turn: (call: SeenCall) => Turn;
-  /** Of streams. */
-  readonly shape?: (call: SeenCall) => Shape;
-  readonly instead?: (call: SeenCall) => Script | null;
-}
+import { type ModelScript, streamedAs } from "./scripted_turns.ts";
 
 const ROUTE = /^\/v1\/projects\/[^/]+\/locations\/[^/]+\/publishers\/anthropic\/models\/([^/:?]+):(rawPredict|streamRawPredict)$/;
 
-export function vertexModel(script: VertexScript): (call: SeenCall) => Script {
+export function vertexModel(script: ModelScript): (call: SeenCall) => Script {
   return (call) => {
     const instead = script.instead?.(call) ?? null;
     if (instead !== null) return instead;
@@ -28,7 +21,7 @@ export function vertexModel(script: VertexScript): (call: SeenCall) => Script {
     return {
       headers: { "content-type": "text/event-stream; charset=utf-8", "vary": "origin" },
       framing: "chunked",
-      ...shaped(events, script.shape?.(call) ?? {}),
+      ...streamedAs(events, script.middle?.(call) ?? null),
     };
   };
 }

@@ -12,8 +12,8 @@ const IS_TEXT =
 /** Written apart so that this file does not trip over itself. */
 const FORBIDDEN_TEXT = ["/wo" + "rk/", "/ro" + "ot/", "/tmp/" + "bin", "registry." + "npmjs", "jsr" + ".io"];
 
-/** The second has what only a test of last resort downloads. */
-const DENO_JSON_FOLDERS = ["", "tests/embedded_postgres/"];
+/** The others have what only tests download. */
+const DENO_JSON_FOLDERS = ["", "tests/embedded_postgres/", "tests/client_sdks/"];
 
 /** Tests that wait without `waitFor`, and what ends the wait. */
 const BOUNDED_OTHERWISE: Readonly<Record<string, string>> = {

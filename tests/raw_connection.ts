@@ -79,6 +79,7 @@ function replyOn(socket: Socket, { isHead }: { readonly isHead: boolean }): Prom
     }
     function take(bytes: Buffer): void {
       parser.push(bytes);
+      if (parser.behind().length > 0) throw new Error(`bytes behind the answer: ${parser.behind()}`);
       if (parser.isWhole) settle(() => resolve(parser.reply(false)));
     }
     function ended(): void {
@@ -88,7 +89,8 @@ function replyOn(socket: Socket, { isHead }: { readonly isHead: boolean }): Prom
   });
 }
 
-class ReplyParser {
+/** Takes one answer from the bytes that it is handed. */
+export class ReplyParser {
   readonly #isHead: boolean;
   #rest: Buffer = Buffer.alloc(0);
   #body: Buffer[] = [];
@@ -112,6 +114,11 @@ class ReplyParser {
 
   reply(isBroken: boolean): RawReply {
     return { status: this.#status, headers: this.#headers, body: new Uint8Array(Buffer.concat(this.#body)), isBroken };
+  }
+
+  /** What came behind the answer. */
+  behind(): Buffer {
+    return this.isWhole ? this.#rest : Buffer.alloc(0);
   }
 
   push(bytes: Buffer): void {
@@ -144,7 +151,6 @@ class ReplyParser {
         if (this.#line() !== null) this.#state = "whole";
         return false;
       case "whole":
-        if (this.#rest.length > 0) throw new Error(`bytes behind the answer: ${this.#rest}`);
         return false;
     }
   }

@@ -1,15 +1,22 @@
 /** What a scripted model says, in whichever dialect it is asked. */
-import type { SeenCall } from "./fake_answers.ts";
+import { heldBefore, type Script, type SeenCall } from "./fake_answers.ts";
 
 /** One turn of a model: a text, or one call of a tool that the client has. */
 export type Turn = { readonly text: string } | { readonly tool: string; readonly input: Readonly<Record<string, unknown>> };
 
-/** How one answer differs from a good and whole one. */
-export interface Shape {
-  /** So many events come; what follows is `then`. */
-  readonly events?: number;
-  /** `cut`: the connection breaks. `end`: it ends as if all had come. A promise: the rest waits. */
-  readonly then?: "cut" | "end" | Promise<unknown>;
+/**
+ * How a streamed answer differs from a good and whole one, in its middle. `cut`: the connection
+ * breaks. `end`: it ends as if all had come. A promise: the rest waits for it.
+ */
+export type Middle = "cut" | "end" | Promise<unknown> | null;
+
+/** How a fake upstream answers in its dialect. */
+export interface ModelScript {
+  readonly turn: (call: SeenCall) => Turn;
+  /** Of streamed answers. */
+  readonly middle?: (call: SeenCall) => Middle;
+  /** That call's answer instead of the model's; null: none. */
+  readonly instead?: (call: SeenCall) => Script | null;
 }
 
 /** What the model says in the end, and what clients must show. */
@@ -34,24 +41,10 @@ export function wordsOf(text: string): readonly string[] {
   return text.match(/\S+\s*/g) ?? [""];
 }
 
-/** The pieces that come, and how they end. */
-export function shaped<Piece extends string | Uint8Array>(
-  pieces: readonly Piece[],
-  { events = pieces.length, then = "end" }: Shape,
-) {
-  if (typeof then === "string") {
-    const ending: "cut" | "tidy" = then === "cut" ? "cut" : "tidy";
-    return { body: pieces.slice(0, events), ending } as const;
-  }
-  return { body: heldAt(pieces, { events, until: then }), ending: "tidy" } as const;
-}
-
-async function* heldAt<Piece>(
-  pieces: readonly Piece[],
-  { events, until }: { readonly events: number; readonly until: Promise<unknown> },
-): AsyncGenerator<Piece> {
-  for (const [n, piece] of pieces.entries()) {
-    if (n === events) await until;
-    yield piece;
-  }
+/** The pieces of a body that come, and how they end. */
+export function streamedAs<Piece extends string | Uint8Array>(pieces: readonly Piece[], middle: Middle) {
+  const half = Math.floor(pieces.length / 2);
+  if (middle === null) return { body: pieces, ending: "tidy" } as const;
+  if (typeof middle === "string") return { body: pieces.slice(0, half), ending: middle === "cut" ? "cut" : "tidy" } as const;
+  return { body: heldBefore(pieces, { number: half, until: middle }), ending: "tidy" } as const;
 }

@@ -26,7 +26,8 @@ export async function runProgram(program: string, args: readonly string[], optio
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  signal?.addEventListener("abort", () => child.kill("SIGINT"), { once: true });
+  let hasEnded = false;
+  signal?.addEventListener("abort", () => hasEnded || child.kill("SIGINT"), { once: true });
   const late = new AbortController();
   const deadline = setTimeout(() => {
     late.abort();
@@ -35,6 +36,7 @@ export async function runProgram(program: string, args: readonly string[], optio
   // A child of the program may hold the pipes open, so the deadline ends the reading too.
   const [stdout, stderr] = [gather(child.stdout, late.signal), gather(child.stderr, late.signal)];
   const { code } = await child.status;
+  hasEnded = true;
   const ended = { code, stdout: await stdout, stderr: await stderr };
   clearTimeout(deadline);
   if (late.signal.aborted) throw new Error(`${program} did not end within ${deadlineMs} ms: ${ended.stdout}${ended.stderr}`);

@@ -44,7 +44,9 @@ const OPENCODE_MODEL = {
   limit: { context: 200_000, output: 64_000 },
 };
 
-function opencode({ provider, npm, model }: { readonly provider: string; readonly npm: string; readonly model: string }): DialectAgent {
+function opencode(
+  { provider, npm, model }: { readonly provider: string; readonly npm: string; readonly model: string },
+): DialectAgent {
   const models = { [model]: { id: model, name: model, ...OPENCODE_MODEL } };
   return {
     name: "opencode",
@@ -104,7 +106,7 @@ export const GEMINI_CLI: DialectAgent = {
   }),
 };
 
-/** What Claude Code is told wherever it is pointed. */
+/** What both ways of Claude Code share. */
 const CLAUDE_CODE = {
   name: "claude-code",
   isScript: false,

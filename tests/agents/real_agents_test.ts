@@ -7,7 +7,9 @@ import { OPERATOR_KEY, type ProxyUnderTest, startProxy } from "../proxy_under_te
 import { AGENT_PACKAGES, type AgentProgram, agentProgram } from "./agent_packages.ts";
 import { type Agent, type AgentRun, AGENTS, runAgent } from "./agents.ts";
 import { startOutsideWorld } from "./outside_world.ts";
-import { FINAL_ANSWER, SCRIPTED_USAGE, scriptedModel, TOOL_OUTPUT } from "./scripted_model.ts";
+import { CLAUDE_USAGE } from "../fake_claude.ts";
+import { FINAL_ANSWER, TOOL_OUTPUT } from "../scripted_turns.ts";
+import { scriptedModel } from "./scripted_model.ts";
 
 /** What is true of an agent's run with one tool call in it. */
 interface Expected {
@@ -67,7 +69,7 @@ const EXPECTED: Readonly<Record<Exclude<AgentProgram, "node" | "codex" | "gemini
 const PROMPT = "Print a word and say what you saw.";
 const OWN_TRACE_ID = "3d6dbe5e-6c6e-4d3a-8a0e-000000000001";
 /**
- * What SCRIPTED_USAGE costs on claude-haiku-4-5, in nano-dollars. USD a million tokens: 1 in,
+ * What CLAUDE_USAGE costs on claude-haiku-4-5, in nano-dollars. USD a million tokens: 1 in,
  * 5 out, 1.25 and 2 for cache writes, 0.10 for reads.
  */
 const CALL_NANO = 1_003 * 1_000 + 207 * 5_000 + 3_072 * 1_250 + 1_024 * 2_000 + 36_000 * 100;
@@ -90,7 +92,7 @@ for (const agent of AGENTS) {
 
     const rows = await proxy.closedRows(expected.calls);
     const columns = rows.map(({ outcome, accuracy, output_tokens, cost }) => ({ outcome, accuracy, output_tokens, cost }));
-    const each = { outcome: "completed", accuracy: "exact", output_tokens: SCRIPTED_USAGE.output_tokens, cost: CALL_NANO };
+    const each = { outcome: "completed", accuracy: "exact", output_tokens: CLAUDE_USAGE.output_tokens, cost: CALL_NANO };
     assert.deepEqual(columns, Array.from({ length: expected.calls }, () => each));
     if (agent.name === "claude-code") assertSameCost(run, expected.calls * CALL_NANO);
     // Last, so that a failure here says that all the rest holds.
@@ -144,14 +146,17 @@ Deno.test("the agents are pinned to one version each, which docs/agents.md names
     await Deno.readTextFile(new URL("../../docs/agents.md", import.meta.url)),
   ];
   const brought = (await Promise.all(
-    ["deno.json", "deno.lock", "tests/embedded_postgres/deno.json", "tests/embedded_postgres/deno.lock"].map(read),
+    ["", "tests/embedded_postgres/", "tests/client_sdks/"].flatMap((folder) => [`${folder}deno.json`, `${folder}deno.lock`]).map(
+      read,
+    ),
   )).join("");
   for (const [program, platforms] of Object.entries(AGENT_PACKAGES)) {
     const packages = Object.values(platforms);
-    const versions = new Set(packages.map(({ version }) => version));
+    // One package of codex has a version for each platform.
+    const versions = new Set(packages.map(({ version }) => version.split("-")[0]));
     assert.equal(versions.size, 1, program);
     for (const { name, version } of packages) {
-      assert.match(version, /^\d+\.\d+\.\d+$/);
+      assert.match(version, /^\d+\.\d+\.\d+(-[a-z0-9-]+)?$/);
       assert.ok(!brought.includes(name), name);
     }
     if (program !== "node") assert.ok(docs.includes([...versions][0]!), `docs/agents.md names ${program} ${[...versions][0]}`);

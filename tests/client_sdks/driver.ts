@@ -94,7 +94,9 @@ async function genai({ sdk, action, url, token, model }: Task, told: Told): Prom
   const { models } = new GoogleGenAI({ apiKey: token, httpOptions: { baseUrl: url } });
   const contents: unknown[] = [{ role: "user", parts: [{ text: QUESTION }] }];
   const leaving = new AbortController();
-  const tools = [{ functionDeclarations: [{ name: TOOL.name, description: TOOL.description, parametersJsonSchema: TOOL.schema }] }];
+  const tools = [{
+    functionDeclarations: [{ name: TOOL.name, description: TOOL.description, parametersJsonSchema: TOOL.schema }],
+  }];
   if (action === "answer") return (await models.generateContent({ model, contents })).text;
   if (action === "count") return String((await models.countTokens({ model, contents })).totalTokens);
   if (action === "tool") {
@@ -158,7 +160,10 @@ async function done(task: Task): Promise<SdkResult> {
   const [begun, told] = [performance.now(), (text: string) => void (partial = text)];
   const { text, error } = await DRIVERS[task.sdk](task, told).then(
     (text) => ({ text, error: null }),
-    (error) => ({ text: partial, error: { name: error.constructor.name, status: error.status ?? null, message: String(error.message) } }),
+    (error) => ({
+      text: partial,
+      error: { name: error.constructor.name, status: error.status ?? null, message: String(error.message) },
+    }),
   );
   return { text, error, ms: performance.now() - begun };
 }
