@@ -12,7 +12,7 @@ import { OpenRow } from "../src/call/record.ts";
 import { type OpenCall, UNSAID } from "../src/domain/usage.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
 import { priceOf } from "../src/pricing/price_of.ts";
-import { anthropic } from "../src/providers/anthropic/anthropic.ts";
+import { messages } from "../src/providers/anthropic/messages.ts";
 import { BILLINGS } from "../src/providers/billings.ts";
 import { newLogger } from "../src/telemetry/log.ts";
 import { newMetrics } from "../src/telemetry/metrics.ts";
@@ -50,6 +50,8 @@ const CALL: OpenCall = {
   credentialId: "api_key-0a1b2c3d",
 };
 
+const ASKED = { model: "", isStreamed: false, maxTokens: null, userId: null, speed: null, inferenceGeo: null };
+
 await measure("a stream of 300 events in one chunk, each event", 300, () => read(SSE, [stream.body]));
 await measure("a stream of 300 events in a chunk of its own each, each event", 300, () => read(SSE, paced));
 await measure("a JSON answer of 600 bytes, whole", 1, () => read(JSON_ANSWER, [unary]));
@@ -59,7 +61,7 @@ await measure("the end of a call without its ledger", 1, () => row.close("comple
 metrics.end();
 
 async function read(answer: Response, chunks: readonly Uint8Array[]): Promise<AnswerReader> {
-  const reader = new AnswerReader(answer, { provider: anthropic, isStreamAsked: answer === SSE });
+  const reader = new AnswerReader(answer, { dialect: messages.answer, asked: { ...ASKED, isStreamed: answer === SSE } });
   for (const chunk of chunks) {
     const wait = reader.push(chunk);
     if (wait !== undefined) await wait;
@@ -97,7 +99,6 @@ function openRow() {
   const ledger: Partial<Deps["ledger"]> = { close: () => Promise.resolve() };
   const deps: Partial<Deps> = {
     ledger: ledger as Deps["ledger"],
-    provider: anthropic,
     priceOf: priceOf(CLAUDE_PRICES, BILLINGS),
     observe: newObserve({ logger, metrics, telemetry: null, elapsed }),
     now: Date.now,
@@ -105,6 +106,7 @@ function openRow() {
     estimates: NO_ESTIMATES,
   };
   const row = new OpenRow(CALL, {
+    ...{ dialect: messages, asked: ASKED },
     ...{ hold: null, isRecorded: true, hidesModel: false, clientIp: null, startedAt: 0 },
     ...{ upstreamUrl: "https://upstream.invalid", span: null },
     deps: deps as Deps,

@@ -11,7 +11,7 @@ import { hashOf } from "../src/wire/body.ts";
 import { TopLevelScanner } from "../src/wire/json_scan.ts";
 
 const WANTED = ["model", "stream", "max_tokens", "metadata", "messages"];
-const WANTED_OF_A_CALL = { maxDecodedBytes: 32e6, fileKey: "file_id", keys: WANTED };
+const WANTED_OF_A_CALL = { maxDecodedBytes: 32e6, ownedKeys: ["file_id"], keys: WANTED };
 const CHUNK_BYTES = 64 * 1024;
 
 const BODIES: readonly (readonly [name: string, body: Uint8Array])[] = [

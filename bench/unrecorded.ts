@@ -8,6 +8,7 @@ import type { Ledger } from "../src/domain/ledger.ts";
 import { adminRequests } from "../src/http/admin_requests.ts";
 import { listen } from "../src/server/listener.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
+import * as dialects from "../src/providers/providers.ts";
 
 const source = {
   env: (name: string) => Deno.env.get(name),
@@ -28,6 +29,7 @@ const readiness = () => ({ status: "ok", reason: null } as const);
 const { proxy: { address, allowPaths: allowedPaths, stallMs }, admin } = config;
 const { handle, refuseHead } = proxyHandler({
   deps: { ...assembly.front!.deps, ledger: forgetful },
+  dialects: Object.values(dialects),
   allowedPaths,
   readiness,
   stallMs,

@@ -1,10 +1,8 @@
-/**
- * What one provider says on the wire is named by that provider alone, in `src/providers/anthropic`.
- */
+/** What a provider says on the wire is named by providers alone, in `src/providers`. */
 import assert from "node:assert/strict";
 import { listFiles, read } from "./tree.ts";
 
-const DIALECT = "src/providers/anthropic/";
+const DIALECTS = "src/providers/";
 
 /** Anthropic's headers, events, keys, error types, paths and credentials. */
 const WORDS = [
@@ -50,8 +48,8 @@ const EXCEPTIONS: readonly { readonly path: RegExp; readonly words: RegExp; read
   },
 ];
 
-Deno.test("no code outside the Anthropic provider names a header, event, key, error type or path of Anthropic's", () => {
-  const found = sources("src/").filter((path) => !path.startsWith(DIALECT)).flatMap((path) => [
+Deno.test("no code outside the providers names a header, event, key, error type or path of Anthropic's", () => {
+  const found = sources("src/").filter((path) => !path.startsWith(DIALECTS)).flatMap((path) => [
     ...wordsIn(path, WORDS),
     ...(ROOMS_WITHOUT_COLUMNS.test(path) ? wordsIn(path, [COLUMN_WORDS]) : []),
   ]);
@@ -61,8 +59,8 @@ Deno.test("no code outside the Anthropic provider names a header, event, key, er
   assert.deepEqual(wrong.map(({ path, line, text }) => `${path}:${line}: ${text}`), []);
 });
 
-Deno.test("the words are those of the provider: each is named there", () => {
-  const text = sources(DIALECT).map(read).join("\n");
+Deno.test("the words are those of the providers: each is named there", () => {
+  const text = sources(DIALECTS).map(read).join("\n");
   for (const word of [...WORDS, COLUMN_WORDS]) assert.match(text, word);
 });
 

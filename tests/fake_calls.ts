@@ -1,6 +1,6 @@
 /** A call in process: fakes of everything that it needs from outside, without sockets or files. */
 import { deadline, unlessAborted } from "../src/async/deadline.ts";
-import type { Deps, IncomingCall } from "../src/call/deps.ts";
+import type { Deps, IncomingBilled } from "../src/call/deps.ts";
 import { Refusals } from "../src/call/refusals.ts";
 import { Stops } from "../src/call/stops.ts";
 import { Traffic } from "../src/call/traffic.ts";
@@ -8,8 +8,10 @@ import { Fault, type FaultCode } from "../src/domain/fault.ts";
 import { NO_ESTIMATES, NO_LIMITS, NO_LOOPS } from "../src/domain/limits.ts";
 import type { Owned } from "../src/domain/owned.ts";
 import type { Closing, OpenCall } from "../src/domain/usage.ts";
-import { anthropic } from "./anthropic.ts";
+import type { Upstream as UpstreamSpoken, Upstreams } from "../src/domain/upstream.ts";
+import { anthropic, CLIENTS, messages } from "./anthropic.ts";
 import { onlyCredential } from "./fake_credentials.ts";
+import { oneUpstream } from "./fake_upstreams.ts";
 import { ByteBudget } from "../src/wire/budget.ts";
 import { FakeClient } from "./fake_client.ts";
 import { messageBody, messageEvents, sse, usageOf } from "./fake_messages.ts";
@@ -64,7 +66,7 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
   const deps: Deps = {
     sandboxOf: (token) =>
       token === TOKEN ? Promise.resolve(SANDBOX) : Promise.reject(new Fault("unauthenticated", "This proxy token is not known.")),
-    provider: anthropic,
+    clients: CLIENTS,
     priceOf: () => ({ isPriced: true, nanoDollars: 7, version: "fake", unpricedUses: {}, isCertain: true }),
     ledger: {
       open: async (call) => {
@@ -116,12 +118,7 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
     elapsed: () => performance.now(),
     newId: () => "01JGFJJZ000000000000000000",
     instanceId: "run-1",
-    upstream: {
-      credentials: onlyCredential(OPERATOR_KEY),
-      idleMs: LONG_MS,
-      drainAfterLeftMs: LONG_MS,
-      userAgent: "llmproxy/test",
-    },
+    upstreams: sceneUpstream(),
     budget,
     bodyDeadlineMs: LONG_MS,
     limits: NO_LIMITS,
@@ -146,6 +143,11 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
       if (deps.budget.heldBytes !== 0) throw new Error(`${deps.budget.heldBytes} bytes of the budget are still held`);
     },
   };
+}
+
+/** The scene's upstream, with other parts. */
+export function sceneUpstream(over: Partial<UpstreamSpoken> = {}): Upstreams {
+  return oneUpstream({ credentials: onlyCredential(OPERATOR_KEY), ...over });
 }
 
 /** Longer than any test: a timer that is left behind fails the test that left it. */
@@ -180,7 +182,7 @@ export interface CallOptions {
 export function incoming(
   { client }: Pick<Scene, "client">,
   options: CallOptions = {},
-): IncomingCall & { readonly client: FakeClient } {
+): IncomingBilled & { readonly client: FakeClient } {
   const { stream = false, headers = {}, method = "POST", target = "/v1/messages" } = options;
   const body = options.body === undefined ? JSON.stringify(requestOf({ stream })) : options.body;
   const source = body === null || body instanceof ReadableStream ? body : new Response(body).body!;
@@ -189,10 +191,11 @@ export function incoming(
     request: {
       method,
       headers: new Headers({ "x-api-key": TOKEN, "content-type": "application/json", ...headers }),
-      body: source as IncomingCall["request"]["body"],
+      body: source as IncomingBilled["request"]["body"],
     },
     client: new FakeClient(client.signal),
     ownCredentials: [],
+    ...{ provider: anthropic, dialect: messages },
     target,
     arrivedAt: performance.now(),
     clientIp: null,

@@ -11,8 +11,8 @@ import type { RefusedRequest } from "../src/domain/observe.ts";
 import { NO_BATCHES } from "../src/domain/owned.ts";
 import { proxyHandler } from "../src/http/proxy.ts";
 import { ByteBudget } from "../src/wire/budget.ts";
-import { anthropic } from "./anthropic.ts";
-import { onlyCredential } from "./fake_credentials.ts";
+import { CLIENTS } from "./anthropic.ts";
+import { oneUpstream } from "./fake_upstreams.ts";
 
 export const TOKEN = "tok-of-a-sandbox-0123456789";
 export const SANDBOX = { sandboxId: "s1", workspaceId: "w1", tokenId: null };
@@ -37,7 +37,7 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
   const traffic = new Traffic();
   let ids = 0;
   const deps: Deps = {
-    provider: anthropic,
+    clients: CLIENTS,
     sandboxOf: (token) =>
       token === TOKEN ? Promise.resolve(SANDBOX) : Promise.reject(new Fault("unauthenticated", "invalid proxy token")),
     priceOf: () => ({ isPriced: true, nanoDollars: 1, version: "v", unpricedUses: {}, isCertain: true }),
@@ -76,12 +76,7 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
     elapsed: () => performance.now(),
     newId: () => String(++ids),
     instanceId: "run-1",
-    upstream: {
-      credentials: onlyCredential("key"),
-      idleMs: 60_000,
-      drainAfterLeftMs: 60_000,
-      userAgent: "llmproxy/test",
-    },
+    upstreams: oneUpstream(),
     budget: new ByteBudget({ totalBytes: 1 << 24, perHolderBytes: 1 << 24 }),
     bodyDeadlineMs: 60_000,
     limits: NO_LIMITS,
@@ -93,7 +88,10 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
     clientIpHeader: null,
     ...over,
   };
-  const { handle } = proxyHandler({ deps, allowedPaths, readiness: () => ({ status: "ok", reason: null }), stallMs: 60_000 });
+  const { handle } = proxyHandler({
+    ...{ deps, dialects: deps.upstreams.dialects(), allowedPaths, stallMs: 60_000 },
+    readiness: () => ({ status: "ok", reason: null }),
+  });
   return {
     sent,
     log,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import Anthropic from "anthropic_sdk_1";
 import { EMPTY_READING, type UsageReading } from "../src/domain/reading.ts";
-import { anthropic } from "../src/providers/anthropic/anthropic.ts";
+import { messages } from "../src/providers/anthropic/messages.ts";
 import { SseReader } from "../src/wire/sse.ts";
 import { decodedBodyOf, type Fixture, loadFixtures } from "./fixtures.ts";
 
@@ -24,11 +24,11 @@ for (const fixture of bodies) {
   Deno.test(`parseNonStreamingResponse() reads ${fixture.name} as its reading.json, whole and from its answerKeys alone`, async () => {
     const body = new TextDecoder().decode(await decodedBodyOf(fixture));
     const expected = { ...EMPTY_READING, ...fixture.expected };
-    assert.deepEqual(anthropic.parseNonStreamingResponse(body), expected);
-    const kept = Object.entries(JSON.parse(body)).filter(([key]) => anthropic.answerKeys.includes(key));
-    assert.deepEqual(anthropic.parseNonStreamingResponse(JSON.stringify(Object.fromEntries(kept))), expected);
+    assert.deepEqual(messages.answer.parseNonStreamingResponse(body), expected);
+    const kept = Object.entries(JSON.parse(body)).filter(([key]) => messages.answer.answerKeys.includes(key));
+    assert.deepEqual(messages.answer.parseNonStreamingResponse(JSON.stringify(Object.fromEntries(kept))), expected);
     for (let end = 0; end < body.length; end++) {
-      assert.equal(anthropic.parseNonStreamingResponse(body.slice(0, end)), EMPTY_READING, `cut off at ${end}`);
+      assert.equal(messages.answer.parseNonStreamingResponse(body.slice(0, end)), EMPTY_READING, `cut off at ${end}`);
     }
   });
 }
@@ -75,7 +75,7 @@ function readStream(body: Uint8Array, cut: number): UsageReading {
   let reading = EMPTY_READING;
   const sse = new SseReader({
     maxEventBytes: 1024 * 1024,
-    onEvent: (event) => reading = anthropic.parseStreamEvent(reading, event),
+    onEvent: (event) => reading = messages.answer.parseStreamEvent(reading, event),
   });
   for (let from = 0; from < body.length; from += cut) sse.push(body.subarray(from, Math.min(from + cut, body.length)));
   sse.end();

@@ -1,15 +1,16 @@
 /** Reading with the shortcut past plain deltas, against reading each event on its own. */
 import assert from "node:assert/strict";
 import { AnswerReader } from "../src/call/answer_reader.ts";
-import type { Provider } from "../src/domain/provider.ts";
+import type { AnswerDialect } from "../src/domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../src/domain/reading.ts";
-import { anthropic } from "../src/providers/anthropic/anthropic.ts";
+import { messages } from "../src/providers/anthropic/messages.ts";
 import { SseReader } from "../src/wire/sse.ts";
 import { decodedBodyOf, loadFixtures } from "./fixtures.ts";
 import { seeded } from "./json_documents.ts";
 
 const SEED = 20261128;
 const ANSWER = new Response(null, { headers: { "content-type": "text/event-stream" } });
+const ASKED = { model: "", isStreamed: true, maxTokens: null, userId: null, speed: null, inferenceGeo: null };
 const encoder = new TextEncoder();
 const streams = loadFixtures().filter(({ contentType }) => contentType.startsWith("text/event-stream"));
 
@@ -44,14 +45,14 @@ Deno.test("AnswerReader parses no plain delta as an event of its own", () => {
       eventOf("message_stop", { type: "message_stop" }),
   );
   const parsed: string[] = [];
-  const provider: Provider = {
-    ...anthropic,
+  const dialect: AnswerDialect = {
+    ...messages.answer,
     parseStreamEvent: (reading, part) => {
       parsed.push(part.event);
-      return anthropic.parseStreamEvent(reading, part);
+      return messages.answer.parseStreamEvent(reading, part);
     },
   };
-  const reader = new AnswerReader(ANSWER, { provider, isStreamAsked: true });
+  const reader = new AnswerReader(ANSWER, { dialect, asked: ASKED });
   reader.push(body);
   assert.deepEqual(parsed, ["message_start", "message_stop"]);
   assert.deepEqual([reader.reading.contentCharacters, reader.outcome], [500, "completed"]);
@@ -78,7 +79,7 @@ function assertSameReading(body: Uint8Array, random: () => number, hint: string)
 }
 
 function newReader(): AnswerReader {
-  return new AnswerReader(ANSWER, { provider: anthropic, isStreamAsked: true });
+  return new AnswerReader(ANSWER, { dialect: messages.answer, asked: ASKED });
 }
 
 function readWhole(body: Uint8Array): AnswerReader {
@@ -93,7 +94,7 @@ function exactReader() {
   const events = new SseReader({
     maxEventBytes: 1e6,
     onEvent: (event) => {
-      if (!reading.isWhole && reading.errorType === null) reading = anthropic.parseStreamEvent(reading, event);
+      if (!reading.isWhole && reading.errorType === null) reading = messages.answer.parseStreamEvent(reading, event);
     },
   });
   return { push: (chunk: Uint8Array) => events.push(chunk), reading: () => reading };

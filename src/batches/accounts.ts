@@ -4,6 +4,7 @@ import { Fault } from "../domain/fault.ts";
 import type { Batches, BatchOutcome, Owned, OwnedRecords } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
 import type { Store } from "../domain/store.ts";
+import type { Upstream } from "../domain/upstream.ts";
 import type { OpenCall, UsageRow } from "../domain/usage.ts";
 import { rowOfLine } from "./lines.ts";
 import { type BatchAsked, BatchMissing, type BatchSource, fetchResults, fetchStatus } from "./results.ts";
@@ -59,7 +60,9 @@ export interface BatchState {
 
 type LookResult = BatchOutcome | "waiting" | "failed";
 
-export interface BatchAccountsOptions extends BatchSource {
+export interface BatchAccountsOptions extends Pick<BatchSource, "fetch" | "elapsed" | "observe"> {
+  /** The upstream to which the call went that made a batch. */
+  readonly upstreamOf: (call: OpenCall) => Upstream;
   readonly priceOf: PriceOf;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
@@ -160,11 +163,15 @@ export class BatchAccounts implements Batches {
     const { endedWithinMs, keptForMs } = this.#options.pace;
     const isOld = this.#ageOf(batch) > endedWithinMs;
     const asked = { id: batch.id, heldBy: call.credentialId, signal: this.#stop.signal };
+    const upstream = this.#options.upstreamOf(call);
+    const dialect = upstream.provider.batches;
+    if (dialect === undefined) throw new Error(`The upstream ${upstream.name} has no batches`);
+    const source = { ...this.#options, upstream, dialect };
     try {
-      const status = await fetchStatus(asked, this.#options);
+      const status = await fetchStatus(asked, source);
       if (!status.hasEnded) return this.#ageOf(batch) > keptForMs ? "gone" : "waiting";
       if (!status.hasResults) throw new BatchMissing("The batch has ended and has no results");
-      const lines = await this.#record(batch, { call, asked });
+      const lines = await this.#record(batch, { call, asked, source });
       if (status.lines !== null && status.lines !== lines) this.#short(batch, { expected: status.lines, lines, isOld });
       return "counted";
     } catch (error) {
@@ -175,8 +182,12 @@ export class BatchAccounts implements Batches {
   }
 
   /** Resolves to the number of lines when all of them are rows. */
-  async #record(batch: Owned, { call, asked }: { readonly call: OpenCall; readonly asked: BatchAsked }): Promise<number> {
-    const { records, dialect, now, pace } = this.#options;
+  async #record(
+    batch: Owned,
+    { call, asked, source }: { readonly call: OpenCall; readonly asked: BatchAsked; readonly source: BatchSource },
+  ): Promise<number> {
+    const { records, now, pace } = this.#options;
+    const { dialect: { parseLine, answer } } = source;
     let rows: UsageRow[] = [];
     let lines = 0;
     let seenAt = now();
@@ -185,9 +196,9 @@ export class BatchAccounts implements Batches {
       this.#state.lines += rows.length;
       rows = [];
     };
-    for await (const line of fetchResults(asked, this.#options)) {
-      const parsed = line === null ? null : dialect.parseLine(line);
-      rows.push(rowOfLine(parsed, { number: ++lines, call, deps: this.#options }));
+    for await (const line of fetchResults(asked, source)) {
+      const parsed = line === null ? null : parseLine(line);
+      rows.push(rowOfLine(parsed, { number: ++lines, call, answer, deps: this.#options }));
       if (rows.length >= ROWS_AT_ONCE) await write();
       if (Math.abs(now() - seenAt) < pace.leaseMs / 3) continue;
       seenAt = now();

@@ -1,5 +1,5 @@
 import { type AccountingDeps, accountOf, accuracyOf } from "../domain/account.ts";
-import type { BatchLine } from "../domain/provider.ts";
+import type { AnswerDialect, BatchLine } from "../domain/provider.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { type Closing, type OpenCall, REVISION, type UsageRow } from "../domain/usage.ts";
 import { hashedDigits } from "../wire/hashed_digits.ts";
@@ -13,9 +13,14 @@ const ID_DIGITS = 26;
  */
 export function rowOfLine(
   line: BatchLine | null,
-  options: { readonly number: number; readonly call: OpenCall; readonly deps: AccountingDeps },
+  options: {
+    readonly number: number;
+    readonly call: OpenCall;
+    readonly answer: AnswerDialect;
+    readonly deps: AccountingDeps;
+  },
 ): UsageRow {
-  const { number, deps } = options;
+  const { number, answer, deps } = options;
   const customId = line?.customId ?? null;
   const batchId = options.call.batchId ?? "";
   const call: OpenCall = { ...options.call, id: lineId(batchId, customId ?? { number }), customId };
@@ -26,7 +31,7 @@ export function rowOfLine(
     upstreamRequestId: null,
     duration: null,
     ttft: null,
-    ...accountOf(line?.reading ?? EMPTY_READING, { accuracy, call, deps }),
+    ...accountOf(line?.reading ?? EMPTY_READING, { accuracy, call, answer, deps }),
   };
   return { call, closing, revision: REVISION.closed };
 }

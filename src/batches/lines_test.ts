@@ -50,7 +50,11 @@ function lineOf(
   const deps = {
     priceOf: () => ({ isPriced: true, nanoDollars: 70, version: "v", unpricedUses: {}, isCertain: true, ...cost } as const),
     observe: { unpriced: nobody, partlyPriced: nobody, absurdUsage: nobody, ...observe } as unknown as AccountingDeps["observe"],
-    provider: { estimate: nobody } as unknown as AccountingDeps["provider"],
   };
-  return rowOfLine({ customId: "c", hasSucceeded: true, reading }, { number: 1, call: callOf({ kind: "batch_line" }), deps });
+  return rowOfLine({ customId: "c", hasSucceeded: true, reading }, {
+    number: 1,
+    call: callOf({ kind: "batch_line" }),
+    answer: { estimate: nobody } as never,
+    deps,
+  });
 }

@@ -1,15 +1,15 @@
 import type { Observe } from "../domain/observe.ts";
-import type { BatchDialect, BatchStatus, Credential, Provider } from "../domain/provider.ts";
+import type { BatchDialect, BatchStatus } from "../domain/provider.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 import { type CopyDecoder, decoderOf } from "../wire/decode.ts";
 import { LineSplitter } from "../wire/line_splitter.ts";
 import { IdleTimeout, UPSTREAM_IDLE } from "../wire/idle_timeout.ts";
 import { nextTurn } from "../wire/event_loop_budget.ts";
+import { askUpstream } from "./own_request.ts";
 
 /** What reading a batch takes from outside. */
 export interface BatchSource {
-  readonly provider: Provider;
   readonly dialect: BatchDialect;
   readonly fetch: Fetch;
   /** Milliseconds of a clock that never goes back. */
@@ -72,7 +72,7 @@ function troubleOf(
   if (isOpen && !isJson(line)) return "the answer was cut in the middle of a line";
   if (!isFirst) return null;
   if (!line.startsWith("{")) return "the answer holds no results";
-  const { errorType } = source.provider.parseNonStreamingResponse(line);
+  const { errorType } = source.dialect.answer.parseNonStreamingResponse(line);
   return errorType === null ? null : `the upstream answers the error ${errorType}`;
 }
 
@@ -137,21 +137,12 @@ async function ask(
   path: string,
   { id, heldBy, signal, source }: BatchAsked & { readonly source: BatchSource },
 ): Promise<Response> {
-  const credential = source.upstream.credentials.holding(heldBy);
-  const headers = ownHeaders(credential, { ...source, userAgent: source.upstream.userAgent });
-  const answer = await source.fetch(credential.baseUrl + path, { headers, redirect: "manual", signal });
+  const { upstream, fetch } = source;
+  const credential = upstream.credentials.holding(heldBy);
+  const answer = await askUpstream(path, { upstream, credential, fetch, signal });
   if (answer.ok && answer.body !== null) return answer;
   await answer.body?.cancel();
   if (answer.status === 401) source.observe.credentialRefused(id, credential.id);
   if (answer.status === 404) throw new BatchMissing(`The upstream knows no ${path}`);
   throw new Error(`The upstream answers ${answer.status} for ${path}`);
-}
-
-/** Of a request that the proxy makes for itself. */
-export function ownHeaders(
-  { header, value }: Credential,
-  { provider, userAgent }: { readonly provider: Pick<Provider, "defaultHeaders">; readonly userAgent: string },
-): Headers {
-  const own = { [header]: value, accept: "*/*", "accept-encoding": "identity", "user-agent": userAgent };
-  return new Headers({ ...Object.fromEntries(provider.defaultHeaders), ...own });
 }

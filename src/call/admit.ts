@@ -1,4 +1,4 @@
-import type { Credential } from "../domain/provider.ts";
+import type { Credential, Upstream } from "../domain/upstream.ts";
 import { cutClientString } from "../domain/text.ts";
 import type { Trace } from "../domain/trace.ts";
 import { type OpenCall, UNSAID } from "../domain/usage.ts";
@@ -11,7 +11,7 @@ import { refusedTo } from "./refusals.ts";
 import { reserve } from "./reservation.ts";
 import { headersWithout } from "./token_filter.ts";
 import type { Belonging } from "./trace.ts";
-import type { Deps, IncomingCall } from "./deps.ts";
+import type { Deps, IncomingBilled, IncomingCall } from "./deps.ts";
 
 /**
  * Chooses the credential, reserves what the call may use in its limits, opens its row, and resolves
@@ -22,14 +22,14 @@ import type { Deps, IncomingCall } from "./deps.ts";
  */
 export async function admit(
   { incoming, caller, facts, trace }: {
-    readonly incoming: IncomingCall;
+    readonly incoming: IncomingBilled;
     readonly caller: Caller;
     readonly facts: RequestFacts;
     readonly trace: Promise<Belonging>;
   },
   deps: Deps,
 ): Promise<LiveCall> {
-  const { userId, body: { release } } = facts;
+  const { userId, upstream, body: { release } } = facts;
   const requestedModel = cutClientString(facts.requestedModel ?? "");
   let pending: PendingCall | null = null;
   try {
@@ -38,9 +38,9 @@ export async function admit(
     pending.throwIfStopped();
     const { signal } = pending;
     const waitsFrom = deps.elapsed();
-    const credential = await credentialFor(belonging, { signal, caller, requestedModel, heldBy: facts.heldBy, deps });
+    const credential = await credentialFor(belonging, { signal, caller, requestedModel, facts });
     const call: OpenCall = {
-      ...calledBy(incoming, { caller, belonging, credential, deps }),
+      ...calledBy(incoming, { caller, belonging, upstream, credential, deps }),
       kind: "message",
       requestedModel,
       streaming: facts.isStreamed,
@@ -48,12 +48,14 @@ export async function admit(
       requestBytes: facts.body.length,
       messagesHash: facts.messagesHash,
     };
-    const { hold, opened, waitedMs } = await opening(call, belonging.trace, { facts, signal, waitsFrom, deps })
+    const { hold, opened, waitedMs } = await opening(call, belonging.trace, { incoming, facts, signal, waitsFrom, deps })
       .catch((error) => {
-        deps.upstream.credentials.unsent(credential);
+        upstream.credentials.unsent(credential);
         throw error;
       });
     const row = new OpenRow(call, {
+      dialect: incoming.dialect,
+      asked: facts.asked,
       hold,
       isRecorded: opened === "opened",
       hidesModel: facts.requestedModel === null,
@@ -63,8 +65,8 @@ export async function admit(
       startedAt: incoming.arrivedAt + facts.arrivalMs + waitedMs,
       deps,
     });
-    const readsOnMs = facts.isStreamed ? 0 : deps.upstream.drainAfterLeftMs;
-    const live = new LiveCall({ incoming, caller, userId, credential, row, readsOnMs, release }, deps);
+    const readsOnMs = facts.isStreamed ? upstream.readOnMs : upstream.drainAfterLeftMs;
+    const live = new LiveCall({ incoming, caller, userId, upstream, credential, row, readsOnMs, release }, deps);
     // Stopped while its row was being opened.
     if (pending.why !== null) live.stop(pending.why);
     return live;
@@ -80,7 +82,8 @@ export async function admit(
 async function opening(
   call: OpenCall,
   trace: Trace,
-  { facts, signal, waitsFrom, deps }: {
+  { incoming, facts, signal, waitsFrom, deps }: {
+    readonly incoming: IncomingBilled;
     readonly facts: RequestFacts;
     readonly signal: AbortSignal;
     /** In `elapsed` time. */
@@ -88,7 +91,7 @@ async function opening(
     readonly deps: Deps;
   },
 ) {
-  const hold = await reserve(call, { facts, signal }, deps);
+  const hold = await reserve(call, { incoming, facts, signal }, deps);
   const waitedMs = deps.elapsed() - waitsFrom;
   try {
     return { hold, waitedMs, opened: await deps.ledger.open(call, trace) };
@@ -101,24 +104,24 @@ async function opening(
 /** As `Credentials.forCall`. */
 function credentialFor(
   { trace, agent }: Belonging,
-  { signal, caller: { sandbox }, requestedModel, heldBy, deps }: Pick<OpenCall, "requestedModel"> & {
+  { signal, caller: { sandbox }, requestedModel, facts: { heldBy, upstream } }: Pick<OpenCall, "requestedModel"> & {
     readonly signal: AbortSignal;
     readonly caller: Caller;
-    readonly heldBy: string | null;
-    readonly deps: Deps;
+    readonly facts: RequestFacts;
   },
 ): Promise<Credential> {
   const { workspaceId, sandboxId } = sandbox;
   const call = { workspaceId, sandboxId, traceId: trace.id, requestedModel, requestClass: agent.requestClass, heldBy };
-  return deps.upstream.credentials.forCall(call, signal);
+  return upstream.credentials.forCall(call, signal);
 }
 
 /** The part of a row that is known without the body. Each line of a batch starts from it. */
 export function calledBy(
   incoming: IncomingCall,
-  { caller: { sandbox }, belonging: { trace, client, agent }, credential, deps }: {
+  { caller: { sandbox }, belonging: { trace, client, agent }, upstream, credential, deps }: {
     readonly caller: Caller;
     readonly belonging: Belonging;
+    readonly upstream: Upstream;
     readonly credential: Credential;
     readonly deps: Deps;
   },
@@ -130,7 +133,7 @@ export function calledBy(
     sandboxId: sandbox.sandboxId,
     traceId: trace.id,
     kind: "batch_line",
-    provider: deps.provider.seller,
+    provider: upstream.seller,
     requestedModel: "",
     streaming: false,
     createdAt: trace.updatedAt,
@@ -145,6 +148,7 @@ export function calledBy(
     client: cut(client),
     tokenId: sandbox.tokenId,
     credentialId: credential.id,
+    upstream: upstream.name,
   };
 }
 

@@ -1,5 +1,17 @@
 import assert from "node:assert/strict";
-import { BODY, incoming, json, NOW, refusal, requestOf, SANDBOX, type Scene, scene, TOKEN } from "../../tests/fake_calls.ts";
+import {
+  BODY,
+  incoming,
+  json,
+  NOW,
+  refusal,
+  requestOf,
+  SANDBOX,
+  type Scene,
+  scene,
+  sceneUpstream,
+  TOKEN,
+} from "../../tests/fake_calls.ts";
 import { onlyCredential } from "../../tests/fake_credentials.ts";
 import { isPending, waitFor } from "../../tests/wait.ts";
 import { unlessAborted } from "../async/deadline.ts";
@@ -72,9 +84,7 @@ Deno.test("admit() asks for the credential of the session before it opens the ro
     asked.push(call);
     return Promise.reject(new Fault("upstream_busy", "busy", { retryAfterSeconds: 30 }));
   };
-  const { deps } = scene(() => json(BODY));
-  const upstream = { ...deps.upstream, credentials: onlyCredential("key", { forCall }) };
-  await using call = scene(() => json(BODY), { upstream });
+  await using call = scene(() => json(BODY), { upstreams: sceneUpstream({ credentials: onlyCredential("key", { forCall }) }) });
   const headers = { "x-trace-id": "run-1", "x-claude-code-request-class": "auxiliary" };
   const fault = await admitted(call, { headers }).catch((error) => error);
   assert.deepEqual([fault.code, fault.retryAfterSeconds, fault.sandbox], ["upstream_busy", 30, SANDBOX]);
@@ -87,20 +97,16 @@ Deno.test("admit() asks for the credential of the session before it opens the ro
 
 Deno.test("admit() tells of a credential whose call a limit or the ledger refused, so that another call can try it", async () => {
   const unsent: string[] = [];
-  const { deps } = scene(() => json(BODY));
-  const upstream = {
-    ...deps.upstream,
-    credentials: onlyCredential("key", { unsent: ({ id }) => void unsent.push(id) }),
-  };
+  const upstreams = sceneUpstream({ credentials: onlyCredential("key", { unsent: ({ id }) => void unsent.push(id) }) });
   const bound = { kind: "rpd", scope: "workspace", id: "w-1", max: 1, from: NOW, until: NOW + 1_000 } as const;
   const limits = { ...NO_LIMITS, boundsOf: () => [bound], reserve: () => Promise.resolve({ bound, used: 1 }) };
-  await using limited = scene(() => json(BODY), { upstream, limits });
+  await using limited = scene(() => json(BODY), { upstreams, limits });
   await assert.rejects(admitted(limited), refusal("over_rpd"));
-  await using unrecorded = scene(() => json(BODY), { upstream });
+  await using unrecorded = scene(() => json(BODY), { upstreams });
   unrecorded.fail("open");
   await assert.rejects(admitted(unrecorded), refusal("ledger_unavailable"));
   assert.deepEqual(unsent, ["key-1", "key-1"]);
-  await using good = scene(() => json(BODY), { upstream });
+  await using good = scene(() => json(BODY), { upstreams });
   await (await admitted(good)).end("completed");
   assert.equal(unsent.length, 2);
 });
@@ -162,9 +168,8 @@ Deno.test("admit() stops waiting if the client leaves or the proxy drains", asyn
 });
 
 function waitingForUpstream(): Partial<Deps> {
-  const { deps } = scene(() => json(BODY));
   const forCall: Credentials["forCall"] = (_call, signal) => unlessAborted(signal, new Promise(() => {}));
-  return { upstream: { ...deps.upstream, credentials: onlyCredential("key", { forCall }) } };
+  return { upstreams: sceneUpstream({ credentials: onlyCredential("key", { forCall }) }) };
 }
 
 function waitingForPlace(): Partial<Deps> {
@@ -191,6 +196,6 @@ async function admitted(
 ) {
   const request = incoming(call, body === undefined ? { headers } : { headers, body });
   const facts = await read(request, CALLER, call.deps);
-  const placed = trace ?? belongingOf({ headers: request.request.headers, asked: facts, caller: CALLER }, call.deps);
+  const placed = trace ?? belongingOf({ incoming: request, asked: facts, caller: CALLER }, call.deps);
   return await admit({ incoming: request, caller: CALLER, facts, trace: placed }, call.deps);
 }

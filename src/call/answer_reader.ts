@@ -1,11 +1,13 @@
 import { Buffer } from "node:buffer";
-import type { Part, Provider } from "../domain/provider.ts";
+import type { AnswerDialect, BodyFacts, Frame, Part } from "../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { Outcome } from "../domain/usage.ts";
 import { codingOf } from "../wire/answer_coding.ts";
 import { type AnswerForm, formOf } from "../wire/answer_form.ts";
 import { type CopyDecoder, decoderOf } from "../wire/decode.ts";
 import { JsonValues } from "../wire/json_values.ts";
+import { EventStreamReader } from "../wire/event_stream.ts";
+import { JsonArrayReader } from "../wire/json_array.ts";
 import { SseReader } from "../wire/sse.ts";
 
 /** The most of one event, or of one wanted key of a JSON answer, that is read. All bytes pass. */
@@ -15,14 +17,23 @@ const MAX_VALUE_BYTES = 4 * 1024 * 1024;
 const MAX_DECODED_BYTES = 256 * 1024 * 1024;
 
 export interface ReadingOptions {
-  readonly provider: Provider;
-  /** The request asked for a stream. */
-  readonly isStreamAsked: boolean;
+  readonly dialect: AnswerDialect;
+  /** What the request asked for. */
+  readonly asked: BodyFacts;
+}
+
+/** Reads a stream's bytes into its parts. */
+interface PartReader {
+  readonly push: (chunk: Uint8Array) => void;
+  /** The bytes have ended. */
+  readonly end?: () => void;
+  /** It cannot tell the parts any more. */
+  readonly isBlind: boolean;
 }
 
 /**
- * Reads a copy of one answer: what it used so far, and whether it is at its end. It reads events
- * one by one, or those keys of a JSON body that the provider wants. A gateway's own page
+ * Reads a copy of one answer: what it used so far, and whether it is at its end. It reads the parts
+ * of a stream one by one, or those keys of a JSON body that the dialect wants. A gateway's own page
  * is no message and passes unread, whatever its status says.
  */
 export class AnswerReader {
@@ -34,13 +45,14 @@ export class AnswerReader {
   #head: Uint8Array = new Uint8Array();
   #form: AnswerForm | null = null;
   #outcome: Outcome | null = null;
-  #reading = EMPTY_READING;
-  #events: SseReader | null = null;
+  #reading: UsageReading;
+  #parts: PartReader | null = null;
   #json: JsonValues | null = null;
 
   constructor(answer: Pick<Response, "ok" | "headers">, options: ReadingOptions) {
     this.#answer = answer;
     this.#options = options;
+    this.#reading = options.dialect.unsaid === undefined ? EMPTY_READING : { ...EMPTY_READING, ...this.#unsaid() };
   }
 
   get reading(): UsageReading {
@@ -54,7 +66,7 @@ export class AnswerReader {
 
   /** Only the end of the bytes shows the answer's end, as far as is known: hold one chunk. */
   get holdsLast(): boolean {
-    return this.#decoder !== "plain" || this.#events === null;
+    return this.#decoder !== "plain" || this.#parts === null || this.#options.dialect.endsWithBytes === true;
   }
 
   /** A promise if the bytes are decoded first; it never rejects. */
@@ -74,9 +86,9 @@ export class AnswerReader {
     const decoder = this.#decoder === "plain" ? undefined : this.#decoder;
     await decoder?.end();
     if (this.#form === null) this.#takeHead(this.#head, "all");
-    this.#events?.end();
+    this.#parts?.end?.();
     const values = this.#json?.end() ?? null;
-    if (values !== null) this.#reading = this.#options.provider.readAnswer(values);
+    if (values !== null) this.#reading = this.#withUnsaid(this.#options.dialect.readAnswer(values));
     const isUnread = decoder === null || decoder?.isBlind === true;
     return this.#outcome ??= isUnread ? this.#finished() : this.#outcomeAtEnd();
   }
@@ -87,45 +99,75 @@ export class AnswerReader {
   }
 
   #take(chunk: Uint8Array): void {
-    this.#events?.push(chunk);
+    this.#parts?.push(chunk);
     this.#json?.push(chunk);
     if (this.#form === null) this.#takeHead(this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]), "first");
   }
 
   #takeHead(head: Uint8Array, part: "first" | "all"): void {
-    const { provider, isStreamAsked } = this.#options;
-    this.#form = formOf(head, { label: this.#answer.headers.get("content-type"), isStreamAsked, isAll: part === "all" });
+    const { dialect, asked } = this.#options;
+    const clues = { label: this.#answer.headers.get("content-type"), isStreamAsked: asked.isStreamed, isAll: part === "all" };
+    this.#form = formOf(head, clues);
     if (this.#form === null) {
       // A copy: the caller may use the chunk's buffer again.
       this.#head = head.slice();
       return;
     }
     this.#head = new Uint8Array();
-    const onEvent = (event: Part) => this.#fold(event);
-    const skip = (text: string, from: number) => this.#foldDeltas(text, from);
-    if (this.#form === "events") this.#events = new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent, skip });
-    if (this.#form === "json") this.#json = new JsonValues(provider.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
+    this.#parts = this.#partReader(this.#form);
+    if (this.#form === "json") this.#json = new JsonValues(dialect.answerKeys, { maxValueBytes: MAX_VALUE_BYTES });
     this.#take(head);
+  }
+
+  /** Null: the answer is no stream that the dialect has. */
+  #partReader(form: AnswerForm): PartReader | null {
+    const { partOf, readsArrays } = this.#options.dialect;
+    const onEvent = (event: Part) => this.#fold(event);
+    if (form === "events") {
+      return new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent, skip: (text, from) => this.#foldDeltas(text, from) });
+    }
+    if (form === "array" && readsArrays === true) {
+      return new JsonArrayReader({ maxElementBytes: MAX_EVENT_BYTES, onElement: (data) => this.#fold({ event: "", data }) });
+    }
+    if (form !== "frames" || partOf === undefined) return null;
+    const onMessage = (frame: Frame) => {
+      const event = partOf(frame);
+      if (event !== null) this.#fold(event);
+    };
+    return new EventStreamReader({ maxMessageBytes: MAX_EVENT_BYTES, onMessage });
+  }
+
+  #unsaid(): Partial<UsageReading> {
+    const { dialect: { unsaid }, asked } = this.#options;
+    return unsaid?.(asked, this.#answer.headers) ?? {};
+  }
+
+  /** With what the answer leaves out. */
+  #withUnsaid(reading: UsageReading): UsageReading {
+    if (this.#options.dialect.unsaid === undefined) return reading;
+    const left = Object.entries(this.#unsaid()).filter(([field]) => reading[field as keyof UsageReading] === null);
+    return left.length === 0 ? reading : { ...reading, ...Object.fromEntries(left) };
   }
 
   /** Nothing after the event that ended the answer counts, however the chunks are cut. */
   #fold(event: Part): void {
     if (this.#outcome !== null) return;
-    this.#reading = this.#options.provider.parseStreamEvent(this.#reading, event);
+    const { dialect } = this.#options;
+    this.#reading = dialect.parseStreamEvent(this.#reading, event);
     if (this.#reading.errorType !== null) this.#outcome = "upstream_error";
-    else if (this.#reading.isWhole) this.#outcome = this.#finished();
+    else if (this.#reading.isWhole && dialect.endsWithBytes !== true) this.#outcome = this.#finished();
   }
 
   #foldDeltas(text: string, from: number): number {
     if (this.#outcome !== null) return from;
-    const { reading, to } = this.#options.provider.parseDeltas(this.#reading, text, from);
+    const { reading, to } = this.#options.dialect.parseDeltas(this.#reading, text, from);
     this.#reading = reading;
     return to;
   }
 
   #outcomeAtEnd(): Outcome {
     const { isWhole, hasContent, hasInput, errorType } = this.#reading;
-    if (this.#events !== null) return this.#answer.ok && !this.#events.isBlind ? "upstream_broke" : this.#finished();
+    if (this.#parts !== null) return this.#answer.ok && !isWhole && !this.#parts.isBlind ? "upstream_broke" : this.#finished();
     if (this.#json !== null && this.#answer.ok && !isWhole) return "upstream_broke";
     return errorType === null && (hasContent || hasInput) ? this.#finished() : "upstream_error";
   }

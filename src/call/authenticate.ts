@@ -17,7 +17,7 @@ export interface Caller {
  */
 export async function authenticate({ request: { headers }, ownCredentials, target }: IncomingCall, deps: Deps): Promise<Caller> {
   if (ownCredentials.some((secret) => holdsSecret(target, secret))) throw new Fault("unauthenticated", IN_URL);
-  if (ownCredentials.length > 0 && !headers.get("x-api-key") && !headers.get("authorization")) {
+  if (ownCredentials.length > 0 && TOKEN_HEADERS.every((name) => !headers.get(name))) {
     throw new Fault(
       "unauthenticated",
       "The key that was sent is the model provider's own, not a proxy token. Send the proxy token in its place; " +
@@ -31,7 +31,13 @@ export async function authenticate({ request: { headers }, ownCredentials, targe
   return { sandbox, token };
 }
 
+/** Where clients put a token. None of these goes upstream. */
+export const TOKEN_HEADERS: readonly string[] = ["x-api-key", "x-goog-api-key", "authorization"];
+
 const IN_URL = "A key or a proxy token does not belong in the URL.";
+
+const SIGNED = "The request is signed with AWS keys, which the proxy cannot check. Send the proxy token as a Bearer token: " +
+  "set AWS_BEARER_TOKEN_BEDROCK to it.";
 
 /**
  * The request as if its client had sent no credential of the upstream's own. Users often have one
@@ -58,18 +64,21 @@ function isHeldBy(secret: string, { name, value }: { readonly name: string; read
 }
 
 /**
- * The token in `x-api-key` or in `Authorization: Bearer` (RFC 6750, section 2.1). SDK 0.x sends the
- * first, 1.x the second. Throws `Fault` `unauthenticated` if both are missing, or if they differ.
- * No message names `x-api-key`: Claude Code (2.1.332) shows "Invalid API key" in its place.
+ * The token in `x-api-key`, `x-goog-api-key` or `Authorization: Bearer` (RFC 6750, section 2.1).
+ * Anthropic's SDK 0.x sends the first, 1.x the last, Google's the second. Throws `Fault`
+ * `unauthenticated` if all are missing, or if two differ. No message names `x-api-key`: Claude Code
+ * (2.1.332) shows "Invalid API key" in its place.
  */
 export function tokenOf(headers: Pick<Fields, "get">): string {
-  const key = headers.get("x-api-key") || null;
+  const [plain, google] = [headers.get("x-api-key") || null, headers.get("x-goog-api-key") || null];
+  const key = plain ?? google;
   const authorization = headers.get("authorization") || null;
   const bearer = authorization === null ? null : /^bearer +(\S+)$/i.exec(authorization)?.[1] ?? null;
   if (authorization !== null && bearer === null) {
+    if (/^aws4-hmac/i.test(authorization)) throw new Fault("unauthenticated", SIGNED);
     throw new Fault("unauthenticated", "Cannot read the Authorization header: expected Bearer and a proxy token.");
   }
-  if (key !== null && bearer !== null && key !== bearer) {
+  if (new Set([plain, google, bearer].filter((value) => value !== null)).size > 1) {
     throw new Fault(
       "unauthenticated",
       "The request carries two different proxy tokens, one as its API key and one in Authorization: send one of them.",

@@ -4,9 +4,9 @@ import { EVENT_LOOP_BUDGET } from "../wire/event_loop_budget.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
 import { StringsOfKey } from "../wire/strings_of_key.ts";
 
-/** More files than one request can use; ids beyond are not told. */
+/** More things than one request can use; ids beyond are not told. */
 export const MAX_NAMED = 10_000;
-/** The longest file id that is looked at, as it may be written with escapes. */
+/** The longest id that is looked at, as it may be written with escapes. */
 const MAX_ID_BYTES = 6 * 256;
 const MAX_VALUE_BYTES = 16 * 1024;
 /** Bytes that tell UTF-16 and UTF-32 from UTF-8. */
@@ -18,25 +18,25 @@ const SCANS_A_LOOK = 8;
 
 export interface BodyScanOptions {
   readonly maxDecodedBytes: number;
-  /** The key whose strings name files, at any depth. */
-  readonly fileKey: string;
+  /** Keys whose strings name what is owned, at any depth. */
+  readonly ownedKeys: readonly string[];
   /** Top-level keys that are wanted. */
   readonly keys: readonly string[];
 }
 
-/** Looks into a request's body as it comes, for the files that it names and for top-level keys. */
+/** Looks into a request's body as it comes, for the things that it names and for top-level keys. */
 export class BodyScan {
   readonly isEncoded: boolean;
   readonly #strings: StringsOfKey;
-  readonly #fileIds = new Set<string>();
+  readonly #ids = new Set<string>();
   readonly #json: TopLevelScanner;
   readonly #needsJson: boolean;
   readonly #decoder: ReturnType<typeof decoderOf>;
 
-  constructor(contentEncoding: string, { maxDecodedBytes, fileKey, keys }: BodyScanOptions) {
+  constructor(contentEncoding: string, { maxDecodedBytes, ownedKeys: [ownedKey = ""], keys }: BodyScanOptions) {
     this.isEncoded = contentEncoding.split(",").some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
-    this.#strings = new StringsOfKey(fileKey, { maxValueBytes: MAX_ID_BYTES });
-    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES, spotted: fileKey });
+    this.#strings = new StringsOfKey(ownedKey, { maxValueBytes: MAX_ID_BYTES });
+    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES, spotted: ownedKey });
     this.#needsJson = this.isEncoded || keys.length > 0;
     this.#decoder = decoderOf(contentEncoding, {
       maxBytes: maxDecodedBytes,
@@ -60,10 +60,10 @@ export class BodyScan {
     return await this.end();
   }
 
-  /** The file ids since the last call, each once, at most one more than `MAX_NAMED`. */
-  takeFileIds(): readonly string[] {
-    const ids = [...this.#fileIds];
-    this.#fileIds.clear();
+  /** The ids since the last call, each once, at most one more than `MAX_NAMED`. */
+  takeIds(): readonly string[] {
+    const ids = [...this.#ids];
+    this.#ids.clear();
     return ids;
   }
 
@@ -99,7 +99,7 @@ export class BodyScan {
   }
 
   #keepIds(): void {
-    for (const id of this.#strings.take()) if (this.#fileIds.size <= MAX_NAMED) this.#fileIds.add(id);
+    for (const id of this.#strings.take()) if (this.#ids.size <= MAX_NAMED) this.#ids.add(id);
   }
 }
 

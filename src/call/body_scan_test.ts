@@ -4,7 +4,7 @@ import { nextTurn } from "../wire/event_loop_budget.ts";
 import { BodyScan } from "./body_scan.ts";
 
 const MB = 1024 * 1024;
-const WANTED = { maxDecodedBytes: 32 * MB, fileKey: "file_id", keys: ["model", "messages"] };
+const WANTED = { maxDecodedBytes: 32 * MB, ownedKeys: ["file_id"], keys: ["model", "messages"] };
 
 function bodyOf(bytes: number): Uint8Array {
   const message = `{"content":[{"file_id":"file_1"}],"role":"user"},`;
@@ -33,7 +33,7 @@ Deno.test("BodyScan.readWhole() looks at 256 KB at a time, and other work has it
   const { found } = await scan.readWhole(watched);
   assert.equal(found.get("model")?.value, "m");
   assert.deepEqual([found.get("messages")?.start, found.get("messages")?.end], [24, body.length - 1]);
-  assert.deepEqual(scan.takeFileIds(), ["file_1"]);
+  assert.deepEqual(scan.takeIds(), ["file_1"]);
   assert.ok(Math.max(...sizes) < MB / 4 + 10);
   await nextTurn();
 });

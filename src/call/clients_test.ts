@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { anthropic } from "../../tests/anthropic.ts";
+import { CLIENTS as clients } from "../../tests/anthropic.ts";
 import { agentNames, clientOf } from "./clients.ts";
-
-const { clients } = anthropic;
 
 const HEX = "a".repeat(64);
 

@@ -4,8 +4,9 @@ import type { Estimates, Limits, Loops } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Batches, Owners } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
-import type { Provider } from "../domain/provider.ts";
-import type { Upstream } from "../domain/upstream.ts";
+import type { Client } from "../domain/client.ts";
+import type { CallDialect, Provider } from "../domain/provider.ts";
+import type { Upstreams } from "../domain/upstream.ts";
 import type { SandboxOf } from "../domain/sandbox.ts";
 import type { Fields } from "../domain/header_fields.ts";
 import type { AnswerSink } from "../domain/answer_sink.ts";
@@ -19,7 +20,9 @@ import type { Traffic } from "./traffic.ts";
 /** Everything that a call needs from outside. A test changes one line of it. */
 export interface Deps {
   readonly sandboxOf: SandboxOf;
-  readonly provider: Provider;
+  readonly upstreams: Upstreams;
+  /** The agents that are told apart; the first that fits is the client's. */
+  readonly clients: readonly Client[];
   /** Looked up at each call's end, because the price list can change. */
   readonly priceOf: PriceOf;
   readonly ledger: Ledger;
@@ -39,7 +42,6 @@ export interface Deps {
   readonly newId: NewId;
   /** Names this run of the proxy in its rows. */
   readonly instanceId: string;
-  readonly upstream: Upstream;
   readonly budget: Budget;
   /** Milliseconds for reading a request's body. */
   readonly bodyDeadlineMs: number;
@@ -60,6 +62,11 @@ export interface ArrivedRequest extends Pick<Request, "method" | "body"> {
   readonly headers: Fields;
 }
 
+/** A billed call as it came in. */
+export interface IncomingBilled extends IncomingCall {
+  readonly dialect: CallDialect;
+}
+
 /** A request as it came in. */
 export interface IncomingCall {
   /** Names the call in every answer, row and log line. */
@@ -70,7 +77,9 @@ export interface IncomingCall {
   readonly client: AnswerSink;
   /** The upstream's own credentials that the client sent too: never kept, shown or sent. */
   readonly ownCredentials: readonly string[];
-  /** Path and query, exactly as they were received. They go upstream as they are. */
+  /** The dialect that the client speaks. */
+  readonly provider: Provider;
+  /** Path and query, as they were received behind the dialect's prefix. They go upstream so. */
   readonly target: string;
   /** `elapsed()` at its arrival. */
   readonly arrivedAt: number;

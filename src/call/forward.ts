@@ -1,10 +1,12 @@
 import { Fault } from "../domain/fault.ts";
-import type { Credential } from "../domain/provider.ts";
+import type { Credential } from "../domain/upstream.ts";
 import { type Fields, HeaderFields } from "../domain/header_fields.ts";
 import type { AnswerHead } from "../domain/answer_sink.ts";
 import { type HeldBody, sentOnce, type SizedBody } from "../wire/body.ts";
 import { forwardedHeaders, returnedHeaders } from "../wire/headers.ts";
+import { baseUrlAt } from "../wire/located_url.ts";
 import { inTraceOf } from "../wire/trace_context.ts";
+import { TOKEN_HEADERS } from "./authenticate.ts";
 import type { LiveCall } from "./live_call.ts";
 
 /**
@@ -14,7 +16,7 @@ import type { LiveCall } from "./live_call.ts";
  */
 export async function forward(call: LiveCall, body: HeldBody): Promise<Response> {
   try {
-    return await send(call, sentOnce(body.bytes));
+    return await send(call, sentOnce(body.bytes), body.bytes);
   } catch (error) {
     throw await call.fail(error);
   } finally {
@@ -23,22 +25,28 @@ export async function forward(call: LiveCall, body: HeldBody): Promise<Response>
 }
 
 /**
- * Sends every end-to-end header and byte of the sandbox's request, with the operator's credential
- * in place of the token. Rejects with `Fault` `upstream_refused_credential`, or with fetch's error.
+ * Sends every end-to-end header and byte of the sandbox's request, with what pays in place of the
+ * token. `bytes`: the whole body, if it is at hand. Rejects with `Fault`
+ * `upstream_refused_credential`, that of `Provider.placed`, or with fetch's error.
  */
-export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<Response> {
-  const { incoming: { request, target }, caller, credential, deps: { provider, upstream, fetch, clientIpHeader } } = call;
+export async function send(
+  call: LiveCall,
+  body: SizedBody | ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  bytes: Uint8Array | null = null,
+): Promise<Response> {
+  const { incoming: { request, provider }, caller, upstream, credential, deps: { fetch, clientIpHeader } } = call;
   const asked = headersInTrace(call);
-  const headers = forwardedHeaders(asked, {
-    drop: clientIpHeader === null ? provider.credentialHeaders : [...provider.credentialHeaders, clientIpHeader],
-    secrets: [caller.token],
-  });
-  headers.push([credential.header, credential.value]);
+  const drop = [...TOKEN_HEADERS, ...provider.credentialHeaders, ...(clientIpHeader === null ? [] : [clientIpHeader])];
+  const headers = forwardedHeaders(asked, { drop, secrets: [caller.token] });
   for (const [name, value] of [...provider.defaultHeaders, ["user-agent", upstream.userAgent] as const]) {
     if (!headers.some(([sent]) => sent === name)) headers.push([name, value]);
   }
+  const url = urlOf(call);
+  const { payment } = call;
+  const paying = payment.headersFor({ method: request.method, url, headers, body: bytes });
+  for (const [name, value] of paying instanceof Promise ? await paying : paying) headers.push([name, value]);
   const init = { method: request.method, headers, body, redirect: "manual", signal: call.signal } as const;
-  const sent = inTraceOf(asked, () => fetch(credential.baseUrl + target, init));
+  const sent = inTraceOf(asked, () => fetch(url, init));
   const answer = await sent.finally(() => call.idle.heard());
   const { status } = answer;
   if (status >= MIN_STATUS && status <= MAX_STATUS) {
@@ -47,7 +55,17 @@ export async function send(call: LiveCall, body: SizedBody | ReadableStream<Uint
     if (status !== 401) return answer;
   }
   answer.body?.cancel().catch(() => {});
-  throw status === 401 ? await refusedCredential(call) : new Error(`The upstream answered with the invalid status ${status}`);
+  if (status !== 401) throw new Error(`The upstream answered with the invalid status ${status}`);
+  payment.refused();
+  throw await refusedCredential(call);
+}
+
+/** Where the call goes. Throws the `Fault` of a place that the upstream does not have. */
+function urlOf({ incoming: { provider, target }, upstream: { place }, credential: { baseUrl } }: LiveCall): string {
+  const placed = provider.placed?.(target, place);
+  if (placed === undefined) return baseUrl + target;
+  if (placed instanceof Fault) throw placed;
+  return baseUrlAt(baseUrl, placed.location) + placed.target;
 }
 
 /** The client's headers. The call's own span, if it has one, stands where its client's stood. */
@@ -65,9 +83,9 @@ const MIN_STATUS = 200;
 const MAX_STATUS = 599;
 
 /** An upstream 401 is about the operator's credential; the sandbox's own token is good. */
-async function refusedCredential({ incoming, credential, deps }: LiveCall): Promise<Fault> {
+async function refusedCredential({ incoming, upstream, credential, deps }: LiveCall): Promise<Fault> {
   deps.observe.credentialRefused(incoming.requestId, credential.id);
-  if (await deps.upstream.credentials.refused(credential)) {
+  if (await upstream.credentials.refused(credential)) {
     const message = "The upstream refused one of the proxy's own credentials. Ask again: another one is used from now on.";
     return new Fault("upstream_refused_credential", message, { retryAfterSeconds: 1 });
   }

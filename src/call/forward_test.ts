@@ -1,3 +1,4 @@
+import type { Upstream as UpstreamSpoken } from "../domain/upstream.ts";
 import assert from "node:assert/strict";
 import {
   BODY,
@@ -8,6 +9,7 @@ import {
   SANDBOX,
   type Scene,
   scene,
+  sceneUpstream,
   type Upstream,
 } from "../../tests/fake_calls.ts";
 import { onlyCredential } from "../../tests/fake_credentials.ts";
@@ -140,14 +142,14 @@ async function forwarded(upstream: Upstream, asked: Asked = {}) {
 async function admitted(call: Scene, { isGone = false, ...asked }: Asked = {}) {
   const request = incoming(call, asked);
   const facts = await read(request, CALLER, call.deps);
-  const trace = belongingOf({ headers: request.request.headers, asked: facts, caller: CALLER }, call.deps);
+  const trace = belongingOf({ incoming: request, asked: facts, caller: CALLER }, call.deps);
   if (isGone) call.client.abort();
   const live = await admit({ incoming: request, caller: CALLER, facts, trace }, call.deps);
   return { call, live, answer: forward(live, facts.body) };
 }
 
-function withUpstream(over: Partial<Deps["upstream"]>): Partial<Deps> {
-  return { upstream: { ...scene(() => json(BODY)).deps.upstream, ...over } };
+function withUpstream(over: Partial<UpstreamSpoken>): Partial<Deps> {
+  return { upstreams: sceneUpstream(over) };
 }
 
 /** How the one row closed. */

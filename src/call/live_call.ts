@@ -1,5 +1,5 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
-import type { Credential } from "../domain/provider.ts";
+import type { Credential, Payment, Upstream } from "../domain/upstream.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { RunningCall } from "../domain/running_call.ts";
 import type { Outcome } from "../domain/usage.ts";
@@ -17,6 +17,7 @@ export interface LiveCallOptions {
   readonly caller: Caller;
   /** What the body says of its user; left out if nothing has read the body. */
   readonly userId?: string | null;
+  readonly upstream: Upstream;
   readonly credential: Credential;
   /** Null for a call that is not billed. */
   readonly row: OpenRow | null;
@@ -52,6 +53,7 @@ const ABORTS = {
 export class LiveCall implements Stoppable {
   readonly incoming: IncomingCall;
   readonly caller: Caller;
+  readonly upstream: Upstream;
   readonly credential: Credential;
   readonly row: OpenRow | null;
   readonly route: string;
@@ -68,17 +70,21 @@ export class LiveCall implements Stoppable {
   #ended: Promise<void> | null = null;
 
   constructor(options: LiveCallOptions, deps: Deps) {
-    const { incoming, caller, credential, row } = options;
+    const { incoming, caller, upstream, credential, row } = options;
     this.#options = options;
-    [this.incoming, this.caller, this.credential, this.row, this.deps] = [incoming, caller, credential, row, deps];
+    [this.incoming, this.caller, this.row, this.deps] = [incoming, caller, row, deps];
+    [this.upstream, this.credential] = [upstream, credential];
     this.route = options.route ?? "messages";
-    const { elapsed, upstream: { idleMs } } = deps;
-    this.idle = new IdleTimeout({ ms: idleMs, elapsed, onIdle: () => this.#abort("upstream_idle") });
+    this.idle = new IdleTimeout({ ms: upstream.idleMs, elapsed: deps.elapsed, onIdle: () => this.#abort("upstream_idle") });
     this.#leaveTraffic = deps.traffic.enter(incoming.requestId, () => this.#abort("drain_over"), this);
     incoming.client.onLeft(() => this.clientLeft());
     this.idle.listen();
     // Suspended after it was authenticated: nothing has been sent yet.
     if (deps.stops.isSuspended(caller.sandbox)) this.stop("suspended");
+  }
+
+  get payment(): Payment {
+    return this.upstream.paymentOf(this.credential);
   }
 
   /** Aborts the upstream request. */
@@ -164,6 +170,6 @@ export class LiveCall implements Stoppable {
 
   #errorTypeOf(fault: Fault): string | null {
     if (fault.code === "client_left") return null;
-    return fault.code === "upstream_refused_credential" ? this.deps.provider.errorTypeOf(401) : fault.code;
+    return fault.code === "upstream_refused_credential" ? this.incoming.provider.errorTypeOf(401) : fault.code;
   }
 }

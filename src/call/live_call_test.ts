@@ -120,6 +120,6 @@ async function liveCall(
 ): Promise<LiveCall> {
   const request = incoming(call, { body: JSON.stringify({ ...requestOf({ stream }), padding: "x".repeat(100_000) }) });
   const facts = await read(request, CALLER, deps);
-  const trace = belongingOf({ headers: request.request.headers, asked: facts, caller: CALLER }, deps);
+  const trace = belongingOf({ incoming: request, asked: facts, caller: CALLER }, deps);
   return await admit({ incoming: request, caller: CALLER, facts, trace }, deps);
 }

@@ -1,5 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import { OWNED_ID, type OwnedKind } from "../domain/owned.ts";
+import type { Provider } from "../domain/provider.ts";
 import type { Sandbox } from "../domain/sandbox.ts";
 import { authenticate } from "./authenticate.ts";
 import { MAX_NAMED } from "./body_scan.ts";
@@ -20,22 +21,22 @@ export async function assertOwner(
 }
 
 /**
- * Rejects with `Fault` `not_owned` if a body names a file that is not the workspace's own. An id
+ * Rejects with `Fault` `not_owned` if a body names a thing that is not the workspace's own. An id
  * that has no owner and does not look like the upstream's may pass: a client's own tools may have a
- * parameter of that name. Resolves to the credential that holds the first file, or null.
+ * parameter of that name. Resolves to the credential that holds the first thing, or null.
  */
-export async function assertOwnFiles(
+export async function assertOwnThings(
   named: readonly string[],
-  options: { readonly sandbox: Sandbox; readonly deps: Pick<Deps, "owners" | "provider"> },
+  options: { readonly sandbox: Sandbox; readonly provider: Pick<Provider, "owned">; readonly deps: Pick<Deps, "owners"> },
 ): Promise<string | null> {
   if (named.length === 0) return null;
-  if (named.length > MAX_NAMED) throw notOwned("file");
-  const { sandbox, deps } = options;
+  if (named.length > MAX_NAMED) throw notOwned("thing");
+  const { sandbox, provider: { owned }, deps } = options;
   const owners = await deps.owners.ownersOf(named.filter((id) => OWNED_ID.test(id)));
   for (const id of named) {
     const owner = owners.get(id);
-    const isUpstreams = id.startsWith(deps.provider.request.filePrefix);
-    if (owner === undefined ? isUpstreams : owner.workspaceId !== sandbox.workspaceId) throw notOwned("file");
+    const isUpstreams = owned.prefixes.some((prefix) => id.startsWith(prefix));
+    if (owner === undefined ? isUpstreams : owner.workspaceId !== sandbox.workspaceId) throw notOwned(owner?.kind ?? "thing");
   }
   const [first] = owners.values();
   return first?.credentialId ?? null;
@@ -51,6 +52,6 @@ export async function refuseListing(incoming: IncomingCall, deps: Deps): Promise
   throw new Fault("path_not_allowed", message, { sandbox });
 }
 
-function notOwned(kind: OwnedKind): Fault {
-  return new Fault("not_owned", `This workspace has no ${kind} of that id.`);
+function notOwned(kind: OwnedKind | "thing"): Fault {
+  return new Fault("not_owned", `This workspace has no ${kind.replace("_", " ")} of that id.`);
 }

@@ -1,7 +1,8 @@
 import { Fault } from "../domain/fault.ts";
 import type { OwnedKind } from "../domain/owned.ts";
-import type { Credential, PassthroughRoute } from "../domain/provider.ts";
-import { BodyError, declaredLength, limitBody, SizedBody } from "../wire/body.ts";
+import type { PassthroughRoute } from "../domain/provider.ts";
+import type { Credential, Upstream } from "../domain/upstream.ts";
+import { BodyError, declaredLength, limitBody, readBody, sentOnce, SizedBody } from "../wire/body.ts";
 import { JsonCopy } from "../wire/json_copy.ts";
 import { pump, type Watch } from "../wire/pump.ts";
 import { calledBy } from "./admit.ts";
@@ -10,12 +11,12 @@ import { BodyScan } from "./body_scan.ts";
 import { claim, type Creation } from "./creation.ts";
 import { returned, send } from "./forward.ts";
 import { LiveCall } from "./live_call.ts";
-import { assertOwner, assertOwnFiles } from "./ownership.ts";
+import { assertOwner, assertOwnThings } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
 import { refusedTo } from "./refusals.ts";
 import { assertRoom } from "./reservation.ts";
 import { belongingOf, namesSession } from "./trace.ts";
-import type { ArrivedRequest, Deps, IncomingCall } from "./deps.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 export interface PassOptions {
   readonly passthrough: PassthroughRoute;
@@ -34,13 +35,15 @@ export async function pass(incoming: IncomingCall, options: PassOptions): Promis
   const caller = await authenticate(incoming, options.deps);
   try {
     const { about, makes, passthrough, deps } = options;
-    const heldBy = await assertMayPass(caller, incoming.request, options);
-    const { credentials } = deps.upstream;
-    const credential = about === null ? credentials.ofWorkspace(caller.sandbox.workspaceId) : credentials.holding(heldBy);
-    const creation = makes === null ? null : await creationOf(makes, incoming, { caller, credential, deps });
+    const heldBy = await assertMayPass(caller, incoming, options);
+    const { workspaceId } = caller.sandbox;
+    const upstream = deps.upstreams.forCall(incoming.provider, { workspaceId, model: "", heldBy });
+    const { credentials } = upstream;
+    const credential = about === null ? credentials.ofWorkspace(workspaceId) : credentials.holding(heldBy);
+    const creation = makes === null ? null : await creationOf(makes, incoming, { caller, upstream, credential, deps });
     if (creation?.kind === "batch") await assertRoom(creation.made, incoming, deps);
-    const readsOnMs = creation === null ? 0 : deps.upstream.drainAfterLeftMs;
-    const call = new LiveCall({ incoming, caller, credential, row: null, readsOnMs, route: passthrough.name }, deps);
+    const readsOnMs = creation === null ? 0 : upstream.drainAfterLeftMs;
+    const call = new LiveCall({ incoming, caller, upstream, credential, row: null, readsOnMs, route: passthrough.name }, deps);
     await passAs(call, passthrough, creation).finally(() => call.end("completed"));
   } catch (error) {
     throw refusedTo(error, caller);
@@ -52,9 +55,8 @@ async function passAs(call: LiveCall, passthrough: PassthroughRoute, creation: C
   const { client, requestId } = incoming;
   let problem: unknown = null;
   const stream = bodyOf(call, passthrough, (fault) => problem ??= fault);
-  const length = declaredLength(incoming.request.headers);
-  const body = stream === null || length === null ? stream : new SizedBody(length, stream);
-  const answer = await send(call, body).catch(async (error) => {
+  const sent = call.payment.signsBody ? sendWhole(call, stream, passthrough) : sendOn(call, stream);
+  const answer = await sent.catch(async (error) => {
     throw await call.fail(problem ?? error);
   });
   deps.observe.passed(requestId, passthrough.name, answer.status, incoming);
@@ -73,16 +75,42 @@ async function passAs(call: LiveCall, passthrough: PassthroughRoute, creation: C
   }
 }
 
+/** Sends the body on as it comes. */
+async function sendOn(call: LiveCall, stream: ReadableStream<Uint8Array<ArrayBuffer>> | null): Promise<Response> {
+  const length = declaredLength(call.incoming.request.headers);
+  return await send(call, stream === null || length === null ? stream : new SizedBody(length, stream));
+}
+
+/** Holds the body first: what pays depends on its bytes. */
+async function sendWhole(
+  call: LiveCall,
+  stream: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+  { maxBodyBytes: maxBytes }: PassthroughRoute,
+): Promise<Response> {
+  const { incoming, caller: { sandbox }, deps: { bodyDeadlineMs: deadlineMs, budget } } = call;
+  const declared = declaredLength(incoming.request.headers);
+  const holder = JSON.stringify([sandbox.workspaceId, sandbox.sandboxId]);
+  const body = await readBody(stream, { declared, maxBytes, deadlineMs, budget, holder }).catch((error) => {
+    throw bodyFault(error);
+  });
+  try {
+    return await send(call, sentOnce(body.bytes), body.bytes);
+  } finally {
+    body.release();
+  }
+}
+
 /**
  * Rejects with a `Fault` if the call may not be made, is too large, or cannot be recorded. Resolves
  * as `assertOwner` does, or to null if the call is about nothing that is owned.
  */
-async function assertMayPass(caller: Caller, request: ArrivedRequest, options: PassOptions): Promise<string | null> {
+async function assertMayPass(caller: Caller, incoming: IncomingCall, options: PassOptions): Promise<string | null> {
   const { passthrough, about, makes, deps } = options;
   const { sandbox, token } = caller;
+  const { request } = incoming;
   const { headers } = request;
   if (passthrough.joinsTrace && namesSession(headers, { token, deps })) {
-    belongingOf({ headers, asked: null, caller }, deps).then(({ trace }) => deps.ledger.join(trace))
+    belongingOf({ incoming, asked: null, caller }, deps).then(({ trace }) => deps.ledger.join(trace))
       .catch((cause) => deps.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
   const heldBy = about === null ? null : await assertOwner(about, { sandbox, deps });
@@ -96,15 +124,20 @@ async function assertMayPass(caller: Caller, request: ArrivedRequest, options: P
 async function creationOf(
   kind: OwnedKind,
   incoming: IncomingCall,
-  { caller, credential, deps }: { readonly caller: Caller; readonly credential: Credential; readonly deps: Deps },
+  { caller, upstream, credential, deps }: {
+    readonly caller: Caller;
+    readonly upstream: Upstream;
+    readonly credential: Credential;
+    readonly deps: Deps;
+  },
 ): Promise<Creation> {
-  const belonging = await belongingOf({ headers: incoming.request.headers, asked: null, caller }, deps);
-  return { kind, made: calledBy(incoming, { caller, belonging, credential, deps }), trace: belonging.trace };
+  const belonging = await belongingOf({ incoming, asked: null, caller }, deps);
+  return { kind, made: calledBy(incoming, { caller, belonging, upstream, credential, deps }), trace: belonging.trace };
 }
 
-/** The body as it goes on: within its limit, and without an end if it names another's file. */
+/** The body as it goes on: within its limit, and without an end if it names another's thing. */
 function bodyOf(
-  { incoming: { request }, caller: { sandbox }, idle, deps }: LiveCall,
+  { incoming: { request, provider }, caller: { sandbox }, idle, deps }: LiveCall,
   passthrough: PassthroughRoute,
   onProblem: (fault: unknown) => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
@@ -115,10 +148,10 @@ function bodyOf(
     onProblem: (error) => onProblem(bodyFault(error)),
     idle,
   });
-  if (!passthrough.namesFiles) return limited;
-  const files = new BodyScan(request.headers.get("content-encoding") ?? "", {
+  if (!passthrough.namesOwned) return limited;
+  const named = new BodyScan(request.headers.get("content-encoding") ?? "", {
     maxDecodedBytes: passthrough.maxBodyBytes,
-    fileKey: deps.provider.request.fileKey,
+    ownedKeys: provider.owned.keys,
     keys: [],
   });
   const reader = limited.getReader();
@@ -128,8 +161,8 @@ function bodyOf(
       try {
         for (let earlier: typeof held = null; earlier === null;) {
           const { value = null } = await reader.read();
-          await (value === null ? files.end() : files.push(value));
-          await assertOwnFiles(files.takeFileIds(), { sandbox, deps });
+          await (value === null ? named.end() : named.push(value));
+          await assertOwnThings(named.takeIds(), { sandbox, provider, deps });
           [earlier, held] = [held, value];
           if (earlier !== null) controller.enqueue(earlier);
           if (value === null) return controller.close();
@@ -137,13 +170,13 @@ function bodyOf(
       } catch (error) {
         // The upstream has not seen the last bytes, and a body without them is no request.
         onProblem(error);
-        files.close();
+        named.close();
         reader.cancel(error).catch(() => {});
         throw error;
       }
     },
     cancel(reason) {
-      files.close();
+      named.close();
       return reader.cancel(reason);
     },
   }, { highWaterMark: 0 });

@@ -1,3 +1,4 @@
+import type { Upstream as UpstreamSpoken } from "../domain/upstream.ts";
 import assert from "node:assert/strict";
 import {
   type CallOptions,
@@ -11,6 +12,7 @@ import {
   SANDBOX,
   type Scene,
   scene,
+  sceneUpstream,
   TOKEN,
   type Upstream,
 } from "../../tests/fake_calls.ts";
@@ -22,7 +24,7 @@ import type { PassthroughRoute } from "../domain/provider.ts";
 import { pass, type PassOptions } from "./passthrough.ts";
 import type { Deps } from "./deps.ts";
 
-const ROUTE: PassthroughRoute = { name: "other", maxBodyBytes: 1_000, joinsTrace: false, namesFiles: true, answersJson: true };
+const ROUTE: PassthroughRoute = { name: "other", maxBodyBytes: 1_000, joinsTrace: false, namesOwned: true, answersJson: true };
 const ANSWER = `{"input_tokens": 7}`;
 const BATCH = `{"id": "batch_1", "type": "message_batch"}`;
 
@@ -68,13 +70,13 @@ Deno.test("pass() ends no request that names another workspace's file, grows too
 });
 
 Deno.test("pass() answers an upstream 401 with our 502, and an upstream that is not there or silent with 502 and 504", async () => {
-  const cases: readonly (readonly [Parameters<typeof refusal>[0], Upstream, Partial<Deps["upstream"]>])[] = [
+  const cases: readonly (readonly [Parameters<typeof refusal>[0], Upstream, Partial<UpstreamSpoken>])[] = [
     ["upstream_refused_credential", () => json("{}", { status: 401 }), {}],
     ["upstream_unreachable", () => Promise.reject(new TypeError("connection refused")), {}],
     ["upstream_timeout", () => new Promise(() => {}), { idleMs: 1 }],
   ];
   for (const [code, upstream, over] of cases) {
-    await using call = scene(upstream, { upstream: { ...scene(upstream).deps.upstream, ...over } });
+    await using call = scene(upstream, { upstreams: sceneUpstream(over) });
     await assert.rejects(passed(call), refusal(code));
     assert.equal(call.sent.length, 1);
   }
@@ -180,7 +182,7 @@ Deno.test("pass() reads the answer of a call that makes something on after its c
   await call.deps.traffic.idle();
   assert.deepEqual(call.claims.map(({ id }) => id), ["file_1"]);
 
-  await using slow = scene(() => new Promise(() => {}), { upstream: { ...call.deps.upstream, drainAfterLeftMs: 1 } });
+  await using slow = scene(() => new Promise(() => {}), { upstreams: sceneUpstream({ drainAfterLeftMs: 1 }) });
   slow.client.abort();
   await assert.rejects(passed(slow, {}, { makes: "file" }), refusal("client_left"));
 });

@@ -1,10 +1,11 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
-import type { BodyFacts } from "../domain/provider.ts";
+import type { BodyFacts, RequestDialect } from "../domain/provider.ts";
+import type { Upstream } from "../domain/upstream.ts";
 import { BodyError, type BodyProblem, declaredLength, hashOf, type HeldBody, readBody } from "../wire/body.ts";
 import type { Caller } from "./authenticate.ts";
 import { BodyScan } from "./body_scan.ts";
-import type { Deps, IncomingCall } from "./deps.ts";
-import { assertOwnFiles } from "./ownership.ts";
+import type { Deps, IncomingBilled } from "./deps.ts";
+import { assertOwnThings } from "./ownership.ts";
 import { refusedTo } from "./refusals.ts";
 import { unlessSecret } from "./token_filter.ts";
 
@@ -27,21 +28,26 @@ export interface RequestFacts {
   readonly messagesHash: string | null;
   /** The place of the messages in the body; null as for their hash. */
   readonly messages: { readonly start: number; readonly end: number } | null;
-  /** As `assertOwnFiles` resolves. */
+  /** As `assertOwnThings` resolves. */
   readonly heldBy: string | null;
+  readonly upstream: Upstream;
+  /** As the body has it, secrets too: not for a row. */
+  readonly asked: BodyFacts;
 }
 
 /**
  * Reads the request's body within its limits and finds the few facts that are needed. Whether it is
- * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, `body_opaque`, or
- * `not_owned` if the body names another workspace's file.
+ * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, `body_opaque`,
+ * `model_not_allowed`, that of `RequestDialect.unmetered`, or `not_owned` if the body names what is
+ * another workspace's.
  */
-export async function read(incoming: IncomingCall, { sandbox, token }: Caller, deps: Deps): Promise<RequestFacts> {
+export async function read(incoming: IncomingBilled, { sandbox, token }: Caller, deps: Deps): Promise<RequestFacts> {
   const { headers, body: stream } = incoming.request;
-  const { maxBodyBytes, keys, messagesKey, fileKey, factsOf } = deps.provider.request;
+  const { dialect: { request }, provider, target } = incoming;
+  const { maxBodyBytes, keys, messagesKey, factsOf } = request;
   const scan = new BodyScan(headers.get("content-encoding") ?? "", {
     maxDecodedBytes: maxBodyBytes,
-    fileKey,
+    ownedKeys: provider.owned.keys,
     keys: [...keys, messagesKey],
   });
   const startedAt = deps.elapsed();
@@ -58,14 +64,18 @@ export async function read(incoming: IncomingCall, { sandbox, token }: Caller, d
     const arrivalMs = deps.elapsed() - startedAt;
     const { found } = await scan.readWhole(body.bytes);
     const messages = scan.isEncoded ? null : found.get(messagesKey) ?? null;
-    const messagesHash = messages === null ? null : await hashOf(body.bytes.subarray(messages.start, messages.end));
-    const named = factsOf(new Map(keys.map((key) => [key, found.get(key)?.value])));
-    const kept = keptFacts(named, [token, ...incoming.ownCredentials]);
+    const values = new Map(keys.map((key) => [key, found.get(key)?.value]));
+    const messagesHash = messages === null ? null : await questionHash(body.bytes, { messages, values, request });
+    const asked = factsOf(values, target);
+    const kept = keptFacts(asked, [token, ...incoming.ownCredentials]);
     userId = kept.userId;
-    const fileIds = scan.takeFileIds();
-    const heldBy = await assertOwnFiles(fileIds, { sandbox, deps });
-    const [isCompressed, namesFiles] = [scan.isEncoded, fileIds.length > 0];
-    return { body, arrivalMs, messages, messagesHash, heldBy, isCompressed, namesFiles, ...kept };
+    const ids = scan.takeIds();
+    const heldBy = await assertOwnThings(ids, { sandbox, provider, deps });
+    const upstream = deps.upstreams.forCall(provider, { workspaceId: sandbox.workspaceId, model: asked.model, heldBy });
+    const unmetered = upstream.isStrict ? request.unmetered?.(values) ?? null : null;
+    if (unmetered !== null) throw unmetered;
+    const [isCompressed, namesFiles] = [scan.isEncoded, ids.length > 0];
+    return { body, arrivalMs, messages, messagesHash, heldBy, upstream, asked, isCompressed, namesFiles, ...kept };
   } catch (error) {
     body?.release();
     scan.close();
@@ -86,6 +96,21 @@ const PROBLEMS: Record<BodyProblem, readonly [FaultCode, string]> = {
   cut: ["body_cut", "The request's body ended before its declared length."],
   no_room: ["overloaded", "This sandbox has too many requests waiting. Ask again in a moment."],
 };
+
+/** Of the messages, with all else that makes them another question. */
+async function questionHash(
+  bytes: Uint8Array<ArrayBuffer>,
+  { messages: { start, end }, values, request: { alsoAsked = [] } }: {
+    readonly messages: { readonly start: number; readonly end: number };
+    readonly values: ReadonlyMap<string, unknown>;
+    readonly request: RequestDialect;
+  },
+): Promise<string> {
+  const hash = await hashOf(bytes.subarray(start, end));
+  const others = alsoAsked.map((key) => values.get(key));
+  if (others.every((value) => value === undefined)) return hash;
+  return await hashOf(new TextEncoder().encode(JSON.stringify([hash, ...others])));
+}
 
 function keptFacts({ model, userId, ...plain }: BodyFacts, secrets: readonly string[]) {
   return { ...plain, requestedModel: unlessSecret(model, secrets), userId: unlessSecret(userId, secrets) };

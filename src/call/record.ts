@@ -1,12 +1,16 @@
 import { accountOf, accuracyOf } from "../domain/account.ts";
 import type { CallSpan } from "../domain/observe.ts";
 import { OWNED_ID } from "../domain/owned.ts";
-import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
+import type { BodyFacts, CallDialect } from "../domain/provider.ts";
+import { EMPTY_READING, type Made, type UsageReading } from "../domain/reading.ts";
 import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
 import type { Hold } from "./reservation.ts";
 import type { Deps } from "./deps.ts";
 
 export interface OpenRowOptions {
+  readonly dialect: CallDialect;
+  /** As the body has it: what the answer leaves out is taken from it. */
+  readonly asked: BodyFacts;
   /** Null: the call has no limit. */
   readonly hold: Hold | null;
   /** False if the spool is full and the operator chose to serve on: there is only a log line. */
@@ -37,6 +41,14 @@ export class OpenRow {
     this.#openedAt = options.deps.elapsed();
   }
 
+  get dialect(): CallDialect {
+    return this.#options.dialect;
+  }
+
+  get asked(): BodyFacts {
+    return this.#options.asked;
+  }
+
   get span(): CallSpan | null {
     return this.#options.span;
   }
@@ -58,11 +70,11 @@ export class OpenRow {
   }
 
   /**
-   * Commits the outcome, and that the files of the answer belong to the caller. Call it once.
+   * Commits the outcome, and that what the answer made belongs to the caller. Call it once.
    * Rejects with `Fault` `ledger_unavailable`: the client must not see a clean end then.
    */
   async close(outcome: Outcome, reading: UsageReading): Promise<void> {
-    const work = [this.#commit(outcome, reading), this.#claim(reading.filesMade)];
+    const work = [this.#commit(outcome, reading), this.#claim(reading.made)];
     try {
       await Promise.all(work);
     } finally {
@@ -71,7 +83,7 @@ export class OpenRow {
   }
 
   async #commit(outcome: Outcome, reading: UsageReading): Promise<void> {
-    const { hold, isRecorded, clientIp, upstreamUrl, span, startedAt, deps } = this.#options;
+    const { dialect, hold, isRecorded, clientIp, upstreamUrl, span, startedAt, deps } = this.#options;
     const call = this.call;
     const isRefusal = this.#isRefusal;
     const known = isRefusal ? { ...EMPTY_READING, errorType: reading.errorType } : reading;
@@ -82,7 +94,7 @@ export class OpenRow {
       upstreamRequestId: this.#upstreamRequestId,
       duration: this.#sinceOpened(),
       ttft: this.#ttft,
-      ...accountOf(this.#toKeep(known), { accuracy, call, deps }),
+      ...accountOf(this.#toKeep(known), { accuracy, call, answer: dialect.answer, deps }),
     };
     const closedAt = deps.elapsed();
     try {
@@ -95,13 +107,13 @@ export class OpenRow {
     }
   }
 
-  async #claim(files: readonly string[]): Promise<void> {
-    if (files.length === 0) return;
+  async #claim(made: readonly Made[]): Promise<void> {
+    if (made.length === 0) return;
     const { workspaceId, sandboxId } = this.call;
     const { owners, now } = this.#options.deps;
     await owners.claim(
-      files.filter((id) => OWNED_ID.test(id)).map((id) => (
-        { id, kind: "file", workspaceId, sandboxId, createdAt: now(), call: this.call, dueAt: null }
+      made.filter(({ id }) => OWNED_ID.test(id)).map(({ id, kind }) => (
+        { id, kind, workspaceId, sandboxId, createdAt: now(), call: this.call, dueAt: null }
       )),
     );
   }

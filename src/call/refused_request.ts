@@ -18,10 +18,10 @@ import { carriedSecrets, headersWithout, pathToShow } from "./token_filter.ts";
 export function refusedRequest(
   request: { readonly url: string; readonly headers: Fields },
   { sandbox, userId, clientIp }: Pick<RefusedRequest, "sandbox" | "clientIp"> & Pick<Fault, "userId">,
-  { provider }: Pick<Deps, "provider">,
+  { clients }: Pick<Deps, "clients">,
 ): RefusedRequest {
   const secrets = carriedSecrets(request.headers);
-  const client = clientOf({ headers: headersWithout(request.headers, secrets), userId }, provider.clients);
+  const client = clientOf({ headers: headersWithout(request.headers, secrets), userId }, clients);
   const path = pathToShow(rawPath(request), secrets);
   return { sandbox, path, client: client === null ? null : cutClientString(client), clientIp };
 }

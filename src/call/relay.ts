@@ -15,7 +15,7 @@ const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([101, 204, 205, 304]);
  * `ledger_unavailable` or `upstream_unreachable` if there is no body to pass.
  */
 export async function relay(answer: Response, call: LiveCall): Promise<void> {
-  const { incoming: { client }, idle, signal, deps, row } = call;
+  const { incoming: { client }, idle, signal, upstream, deps, row } = call;
   const head = returned(answer, call.credential);
   if (answer.body === null || NULL_BODY_STATUSES.has(answer.status)) {
     // Whatever the status says, an answer without a body is no message.
@@ -27,7 +27,7 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
     await call.end("upstream_broke");
     throw call.refusal(new Fault("upstream_unreachable", "The upstream's answer is empty."));
   }
-  const reader = new AnswerReader(answer, { provider: deps.provider, isStreamAsked: row?.call.streaming ?? false });
+  const reader = new AnswerReader(answer, { dialect: row!.dialect.answer, asked: row!.asked });
   call.reading = () => reader.reading;
   const isSized = head.headers.has("content-length");
   let written: Uint8Array = new Uint8Array();
@@ -42,7 +42,7 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
   };
 
   const ended = (outcome: Outcome) => {
-    if (reader.reading.isOutOfCredit) deps.upstream.credentials.outOfCredit(call.credential);
+    if (reader.reading.isOutOfCredit) upstream.credentials.outOfCredit(call.credential);
     return call.end(outcome, reader.reading);
   };
   const looked = () => {
@@ -86,6 +86,6 @@ function endsEvent(chunk: Uint8Array): boolean {
   return end.endsWith("\n\n") || end === "\r\n\r\n";
 }
 
-function errorEvent(fault: Fault, { incoming, deps }: LiveCall): Uint8Array {
-  return new TextEncoder().encode(deps.provider.errorEvent(fault, incoming.requestId));
+function errorEvent(fault: Fault, { incoming }: LiveCall): Uint8Array {
+  return new TextEncoder().encode(incoming.provider.errorEvent(fault, incoming.requestId));
 }

@@ -1,3 +1,4 @@
+import type { Upstream as UpstreamSpoken } from "../domain/upstream.ts";
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import {
@@ -12,6 +13,7 @@ import {
   refusal,
   type Scene,
   scene,
+  sceneUpstream,
   streamed,
   type Upstream,
   USAGE,
@@ -109,8 +111,7 @@ const ENDS: Readonly<Record<string, Ends>> = {
 Deno.test("relay() tells the credentials of an account without credit before the client has the whole answer", async () => {
   const body = JSON.stringify({ type: "error", error: { type: "billing_error", message: "no credit" } });
   const credentials = onlyCredential("key", { outOfCredit: ({ id }) => void call.log.push(`no credit: ${id}`) });
-  const { deps } = scene(() => json(BODY));
-  await using call = scene(() => json(body, { status: 402 }), { upstream: { ...deps.upstream, credentials } });
+  await using call = scene(() => json(body, { status: 402 }), { upstreams: sceneUpstream({ credentials }) });
   const request = incoming(call);
   const story = journey(request, call.deps);
   assert.equal((await received(await request.client.answerOf(story))).text, body);
@@ -310,7 +311,7 @@ Deno.test("relay() measures the time to the first content, not to the first byte
 });
 
 /** A call of whose answer a part has come. */
-async function halfway(options: CallOptions & { readonly stream: boolean }, over: Partial<Deps["upstream"]> = {}) {
+async function halfway(options: CallOptions & { readonly stream: boolean }, over: Partial<UpstreamSpoken> = {}) {
   const answers = Promise.withResolvers<LiveAnswer>();
   const upstream: Upstream = ({ init }) => {
     const type = options.stream ? "text/event-stream" : "application/json";
@@ -319,7 +320,7 @@ async function halfway(options: CallOptions & { readonly stream: boolean }, over
     answers.resolve(live);
     return live.response;
   };
-  const call = scene(upstream, { upstream: { ...scene(upstream).deps.upstream, ...over } });
+  const call = scene(upstream, { upstreams: sceneUpstream(over) });
   const answer = await told(incoming(call, options), call.deps);
   return { call, answer, live: await answers.promise };
 }

@@ -4,7 +4,7 @@ import { addedTo, type Bound, LIMIT_KINDS, type LimitRefusal, type Reservation }
 import { costUsd } from "../domain/money.ts";
 import type { Closing, OpenCall } from "../domain/usage.ts";
 import type { RequestFacts } from "./read.ts";
-import type { Deps, IncomingCall } from "./deps.ts";
+import type { Deps, IncomingBilled, IncomingCall } from "./deps.ts";
 
 /** What an admitted call holds of its limits. One of the two is called, once. */
 export interface Hold {
@@ -23,7 +23,11 @@ const PLACE_SECONDS = 2;
  */
 export async function reserve(
   call: OpenCall,
-  { facts, signal }: { readonly facts: RequestFacts; readonly signal: AbortSignal },
+  { incoming, facts, signal }: {
+    readonly incoming: IncomingBilled;
+    readonly facts: RequestFacts;
+    readonly signal: AbortSignal;
+  },
   deps: Deps,
 ): Promise<Hold | null> {
   const { limits, loops } = deps;
@@ -31,7 +35,7 @@ export async function reserve(
   if (pauseEnd !== null) throw looping(pauseEnd, deps.now());
   const bounds = limits.boundsOf(call);
   if (bounds.length === 0) return null;
-  const reservation = reservationOf(call, { facts, bounds, deps });
+  const reservation = reservationOf(call, { incoming, facts, bounds, deps });
   const refusal = await limits.reserve(reservation, bounds, signal);
   if (refusal !== null) throw overLimit(refusal, reservation, deps.now());
   const { id } = call;
@@ -69,12 +73,17 @@ export function whileWanted({ client }: IncomingCall, { traffic }: Deps): AbortS
 
 function reservationOf(
   call: OpenCall,
-  { facts, bounds, deps }: { readonly facts: RequestFacts; readonly bounds: readonly Bound[]; readonly deps: Deps },
+  { incoming: { dialect: { request } }, facts, bounds, deps }: {
+    readonly incoming: IncomingBilled;
+    readonly facts: RequestFacts;
+    readonly bounds: readonly Bound[];
+    readonly deps: Deps;
+  },
 ): Reservation {
   const { id, instanceId: holder, workspaceId, sandboxId, traceId, createdAt } = call;
   const { isCompressed, namesFiles, maxTokens, speed, inferenceGeo, body } = facts;
-  const { estimates, provider, unpriced } = deps;
-  const mayCache = estimates.needsCacheMarks && mayHaveKey(body.bytes, provider.request.cacheMarkKey);
+  const { estimates, unpriced } = deps;
+  const mayCache = estimates.needsCacheMarks && mayHaveKey(body.bytes, request.cacheMarkKey);
   const { tokens, cost } = estimates.of({
     provider: call.provider,
     model: call.requestedModel,

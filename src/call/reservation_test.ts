@@ -34,7 +34,11 @@ function limited(bounds: readonly Bound[], estimate: Estimate = { tokens: 10, co
     async ask(options = {}) {
       const asked = incoming(call, options);
       const facts = await read(asked, { sandbox: SANDBOX, token: "t" } as Parameters<typeof read>[1], call.deps);
-      return await reserve({ ...opened, id: `ar-${++asks}` }, { facts, signal: whileWanted(asked, call.deps) }, call.deps)
+      return await reserve(
+        { ...opened, id: `ar-${++asks}` },
+        { incoming: asked, facts, signal: whileWanted(asked, call.deps) },
+        call.deps,
+      )
         .finally(facts.body.release);
     },
     async [Symbol.asyncDispose]() {

@@ -3,10 +3,10 @@ import { priceIn } from "../domain/price.ts";
 import type { UsageReading } from "../domain/reading.ts";
 import type { RunningCall } from "../domain/running_call.ts";
 import { cutClientString } from "../domain/text.ts";
-import type { OpenCall } from "../domain/usage.ts";
 import { clientOf } from "./clients.ts";
 import type { Deps } from "./deps.ts";
 import type { LiveCall } from "./live_call.ts";
+import type { OpenRow } from "./record.ts";
 import { headersWithout } from "./token_filter.ts";
 
 /** The call as far as it is known now. It counts and logs nothing, so it may be asked for often. */
@@ -17,7 +17,7 @@ export function runningCall({ incoming, caller, row, route, reading, deps }: Liv
   if (row === null) {
     const client = clientOf(
       { headers: headersWithout(incoming.request.headers, [caller.token]), userId: undefined },
-      deps.provider.clients,
+      deps.clients,
     );
     return {
       ...known,
@@ -29,7 +29,7 @@ export function runningCall({ incoming, caller, row, route, reading, deps }: Liv
   const { status, kept } = row.soFar(reading());
   const { traceId, client, createdAt, requestedModel } = row.call;
   const model = kept.servedModel ?? (requestedModel || null);
-  return { ...known, traceId, model, status, client, createdAt, ...usedSoFar(kept, row.call, deps) };
+  return { ...known, traceId, model, status, client, createdAt, ...usedSoFar(kept, row, deps) };
 }
 
 type Used = Pick<
@@ -46,11 +46,12 @@ export const NOTHING_USED: Used = {
   cost: null,
 };
 
-function usedSoFar(read: UsageReading, { kind, provider: seller, createdAt }: OpenCall, { provider, priceOf }: Deps): Used {
+function usedSoFar(read: UsageReading, { call, dialect }: OpenRow, { priceOf }: Deps): Used {
   const accuracy = read.hasAbsurdCount ? "unknown" : accuracyOf(read);
   if (accuracy === "unknown") return NOTHING_USED;
-  const reading = accuracy === "estimated" ? provider.estimate(read) : read;
+  const reading = accuracy === "estimated" ? dialect.answer.estimate(read, call) : read;
+  const { kind, provider, createdAt } = call;
   const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = reading;
-  const { cost, accuracy: ofCost } = priceIn(priceOf({ ...reading, kind, provider: seller }, createdAt), { accuracy, reading });
+  const { cost, accuracy: ofCost } = priceIn(priceOf({ ...reading, kind, provider }, createdAt), { accuracy, reading });
   return { accuracy: ofCost, inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens, cost };
 }

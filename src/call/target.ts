@@ -1,6 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import type { Fields } from "../domain/header_fields.ts";
-import type { Provider, Route } from "../domain/provider.ts";
+import type { Provider } from "../domain/provider.ts";
 import { clientIpIn } from "../wire/client_ip.ts";
 import type { Deps } from "./deps.ts";
 
@@ -9,33 +9,47 @@ interface Target {
   readonly headers: Fields;
 }
 
+export interface PlainOptions {
+  /** The paths of `knownPaths`. */
+  readonly known: ReadonlySet<string>;
+  /** The route takes names with encoded slashes in a segment. */
+  readonly hasEncodedSlashes: boolean;
+}
+
 /**
  * The request's target (path and query) if it is spelled plainly. It is what is routed and what is
- * sent. `known` are the paths of `knownPaths`.
+ * sent.
  *
  * `url` is the target as the client sent it. Both `new URL` and fetch would tidy it up: `/a/./b`
  * would miss its route here and still reach the upstream as `/a/b`. Throws `Fault`
  * `path_unknown` for
  * - dot segments (also percent-encoded), `//`, a trailing slash, backslashes, path parameters,
- * - encoded slashes, letters, digits, `-`, `.`, `_` or `~`,
+ * - encoded slashes (unless the route takes them, and then not so that they hide any of these),
+ * - encoded letters, digits, `-`, `.`, `_` or `~`,
  * - fragments, and quotes or angle brackets in a query,
  * - the absolute form of another host,
  * - a known path in other letters: a server that ignores case would take it for that path.
  */
-export function plainTarget(request: Target, known: ReadonlySet<string>): string {
+export function plainTarget(request: Target, { known, hasEncodedSlashes }: PlainOptions): string {
   const target = rawTarget(request);
   const end = target.indexOf("?");
-  const path = end < 0 ? target : target.slice(0, end);
+  const sent = end < 0 ? target : target.slice(0, end);
+  // As a server reads it that decodes before it splits.
+  const path = hasEncodedSlashes ? sent.replaceAll(/%2F/gi, "/") : sent;
   const isPlain = PLAIN_PATH.test(path) && !HIDDEN.test(path) && !isRespelled(path, known) &&
-    !REWRITTEN.test(target.slice(path.length));
+    !REWRITTEN.test(target.slice(sent.length));
   if (!isPlain) throw unknownPath();
   return target;
 }
 
-/** The fixed beginnings of the routes' paths, each with all that leads to it: `/a`, `/a/b`. */
-export function knownPaths(routes: readonly Route[]): ReadonlySet<string> {
+/**
+ * The fixed beginnings of the dialects' paths, each with all that leads to it: `/a`, `/a/b`. With
+ * the dialect's prefix and without.
+ */
+export function knownPaths(dialects: readonly Pick<Provider, "prefix" | "routes">[]): ReadonlySet<string> {
   const known = new Set<string>();
-  for (const { path } of routes) {
+  const paths = dialects.flatMap(({ prefix, routes }) => routes.flatMap(({ path }) => [path, prefix + path]));
+  for (const path of paths) {
     const fixed = path.split("/").slice(1);
     const end = fixed.findIndex((segment) => /^[:*]/.test(segment));
     const segments = end < 0 ? fixed : fixed.slice(0, end);

@@ -3,7 +3,7 @@ import { Fault, type FaultCode } from "../domain/fault.ts";
 import { anthropic } from "../../tests/anthropic.ts";
 import { assertAllowed, assertPlainMethod, knownPaths, plainTarget, rawPath } from "./target.ts";
 
-const KNOWN = knownPaths(anthropic.routes);
+const PLAIN = { known: knownPaths([anthropic]), hasEncodedSlashes: false };
 
 function received(rawTarget: string, host = "proxy:8081") {
   const url = rawTarget.startsWith("/") ? `http://${host}${rawTarget}` : rawTarget;
@@ -23,7 +23,7 @@ Deno.test("plainTarget() returns path and query as they were received", () => {
     "/v1/files/File_With_Capitals",
     "/v1/skills/a.b~c-d_e",
   ];
-  for (const target of plain) assert.equal(plainTarget(received(target), KNOWN), target);
+  for (const target of plain) assert.equal(plainTarget(received(target), PLAIN), target);
 });
 
 Deno.test("plainTarget() refuses every other spelling of a path", () => {
@@ -78,16 +78,28 @@ Deno.test("plainTarget() refuses every other spelling of a path", () => {
   ];
   for (const target of spellings) {
     assert.throws(
-      () => plainTarget(received(target), KNOWN),
+      () => plainTarget(received(target), PLAIN),
       (error) => error instanceof Fault && error.code === "path_unknown",
       target,
     );
   }
 });
 
+Deno.test("plainTarget() lets a route's segment hold encoded slashes, and nothing be hidden by them", () => {
+  const plain = { ...PLAIN, hasEncodedSlashes: true };
+  const arn = "/model/arn:aws:bedrock:us-east-1:111122223333:application-inference-profile%2Fabc/invoke";
+  for (const target of [arn, arn.replaceAll(":", "%3A").replace("%2F", "%2f")]) {
+    assert.equal(plainTarget(received(target), plain), target);
+    assert.throws(() => plainTarget(received(target), PLAIN), Fault);
+  }
+  for (const hidden of ["..%2Fx", "%2F", "x%2F", "%2Fx", "x%2F%2Fy", "x%2F..", ".%2fx", "x%252Fy", "x%5Cy", "x%2F%2E%2E"]) {
+    assert.throws(() => plainTarget(received(`/model/${hidden}/invoke`), plain), Fault, hidden);
+  }
+});
+
 Deno.test("plainTarget() is not led by a Host header that holds a path", () => {
   for (const host of ["proxy/v1/x?", "proxy#", "proxy\\x", "user@proxy", "proxy/"]) {
-    assert.throws(() => plainTarget(received("/v1/messages", host), KNOWN), Fault, host);
+    assert.throws(() => plainTarget(received("/v1/messages", host), PLAIN), Fault, host);
   }
 });
 
@@ -104,9 +116,10 @@ Deno.test("rawPath() is the path without query, undecoded", () => {
   assert.equal(rawPath({ url: "http://h" }), "/");
 });
 
-Deno.test("knownPaths() are the fixed beginnings of the routes, at every segment", () => {
+Deno.test("knownPaths() are the fixed beginnings of the routes, at every segment, with the prefix and without", () => {
   const known = ["/v1", "/v1/files", "/v1/messages", "/v1/messages/batches", "/v1/messages/count_tokens", "/v1/models"];
-  assert.deepEqual([...KNOWN].sort(), known);
+  const named = ["/anthropic", ...known.map((path) => `/anthropic${path}`)];
+  assert.deepEqual([...PLAIN.known].sort(), [...named, ...known]);
 });
 
 Deno.test("assertAllowed() opens whole segments, and a path of a wrong base URL only to a prefix that names it", () => {

@@ -1,6 +1,7 @@
 import type { Fields } from "../domain/header_fields.ts";
 import { cutClientString } from "../domain/text.ts";
 import { holdsSecret } from "../wire/secrets.ts";
+import { TOKEN_HEADERS } from "./authenticate.ts";
 
 /** The text, or null if it holds one of the secrets: no row and no log line keeps such a text. */
 export function unlessSecret(text: string | null, secrets: readonly string[]): string | null {
@@ -14,7 +15,7 @@ export function headersWithout(headers: Pick<Fields, "get">, secrets: readonly s
 
 /** All that the credential headers carry, well-formed or not: a refusal is logged without it. */
 export function carriedSecrets(headers: Pick<Fields, "get">): readonly string[] {
-  const values = [headers.get("x-api-key") ?? "", headers.get("authorization") ?? ""];
+  const values = TOKEN_HEADERS.map((name) => headers.get(name) ?? "");
   return [...new Set(values.flatMap((value) => [value, ...value.split(/\s+/)]))].filter((value) =>
     value !== "" && !SCHEME.test(value)
   );

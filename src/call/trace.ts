@@ -1,6 +1,7 @@
 import type { Fields } from "../domain/header_fields.ts";
 import type { AgentNames, Client } from "../domain/client.ts";
 import { generateTraceId } from "../domain/ids.ts";
+import type { CallDialect } from "../domain/provider.ts";
 import { MAX_TRACE_ID_LENGTH, type Trace } from "../domain/trace.ts";
 import { hashFirstElement } from "../wire/first_element.ts";
 import type { Caller } from "./authenticate.ts";
@@ -8,7 +9,7 @@ import { agentNames, clientOf, namedSessions, type Sender } from "./clients.ts";
 import { headersWithout, unlessSecret } from "./token_filter.ts";
 import type { RequestFacts } from "./read.ts";
 import { isInferredId, traceIdOf } from "./sessions.ts";
-import type { Deps } from "./deps.ts";
+import type { Deps, IncomingCall } from "./deps.ts";
 
 /** What a call belongs to, and which of its client's agents makes it. */
 export interface Belonging {
@@ -18,7 +19,7 @@ export interface Belonging {
 }
 
 export interface CallToPlace {
-  readonly headers: Fields;
+  readonly incoming: Pick<IncomingCall, "request"> & { readonly dialect?: CallDialect };
   /** Null: the body is not read, because it has no row. */
   readonly asked: Pick<RequestFacts, "userId" | "messages" | "body"> | null;
   readonly caller: Caller;
@@ -31,7 +32,7 @@ export interface CallToPlace {
  */
 export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belonging> {
   const sender = senderOf(call);
-  const { clients } = deps.provider;
+  const { clients } = deps;
   const client = clientOf(sender, clients);
   const names = agentNames(sender, clients);
   const clue = extractTraceId(sender, { traceHeader: deps.traceHeader, clients, token: call.caller.token });
@@ -52,7 +53,7 @@ export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belong
 /** Whether a call without a row belongs to a session: one that its headers name. */
 export function namesSession(
   headers: Fields,
-  { token, deps: { traceHeader, provider: { clients } } }: { readonly token: string; readonly deps: Deps },
+  { token, deps: { traceHeader, clients } }: { readonly token: string; readonly deps: Deps },
 ): boolean {
   return extractTraceId({ headers, userId: undefined }, { traceHeader, clients, token }) !== null;
 }
@@ -91,18 +92,18 @@ function isTraceId(id: string): boolean {
   return id.length <= MAX_TRACE_ID_LENGTH && /^[\x21-\x7e]+$/.test(id) && !isInferredId(id);
 }
 
-function senderOf({ headers, asked, caller }: CallToPlace): Sender {
-  return { headers: headersWithout(headers, [caller.token]), userId: asked === null ? undefined : asked.userId };
+function senderOf({ incoming: { request }, asked, caller }: CallToPlace): Sender {
+  return { headers: headersWithout(request.headers, [caller.token]), userId: asked === null ? undefined : asked.userId };
 }
 
 async function inferredId(
-  { caller: { sandbox }, asked }: CallToPlace,
+  { incoming: { dialect }, caller: { sandbox }, asked }: CallToPlace,
   { client, deps }: { readonly client: string | null; readonly deps: Deps },
 ): Promise<Pick<Trace, "id" | "source"> | null> {
-  if (asked === null || asked.messages === null || !deps.sessions.infers) return null;
+  if (dialect === undefined || asked === null || asked.messages === null || !deps.sessions.infers) return null;
   const firstMessage = await hashFirstElement(asked.body.bytes, {
     range: asked.messages,
-    without: deps.provider.request.cacheMarkKey,
+    without: dialect.request.cacheMarkKey,
   });
   if (firstMessage === null) return null;
   const { workspaceId, sandboxId } = sandbox;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { anthropic } from "../../tests/anthropic.ts";
+import { CLIENTS, messages } from "../../tests/anthropic.ts";
+import { HeaderFields } from "../domain/header_fields.ts";
 import { inferredIdOf } from "./sessions.ts";
 import { belongingOf, extractTraceId } from "./trace.ts";
 import type { Deps } from "./deps.ts";
@@ -11,7 +12,7 @@ const HEX = "a".repeat(64);
 function clue(headers: Record<string, string>, userId: string | null = null) {
   return extractTraceId({ headers: new Headers(headers), userId }, {
     traceHeader: "x-trace-id",
-    clients: anthropic.clients,
+    clients: CLIENTS,
     token: TOKEN,
   });
 }
@@ -139,7 +140,7 @@ Deno.test("extractTraceId() ignores a client that names an inferred session", ()
 Deno.test("belongingOf() of a named session reads no message and asks no records; a sub-agent's, without a row too, is its root's", async () => {
   const asked: unknown[] = [];
   const deps = {
-    provider: anthropic,
+    clients: CLIENTS,
     traceHeader: "x-trace-id",
     now: () => 7,
     newId: () => "new",
@@ -161,7 +162,10 @@ Deno.test("belongingOf() of a named session reads no message and asks no records
   };
   const call = (headers: Record<string, string>, isRead = true) =>
     belongingOf({
-      headers: new Headers({ "x-api-key": "tok-1", ...headers }),
+      incoming: {
+        request: { method: "POST", body: null, headers: new HeaderFields(Object.entries({ "x-api-key": "tok-1", ...headers })) },
+        dialect: messages,
+      },
       asked: isRead ? { userId: null, messages: { start: 0, end: 9 }, body } as never : null,
       caller: { sandbox, token: "tok-1" },
     }, deps);

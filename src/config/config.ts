@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
-import type { Credential } from "../domain/provider.ts";
+import type { Credential, UpstreamConfig } from "../domain/upstream.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
-import type * as providers from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { TelemetryOptions } from "../telemetry/call_telemetry.ts";
@@ -21,6 +20,9 @@ export interface Config {
   readonly admin: AdminConfig;
   /** Null: only tokens open the dashboard. */
   readonly oidc: OidcConfig | null;
+  /** At least one; the first is the default. */
+  readonly upstreams: readonly UpstreamConfig[];
+  /** What all upstreams have in common. */
   readonly upstream: Readonly<ReturnType<typeof readUpstream>>;
   /** Between us and the upstream, and between us and the control plane. */
   readonly forwardProxies: ForwardProxies;
@@ -45,9 +47,6 @@ export type StorageConfig = Readonly<ReturnType<typeof readStorage>>;
 /** `url` holds a password. */
 export type DatabaseConfig = Readonly<NonNullable<ReturnType<typeof readDatabase>>>;
 
-/** A dialect that the proxy speaks. */
-export type ProviderName = keyof typeof providers;
-
 /** For commands that talk to a running proxy. They need no credential of the upstream. */
 export interface ClientConfig {
   readonly proxyAddress: Address;
@@ -61,8 +60,8 @@ export interface ClientConfig {
 
 /** The secrets that may change while the program runs. */
 export interface Secrets {
-  /** At least one. */
-  readonly credentials: readonly Credential[];
+  /** At least one; the first is the default. */
+  readonly upstreams: readonly UpstreamConfig[];
   readonly adminToken: string | null;
   /** Null: there are no viewers. */
   readonly viewerToken: string | null;
@@ -89,6 +88,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     proxy: readProxy(reader),
     admin: readAdmin(reader),
     oidc: readOidc(reader),
+    upstreams: readUpstreams(reader),
     upstream: readUpstream(reader),
     forwardProxies: readForwardProxies(reader),
     agentserver: readAgentserver(reader),
@@ -103,7 +103,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
   };
   refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
-  const baseUrls = config.upstream.credentials.map((credential) => credential.baseUrl);
+  const baseUrls = config.upstreams.flatMap(({ credentials }) => credentials.map(({ baseUrl }) => baseUrl));
   return reader.finish({ ...config, warnings: warningsOf(reader, { ...config, baseUrls }) });
 }
 
@@ -129,7 +129,7 @@ export function loadClientConfig(source: ConfigSource): ClientConfig {
 export function readSecrets(source: ConfigSource): Secrets {
   const reader = new SettingsReader(source);
   return reader.finish({
-    credentials: readCredentials(reader),
+    upstreams: readUpstreams(reader),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     viewerToken: reader.read("LLMPROXY_VIEWER_TOKEN"),
     oidcClientSecret: reader.read("LLMPROXY_OIDC_CLIENT_SECRET"),
@@ -197,11 +197,17 @@ function readAdmin(reader: SettingsReader) {
   };
 }
 
+function readUpstreams(reader: SettingsReader): readonly UpstreamConfig[] {
+  const baseUrl = readUrl("ANTHROPIC_BASE_URL", API_PATH, reader);
+  const credentials = readCredentials(reader);
+  return [{
+    ...{ name: "anthropic", dialect: "anthropic", seller: "anthropic", baseUrl, credentials },
+    ...{ place: { project: null, locations: [] }, models: ["*"], workspaces: null, readOnMs: 0, isStrict: false },
+  }];
+}
+
 function readUpstream(reader: SettingsReader) {
   return {
-    provider: "anthropic" as ProviderName,
-    baseUrl: readUrl("ANTHROPIC_BASE_URL", API_PATH, reader),
-    credentials: readCredentials(reader),
     idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS"),
     waitMs: reader.read("LLMPROXY_UPSTREAM_WAIT_SECONDS"),
     /** PEM, for the upstream and the control plane; null: the public certificates only. */
@@ -246,9 +252,10 @@ function readCredential(reader: SettingsReader): Credential {
   const key = reader.read("ANTHROPIC_API_KEY");
   const token = reader.read("ANTHROPIC_AUTH_TOKEN");
   const common = { weight: 1, baseUrl: reader.read("ANTHROPIC_BASE_URL") };
-  if (key !== null) return { header: "x-api-key", value: key, secret: key, id: `api-key-${fingerprint(key)}`, ...common };
+  const inHeader = (header: string, value: string) => ({ kind: "header", header, value }) as const;
+  if (key !== null) return { auth: inHeader("x-api-key", key), secret: key, id: `api-key-${fingerprint(key)}`, ...common };
   const secret = token ?? "";
-  return { header: "authorization", value: `Bearer ${secret}`, secret, id: `auth-token-${fingerprint(secret)}`, ...common };
+  return { auth: inHeader("authorization", `Bearer ${secret}`), secret, id: `auth-token-${fingerprint(secret)}`, ...common };
 }
 
 function readCredentialsFile(path: string, reader: SettingsReader): readonly Credential[] {

@@ -8,18 +8,21 @@ import { problemsOf, source } from "../../tests/config_source.ts";
 const KEY = "sk-ant-api03-secret-key";
 
 Deno.test("loadConfigFromEnv() fills in every default when only a key is set", () => {
-  const { upstream: { credentials, ...upstream }, prices, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  const { upstreams: [{ credentials, ...first } = assert.fail()], upstream, prices, ...config } = loadConfigFromEnv(
+    source({ ANTHROPIC_API_KEY: KEY }),
+  );
   const [credential = assert.fail()] = credentials;
   assert.equal(prices, CLAUDE_PRICES);
-  assert.equal(credential.header, "x-api-key");
-  assert.equal(credential.value, KEY);
+  assert.deepEqual(credential.auth, { kind: "header", header: "x-api-key", value: KEY });
   assert.match(credential.id, /^api-key-[0-9a-f]{8}$/);
+  assert.deepEqual(first, {
+    ...{ name: "anthropic", dialect: "anthropic", seller: "anthropic", baseUrl: "https://api.anthropic.com" },
+    ...{ place: { project: null, locations: [] }, models: ["*"], workspaces: null, readOnMs: 0, isStrict: false },
+  });
   assert.deepEqual(upstream, {
-    baseUrl: "https://api.anthropic.com",
     idleMs: 660_000,
     waitMs: 60_000,
     caCertificates: null,
-    provider: "anthropic",
   });
   assert.deepEqual(config, {
     proxy: {
@@ -94,10 +97,10 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     ...{ LLMPROXY_DEFAULT_MAX_RPD: "9", LLMPROXY_RESERVE: "max", LLMPROXY_UNPRICED: "serve", LLMPROXY_QUEUE_SECONDS: "0" },
     ...GUARD,
   }, { "/etc/ca.pem": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n" }));
-  assert.equal(config.upstream.credentials[0]!.header, "authorization");
-  assert.equal(config.upstream.credentials[0]!.value, "Bearer bearer-token");
-  assert.match(config.upstream.credentials[0]!.id, /^auth-token-[0-9a-f]{8}$/);
-  assert.equal(config.upstream.baseUrl, "https://gateway.example/anthropic");
+  const { baseUrl, credentials: [credential = assert.fail()] } = config.upstreams[0]!;
+  assert.deepEqual(credential.auth, { kind: "header", header: "authorization", value: "Bearer bearer-token" });
+  assert.match(credential.id, /^auth-token-[0-9a-f]{8}$/);
+  assert.equal(baseUrl, "https://gateway.example/anthropic");
   assert.match(config.upstream.caCertificates ?? "", /BEGIN CERTIFICATE/);
   assert.deepEqual([config.upstream.idleMs, config.upstream.waitMs], [30_000, 20_000]);
   assert.deepEqual(config.proxy, {
@@ -198,7 +201,7 @@ Deno.test("loadConfigFromEnv() reads a secret from its file without the newline 
     "/key": `${KEY}\r\n`,
     "/admin": "0123456789abcdef\n",
   }));
-  assert.equal(config.upstream.credentials[0]!.value, KEY);
+  assert.equal(config.upstreams[0]!.credentials[0]!.secret, KEY);
   assert.equal(config.admin.token, "0123456789abcdef");
 });
 
@@ -278,11 +281,12 @@ Deno.test("loadClientConfig() asks for no credential of the upstream", () => {
 Deno.test("readSecrets() reads the files again", () => {
   const files: Record<string, string> = { "/key": "first" };
   const changing = source({ ANTHROPIC_API_KEY_FILE: "/key" }, files);
+  const keyOf = ({ upstreams }: ReturnType<typeof readSecrets>) => upstreams[0]!.credentials[0]!;
   const before = readSecrets(changing);
   files["/key"] = "second\n";
   const after = readSecrets(changing);
-  assert.deepEqual([before.credentials[0]!.value, after.credentials[0]!.value], ["first", "second"]);
-  assert.notEqual(before.credentials[0]!.id, after.credentials[0]!.id);
+  assert.deepEqual([keyOf(before).secret, keyOf(after).secret], ["first", "second"]);
+  assert.notEqual(keyOf(before).id, keyOf(after).id);
   delete files["/key"];
   assert.throws(() => readSecrets(changing), ConfigProblems);
 });
@@ -355,7 +359,7 @@ Deno.test("loadConfigFromEnv() refuses a base URL that holds what the proxy adds
     ]);
   }
   for (const url of ["https://g.example/v1/acme/anthropic", "https://g.example/v12", "https://v1.example"]) {
-    assert.equal(loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url })).upstream.baseUrl, url);
+    assert.equal(loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url })).upstreams[0]!.baseUrl, url);
   }
   for (const path of ["/internal", "/internal/validate-proxy-token"]) {
     const problems = problemsOf({ ANTHROPIC_API_KEY: KEY, LLMPROXY_AGENTSERVER_URL: `http://control.plane${path}` });

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Credential } from "../domain/provider.ts";
+import type { Credential } from "../domain/upstream.ts";
 import { parseJsonFile } from "./json_file.ts";
 import { SETTINGS } from "./settings.ts";
 import { ConfigProblems, faultOfSecret, LOOKS_SECRET, withoutLineEnds } from "./settings_reader.ts";
@@ -75,7 +75,8 @@ export function parseCredentials(
     if (secrets.has(secret)) problems.push(`Cannot use ${at("")}: an earlier credential has the same key`);
     ids.add(id);
     if (secret !== "") secrets.add(secret);
-    return { header: "x-api-key", value: secret, secret, id, weight, baseUrl: entry.baseUrl ?? baseUrl };
+    const auth = { kind: "header", header: "x-api-key", value: secret } as const;
+    return { auth, secret, id, weight, baseUrl: entry.baseUrl ?? baseUrl };
   });
   if (problems.length > 0) throw new ConfigProblems(problems);
   return credentials;

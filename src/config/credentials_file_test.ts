@@ -30,8 +30,20 @@ function problemsOf(value: unknown, files?: Readonly<Record<string, string>>, te
 Deno.test("parseCredentials() reads keys from the list and from files, each with its name, weight and base URL", () => {
   const entries = [{ ...A, weight: 3 }, { name: "team.b_2", keyFile: "/run/b", baseUrl: "https://gateway.example/b/" }];
   assert.deepEqual(parse(entries, { "/run/b": `${KEY_B}\n` }), [
-    { id: "a", header: "x-api-key", value: KEY_A, secret: KEY_A, weight: 3, baseUrl: "https://api.example" },
-    { id: "team.b_2", header: "x-api-key", value: KEY_B, secret: KEY_B, weight: 1, baseUrl: "https://gateway.example/b" },
+    {
+      id: "a",
+      auth: { kind: "header", header: "x-api-key", value: KEY_A },
+      secret: KEY_A,
+      weight: 3,
+      baseUrl: "https://api.example",
+    },
+    {
+      id: "team.b_2",
+      auth: { kind: "header", header: "x-api-key", value: KEY_B },
+      secret: KEY_B,
+      weight: 1,
+      baseUrl: "https://gateway.example/b",
+    },
   ]);
 });
 
@@ -96,8 +108,8 @@ Deno.test("parseCredentials() says at which position a text stops being JSON, an
 Deno.test("loadConfigFromEnv() reads several credentials from their file, and refuses another one beside it", () => {
   const list = [{ name: "a", key: KEY_A }, { name: "b", key: `${KEY_A}-b`, baseUrl: "http://gateway.example" }];
   const files = { "/keys": JSON.stringify(list), "/key": KEY_A };
-  const { upstream: { credentials }, warnings } = load({ ANTHROPIC_API_KEYS_FILE: "/keys" }, files);
-  assert.deepEqual(credentials.map(({ id, value, baseUrl }) => [id, value, baseUrl]), [
+  const { upstreams: [{ credentials } = assert.fail()], warnings } = load({ ANTHROPIC_API_KEYS_FILE: "/keys" }, files);
+  assert.deepEqual(credentials.map(({ id, secret, baseUrl }) => [id, secret, baseUrl]), [
     ["a", KEY_A, "https://api.anthropic.com"],
     ["b", `${KEY_A}-b`, "http://gateway.example"],
   ]);

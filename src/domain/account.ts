@@ -1,13 +1,12 @@
 import { EMPTY_READING, type UsageReading } from "./reading.ts";
 import type { Observe } from "./observe.ts";
 import { priceIn, type PriceOf } from "./price.ts";
-import type { Provider } from "./provider.ts";
+import type { AnswerDialect } from "./provider.ts";
 import { ABSURD_USAGE, type Accuracy, type Closing, NO_COST, type OpenCall } from "./usage.ts";
 
 export interface AccountingDeps {
   readonly priceOf: PriceOf;
   readonly observe: Observe;
-  readonly provider: Provider;
 }
 
 /** What an answer used, how accurate that is, and what it cost. */
@@ -16,9 +15,10 @@ type Account = Pick<Closing, "reading" | "accuracy" | "cost" | "priceVersion" | 
 /** Unknown usage has no cost; it is not free. `accuracy` is that of `read` before it is priced. */
 export function accountOf(
   read: UsageReading,
-  { accuracy, call, deps }: {
+  { accuracy, call, answer, deps }: {
     readonly accuracy: Accuracy;
     readonly call: OpenCall;
+    readonly answer: Pick<AnswerDialect, "estimate">;
     readonly deps: AccountingDeps;
   },
 ): Account {
@@ -27,7 +27,7 @@ export function accountOf(
     return { reading: withoutCounts(read), accuracy: "unknown", ...NO_COST };
   }
   if (accuracy === "unknown") return { reading: read, accuracy, ...NO_COST };
-  const reading = accuracy === "estimated" ? deps.provider.estimate(read) : read;
+  const reading = accuracy === "estimated" ? answer.estimate(read, call) : read;
   const cost = deps.priceOf({ ...reading, kind: call.kind, provider: call.provider }, call.createdAt);
   if (!cost.isPriced) deps.observe.unpriced(call.id, cost);
   else if (Object.keys(cost.unpricedUses).length > 0) {

@@ -27,6 +27,8 @@ export const FAULTS = {
   suspended: { status: 403, retryAfterSeconds: "never" },
   authority_unavailable: { status: 503, retryAfterSeconds: 5 },
   path_not_allowed: { status: 403, retryAfterSeconds: "never" },
+  /** No upstream offers the model to the workspace. */
+  model_not_allowed: { status: 403, retryAfterSeconds: "never" },
   /** A file or batch that does not exist or is another workspace's. */
   not_owned: { status: 404, retryAfterSeconds: "never" },
   /** A wrong base URL. Clients show the text of a 421 (RFC 9110, 15.5.20) and do not retry. */

@@ -193,6 +193,8 @@ export interface Loops {
 /** A call as its request describes it. */
 export interface AskedCall extends Pick<OpenCall, "provider"> {
   readonly model: string;
+  /** Who bills it. */
+  readonly provider: string;
   /** Of the body, as it was sent. */
   readonly bytes: number;
   readonly isCompressed: boolean;

@@ -1,13 +1,13 @@
 import type { OpenCall } from "./usage.ts";
 
-export type OwnedKind = "file" | "batch";
+export type OwnedKind = "file" | "batch" | "response" | "conversation" | "vector_store" | "container";
 
 /**
- * A file or a batch, and its owner. All callers share one key, so the upstream would show it to
- * everyone.
+ * What the upstream keeps for a workspace, and its owner. All callers share one key, so the
+ * upstream would show it to everyone.
  */
 export interface Owned {
-  /** The upstream's id, unique over both kinds. */
+  /** The upstream's id, unique over all kinds. */
   readonly id: string;
   readonly kind: OwnedKind;
   readonly workspaceId: string;

@@ -1,5 +1,5 @@
-import type { Client } from "./client.ts";
 import type { Fault } from "./fault.ts";
+import type { Fields } from "./header_fields.ts";
 import type { OwnedKind } from "./owned.ts";
 import type { UsageReading } from "./reading.ts";
 
@@ -9,39 +9,41 @@ export interface Part {
   readonly data: string;
 }
 
-/** The operator's credential, as it is put on a request to the upstream. */
-export interface Credential {
-  readonly header: string;
-  readonly value: string;
-  /** The part of `value` that is secret. */
-  readonly secret: string;
-  /** Names the credential in rows, logs and metrics without being it. */
-  readonly id: string;
-  /** Its share of the sessions, by the sum of all weights. */
-  readonly weight: number;
-  /** Where its calls go: without a trailing slash; may have a path. */
-  readonly baseUrl: string;
+/** One message of a binary event stream: its headers that are strings, and its payload. */
+export interface Frame {
+  readonly headers: ReadonlyMap<string, string>;
+  readonly payload: Uint8Array;
 }
 
 /**
  * One upstream dialect: tables and pure functions. No clock, no network, no throw.
  * A new one is one folder in `src/providers` and one line in `providers.ts`.
  */
-export interface Provider extends AnswerDialect {
+export interface Provider {
   /** As upstreams name their dialect. */
   readonly name: string;
-  /** Who sells the calls of an upstream that names no seller: a key of `billings.ts`. */
+  /** Who sells the calls of an upstream that does not say: a key of `billings.ts`. */
   readonly seller: string;
+  /** In front of any path it chooses this dialect, and goes no further. It begins with a slash. */
+  readonly prefix: string;
+  /**
+   * A request for a path of several dialects is this one's if it has that header, otherwise another
+   * one's. Left out: it needs no mark.
+   */
+  readonly markHeader?: string;
   /** In the order of matching. */
   readonly routes: readonly Route[];
   /** Says what is wrong with a client's base URL, if the path shows it; otherwise null. */
   readonly baseUrlFault: (path: string) => Fault | null;
-  readonly request: RequestDialect;
-  /** The agents that are told apart; the first that fits is the client's. */
-  readonly clients: readonly Client[];
+  /** Bodies and paths name these things by id. They belong to the workspace that made them. */
+  readonly owned: OwnedNames;
+  /** Where a call goes whose path names a place; left out if paths name none. */
+  readonly placed?: (target: string, place: Place) => Placed | Fault;
   /** Left out if the upstream has no batches: then no route owns a `batch`. */
   readonly batches?: BatchDialect;
   /** Our own refusal as the provider's clients expect an error. The fault's cause stays here. */
+  /** The error type that the upstream gives with a status. */
+  readonly errorTypeOf: (status: number) => string;
   readonly refuse: (fault: Fault, to: RefusedClient) => {
     /** The fault's, or the one that stops this client. */
     readonly status: number;
@@ -80,7 +82,16 @@ export type Route =
     /** `:id` stands for one segment, a final `*` for any. */
     readonly path: string;
   }
-  & (Owning | { readonly kind: "billed" } | {
+  & (Owning | {
+    readonly kind: "billed";
+    readonly call: CallDialect;
+    /** Segments of the path may hold `%2F`: the names of AWS have slashes. */
+    readonly hasEncodedSlashes?: true;
+  } | {
+    /** Refused in words that help, such as the offer of another protocol. */
+    readonly kind: "refused";
+    readonly fault: (headers: Fields) => Fault;
+  } | {
     readonly kind: "passthrough";
     readonly passthrough: PassthroughRoute;
     /** Calls pass only if `LLMPROXY_ALLOW_PATHS` names their path. */
@@ -91,10 +102,14 @@ export type Route =
  * A call with the route's method makes a file or a batch. That has an id below the path, and is
  * open to its owner alone. Other methods are refused at the path itself, because lists show all.
  */
-interface Owning {
+export interface Owning {
   readonly kind: "owning";
   readonly passthrough: PassthroughRoute;
   readonly owns: OwnedKind;
+  /** Left out: calls of the method make one. `billed`: a billed route at that path does. */
+  readonly madeBy?: "billed";
+  /** As for a passthrough. */
+  readonly isClosed?: true;
   /** Paths below an id end so if their answer is not one JSON document. */
   readonly notJson: string;
 }
@@ -106,26 +121,56 @@ export interface PassthroughRoute {
   readonly maxBodyBytes: number;
   /** The call belongs to its session, though it has no row. */
   readonly joinsTrace: boolean;
-  /** The body may name files, which then have to be the caller's. */
-  readonly namesFiles: boolean;
+  /** The body may name what is owned, which then has to be the caller's. */
+  readonly namesOwned: boolean;
   /** A good answer is one JSON document, so that a cut shows in it. */
   readonly answersJson: boolean;
 }
 
-/** What the proxy has to find in the body of a billed call. */
+/** How one kind of billed call is asked for and answered. */
+export interface CallDialect {
+  readonly request: RequestDialect;
+  readonly answer: AnswerDialect;
+}
+
+/** What the proxy has to find in a billed call. */
 export interface RequestDialect {
   readonly maxBodyBytes: number;
   /** Top-level keys that `factsOf` is handed; a longer value than 16 KB is left out. */
   readonly keys: readonly string[];
-  readonly factsOf: (values: ReadonlyMap<string, unknown>) => BodyFacts;
+  /** `target` is the path with its query, as the client spelled it, without the prefix. */
+  readonly factsOf: (values: ReadonlyMap<string, unknown>, target: string) => BodyFacts;
   /** The top-level key of the conversation; its bytes are hashed to find retries. */
   readonly messagesKey: string;
+  /** Keys of `keys` without which the same messages are another question. */
+  readonly alsoAsked?: readonly string[];
   /** A key of messages that clients move as the conversation grows. */
   readonly cacheMarkKey: string;
-  /** The key under which a body names a file, at any depth. */
-  readonly fileKey: string;
-  /** The ids of all files of the upstream begin so. */
-  readonly filePrefix: string;
+  /** Why the operator's strict metering refuses the call; null: it does not. Gets the `keys`. */
+  readonly unmetered?: (values: ReadonlyMap<string, unknown>) => Fault | null;
+}
+
+/** How bodies name what belongs to a workspace. */
+export interface OwnedNames {
+  /** Strings below these keys, at any depth, may be ids. */
+  readonly keys: readonly string[];
+  /** The ids of the upstream begin so. Another id that has no owner passes. */
+  readonly prefixes: readonly string[];
+}
+
+/** What an upstream says of the places that paths name. */
+export interface Place {
+  /** Pays for the calls; null: paths name no project. */
+  readonly project: string | null;
+  /** Those that calls may name. */
+  readonly locations: readonly string[];
+}
+
+export interface Placed {
+  /** As it goes upstream. */
+  readonly target: string;
+  /** Stands in the base URL for `{location}`. */
+  readonly location: string;
 }
 
 /** What a request's body says of itself. */
@@ -141,6 +186,9 @@ export interface BodyFacts {
   readonly inferenceGeo: string | null;
 }
 
+/** A provider without ids that bodies name. */
+export const NOTHING_OWNED: OwnedNames = { keys: [], prefixes: [] };
+
 /**
  * Pure folds from an answer to what it used. What they do not know leaves the reading as it was.
  * Counts are replaced, never added.
@@ -150,6 +198,14 @@ export interface AnswerDialect {
   readonly answerKeys: readonly string[];
   /** Reads a whole JSON answer of any status, by its top-level values. */
   readonly readAnswer: (values: Readonly<Record<string, unknown>>) => UsageReading;
+  /** What the answer itself leaves out, by the request and the answer's head. It counts less. */
+  readonly unsaid?: (asked: BodyFacts, headers: Headers) => Partial<UsageReading>;
+  /** A message of a binary event stream as an event; null: it tells nothing. Left out: no such. */
+  readonly partOf?: (frame: Frame) => Part | null;
+  /** A JSON array is a stream too: each element is the data of an event without a name. */
+  readonly readsArrays?: true;
+  /** No event ends a stream: it is whole at the end of its bytes, if the reading is. */
+  readonly endsWithBytes?: true;
   /** The same of its text. What is not JSON leaves the reading not whole. */
   readonly parseNonStreamingResponse: (body: string) => UsageReading;
   /** Folds one event of a stream into the reading. */
@@ -164,10 +220,8 @@ export interface AnswerDialect {
     text: string,
     from: number,
   ) => { readonly reading: UsageReading; readonly to: number };
-  /** Estimates the output from the text that passed, unless the upstream named it. */
-  readonly estimate: (reading: UsageReading) => UsageReading;
-  /** The error type that the upstream gives with a status. */
-  readonly errorTypeOf: (status: number) => string;
+  /** Estimates what the upstream did not name: the output, from the text that passed. */
+  readonly estimate: (reading: UsageReading, asked: { readonly requestBytes: number }) => UsageReading;
 }
 
 /** How message batches are asked about. */
@@ -176,6 +230,8 @@ export interface BatchDialect {
   readonly pathOf: (id: string) => string;
   /** Path of its results, one line for each request of the batch. */
   readonly resultsPathOf: (id: string) => string;
+  /** Of the lines' answers. */
+  readonly answer: AnswerDialect;
   /** Null if the text says nothing of a batch. */
   readonly parseStatus: (body: string) => BatchStatus | null;
   /** Null if the line is not a result. */

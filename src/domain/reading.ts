@@ -1,3 +1,4 @@
+import type { Owned } from "./owned.ts";
 import { type FieldsFrom, unknownFields } from "./usage_columns.ts";
 
 /**
@@ -15,13 +16,15 @@ export interface UsageReading extends FieldsFrom<"reading"> {
   readonly hasFinalOutput: boolean;
   /** The answer is whole: `message_stop`, or a JSON body to its end. */
   readonly isWhole: boolean;
-  /** Ids of files that the upstream's own tools made: they are the caller's. Not part of a row. */
-  readonly filesMade: readonly string[];
+  /** What the upstream made and keeps: it is the caller's. Not part of a row. */
+  readonly made: readonly Made[];
   /** The upstream named a count above `MAX_COUNT`: none of its counts can be believed. */
   readonly hasAbsurdCount: boolean;
   /** An error says that the account behind the credential has no credit. */
   readonly isOutOfCredit: boolean;
 }
+
+export type Made = Pick<Owned, "id" | "kind">;
 
 /**
  * The most tokens, or uses of a tool, that one count may name. Real ones stay a hundred times below
@@ -36,7 +39,7 @@ export const EMPTY_READING: UsageReading = {
   hasInput: false,
   hasFinalOutput: false,
   isWhole: false,
-  filesMade: [],
+  made: [],
   hasAbsurdCount: false,
   isOutOfCredit: false,
 };

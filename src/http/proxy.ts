@@ -1,32 +1,32 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
-import { RegExpRouter } from "hono/router/reg-exp-router";
-import { SmartRouter } from "hono/router/smart-router";
-import { TrieRouter } from "hono/router/trie-router";
 import { Fault, type FaultCode } from "../domain/fault.ts";
 import { HeaderFields } from "../domain/header_fields.ts";
 import { generateRequestId } from "../domain/ids.ts";
 import type { Readiness } from "../domain/operations.ts";
-import type { PassthroughRoute, Route } from "../domain/provider.ts";
+import type { Provider } from "../domain/provider.ts";
 import { withoutOwnCredentials } from "../call/authenticate.ts";
 import type { ArrivedRequest, Deps, IncomingCall } from "../call/deps.ts";
 import { journey } from "../call/journey.ts";
 import { refuseListing } from "../call/ownership.ts";
-import { pass, type PassOptions } from "../call/passthrough.ts";
+import { pass } from "../call/passthrough.ts";
 import { faultOf } from "../call/refusals.ts";
 import { refusedRequest, Whose, WHOSE_DEFAULTS } from "../call/refused_request.ts";
-import { assertAllowed, assertPlainMethod, clientIpOf, knownPaths, plainTarget, rawPath, unknownPath } from "../call/target.ts";
+import { assertAllowed, assertPlainMethod, clientIpOf, plainTarget, rawPath, unknownPath } from "../call/target.ts";
 import type { AnswerHead } from "../domain/answer_sink.ts";
 import { HEAD_MESSAGES, type HeadFault, rawAnswer } from "./head_refusal.ts";
 import { HEALTH, type Health } from "./health.ts";
 import { HttpAnswer, type HttpAnswerOptions, REQUEST_ID_HEADER } from "./http_answer.ts";
 import { requestBody } from "./request_body.ts";
+import { type OwningRoute, type Road, Roads } from "./roads.ts";
 
 /** Refusals that are about the path alone: the token has not been looked at. */
 const BEFORE_TOKENS: readonly FaultCode[] = ["path_unknown", "path_not_allowed", "path_misdirected"];
 
 export interface ProxyOptions extends Pick<HttpAnswerOptions, "stallMs"> {
   readonly deps: Deps;
-  /** Prefixes of paths that pass besides the provider's open routes; `*` for all. */
+  /** All that the proxy knows. It speaks those that some upstream speaks. */
+  readonly dialects: readonly Provider[];
+  /** Prefixes of paths that pass besides the dialects' open routes; `*` for all. */
   readonly allowedPaths: readonly string[];
   readonly readiness: () => Readiness;
 }
@@ -46,35 +46,60 @@ interface Exchange {
   readonly requestId: string;
 }
 
-type Handler = (exchange: Exchange) => Promise<void>;
-
 /** What sandboxes reach. Nothing administrative answers here. */
 export function proxyHandler(options: ProxyOptions): ProxyHandler {
-  const { deps, allowedPaths, readiness, stallMs } = options;
-  const { provider } = deps;
+  const { deps, allowedPaths, dialects, readiness, stallMs } = options;
   const whose = new Whose({ ...WHOSE_DEFAULTS, sandboxOf: deps.sandboxOf, elapsed: deps.elapsed });
-  const known = knownPaths(provider.routes);
-  const routes = new SmartRouter<Handler>({ routers: [new RegExpRouter(), new TrieRouter()] });
+  const roads = new Roads(dialects);
+  const own = new Map<string, () => Health>([
+    ...Object.entries(HEALTH).map(([path, health]) => [path, () => health(readiness)] as const),
+    ["/api/hello", () => ({ status: 200, body: { status: "ok" } })],
+  ]);
 
-  async function answering({ request, answer, requestId }: Exchange, go: (call: IncomingCall) => Promise<void>): Promise<void> {
+  async function passOn({ request, answer, requestId }: Exchange, road: Road): Promise<void> {
+    const { provider, route, path } = road;
     try {
       assertPlainMethod(request);
+      const hasEncodedSlashes = route?.kind === "billed" && route.hasEncodedSlashes === true;
+      const target = plainTarget(request, { known: roads.known, hasEncodedSlashes });
       const call = {
         ...withoutOwnCredentials(request, provider),
-        requestId,
-        client: answer,
-        target: plainTarget(request, known),
+        ...{ requestId, client: answer, provider },
+        target: target.slice(road.prefix.length),
         arrivedAt: deps.elapsed(),
         clientIp: clientIpOf(request, deps),
       };
       deps.traffic.assertOpen();
-      await go(call);
+      if (route === null) throw provider.baseUrlFault(path) ?? unknownPath();
+      if (route.kind === "refused") throw route.fault(request.headers);
+      if (route.kind === "billed") return await journey({ ...call, dialect: route.call }, deps);
+      if (route.isClosed) assertAllowed(path, allowedPaths, provider);
+      if (route.kind === "passthrough") {
+        return await pass(call, { passthrough: route.passthrough, about: null, makes: null, deps });
+      }
+      await passOwned(call, { route, path });
     } catch (error) {
-      await refused({ request, answer, requestId }, error);
+      await refused({ request, answer, requestId }, error, provider);
     }
   }
 
-  async function refused({ request, answer, requestId }: Exchange, error: unknown): Promise<void> {
+  /** `LLMPROXY_ALLOW_PATHS` opens no more of what belongs to a workspace. */
+  async function passOwned(
+    call: IncomingCall,
+    { route, path }: { readonly route: OwningRoute; readonly path: string },
+  ): Promise<void> {
+    const { passthrough, owns: kind, notJson } = route;
+    if (path === route.path) {
+      if (call.request.method !== route.method || route.madeBy === "billed") return await refuseListing(call, deps);
+      return await pass(call, { passthrough, about: null, makes: kind, deps });
+    }
+    const below = path.slice(route.path.length + 1);
+    const [id = ""] = below.split("/");
+    const answersJson = !below.endsWith(notJson);
+    return await pass(call, { passthrough: { ...passthrough, answersJson }, about: { kind, id }, makes: null, deps });
+  }
+
+  async function refused({ request, answer, requestId }: Exchange, error: unknown, provider: Provider): Promise<void> {
     const fault = faultOf(error);
     let refusal = provider.refuse(fault, { requestId, client: null });
     if (fault.code !== "client_left") {
@@ -90,57 +115,14 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
     await answer.answer(ownHead(status, headers), body);
   }
 
-  function passing(
-    passthrough: PassthroughRoute,
-    { about = null, makes = null, isClosed = false }: Partial<Pick<PassOptions, "about" | "makes">> & {
-      readonly isClosed?: boolean;
-    } = {},
-  ): Handler {
-    return (exchange) =>
-      answering(exchange, (call) => {
-        if (isClosed) assertAllowed(rawPath(exchange.request), allowedPaths, provider);
-        return pass(call, { passthrough, about, makes, deps });
-      });
-  }
-
-  function mount(route: Route): void {
-    const { method, path } = route;
-    const on = (handler: Handler) => routes.add(method === "*" ? ANY_METHOD : method, path, handler);
-    if (route.kind === "billed") return on((exchange) => answering(exchange, (call) => journey(call, deps)));
-    const { passthrough } = route;
-    if (route.kind === "passthrough") return on(passing(passthrough, { isClosed: route.isClosed ?? false }));
-    // `LLMPROXY_ALLOW_PATHS` opens no more of what belongs to a workspace.
-    const { owns: kind, notJson } = route;
-    on(passing(passthrough, { makes: kind }));
-    routes.add(ANY_METHOD, path, (exchange) => answering(exchange, (call) => refuseListing(call, deps)));
-    routes.add(ANY_METHOD, `${path}/:id/*`, (exchange) => {
-      const below = rawPath(exchange.request).slice(path.length + 1);
-      const [id = ""] = below.split("/");
-      return passing({ ...passthrough, answersJson: !below.endsWith(notJson) }, { about: { kind, id } })(exchange);
-    });
-  }
-
-  function telling(health: () => Health): Handler {
-    return async ({ answer }) => {
-      const { status, body } = health();
-      await answer.answer(ownHead(status, { "content-type": "application/json" }), JSON.stringify(body));
-    };
-  }
-
-  const unknown: Handler = (exchange) =>
-    answering(exchange, () => Promise.reject(provider.baseUrlFault(rawPath(exchange.request)) ?? unknownPath()));
-  const greeting: Handler = ({ answer }) => answer.answer(ownHead(200, {}), null);
-
-  for (const [path, health] of Object.entries(HEALTH)) routes.add("GET", path, telling(() => health(readiness)));
-  routes.add("HEAD", "/", greeting);
-  routes.add("GET", "/api/hello", telling(() => ({ status: 200, body: { status: "ok" } })));
-  provider.routes.forEach(mount);
-
-  /** A HEAD is routed as the GET that it asks about. */
-  function handlerOf({ method, url }: Exchange["request"]): Handler {
-    const path = rawPath({ url });
-    const [[first] = []] = method === "HEAD" && path !== "/" ? routes.match("GET", path) : routes.match(method, path);
-    return first?.[0] ?? unknown;
+  async function answerTo(exchange: Exchange): Promise<void> {
+    const { request, answer } = exchange;
+    const path = rawPath(request);
+    if (request.method === "HEAD" && path === "/") return await answer.answer(ownHead(200, {}), null);
+    const health = request.method === "GET" || request.method === "HEAD" ? own.get(path) : undefined;
+    if (health === undefined) return await passOn(exchange, roads.of(request, deps.upstreams.dialects()));
+    const { status, body } = health();
+    await answer.answer(ownHead(status, { "content-type": "application/json" }), JSON.stringify(body));
   }
 
   return {
@@ -148,20 +130,19 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
       const requestId = generateRequestId(deps.newId);
       const answer = new HttpAnswer(incoming, outgoing, { requestId, stallMs });
       const exchange = { request: arrived(incoming, () => expects && outgoing.writeContinue()), answer, requestId };
-      deps.traffic.follow(handlerOf(exchange.request)(exchange).catch((error) => refused(exchange, error)), requestId);
+      const work = answerTo(exchange).catch((error) => refused(exchange, error, deps.upstreams.dialects()[0]!));
+      deps.traffic.follow(work, requestId);
     },
     refuseHead(code) {
       const requestId = generateRequestId(deps.newId);
       const fault = new Fault(code, HEAD_MESSAGES[code]);
       deps.observe.refused(requestId, fault, { sandbox: null, path: "", client: null, clientIp: null });
       deps.refusals.count(fault, { sandbox: null, at: deps.now() });
-      const { status, body, headers } = provider.refuse(fault, { requestId, client: null });
+      const { status, body, headers } = deps.upstreams.dialects()[0]!.refuse(fault, { requestId, client: null });
       return rawAnswer(status, { ...headers, [REQUEST_ID_HEADER]: requestId }, body);
     },
   };
 }
-
-const ANY_METHOD = "ALL";
 
 /** A request as its client sent it: `url` is its target. Nothing of the body has been read. */
 function arrived(incoming: IncomingMessage, onRead: () => void): Exchange["request"] {

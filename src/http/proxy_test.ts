@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { fakeProxy, SANDBOX } from "../../tests/fake_proxy.ts";
-import { anthropic } from "../../tests/anthropic.ts";
+import { anthropic, messages } from "../../tests/anthropic.ts";
+import { oneUpstream } from "../../tests/fake_upstreams.ts";
 import type { Provider } from "../domain/provider.ts";
 
 Deno.test("proxyHandler() sends every open route upstream as it came, under the route's own name", async () => {
@@ -19,6 +20,9 @@ Deno.test("proxyHandler() sends every open route upstream as it came, under the 
     const proxy = fakeProxy();
     const answer = await proxy.ask(method, path);
     assert.deepEqual([answer.status, proxy.sent, proxy.log], [200, [`${method} ${path}`], log], path);
+    const named = fakeProxy();
+    await named.ask(method, `/anthropic${path}`);
+    assert.deepEqual([named.sent, named.log], [proxy.sent, proxy.log], "behind the dialect's prefix");
   }
 });
 
@@ -33,7 +37,7 @@ Deno.test("proxyHandler() refuses everything else in the provider's JSON and sen
     ["GET", "/v1/messages/batches/file_own", 404, "not_found_error"],
     ["POST", "/v1/organizations", 403, "permission_error"],
     ["POST", "/v1/v1/messages", 421, "invalid_request_error"],
-    ["POST", "/anthropic/v1/messages", 421, "invalid_request_error"],
+    ["POST", "/acme/v1/messages", 421, "invalid_request_error"],
     ["POST", "/messages", 404, "not_found_error"],
     ["POST", "/v1/Messages", 404, "not_found_error"],
     ["POST", "/v1//messages", 404, "not_found_error"],
@@ -115,15 +119,15 @@ Deno.test("proxyHandler() refuses in whatever shape the provider has", async () 
     body: `${fault.code} ${requestId} ${client}`,
     headers: { "content-type": "text/plain", odd: "1" },
   });
-  const proxy = fakeProxy({ provider: { ...anthropic, refuse } });
+  const proxy = fakeProxy({ upstreams: oneUpstream({ provider: { ...anthropic, refuse } }) });
   const answer = await proxy.ask("POST", "/v1/messages", { headers: { "x-api-key": "wrong", "user-agent": "opencode/1.0" } });
   const said = [answer.status, await answer.text(), answer.headers.get("odd")];
   assert.deepEqual(said, [418, "unauthenticated ar-1 opencode", "1"]);
 });
 
 Deno.test("proxyHandler() mounts the provider's routes and no others", async () => {
-  const routes = [{ method: "PUT", path: "/say", kind: "billed" }] as const;
-  const proxy = fakeProxy({ provider: { ...anthropic, routes } });
+  const routes = [{ method: "PUT", path: "/say", kind: "billed", call: messages }] as const;
+  const proxy = fakeProxy({ upstreams: oneUpstream({ provider: { ...anthropic, routes } }) });
   assert.equal((await proxy.ask("PUT", "/say", { body: "{}" })).status, 200);
   for (const path of ["/Say", "/say/", "/v1/messages"]) {
     assert.equal((await proxy.ask("PUT", path, { body: "{}" })).status, 404, path);

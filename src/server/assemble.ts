@@ -5,16 +5,14 @@ import { type Actor, stampOf } from "../domain/audit.ts";
 import type { TellOperator } from "../domain/events.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
-import { NO_BATCHES } from "../domain/owned.ts";
-import type { Provider } from "../domain/provider.ts";
+import type { OpenCall } from "../domain/usage.ts";
 import { adminApp, type AdminBindings } from "../http/admin.ts";
 import type { AdminDeps } from "../http/admin_route.ts";
 import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
 import { pricesInForce } from "../pricing/in_force.ts";
 import type { PriceList } from "../pricing/price_list.ts";
-import * as providers from "../providers/providers.ts";
 import { freeBytesOf } from "../stores/sqlite/recording.ts";
-import type { CredentialPool } from "../upstream/credential_pool.ts";
+import type { UpstreamTable } from "../upstream/upstream_table.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { proxyFor } from "../wire/forward_proxy.ts";
 import { readOrMakeAdminToken } from "./admin_token.ts";
@@ -33,7 +31,7 @@ import { revokingRunning, StopWatch } from "./stop_watch.ts";
 import { openStorage, type Storage } from "./storage.ts";
 import { suspensionCopyIn } from "./suspension_copy.ts";
 import type { ServerSystem } from "./system.ts";
-import { credentialPool, type Live, pricingBy, upstreamOf } from "./upstream_parts.ts";
+import { callParts, type Live, pricingBy, upstreamTable } from "./upstream_parts.ts";
 import { VERSION } from "./version.ts";
 import { answersOf } from "./workers/parent.ts";
 import { WorkerPool } from "./workers/pool.ts";
@@ -67,12 +65,11 @@ export interface Serving {
 /** What the parts have in common. */
 interface Common {
   readonly config: Config;
-  readonly provider: Provider;
   readonly system: ServerSystem;
   readonly live: Live;
   readonly storage: Storage;
   readonly clients: HttpClients;
-  readonly credentials: CredentialPool;
+  readonly upstreams: UpstreamTable;
   readonly observe: Observe;
   readonly limiting: Limiting;
   readonly tell: TellOperator;
@@ -92,11 +89,10 @@ const MOST_LOOKS = 60;
  */
 export async function assemble(config: Config, system: ServerSystem): Promise<Assembly> {
   const instanceId = system.newId();
-  const provider: Provider = providers[config.upstream.provider];
   let keptToken = "";
   const live: Live = {
     secrets: {
-      credentials: config.upstream.credentials,
+      upstreams: config.upstreams,
       adminToken: config.admin.token,
       viewerToken: config.admin.viewerToken,
       oidcClientSecret: config.oidc?.clientSecret ?? null,
@@ -138,10 +134,9 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     const ofStore = storage.readiness();
     return ofStore.status === "ok" ? limiting.trouble() ?? ofStore : ofStore;
   };
-  const credentials = credentialPool({ config, provider, live, clients, system, observe });
+  const upstreams = upstreamTable({ config, live, clients, system, observe });
   const common: Common = {
     config,
-    provider,
     system,
     live,
     storage,
@@ -149,11 +144,11 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     observe,
     limiting,
     readiness,
-    credentials,
+    upstreams,
     tell: operator.tell,
   };
   const batches = batchAccounts(common);
-  Object.assign(gauged, { shipping: storage.shipping, batches, limiting, credentials } satisfies Gauged);
+  Object.assign(gauged, { shipping: storage.shipping, batches, limiting, credentials: upstreams } satisfies Gauged);
   const side = pool === null
     ? frontHere(common, { instanceId, batches, tokens, gauged })
     : frontInWorkers(pool, common, { batches, gauged });
@@ -173,7 +168,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
     metrics: async () => await metrics.text(await pool?.metrics() ?? []),
     samples: async () => await metrics.samples(await pool?.metrics() ?? []),
   });
-  void batches?.run();
+  void batches.run();
   let waiting: ReturnType<typeof setInterval> | undefined;
   return {
     ...side,
@@ -208,7 +203,7 @@ export async function assemble(config: Config, system: ServerSystem): Promise<As
       clearInterval(waiting);
       await stopWatch.end();
       await repricer.end();
-      await batches?.end();
+      await batches.end();
       await side.front?.end();
       await limiting.end();
       operator.end();
@@ -231,7 +226,7 @@ function frontHere(
   common: Common,
   { instanceId, batches, tokens, gauged }: {
     readonly instanceId: string;
-    readonly batches: BatchAccounts | null;
+    readonly batches: BatchAccounts;
     readonly tokens: LocalTokens;
     readonly gauged: Gauged;
   },
@@ -250,7 +245,7 @@ function frontHere(
     ...{ instanceId, budget, traffic, ledger, limits: limiting.limits },
     owned: storage.owned,
     sessions: storage.sessions,
-    batches: batches ?? NO_BATCHES,
+    batches,
     localSandboxOf: tokens.sandboxOf,
     readiness,
   });
@@ -271,7 +266,7 @@ function frontHere(
 function frontInWorkers(
   pool: WorkerPool,
   { storage, limiting, readiness: ofStore, tell }: Common,
-  { batches, gauged }: { readonly batches: BatchAccounts | null; readonly gauged: Gauged },
+  { batches, gauged }: { readonly batches: BatchAccounts; readonly gauged: Gauged },
 ): Side {
   gauged.workers = pool;
   const readiness = () => pool.readiness(ofStore());
@@ -282,13 +277,13 @@ function frontInWorkers(
     draining: pool.draining,
     serve: async () => {
       const address = await pool.start({
-        answers: answersOf({ ...storage, accounts: batches ?? NO_BATCHES, limits: limiting.limits, tell }),
+        answers: answersOf({ ...storage, accounts: batches, limits: limiting.limits, tell }),
         limits: limiting.known,
         onWorkerEnd: (instanceId) => limiting.admissions.forgetHolder(instanceId),
         onCommit: storage.poke,
         readiness: ofStore,
         whyLost: storage.whyLost,
-        firstBatchLookMs: (batches ?? NO_BATCHES).firstLookMs,
+        firstBatchLookMs: batches.firstLookMs,
       });
       return { address, stop: (hurry) => pool.stop(hurry) };
     },
@@ -307,11 +302,11 @@ function changeRecorder({ system, storage, observe }: Common): AdminDeps["record
   };
 }
 
-/** The job that accounts for message batches, one per machine; null if the provider has none. */
-function batchAccounts(common: Common): BatchAccounts | null {
-  const { provider: { batches: dialect }, system: { now, elapsed, batchPace: pace }, storage, observe } = common;
-  if (dialect === undefined) return null;
-  return new BatchAccounts({ ...upstreamOf(common), dialect, records: storage.batches, pace, observe, now, elapsed });
+/** The job that accounts for message batches, one per machine. */
+function batchAccounts(common: Common): BatchAccounts {
+  const { system: { now, elapsed, batchPace: pace }, storage, upstreams, observe } = common;
+  const upstreamOf = ({ upstream, provider }: OpenCall) => upstreams.named(upstream, provider);
+  return new BatchAccounts({ ...callParts(common), upstreamOf, records: storage.batches, pace, observe, now, elapsed });
 }
 
 /** The admin API, one per machine. */
@@ -351,10 +346,10 @@ function adminListener(
 }
 
 /** Five variables decide which way calls take, so the log says which; without a proxy, nothing. */
-function noteForwardProxies({ forwardProxies, upstream, agentserver }: Config, observe: Observe): void {
+function noteForwardProxies({ forwardProxies, upstreams, agentserver }: Config, observe: Observe): void {
   if (forwardProxies.http === null && forwardProxies.https === null) return;
   const wayTo = (url: string) => proxyFor(url, forwardProxies)?.url ?? "direct";
-  const ways = new Set(upstream.credentials.map(({ baseUrl }) => wayTo(baseUrl)));
+  const ways = new Set(upstreams.flatMap(({ credentials }) => credentials.map(({ baseUrl }) => wayTo(baseUrl))));
   observe.note("info", "the environment names a proxy: calls take this way", {
     upstream: [...ways].join(", "),
     controlPlane: agentserver === null ? undefined : wayTo(agentserver.url),

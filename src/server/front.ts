@@ -20,15 +20,14 @@ import { agentserverSandboxOf } from "../identity/agentserver.ts";
 import { sandboxOf } from "../identity/sandbox_of.ts";
 import { CallEstimates } from "../limits/estimates.ts";
 import { loopsOf } from "../limits/loops.ts";
+import * as dialects from "../providers/providers.ts";
 import { cachedOwners, type OwnedPlaces } from "../stores/shipping/cached_owners.ts";
-import type { CredentialPool } from "../upstream/credential_pool.ts";
 import type { Budget } from "../wire/budget.ts";
 import { listen, type Listener, type ListenerOptions } from "./listener.ts";
 import type { ServerSystem } from "./system.ts";
-import { upstreamOf, type UpstreamParts } from "./upstream_parts.ts";
+import { callParts, type UpstreamParts } from "./upstream_parts.ts";
 
 export interface FrontParts extends UpstreamParts {
-  readonly credentials: CredentialPool;
   readonly system: Pick<ServerSystem, "now" | "elapsed" | "newId" | "openFileLimit">;
   readonly instanceId: string;
   readonly observe: Observe;
@@ -100,9 +99,15 @@ export function openFront(parts: FrontParts): Front {
   if (watching !== undefined) Deno.unrefTimer(watching);
   const readiness = (): Readiness => {
     if (traffic.isDraining) return { status: "unavailable", reason: "draining" };
-    return worse(parts.readiness(), parts.credentials.readiness());
+    return worse(parts.readiness(), parts.upstreams.readiness());
   };
-  const { handle, refuseHead } = proxyHandler({ deps, allowedPaths: proxy.allowPaths, readiness, stallMs: proxy.stallMs });
+  const { handle, refuseHead } = proxyHandler({
+    deps,
+    dialects: Object.values(dialects),
+    allowedPaths: proxy.allowPaths,
+    readiness,
+    stallMs: proxy.stallMs,
+  });
   return {
     deps,
     readiness,
@@ -147,9 +152,9 @@ function connectionsFor(openFiles: number | null): number {
 
 function depsOf(parts: FrontParts): Deps {
   const { config: { proxy, agentserver, limits }, system: { now, elapsed, newId }, clients, ledger, owned, observe } = parts;
-  const upstream = upstreamOf(parts);
+  const ofCalls = callParts(parts);
   return {
-    ...upstream,
+    ...ofCalls,
     ...{ instanceId: parts.instanceId, budget: parts.budget, batches: parts.batches, traffic: parts.traffic },
     stops: new Stops(parts.traffic),
     sandboxOf: sandboxOf({
@@ -166,7 +171,7 @@ function depsOf(parts: FrontParts): Deps {
     newId,
     bodyDeadlineMs: proxy.bodyMs,
     limits: parts.limits,
-    estimates: new CallEstimates({ by: limits.reserve, priceOf: upstream.priceOf }),
+    estimates: new CallEstimates({ by: limits.reserve, priceOf: ofCalls.priceOf }),
     loops: loopsOf({ calls: limits.loopCalls, pauseMs: limits.pauseMs, tell: parts.tell }),
     unpriced: limits.unpriced,
     brokenStream: proxy.brokenStream,

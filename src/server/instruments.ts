@@ -10,13 +10,14 @@ import type { CallTelemetry } from "../telemetry/call_telemetry.ts";
 import { type Logger, newLogger } from "../telemetry/log.ts";
 import { type Metrics, newMetrics } from "../telemetry/metrics.ts";
 import { newObserve } from "../telemetry/observe.ts";
-import type { CredentialPool } from "../upstream/credential_pool.ts";
+import type { UpstreamTable } from "../upstream/upstream_table.ts";
 import type { Budget } from "../wire/budget.ts";
 import type { Limiting } from "./limiting.ts";
 import type { Listener } from "./listener.ts";
 import type { ServerSystem } from "./system.ts";
 import type { Live } from "./upstream_parts.ts";
 import { VERSION } from "./version.ts";
+import { secretsOfUpstream } from "../domain/upstream.ts";
 
 /**
  * The parts that the metrics look at; the log and the metrics exist before some of them. A part
@@ -35,7 +36,7 @@ export interface Gauged {
   shipping?: () => ShippingState;
   batches?: BatchAccounts | null;
   limiting?: Limiting;
-  credentials?: CredentialPool;
+  credentials?: UpstreamTable;
   workers?: { readonly running: () => number; readonly restarts: () => number };
 }
 
@@ -69,7 +70,7 @@ export async function instruments(
   const { now, elapsed } = system;
   const { http, https } = config.forwardProxies;
   const secrets = () => [
-    ...live.secrets.credentials.map(({ secret }) => secret),
+    ...live.secrets.upstreams.flatMap(secretsOfUpstream),
     live.adminToken(),
     live.secrets.viewerToken ?? "",
     live.secrets.oidcClientSecret ?? "",

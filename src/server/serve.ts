@@ -104,7 +104,9 @@ function reload({ observe, rotate, reprice }: Assembly, system: ServerSystem): v
   attempt("secrets", () => {
     const fresh = system.rereadSecrets();
     rotate(fresh);
-    observe.note("info", "the secrets were read again", { credentialId: fresh.credentials.map(({ id }) => id).join(", ") });
+    observe.note("info", "the secrets were read again", {
+      credentialId: fresh.upstreams.flatMap(({ credentials }) => credentials.map(({ id }) => id)).join(", "),
+    });
   });
   attempt("prices", () => {
     const prices = system.rereadPrices();

@@ -1,8 +1,8 @@
 import { SingleFlight } from "../async/single_flight.ts";
 import type { Observe } from "../domain/observe.ts";
 import type { Readiness } from "../domain/operations.ts";
-import type { Credential, Provider } from "../domain/provider.ts";
-import type { CallToSend, Credentials } from "../domain/upstream.ts";
+import type { Provider } from "../domain/provider.ts";
+import type { CallToSend, Credential, Credentials } from "../domain/upstream.ts";
 import { Holds, type HoldsOptions } from "./holds.ts";
 import { preferred } from "./rendezvous.ts";
 import { Rooms } from "./rooms.ts";
@@ -101,6 +101,10 @@ export class CredentialPool implements Credentials {
 
   ofWorkspace(workspaceId: string): Credential {
     return this.#preferred(JSON.stringify([workspaceId]), () => true);
+  }
+
+  has(credentialId: string): boolean {
+    return this.#all().some(({ id }) => id === credentialId);
   }
 
   holding(credentialId: string | null): Credential {

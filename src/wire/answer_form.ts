@@ -1,5 +1,8 @@
-/** What an answer is, whatever its label says. `other`: such as the page of a captive gateway. */
-export type AnswerForm = "events" | "json" | "other";
+/**
+ * What an answer is, whatever its label says. `array`: of JSON. `frames`: of AWS's binary event
+ * stream. `other`: such as the page of a captive gateway.
+ */
+export type AnswerForm = "events" | "json" | "array" | "frames" | "other";
 
 export interface FormClues {
   /** The answer's `content-type`; null if it has none. */
@@ -17,8 +20,10 @@ export const MAX_HEAD_BYTES = 4096;
  * Tells what an answer is from its first decoded bytes. Null: it needs more bytes.
  *
  * The one rule, in this order:
- * 1. After a byte order mark and white space, `{` begins JSON. A line that begins with a field of
- *    an event stream (`event`, `data`, `id`, `retry`, or the `:` of a comment) begins events.
+ * 1. Of a binary event stream, which has no text to tell it by, the label decides. After a byte
+ *    order mark and white space, `{` begins JSON and `[` an array of it. A line that begins with a
+ *    field of an event stream (`event`, `data`, `id`, `retry`, or the `:` of a comment) begins
+ *    events.
  * 2. If the first bytes are different, the label decides. If that says nothing, it is `other`.
  * 3. If only white space came, the label decides. If that says nothing, the request does.
  *
@@ -26,8 +31,10 @@ export const MAX_HEAD_BYTES = 4096;
  */
 export function formOf(head: Uint8Array, clues: FormClues): AnswerForm | null {
   const isAll = clues.isAll || head.length >= MAX_HEAD_BYTES;
+  if (isFrames(clues.label)) return "frames";
   const text = beginningOf(head);
   if (text.startsWith("{")) return "json";
+  if (text.startsWith("[")) return "array";
   if (EVENT_FIELD.test(text)) return "events";
   const saysNothing = text === "" || BEGINNINGS.some((beginning) => beginning.startsWith(text));
   if (saysNothing && !isAll) return null;
@@ -48,6 +55,10 @@ const LONGEST_BEGINNING = 6;
 const EVENT_FIELD = /^(?:event|data|id|retry)?[:\r\n]/;
 /** Any start of these may still become a field, or the byte order mark. */
 const BEGINNINGS = ["event", "data", "id", "retry", "\xef\xbb\xbf"];
+
+function isFrames(label: string | null): boolean {
+  return label !== null && /^\s*application\/vnd\.amazon\.eventstream\s*(?:;|$)/i.test(label);
+}
 
 /** Null for no label, and for one that servers give to content they do not know. */
 function formOfLabel(label: string | null): AnswerForm | null {

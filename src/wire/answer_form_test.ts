@@ -70,7 +70,7 @@ Deno.test("formOf() says the same however few bytes come at a time, and nothing 
 });
 
 Deno.test("formOf() uses the label if the bytes are of no known form, and knows nothing without a label", () => {
-  for (const text of ["<html>", "meta: 1\n", "[1]", "eventually", "No answer"]) {
+  for (const text of ["<html>", "meta: 1\n", "1]", "eventually", "No answer"]) {
     assert.equal(form(text, { label: "text/event-stream" }), "events");
     assert.equal(form(text, { label: "application/json" }), "json");
     for (const label of [null, "text/html", "text/plain"]) {

@@ -3,14 +3,10 @@
  * of its own.
  */
 import { FAULTS } from "../../src/domain/fault.ts";
-import type { Provider } from "../../src/domain/provider.ts";
+import { type CallDialect, NOTHING_OWNED, type Provider } from "../../src/domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
 
-export const dummy: Provider = {
-  name: "dummy",
-  seller: "dummy",
-  routes: [{ method: "POST", path: "/dummy/answers", kind: "billed" }],
-  baseUrlFault: () => null,
+const answers: CallDialect = {
   request: {
     maxBodyBytes: 1024 * 1024,
     keys: ["engine"],
@@ -24,17 +20,25 @@ export const dummy: Provider = {
     }),
     messagesKey: "prompt",
     cacheMarkKey: "mark",
-    fileKey: "attachment",
-    filePrefix: "att_",
   },
-  answerKeys: ["engine", "units"],
-  readAnswer,
-  parseNonStreamingResponse: (body) => readAnswer(JSON.parse(body)),
-  parseStreamEvent: (reading) => reading,
-  parseDeltas: (reading, _text, from) => ({ reading, to: from }),
-  estimate: (reading) => reading,
+  answer: {
+    answerKeys: ["engine", "units"],
+    readAnswer,
+    parseNonStreamingResponse: (body) => readAnswer(JSON.parse(body)),
+    parseStreamEvent: (reading) => reading,
+    parseDeltas: (reading, _text, from) => ({ reading, to: from }),
+    estimate: (reading) => reading,
+  },
+};
+
+export const dummy: Provider = {
+  name: "dummy",
+  seller: "dummy",
+  prefix: "/dummy",
+  routes: [{ method: "POST", path: "/answers", kind: "billed", call: answers }],
+  baseUrlFault: () => null,
+  owned: NOTHING_OWNED,
   errorTypeOf: (status) => `error ${status}`,
-  clients: [],
   refuse: (fault, { requestId }) => ({
     status: FAULTS[fault.code].status,
     body: `${FAULTS[fault.code].status} ${fault.message} (${requestId})`,

@@ -2,7 +2,7 @@
  * Starts the proxy in front of an upstream that speaks the provider named by the first argument,
  * and makes one call to it and one refused one. Prints what the clients saw and the row, as JSON.
  */
-import { type Config, loadConfigFromEnv, type ProviderName } from "../../src/config/config.ts";
+import { type Config, loadConfigFromEnv } from "../../src/config/config.ts";
 import { start } from "../../src/server/serve.ts";
 import { systemOf } from "../../src/server/system.ts";
 import { adminOf, closedRows, settingsOf } from "../proxy_under_test.ts";
@@ -19,7 +19,10 @@ const source = {
   readFile: (path: string) => Deno.readTextFileSync(path),
 };
 const config = loadConfigFromEnv(source);
-const named: Config = { ...config, upstream: { ...config.upstream, provider: Deno.args[0] as ProviderName } };
+const named: Config = {
+  ...config,
+  upstreams: config.upstreams.map((upstream) => ({ ...upstream, dialect: Deno.args[0]!, seller: Deno.args[0]! })),
+};
 const running = await start(named, { ...systemOf(source), writeLog: () => {} });
 const token = await adminOf(`http://127.0.0.1:${running.adminAddress.port}`, running.adminToken()).token();
 

@@ -1,6 +1,6 @@
 import { isRefusedBeforeOutput } from "../../domain/price.ts";
 import type { Part } from "../../domain/provider.ts";
-import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
+import { EMPTY_READING, type Made, type UsageReading } from "../../domain/reading.ts";
 import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "./usage.ts";
 
 /** The top-level keys of an answer that `readAnswer` looks at. */
@@ -17,7 +17,7 @@ export function parseNonStreamingResponse(body: string): UsageReading {
 
 /** An error is one under a good status too, and in a batch's line that says that it succeeded. */
 export function readAnswer(answer: Data): UsageReading {
-  const whole = { ...EMPTY_READING, isWhole: true, filesMade: filesMadeIn(answer.content) };
+  const whole = { ...EMPTY_READING, isWhole: true, made: filesMadeIn(answer.content) };
   return answer.type === "error" || isRecord(answer.error) ? foldError(whole, answer) : foldWholeMessage(whole, answer);
 }
 
@@ -134,7 +134,7 @@ function foldBlockStart(reading: UsageReading, data: Data): UsageReading {
   return {
     ...reading,
     contentCharacters: reading.contentCharacters + characters,
-    filesMade: files.length === 0 ? reading.filesMade : [...reading.filesMade, ...files],
+    made: files.length === 0 ? reading.made : [...reading.made, ...files],
   };
 }
 
@@ -183,10 +183,10 @@ function lengthOf(value: unknown): number {
  * that the model, a web page or an MCP server wrote are skipped: they could name another
  * workspace's.
  */
-export function filesMadeIn(content: unknown): readonly string[] {
+export function filesMadeIn(content: unknown): readonly Made[] {
   const blocks = Array.isArray(content) ? content : [content];
   const results = blocks.filter((block) => isRecord(block) && /execution_tool_result$/.test(String(block.type)));
-  const found: string[] = [];
+  const found: Made[] = [];
   // Not by recursion: an answer may be nested deeper than the call stack.
   for (const waiting: unknown[] = [...results]; waiting.length > 0;) {
     const value = waiting.pop();
@@ -194,7 +194,7 @@ export function filesMadeIn(content: unknown): readonly string[] {
       // Not by spreading: a call cannot take a million arguments.
       for (const inner of value) waiting.push(inner);
     } else if (isRecord(value)) {
-      if (typeof value.file_id === "string") found.push(value.file_id);
+      if (typeof value.file_id === "string") found.push({ id: value.file_id, kind: "file" });
       for (const inner of Object.values(value)) if (typeof inner === "object") waiting.push(inner);
     }
   }

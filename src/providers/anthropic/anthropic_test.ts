@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { MAX_CLIENT_STRING_BYTES } from "../../domain/text.ts";
-import { anthropic } from "./anthropic.ts";
-import { filesMadeIn, parseDeltas, parseNonStreamingResponse, parseStreamEvent } from "./answer.ts";
+import { parseLine } from "./batches.ts";
+import { messages } from "./messages.ts";
+import { estimate, filesMadeIn, parseDeltas, parseNonStreamingResponse, parseStreamEvent } from "./answer.ts";
 
 const START = {
   type: "message_start",
@@ -26,6 +27,7 @@ const START = {
     },
   },
 };
+const [FILE_1, FILE_2] = ["file_1", "file_2"].map((id) => ({ id, kind: "file" }));
 const STARTED = fold(EMPTY_READING, START);
 
 Deno.test("parseStreamEvent() takes the whole usage object of message_start", () => {
@@ -120,7 +122,7 @@ Deno.test("parseStreamEvent() believes no count of nothing where text has passed
   const text = fold(STARTED, { type: "content_block_delta", delta: { type: "text_delta", text: "Sure, the" } });
   const refused = fold(text, { type: "message_delta", delta: { stop_reason: "refusal" }, usage: { output_tokens: 0 } });
   assert.equal(refused.hasFinalOutput, false);
-  assert.equal(anthropic.estimate(refused).outputTokens, 3);
+  assert.equal(estimate(refused).outputTokens, 3);
   const counted = fold(text, { type: "message_delta", delta: { stop_reason: "refusal" }, usage: { output_tokens: 7 } });
   assert.deepEqual([counted.hasFinalOutput, counted.outputTokens], [true, 7]);
 });
@@ -134,19 +136,19 @@ Deno.test("parseNonStreamingResponse() believes no count of nothing beside the t
     usage: { input_tokens: 9, output_tokens: 0 },
   });
   const text = message([{ type: "text", text: "Sure, the" }]);
-  assert.ok(anthropic.answerKeys.includes("content"));
-  assert.equal(anthropic.readAnswer({ ...text, stop_reason: "end_turn" }).hasFinalOutput, true);
+  assert.ok(messages.answer.answerKeys.includes("content"));
+  assert.equal(messages.answer.readAnswer({ ...text, stop_reason: "end_turn" }).hasFinalOutput, true);
   const line = { custom_id: "a", result: { type: "succeeded", message: text } };
   for (
     const reading of [
-      anthropic.parseNonStreamingResponse(JSON.stringify(text)),
-      anthropic.batches.parseLine(JSON.stringify(line))!.reading,
+      messages.answer.parseNonStreamingResponse(JSON.stringify(text)),
+      parseLine(JSON.stringify(line))!.reading,
     ]
   ) {
     assert.equal(reading.hasFinalOutput, false);
-    assert.equal(anthropic.estimate(reading).outputTokens, 3);
+    assert.equal(estimate(reading).outputTokens, 3);
   }
-  const empty = anthropic.parseNonStreamingResponse(JSON.stringify(message([])));
+  const empty = messages.answer.parseNonStreamingResponse(JSON.stringify(message([])));
   assert.deepEqual([empty.hasFinalOutput, empty.outputTokens], [true, 0]);
 });
 
@@ -274,12 +276,10 @@ Deno.test("parseNonStreamingResponse() survives a body that is nested 1,000,000 
 });
 
 Deno.test("estimate() makes one token of 3.5 characters, never fewer than named, and leaves the upstream's last word alone", () => {
-  const estimated = (reading: Partial<UsageReading>) => anthropic.estimate({ ...EMPTY_READING, ...reading }).outputTokens;
-  assert.equal(estimated({ contentCharacters: 0, outputTokens: 0 }), 0);
-  assert.equal(estimated({ contentCharacters: 7, outputTokens: 1 }), 2);
-  assert.equal(estimated({ contentCharacters: 8, outputTokens: 1 }), 3);
-  assert.equal(estimated({ contentCharacters: 8, outputTokens: 40 }), 40);
-  assert.equal(estimated({ contentCharacters: 8000, outputTokens: 4, hasFinalOutput: true }), 4);
+  const estimated = (reading: Partial<UsageReading>) => estimate({ ...EMPTY_READING, ...reading }).outputTokens;
+  assert.deepEqual([0, 7, 8].map((contentCharacters) => estimated({ contentCharacters })), [0, 2, 3]);
+  const named = [{ outputTokens: 40 }, { outputTokens: 1, hasFinalOutput: true }];
+  assert.deepEqual(named.map((reading) => estimated({ contentCharacters: 8, ...reading })), [40, 1]);
 });
 
 Deno.test("parseStreamEvent() throws on nothing, makes no impossible count, and replaces rather than adds, on 30,000 seeded mutations", () => {
@@ -312,22 +312,22 @@ Deno.test("filesMadeIn() takes what code execution made, and nothing that anybod
     null,
     "file_forged",
   ];
-  assert.deepEqual([...filesMadeIn(blocks)].sort(), ["file_1", "file_2"]);
-  assert.deepEqual(filesMadeIn(blocks[0]), ["file_1"]);
-  for (const nothing of [undefined, null, "x", {}, []]) assert.deepEqual(filesMadeIn(nothing), []);
+  assert.deepEqual(filesMadeIn(blocks).map(({ id }) => id).sort(), ["file_1", "file_2"]);
+  assert.deepEqual(filesMadeIn(blocks[0]), [FILE_1]);
+  assert.deepEqual([undefined, null, "x", {}, []].flatMap(filesMadeIn), []);
   let deep: unknown = { file_id: "file_deep" };
   for (let n = 0; n < 100_000; n++) deep = [deep];
-  assert.deepEqual(filesMadeIn({ type: "code_execution_tool_result", content: deep }), ["file_deep"]);
+  assert.deepEqual(filesMadeIn({ type: "code_execution_tool_result", content: deep }), [{ id: "file_deep", kind: "file" }]);
 });
 
 Deno.test("parseStreamEvent() and readAnswer() collect the files that tools made, in an error and beside text too", () => {
   const block = (file_id: string) => ({ type: "code_execution_tool_result", content: [{ file_id }] });
   const one = fold(STARTED, { type: "content_block_start", content_block: block("file_1") });
   const two = fold(one, { type: "content_block_start", content_block: block("file_2") });
-  assert.deepEqual([STARTED.filesMade, one.filesMade, two.filesMade], [[], ["file_1"], ["file_1", "file_2"]]);
+  assert.deepEqual([STARTED.made, one.made, two.made], [[], [FILE_1], [FILE_1, FILE_2]]);
   const content = [{ type: "text", text: "done" }, block("file_3")];
-  assert.deepEqual(anthropic.readAnswer({ ...START.message, content }).filesMade, ["file_3"]);
-  assert.deepEqual(anthropic.readAnswer({ type: "error", content }).filesMade, ["file_3"]);
+  assert.deepEqual(messages.answer.readAnswer({ ...START.message, content }).made, [{ id: "file_3", kind: "file" }]);
+  assert.deepEqual(messages.answer.readAnswer({ type: "error", content }).made, [{ id: "file_3", kind: "file" }]);
 });
 
 function fold(reading: UsageReading, event: object): UsageReading {

@@ -1,6 +1,6 @@
 import { type Fault, FAULTS } from "../../domain/fault.ts";
 import type { RefusedClient } from "../../domain/provider.ts";
-import { CLIENTS } from "./clients.ts";
+import { CLIENTS } from "../clients.ts";
 
 /** By status (https://docs.anthropic.com/en/api/errors); others are `api_error`. */
 const ERROR_TYPES: ReadonlyMap<number, string> = new Map([

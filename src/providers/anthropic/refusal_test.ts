@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Fault, type FaultCode, FAULTS } from "../../domain/fault.ts";
-import { CLIENTS } from "./clients.ts";
+import { CLIENTS } from "../clients.ts";
 import { errorEvent, refuse } from "./refusal.ts";
 
 /** The types that Anthropic's clients are shown, by fault. */
@@ -10,6 +10,7 @@ const TYPES: Readonly<Record<FaultCode, string>> = {
   suspended: "permission_error",
   authority_unavailable: "api_error",
   path_not_allowed: "permission_error",
+  model_not_allowed: "permission_error",
   not_owned: "not_found_error",
   path_misdirected: "invalid_request_error",
   path_unknown: "not_found_error",

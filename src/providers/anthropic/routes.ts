@@ -1,23 +1,21 @@
 import { Fault, type FaultCode } from "../../domain/fault.ts";
 import type { PassthroughRoute, Route } from "../../domain/provider.ts";
+import { MAX_MESSAGE_BYTES, messages } from "./messages.ts";
 
 const MB = 1024 * 1024;
 
-/** The API's own limit for a message and for what has no limit of its own. */
-export const MAX_MESSAGE_BYTES = 32 * MB;
-
 /** A route without special needs. */
-const PLAIN = { maxBodyBytes: MAX_MESSAGE_BYTES, joinsTrace: false, namesFiles: false, answersJson: true } as const;
+const PLAIN = { maxBodyBytes: MAX_MESSAGE_BYTES, joinsTrace: false, namesOwned: false, answersJson: true } as const;
 const MODELS: PassthroughRoute = { ...PLAIN, name: "models" };
 
 /** With the API's size limits (https://docs.anthropic.com/en/api/errors, "Request size limits"). */
 export const ROUTES: readonly Route[] = [
-  { method: "POST", path: "/v1/messages", kind: "billed" },
+  { method: "POST", path: "/v1/messages", kind: "billed", call: messages },
   {
     method: "POST",
     path: "/v1/messages/count_tokens",
     kind: "passthrough",
-    passthrough: { ...PLAIN, name: "count_tokens", joinsTrace: true, namesFiles: true },
+    passthrough: { ...PLAIN, name: "count_tokens", joinsTrace: true, namesOwned: true },
   },
   { method: "GET", path: "/v1/models", kind: "passthrough", passthrough: MODELS },
   { method: "GET", path: "/v1/models/:id", kind: "passthrough", passthrough: MODELS },
@@ -26,7 +24,7 @@ export const ROUTES: readonly Route[] = [
     path: "/v1/messages/batches",
     kind: "owning",
     owns: "batch",
-    passthrough: { ...PLAIN, name: "batches", maxBodyBytes: 256 * MB, namesFiles: true },
+    passthrough: { ...PLAIN, name: "batches", maxBodyBytes: 256 * MB, namesOwned: true },
     // One JSON document for each line.
     notJson: "/results",
   },
@@ -42,7 +40,7 @@ export const ROUTES: readonly Route[] = [
     method: "*",
     path: "/v1/*",
     kind: "passthrough",
-    passthrough: { ...PLAIN, name: "other", namesFiles: true, answersJson: false },
+    passthrough: { ...PLAIN, name: "other", namesOwned: true, answersJson: false },
     isClosed: true,
   },
 ];

@@ -9,6 +9,7 @@ import { type Finding, findingsOf } from "./finding.ts";
 import { examineOpenIdProvider } from "./openid_provider.ts";
 import { examineSecretFiles } from "./secret_files.ts";
 import { examineUpstream } from "./upstream.ts";
+import { secretsOfUpstream } from "../../domain/upstream.ts";
 
 export interface ExaminationOptions {
   readonly source: ConfigSource;
@@ -74,7 +75,7 @@ function secretsOf(config: Config | null, storage: StorageConfig | null): readon
   const url = storage?.database?.url;
   const password = url === undefined ? null : URL.parse(url)?.password;
   const admin = config === null ? [] : [config.admin.token, config.admin.viewerToken, config.oidc?.clientSecret];
-  const upstream = config === null ? [] : config.upstream.credentials.map(({ secret }) => secret);
+  const upstream = config === null ? [] : config.upstreams.flatMap(secretsOfUpstream);
   return [...admin, ...upstream, url, password].filter((secret): secret is string => Boolean(secret));
 }
 

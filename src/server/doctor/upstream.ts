@@ -1,8 +1,11 @@
 import { timeLimit } from "../../async/deadline.ts";
-import { ownHeaders } from "../../batches/results.ts";
+import { askUpstream } from "../../batches/own_request.ts";
 import type { Config } from "../../config/config.ts";
-import type { Credential, Provider } from "../../domain/provider.ts";
-import * as providers from "../../providers/providers.ts";
+import type { Provider } from "../../domain/provider.ts";
+import type { Credential, UpstreamConfig } from "../../domain/upstream.ts";
+import * as dialects from "../../providers/providers.ts";
+import { paymentOf } from "../../upstream/payment.ts";
+import type { Fetch } from "../../wire/plain_fetch.ts";
 import { upstreamClients } from "../http_clients.ts";
 import { VERSION } from "../version.ts";
 import { type Finding, findingsOf, wordsOfError } from "./finding.ts";
@@ -28,11 +31,12 @@ interface Asked {
 
 /** Asks the upstream for its models with each credential, and compares clocks. */
 export async function examineUpstream(config: Config, now: Clock): Promise<readonly Finding[]> {
-  const provider = providers[config.upstream.provider];
   const clients = upstreamClients(config);
   try {
     const all = await Promise.all(
-      config.upstream.credentials.map((credential) => ask(credential, { provider, now, fetch: clients.fetch })),
+      config.upstreams.flatMap((upstream) =>
+        upstream.credentials.map((credential) => ask(credential, { upstream, now, fetch: clients.fetch }))
+      ),
     );
     return [...all.map(({ finding }) => finding), ofClock(all.map(({ aheadMs }) => aheadMs))];
   } finally {
@@ -42,18 +46,18 @@ export async function examineUpstream(config: Config, now: Clock): Promise<reado
 
 async function ask(
   credential: Credential,
-  { provider, fetch, now }: {
-    readonly provider: Provider;
-    readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  { upstream: { dialect }, fetch, now }: {
+    readonly upstream: UpstreamConfig;
+    readonly fetch: Fetch;
     readonly now: Clock;
   },
 ): Promise<Asked> {
-  const url = credential.baseUrl + provider.checkPath;
+  const provider = (dialects as Readonly<Record<string, Provider>>)[dialect]!;
+  const upstream = { provider, paymentOf, userAgent: `llmproxy/${VERSION}` };
   using limit = timeLimit(PATIENCE_MS, () => new Error(`no answer within ${PATIENCE_MS / SECOND_MS} s`));
-  const headers = ownHeaders(credential, { provider, userAgent: `llmproxy/${VERSION}` });
   const before = now();
   try {
-    const answer = await fetch(url, { headers, redirect: "manual", signal: limit.signal });
+    const answer = await askUpstream(provider.checkPath, { upstream, credential, fetch, signal: limit.signal });
     const after = now();
     await answer.body?.cancel();
     const took = `${answer.status} in ${after - before} ms`;
@@ -62,7 +66,7 @@ async function ask(
       aheadMs: aheadOf(answer, (before + after) / 2),
     };
   } catch (error) {
-    const says = `${credential.id}: ${new URL(url).origin} cannot be reached: ${wordsOfError(error)}`;
+    const says = `${credential.id}: ${new URL(credential.baseUrl).origin} cannot be reached: ${wordsOfError(error)}`;
     return { finding: credentials.failed(says, UNREACHABLE), aheadMs: null };
   }
 }

@@ -5,23 +5,21 @@ import type { Config } from "../../config/config.ts";
 import type { Ledger } from "../../domain/ledger.ts";
 import type { Observe } from "../../domain/observe.ts";
 import type { Batches } from "../../domain/owned.ts";
-import type { Provider } from "../../domain/provider.ts";
 import { arrivedError, type CarriedError, carriedError } from "../../domain/unavailable.ts";
 import { localTokens } from "../../identity/local_tokens.ts";
-import * as providers from "../../providers/providers.ts";
 import { spoolPathIn } from "../../stores/sqlite/data_dir.ts";
 import type { Loss } from "../../stores/sqlite/database_files.ts";
 import { holdSpool, openOwnLedger } from "../../stores/sqlite/recording.ts";
 import { LogWriter } from "../../telemetry/log_writer.ts";
 import type { Metrics } from "../../telemetry/metrics.ts";
-import type { CredentialPool } from "../../upstream/credential_pool.ts";
+import type { UpstreamTable } from "../../upstream/upstream_table.ts";
 import { openFront } from "../front.ts";
 import { upstreamClients } from "../http_clients.ts";
 import { type Gauged, instruments } from "../instruments.ts";
 import { noteSwept, noteTrouble } from "../storage.ts";
 import { stopButtonsOf } from "../stop_buttons.ts";
 import { droppedLine, FLUSH_MS, type ServerSystem } from "../system.ts";
-import { credentialPool, type Live, pricingBy } from "../upstream_parts.ts";
+import { type Live, pricingBy, upstreamTable } from "../upstream_parts.ts";
 import { LimitsAtParent } from "./limits_at_parent.ts";
 import { MessagePipe, readMessages, writable } from "./pipe.ts";
 import {
@@ -97,7 +95,6 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const { number, of } = order;
   const config = unpacked(order.config);
   const { parent, send } = parts;
-  const provider: Provider = providers[config.upstream.provider];
   const live: Live = { ...rotatedBy(order), adminToken: () => live.secrets.adminToken ?? "" };
   const gauged: Gauged = {};
   const log = logOver(parts);
@@ -130,10 +127,10 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const limits = new LimitsAtParent(parent, { known: order.limits, defaults: config.limits.defaults });
   let { readiness } = order;
   const clients = upstreamClients(config);
-  const credentials = credentialPool({ config, provider, live, clients, system, observe });
-  gauged.credentials = credentials;
+  const upstreams = upstreamTable({ config, live, clients, system, observe });
+  gauged.credentials = upstreams;
   const front = openFront({
-    ...{ config, provider, system, live, clients, credentials, instanceId, observe, traffic, budget, ledger, limits },
+    ...{ config, system, live, clients, upstreams, instanceId, observe, traffic, budget, ledger, limits },
     tell: (event) => void parent.call("tell", event).catch(() => {}),
     owned: {
       local: { findOwned: (ids) => parent.call("findOwnedHere", ids) },
@@ -156,7 +153,7 @@ async function startWorker(order: StartOrder, parts: WorkerParts): Promise<Start
   const buttons = stopButtonsOf(front.deps.stops, tokens);
   await buttons.suspend(order.suspensions);
   const hurry = Promise.withResolvers<void>();
-  const report = () => reportOf({ ledger, metrics, credentials });
+  const report = () => reportOf({ ledger, metrics, upstreams });
   tell = () => void report().then((latest) => send({ report: latest }));
   const connections = config.proxy.maxConnections;
   const listener = await front.listen({
@@ -237,10 +234,10 @@ function rotatedBy({ secrets, prices }: Rotated): Pick<Live, "secrets" | "pricin
 }
 
 async function reportOf(
-  { ledger, metrics, credentials }: {
+  { ledger, metrics, upstreams }: {
     readonly ledger: Ledger;
     readonly metrics: Metrics;
-    readonly credentials: CredentialPool;
+    readonly upstreams: UpstreamTable;
   },
 ): Promise<Report> {
   return {
@@ -248,7 +245,7 @@ async function reportOf(
     usedBytes: ledger.usedBytes(),
     fill: ledger.usedBytes() / ledger.boundBytes(),
     trouble: ledger.trouble(),
-    upstream: credentials.readiness(),
+    upstream: upstreams.readiness(),
   };
 }
 

@@ -1,5 +1,5 @@
-import type { Client } from "../../domain/client.ts";
-import { parsedRecord } from "./usage.ts";
+import type { Client } from "../domain/client.ts";
+import { parsedRecord } from "./anthropic/usage.ts";
 
 /** The agents that are told apart; a new one is one row. The first one's session counts first. */
 export const CLIENTS: readonly Client[] = [

@@ -1,0 +1,30 @@
+import type { UpstreamConfig } from "../domain/upstream.ts";
+
+/**
+ * Whether the settings of an upstream let the workspace ask for the model. An empty name names no
+ * model. A pattern is a model's name with `*` for any characters. An ARN can name another account,
+ * so only a pattern that begins as one lets it pass.
+ */
+export function mayAskFor(
+  { workspaceId, model }: { readonly workspaceId: string; readonly model: string },
+  { models, workspaces }: Pick<UpstreamConfig, "models" | "workspaces">,
+): boolean {
+  if (workspaces !== null && !workspaces.includes(workspaceId)) return false;
+  if (model === "") return true;
+  const isArn = model.startsWith("arn:");
+  return models.some((pattern) => (!isArn || pattern.startsWith("arn:")) && fits(pattern, model));
+}
+
+function fits(pattern: string, model: string): boolean {
+  if (!pattern.includes("*")) return pattern === model;
+  const [first = "", ...rest] = pattern.split("*");
+  if (!model.startsWith(first)) return false;
+  const last = rest.pop()!;
+  let from = first.length;
+  for (const part of rest) {
+    const at = model.indexOf(part, from);
+    if (at < 0) return false;
+    from = at + part.length;
+  }
+  return model.length - last.length >= from && model.endsWith(last);
+}
