@@ -42,7 +42,7 @@ export function parseCredentials(
   text: string,
   { path, baseUrl, baseUrlFault, readFile }: CredentialsFile,
 ): readonly Credential[] {
-  const shows = (key: string) => key.endsWith(".weight");
+  const shows = (key: string, value: unknown) => key.endsWith(".weight") && typeof value === "number";
   const entries = parseJsonFile(text, { path, schema: credentialsFile, shows });
   const problems: string[] = [];
 

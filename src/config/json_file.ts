@@ -8,7 +8,7 @@ interface JsonFile<T> {
   /** Its messages are what stands after "as" in `Cannot read x as …`. */
   readonly schema: z.ZodType<T>;
   /** Whether a problem may quote the value that it is about. */
-  readonly shows: (key: string) => boolean;
+  readonly shows: (key: string, value: unknown) => boolean;
 }
 
 /**
@@ -42,7 +42,7 @@ function problemsOf(issue: z.core.$ZodIssue, { path, shows }: Pick<JsonFile<unkn
   if (issue.code === "invalid_key") return [`Cannot read ${place} as ${issue.issues[0]!.message}`];
   const problem = `Cannot read ${place} as ${issue.message}`;
   if (issue.input === undefined) return [`${problem}: it is missing`];
-  return [shows(key) ? `${problem}: current value is ${shown(issue.input)}` : problem];
+  return [shows(key, issue.input) ? `${problem}: current value is ${shown(issue.input)}` : problem];
 }
 
 function keyPath(path: readonly PropertyKey[]): string {

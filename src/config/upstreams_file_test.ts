@@ -1,0 +1,421 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { ConfigProblems } from "./settings_reader.ts";
+import { parseUpstreams, type UpstreamConfig } from "./upstreams_file.ts";
+
+type Texts = Readonly<Record<string, string>>;
+
+const PATH = "/etc/llmproxy/upstreams.json";
+const KEY = "sk-hush-0123456789";
+const ACCESS_KEY_ID = "AKIAHUSH00EXAMPLE";
+const AWS = { accessKeyId: ACCESS_KEY_ID, secretAccessKey: "hush/secret+key" };
+const PEM = generateKeyPairSync("rsa", {
+  modulusLength: 2048,
+  privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  publicKeyEncoding: { type: "spki", format: "pem" },
+}).privateKey;
+const SERVICE_ACCOUNT = JSON.stringify({
+  type: "service_account",
+  project_id: "acme",
+  private_key_id: "hush-id",
+  private_key: PEM,
+  client_email: "proxy@acme.iam.gserviceaccount.com",
+  token_uri: "https://oauth2.googleapis.com/token",
+});
+const FILES = { "/run/key": `${KEY}\n`, "/run/google.json": SERVICE_ACCOUNT, "/run/secret": `${AWS.secretAccessKey}\n` };
+
+const PAID = { name: "c", key: KEY };
+const OPENAI = { name: "openai", dialect: "openai", credentials: [PAID] };
+const BEDROCK = { name: "bedrock", dialect: "bedrock", region: "us-east-1", credentials: [{ name: "c", aws: AWS }] };
+const VERTEX = {
+  ...{ name: "vertex", dialect: "vertex", project: "acme", locations: ["global", "europe-west1"] },
+  credentials: [{ name: "c", google: { serviceAccountFile: "/run/google.json" } }],
+};
+
+function parse(
+  value: unknown,
+  { files = FILES, others = [] as readonly Pick<UpstreamConfig, "name" | "credentials">[], text = JSON.stringify(value) } = {},
+) {
+  const readFile = (path: string) => (files as Texts)[path] ?? assert.fail(`hush: no file ${path}`);
+  return parseUpstreams(text, { path: PATH, readFile, others });
+}
+
+function problemsOf(value: unknown, options?: Parameters<typeof parse>[1]): readonly string[] {
+  try {
+    parse(value, options);
+  } catch (error) {
+    assert.ok(error instanceof ConfigProblems, String(error));
+    assert.doesNotMatch(error.message, /hush|PRIVATE/i);
+    return error.problems;
+  }
+  return [];
+}
+
+Deno.test("parseUpstreams() fills what an entry leaves out by its dialect, as plain data", () => {
+  const upstreams = parse([OPENAI]);
+  assert.deepEqual(upstreams, [{
+    name: "openai",
+    dialect: "openai",
+    seller: "openai",
+    baseUrl: "https://api.openai.com",
+    place: { project: null, locations: [] },
+    credentials: [{
+      id: "c",
+      weight: 1,
+      baseUrl: "https://api.openai.com",
+      secret: KEY,
+      auth: { kind: "header", header: "authorization", value: `Bearer ${KEY}` },
+    }],
+    models: ["*"],
+    workspaces: null,
+    readOnMs: 120_000,
+    isStrict: false,
+  }]);
+  assert.deepEqual(JSON.parse(JSON.stringify(upstreams)), upstreams);
+});
+
+Deno.test("parseUpstreams() takes all that an entry says", () => {
+  const [upstream] = parse([{
+    ...{ name: "team.b_2", dialect: "openai", provider: "aws.bedrock", baseUrl: "http://gateway.example/b/" },
+    credentials: [
+      { name: "a", keyFile: "/run/key", weight: 3 },
+      { name: "b", key: KEY, baseUrl: "https://other.example" },
+    ],
+    ...{ models: ["gpt-6*", "arn:aws:*"], workspaces: ["w1", "w 2"], readOnSeconds: 7, strictUsage: true },
+  }]);
+  assert.deepEqual(upstream!.credentials.map(({ id, weight, secret, baseUrl }) => [id, weight, secret, baseUrl]), [
+    ["a", 3, KEY, "http://gateway.example/b"],
+    ["b", 1, KEY, "https://other.example"],
+  ]);
+  assert.deepEqual({ ...upstream, credentials: [] }, {
+    ...{ name: "team.b_2", dialect: "openai", seller: "aws.bedrock", baseUrl: "http://gateway.example/b" },
+    ...{ place: { project: null, locations: [] }, credentials: [], models: ["gpt-6*", "arn:aws:*"], workspaces: ["w1", "w 2"] },
+    ...{ readOnMs: 7_000, isStrict: true },
+  });
+});
+
+for (
+  const [dialect, baseUrl, header, value] of [
+    ["anthropic", undefined, "x-api-key", KEY],
+    ["anthropic", "https://gateway.example", "x-api-key", KEY],
+    ["anthropic", "https://bedrock-runtime.us-east-1.amazonaws.com/anthropic", "authorization", `Bearer ${KEY}`],
+    ["anthropic", "https://bedrock-mantle.us-east-1.api.aws/anthropic", "authorization", `Bearer ${KEY}`],
+    ["anthropic", "https://aws-external-anthropic.us-east-1.api.aws", "x-api-key", KEY],
+    ["openai", undefined, "authorization", `Bearer ${KEY}`],
+    ["bedrock", "https://gateway.example/bedrock", "authorization", `Bearer ${KEY}`],
+    ["vertex", "https://gateway.example/vertex", "authorization", `Bearer ${KEY}`],
+    ["gemini", undefined, "x-goog-api-key", KEY],
+  ] as const
+) {
+  Deno.test(`parseUpstreams() pays by key with ${header} at ${baseUrl ?? "the default URL"} of ${dialect}`, () => {
+    const place = dialect === "vertex" ? { project: "acme", locations: ["us"] } : {};
+    const [upstream] = parse([{ name: "u", dialect, ...(baseUrl !== undefined && { baseUrl }), credentials: [PAID], ...place }]);
+    assert.deepEqual(upstream!.credentials[0]!.auth, { kind: "header", header, value });
+  });
+}
+
+const NATIVE = { name: "native", dialect: "anthropic" };
+for (
+  const [what, entry, seller, readOnMs] of [
+    ["anthropic", { ...NATIVE, credentials: [PAID] }, "anthropic", 0],
+    [
+      "anthropic with keys of AWS",
+      { ...NATIVE, region: "eu-west-1", credentials: [{ name: "c", aws: AWS }] },
+      "aws.bedrock",
+      120_000,
+    ],
+    [
+      "anthropic at Bedrock",
+      { ...NATIVE, baseUrl: "https://bedrock-mantle.eu-west-1.api.aws/anthropic", credentials: [PAID] },
+      "aws.bedrock",
+      120_000,
+    ],
+    [
+      "anthropic at AWS by its own word",
+      { ...NATIVE, provider: "anthropic", baseUrl: "https://aws-external-anthropic.us-east-1.api.aws", credentials: [PAID] },
+      "anthropic",
+      0,
+    ],
+    [
+      "a host that only looks like AWS",
+      { ...NATIVE, baseUrl: "https://amazonaws.com.example", credentials: [PAID] },
+      "anthropic",
+      0,
+    ],
+    ["openai", OPENAI, "openai", 120_000],
+    ["bedrock", BEDROCK, "aws.bedrock", 120_000],
+    ["vertex", VERTEX, "gcp.vertex_ai", 0],
+    ["gemini", { name: "g", dialect: "gemini", credentials: [PAID] }, "gcp.gemini", 120_000],
+  ] as const
+) {
+  Deno.test(`parseUpstreams() knows who bills ${what}, and how long its streams are read on`, () => {
+    const [upstream] = parse([entry]);
+    assert.deepEqual([upstream!.seller, upstream!.readOnMs], [seller, readOnMs]);
+  });
+}
+
+for (
+  const [what, upstream, credential, expected] of [
+    ["the region of the upstream", { region: "us-east-1" }, {}, [
+      "https://bedrock-runtime.us-east-1.amazonaws.com",
+      "us-east-1",
+      "bedrock",
+    ]],
+    ["its own region first", { region: "us-east-1" }, { aws: { ...AWS, region: "eu-west-3" } }, [
+      "https://bedrock-runtime.eu-west-3.amazonaws.com",
+      "eu-west-3",
+      "bedrock",
+    ]],
+    ["the region of its URL", { baseUrl: "https://bedrock-mantle.us-gov-west-1.api.aws/x" }, {}, [
+      "https://bedrock-mantle.us-gov-west-1.api.aws/x",
+      "us-gov-west-1",
+      "bedrock-mantle",
+    ]],
+    ["the service that it names", { region: "us-east-1", baseUrl: "https://gateway.example" }, {
+      aws: { ...AWS, service: "execute-api" },
+    }, ["https://gateway.example", "us-east-1", "execute-api"]],
+  ] as const
+) {
+  Deno.test(`parseUpstreams() signs calls of a credential of AWS for ${what}`, () => {
+    const [{ credentials: [read], baseUrl }] = parse([
+      { name: "b", dialect: "bedrock", ...upstream, credentials: [{ name: "c", aws: AWS, ...credential }] },
+    ]) as [UpstreamConfig];
+    const keys = { ...AWS, sessionToken: null };
+    assert.deepEqual([read!.baseUrl, read!.secret, baseUrl], [expected[0], AWS.secretAccessKey, expected[0]]);
+    assert.deepEqual(read!.auth, { kind: "aws", region: expected[1], service: expected[2], keys });
+  });
+}
+
+Deno.test("parseUpstreams() takes the machine's own account of AWS and of Google, and keys of AWS from files", () => {
+  const files = { ...FILES, "/run/id": "ASIAHUSH00EXAMPLE\n", "/run/token": "hush-token==" };
+  const byFile = { accessKeyIdFile: "/run/id", secretAccessKeyFile: "/run/secret", sessionTokenFile: "/run/token" };
+  const [bedrock, vertex] = parse([
+    { ...BEDROCK, credentials: [{ name: "role", aws: "machine" }, { name: "files", aws: byFile }] },
+    { ...VERTEX, credentials: [{ name: "account", google: "machine" }] },
+  ], { files });
+  assert.deepEqual(bedrock!.credentials.map(({ secret, auth }) => [secret, auth.kind === "aws" && auth.keys]), [
+    ["", null],
+    [AWS.secretAccessKey, {
+      accessKeyId: "ASIAHUSH00EXAMPLE",
+      secretAccessKey: AWS.secretAccessKey,
+      sessionToken: "hush-token==",
+    }],
+  ]);
+  assert.deepEqual(vertex!.credentials.map(({ secret, auth }) => [secret, auth]), [["", { kind: "google", keyFile: null }]]);
+});
+
+Deno.test("parseUpstreams() keeps the text of a service account's file, and knows the key in it as the secret", () => {
+  const [vertex] = parse([VERTEX]);
+  const [credential] = vertex!.credentials;
+  assert.deepEqual([credential!.secret, credential!.auth], [PEM, { kind: "google", keyFile: SERVICE_ACCOUNT }]);
+  assert.deepEqual(vertex!.place, { project: "acme", locations: ["global", "europe-west1"] });
+  assert.equal(vertex!.baseUrl, "https://{location}-aiplatform.googleapis.com");
+  const [own] = parse([{ ...VERTEX, baseUrl: "https://gateway.example/{location}/x" }]);
+  assert.equal(own!.baseUrl, "https://gateway.example/{location}/x");
+});
+
+const LIST = "a list of 1 to 32 upstreams";
+const CREDENTIALS = "a list of 1 to 32 credentials";
+const NAME = "a name of 1 to 64 letters, digits, dots, dashes and underscores that does not look like a key";
+const MANY = Array.from({ length: 20 }, (_, n) => ({ name: `n${n}`, key: `${KEY}${n}` }));
+const C = "[0].credentials[0]";
+
+for (
+  const [value, ...problems] of [
+    [{ a: KEY }, `Cannot read it as ${LIST}`],
+    [[], `Cannot read it as ${LIST}`],
+    [[KEY], "Cannot read [0] of it as an object with name, dialect and credentials"],
+    [[{ ...OPENAI, name: KEY }], `Cannot read [0].name of it as ${NAME}`],
+    [[{ ...OPENAI, name: "AIzaSyHush00000000000000000000000" }], `Cannot read [0].name of it as ${NAME}`],
+    [[{ ...OPENAI, name: ACCESS_KEY_ID }], `Cannot read [0].name of it as ${NAME}`],
+    [[{ ...OPENAI, name: "a b" }], `Cannot read [0].name of it as ${NAME}`],
+    [[{ ...OPENAI, dialect: KEY }], "Cannot read [0].dialect of it as one of anthropic, openai, bedrock, vertex, gemini"],
+    [
+      [{ ...OPENAI, provider: KEY }],
+      "Cannot read [0].provider of it as one of anthropic, openai, aws.bedrock, gcp.vertex_ai, gcp.gemini",
+    ],
+    [[{ ...OPENAI, token: KEY }], "Cannot use [0].token of it: there is no such key"],
+    [[{ ...OPENAI, [KEY]: 1 }], "Cannot use [0][not shown, since it looks like a secret] of it: there is no such key"],
+    [
+      [{ ...OPENAI, baseUrl: `https://u:${KEY}@x` }],
+      "Cannot read [0].baseUrl of it as an http or https URL without credentials, query or fragment",
+    ],
+    [
+      [{ ...OPENAI, baseUrl: "https://x/v1/responses" }],
+      "Cannot use [0].baseUrl of it: remove /v1/responses, the proxy adds it itself",
+    ],
+    [
+      [{ ...OPENAI, baseUrl: "https://{location}.example" }],
+      "Cannot use [0].baseUrl of it: only {location} may stand in braces, at a vertex upstream",
+    ],
+    [
+      [{ ...VERTEX, baseUrl: "https://{region}.example" }],
+      "Cannot use [0].baseUrl of it: only {location} may stand in braces, at a vertex upstream",
+    ],
+    [
+      [{ ...OPENAI, credentials: [{ ...PAID, baseUrl: "https://x/v1" }] }],
+      `Cannot use ${C}.baseUrl of it: remove /v1, the proxy adds it itself`,
+    ],
+    [[{ ...OPENAI, credentials: [] }], `Cannot read [0].credentials of it as ${CREDENTIALS}`],
+    [[{ ...OPENAI, credentials: undefined }], `Cannot read [0].credentials of it as ${CREDENTIALS}: it is missing`],
+    [[{ ...OPENAI, credentials: [KEY] }], `Cannot read ${C} of it as an object with name, and with key, keyFile, aws or google`],
+    [[{ ...OPENAI, credentials: [{ ...PAID, weight: KEY }] }], `Cannot read ${C}.weight of it as a whole number from 1 to 1000`],
+    [
+      [{ ...OPENAI, credentials: [{ ...PAID, weight: 0 }] }],
+      `Cannot read ${C}.weight of it as a whole number from 1 to 1000: current value is 0`,
+    ],
+    [
+      [{ ...OPENAI, credentials: [{ name: "c" }] }],
+      `Cannot use ${C} of it: it needs one of key, keyFile or aws, and no other way to pay`,
+    ],
+    [[{ ...OPENAI, credentials: [{ ...PAID, keyFile: "/run/key" }] }], `Cannot use ${C} of it: it needs either key or keyFile`],
+    [[{ ...OPENAI, credentials: [{ name: "c", keyFile: "/run/hush" }] }], `Cannot read the file that ${C}.keyFile of it names`],
+    [[{ ...OPENAI, credentials: [{ name: "c", key: "" }] }], `Cannot use ${C}.key of it: it is empty`],
+    [
+      [{ ...OPENAI, credentials: [{ name: "c", key: `Bearer ${KEY}` }] }],
+      `Cannot use ${C}.key of it: it begins with "Bearer ": remove that, the proxy adds it`,
+    ],
+    [
+      [{ ...OPENAI, credentials: [{ name: "c", key: `OPENAI_API_KEY=${KEY}` }] }],
+      `Cannot use ${C}.key of it: it begins with the setting's name and =: remove both`,
+    ],
+    [
+      [{ ...OPENAI, credentials: [{ name: "c", google: "machine" }] }],
+      `Cannot use ${C} of it: google does not pay at an upstream of the dialect openai: give it key, keyFile or aws`,
+    ],
+    [
+      [{ ...VERTEX, credentials: [{ name: "c", aws: AWS }], baseUrl: "https://x" }],
+      `Cannot use ${C} of it: aws does not pay at an upstream of the dialect vertex: give it key, keyFile or google`,
+      `Cannot use ${C} of it: nothing says which region it is for: give the upstream a region`,
+    ],
+    [
+      [{ ...BEDROCK, credentials: [{ ...PAID, aws: AWS }] }],
+      `Cannot use ${C} of it: it needs one of key, keyFile or aws, and no other way to pay`,
+    ],
+    [
+      [{ ...BEDROCK, credentials: [{ name: "c", aws: KEY }] }],
+      `Cannot read ${C}.aws of it as "machine", or an object with accessKeyId and secretAccessKey, or their files`,
+    ],
+    [
+      [{ ...BEDROCK, credentials: [{ name: "c", aws: { ...AWS, [KEY]: 1 } }] }],
+      `Cannot use ${C}.aws[not shown, since it looks like a secret] of it: there is no such key`,
+    ],
+    [
+      [{ ...BEDROCK, credentials: [{ name: "c", aws: {} }] }],
+      `Cannot use ${C}.aws of it: it needs either accessKeyId or accessKeyIdFile`,
+      `Cannot use ${C}.aws of it: it needs either secretAccessKey or secretAccessKeyFile`,
+    ],
+    [
+      [{ ...BEDROCK, credentials: [{ name: "c", aws: { ...AWS, accessKeyId: AWS.secretAccessKey } }] }],
+      `Cannot use ${C}.aws of it: its accessKeyId is not one: one begins with AKIA or ASIA and has capital letters and digits only`,
+    ],
+    [
+      [{ ...BEDROCK, credentials: [{ name: "c", aws: { ...AWS, accessKeyId: "ASIAHUSH00EXAMPLE" } }] }],
+      `Cannot use ${C}.aws of it: its keys are temporary (ASIA…): they need their sessionToken`,
+    ],
+    [[{
+      ...BEDROCK,
+      credentials: [{ name: "c", aws: { ...AWS, secretAccessKeyFile: "/run/hush", secretAccessKey: undefined } }],
+    }], `Cannot read the file that ${C}.aws.secretAccessKeyFile of it names`],
+    [[{ ...BEDROCK, region: "hush" }], "Cannot read [0].region of it as a region of AWS such as us-east-1"],
+    [
+      [{ ...BEDROCK, region: undefined }],
+      `Cannot use ${C} of it: nothing says where its calls go: give the upstream a region or a baseUrl`,
+      `Cannot use ${C} of it: nothing says which region it is for: give the upstream a region`,
+    ],
+    [
+      [{ ...BEDROCK, baseUrl: "https://bedrock-runtime.eu-west-1.amazonaws.com" }],
+      `Cannot use ${C} of it: its region is us-east-1, and its baseUrl is in eu-west-1`,
+    ],
+    [
+      [{ ...VERTEX, credentials: [{ name: "c", google: { serviceAccountFile: "/run/hush" } }] }],
+      `Cannot read the file that ${C}.google.serviceAccountFile of it names`,
+    ],
+    [
+      [{ ...VERTEX, credentials: [{ name: "c", google: { serviceAccountFile: "/run/key" } }] }],
+      `Cannot use the file that ${C}.google.serviceAccountFile of it names: it is not the JSON key of a service account, as Google Cloud makes it`,
+    ],
+    [
+      [{ ...VERTEX, credentials: [{ name: "c", google: { serviceAccountFile: "/run/no-key.json" } }] }],
+      `Cannot use the file that ${C}.google.serviceAccountFile of it names: it is not the JSON key of a service account, as Google Cloud makes it`,
+    ],
+    [
+      [{ ...VERTEX, project: undefined, locations: undefined }],
+      "Cannot use [0] of it: it needs project, which pays for its calls",
+      "Cannot use [0] of it: it needs locations, which decide what calls cost",
+    ],
+    [
+      [{ ...VERTEX, locations: ["a/b"] }],
+      "Cannot read [0].locations[0] of it as a location of Google Cloud such as global, us or europe-west1",
+    ],
+    [
+      [{ ...OPENAI, project: "acme", locations: ["us"] }],
+      "Cannot use [0].project of it: only a vertex upstream has such a place",
+      "Cannot use [0].locations of it: only a vertex upstream has such a place",
+    ],
+    [
+      [{ ...BEDROCK, strictUsage: true }],
+      "Cannot use [0].strictUsage of it: only calls of the dialect openai may leave their usage out",
+    ],
+    [
+      [{ ...OPENAI, readOnSeconds: -1 }],
+      "Cannot read [0].readOnSeconds of it as a whole number of seconds from 0 to 3600: current value is -1",
+    ],
+    [[{ ...OPENAI, models: [] }], 'Cannot read [0].models of it as a list of 1 to 1000 patterns such as "gpt-6*"'],
+    [
+      [{ ...OPENAI, workspaces: [] }],
+      "Cannot read [0].workspaces of it as a list of 1 to 1000 workspace ids; all may use it if it is left out",
+    ],
+    [[OPENAI, { ...OPENAI, credentials: [{ name: "d", key: KEY }] }], "Cannot use [1].name of it: another upstream has it too"],
+    [[OPENAI, { ...BEDROCK }], "Cannot use [1].credentials[0].name of it: another credential has it too"],
+    [
+      [{ ...OPENAI, credentials: [PAID, { ...PAID, name: "d" }] }],
+      "Cannot use [0].credentials[1] of it: an earlier credential of this upstream is the same",
+    ],
+    [[{ ...OPENAI, credentials: MANY }, {
+      ...OPENAI,
+      name: "b",
+      credentials: MANY.map((one) => ({ ...one, name: `b${one.name}` })),
+    }], "Cannot use it: there are 40 credentials with those of other settings, and 32 are the most"],
+  ] as readonly (readonly [unknown, ...string[]])[]
+) {
+  Deno.test(`parseUpstreams() refuses the whole file: ${problems.join("; ")}: ${JSON.stringify(value).length} bytes`, () => {
+    const files = {
+      ...FILES,
+      "/run/no-key.json": JSON.stringify({ type: "service_account", client_email: "a@b", private_key: "hush" }),
+    };
+    const expected = problems.map((problem) => problem.replace(/(?<=of |Cannot read |Cannot use )it\b(?!s)/, PATH));
+    assert.deepEqual(problemsOf(value, { files: without(files, "/run/hush") }), expected);
+  });
+}
+
+Deno.test("parseUpstreams() names all that is wrong at once", () => {
+  const faulty = { ...OPENAI, name: "a b", dialect: "x", credentials: [{ name: 1, weight: -1 }], models: [1], zz: 1 };
+  assert.equal(problemsOf([faulty, { ...BEDROCK, region: "x" }]).length, 7);
+  const unpaid = { ...VERTEX, project: undefined, credentials: [{ name: "c" }] };
+  assert.equal(problemsOf([{ ...OPENAI, baseUrl: "https://x/v1" }, unpaid]).length, 4);
+});
+
+Deno.test("parseUpstreams() lets one key serve several upstreams", () => {
+  const again = { ...OPENAI, name: "cheap", models: ["*-mini"], credentials: [{ ...PAID, name: "d" }] };
+  assert.equal(parse([OPENAI, again]).length, 2);
+  const regions = ["us-east-1", "eu-west-1"].map((region) => ({ name: region, aws: { ...AWS, region } }));
+  assert.equal(parse([{ ...BEDROCK, credentials: regions }])[0]!.credentials.length, 2);
+});
+
+Deno.test("parseUpstreams() knows the names and credentials that other settings have taken", () => {
+  const [taken] = parse([{ ...OPENAI, name: "anthropic", dialect: "anthropic" }]);
+  assert.deepEqual(problemsOf([{ ...OPENAI, name: "anthropic" }], { others: [taken!] }), [
+    `Cannot use [0].name of ${PATH}: another upstream has it too`,
+    `Cannot use [0].credentials[0].name of ${PATH}: another credential has it too`,
+  ]);
+});
+
+Deno.test("parseUpstreams() says at which position a text stops being JSON, and shows nothing of it", () => {
+  const [problem] = problemsOf(null, { text: `[{"name": "a", "key": "${KEY}" "weight": 1}]` });
+  assert.match(problem!, /^Cannot read \/etc\/llmproxy\/upstreams\.json as JSON at position \d+/);
+});
+
+function without(files: Texts, name: string): typeof FILES {
+  return Object.fromEntries(Object.entries(files).filter(([path]) => path !== name)) as typeof FILES;
+}
