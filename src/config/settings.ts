@@ -106,6 +106,10 @@ export const SETTINGS = {
     "several keys in place of one, in a JSON file; read again on SIGHUP",
   ),
   ANTHROPIC_BASE_URL: setting(url, "https://api.anthropic.com", "where calls go, without `/v1`; may have a path prefix"),
+  LLMPROXY_UPSTREAMS_FILE: optional(
+    path("a JSON file of upstreams"),
+    "more upstreams, such as OpenAI or Bedrock, in a JSON file; read again on SIGHUP",
+  ),
   LLMPROXY_LISTEN_ADDR: setting(address, ":8081", "where sandboxes call; a port alone means all IPv4 addresses"),
   LLMPROXY_ADMIN_ADDR: setting(adminAddress, "127.0.0.1:8082", "where operators call; `same`: on the proxy's listener"),
   LLMPROXY_ADMIN_TOKEN: secret(adminToken, "what operators send; if unset, the proxy makes `admin-token` in the data directory"),

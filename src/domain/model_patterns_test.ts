@@ -12,6 +12,7 @@ for (
     ["*-lite", ["gemini-3.5-flash-lite", "-lite"], ["-lite-2", "lite"]],
     ["a*a", ["aa", "aba"], ["a"]],
     ["a*b*c", ["abc", "axbxc", "abbc"], ["acb", "ac"]],
+    ["a*b*b", ["abb", "abxb"], ["ab"]],
     ["a.c", ["a.c"], ["abc"]],
     ["arn:aws:bedrock:*:123456789012:*", [PROFILE], ["arn:aws:bedrock:us-east-1:999999999999:x/abc"]],
   ] as const

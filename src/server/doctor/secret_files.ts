@@ -8,6 +8,7 @@ const secretFile = findingsOf("secret file");
 const NAMES = [
   ...Object.entries(SETTINGS).filter(([, { isSecret }]) => isSecret).map(([name]) => `${name}_FILE`),
   "ANTHROPIC_API_KEYS_FILE",
+  "LLMPROXY_UPSTREAMS_FILE",
 ];
 
 /** Warns of files of secrets that every user of the machine may read. */
