@@ -1,18 +1,18 @@
-import { createHash } from "node:crypto";
-import type { Credential, UpstreamConfig } from "../domain/upstream.ts";
+import type { UpstreamConfig } from "../domain/upstream.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import { dialects } from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { TelemetryOptions } from "../telemetry/call_telemetry.ts";
 import type { ForwardProxies } from "../wire/forward_proxy.ts";
 import { readForwardProxies } from "./forward_proxies.ts";
-import { parseCredentials } from "./credentials_file.ts";
 import { type OidcConfig, readOidc } from "./oidc_settings.ts";
 import { parsePriceList } from "./prices_file.ts";
 import { BYTES_PER_MB } from "./setting_kinds.ts";
 import type { Address, ValueOf } from "./settings.ts";
 import { type ConfigSource, SettingsReader } from "./settings_reader.ts";
 import { readTelemetry, readTelemetryHeaders, type TelemetryHeaders } from "./telemetry.ts";
+import { readUpstreams } from "./upstream_settings.ts";
 
 /** The settings of `serve`, read once and grouped by part. Parts get values, never the Config. */
 export interface Config {
@@ -76,8 +76,9 @@ export interface Secrets {
 /** Hostnames that stand for all addresses of the machine. */
 const WILDCARDS = ["0.0.0.0", "::"];
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+/** The dialects that upstreams may have. */
+const SPOKEN = Object.keys(dialects);
 /** Paths that the proxy adds to the URLs itself, and that an operator may have copied with them. */
-const API_PATH = /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i;
 const ADMIN_PATH = /\/(internal|dashboard)(\/.*)?$/;
 const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;
 
@@ -88,7 +89,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     proxy: readProxy(reader),
     admin: readAdmin(reader),
     oidc: readOidc(reader),
-    upstreams: readUpstreams(reader),
+    upstreams: readUpstreams(reader, SPOKEN),
     upstream: readUpstream(reader),
     forwardProxies: readForwardProxies(reader),
     agentserver: readAgentserver(reader),
@@ -129,7 +130,7 @@ export function loadClientConfig(source: ConfigSource): ClientConfig {
 export function readSecrets(source: ConfigSource): Secrets {
   const reader = new SettingsReader(source);
   return reader.finish({
-    upstreams: readUpstreams(reader),
+    upstreams: readUpstreams(reader, SPOKEN),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     viewerToken: reader.read("LLMPROXY_VIEWER_TOKEN"),
     oidcClientSecret: reader.read("LLMPROXY_OIDC_CLIENT_SECRET"),
@@ -197,15 +198,6 @@ function readAdmin(reader: SettingsReader) {
   };
 }
 
-function readUpstreams(reader: SettingsReader): readonly UpstreamConfig[] {
-  const baseUrl = readUrl("ANTHROPIC_BASE_URL", API_PATH, reader);
-  const credentials = readCredentials(reader);
-  return [{
-    ...{ name: "anthropic", dialect: "anthropic", seller: "anthropic", baseUrl, credentials },
-    ...{ place: { project: null, locations: [] }, models: ["*"], workspaces: null, readOnMs: 0, isStrict: false },
-  }];
-}
-
 function readUpstream(reader: SettingsReader) {
   return {
     idleMs: reader.read("LLMPROXY_UPSTREAM_IDLE_SECONDS"),
@@ -216,60 +208,15 @@ function readUpstream(reader: SettingsReader) {
 }
 
 /** A URL without a trailing slash. The proxy would add the path a second time: `/v1/v1/…`. */
-function readUrl<N extends "ANTHROPIC_BASE_URL" | "LLMPROXY_AGENTSERVER_URL" | "LLMPROXY_ADMIN_URL">(
+function readUrl<N extends "LLMPROXY_AGENTSERVER_URL" | "LLMPROXY_ADMIN_URL">(
   name: N,
   addedPath: RegExp,
   reader: SettingsReader,
 ): ValueOf<N> {
   const url = reader.read(name);
-  const fault = typeof url === "string" ? addedPathFault(url, addedPath) : null;
-  if (fault !== null) reader.complain(name, `Cannot use ${name}: ${fault}`);
+  const path = typeof url === "string" ? addedPath.exec(url)?.[0] : undefined;
+  if (path !== undefined) reader.complain(name, `Cannot use ${name}: remove ${path}, the proxy adds it itself`);
   return url;
-}
-
-function addedPathFault(url: string, addedPath: RegExp): string | null {
-  const path = addedPath.exec(url)?.[0];
-  return path === undefined ? null : `remove ${path}, the proxy adds it itself`;
-}
-
-function readCredentials(reader: SettingsReader): readonly Credential[] {
-  const set = (["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEYS_FILE"] as const).filter((name) =>
-    reader.isSet(name)
-  );
-  if (set.length > 1) reader.problems.push(`Cannot use both ${set.slice(0, 2).join(" and ")}: unset one of them`);
-  if (set.length === 0) {
-    reader.problems.push(
-      "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, " +
-        "or ANTHROPIC_API_KEYS_FILE",
-    );
-  }
-  const path = reader.read("ANTHROPIC_API_KEYS_FILE");
-  return path === null ? [readCredential(reader)] : readCredentialsFile(path, reader);
-}
-
-/** The only credential. */
-function readCredential(reader: SettingsReader): Credential {
-  const key = reader.read("ANTHROPIC_API_KEY");
-  const token = reader.read("ANTHROPIC_AUTH_TOKEN");
-  const common = { weight: 1, baseUrl: reader.read("ANTHROPIC_BASE_URL") };
-  const inHeader = (header: string, value: string) => ({ kind: "header", header, value }) as const;
-  if (key !== null) return { auth: inHeader("x-api-key", key), secret: key, id: `api-key-${fingerprint(key)}`, ...common };
-  const secret = token ?? "";
-  return { auth: inHeader("authorization", `Bearer ${secret}`), secret, id: `auth-token-${fingerprint(secret)}`, ...common };
-}
-
-function readCredentialsFile(path: string, reader: SettingsReader): readonly Credential[] {
-  const text = reader.readFile("ANTHROPIC_API_KEYS_FILE", path);
-  const baseUrl = reader.read("ANTHROPIC_BASE_URL");
-  const baseUrlFault = (url: string) => addedPathFault(url, API_PATH);
-  return text === null
-    ? []
-    : reader.collect((readFile) => parseCredentials(text, { path, baseUrl, baseUrlFault, readFile })) ?? [];
-}
-
-/** Tells two credentials apart in rows and logs; 32 bits of a hash reveal nothing of the key. */
-function fingerprint(secret: string): string {
-  return createHash("sha256").update(secret).digest("hex").slice(0, 8);
 }
 
 function readCaCertificates(reader: SettingsReader): string | null {
@@ -383,7 +330,8 @@ function warningsOf(
     return protocol === "http:" && !LOOPBACK.test(hostname);
   };
   if (baseUrls.some(isUnencrypted)) {
-    const name = reader.isSet("ANTHROPIC_API_KEYS_FILE") ? "A base URL of the upstream" : "ANTHROPIC_BASE_URL";
+    const isByFile = reader.isSet("ANTHROPIC_API_KEYS_FILE") || reader.isSet("LLMPROXY_UPSTREAMS_FILE");
+    const name = isByFile ? "A base URL of the upstream" : "ANTHROPIC_BASE_URL";
     warnings.push(`${name} is not https: the upstream's credential and all prompts are sent unencrypted`);
   }
   if (oidc !== null && isUnencrypted(oidc.issuer)) {

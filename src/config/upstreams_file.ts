@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Place } from "../domain/provider.ts";
-import type { Credential } from "../domain/upstream.ts";
+import type { Credential, UpstreamConfig } from "../domain/upstream.ts";
 import { entryName, MAX_CREDENTIALS } from "./credential_schema.ts";
 import { FileSecrets } from "./file_secrets.ts";
 import { parseJsonFile } from "./json_file.ts";
@@ -10,34 +10,11 @@ import {
   awsHostOf,
   DIALECT_NAMES,
   type DialectDefaults,
-  type DialectName,
   DIALECTS,
   READ_ON_MS,
   type Seller,
   SELLERS,
 } from "./upstream_dialects.ts";
-
-/** An upstream as it is configured. Plain data: it goes to other processes of the proxy. */
-export interface UpstreamConfig {
-  /** The operator's name of it, in rows. */
-  readonly name: string;
-  readonly dialect: DialectName;
-  /** Who bills its calls. */
-  readonly seller: Seller;
-  /** Each credential has its own too. `{location}` stands for a location of `place`. */
-  readonly baseUrl: string;
-  readonly place: Place;
-  /** At least one. Their ids are unique over all upstreams. */
-  readonly credentials: readonly Credential[];
-  /** Patterns of the models that calls may ask for; `*` stands for any text without an ARN. */
-  readonly models: readonly string[];
-  /** Those that may use it; null: all. */
-  readonly workspaces: readonly string[] | null;
-  /** How long a stream is read whose client has left, ms; 0: it is ended at once. */
-  readonly readOnMs: number;
-  /** Calls that do not ask for their usage are refused. */
-  readonly isStrict: boolean;
-}
 
 const MAX_UPSTREAMS = 32;
 const MAX_PATTERNS = 1_000;
@@ -83,6 +60,8 @@ export interface UpstreamsFile {
   readonly path: string;
   /** Throws if the file cannot be read. */
   readonly readFile: (path: string) => string;
+  /** The dialects of this program. */
+  readonly spoken: readonly string[];
   /** Upstreams that other settings make: their names and credentials are taken. */
   readonly others: readonly Pick<UpstreamConfig, "name" | "credentials">[];
 }
@@ -91,11 +70,14 @@ export interface UpstreamsFile {
  * The operators' upstreams, in the order of the file. Throws `ConfigProblems` with all problems at
  * once. No problem quotes a value other than a number: a secret may stand in any place.
  */
-export function parseUpstreams(text: string, { path, readFile, others }: UpstreamsFile): readonly UpstreamConfig[] {
+export function parseUpstreams(text: string, { path, readFile, spoken, others }: UpstreamsFile): readonly UpstreamConfig[] {
   const shows = (key: string, value: unknown) => /\.(weight|readOnSeconds)$/.test(key) && typeof value === "number";
   const entries = parseJsonFile(text, { path, schema: upstreamsFile, shows });
   const secrets = new FileSecrets({ path, readFile });
   const upstreams = entries.map((entry, n) => upstreamOf(entry, { at: `[${n}]`, secrets }));
+  for (const [n, { dialect }] of entries.entries()) {
+    if (!spoken.includes(dialect)) secrets.complain(`[${n}].dialect`, `this llmproxy does not speak ${dialect}`);
+  }
   refuseTwins(upstreams, { others, secrets });
   if (secrets.problems.length > 0) throw new ConfigProblems([...new Set(secrets.problems)]);
   return upstreams;
@@ -135,7 +117,7 @@ function upstreamOf(entry: UpstreamEntry, { at, secrets }: In): UpstreamConfig {
 }
 
 /** AWS bills all that it serves, whichever dialect it speaks. */
-function sellerOf(credentials: readonly Credential[], defaults: DialectDefaults): Seller {
+export function sellerOf(credentials: readonly Credential[], defaults: DialectDefaults): Seller {
   const isAws = credentials.some(({ auth, baseUrl }) => auth.kind === "aws" || awsHostOf(baseUrl) !== null);
   return isAws ? "aws.bedrock" : defaults.seller;
 }

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
+import type { UpstreamConfig } from "../domain/upstream.ts";
 import { ConfigProblems } from "./settings_reader.ts";
-import { parseUpstreams, type UpstreamConfig } from "./upstreams_file.ts";
+import { DIALECTS } from "./upstream_dialects.ts";
+import { parseUpstreams } from "./upstreams_file.ts";
 
 type Texts = Readonly<Record<string, string>>;
 
@@ -34,10 +36,15 @@ const VERTEX = {
 
 function parse(
   value: unknown,
-  { files = FILES, others = [] as readonly Pick<UpstreamConfig, "name" | "credentials">[], text = JSON.stringify(value) } = {},
+  {
+    files = FILES,
+    others = [] as readonly Pick<UpstreamConfig, "name" | "credentials">[],
+    spoken = Object.keys(DIALECTS) as readonly string[],
+    text = JSON.stringify(value),
+  } = {},
 ) {
   const readFile = (path: string) => (files as Texts)[path] ?? assert.fail(`hush: no file ${path}`);
-  return parseUpstreams(text, { path: PATH, readFile, others });
+  return parseUpstreams(text, { path: PATH, readFile, others, spoken });
 }
 
 function problemsOf(value: unknown, options?: Parameters<typeof parse>[1]): readonly string[] {
@@ -408,6 +415,13 @@ Deno.test("parseUpstreams() knows the names and credentials that other settings 
   assert.deepEqual(problemsOf([{ ...OPENAI, name: "anthropic" }], { others: [taken!] }), [
     `Cannot use [0].name of ${PATH}: another upstream has it too`,
     `Cannot use [0].credentials[0].name of ${PATH}: another credential has it too`,
+  ]);
+});
+
+Deno.test("parseUpstreams() refuses a dialect that this program does not speak", () => {
+  const problem = `Cannot use [1].dialect of ${PATH}: this llmproxy does not speak bedrock`;
+  assert.deepEqual(problemsOf([OPENAI, { ...BEDROCK, credentials: [{ name: "d", aws: AWS }] }], { spoken: ["openai"] }), [
+    problem,
   ]);
 });
 
