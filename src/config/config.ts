@@ -1,6 +1,6 @@
 import type { UpstreamConfig } from "../domain/upstream.ts";
 import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
-import { dialects } from "../providers/providers.ts";
+import * as providers from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { TelemetryOptions } from "../telemetry/call_telemetry.ts";
@@ -77,7 +77,7 @@ export interface Secrets {
 const WILDCARDS = ["0.0.0.0", "::"];
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 /** The dialects that upstreams may have. */
-const SPOKEN = Object.keys(dialects);
+const SPOKEN = Object.keys(providers);
 /** Paths that the proxy adds to the URLs itself, and that an operator may have copied with them. */
 const ADMIN_PATH = /\/(internal|dashboard)(\/.*)?$/;
 const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;

@@ -8,21 +8,17 @@ import { problemsOf, source } from "../../tests/config_source.ts";
 const KEY = "sk-ant-api03-secret-key";
 
 Deno.test("loadConfigFromEnv() fills in every default when only a key is set", () => {
-  const { upstreams: [{ credentials, ...first } = assert.fail()], upstream, prices, ...config } = loadConfigFromEnv(
-    source({ ANTHROPIC_API_KEY: KEY }),
-  );
-  const [credential = assert.fail()] = credentials;
+  const { upstreams, prices, ...config } = loadConfigFromEnv(source({ ANTHROPIC_API_KEY: KEY }));
+  const [{ credentials, ...upstream } = assert.fail(), ...others] = upstreams;
+  const [{ id, ...credential } = assert.fail()] = credentials;
+  const baseUrl = "https://api.anthropic.com";
   assert.equal(prices, CLAUDE_PRICES);
-  assert.deepEqual(credential.auth, { kind: "header", header: "x-api-key", value: KEY });
-  assert.match(credential.id, /^api-key-[0-9a-f]{8}$/);
-  assert.deepEqual(first, {
-    ...{ name: "anthropic", dialect: "anthropic", seller: "anthropic", baseUrl: "https://api.anthropic.com" },
-    ...{ place: { project: null, locations: [] }, models: ["*"], workspaces: null, readOnMs: 0, isStrict: false },
-  });
+  assert.match(id, /^api-key-[0-9a-f]{8}$/);
+  assert.deepEqual(credential, { weight: 1, baseUrl, secret: KEY, auth: { kind: "header", header: "x-api-key", value: KEY } });
+  assert.deepEqual(others, []);
   assert.deepEqual(upstream, {
-    idleMs: 660_000,
-    waitMs: 60_000,
-    caCertificates: null,
+    ...{ name: "anthropic", dialect: "anthropic", seller: "anthropic", baseUrl, place: { project: null, locations: [] } },
+    ...{ models: ["*"], workspaces: null, readOnMs: 0, isStrict: false },
   });
   assert.deepEqual(config, {
     proxy: {
@@ -39,6 +35,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
     admin: { address: { hostname: "127.0.0.1", port: 8082 }, token: null, viewerToken: null, hosts: [], isSecure: false },
     forwardProxies: { http: null, https: null, direct: [] },
     storage: { dataDir: "./data", sync: "normal", database: null, retentionMs: null },
+    upstream: { idleMs: 660_000, waitMs: 60_000, caCertificates: null },
     limits: LIMITS,
     drain: { leadMs: 5_000, runningMs: 120_000 },
     ...{ oidc: null, agentserver: null, workers: 1, logLevel: "info", warnings: [] },
@@ -97,10 +94,10 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
     ...{ LLMPROXY_DEFAULT_MAX_RPD: "9", LLMPROXY_RESERVE: "max", LLMPROXY_UNPRICED: "serve", LLMPROXY_QUEUE_SECONDS: "0" },
     ...GUARD,
   }, { "/etc/ca.pem": "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n" }));
-  const { baseUrl, credentials: [credential = assert.fail()] } = config.upstreams[0]!;
+  const [{ credentials: [credential = assert.fail()], baseUrl } = assert.fail()] = config.upstreams;
   assert.deepEqual(credential.auth, { kind: "header", header: "authorization", value: "Bearer bearer-token" });
   assert.match(credential.id, /^auth-token-[0-9a-f]{8}$/);
-  assert.equal(baseUrl, "https://gateway.example/anthropic");
+  assert.deepEqual([baseUrl, credential.baseUrl], ["https://gateway.example/anthropic", "https://gateway.example/anthropic"]);
   assert.match(config.upstream.caCertificates ?? "", /BEGIN CERTIFICATE/);
   assert.deepEqual([config.upstream.idleMs, config.upstream.waitMs], [30_000, 20_000]);
   assert.deepEqual(config.proxy, {
@@ -281,12 +278,12 @@ Deno.test("loadClientConfig() asks for no credential of the upstream", () => {
 Deno.test("readSecrets() reads the files again", () => {
   const files: Record<string, string> = { "/key": "first" };
   const changing = source({ ANTHROPIC_API_KEY_FILE: "/key" }, files);
-  const keyOf = ({ upstreams }: ReturnType<typeof readSecrets>) => upstreams[0]!.credentials[0]!;
   const before = readSecrets(changing);
   files["/key"] = "second\n";
   const after = readSecrets(changing);
-  assert.deepEqual([keyOf(before).secret, keyOf(after).secret], ["first", "second"]);
-  assert.notEqual(keyOf(before).id, keyOf(after).id);
+  const [first, second] = [before, after].map(({ upstreams }) => upstreams[0]!.credentials[0]!);
+  assert.deepEqual([first!.secret, second!.secret], ["first", "second"]);
+  assert.notEqual(first!.id, second!.id);
   delete files["/key"];
   assert.throws(() => readSecrets(changing), ConfigProblems);
 });

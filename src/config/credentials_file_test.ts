@@ -30,22 +30,14 @@ function problemsOf(value: unknown, files?: Readonly<Record<string, string>>, te
 Deno.test("parseCredentials() reads keys from the list and from files, each with its name, weight and base URL", () => {
   const entries = [{ ...A, weight: 3 }, { name: "team.b_2", keyFile: "/run/b", baseUrl: "https://gateway.example/b/" }];
   assert.deepEqual(parse(entries, { "/run/b": `${KEY_B}\n` }), [
-    {
-      id: "a",
-      auth: { kind: "header", header: "x-api-key", value: KEY_A },
-      secret: KEY_A,
-      weight: 3,
-      baseUrl: "https://api.example",
-    },
-    {
-      id: "team.b_2",
-      auth: { kind: "header", header: "x-api-key", value: KEY_B },
-      secret: KEY_B,
-      weight: 1,
-      baseUrl: "https://gateway.example/b",
-    },
+    { id: "a", auth: authOf(KEY_A), secret: KEY_A, weight: 3, baseUrl: "https://api.example" },
+    { id: "team.b_2", auth: authOf(KEY_B), secret: KEY_B, weight: 1, baseUrl: "https://gateway.example/b" },
   ]);
 });
+
+function authOf(key: string) {
+  return { kind: "header", header: "x-api-key", value: key };
+}
 
 const LIST = "a list of 1 to 32 credentials";
 const NAME = "a name of 1 to 64 letters, digits, dots, dashes and underscores that does not look like a key";
@@ -61,6 +53,7 @@ for (
     [[{ ...A, name: "a b" }], `Cannot read [0].name of it as ${NAME}`],
     [[{ ...A, name: KEY_A }], `Cannot read [0].name of it as ${NAME}`],
     [[{ ...A, weight: 0 }], `Cannot read [0].weight of it as ${WEIGHT}: current value is 0`],
+    [[{ ...A, weight: KEY_A }], `Cannot read [0].weight of it as ${WEIGHT}`],
     [[{ ...A, weight: 1.5 }], `Cannot read [0].weight of it as ${WEIGHT}: current value is 1.5`],
     [[{ ...A, token: "x" }], "Cannot use [0].token of it: there is no such key"],
     [[{ ...A, [KEY_A]: "x" }], "Cannot use [0][not shown, since it looks like a secret] of it: there is no such key"],

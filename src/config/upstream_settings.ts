@@ -17,9 +17,12 @@ export function readUpstreams(reader: SettingsReader, spoken: readonly string[])
   const added = readFile(reader, { spoken, others: byDefault === null ? [] : [byDefault] });
   const hasOne = byDefault !== null || added === null || added.some(({ dialect }) => dialect === DEFAULT);
   if (!hasOne) {
+    const orElse = reader.isSet("LLMPROXY_UPSTREAMS_FILE")
+      ? ", or give the file of LLMPROXY_UPSTREAMS_FILE an upstream of the dialect anthropic"
+      : "";
     reader.problems.push(
       "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, " +
-        "or ANTHROPIC_API_KEYS_FILE",
+        `or ANTHROPIC_API_KEYS_FILE${orElse}`,
     );
   }
   return [...byDefault === null ? [] : [byDefault], ...added ?? []];
