@@ -7,16 +7,16 @@ export const REDACTED = "[redacted]";
 const MAX_TEXT_LENGTH = 8_192;
 /** A shorter secret would hide ordinary words. */
 const MIN_SECRET_LENGTH = 4;
-/** Looks for so many secrets, rotated ones included. */
-const MAX_KNOWN_SECRETS = 64;
+/** Looks for so many secrets, rotated ones included. Credentials of AWS have two each. */
+const MAX_KNOWN_SECRETS = 256;
 const MAX_KNOWN_NAMES = 1_000;
 
 /** A field of such a name, in lower case without `-`, `_` and `.`, is always a credential. */
 const SECRET_NAME =
-  /(?:authorization|apikey|password|passwd|secret|cookie|databaseurl|privatekey|^(?:\w*(?:proxy|access|refresh|auth|admin|bearer|session|id|raw|api))?token)$/;
+  /(?:authorization|apikey|accesskey|password|passwd|secret|cookie|databaseurl|privatekey|^(?:\w*(?:proxy|access|refresh|auth|admin|bearer|session|id|raw|api))?token)$/;
 
 /** Every shape below contains one of these. */
-const SUSPICION = /sk-|llmp_|bearer|eyJ|@|[-_]?key|pass|pwd|secret|token|authorization|cookie/i;
+const SUSPICION = /sk-|llmp_|bearer|eyJ|AIza|ya29|ABSK|@|[-_]?key|pass|pwd|secret|token|authorization|cookie/i;
 
 /** Credentials by their shape. Each takes time in proportion to any text. */
 const SHAPES: readonly (readonly [RegExp, string])[] = [
@@ -24,12 +24,21 @@ const SHAPES: readonly (readonly [RegExp, string])[] = [
   [/\bsk-[\w-]{16,}/g, REDACTED],
   [/llmp_[\w-]+/g, REDACTED],
   [/\bbearer(?:\s|%20|\+)+\S+/gi, `Bearer ${REDACTED}`],
+  // Google's API keys and access tokens, and Bedrock's API keys.
+  [/\bAIza[\w-]{16,}/g, REDACTED],
+  [/\bya29\.[\w.-]+/g, REDACTED],
+  [/\bABSK[\w+/=]{16,}/g, REDACTED],
+  [/\bbedrock-api-key-[\w+/=-]+/g, REDACTED],
+  [/-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^]*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|$)/g, REDACTED],
   [/\beyJ[\w-]{16,}(?:\.[\w-]+){0,2}/g, REDACTED],
   // A password may hold `/` and `@` without escapes.
   [/(postgres(?:ql)?:\/\/)\S{0,512}@/gi, `$1${REDACTED}@`],
   [/:\/\/[^\s/]*@/g, `://${REDACTED}@`],
   [/\b((?:proxy-)?authorization|(?:set-)?cookie)(\\*["']?\s*[=:]\s*)[^\r\n]+/gi, `$1$2${REDACTED}`],
-  [/((?:api[-_]?key|password|passwd|pwd|secret)\\*["']?\s*[=:]\s*\\*["']?)[^\s"'\\,;&}]+/gi, `$1${REDACTED}`],
+  [
+    /((?:api[-_]?key|password|passwd|pwd|secret(?:[-_]?access[-_]?key)?)\\*["']?\s*[=:]\s*\\*["']?)[^\s"'\\,;&}]+/gi,
+    `$1${REDACTED}`,
+  ],
   [/(token(?:\\*["']\s*:|\s*=)\s*\\*["']?)[^\s"'\\,;&}]+/gi, `$1${REDACTED}`],
 ];
 

@@ -9,6 +9,19 @@ const CASES: readonly (readonly [what: string, text: string, hidden: string, kep
   ["an API key", `key ${KEY} was refused`, KEY, "was refused"],
   ["an API key glued to a word", `x${KEY}`, KEY, "x"],
   ["another vendor's key", "key sk-proj-0123456789abcdef0 here", "sk-proj-0123456789abcdef0", "here"],
+  ["a key of Google", "key AIzaSyD-0123456789abcdefghijklmnopqrstu here", "0123456789abcdef", "here"],
+  ["an access token of Google", "got ya29.a0AfH6SM_xyz-1.w from it", "a0AfH6SM", "from it"],
+  ["a key of Bedrock", "with ABSKQmVkcm9ja0FQSUtleS1hYmNkZWY+/x= for it", "QmVkcm9ja0FQ", "for it"],
+  ["a short-lived key of Bedrock", "with bedrock-api-key-YmVkcm9jay5hbWF6b24+/x= for it", "YmVkcm9jay5h", "for it"],
+  ["a secret key of AWS", '{"secretAccessKey":"wJalr/UtnFEMI","n":1}', "wJalr", '"n":1'],
+  ["a private key", "a -----BEGIN PRIVATE KEY-----\nMIIEvQ\nIBADAN\n-----END PRIVATE KEY-----\nb", "IBADAN", "\nb"],
+  [
+    "a private key in JSON",
+    '{"k":"-----BEGIN RSA PRIVATE KEY-----\\nMIIEvQ\\n-----END RSA PRIVATE KEY-----\\n","n":1}',
+    "MIIEvQ",
+    '"n":1',
+  ],
+  ["a cut private key", "a -----BEGIN PRIVATE KEY-----\nMIIEvQ\nIBADAN", "IBADAN", "a "],
   ["a local token", `token: ${TOKEN}, gone`, TOKEN, "gone"],
   ["a local token in a URL", `/v1?x=${TOKEN}&y=1`, TOKEN, "&y=1"],
   ["a bearer header", "got Bearer abc.def-ghi+/= from it", "abc.def-ghi+/=", "from it"],
@@ -54,6 +67,8 @@ Deno.test("Redactor.text() leaves other text alone", () => {
       "Unexpected token: <",
       "https://api.anthropic.com/v1/messages?beta=true",
       "someone@example.com",
+      "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
+      "-----BEGIN CERTIFICATE-----",
       "",
     ]
   ) assert.equal(redactor.text(text), text);
@@ -74,6 +89,9 @@ Deno.test("Redactor.text() takes time in proportion to the text, even to one mad
   for (
     const piece of [
       "postgres://",
+      "-----BEGIN PRIVATE KEY-----",
+      "-----END PRIVATE KEY-----",
+      "AIza",
       "://:",
       "eyJ-",
       "eyJaaaaaaaaaaaaaaaaaa.",

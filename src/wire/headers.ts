@@ -70,7 +70,7 @@ export function framingTrouble(headers: Headers): string | null {
 
 /** Names come in lower case, however they were sent. */
 function isSecret(name: string, value: string, secrets: readonly string[]): boolean {
-  return secrets.some((secret) => holdsSecret(value, secret) || name.includes(secret.toLowerCase()));
+  return secrets.some((secret) => holdsSecret(value, secret) || holdsSecret(name, secret.toLowerCase()));
 }
 
 /** `Connection: x-foo` makes `x-foo` hop-by-hop, but never a content header: the body needs it. */

@@ -14,3 +14,7 @@ Deno.test("holdsSecret() finds no secret in what only looks like it, nor trips o
     assert.equal(holdsSecret(text, "a+b/c=%41"), false, text);
   }
 });
+
+Deno.test("holdsSecret() finds an empty secret nowhere", () => {
+  for (const text of ["", "a", "%41"]) assert.equal(holdsSecret(text, ""), false, text);
+});
