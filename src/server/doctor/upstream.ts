@@ -5,6 +5,7 @@ import type { Provider } from "../../domain/provider.ts";
 import type { Credential, UpstreamConfig } from "../../domain/upstream.ts";
 import * as dialects from "../../providers/providers.ts";
 import { paymentOf } from "../../upstream/payment.ts";
+import { baseUrlAt } from "../../wire/located_url.ts";
 import type { Fetch } from "../../wire/plain_fetch.ts";
 import { upstreamClients } from "../http_clients.ts";
 import { VERSION } from "../version.ts";
@@ -29,13 +30,14 @@ interface Asked {
   readonly aheadMs: number | null;
 }
 
-/** Asks the upstream for its models with each credential, and compares clocks. */
+/** Asks each upstream for its models with each of its credentials, and compares clocks. */
 export async function examineUpstream(config: Config, now: Clock): Promise<readonly Finding[]> {
   const clients = upstreamClients(config);
+  const isOnly = config.upstreams.length === 1;
   try {
     const all = await Promise.all(
       config.upstreams.flatMap((upstream) =>
-        upstream.credentials.map((credential) => ask(credential, { upstream, now, fetch: clients.fetch }))
+        upstream.credentials.map((credential) => ask(credential, { upstream, isOnly, now, fetch: clients.fetch }))
       ),
     );
     return [...all.map(({ finding }) => finding), ofClock(all.map(({ aheadMs }) => aheadMs))];
@@ -46,39 +48,92 @@ export async function examineUpstream(config: Config, now: Clock): Promise<reado
 
 async function ask(
   credential: Credential,
-  { upstream: { dialect }, fetch, now }: {
+  { upstream, isOnly, fetch, now }: {
     readonly upstream: UpstreamConfig;
+    readonly isOnly: boolean;
     readonly fetch: Fetch;
     readonly now: Clock;
   },
 ): Promise<Asked> {
-  const provider = (dialects as Readonly<Record<string, Provider>>)[dialect]!;
-  const upstream = { provider, paymentOf, userAgent: `llmproxy/${VERSION}` };
+  const provider = (dialects as Readonly<Record<string, Provider>>)[upstream.dialect]!;
+  const { baseUrl, path } = freeRequestOf(credential, { upstream, checkPath: provider.checkPath });
+  const name = isOnly ? credential.id : `${upstream.name}: ${credential.id}`;
+  const payment = paymentOf(credential);
   using limit = timeLimit(PATIENCE_MS, () => new Error(`no answer within ${PATIENCE_MS / SECOND_MS} s`));
+  try {
+    await payment.headersFor({ method: "GET", url: baseUrl + path, headers: [], body: null });
+  } catch (error) {
+    return { finding: credentials.failed(`${name} cannot pay: ${wordsOfError(error)}`, HOW_TO_PAY[credential.auth.kind]), aheadMs: null };
+  }
   const before = now();
   try {
-    const answer = await askUpstream(provider.checkPath, { upstream, credential, fetch, signal: limit.signal });
+    const answer = await askUpstream(path, {
+      upstream: { provider, paymentOf: () => payment, userAgent: `llmproxy/${VERSION}` },
+      credential: { ...credential, baseUrl },
+      ...{ fetch, signal: limit.signal },
+    });
     const after = now();
     await answer.body?.cancel();
-    const took = `${answer.status} in ${after - before} ms`;
     return {
-      finding: ofStatus(answer.status, `${credential.id} at ${credential.baseUrl}`, took),
+      finding: ofAnswer(answer, {
+        what: `${name} at ${baseUrl}`,
+        took: `${answer.status} in ${after - before} ms`,
+        upstream,
+      }),
       aheadMs: aheadOf(answer, (before + after) / 2),
     };
   } catch (error) {
-    const says = `${credential.id}: ${new URL(credential.baseUrl).origin} cannot be reached: ${wordsOfError(error)}`;
+    const says = `${name}: ${new URL(baseUrl).origin} cannot be reached: ${wordsOfError(error)}`;
     return { finding: credentials.failed(says, UNREACHABLE), aheadMs: null };
   }
 }
 
-const UNREACHABLE =
-  "Check ANTHROPIC_BASE_URL, DNS and the way out. Behind a proxy set HTTPS_PROXY; if something ends TLS in between, " +
-  "name its certificate in LLMPROXY_CA_FILE.";
-const REPLACE = "Replace the key or token: docs/operations.md#rotate-a-secret. Calls that use it fail with 502.";
+/** Bedrock's host for calls lists nothing. That of its control plane does, for the same credential. */
+const BEDROCK_CALLS = /^https:\/\/bedrock-runtime(?:-fips)?\.([a-z0-9-]+\.amazonaws\.com(?:\.cn)?)(?:\/.*)?$/;
+const INFERENCE_PROFILES = "/inference-profiles?maxResults=1";
 
-function ofStatus(status: number, what: string, took: string): Finding {
+/** Where a request that costs nothing shows whether the credential is good. */
+export function freeRequestOf(
+  { baseUrl }: Pick<Credential, "baseUrl">,
+  { upstream: { place }, checkPath }: { readonly upstream: Pick<UpstreamConfig, "place">; readonly checkPath: string },
+): { readonly baseUrl: string; readonly path: string } {
+  const host = BEDROCK_CALLS.exec(baseUrl)?.[1];
+  if (host !== undefined) return { baseUrl: `https://bedrock.${host}`, path: INFERENCE_PROFILES };
+  return { baseUrl: baseUrlAt(baseUrl, place.locations[0] ?? ""), path: checkPath };
+}
+
+const HOW_TO_PAY = {
+  header: "Replace the key: docs/upstreams.md.",
+  aws: 'Check the role of this machine, or give the credential keys instead of "machine": docs/upstreams.md.',
+  google: 'Check the key of the service account and the way to its token_uri, or the account of this machine if it is "machine": ' +
+    "docs/upstreams.md.",
+} as const;
+const BASE_URL = "its base URL (ANTHROPIC_BASE_URL, or baseUrl in the file of upstreams)";
+const UNREACHABLE = `Check ${BASE_URL}, DNS and the way out. Behind a proxy set HTTPS_PROXY; if something ends TLS in ` +
+  "between, name its certificate in LLMPROXY_CA_FILE.";
+const REPLACE = "Replace the key or token: docs/operations.md#rotate-a-secret. Calls that use it fail with 502.";
+/** How AWS says with 403 that it does not know who calls; others say it with 401. */
+const UNKNOWN_TO_AWS = /^(?:UnrecognizedClient|InvalidSignature|IncompleteSignature|ExpiredToken|InvalidClientTokenId|MissingAuthenticationToken|SignatureDoesNotMatch)/;
+
+interface AnswerTo {
+  readonly what: string;
+  readonly took: string;
+  readonly upstream: Pick<UpstreamConfig, "dialect" | "seller">;
+}
+
+export function ofAnswer({ status, headers }: Pick<Response, "status" | "headers">, { what, took, upstream }: AnswerTo): Finding {
   if (status === 200) return credentials.ok(`${what} is good (${took})`);
-  if (status === 401) return credentials.failed(`${what}: the upstream refuses it (${took})`, REPLACE);
+  const type = headers.get("x-amzn-errortype") ?? "";
+  // The Gemini API answers a wrong key with 400.
+  const isRefused = status === 401 || (status === 403 && UNKNOWN_TO_AWS.test(type)) ||
+    (status === 400 && upstream.dialect === "gemini");
+  if (isRefused) return credentials.failed(`${what}: the upstream refuses it (${took})`, REPLACE);
+  if (status === 403 && upstream.seller === "aws.bedrock") {
+    return credentials.warning(
+      `${what} may not list inference profiles (${took})`,
+      "Calls may still be allowed. To check it here, allow it bedrock:ListInferenceProfiles.",
+    );
+  }
   if (status === 403) {
     return credentials.failed(
       `${what} may not list models (${took})`,
@@ -92,12 +147,12 @@ function ofStatus(status: number, what: string, took: string): Finding {
   if (status === 404) {
     return credentials.warning(
       `${what}: the upstream has no list of models (${took})`,
-      "The key was not checked. Make a call, or check ANTHROPIC_BASE_URL.",
+      `The key was not checked. Make a call, or check ${BASE_URL}.`,
     );
   }
   return credentials.failed(
     `${what}: the upstream does not list its models (${took})`,
-    "Check ANTHROPIC_BASE_URL and the provider's status page.",
+    `Check ${BASE_URL} and the provider's status page.`,
   );
 }
 
