@@ -2,7 +2,7 @@ import { timeLimit } from "../../async/deadline.ts";
 import { askUpstream } from "../../batches/own_request.ts";
 import type { Config } from "../../config/config.ts";
 import type { Provider } from "../../domain/provider.ts";
-import type { Credential, UpstreamConfig } from "../../domain/upstream.ts";
+import type { Credential, Payment, UpstreamConfig } from "../../domain/upstream.ts";
 import * as dialects from "../../providers/providers.ts";
 import { paymentOf } from "../../upstream/payment.ts";
 import { baseUrlAt } from "../../wire/located_url.ts";
@@ -58,12 +58,14 @@ async function ask(
   const provider = (dialects as Readonly<Record<string, Provider>>)[upstream.dialect]!;
   const { baseUrl, path } = freeRequestOf(credential, { upstream, checkPath: provider.checkPath });
   const name = isOnly ? credential.id : `${upstream.name}: ${credential.id}`;
-  const payment = paymentOf(credential);
   using limit = timeLimit(PATIENCE_MS, () => new Error(`no answer within ${PATIENCE_MS / SECOND_MS} s`));
+  let payment: Payment;
   try {
+    payment = paymentOf(credential);
     await payment.headersFor({ method: "GET", url: baseUrl + path, headers: [], body: null });
   } catch (error) {
-    return { finding: credentials.failed(`${name} cannot pay: ${wordsOfError(error)}`, HOW_TO_PAY[credential.auth.kind]), aheadMs: null };
+    const says = `${name} cannot pay: ${wordsOfError(error)}`;
+    return { finding: credentials.failed(says, HOW_TO_PAY[credential.auth.kind]), aheadMs: null };
   }
   const before = now();
   try {
@@ -105,7 +107,8 @@ export function freeRequestOf(
 const HOW_TO_PAY = {
   header: "Replace the key: docs/upstreams.md.",
   aws: 'Check the role of this machine, or give the credential keys instead of "machine": docs/upstreams.md.',
-  google: 'Check the key of the service account and the way to its token_uri, or the account of this machine if it is "machine": ' +
+  google:
+    'Check the key of the service account and the way to its token_uri, or the account of this machine if it is "machine": ' +
     "docs/upstreams.md.",
 } as const;
 const BASE_URL = "its base URL (ANTHROPIC_BASE_URL, or baseUrl in the file of upstreams)";
@@ -113,7 +116,8 @@ const UNREACHABLE = `Check ${BASE_URL}, DNS and the way out. Behind a proxy set 
   "between, name its certificate in LLMPROXY_CA_FILE.";
 const REPLACE = "Replace the key or token: docs/operations.md#rotate-a-secret. Calls that use it fail with 502.";
 /** How AWS says with 403 that it does not know who calls; others say it with 401. */
-const UNKNOWN_TO_AWS = /^(?:UnrecognizedClient|InvalidSignature|IncompleteSignature|ExpiredToken|InvalidClientTokenId|MissingAuthenticationToken|SignatureDoesNotMatch)/;
+const UNKNOWN_TO_AWS =
+  /^(?:UnrecognizedClient|InvalidSignature|IncompleteSignature|ExpiredToken|InvalidClientTokenId|MissingAuthenticationToken|SignatureDoesNotMatch)/;
 
 interface AnswerTo {
   readonly what: string;
