@@ -21,7 +21,10 @@ const README_LINES = 150;
 /** Blocks that are not commands: other tests read the SQL and the price file. */
 const OTHER_LANGUAGES = ["sql", "json", "yaml", "text"];
 /** Set in a sandbox for its client, or for the tests, not for the proxy. */
-const OTHERS_SETTINGS = ["ANTHROPIC_MODEL", "ANTHROPIC_CUSTOM_HEADERS"];
+const OTHERS_SETTINGS = [
+  ...["ANTHROPIC_MODEL", "ANTHROPIC_CUSTOM_HEADERS", "ANTHROPIC_BEDROCK_BASE_URL"],
+  ...["ANTHROPIC_VERTEX_BASE_URL", "ANTHROPIC_VERTEX_PROJECT_ID"],
+];
 
 Deno.test("README.md has at most 150 lines", () => {
   assert.ok(readPage("README.md").trimEnd().split("\n").length <= README_LINES);

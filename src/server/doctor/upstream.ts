@@ -90,7 +90,7 @@ async function ask(
   }
 }
 
-/** Bedrock's host for calls lists nothing. That of its control plane does, for the same credential. */
+/** The host for calls lists nothing. That of the control plane does, for the same credential. */
 const BEDROCK_CALLS = /^https:\/\/bedrock-runtime(?:-fips)?\.([a-z0-9-]+\.amazonaws\.com(?:\.cn)?)(?:\/.*)?$/;
 const INFERENCE_PROFILES = "/inference-profiles?maxResults=1";
 
