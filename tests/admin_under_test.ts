@@ -1,7 +1,7 @@
 /** The admin listener in this process, without sockets, over the embedded database. */
 import { Stops } from "../src/call/stops.ts";
 import { Traffic } from "../src/call/traffic.ts";
-import type { Sample } from "../src/domain/operations.ts";
+import type { Sample, UpstreamInForce } from "../src/domain/operations.ts";
 import { stampOf } from "../src/domain/audit.ts";
 import { adminApp } from "../src/http/admin.ts";
 import type { AdminDeps } from "../src/http/admin_route.ts";
@@ -101,6 +101,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     suspensions: new StopWatch({ records: embedded.shipping, buttons, copy: null, now, newId: () => `id-${++ids}`, observe }),
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     samples: () => Promise.resolve(deps.samples),
+    upstreams: () => UPSTREAMS,
     prices: () => pricesInForce(CLAUDE_PRICES, now()),
     adminToken: () => deps.adminToken,
     viewerToken: () => deps.viewerToken,
@@ -182,3 +183,9 @@ function parsed(text: string): unknown {
     return null;
   }
 }
+
+const BASE_URL = "https://api.example";
+const UPSTREAMS: readonly UpstreamInForce[] = [{
+  ...{ name: "anthropic", dialect: "anthropic", provider: "anthropic", baseUrl: BASE_URL },
+  ...{ models: ["*"], workspaces: null, credentials: [{ id: "key-a", weight: 1, baseUrl: BASE_URL }] },
+}];

@@ -23,6 +23,20 @@ export interface Sample {
   readonly value: number;
 }
 
+/** An upstream as operators see it: without secrets. */
+export interface UpstreamInForce {
+  readonly name: string;
+  readonly dialect: string;
+  /** Who bills its calls. */
+  readonly provider: string;
+  readonly baseUrl: string;
+  /** Patterns of the models that calls may ask for. */
+  readonly models: readonly string[];
+  /** Null: all workspaces may use it. */
+  readonly workspaces: readonly string[] | null;
+  readonly credentials: readonly { readonly id: string; readonly weight: number; readonly baseUrl: string }[];
+}
+
 /** US dollars per million tokens, as the price list has them. */
 export interface PriceInForce {
   readonly model: string;

@@ -4,7 +4,16 @@ import type { NewId } from "../domain/ids.ts";
 import type { ImportRows } from "../domain/imported_rows.ts";
 import type { LimitAdmin } from "../domain/limits.ts";
 import type { Observe } from "../domain/observe.ts";
-import type { BackUp, ExportUsage, PricesInForce, Readiness, Reprice, Reship, Sample } from "../domain/operations.ts";
+import type {
+  BackUp,
+  ExportUsage,
+  PricesInForce,
+  Readiness,
+  Reprice,
+  Reship,
+  Sample,
+  UpstreamInForce,
+} from "../domain/operations.ts";
 import type { RunningCallAdmin } from "../domain/running_call.ts";
 import type { OpenIdSignIn } from "../domain/sign_in.ts";
 import type { SuspensionAdmin } from "../domain/suspensions.ts";
@@ -24,6 +33,7 @@ export interface AdminDeps extends InternalDeps {
   readonly metrics: () => Promise<{ readonly text: string; readonly contentType: string }>;
   /** The same without histograms, as values. */
   readonly samples: () => Promise<readonly Sample[]>;
+  readonly upstreams: () => readonly UpstreamInForce[];
   /** Of today. */
   readonly prices: () => PricesInForce;
   /**

@@ -16,6 +16,7 @@ import {
   tokensShape,
   traceDetailShape,
   tracesShape,
+  upstreamsShape,
   usageShape,
 } from "./answer_shapes.ts";
 import { answerAudit, AUDIT_FILTERS } from "./audit.ts";
@@ -77,6 +78,15 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     filters: LIST_FILTERS,
     answers: { 200: inJson("A page of counters", refusalsShape) },
     answer: ({ request, deps }) => answerRefusals(request, deps),
+  },
+  {
+    method: "GET",
+    path: "/internal/upstreams",
+    does:
+      "The upstreams in the order in which calls try them, each with who bills it, who may use it and its credentials' names.",
+    filters: [],
+    answers: { 200: inJson("All of them", upstreamsShape) },
+    answer: answerUpstreams,
   },
   {
     method: "GET",
@@ -226,6 +236,11 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
 function answerDocument({ request, deps }: Asked): Response {
   filtersOf(request.url, []);
   return Response.json(openApiDocument(ADMIN_ROUTES, deps.version));
+}
+
+function answerUpstreams({ request, deps }: Asked): Response {
+  filtersOf(request.url, []);
+  return Response.json({ upstreams: deps.upstreams() });
 }
 
 async function answerMetrics({ deps }: Asked): Promise<Response> {

@@ -86,6 +86,15 @@ Deno.test("adminApp() serves the metrics in their own content type", async () =>
   assert.equal(headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
 });
 
+Deno.test("adminApp() shows the upstreams, and takes no filter for them", async () => {
+  await using admin = await openAdmin();
+  const { status, json } = await admin.ask("/internal/upstreams");
+  const shown = { name: "anthropic", dialect: "anthropic", provider: "anthropic", baseUrl: "https://api.example" };
+  const credentials = [{ id: "key-a", weight: 1, baseUrl: "https://api.example" }];
+  assert.deepEqual([status, json], [200, { upstreams: [{ ...shown, models: ["*"], workspaces: null, credentials }] }]);
+  assert.equal((await admin.ask("/internal/upstreams?name=anthropic")).status, 400);
+});
+
 Deno.test("adminApp() lets nothing be cached", async () => {
   await using admin = await openAdmin();
   for (const path of ["/internal/usage", "/internal/tokens", "/metrics", "/nothing", "/internal/usage?limit=x"]) {

@@ -230,6 +230,18 @@ export const auditShape = z.object({
 
 export const importedShape = z.object({ unpriced: count }).register(SHAPES, { id: "Imported" });
 export const queuedShape = z.object({ queued: count }).register(SHAPES, { id: "Queued" });
+export const upstreamsShape = z.object({
+  upstreams: z.array(z.object({
+    name: z.string(),
+    dialect: z.string(),
+    provider: z.string(),
+    baseUrl: z.string(),
+    models: z.array(z.string()),
+    workspaces: z.array(z.string()).nullable(),
+    credentials: z.array(z.object({ id: z.string(), weight: count, baseUrl: z.string() })),
+  })),
+}).register(SHAPES, { id: "Upstreams" });
+
 export const healthShape = z.object({ status: z.string(), reason: z.string().optional() }).register(SHAPES, { id: "Health" });
 export const documentShape = z.record(z.string(), z.unknown()).register(SHAPES, { id: "OpenApi" });
 

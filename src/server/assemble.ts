@@ -12,6 +12,7 @@ import { type LocalTokens, localTokens } from "../identity/local_tokens.ts";
 import { pricesInForce } from "../pricing/in_force.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { freeBytesOf } from "../stores/sqlite/recording.ts";
+import { upstreamsInForce } from "../upstream/in_force.ts";
 import type { UpstreamTable } from "../upstream/upstream_table.ts";
 import { ByteBudget } from "../wire/budget.ts";
 import { proxyFor } from "../wire/forward_proxy.ts";
@@ -336,6 +337,7 @@ function adminListener(
       const steps = repricer.start({ database: storage.rowsDatabase(), prices: list, span, isDryRun });
       return steps === null ? null : { priceVersion: list.version, steps };
     },
+    upstreams: () => upstreamsInForce(live.secrets.upstreams),
     prices: () => pricesInForce(live.pricing.list, now()),
     exportUsage: storage.exportUsage,
     backUp: storage.backUp,

@@ -12,7 +12,14 @@ export const HEALTH_PAGE: Page = { path: "/dashboard/health", title: "Health", i
 async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
   const at = deps.now();
   const samples = new Samples(await deps.samples());
-  const moment: Moment = { samples, prices: deps.prices(), runs: await deps.store.queryRuns(at - RUNS_MS), at, zone };
+  const moment: Moment = {
+    samples,
+    upstreams: deps.upstreams(),
+    prices: deps.prices(),
+    runs: await deps.store.queryRuns(at - RUNS_MS),
+    at,
+    zone,
+  };
   const file = healthCsv(url, moment);
   if (file !== null) return file;
   const range = rangeOf(new URL(url.pathname, url), at, "24h");

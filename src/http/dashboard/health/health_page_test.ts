@@ -73,8 +73,8 @@ Deno.test("the health page says whether the machine is ready and why not, and ho
 Deno.test("the health page shows each credential: in or out, why, its next try and what is left of its rate limits", async () => {
   const { text } = await opened();
   assert.deepEqual(rowsIn(text, "Upstream credentials"), [
-    ["key-a", "in use", "–", "requests 42.0 % , tokens 5.0 %"],
-    ["key-b", "out: its account has no credit", "2026-01-31 12:01:00", "no answer of the last minute says"],
+    ["key-a", "anthropic", "in use", "–", "requests 42.0 % , tokens 5.0 %"],
+    ["key-b", "–", "out: its account has no credit", "2026-01-31 12:01:00", "no answer of the last minute says"],
   ]);
 });
 
@@ -118,8 +118,8 @@ Deno.test("tables of the health page sort and download as CSV", async () => {
   assert.match(csv.headers.get("content-disposition")!, /health-credentials\.csv/);
   assert.equal(
     csv.text,
-    'credential,state,next_try,room\r\nkey-a,in use,,"requests 42.0 %, tokens 5.0 %"\r\n' +
-      "key-b,out: its account has no credit,2026-01-31T12:01:00.000Z,\r\n",
+    'credential,upstream,state,next_try,room\r\nkey-a,anthropic,in use,,"requests 42.0 %, tokens 5.0 %"\r\n' +
+      "key-b,,out: its account has no credit,2026-01-31T12:01:00.000Z,\r\n",
   );
   assert.equal((await opened("/dashboard/health?prices_order=colour")).status, 400);
 });

@@ -1,4 +1,4 @@
-import type { PriceInForce, PricesInForce } from "../../../domain/operations.ts";
+import type { PriceInForce, PricesInForce, UpstreamInForce } from "../../../domain/operations.ts";
 import type { RunOfCalls } from "../../../domain/store.ts";
 import { type Column, csvResponse, DataTable, sortedRows, type TableOrder, tableOrderOf, wantsCsv } from "../data_table.tsx";
 import { Count, durationText, shareText, Time } from "../figures.tsx";
@@ -7,6 +7,7 @@ import type { Samples } from "./samples.ts";
 /** What a table of the page needs. */
 export interface Moment {
   readonly samples: Samples;
+  readonly upstreams: readonly UpstreamInForce[];
   readonly prices: PricesInForce;
   /** Of the last `RUNS_MS`. */
   readonly runs: readonly RunOfCalls[];
@@ -26,6 +27,8 @@ interface HealthTable<Row> {
 
 interface CredentialRow {
   readonly id: string;
+  /** Null: it was removed a moment ago. */
+  readonly upstream: string | null;
   /** Null: it is in use. */
   readonly why: string | null;
   readonly retryAt: number | null;
@@ -43,6 +46,12 @@ const CREDENTIALS: HealthTable<CredentialRow> = {
   byDefault: { key: "credential", isAscending: true },
   columns: ({ zone }) => [
     { key: "credential", title: "Credential", value: ({ id }) => id, cell: ({ id }) => <span class="id">{id}</span> },
+    {
+      key: "upstream",
+      title: "Upstream",
+      value: ({ upstream }) => upstream,
+      cell: ({ upstream }) => upstream === null ? NONE : <span class="id">{upstream}</span>,
+    },
     {
       key: "state",
       title: "State",
@@ -64,12 +73,13 @@ const CREDENTIALS: HealthTable<CredentialRow> = {
         rooms.length === 0 ? <span class="missing">no answer of the last minute says</span> : <Rooms rooms={rooms} />,
     },
   ],
-  rows: ({ samples, at }) =>
+  rows: ({ samples, upstreams, at }) =>
     samples.labels("credential_out", "credential").map((id) => {
       const out = samples.all("credential_retry_seconds").find(({ labels }) => labels.credential === id);
       const isOut = samples.of("credential_out", { credential: id }) === 1;
       return {
         id,
+        upstream: upstreams.find(({ credentials }) => credentials.some((one) => one.id === id))?.name ?? null,
         why: isOut ? out?.labels.why ?? "unknown" : null,
         retryAt: out === undefined ? null : at + out.value * 1_000,
         rooms: samples.all("upstream_room").filter(({ labels }) => labels.credential === id)
