@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { anthropic } from "../../tests/anthropic.ts";
+import { credentialOf } from "../../tests/fake_credentials.ts";
+import { Fault } from "../domain/fault.ts";
+import type { UpstreamConfig } from "../domain/upstream.ts";
+import { UpstreamTable } from "./upstream_table.ts";
+
+const second = { ...anthropic, name: "second" };
+
+function configOf(name: string, over: Partial<UpstreamConfig> = {}): UpstreamConfig {
+  return {
+    ...{ name, dialect: "anthropic", seller: "anthropic", baseUrl: "https://upstream.test" },
+    credentials: [credentialOf(`${name}-key`)],
+    ...{ place: { project: null, locations: [] }, models: ["*"], workspaces: null, readOnMs: 0, isStrict: false },
+    ...over,
+  };
+}
+
+function tableOf(configs: readonly UpstreamConfig[]) {
+  const scene = { configs, statuses: new Map<string, number>() };
+  const table = new UpstreamTable({
+    ...{ idleMs: 1, drainAfterLeftMs: 1, userAgent: "test", patienceMs: 0 },
+    dialects: { anthropic, second },
+    now: () => 0,
+    elapsed: () => 0,
+    observe: { note: () => {} },
+    all: () => scene.configs,
+    check: (upstream, { id }) => Promise.resolve(scene.statuses.get(`${upstream.name} ${id}`) ?? 200),
+  });
+  return { table, scene };
+}
+
+const asked = { workspaceId: "w-1", model: "m-1", heldBy: null };
+
+Deno.test("UpstreamTable chooses the first upstream of the dialect that offers the model to the workspace", () => {
+  const { table } = tableOf([
+    configOf("narrow", { models: ["n-*"] }),
+    configOf("theirs", { workspaces: ["w-2"] }),
+    configOf("other", { dialect: "second" }),
+    configOf("wide"),
+  ]);
+  const chosen = (over: Partial<typeof asked>) => table.forCall(anthropic, { ...asked, ...over }).name;
+  assert.deepEqual([chosen({}), chosen({ model: "n-1" }), chosen({ workspaceId: "w-2" })], ["wide", "narrow", "theirs"]);
+  assert.equal(chosen({ model: "" }), "narrow");
+  assert.equal(table.forCall(second, asked).name, "other");
+  assert.deepEqual(table.dialects(), [anthropic, second]);
+});
+
+Deno.test("UpstreamTable refuses a model that no upstream of the dialect offers, and names no upstream", () => {
+  const { table } = tableOf([configOf("hidden-1", { models: ["a-*"] }), configOf("hidden-2", { dialect: "second" })]);
+  for (const model of ["m-1", "A-1"]) {
+    const refused = (error: unknown) =>
+      error instanceof Fault && error.code === "model_not_allowed" && !error.message.includes("hidden");
+    assert.throws(() => table.forCall(anthropic, { ...asked, model }), refused, model);
+  }
+});
+
+Deno.test("UpstreamTable takes a call about what a credential holds to that credential's upstream", () => {
+  const { table } = tableOf([configOf("one"), configOf("two", { models: ["m-2"] })]);
+  assert.equal(table.forCall(anthropic, { ...asked, model: "m-2", heldBy: "two-key" }).name, "two");
+  assert.equal(table.forCall(anthropic, { ...asked, heldBy: "two-key" }).name, "one");
+  assert.equal(table.forCall(anthropic, { ...asked, heldBy: "gone-key" }).name, "one");
+});
+
+Deno.test("UpstreamTable finds an upstream by the name of a row, or by its dialect", () => {
+  const { table } = tableOf([configOf("one"), configOf("two", { dialect: "second" })]);
+  const named = (name: string | null, dialect: string) => table.named(name, dialect).name;
+  assert.deepEqual([named("two", "anthropic"), named(null, "second"), named("gone", "gone")], ["two", "two", "one"]);
+});
+
+Deno.test("UpstreamTable takes other settings at a reload, and keeps what it knows of credentials that stay", async () => {
+  const { table, scene } = tableOf([configOf("one", { credentials: [credentialOf("a"), credentialOf("b")] })]);
+  const before = table.forCall(anthropic, asked);
+  scene.statuses.set("one a", 401);
+  await before.credentials.refused(before.credentials.holding("a"));
+  assert.deepEqual([...table.state.isOut], [["a", true], ["b", false]]);
+  assert.equal(table.readiness().status, "degraded");
+  const { credentials } = scene.configs[0]!;
+  scene.configs = [configOf("one", { credentials, models: ["m-1"] }), configOf("two")];
+  const after = table.forCall(anthropic, asked);
+  assert.notEqual(after, before);
+  assert.deepEqual([...table.state.isOut], [["a", true], ["b", false], ["two-key", false]]);
+  assert.equal(table.forCall(anthropic, { ...asked, model: "m-2" }).name, "two");
+  scene.configs = [configOf("two")];
+  assert.deepEqual([...table.state.isOut], [["two-key", false]]);
+  assert.equal(after.credentials.holding("a").id, "a");
+});
+
+Deno.test("UpstreamTable keeps a payment as long as its credential, so that what it minted is used again", () => {
+  const { table, scene } = tableOf([configOf("one")]);
+  const upstream = table.forCall(anthropic, asked);
+  const [credential] = scene.configs[0]!.credentials;
+  assert.equal(upstream.paymentOf(credential!), upstream.paymentOf(credential!));
+  assert.deepEqual(upstream.paymentOf(credential!).headersFor({ method: "GET", url: "", headers: [], body: null }), [
+    ["x-api-key", credential!.secret],
+  ]);
+});
