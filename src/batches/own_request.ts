@@ -1,20 +1,21 @@
 import type { Credential, Upstream } from "../domain/upstream.ts";
+import { baseUrlAt } from "../wire/located_url.ts";
 import type { Fetch } from "../wire/plain_fetch.ts";
 
 /**
- * A GET that the proxy makes for itself. Rejects with fetch's error, or if nothing can be had to
- * pay with.
+ * A GET that the proxy makes for itself, at the first of the upstream's locations. Rejects with
+ * fetch's error, or if nothing can be had to pay with.
  */
 export async function askUpstream(
   path: string,
   { upstream, credential, fetch, signal }: {
-    readonly upstream: Pick<Upstream, "provider" | "paymentOf" | "userAgent">;
+    readonly upstream: Pick<Upstream, "provider" | "place" | "paymentOf" | "userAgent">;
     readonly credential: Credential;
     readonly fetch: Fetch;
     readonly signal: AbortSignal;
   },
 ): Promise<Response> {
-  const url = credential.baseUrl + path;
+  const url = baseUrlAt(credential.baseUrl, upstream.place.locations[0] ?? "") + path;
   const headers: (readonly [string, string])[] = [
     ...upstream.provider.defaultHeaders,
     ["accept", "*/*"],

@@ -70,7 +70,7 @@ async function ask(
   const before = now();
   try {
     const answer = await askUpstream(path, {
-      upstream: { provider, paymentOf: () => payment, userAgent: `llmproxy/${VERSION}` },
+      upstream: { provider, place: upstream.place, paymentOf: () => payment, userAgent: `llmproxy/${VERSION}` },
       credential: { ...credential, baseUrl },
       ...{ fetch, signal: limit.signal },
     });
