@@ -12,6 +12,7 @@ import { BILLINGS } from "./anthropic.ts";
 import { cacheValueOf } from "../src/pricing/cache_value.ts";
 import { pricesInForce } from "../src/pricing/in_force.ts";
 import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
+import { PRICES } from "../src/pricing/prices.ts";
 import { localTokens } from "../src/identity/local_tokens.ts";
 import { type Embedded, openEmbedded } from "../src/stores/sqlite/embedded.ts";
 import { type OpenCall, UNSAID, type UsageRow } from "../src/domain/usage.ts";
@@ -102,7 +103,7 @@ export async function openAdmin(): Promise<AdminUnderTest> {
     metrics: () => Promise.resolve({ text: "llmproxy_up 1\n", contentType: "text/plain; version=0.0.4; charset=utf-8" }),
     samples: () => Promise.resolve(deps.samples),
     upstreams: () => UPSTREAMS,
-    prices: () => pricesInForce(CLAUDE_PRICES, now()),
+    prices: () => pricesInForce(PRICES, now()),
     adminToken: () => deps.adminToken,
     viewerToken: () => deps.viewerToken,
     oidc: null,

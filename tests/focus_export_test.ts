@@ -6,7 +6,7 @@ import { seededRandom } from "./conformance/samples.ts";
 import { costUsd } from "../src/domain/money.ts";
 import type { UsageRecord } from "../src/domain/usage_record.ts";
 import { EMPTY_READING } from "../src/domain/reading.ts";
-import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
+import { PRICES } from "../src/pricing/prices.ts";
 import { chargesOf, priceOf } from "../src/pricing/price_of.ts";
 import { encoderOf } from "../src/export/encoder.ts";
 import { sharesOf } from "../src/export/focus/parts.ts";
@@ -14,8 +14,8 @@ import { FOCUS_COLUMNS } from "../src/export/focus/columns.ts";
 
 const T0 = Date.parse("2026-11-30T22:10:00Z");
 const HOUR_MS = 3_600_000;
-const price = priceOf(CLAUDE_PRICES, BILLINGS);
-const charges = chargesOf(CLAUDE_PRICES, BILLINGS);
+const price = priceOf(PRICES, BILLINGS);
+const charges = chargesOf(PRICES, BILLINGS);
 const SPECIFIED = focusSpecification();
 
 const ROW: UsageRecord = {
@@ -144,6 +144,29 @@ Deno.test("focus: a long prompt's tier, fast, the models of iterations and searc
   assert.equal(lines.at(-1)!.SkuMeter, "Web Search Requests");
 });
 
+Deno.test("focus: charges of other sellers name them, their kinds of tokens, service tiers and places", () => {
+  const openai = { provider: "openai", model: "gpt-6.2-sol" };
+  const bedrock = { provider: "aws.bedrock", model: "us.anthropic.claude-opus-5-5-v1:0" };
+  const lines = focusOf([
+    priced({ ...openai, cacheCreationInputTokens: 30, tokenParts: { write30m: 20, write12h: 10 }, serviceTier: "fast" }),
+    priced({ ...bedrock, inputTokens: 1_000, inferenceGeo: "us" }),
+    priced({ ...bedrock, inputTokens: 1_000 }),
+    priced({ provider: "gcp.gemini", model: "gemini-2.5-flash", inputTokens: 1_000, tokenParts: { audioInput: 400 } }),
+    priced({ ...openai, model: "gpt-6.1-terra", cacheCreationInputTokens: 30, tokenParts: { write12h: 10 } }),
+  ]);
+  assert.deepEqual(lines.map((line) => [line.InvoiceIssuerName, line.SkuPriceId, line.ListUnitPrice, line.BilledCost]), [
+    ["OpenAI", "gpt-6.2-sol/cache-write-30m/priority", "5", "0.0001"],
+    ["OpenAI", "gpt-6.2-sol/cache-write-12h/priority", "10", "0.0001"],
+    ["AWS", "us.anthropic.claude-opus-5-5-v1:0/input/us", "4.4", "0.0044"],
+    ["AWS", "us.anthropic.claude-opus-5-5-v1:0/input/place-unknown", "4.4", "0.0044"],
+    ["Google", "gemini-2.5-flash/input", "0.3", "0.00018"],
+    ["Google", "gemini-2.5-flash/audio-input", "1", "0.0004"],
+    ["OpenAI", "gpt-6.1-terra/cache-write-30m/unpriced", "0", "0"],
+    ["OpenAI", "gpt-6.1-terra/cache-write-12h/unpriced", "0", "0"],
+  ]);
+  assert.deepEqual(problems(lines), []);
+});
+
 Deno.test("focus: what has no known cost is a line of its own that says so, and never free use of a price", () => {
   const lines = focusOf([
     { ...ROW, model: "claude-unheard-of", inputTokens: 7, outputTokens: 2, serverToolUse: { web_search_requests: 4 } },
@@ -263,7 +286,7 @@ Deno.test("sharesOf() divides an amount to the last unit, by the weights, and ea
 
 function tariffOf(provider: string) {
   const billing = BILLINGS.get(provider);
-  return billing === undefined ? null : { seller: billing.seller, chargesOf: charges };
+  return billing === undefined ? null : { seller: billing.seller, chargesOf: charges, tokensOf: billing.tokensOf };
 }
 
 function bytesOf(rows: readonly UsageRecord[], format: "focus" | "focus-parquet"): Uint8Array {

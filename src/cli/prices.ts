@@ -1,11 +1,10 @@
-import { baseModel, type PriceList, type PricePeriod, type RefusalPeriod } from "../pricing/price_list.ts";
+import type { Factors } from "../domain/price.ts";
+import { FROM_THE_FIRST, type PriceList, type PricePeriod, type PriceTier, type RefusalPeriod } from "../pricing/price_list.ts";
 import { CLAUDE_API } from "../providers/anthropic/billing.ts";
+import { BILLINGS } from "../providers/billings.ts";
 import { readPrices } from "../config/config.ts";
 import { type CliSystem, CommandFailure } from "./system.ts";
 import { type Screen, tableOf } from "./table.ts";
-
-/** Of the built-in list: its first prices hold for all earlier calls too. */
-const FROM_THE_FIRST = "1970-01-01";
 
 /** `llmproxy prices [model]`: the prices that the settings put in force. Asks no proxy. */
 export function pricesCommand(
@@ -16,19 +15,25 @@ export function pricesCommand(
   const list = readPrices(system.source);
   const models = model === undefined ? list.models : modelsFor(list, model);
   if (model !== undefined && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
-  const shown = { ...list, models, factors: CLAUDE_API.factors };
-  system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf(shown, system.screen()));
+  const shown = { ...list, models, factors: CLAUDE_API.factors, sellers: Object.fromEntries(factorsBySeller()) };
+  system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf({ ...list, models }, system.screen()));
 }
 
-/** The prices of a model's calls: its own, and its base model's for the time before. */
+/** The prices of a model's calls: its own, and those of its other names for the time before. */
 function modelsFor(list: PriceList, model: string): PriceList["models"] {
-  const names = [...new Set([model, baseModel(model)])].filter((name) => Object.hasOwn(list.models, name));
+  const names = namesOf(model).filter((name) => Object.hasOwn(list.models, name));
   return Object.fromEntries(names.map((name) => [name, list.models[name]!]));
+}
+
+/** What the sellers may mean by it, the name itself first. */
+function namesOf(model: string): readonly string[] {
+  return [...new Set([model, ...[...BILLINGS.values()].flatMap((billing) => billing.namesOf(model))])];
 }
 
 function whyUnpriced(model: string): string {
   const tier = { input: "3", write5m: "3.75", write1h: "6", read: "0.30", output: "15" };
-  const example = { models: { [baseModel(model)]: [{ from: "2026-01-01", fastPercent: null, tiers: [tier] }] } };
+  const name = namesOf(model).reduce((one, other) => other.length < one.length ? other : one);
+  const example = { models: { [name]: [{ from: "2026-01-01", fastPercent: null, tiers: [tier] }] } };
   return `There is no price for ${
     JSON.stringify(model)
   }: its calls are unpriced, not free. To add one, put it into the JSON file ` +
@@ -36,23 +41,39 @@ function whyUnpriced(model: string): string {
     `send SIGHUP to the proxy, and price earlier calls with: llmproxy reprice --since 30d`;
 }
 
-function textOf(
-  { version, models, serverTools, refusals, factors }: PriceList & { readonly factors: typeof CLAUDE_API.factors },
-  screen: Screen | null,
-): string {
-  const rows = Object.entries(models).flatMap(([name, periods]) => periods.flatMap((period) => tierRows(name, period)));
-  const table = tableOf([["MODEL", "FROM", "PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"], ...rows], {
-    numbers: ["PROMPT FROM", "INPUT", "WRITE 5M", "WRITE 1H", "READ", "OUTPUT", "FAST"],
-    screen,
-  });
-  const tools = Object.entries(serverTools).flatMap(([name, periods]) =>
-    periods.map(({ from, usdPerUse }) => [name, fromText(from), usdPerUse])
+function textOf({ version, models, serverTools, sellerTools, refusals }: PriceList, screen: Screen | null): string {
+  const makers = Map.groupBy(Object.entries(models), ([name]) => name.replace(/[-.].*$/, ""));
+  const tables = [...makers.values()].map((listed) => modelTable(listed, screen));
+  const tools = Object.entries({ anthropic: serverTools, ...sellerTools }).flatMap(([seller, prices]) =>
+    Object.entries(prices).flatMap(([name, periods]) =>
+      periods.map(({ from, until, usdPerUse }) => [name, seller, fromText(from), until ?? "-", usdPerUse])
+    )
   );
-  const geos = Object.entries(factors.geoPercent).map(([geo, percent]) => `x ${percent / 100} for inference_geo "${geo}"`);
-  return `Prices ${version}, US dollars per million tokens\n\n${table}\n` +
-    `All tokens: x ${factors.batchPercent / 100} in a batch, ${geos.join(", ")}; the factors multiply.\n\n` +
-    tableOf([["SERVER TOOL", "FROM", "USD A USE"], ...tools], { numbers: ["USD A USE"], screen }) + "\n" +
-    tableOf([["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)], { screen });
+  const refused = [["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)];
+  return `Prices ${version}, US dollars per million tokens\n\n${tables.join("\n")}\n` +
+    "All tokens, by seller; the factors multiply\n\n" +
+    tableOf([["SELLER", "FACTORS"], ...factorsBySeller().map(([seller, factors]) => [seller, factorsText(factors)])], {
+      screen,
+    }) +
+    "\n" +
+    tableOf([["SERVER TOOL", "SELLER", "FROM", "ENDS", "USD A USE"], ...tools], { numbers: ["USD A USE"], screen }) +
+    "\n" + tableOf(refused, { screen });
+}
+
+function factorsBySeller(): readonly (readonly [string, Factors])[] {
+  return [...BILLINGS].map(([seller, { factors }]) => [seller, factors]);
+}
+
+function factorsText({ geoPercent, otherGeoPercent, batchPercent }: Factors): string {
+  const dearer = Object.entries(geoPercent).filter(([, percent]) => percent !== 100);
+  const texts = [
+    ...(batchPercent === undefined ? [] : [`x ${batchPercent / 100} in a batch`]),
+    ...dearer.map(([geo, percent]) => `x ${percent / 100} for inference_geo "${geo}"`),
+    ...(typeof otherGeoPercent === "number"
+      ? [`x ${otherGeoPercent / 100} in any place but ${Object.keys(geoPercent).join(", ")}, for models since Sonnet 4.5`]
+      : []),
+  ];
+  return texts.join(", ") || "-";
 }
 
 function refusalRow({ from, billed, notBilled }: RefusalPeriod): string[] {
@@ -61,13 +82,66 @@ function refusalRow({ from, billed, notBilled }: RefusalPeriod): string[] {
   return [`from ${fromText(from)}`, names(billed), names(notBilled)];
 }
 
-/** Values of the whole period stand only in its first line. */
-function tierRows(name: string, { from, fastPercent, tiers }: PricePeriod): string[][] {
-  return tiers.map(({ promptFrom, input, write5m, write1h, read, output }, n) => {
-    const fast = fastPercent === null ? "-" : `x ${fastPercent / 100}`;
-    const [head, tail] = n === 0 ? [[name, fromText(from)], [fast]] : [["", ""], [""]];
-    return [...head, String(promptFrom), input, write5m, write1h, read, output, ...tail];
+/** A line of the table: a size of prompt of a period. */
+interface Line {
+  readonly name: string;
+  readonly period: PricePeriod;
+  readonly tier: PriceTier;
+  readonly isFirstOfPeriod: boolean;
+}
+
+interface LineColumn {
+  readonly title: string;
+  readonly isNumber?: true;
+  /** The column is there if a line has a value. */
+  readonly isOptional?: true;
+  readonly of: (line: Line) => string | undefined;
+}
+
+const COLUMNS: readonly LineColumn[] = [
+  { title: "MODEL", of: ofPeriod(({ name }) => name) },
+  { title: "FROM", of: ofPeriod(({ period }) => fromText(period.from)) },
+  { title: "ENDS", isOptional: true, of: ofPeriod(({ period }) => period.until) },
+  { title: "PROMPT FROM", isNumber: true, of: ({ tier }) => String(tier.promptFrom) },
+  { title: "INPUT", isNumber: true, of: ({ tier }) => tier.input },
+  { title: "WRITE 5M", isNumber: true, isOptional: true, of: ({ tier }) => tier.write5m },
+  { title: "WRITE 1H", isNumber: true, isOptional: true, of: ({ tier }) => tier.write1h },
+  { title: "WRITE 30M", isNumber: true, isOptional: true, of: ({ tier }) => tier.write30m },
+  { title: "WRITE 12H", isNumber: true, isOptional: true, of: ({ tier }) => tier.write12h },
+  { title: "READ", isNumber: true, isOptional: true, of: ({ tier }) => tier.read },
+  { title: "OUTPUT", isNumber: true, of: ({ tier }) => tier.output },
+  { title: "AUDIO INPUT", isNumber: true, isOptional: true, of: ({ tier }) => tier.audioInput },
+  { title: "AUDIO OUTPUT", isNumber: true, isOptional: true, of: ({ tier }) => tier.audioOutput },
+  { title: "AUDIO READ", isNumber: true, isOptional: true, of: ({ tier }) => tier.cachedAudio },
+  { title: "SERVICE TIERS", isOptional: true, of: ({ tier }) => serviceTiersText(tier.serviceTierPercent) },
+  {
+    title: "FAST",
+    isNumber: true,
+    isOptional: true,
+    of: ofPeriod(({ period: { fastPercent } }) => fastPercent === null ? undefined : `x ${fastPercent / 100}`),
+  },
+];
+
+/** Of the models of one maker. */
+function modelTable(listed: readonly (readonly [string, readonly PricePeriod[]])[], screen: Screen | null): string {
+  const lines = listed.flatMap(([name, periods]) =>
+    periods.flatMap((period) => period.tiers.map((tier, n): Line => ({ name, period, tier, isFirstOfPeriod: n === 0 })))
+  );
+  const columns = COLUMNS.filter(({ isOptional, of }) => isOptional === undefined || lines.some((line) => of(line)));
+  const numbers = columns.filter(({ isNumber }) => isNumber).map(({ title }) => title);
+  return tableOf([columns.map(({ title }) => title), ...lines.map((line) => columns.map(({ of }) => of(line) ?? "-"))], {
+    numbers,
+    screen,
   });
+}
+
+/** Values of the whole period stand only in its first line. */
+function ofPeriod(of: LineColumn["of"]): LineColumn["of"] {
+  return (line) => line.isFirstOfPeriod ? of(line) : "";
+}
+
+function serviceTiersText(percents: PriceTier["serviceTierPercent"] = {}): string | undefined {
+  return Object.entries(percents).map(([tier, percent]) => `${tier} x ${percent / 100}`).join(", ") || undefined;
 }
 
 function fromText(from: string): string {

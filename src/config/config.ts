@@ -1,5 +1,5 @@
 import type { UpstreamConfig } from "../domain/upstream.ts";
-import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import { PRICES } from "../pricing/prices.ts";
 import * as providers from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
@@ -150,8 +150,8 @@ export function readPrices(source: ConfigSource): PriceList {
 function readPriceList(reader: SettingsReader): PriceList {
   const path = reader.read("LLMPROXY_PRICES_FILE");
   const text = path === null ? null : reader.readFile("LLMPROXY_PRICES_FILE", path);
-  if (path === null || text === null) return CLAUDE_PRICES;
-  return reader.collect(() => parsePriceList(text, { path, base: CLAUDE_PRICES })) ?? CLAUDE_PRICES;
+  if (path === null || text === null) return PRICES;
+  return reader.collect(() => parsePriceList(text, { path, base: PRICES })) ?? PRICES;
 }
 
 function readProxy(reader: SettingsReader) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { loadClientConfig, loadConfigFromEnv, loadStorageConfig, readSecrets } from "./config.ts";
-import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import { PRICES } from "../pricing/prices.ts";
 import { SETTINGS } from "./settings.ts";
 import { ConfigProblems } from "./settings_reader.ts";
 import { problemsOf, source } from "../../tests/config_source.ts";
@@ -12,7 +12,7 @@ Deno.test("loadConfigFromEnv() fills in every default when only a key is set", (
   const [{ credentials, ...upstream } = assert.fail(), ...others] = upstreams;
   const [{ id, ...credential } = assert.fail()] = credentials;
   const baseUrl = "https://api.anthropic.com";
-  assert.equal(prices, CLAUDE_PRICES);
+  assert.equal(prices, PRICES);
   assert.match(id, /^api-key-[0-9a-f]{8}$/);
   assert.deepEqual(credential, { weight: 1, baseUrl, secret: KEY, auth: { kind: "header", header: "x-api-key", value: KEY } });
   assert.deepEqual(others, []);

@@ -56,6 +56,63 @@ Deno.test("parsePriceList() takes our own list as a file, and changes nothing by
   assert.match(version, /^2026-11-28\+[0-9a-f]{8}$/);
 });
 
+Deno.test("parsePriceList() takes ends of periods, all kinds of tokens, service tiers and other sellers' tools", () => {
+  const tier = { input: "1", write30m: "1.25", write12h: 2.5, read: "0.1", output: "5", audioInput: "3", audioOutput: "9" };
+  const list = parse({
+    models: {
+      m: [
+        {
+          from: "2026-01-01",
+          until: "2026-02-01",
+          fastPercent: null,
+          tiers: [{ ...tier, serviceTierPercent: { priority: 250 } }],
+        },
+        { from: "2026-03-01", fastPercent: null, tiers: [{ ...tier, cachedAudio: "0.3" }] },
+      ],
+    },
+    sellerTools: { openai: { web_search_requests: [{ from: "2026-01-01", until: "2026-03-01", usdPerUse: "0.01" }] } },
+  });
+  const cost = (day: string, given = {}) => {
+    const row = {
+      ...EMPTY_READING,
+      kind: "message",
+      provider: "openai",
+      servedModel: "m",
+      inputTokens: 1_000,
+      ...given,
+    } as const;
+    const cost = priceOf(list, BILLINGS)(row, Date.parse(day));
+    return cost.isPriced ? [cost.nanoDollars, cost.unpricedUses] : cost.why;
+  };
+  const search = { serverToolUse: { web_search_requests: 1 } };
+  assert.deepEqual(cost("2026-01-31T23:59:59.999Z", { ...search, serviceTier: "fast" }), [2_500_000 + 10_000_000, {}]);
+  assert.equal(cost("2026-02-01"), "model");
+  assert.deepEqual(cost("2026-03-01", search), [1_000_000, { web_search_requests: 1 }]);
+  assert.equal(cost("2026-03-01", { serviceTier: "fast" }), "tier");
+  const audio = { cacheReadInputTokens: 100, tokenParts: { audioInput: 400, cachedAudio: 10 } };
+  assert.deepEqual(cost("2026-03-01", audio), [600 * 1_000 + 400 * 3_000 + 90 * 100 + 10 * 300, {}]);
+});
+
+Deno.test("parsePriceList() takes a file for Claude alone that was written before other sellers had prices", () => {
+  const before = {
+    models: {
+      "claude-next": [
+        { from: "2026-01-01", fastPercent: 200, tiers: [TIER, { promptFrom: 100_001, ...TIER, input: "2" }] },
+      ],
+    },
+    serverTools: { web_search_requests: [{ from: "2026-01-01", usdPerUse: "0.02" }] },
+    refusals: [],
+  };
+  const list = parse(before);
+  assert.deepEqual(list.serverTools.web_search_requests?.map(({ usdPerUse }) => usdPerUse), ["0.01", "0.02"]);
+  const row = { ...EMPTY_READING, kind: "message", servedModel: "claude-next", inputTokens: 1_000, speed: "fast" } as const;
+  const at = Date.parse("2026-11-24");
+  for (const provider of ["anthropic", "gcp.vertex_ai"]) {
+    const cost = priceOf(list, BILLINGS)({ ...row, provider, inferenceGeo: "global" }, at);
+    assert.equal(cost.isPriced && cost.nanoDollars, 2_000_000, provider);
+  }
+});
+
 Deno.test("parsePriceList() returns another version for another content", () => {
   // printf '{}' | sha256sum
   assert.equal(parse({}).version, "2026-11-28+44136fa3");
@@ -76,7 +133,7 @@ Deno.test("parsePriceList() takes prices as text and as numbers alike, to the la
 });
 
 const REFUSED: readonly (readonly [unknown, string])[] = [
-  [[], `Cannot read ${PATH} as an object with "models", "serverTools" and "refusals": current value is []`],
+  [[], `Cannot read ${PATH} as an object with "models", "serverTools", "sellerTools" and "refusals": current value is []`],
   [{ model: {} }, `Cannot use model of ${PATH}: there is no such key`],
   [{ models: [] }, `Cannot read models of ${PATH} as an object of periods by model id: current value is []`],
   [{ models: { "a b": [PERIOD] } }, `Cannot read models["a b"] of ${PATH} as a name of 1 to 256 visible ASCII characters`],
@@ -110,6 +167,35 @@ const REFUSED: readonly (readonly [unknown, string])[] = [
     { models: { m: [{ ...PERIOD, tiers: [{ ...TIER, promptFrom: 1 }] }] } },
     `Cannot read models.m[0].tiers of ${PATH} as tiers, at least one, in the order of promptFrom, the first from 0 on: current value is ` +
     `[{"promptFrom":1,"input":"1","write5m":"1.25","write1h":"2","read":"0.1","output":"5"}]`,
+  ],
+  [
+    { serverTools: { dig: [{ from: "2026-01-01", until: "2026-01-01", usdPerUse: "1" }] } },
+    `Cannot read serverTools.dig of ${PATH} as periods that end behind their first day, and no later than the next begins: ` +
+    `current value is [{"from":"2026-01-01","until":"2026-01-01","usdPerUse":"1"}]`,
+  ],
+  [
+    {
+      serverTools: { dig: [{ from: "2026-01-01", until: "2026-01-03", usdPerUse: "1" }, { from: "2026-01-02", usdPerUse: "2" }] },
+    },
+    `Cannot read serverTools.dig of ${PATH} as periods that end behind their first day, and no later than the next begins: ` +
+    `current value is [{"from":"2026-01-01","until":"2026-01-03","usdPerUse":"1"},{"from":"2026-01-02","usdPerUse":"2"}]`,
+  ],
+  [
+    { models: { m: [{ ...PERIOD, until: "soon" }] } },
+    `Cannot read models.m[0].until of ${PATH} as a day such as 2026-11-22; the prices end at its start in UTC: current value is "soon"`,
+  ],
+  [
+    { models: { m: [{ ...PERIOD, tiers: [{ ...TIER, serviceTierPercent: { fast: 200 } }] }] } },
+    `Cannot use models.m[0].tiers[0].serviceTierPercent.fast of ${PATH}: there is no such key`,
+  ],
+  [
+    { models: { m: [{ ...PERIOD, tiers: [{ ...TIER, serviceTierPercent: { flex: 0.5 } }] }] } },
+    `Cannot read models.m[0].tiers[0].serviceTierPercent.flex of ${PATH} as percent of the prices, a whole number from 1 to 10000: ` +
+    `current value is 0.5`,
+  ],
+  [
+    { sellerTools: { openai: [] } },
+    `Cannot read sellerTools.openai of ${PATH} as an object of periods by counter, such as "web_search_requests": current value is []`,
   ],
   [
     { serverTools: { dig: [{ from: "2026-12-01", usdPerUse: "0.0000000001" }] } },

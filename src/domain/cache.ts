@@ -1,7 +1,7 @@
 import type { Priced } from "./price.ts";
 
 /** A call that read or wrote the prompt cache: what decides the worth of that. */
-export interface CachedCall extends Omit<Priced, "serverToolUse" | "tokenParts"> {
+export interface CachedCall extends Omit<Priced, "serverToolUse"> {
   readonly id: string;
   /** Admission, milliseconds since the epoch: the call is priced at that time. */
   readonly createdAt: number;

@@ -1,3 +1,4 @@
+import type { ServiceTier, TokenKind } from "./price.ts";
 import type { RepriceSteps, Span } from "./repricing.ts";
 import type { ExportFormat, UsageFilter } from "./usage_record.ts";
 
@@ -37,19 +38,21 @@ export interface UpstreamInForce {
   readonly credentials: readonly { readonly id: string; readonly weight: number; readonly baseUrl: string }[];
 }
 
-/** US dollars per million tokens, as the price list has them. */
-export interface PriceInForce {
+/** US dollars per million tokens, as the price list has them. Left out: there is no price. */
+export interface PriceInForce extends TokenPrices {
   readonly model: string;
   /** The day from which it holds. */
   readonly from: string;
+  /** The day at whose start it ends; null: until the list changes. */
+  readonly until: string | null;
   /** For prompts of at least so many tokens. */
   readonly promptFrom: number;
-  readonly input: string;
-  readonly write5m: string;
-  readonly write1h: string;
-  readonly read: string;
-  readonly output: string;
+  /** What factors there are, in percent: for `speed: "fast"`, and by service tier. */
+  readonly fastPercent: number | null;
+  readonly serviceTierPercent: { readonly [T in ServiceTier]?: number };
 }
+
+type TokenPrices = { readonly [K in TokenKind]?: string };
 
 export interface PricesInForce {
   readonly version: string;

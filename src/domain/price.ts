@@ -24,19 +24,21 @@ export type Priced =
     | "iterations"
   >;
 
-/** Tokens that one model is paid for at one size of prompt. */
-export interface BilledCall {
-  /** Null if no answer named it. */
+/** Tokens that one model is paid for at one size of prompt. No token is in two counts. */
+export interface BilledCall extends TokenCounts {
+  /** As the answer named it; null if none did. */
   readonly model: string | null;
   /** Input, cache writes and cache reads of the call: what chooses the tier. */
   readonly prompt: bigint;
-  readonly input: bigint;
-  readonly write5m: bigint;
-  readonly write1h: bigint;
-  readonly read: bigint;
-  readonly output: bigint;
   readonly outcome: CallOutcome;
+  /** Some of the tokens are of a kind that no list has a price for. */
+  readonly hasUnknownKind?: boolean;
+  /** Some of the input may not be billed. */
+  readonly mayCostLess?: boolean;
 }
+
+/** Left out: none. */
+export type TokenCounts = { readonly [K in TokenKind]?: bigint };
 
 /**
  * `refused`: the row's own attempt, declined before any output; the row may have the category.
@@ -45,9 +47,22 @@ export interface BilledCall {
  */
 export type CallOutcome = "answered" | "refused" | "passed_on";
 
-/** Kinds of tokens that have prices of their own. */
-export const TOKEN_KINDS = ["input", "write5m", "write1h", "read", "output"] as const;
+/**
+ * Kinds of tokens that have prices of their own. Cache writes are told apart by how long they live:
+ * minutes or hours.
+ */
+export const TOKEN_KINDS = [
+  ...["input", "write5m", "write1h", "write30m", "write12h", "read", "output"] as const,
+  ...["audioInput", "audioOutput", "cachedAudio"] as const,
+] as const;
 export type TokenKind = (typeof TOKEN_KINDS)[number];
+
+/**
+ * Service tiers that a price list may have a factor for; it has none for `standard`. OpenAI calls
+ * `priority` `fast` too.
+ */
+export const SERVICE_TIERS = ["priority", "flex", "batch", "ultrafast"] as const;
+export type ServiceTier = (typeof SERVICE_TIERS)[number];
 
 /** So much of one thing at one price: a part of what a row costs. */
 export interface Charge {
@@ -56,7 +71,7 @@ export interface Charge {
   readonly quantity: bigint;
   /** Of a single token or use, with all factors, in atto-dollars (10^-18 US dollars). */
   readonly unitPrice: bigint;
-  /** What makes it another price than the standard one: batch, fast, a place, a size of prompt. */
+  /** What makes it another price than the standard one: a tier, fast, a place, a size of prompt. */
   readonly terms: readonly string[];
 }
 
@@ -78,6 +93,7 @@ export type ChargesOf = (priced: Priced, at: number) => readonly Charge[] | null
 export interface Tariff {
   readonly seller: Seller;
   readonly chargesOf: ChargesOf;
+  readonly tokensOf: Billing["tokensOf"];
 }
 
 /** How a seller bills what a row holds. Pure; never throws. */
@@ -85,8 +101,32 @@ export interface Billing {
   readonly seller: Seller;
   /** The calls that a row is paid for: several if the provider calls models in turn. */
   readonly callsOf: (priced: Priced) => readonly BilledCall[];
-  /** What a token's price is multiplied by, in percent: by `inferenceGeo`, and in a batch. */
-  readonly factors: { readonly geoPercent: Readonly<Record<string, number>>; readonly batchPercent: number };
+  /** The kinds of tokens that they may have. */
+  readonly kinds: readonly TokenKind[];
+  /** The row's own counts, for a row without a price. */
+  readonly tokensOf: (priced: Priced) => TokenCounts;
+  /** Names that the price list may have for a served model, if it does not have that one itself. */
+  readonly namesOf: (served: string) => readonly string[];
+  /** By the name of a service tier in rows. Any other is unpriced. */
+  readonly serviceTiers: ReadonlyMap<string, ServiceTier | "standard">;
+  readonly factors: Factors;
+  /** Such a model costs the same in every place. */
+  readonly isSameEverywhere?: (served: string) => boolean;
+  /** Left out: the list's rules about refusals are not known to hold for its invoices. */
+  readonly billsRefusalsAsListed?: true;
+}
+
+/** What a token's price is multiplied by, in percent. */
+export interface Factors {
+  /** By the row's `inferenceGeo`. */
+  readonly geoPercent: Readonly<Record<string, number>>;
+  /** Of every other place, and of none. Null: not known, and at most `mostGeoPercent`. */
+  readonly otherGeoPercent?: number | null;
+  readonly unnamedGeoPercent?: number | null;
+  /** Stands here if one of the two is null. */
+  readonly mostGeoPercent?: number;
+  /** In a batch, if the list has no other factor for the model. Left out: unpriced. */
+  readonly batchPercent?: number;
 }
 
 /** By the seller's name in rows (`OpenCall.provider`). Rows of any other seller are unpriced. */
@@ -121,9 +161,10 @@ export interface Unpriced {
   readonly isPriced: false;
   /**
    * `model`: its seller has no price for `model` at that time, or no answer named it (null).
-   * `size`: the cost is more than `MAX_COST`.
+   * `tier`: the model has no price in the tier that served it. `token_kind`: some of its
+   * tokens are of a kind without a price. `size`: the cost is more than `MAX_COST`.
    */
-  readonly why: "model" | "size";
+  readonly why: "model" | "tier" | "token_kind" | "size";
   /** The model without a price; for another `why` the served one. */
   readonly model: string | null;
 }

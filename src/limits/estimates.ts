@@ -99,10 +99,13 @@ export class CallEstimates implements Estimates {
     const prompt = isOpen ? MOST_TOKENS : Math.min(call.bytes + ADDED_TOKENS, MOST_TOKENS);
     const outputTokens = mostOutput(call);
     const plain = this.#costOf(call, servedModel, { inputTokens: prompt, outputTokens });
-    const cached = { cacheCreationInputTokens: prompt, cacheCreation1hTokens: prompt, outputTokens };
-    const dearest = call.mayCache ? this.#costOf(call, servedModel, cached) : plain;
+    // As the seller names the writes that live longest: they cost most.
+    const longest = { cacheCreation1hTokens: prompt, tokenParts: { write12h: prompt } };
+    const cached = { cacheCreationInputTokens: prompt, ...longest, outputTokens };
+    // Null if writes have no price: then they are not billed apart.
+    const dearest = call.mayCache ? this.#costOf(call, servedModel, cached) : null;
     const tokens = Math.min(prompt + outputTokens, MOST_TOKENS);
-    return { tokens, cost: plain === null || dearest === null ? null : Math.max(plain, dearest) };
+    return { tokens, cost: plain === null ? null : Math.max(plain, dearest ?? plain) };
   }
 
   #costOf(

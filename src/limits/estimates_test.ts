@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import type { AskedCall } from "../domain/limits.ts";
 import type { PriceOf } from "../domain/price.ts";
 import { callOf, closingOf, T0 } from "../../tests/conformance/samples.ts";
+import { BILLINGS } from "../../tests/anthropic.ts";
+import { priceOf as priceOfList, PRICES } from "../../tests/prices.ts";
 import { CallEstimates } from "./estimates.ts";
 
 const ASKED: AskedCall = {
@@ -22,6 +24,16 @@ Deno.test("CallEstimates by max: a token for each byte, what the API adds, and m
   assert.equal(estimates.needsCacheMarks, true);
   assert.deepEqual(estimates.of(ASKED), { tokens: 11_500, cost: 11_000 + 50_000 });
   assert.deepEqual(estimates.of({ ...ASKED, mayCache: true }), { tokens: 11_500, cost: 33_000 + 50_000 });
+});
+
+Deno.test("CallEstimates by max takes the writes that live longest, and plain input if a model bills no writes", () => {
+  const options = { by: "max", priceOf: priceOfList(PRICES, BILLINGS) } as const;
+  const most = (provider: string, model: string) =>
+    new CallEstimates(options).of({ ...ASKED, provider, model, mayCache: true, maxTokens: 0, at: Date.UTC(2026, 10, 24) }).cost;
+  assert.equal(most("anthropic", "claude-opus-5-5"), 11_000 * 8_000);
+  assert.equal(most("openai", "gpt-6.2-sol"), 11_000 * 5_000);
+  assert.equal(most("openai", "gpt-5.5"), 11_000 * 5_000);
+  assert.equal(most("openai", "gpt-6.1-terra"), null);
 });
 
 Deno.test("CallEstimates by max takes the largest context and output if the request does not bound them", () => {

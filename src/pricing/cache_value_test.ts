@@ -6,9 +6,11 @@ import { cacheValueOf } from "./cache_value.ts";
 import { CLAUDE_PRICES } from "./claude_prices.ts";
 import type { PriceTier } from "./price_list.ts";
 import { priceOf } from "./price_of.ts";
+import { PRICES } from "./prices.ts";
 
 const AT = Date.UTC(2026, 10, 24);
 const valueOf = cacheValueOf(CLAUDE_PRICES, BILLINGS);
+const listValueOf = cacheValueOf(PRICES, BILLINGS);
 
 Deno.test("cacheValueOf() counts reads against plain input, writes above it, and misses against reads, cheaper writes first", () => {
   // $4 input, $5 and $8 writes, $0.20 reads, a million tokens.
@@ -23,6 +25,37 @@ Deno.test("cacheValueOf() counts reads against plain input, writes above it, and
     writePremium: 20 * (5_000 - 4_000) + 10 * (8_000 - 4_000),
     missCost: 20 * (5_000 - 200) + 5 * (8_000 - 200),
   });
+});
+
+Deno.test("cacheValueOf() takes OpenAI's writes at the price of how long they live, and of cached audio knows no price", () => {
+  // $2 input, $2.50 and $5 writes, $0.10 reads, a million tokens.
+  const call = {
+    ...{ provider: "openai", servedModel: "gpt-6.2-sol", cacheReadInputTokens: 1_000, cacheCreationInputTokens: 30 },
+    tokenParts: { write30m: 20, write12h: 10 },
+  };
+  const value = {
+    saved: 1_000 * (2_000 - 100),
+    writePremium: 20 * (2_500 - 2_000) + 10 * (5_000 - 2_000),
+    missCost: 20 * (2_500 - 100) + 5 * (5_000 - 100),
+  };
+  assert.deepEqual(listValueOf(cached(call), { missedTokens: 25 }), value);
+  const fast = listValueOf(cached({ ...call, serviceTier: "fast" }), { missedTokens: 25 });
+  assert.deepEqual(fast, { saved: 2 * value.saved, writePremium: 2 * value.writePremium, missCost: 2 * value.missCost });
+  // All in the upper band: $4, $5, $10, $0.20.
+  const long = listValueOf(cached({ ...call, inputTokens: 272_001 }), { missedTokens: 25 });
+  assert.deepEqual(long, { saved: 2 * value.saved, writePremium: 2 * value.writePremium, missCost: 2 * value.missCost });
+  const unsplit = listValueOf(cached({ ...call, tokenParts: {} }), { missedTokens: 0 });
+  assert.equal(unsplit?.writePremium, 30 * (2_500 - 2_000));
+  for (const unpriced of [{ serviceTier: "flex" }, { tokenParts: { cachedAudio: 1 } }, { servedModel: "gpt-6.1-terra" }]) {
+    assert.equal(listValueOf(cached({ ...call, ...unpriced }), { missedTokens: 0 }), null, JSON.stringify(unpriced));
+  }
+});
+
+Deno.test("cacheValueOf() of Gemini has reads alone: no writes are billed", () => {
+  const call = cached({ provider: "gcp.gemini", servedModel: "gemini-4-carbon", cacheReadInputTokens: 1_000 });
+  assert.deepEqual(listValueOf(call, { missedTokens: 0 }), { saved: 1_000 * (2_000 - 100), writePremium: 0, missCost: 0 });
+  const next = { ...call, createdAt: Date.UTC(2026, 11, 1) };
+  assert.equal(listValueOf(next, { missedTokens: 0 })?.saved, 1_000 * (4_000 - 200));
 });
 
 Deno.test("cacheValueOf() multiplies by what the call itself is multiplied by", () => {
@@ -84,6 +117,7 @@ Deno.test("cacheValueOf() rounds half up, below nothing too, and gives null wher
     version: "1",
     models: { m: [{ from: "1970-01-01", fastPercent: null, tiers: [tier] }] },
     serverTools: {},
+    sellerTools: {},
     refusals: [],
   };
   const value = (given: Partial<CachedCall>) =>
@@ -117,6 +151,7 @@ function cached(given: Partial<CachedCall>): CachedCall {
     inferenceGeo: null,
     speed: null,
     iterations: [],
+    tokenParts: {},
     ...given,
   };
 }

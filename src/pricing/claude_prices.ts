@@ -1,7 +1,4 @@
-import type { PriceList, PricePeriod, PriceTier } from "./price_list.ts";
-
-/** No earlier price is known, so this one holds for every call before as well. */
-const FROM_THE_FIRST = "1970-01-01";
+import { FROM_THE_FIRST, type PriceList, type PricePeriod, type PriceTier } from "./price_list.ts";
 
 /**
  * Prices of Claude models as of 2026-11-28. For the models that Claude Code 2.1.330 knows, they
@@ -63,6 +60,7 @@ export const CLAUDE_PRICES: PriceList = {
     web_search_requests: [{ from: FROM_THE_FIRST, usdPerUse: "0.01" }],
     web_fetch_requests: [{ from: FROM_THE_FIRST, usdPerUse: "0" }],
   },
+  sellerTools: {},
   // https://platform.claude.com/docs/en/build-with-claude/refusals-and-fallback, "How refusals are
   // billed", and the release notes of these two days. The page says that the categories may change.
   refusals: [

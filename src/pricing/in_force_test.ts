@@ -14,10 +14,12 @@ Deno.test("pricesInForce() has the period of that day, a row for each size of pr
       later: [period("2026-03-01", TIER)],
     },
     serverTools: {},
+    sellerTools: {},
     refusals: [],
   };
+  const now = { model: "now", from: "2026-02-01", until: "2026-03-01", fastPercent: null, serviceTierPercent: {} };
   assert.deepEqual(pricesInForce(list, Date.UTC(2026, 1, 1)), {
     version: "v1",
-    prices: [{ model: "now", from: "2026-02-01", ...TIER }, { model: "now", from: "2026-02-01", ...DEARER }],
+    prices: [{ ...now, ...TIER }, { ...now, ...DEARER }],
   });
 });

@@ -1,3 +1,5 @@
+import type { ServiceTier } from "../domain/price.ts";
+
 /**
  * A dated price list, as data; the operator's price file has the same shape. Prices are decimals in
  * text, as the price pages print them, and never pass through a float.
@@ -7,11 +9,15 @@ export interface PriceList {
   readonly version: string;
   /** By model id without its date. Periods are in the order of their dates. */
   readonly models: Readonly<Record<string, readonly PricePeriod[]>>;
-  /** By the counter's name on the wire. A free tool is here too, at "0"; others are unpriced. */
-  readonly serverTools: Readonly<Record<string, readonly ToolPeriod[]>>;
+  /** Anthropic's, by the counter's name in rows. A free tool is at "0"; others are unpriced. */
+  readonly serverTools: ToolPrices;
+  /** Those of others, by the seller's name in rows. */
+  readonly sellerTools: Readonly<Record<string, ToolPrices>>;
   /** Which refusals before any output are billed, in the order of the dates. */
   readonly refusals: readonly RefusalPeriod[];
 }
+
+export type ToolPrices = Readonly<Record<string, readonly ToolPeriod[]>>;
 
 /**
  * Categories of refusals before any output, as the wire names them; null: it names no category. If
@@ -26,60 +32,60 @@ export interface RefusalPeriod {
   readonly notBilled: readonly (string | null)[] | "others";
 }
 
-/** The prices of one model from a day on, until the next period's. */
-export interface PricePeriod {
-  /** The day from whose start in UTC on it holds, `2026-10-07`. */
+/** No earlier price is known, so this one holds for every call before as well. */
+export const FROM_THE_FIRST = "1970-01-01";
+
+/** When prices hold. */
+interface Dated {
+  /** The day from whose start in UTC on they hold, `2026-10-07`. */
   readonly from: string;
+  /** The day at whose start they end, and nothing is known. Left out: they hold until the next. */
+  readonly until?: string;
+}
+
+/** The prices of one model for some time. */
+export interface PricePeriod extends Dated {
   /**
-   * What fast costs, in percent of these prices; null if it is not offered and billed as standard.
+   * What `speed: "fast"` costs, in percent of these prices; null if it is not offered and billed as
+   * standard.
    */
   readonly fastPercent: number | null;
   /** By size of prompt, the smallest first. */
   readonly tiers: readonly PriceTier[];
 }
 
-/** US dollars per million tokens, with at most six decimal places. */
+/**
+ * US dollars per million tokens, with at most six decimal places. A call with tokens of a kind that
+ * is left out is unpriced: no other kind's price is taken for it.
+ */
 export interface PriceTier {
   /** For prompts (input, cache writes and reads of a call) of at least so many tokens; first 0. */
   readonly promptFrom: number;
   readonly input: string;
-  /** Cache writes that live 5 minutes. */
-  readonly write5m: string;
-  /** Cache writes that live an hour. */
-  readonly write1h: string;
-  readonly read: string;
+  /** Cache writes, by how long they live. */
+  readonly write5m?: string;
+  readonly write1h?: string;
+  readonly write30m?: string;
+  readonly write12h?: string;
+  readonly read?: string;
   readonly output: string;
+  readonly audioInput?: string;
+  readonly audioOutput?: string;
+  /** Audio that was read from the cache. */
+  readonly cachedAudio?: string;
+  /** What the service tiers that served a call cost, in percent of these prices. */
+  readonly serviceTierPercent?: { readonly [T in ServiceTier]?: number };
 }
 
-export interface ToolPeriod {
-  readonly from: string;
+export interface ToolPeriod extends Dated {
   /** US dollars a use, with at most nine decimal places. */
   readonly usdPerUse: string;
 }
 
-/**
- * A model id without its release: `claude-sonnet-4-5-20250929` and `-latest` mean
- * `claude-sonnet-4-5`. Google Cloud writes the date behind an @.
- */
-export function baseModel(model: string): string {
-  return model.replace(/(-|@(?=\d))(20\d{6}|latest)$/, "");
-}
-
-/** The period that holds at that time (ms since the epoch), or null before the first. */
-export function periodAt<P extends { readonly from: string }>(periods: readonly P[], at: number): P | null {
-  return periods.findLast(({ from }) => Date.parse(from) <= at) ?? null;
-}
-
-/**
- * What holds for a model at that time; null if it has no price. A release that is listed by its
- * full id has its own prices from their first day on, and the base model's before.
- */
-export function modelPeriodAt<P extends { readonly from: string }>(
-  models: ReadonlyMap<string, readonly P[]>,
-  model: string,
-  at: number,
-): P | null {
-  return periodAt(models.get(model) ?? [], at) ?? periodAt(models.get(baseModel(model)) ?? [], at);
+/** The period that holds at that time (ms since the epoch), or null if none does. */
+export function periodAt<P extends Dated>(periods: readonly P[], at: number): P | null {
+  const last = periods.findLast(({ from }) => Date.parse(from) <= at);
+  return last === undefined || (last.until !== undefined && Date.parse(last.until) <= at) ? null : last;
 }
 
 /** The list with other prices over it: they hold from their first day on, the list's own before. */
@@ -88,13 +94,21 @@ export function withPrices(list: PriceList, over: PriceList): PriceList {
     version: over.version,
     models: merged(list.models, over.models),
     serverTools: merged(list.serverTools, over.serverTools),
+    sellerTools: {
+      ...list.sellerTools,
+      ...Object.fromEntries(
+        Object.entries(over.sellerTools).map(([seller, tools]) => {
+          return [seller, merged(Object.hasOwn(list.sellerTools, seller) ? list.sellerTools[seller]! : {}, tools)];
+        }),
+      ),
+    },
     refusals: after(list.refusals, over.refusals),
   };
 }
 
-type Dated<P> = Readonly<Record<string, readonly P[]>>;
+type ByName<P> = Readonly<Record<string, readonly P[]>>;
 
-function merged<P extends { readonly from: string }>(ours: Dated<P>, theirs: Dated<P>): Dated<P> {
+function merged<P extends Dated>(ours: ByName<P>, theirs: ByName<P>): ByName<P> {
   const entries = Object.entries(theirs).map(([name, periods]) => {
     return [name, after(Object.hasOwn(ours, name) ? ours[name]! : [], periods)] as const;
   });

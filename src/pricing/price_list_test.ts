@@ -1,15 +1,6 @@
 import assert from "node:assert/strict";
 import { CLAUDE_PRICES } from "./claude_prices.ts";
-import { baseModel, modelPeriodAt, type PriceList, type PricePeriod, withPrices } from "./price_list.ts";
-
-Deno.test("baseModel() takes a release's date and latest off, and nothing else", () => {
-  assert.equal(baseModel("claude-sonnet-4-5-20250929"), "claude-sonnet-4-5");
-  assert.equal(baseModel("claude-haiku-4-5-latest"), "claude-haiku-4-5");
-  assert.equal(baseModel("claude-opus-4-1@20250805"), "claude-opus-4-1");
-  for (const model of ["claude-opus-5", "claude-opus-5-20250929[1m]", "claude-opus-5-2025092", "m-99991231", "20250929", ""]) {
-    assert.equal(baseModel(model), model);
-  }
-});
+import { periodAt, type PriceList, type PricePeriod, withPrices } from "./price_list.ts";
 
 Deno.test("CLAUDE_PRICES has its periods and tiers in order, the first tier from 0 on, and no period after its own version", () => {
   const { models, serverTools, refusals, version } = CLAUDE_PRICES;
@@ -58,17 +49,21 @@ Deno.test("withPrices() lets the others' rule about refusals hold from its first
   assert.deepEqual(withPrices(ours, listOf("theirs", {})).refusals, ours.refusals);
 });
 
-Deno.test("modelPeriodAt() changes at the start of a day in UTC", () => {
-  const models = new Map([["a", [period("2026-02-01", "1"), period("2026-03-01", "2")]]]);
-  const inputAt = (time: string) => modelPeriodAt(models, "a", Date.parse(time))?.tiers[0]?.input;
+Deno.test("periodAt() changes at the start of a day in UTC, and has nothing behind an end", () => {
+  const periods = [period("2026-02-01", "1"), { ...period("2026-03-01", "2"), until: "2026-04-01" }, period("2026-05-01", "3")];
+  const inputAt = (time: string) => periodAt(periods, Date.parse(time))?.tiers[0]?.input;
   assert.equal(inputAt("2026-01-31T23:59:59.999Z"), undefined);
   assert.equal(inputAt("2026-02-01T00:00:00Z"), "1");
   assert.equal(inputAt("2026-03-01T00:59:59+01:00"), "1");
   assert.equal(inputAt("2026-03-01T01:00:00+01:00"), "2");
+  assert.equal(inputAt("2026-03-31T23:59:59.999Z"), "2");
+  assert.equal(inputAt("2026-04-01T00:00:00Z"), undefined);
+  assert.equal(inputAt("2026-04-30T23:59:59.999Z"), undefined);
+  assert.equal(inputAt("2026-05-01T00:00:00Z"), "3");
 });
 
 function listOf(version: string, models: PriceList["models"]): PriceList {
-  return { version, models, serverTools: {}, refusals: [] };
+  return { version, models, serverTools: {}, sellerTools: {}, refusals: [] };
 }
 
 function period(from: string, input: string): PricePeriod {

@@ -5,6 +5,7 @@ import { EMPTY_READING } from "../domain/reading.ts";
 import { CLAUDE_PRICES } from "./claude_prices.ts";
 import { priceOf } from "./price_of.ts";
 import type { PriceList } from "./price_list.ts";
+import { PRICES } from "./prices.ts";
 
 /** Its arithmetic is in nano-dollars: a dollar per million tokens is 1,000 of them a token. */
 interface WorkedExample {
@@ -25,16 +26,18 @@ const EMPTY: Priced = { ...EMPTY_READING, kind: "message", provider: "anthropic"
 const NOW = Date.parse("2026-11-24T12:00:00Z");
 const price = priceOf(CLAUDE_PRICES, BILLINGS);
 
-for (const example of readJson<readonly WorkedExample[]>("pricing/worked_examples.json")) {
+const EXAMPLES = [["worked_examples", CLAUDE_PRICES], ["sellers", PRICES]] as const;
+
+for (const { list, example } of EXAMPLES.flatMap(([file, list]) => examplesIn(file).map((example) => ({ list, example })))) {
   Deno.test(`priceOf() prices the worked example: ${example.name}`, () => {
     const recorded = example.reading === undefined ? {} : readJson<object>(`anthropic/${example.reading}/reading.json`);
-    const cost = price({ ...EMPTY, ...recorded, ...example.row }, Date.parse(example.at));
+    const cost = priceOf(list, BILLINGS)({ ...EMPTY, ...recorded, ...example.row }, Date.parse(example.at));
     if (example.arithmetic === undefined) return assert.deepEqual(cost, { isPriced: false, ...example.unpriced as object });
     assert.equal(roundedHalfUp(example.arithmetic), example.nanoDollars, "the example's own arithmetic");
     assert.deepEqual(cost, {
       isPriced: true,
       nanoDollars: Number(example.nanoDollars),
-      version: CLAUDE_PRICES.version,
+      version: list.version,
       unpricedUses: example.unpricedUses ?? {},
       isCertain: example.isUncertain === undefined,
     });
@@ -207,6 +210,7 @@ Deno.test("priceOf() has no price before a model's first period, and a release o
       "m-20260301": [{ from: "2026-03-01", fastPercent: null, tiers: tiers("0.000001") }],
     },
     serverTools: { dig: [{ from: "2026-02-01", usdPerUse: "0.000000001" }] },
+    sellerTools: {},
     refusals: [],
   };
   const costs = (model: string, day: string, more: Partial<Priced> = {}) =>
@@ -223,7 +227,11 @@ Deno.test("priceOf() takes no list with a price that it could not hold exactly",
   const tier = { promptFrom: 0, input: "1", write5m: "1", write1h: "1", read: "1", output: "1" };
   for (const input of ["0.0000001", "-1", "1e3", "1,5", "", "NaN"]) {
     const models = { m: [{ from: "2026-01-01", fastPercent: null, tiers: [{ ...tier, input }] }] };
-    assert.throws(() => priceOf({ version: "v", models, serverTools: {}, refusals: [] }, BILLINGS), RangeError, input);
+    assert.throws(
+      () => priceOf({ version: "v", models, serverTools: {}, sellerTools: {}, refusals: [] }, BILLINGS),
+      RangeError,
+      input,
+    );
   }
 });
 
@@ -286,6 +294,10 @@ function randomFrom(seed: number): (below: number) => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
   };
+}
+
+function examplesIn(file: string): readonly WorkedExample[] {
+  return readJson(`pricing/${file}.json`);
 }
 
 function readJson<T>(path: string): T {

@@ -34,7 +34,15 @@ function agentCallsOf(row: Row): AgentCalls {
 const CACHED: readonly (keyof CachedCall)[] = [
   ...["id", "createdAt", "kind", "provider", "agentId", "requestClass", "servedModel", "stopReason", "refusalCategory"] as const,
   ...["inputTokens", "outputTokens", "cacheCreationInputTokens", "cacheReadInputTokens"] as const,
-  ...["cacheCreation5mTokens", "cacheCreation1hTokens", "serviceTier", "inferenceGeo", "speed", "iterations"] as const,
+  ...[
+    "cacheCreation5mTokens",
+    "cacheCreation1hTokens",
+    "serviceTier",
+    "inferenceGeo",
+    "speed",
+    "iterations",
+    "tokenParts",
+  ] as const,
 ];
 const CACHED_COLUMNS = columnsFrom("call", "reading").filter(({ field }) => (CACHED as readonly string[]).includes(field));
 

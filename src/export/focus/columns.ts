@@ -28,8 +28,13 @@ const METERS: Readonly<Record<Exclude<Thing["kind"], "tool">, Meter>> = {
   input: { id: "input", words: "Input Tokens", unit: "Tokens" },
   write5m: { id: "cache-write-5m", words: "Cache Write Input Tokens (5 Minutes)", unit: "Tokens" },
   write1h: { id: "cache-write-1h", words: "Cache Write Input Tokens (1 Hour)", unit: "Tokens" },
+  write30m: { id: "cache-write-30m", words: "Cache Write Input Tokens (30 Minutes)", unit: "Tokens" },
+  write12h: { id: "cache-write-12h", words: "Cache Write Input Tokens (12 Hours)", unit: "Tokens" },
   read: { id: "cache-read", words: "Cache Read Input Tokens", unit: "Tokens" },
   output: { id: "output", words: "Output Tokens", unit: "Tokens" },
+  audioInput: { id: "audio-input", words: "Audio Input Tokens", unit: "Tokens" },
+  audioOutput: { id: "audio-output", words: "Audio Output Tokens", unit: "Tokens" },
+  cachedAudio: { id: "audio-cache-read", words: "Cache Read Audio Input Tokens", unit: "Tokens" },
   "all-tokens": { id: "all-tokens", words: "Tokens", unit: "Tokens" },
   "unknown-usage": { id: "unknown-usage", words: "Requests of Unknown Usage", unit: "Requests" },
 };

@@ -1,4 +1,4 @@
-import { type Charge, type Tariff, TOKEN_KINDS, type TokenKind } from "../../domain/price.ts";
+import { type Charge, type Tariff, TOKEN_KINDS, type TokenCounts, type TokenKind } from "../../domain/price.ts";
 import type { Accuracy } from "../../domain/usage.ts";
 import type { UsageRecord } from "../../domain/usage_record.ts";
 
@@ -39,7 +39,7 @@ export function partsOf(row: UsageRecord, tariff: Tariff | null): readonly Part[
   if (row.accuracy === "unknown") {
     return [{ ...partOf("unknown-usage", row.model, 1n), accuracy: "unknown" }];
   }
-  if (row.cost === undefined) return [...unpricedTokens(row), ...unpricedTools(row.serverToolUse)];
+  if (row.cost === undefined) return [...unpricedTokens(row, tariff), ...unpricedTools(row.serverToolUse)];
   return [...pricedParts(row, BigInt(row.cost), tariff), ...unpricedTools(row.unpricedUses)];
 }
 
@@ -53,7 +53,8 @@ function pricedParts(row: UsageRecord, cost: bigint, tariff: Tariff | null): rea
       nanoDollars: shares[n]!,
     }));
   }
-  const tokens = TOKEN_KINDS.reduce((sum, kind) => sum + tokensOf(row, kind), 0n);
+  const { inputTokens, outputTokens, cacheCreationInputTokens, cacheReadInputTokens } = row;
+  const tokens = BigInt(inputTokens + outputTokens + cacheCreationInputTokens + cacheReadInputTokens);
   return [{ ...partOf("all-tokens", row.model, tokens), accuracy: row.accuracy, nanoDollars: cost }];
 }
 
@@ -72,8 +73,9 @@ export function sharesOf(amount: bigint, weights: readonly bigint[]): readonly b
   return shares;
 }
 
-function unpricedTokens(row: UsageRecord): readonly Part[] {
-  return TOKEN_KINDS.map((kind) => unpriced(kind, row.model, tokensOf(row, kind))).filter(({ quantity }) => quantity > 0n);
+function unpricedTokens(row: UsageRecord, tariff: Tariff | null): readonly Part[] {
+  const tokens = tariff?.tokensOf(pricedOf(row)) ?? tokensOf(row);
+  return TOKEN_KINDS.map((kind) => unpriced(kind, row.model, tokens[kind] ?? 0n)).filter(({ quantity }) => quantity > 0n);
 }
 
 function unpricedTools(uses: UsageRecord["serverToolUse"] = {}): readonly Part[] {
@@ -86,17 +88,16 @@ function unpriced(kind: Thing["kind"], name: string, quantity: bigint): Part {
   return { thing: { kind, name, terms: ["unpriced"] }, accuracy: "unpriced", quantity, unitPrice: 0n, nanoDollars: 0n };
 }
 
-/** A row's own count. Writes whose life is not named are 5-minute ones, as they are priced. */
-function tokensOf(row: UsageRecord, kind: TokenKind): bigint {
+/** The counts of a row whose seller is not known. */
+function tokensOf(row: UsageRecord): TokenCounts {
   const write1h = Math.min(row.cacheCreation1hInputTokens, row.cacheCreationInputTokens);
-  const counts: Readonly<Record<TokenKind, number>> = {
-    input: row.inputTokens,
-    write5m: row.cacheCreationInputTokens - write1h,
-    write1h,
-    read: row.cacheReadInputTokens,
-    output: row.outputTokens,
+  return {
+    input: BigInt(row.inputTokens),
+    write5m: BigInt(row.cacheCreationInputTokens - write1h),
+    write1h: BigInt(write1h),
+    read: BigInt(row.cacheReadInputTokens),
+    output: BigInt(row.outputTokens),
   };
-  return BigInt(counts[kind]);
 }
 
 function partOf(kind: Thing["kind"], name: string, quantity: bigint): Omit<Part, "accuracy"> {

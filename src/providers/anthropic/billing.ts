@@ -1,13 +1,33 @@
 import { type BilledCall, type Billing, type CallOutcome, isRefusedBeforeOutput, type Priced } from "../../domain/price.ts";
+import { atLeastNothing, countOf, smaller } from "../token_counts.ts";
+
+/** How Claude is billed by each of its sellers. */
+export const CLAUDE = {
+  callsOf,
+  kinds: ["input", "write5m", "write1h", "read", "output"],
+  tokensOf: topLevelOf,
+} as const satisfies Partial<Billing>;
 
 /** Every token costs more if the model runs in one place only, and less in a batch. */
 export const CLAUDE_API = {
+  ...CLAUDE,
   seller: { name: "Anthropic", service: "Claude API" },
-  callsOf,
+  namesOf: (served) => [baseModel(served)],
+  // What a commitment to `priority` costs is agreed elsewhere.
+  serviceTiers: new Map([["standard", "standard"], ["priority", "standard"], ["batch", "batch"]]),
   factors: { geoPercent: { us: 110 }, batchPercent: 50 },
+  billsRefusalsAsListed: true,
 } as const satisfies Billing;
 
-type Tokens = Omit<BilledCall, "model" | "prompt" | "outcome">;
+/**
+ * A model id without its release: `claude-sonnet-4-5-20250929` and `-latest` mean
+ * `claude-sonnet-4-5`. Google Cloud writes the date behind an @.
+ */
+export function baseModel(model: string): string {
+  return model.replace(/(-|@(?=\d))(20\d{6}|latest)$/, "");
+}
+
+type Tokens = Required<Pick<BilledCall, "input" | "write5m" | "write1h" | "read" | "output">>;
 type Iteration = Priced["iterations"][number];
 
 /** The iterations whose tokens the top-level counts leave out. */
@@ -138,17 +158,4 @@ function sumOf(a: Tokens, b: Tokens): Tokens {
     read: a.read + b.read,
     output: a.output + b.output,
   };
-}
-
-/** The value if it is a count, otherwise 0: what the upstream wrote is not trusted. */
-function countOf(value: unknown): bigint {
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0 ? BigInt(value) : 0n;
-}
-
-function smaller(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
-}
-
-function atLeastNothing(count: bigint): bigint {
-  return count > 0n ? count : 0n;
 }

@@ -85,7 +85,7 @@ function tariffsBy(prices: PriceList): TariffOf {
   const charged = chargesOf(prices, BILLINGS);
   return (provider) => {
     const billing = BILLINGS.get(provider);
-    return billing === undefined ? null : { seller: billing.seller, chargesOf: charged };
+    return billing === undefined ? null : { seller: billing.seller, chargesOf: charged, tokensOf: billing.tokensOf };
   };
 }
 

@@ -92,8 +92,13 @@ Deno.test("the health page shows how calls ended, the control plane, refusals an
   assert.deepEqual(rowsIn(text, "What the proxy itself refused, since its start"), [["overloaded", "3"]]);
   const prices = rowsIn(text, "Prices in force, US dollars per million tokens");
   assert.deepEqual(prices.find(([model]) => model === "claude-haiku-4-5"), [
-    ...["claude-haiku-4-5", "the first", "0"],
-    ...["$1", "$1.25", "$2", "$0.10", "$5"],
+    ...["claude-haiku-4-5", "the first", "–", "0"],
+    ...["$1", "$1.25", "$2", "–", "–", "$0.10", "$5", "–", "–", "–"],
+  ]);
+  assert.deepEqual(prices.find(([model]) => model === "gpt-5.5"), undefined, "it has no price on that day");
+  assert.deepEqual(prices.find(([model]) => model === "gemini-3.8-flash"), [
+    ...["gemini-3.8-flash", "the first", "2027-01-01", "0"],
+    ...["$0.75", "–", "–", "–", "–", "$0.075", "$3.75", "–", "–", "flex x 0.5, batch x 0.5"],
   ]);
 });
 

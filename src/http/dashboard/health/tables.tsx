@@ -197,6 +197,7 @@ const PRICES: HealthTable<PriceInForce> = {
       value: ({ from }) => from,
       cell: ({ from }) => from === FIRST_DAY ? "the first" : from,
     },
+    { key: "until", title: "Ends", value: ({ until }) => until, cell: ({ until }) => until ?? NONE },
     {
       key: "prompt_from",
       title: "Prompts from",
@@ -207,8 +208,13 @@ const PRICES: HealthTable<PriceInForce> = {
     price("input", "Input", ({ input }) => input),
     price("write_5m", "Write 5 min", ({ write5m }) => write5m),
     price("write_1h", "Write 1 h", ({ write1h }) => write1h),
+    price("write_30m", "Write 30 min", ({ write30m }) => write30m),
+    price("write_12h", "Write 12 h", ({ write12h }) => write12h),
     price("read", "Read", ({ read }) => read),
     price("output", "Output", ({ output }) => output),
+    price("audio_input", "Audio input", ({ audioInput }) => audioInput),
+    price("audio_output", "Audio output", ({ audioOutput }) => audioOutput),
+    { key: "factors", title: "Factors", value: factorsText, cell: (row) => factorsText(row) || NONE },
   ],
   rows: ({ prices }) => prices.prices,
   empty: "No model has a price: every call is unpriced. LLMPROXY_PRICES_FILE adds prices.",
@@ -313,6 +319,13 @@ function ago(
   };
 }
 
-function price(key: string, title: string, of: (row: PriceInForce) => string): Column<PriceInForce> {
-  return { key: `${key}_usd`, title, isNumber: true, value: (row) => Number(of(row)), cell: (row) => <>${of(row)}</> };
+function price(key: string, title: string, of: (row: PriceInForce) => string | undefined): Column<PriceInForce> {
+  const value = (row: PriceInForce) => of(row) === undefined ? null : Number(of(row));
+  return { key: `${key}_usd`, title, isNumber: true, value, cell: (row) => of(row) === undefined ? NONE : <>${of(row)}</> };
+}
+
+/** What tokens cost that are served fast or in another service tier. */
+function factorsText({ fastPercent, serviceTierPercent }: PriceInForce): string {
+  const fast = fastPercent === null ? [] : [["fast", fastPercent] as const];
+  return [...fast, ...Object.entries(serviceTierPercent)].map(([name, percent]) => `${name} x ${percent / 100}`).join(", ");
 }
