@@ -29,7 +29,7 @@ export class SettingsRefused extends Error {
 const MAX_SHOWN_LENGTH = 120;
 /** How keys and tokens begin: such a text in the wrong variable is not shown either. */
 export const LOOKS_SECRET =
-  /sk-|llmp_|bearer |AIza[\w-]{20}|ya29\.|A[KS]IA[A-Z0-9]{12}|ABSK[\w+/=]{12}|bedrock-api-key-|-----BEGIN/i;
+  /sk-|llmp_|bearer |AIza[\w-]{20}|AQ\.[\w-]{30}|ya29\.|A[KS]IA[A-Z0-9]{12}|ABSK[\w+/=]{12}|bedrock-api-key-|-----BEGIN/i;
 
 /** Reads settings from a source and collects everything that is wrong with them. */
 export class SettingsReader {

@@ -4,7 +4,7 @@ import type { AwsAuth, Credential, GoogleAuth, HeaderAuth } from "../domain/upst
 import { entryName, secretPath, secretText, weight } from "./credential_schema.ts";
 import type { FileSecrets } from "./file_secrets.ts";
 import { url } from "./setting_kinds.ts";
-import { awsHostOf, awsServiceOf, type DialectDefaults, KEY_HEADERS, PAYMENTS } from "./upstream_dialects.ts";
+import { awsHostOf, type DialectDefaults, KEY_HEADERS, PAYMENTS } from "./upstream_dialects.ts";
 
 /** Each schema's message is what stands after "as" in `Cannot read x as …`. */
 const REGION = "a region of AWS such as us-east-1";
@@ -95,7 +95,7 @@ function authOf(entry: CredentialEntry, of: AuthOf): Auth {
 
 /** A Bedrock API key pays in the same header at all of Bedrock's hosts and dialects. */
 function keyAuth(entry: CredentialEntry, { at, defaults, baseUrl, secrets }: AuthOf): Auth {
-  const isBedrock = awsHostOf(baseUrl)?.isBedrock === true;
+  const isBedrock = awsHostOf(baseUrl)?.service?.isBedrock === true;
   const { header, prefix } = isBedrock ? KEY_HEADERS.bearer : defaults.keyHeader;
   const secret = secrets.required(entry, {
     at,
@@ -107,13 +107,14 @@ function keyAuth(entry: CredentialEntry, { at, defaults, baseUrl, secrets }: Aut
 
 function awsAuth(aws: NonNullable<CredentialEntry["aws"]>, { at, baseUrl, secrets, ...of }: AuthOf): Auth {
   const own = aws === "machine" ? null : aws;
-  const hostRegion = awsHostOf(baseUrl)?.region ?? undefined;
+  const host = awsHostOf(baseUrl);
+  const hostRegion = host?.region ?? undefined;
   const region = own?.region ?? of.region ?? hostRegion;
   if (region === undefined) secrets.complain(at, "nothing says which region it is for: give the upstream a region");
   else if (hostRegion !== undefined && region !== hostRegion) {
     secrets.complain(at, `its region is ${region}, and its baseUrl is in ${hostRegion}`);
   }
-  const service = own?.service ?? awsServiceOf(baseUrl);
+  const service = own?.service ?? host?.service?.service ?? "bedrock";
   const keys = own === null ? null : awsKeys(own, { at: `${at}.aws`, secrets });
   const auth: AwsAuth = { kind: "aws", region: region ?? "", service, keys };
   return { secret: keys?.secretAccessKey ?? "", auth };

@@ -84,18 +84,31 @@ export const READ_ON_MS: Readonly<Record<Seller, number>> = {
 
 const AWS_HOST = /\.(?:amazonaws\.com(?:\.cn)?|api\.aws)$/;
 
+/**
+ * Services of AWS by the beginnings of their hosts, and the names for which their requests are
+ * signed. The last one is Anthropic's own platform: AWS collects the money, at Anthropic's prices.
+ * https://docs.aws.amazon.com/claude-platform/latest/userguide/authentication.html
+ */
+const AWS_SERVICES = [
+  { host: /^bedrock-mantle$/, service: "bedrock-mantle", isBedrock: true },
+  { host: /^bedrock-/, service: "bedrock", isBedrock: true },
+  { host: /^aws-external-anthropic$/, service: "aws-external-anthropic", isBedrock: false },
+] as const;
+
+export interface AwsHost {
+  /** Null: the host does not tell. */
+  readonly region: string | null;
+  /** Null: another service of AWS. */
+  readonly service: (typeof AWS_SERVICES)[number] | null;
+}
+
 /** What a host of AWS says of itself; null: it is another's, such as a gateway in front. */
-export function awsHostOf(baseUrl: string): { readonly region: string | null; readonly isBedrock: boolean } | null {
+export function awsHostOf(baseUrl: string): AwsHost | null {
   const hostname = URL.parse(baseUrl)?.hostname ?? "";
   if (!AWS_HOST.test(hostname)) return null;
   const labels = hostname.split(".");
   return {
     region: labels.find((label) => /^[a-z]{2,4}(-[a-z]+){1,3}-\d{1,2}$/.test(label)) ?? null,
-    isBedrock: labels.some((label) => /^bedrock-/.test(label)),
+    service: AWS_SERVICES.find(({ host }) => labels.some((label) => host.test(label))) ?? null,
   };
-}
-
-/** The name of the service that a request to that host is signed for. */
-export function awsServiceOf(baseUrl: string): string {
-  return /^https?:\/\/[^/]*\bbedrock-mantle\./.test(baseUrl) ? "bedrock-mantle" : "bedrock";
 }

@@ -116,9 +116,12 @@ function upstreamOf(entry: UpstreamEntry, { at, secrets }: In): UpstreamConfig {
   };
 }
 
-/** AWS bills all that it serves, whichever dialect it speaks. */
+/** AWS bills all that it serves, whichever dialect it speaks, except Anthropic's own platform. */
 export function sellerOf(credentials: readonly Credential[], defaults: DialectDefaults): Seller {
-  const isAws = credentials.some(({ auth, baseUrl }) => auth.kind === "aws" || awsHostOf(baseUrl) !== null);
+  const isAws = credentials.some(({ auth, baseUrl }) => {
+    const host = awsHostOf(baseUrl);
+    return (auth.kind === "aws" || host !== null) && host?.service?.isBedrock !== false;
+  });
   return isAws ? "aws.bedrock" : defaults.seller;
 }
 

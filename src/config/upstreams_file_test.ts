@@ -82,8 +82,14 @@ for (
       120_000,
     ],
     [
-      "anthropic at AWS by its own word",
-      { ...NATIVE, provider: "anthropic", baseUrl: "https://aws-external-anthropic.us-east-1.api.aws", credentials: [PAID] },
+      "Anthropic's own platform on AWS",
+      { ...NATIVE, baseUrl: "https://aws-external-anthropic.us-east-1.api.aws", credentials: [{ name: "c", aws: AWS }] },
+      "anthropic",
+      0,
+    ],
+    [
+      "another host of AWS, by the entry's word",
+      { ...NATIVE, provider: "anthropic", baseUrl: "https://abc.execute-api.us-east-1.amazonaws.com", credentials: [PAID] },
       "anthropic",
       0,
     ],
@@ -121,6 +127,11 @@ for (
       "https://bedrock-mantle.us-gov-west-1.api.aws/x",
       "us-gov-west-1",
       "bedrock-mantle",
+    ]],
+    ["Anthropic's platform on AWS", { baseUrl: "https://aws-external-anthropic.us-west-2.api.aws", dialect: "anthropic" }, {}, [
+      "https://aws-external-anthropic.us-west-2.api.aws",
+      "us-west-2",
+      "aws-external-anthropic",
     ]],
     ["the service that it names", { region: "us-east-1", baseUrl: "https://gateway.example" }, {
       aws: { ...AWS, service: "execute-api" },

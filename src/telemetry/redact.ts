@@ -16,20 +16,21 @@ const SECRET_NAME =
   /(?:authorization|apikey|accesskey|password|passwd|secret|cookie|databaseurl|privatekey|^(?:\w*(?:proxy|access|refresh|auth|admin|bearer|session|id|raw|api))?token)$/;
 
 /** Every shape below contains one of these. */
-const SUSPICION = /sk-|llmp_|bearer|eyJ|AIza|ya29|ABSK|@|[-_]?key|pass|pwd|secret|token|authorization|cookie/i;
+const SUSPICION = /sk-|llmp_|bearer|eyJ|AIza|AQ\.|ya29|ABSK|@|[-_]?key|pass|pwd|secret|token|authorization|cookie/i;
 
 /** Credentials by their shape. Each takes time in proportion to any text. */
 const SHAPES: readonly (readonly [RegExp, string])[] = [
+  // First, because others end at a blank. Also percent-encoded; a cut one goes to the text's end.
+  [/-----BEGIN[A-Z0-9%+ ]{1,48}KEY-----[^]*?(?:-----END[A-Z0-9%+ ]{1,48}KEY-----|$)/g, REDACTED],
   [/sk-ant-[\w-]+/g, REDACTED],
   [/\bsk-[\w-]{16,}/g, REDACTED],
   [/llmp_[\w-]+/g, REDACTED],
   [/\bbearer(?:\s|%20|\+)+\S+/gi, `Bearer ${REDACTED}`],
   // Google's API keys and access tokens, and Bedrock's API keys.
-  [/\bAIza[\w-]{16,}/g, REDACTED],
+  [/\b(?:AIza[\w-]{16,}|AQ\.[\w-]{30,})/g, REDACTED],
   [/\bya29\.[\w.-]+/g, REDACTED],
   [/\bABSK[\w+/=]{16,}/g, REDACTED],
   [/\bbedrock-api-key-[\w+/=-]+/g, REDACTED],
-  [/-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----[^]*?(?:-----END [A-Z ]{0,32}PRIVATE KEY-----|$)/g, REDACTED],
   [/\beyJ[\w-]{16,}(?:\.[\w-]+){0,2}/g, REDACTED],
   // A password may hold `/` and `@` without escapes.
   [/(postgres(?:ql)?:\/\/)\S{0,512}@/gi, `$1${REDACTED}@`],

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { AWS, BEDROCK, KEY as OPENAI_KEY, OPENAI, parse, PEM, SERVICE_ACCOUNT, VERTEX } from "../../tests/upstream_entries.ts";
+import { secretsOfUpstream } from "../domain/upstream.ts";
 import { REDACTED, Redactor } from "./redact.ts";
 
 const KEY = "sk-ant-api03-AbCdEf_0123-456789xyz";
@@ -10,6 +12,7 @@ const CASES: readonly (readonly [what: string, text: string, hidden: string, kep
   ["an API key glued to a word", `x${KEY}`, KEY, "x"],
   ["another vendor's key", "key sk-proj-0123456789abcdef0 here", "sk-proj-0123456789abcdef0", "here"],
   ["a key of Google", "key AIzaSyD-0123456789abcdefghijklmnopqrstu here", "0123456789abcdef", "here"],
+  ["a newer key of Google", "key AQ.Ab8RN6K-0123456789abcdefghijklmnopqrstuvwxyz here", "0123456789abcdef", "here"],
   ["an access token of Google", "got ya29.a0AfH6SM_xyz-1.w from it", "a0AfH6SM", "from it"],
   ["a key of Bedrock", "with ABSKQmVkcm9ja0FQSUtleS1hYmNkZWY+/x= for it", "QmVkcm9ja0FQ", "for it"],
   ["a short-lived key of Bedrock", "with bedrock-api-key-YmVkcm9jay5hbWF6b24+/x= for it", "YmVkcm9jay5h", "for it"],
@@ -53,6 +56,25 @@ Deno.test("Redactor.text() takes out what looks like a credential or is one, and
   }
 });
 
+Deno.test("Redactor.text() takes out every secret of a file of upstreams, also within JSON within JSON", () => {
+  const sessionToken = "hush-session-token/+=";
+  const named = (entry: { readonly credentials: readonly object[] }, name: string, over: object = {}) => ({
+    ...entry,
+    credentials: entry.credentials.map((each) => ({ ...each, ...over, name })),
+  });
+  const upstreams = parse([OPENAI, named(BEDROCK, "b", { aws: { ...AWS, sessionToken } }), named(VERTEX, "v")]);
+  const redactor = redactorOf(upstreams.flatMap(secretsOfUpstream));
+  for (const secret of [OPENAI_KEY, AWS.secretAccessKey, sessionToken, PEM, SERVICE_ACCOUNT, JSON.stringify(upstreams)]) {
+    for (
+      const text of [secret, JSON.stringify({ a: secret }), JSON.stringify(JSON.stringify([secret])), encodeURIComponent(secret)]
+    ) {
+      const clean = redactor.text(`before ${text}`);
+      assert.ok(clean.startsWith("before "));
+      assert.doesNotMatch(clean, /0123456789|secret\W*key|session-token|MII/, clean);
+    }
+  }
+});
+
 Deno.test("Redactor.text() leaves other text alone", () => {
   const redactor = redactorOf([]);
   for (
@@ -68,7 +90,7 @@ Deno.test("Redactor.text() leaves other text alone", () => {
       "https://api.anthropic.com/v1/messages?beta=true",
       "someone@example.com",
       "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
-      "-----BEGIN CERTIFICATE-----",
+      "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
       "",
     ]
   ) assert.equal(redactor.text(text), text);
