@@ -1,6 +1,7 @@
 import type { OpenCall } from "./usage.ts";
 
-export type OwnedKind = "file" | "batch" | "response" | "conversation" | "vector_store" | "container";
+/** An `item` is part of a response or a conversation, such as a message, and can be referred to. */
+export type OwnedKind = "file" | "batch" | "response" | "conversation" | "vector_store" | "container" | "item";
 
 /**
  * What the upstream keeps for a workspace, and its owner. All callers share one key, so the
@@ -40,9 +41,13 @@ export interface Owners {
   readonly claim: (owned: readonly Owned[]) => Promise<void>;
   /**
    * By id; an id without an owner is left out. Rejects with `Fault` `ledger_unavailable` if an id
-   * is unknown here and the shared database cannot be asked.
+   * is unknown here and the shared database cannot be asked. `mayMiss`: the id is left out then,
+   * and a database that is down is not waited for.
    */
-  readonly ownersOf: (ids: readonly string[]) => Promise<ReadonlyMap<string, Owner>>;
+  readonly ownersOf: (
+    ids: readonly string[],
+    options?: { readonly mayMiss?: boolean },
+  ) => Promise<ReadonlyMap<string, Owner>>;
 }
 
 /**

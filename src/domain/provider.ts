@@ -106,6 +106,8 @@ export interface Owning {
   readonly kind: "owning";
   readonly passthrough: PassthroughRoute;
   readonly owns: OwnedKind;
+  /** Top-level keys of answers about it, and the kind of thing that the upstream made then. */
+  readonly yields?: Readonly<Record<string, OwnedKind>>;
   /** Left out: calls of the method make one. `billed`: a billed route at that path does. */
   readonly madeBy?: "billed";
   /** As for a passthrough. */
@@ -146,6 +148,8 @@ export interface RequestDialect {
   readonly alsoAsked?: readonly string[];
   /** A key of messages that clients move as the conversation grows. */
   readonly cacheMarkKey: string;
+  /** Left out: bodies may refer to items, if the dialect has any. */
+  readonly refersToNoItems?: true;
   /** Why the operator's strict metering refuses the call; null: it does not. Gets the `keys`. */
   readonly unmetered?: (values: ReadonlyMap<string, unknown>) => Fault | null;
 }
@@ -156,6 +160,19 @@ export interface OwnedNames {
   readonly keys: readonly string[];
   /** The ids of the upstream begin so. Another id that has no owner passes. */
   readonly prefixes: readonly string[];
+  /** Left out: nothing that is owned has items with ids of their own. */
+  readonly items?: OwnedItems;
+}
+
+/** How bodies refer to an `item`, and how answers name those that were made. */
+export interface OwnedItems {
+  /**
+   * A string at such a key may be the id of an item. Clients make up ids too, so one without an
+   * owner passes.
+   */
+  readonly keys: readonly string[];
+  /** A body with this string does refer to an item. */
+  readonly mark: string;
 }
 
 /** What an upstream says of the places that paths name. */
