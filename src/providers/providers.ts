@@ -1,2 +1,4 @@
 /** The dialects that the proxy speaks, by name: a new one is one folder and one line here. */
 export { anthropic } from "./anthropic/anthropic.ts";
+export { gemini } from "./gemini/gemini.ts";
+export { vertex } from "./vertex/vertex.ts";
