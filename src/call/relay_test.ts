@@ -180,6 +180,25 @@ Deno.test("relay() reads an unstreamed answer on for a bounded time only", async
   assert.deepEqual(endOf(call), ["client_left", "unknown", null]);
 });
 
+Deno.test("relay() reads a stream on after its client left if the upstream bills it in full, for a bounded time", async () => {
+  const { call, live, answer } = await halfway({ stream: true }, { readOnMs: 3_600_000 });
+  await using _ = call;
+  await answer.body!.cancel();
+  call.client.abort();
+  live.write(ALL.slice(HALF.length));
+  live.end();
+  await call.deps.traffic.idle();
+  assert.deepEqual(endOf(call), ["client_left", "exact", null]);
+  assert.equal(call.closings[0]!.reading.outputTokens, USAGE.output_tokens);
+  const late = await halfway({ stream: true }, { readOnMs: 1 });
+  await using _late = late.call;
+  await late.answer.body!.cancel();
+  late.call.client.abort();
+  await late.live.cancelled;
+  await late.call.deps.traffic.idle();
+  assert.deepEqual(endOf(late.call), ["client_left", "estimated", null]);
+});
+
 Deno.test("relay() keeps the outcome completed if the client leaves after message_stop", async () => {
   const { call, live, answer } = await halfway({ stream: true });
   await using _ = call;
