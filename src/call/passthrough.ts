@@ -121,9 +121,8 @@ async function assertMayPass(caller: Caller, incoming: IncomingCall, options: Pa
   const behind = about === null ? Infinity : target.split("?", 1)[0]!.split("/").indexOf(about.id) + 1;
   const alsoHeldBy = await assertOwnThings(namedIn(target, provider, behind), { sandbox, provider, deps });
   if ((declaredLength(headers) ?? 0) > passthrough.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
-  if (about?.kind === "batch" && request.method === "DELETE" && provider.batches !== undefined) {
-    await deps.batches.accountFor(about.id);
-  }
+  const isCounted = about?.kind === "batch" ? provider.batches !== undefined : about?.kind === "response";
+  if (isCounted && request.method === "DELETE") await deps.batches.accountFor(about!.id);
   const trouble = makes === null ? null : deps.ledger.trouble();
   if (trouble === null) return heldBy ?? alsoHeldBy.heldBy;
   throw new Fault("ledger_unavailable", "Nothing can be recorded at the moment, so nothing is made", { cause: trouble });

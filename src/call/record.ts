@@ -1,8 +1,8 @@
 import { accountOf, accuracyOf } from "../domain/account.ts";
 import type { CallSpan } from "../domain/observe.ts";
-import { OWNED_ID } from "../domain/owned.ts";
+import { OWNED_ID, type OwnedKind } from "../domain/owned.ts";
 import type { BodyFacts, CallDialect } from "../domain/provider.ts";
-import { EMPTY_READING, type Made, type UsageReading } from "../domain/reading.ts";
+import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
 import type { Hold } from "./reservation.ts";
 import type { Deps } from "./deps.ts";
@@ -88,8 +88,11 @@ export class OpenRow {
    * Rejects with `Fault` `ledger_unavailable`: the client must not see a clean end then.
    */
   async close(outcome: Outcome, reading: UsageReading): Promise<void> {
+    const committed = this.#commit(outcome, reading);
+    const hasMade = this.#made.length + reading.made.length > 0;
+    if (!hasMade) return await committed;
     const early = Promise.allSettled(this.#claims.values());
-    const work = [this.#commit(outcome, reading), early.then(() => this.#claim([...this.#made, ...reading.made]))];
+    const work = [committed, early.then(() => this.#claim([...this.#made, ...reading.made], reading))];
     try {
       await Promise.all(work);
     } finally {
@@ -122,16 +125,17 @@ export class OpenRow {
     }
   }
 
-  /** Each once, unless that failed. */
-  async #claim(made: readonly Made[]): Promise<void> {
+  /** Each once, unless that failed. What is made in the background is asked for later. */
+  async #claim(made: readonly Made[], { isPending }: Pick<UsageReading, "isPending"> = EMPTY_READING): Promise<void> {
     const all = new Map(made.map((one) => [one.id, one]));
     const fresh = [...all.values()].filter(({ id }) => OWNED_ID.test(id) && !this.#claims.has(id));
     if (fresh.length === 0) return;
     const { workspaceId, sandboxId } = this.call;
-    const { owners, now } = this.#options.deps;
-    const claim = owners.claim(
-      fresh.map(({ id, kind }) => ({ id, kind, workspaceId, sandboxId, createdAt: now(), call: this.call, dueAt: null })),
-    );
+    const { owners, batches, now } = this.#options.deps;
+    // A stream tells what it used at its end, in the background too.
+    const dueAt = isPending && !this.call.streaming ? now() + batches.firstLookMs : null;
+    const place = { workspaceId, sandboxId, createdAt: now(), call: this.call };
+    const claim = owners.claim(fresh.map(({ id, kind }) => ({ id, kind, ...place, dueAt: kind === "response" ? dueAt : null })));
     for (const { id } of fresh) this.#claims.set(id, claim);
     try {
       await claim;

@@ -20,7 +20,7 @@ export interface Owned {
    * version of the proxy.
    */
   readonly call: OpenCall | null;
-  /** When to look at a batch first; null for a file. */
+  /** When to look at a batch or a pending response first; null: never. */
   readonly dueAt: number | null;
 }
 
@@ -70,7 +70,7 @@ export interface OwnedRecords {
   readonly takeBatches: (
     asked: { readonly now: number; readonly until: number; readonly most: number },
   ) => Promise<{ readonly batches: readonly Owned[]; readonly waiting: number }>;
-  /** Null if the id is unknown. */
+  /** Of a batch or a response; null if the id is unknown. */
   readonly findBatch: (id: string) => Promise<{ readonly batch: Owned; readonly outcome: BatchOutcome | null } | null>;
   /** If the batch has no outcome, it becomes due at that time. */
   readonly postponeBatch: (id: string, dueAt: number) => Promise<void>;

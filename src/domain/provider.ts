@@ -39,6 +39,8 @@ export interface Provider {
   readonly owned: OwnedNames;
   /** Where a call goes whose path names a place; left out if paths name none. */
   readonly placed?: (target: string, place: Place) => Placed | Fault;
+  /** Left out if every answer tells what it used. */
+  readonly pending?: PendingDialect;
   /** Left out if the upstream has no batches: then no route owns a `batch`. */
   readonly batches?: BatchDialect;
   /** Our own refusal as the provider's clients expect an error. The fault's cause stays here. */
@@ -239,6 +241,12 @@ export interface AnswerDialect {
   ) => { readonly reading: UsageReading; readonly to: number };
   /** Estimates what the upstream did not name: the output, from the text that passed. */
   readonly estimate: (reading: UsageReading, asked: { readonly requestBytes: number }) => UsageReading;
+}
+
+/** How a response is asked for that was still being made when its call ended. */
+export interface PendingDialect {
+  readonly pathOf: (id: string) => string;
+  readonly answer: AnswerDialect;
 }
 
 /** How message batches are asked about. */
