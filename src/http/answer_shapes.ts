@@ -199,6 +199,8 @@ export const runningCallShape = z.object({
   route: z.string(),
   model: z.string().nullable(),
   client: z.string().nullable(),
+  provider: z.string(),
+  upstream: z.string(),
   createdAt: time,
   ageMs: count,
   status: known,
