@@ -1,8 +1,8 @@
 import { accountOf, accuracyOf } from "../domain/account.ts";
 import type { CallSpan } from "../domain/observe.ts";
-import { OWNED_ID, type OwnedKind } from "../domain/owned.ts";
+import { OWNED_ID } from "../domain/owned.ts";
 import type { BodyFacts, CallDialect } from "../domain/provider.ts";
-import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
+import { EMPTY_READING, type Made, type UsageReading } from "../domain/reading.ts";
 import type { Closing, OpenCall, Outcome } from "../domain/usage.ts";
 import type { Hold } from "./reservation.ts";
 import type { Deps } from "./deps.ts";
