@@ -2,7 +2,7 @@
  * A fleet's year, made in SQL that both databases understand: rows of calls, and the totals that
  * their transactions would have left. The same numbers make the same rows.
  */
-import { COUNTED_ROW, SUMS, TOTAL_NAMES, traceColumn } from "../src/stores/totals.ts";
+import { COUNTED_ROW, HOUR_KEY, SUMS, TOTAL_NAMES, traceColumn } from "../src/stores/totals.ts";
 import { TOTALS } from "../src/domain/totals.ts";
 
 export const FLEET = { workspaces: 2_000, from: Date.UTC(2025, 10, 28), until: Date.UTC(2026, 10, 28), rowsOfTrace: 10 } as const;
@@ -85,6 +85,7 @@ export function insertRows(
     trace_id: `'at-' || ${padded(`((t + 1) * ${SPREAD} % 4294967296)`, 10)}`,
     kind: "'message'",
     provider: "'anthropic'",
+    upstream: "'anthropic'",
     requested_model: "model",
     served_model: "CASE WHEN outcome = 'upstream_error' THEN NULL ELSE model END",
     message_id: `'msg_01' || ${padded("n", 22)}`,
@@ -156,14 +157,14 @@ function modelOf(): string {
  * are written in the order of time, as a proxy does.
  */
 export const INSERT_TOTALS: readonly string[] = [
-  `INSERT INTO usage_hours (workspace_id, hour, sandbox_id, provider, model, kind, ${TOTAL_NAMES.join(", ")})
-   SELECT workspace_id, hour, sandbox_id, provider, model, kind, ${SUMS}
+  `INSERT INTO usage_hours (${HOUR_KEY.join(", ")}, ${TOTAL_NAMES.join(", ")})
+   SELECT ${HOUR_KEY.join(", ")}, ${SUMS}
    FROM (
      SELECT workspace_id, created_at / ${HOUR_MS} * ${HOUR_MS} AS hour, sandbox_id, provider,
-       coalesce(served_model, requested_model) AS model, kind, ${COUNTED_ROW}
+       coalesce(upstream, '') AS upstream, coalesce(served_model, requested_model) AS model, kind, ${COUNTED_ROW}
      FROM usage
    ) AS counted
-   GROUP BY workspace_id, hour, sandbox_id, provider, model, kind
+   GROUP BY ${HOUR_KEY.join(", ")}
    ORDER BY hour`,
   `INSERT INTO traces (workspace_id, id, sandbox_id, source, created_at, updated_at, ${TOTALS.map(traceColumn).join(", ")})
    SELECT workspace_id, trace_id, min(sandbox_id), 'claude-code', min(created_at), max(created_at), ${SUMS}

@@ -112,7 +112,7 @@ const TRACES: readonly (readonly [whose: keyof typeof WHOSE, when: keyof typeof 
 ];
 
 const NO_FILTERS: CallFilters = {
-  ...{ workspaceId: null, sandboxId: null, since: null, until: null, model: null, outcome: null, accuracy: null },
+  ...{ workspaceId: null, sandboxId: null, since: null, until: null, upstream: null, model: null, outcome: null, accuracy: null },
 };
 
 /** `traces`: how many the database has. */

@@ -3,6 +3,7 @@
  * them, digit by digit.
  */
 import assert from "node:assert/strict";
+import { TOTAL_NAMES } from "../src/stores/totals.ts";
 import { T0 } from "./conformance/samples.ts";
 import { insertRollups } from "./rollup_rows.ts";
 
@@ -72,12 +73,20 @@ function insertRows({ from, isStreaming }: { readonly from: string; readonly isS
     FROM ${from}`;
 }
 
+/** The totals that are not zero. */
+const SUMS: Readonly<Record<string, string>> = {
+  request_count: "count(*)",
+  input_tokens: "sum(input_tokens)",
+  cost: "sum(cost)",
+};
+
 /** As the rows' own transactions would have left them. */
 function insertTotals(): string {
   const sums = "count(*), sum(input_tokens), 0, 0, 0, sum(cost), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0";
   return `
-    INSERT INTO usage_hours
-    SELECT workspace_id, created_at / ${HOUR_MS} * ${HOUR_MS} AS hour, sandbox_id, provider, served_model, kind, ${sums}
+    INSERT INTO usage_hours (workspace_id, hour, sandbox_id, provider, upstream, model, kind, ${TOTAL_NAMES.join(", ")})
+    SELECT workspace_id, created_at / ${HOUR_MS} * ${HOUR_MS} AS hour, sandbox_id, provider, '', served_model, kind,
+      ${TOTAL_NAMES.map((name) => SUMS[name] ?? "0").join(", ")}
     FROM usage GROUP BY workspace_id, hour, sandbox_id, provider, served_model, kind;
     INSERT INTO traces
     SELECT workspace_id, trace_id, sandbox_id, 'header', ${T0}, ${T0}, ${sums}

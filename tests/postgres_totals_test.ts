@@ -54,13 +54,14 @@ Deno.test(`recordUsage() of two replicas at once keeps every total equal to the 
     await sumsIn(
       server,
       "usage_hours",
-      `workspace_id, hour, sandbox_id, model, request_count, cost, partly_priced_count, input_tokens, output_tokens,
+      `workspace_id, hour, sandbox_id, upstream, model, request_count, cost, partly_priced_count, input_tokens, output_tokens,
        cache_creation_input_tokens, cache_read_input_tokens`,
     ),
     sumsOf(strongest, ({ call, closing }) => [
       call.workspaceId,
       String(hourStart(call.createdAt)),
       call.sandboxId,
+      call.upstream ?? "",
       closing.reading.servedModel ?? call.requestedModel,
     ]).sort(),
   );
@@ -69,12 +70,14 @@ Deno.test(`recordUsage() of two replicas at once keeps every total equal to the 
       await sumsIn(
         server,
         `(SELECT * FROM usage_rollups WHERE level = '${level}') AS rollup`,
-        `workspace_id, start, model, request_count, cost, partly_priced_count, input_tokens, output_tokens,
+        `workspace_id, start, sandbox_id, upstream, model, request_count, cost, partly_priced_count, input_tokens, output_tokens,
          cache_creation_input_tokens, cache_read_input_tokens`,
       ),
       sumsOf(strongest, ({ call, closing }) => [
         keeps.includes("workspace_id") ? call.workspaceId : "",
         String(periodStart(period, call.createdAt)),
+        keeps.includes("sandbox_id") ? call.sandboxId : "",
+        keeps.includes("upstream") ? call.upstream ?? "" : "",
         keeps.includes("model") ? closing.reading.servedModel ?? call.requestedModel : "",
       ]).sort(),
       level,
@@ -91,6 +94,7 @@ function historyOf(workspaceId: string, random: () => number): readonly UsageRow
       workspaceId,
       traceId: `at-${upTo(3)}`,
       sandboxId: `sb-${upTo(2)}`,
+      upstream: [null, "eu", "us"][upTo(3)]!,
       // Two months and the hour between them.
       createdAt: Date.UTC(2026, 1) + (upTo(3) - 1) * HOUR_MS + upTo(3),
     }));

@@ -1,4 +1,4 @@
-import { ROLLUPS } from "../src/stores/rollups.ts";
+import { ROLLUP_KEY, ROLLUPS } from "../src/stores/rollups.ts";
 import { SUMS, TOTAL_NAMES } from "../src/stores/totals.ts";
 
 /**
@@ -8,13 +8,18 @@ import { SUMS, TOTAL_NAMES } from "../src/stores/totals.ts";
 export function insertRollups(startOfMonth: (time: string) => string): readonly string[] {
   const startOf = { hour: "hour", day: "hour / 86400000 * 86400000", month: startOfMonth("hour") };
   return ROLLUPS.map(({ level, period, keeps }) => {
-    const keys = (["workspace_id", "provider", "model"] as const).map((key) => keeps.includes(key) ? key : `'' AS ${key}`);
+    const values = ROLLUP_KEY.map((key) => {
+      if (key === "level") return `'${level}'`;
+      if (key === "start") return startOf[period];
+      return keeps.includes(key) ? key : "''";
+    });
+    // By start first: in the order in which a proxy writes them.
     return `
-      INSERT INTO usage_rollups (level, start, workspace_id, provider, model, ${TOTAL_NAMES.join(", ")})
-      SELECT '${level}', ${startOf[period]}, ${keys.join(", ")}, ${SUMS}
+      INSERT INTO usage_rollups (${[...ROLLUP_KEY, ...TOTAL_NAMES].join(", ")})
+      SELECT ${values.join(", ")}, ${SUMS}
       FROM usage_hours
-      GROUP BY 2, 3, 4, 5
-      ORDER BY 2, 3, 4, 5`;
+      GROUP BY 1, 2, 3, 4, 5, 6, 7
+      ORDER BY 3, 1, 4, 5, 6, 7`;
   });
 }
 

@@ -60,10 +60,13 @@ async function assertTotals(
   assert.deepEqual([moneyOf(traces[0]!), traces[0]!.totalInputTokens], [money, tokens]);
   const expected = [1, 2 + partly, 12n + 100n * BigInt(partly)];
   for (const groupBy of EACH_ROLLUP) {
-    const { usage: [group] } = await store.queryUsage({ ...ALL, groupBy });
-    assert.deepEqual(failuresOf(group!), expected, String(groupBy));
+    const { usage: [group, ...others] } = await store.queryUsage({ ...ALL, groupBy });
+    assert.deepEqual([failuresOf(group!), others], [expected, []], String(groupBy));
+    assert.deepEqual([moneyOf(group!), group!.inputTokens], [money, tokens], String(groupBy));
   }
   assert.deepEqual(failuresOf(traces[0]!), expected);
+  // The calls of the first schema name no upstream.
+  assert.deepEqual((await store.queryUsage({ ...ALL, groupBy: ["upstream"] })).usage.map(({ upstream }) => upstream), [""]);
   const [detail] = await store.getTraceDetail("at-1", null);
   assert.deepEqual(detail!.requests.slice(0, 2).map((row) => [row.refusalCategory, row.unpricedUses]), [
     [undefined, undefined],
@@ -78,7 +81,10 @@ const EACH_ROLLUP: readonly (readonly Grouping[])[] = [
   ["workspace"],
   ["workspace", "day"],
   ["workspace", "model"],
-  ["sandbox"],
+  ["workspace", "upstream", "day"],
+  ["workspace", "sandbox"],
+  ["sandbox", "day"],
+  ["sandbox", "model"],
 ];
 
 function failuresOf({ failedCount, timedCount, ttftSumMs }: Pick<UsageTotals, "failedCount" | "timedCount" | "ttftSumMs">) {

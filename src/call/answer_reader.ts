@@ -66,9 +66,7 @@ export class AnswerReader {
 
   /** Only the end of the bytes shows the answer's end, as far as is known: hold one chunk. */
   get holdsLast(): boolean {
-    if (this.#decoder !== "plain" || this.#parts === null) return true;
-    // What is not whole yet breaks if its bytes end, so its words need not wait for the next ones.
-    return this.#options.dialect.endsWithBytes === true && (this.#reading.isWhole || this.#parts.isBlind);
+    return this.#decoder !== "plain" || this.#parts === null || this.#options.dialect.endsWithBytes === true;
   }
 
   /** A promise if the bytes are decoded first; it never rejects. */

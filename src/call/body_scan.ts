@@ -1,9 +1,8 @@
 import { Fault } from "../domain/fault.ts";
-import type { OwnedNames } from "../domain/provider.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { EVENT_LOOP_BUDGET } from "../wire/event_loop_budget.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
-import { StringsOfKeys } from "../wire/strings_of_keys.ts";
+import { StringsOfKey } from "../wire/strings_of_key.ts";
 
 /** More things than one request can use; ids beyond are not told. */
 export const MAX_NAMED = 10_000;
@@ -19,34 +18,25 @@ const SCANS_A_LOOK = 8;
 
 export interface BodyScanOptions {
   readonly maxDecodedBytes: number;
-  /** How the body names what is owned. */
-  readonly owned: OwnedNames;
+  /** Keys whose strings name what is owned, at any depth. */
+  readonly ownedKeys: readonly string[];
   /** Top-level keys that are wanted. */
   readonly keys: readonly string[];
-}
-
-/** What may be an item's id in a body, each once, at most one more than `MAX_NAMED`. */
-export interface NamedItems {
-  readonly ids: readonly string[];
-  /** The body does refer to items. */
-  readonly areSure: boolean;
 }
 
 /** Looks into a request's body as it comes, for the things that it names and for top-level keys. */
 export class BodyScan {
   readonly isEncoded: boolean;
-  readonly #strings: StringsOfKeys;
+  readonly #strings: StringsOfKey;
   readonly #ids = new Set<string>();
-  readonly #items = new Set<string>();
   readonly #json: TopLevelScanner;
   readonly #needsJson: boolean;
   readonly #decoder: ReturnType<typeof decoderOf>;
 
-  constructor(contentEncoding: string, { maxDecodedBytes, owned, keys }: BodyScanOptions) {
+  constructor(contentEncoding: string, { maxDecodedBytes, ownedKeys: [ownedKey = ""], keys }: BodyScanOptions) {
     this.isEncoded = contentEncoding.split(",").some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
-    const { keys: below, items: { keys: at, mark } = NO_ITEMS } = owned;
-    this.#strings = new StringsOfKeys({ below, at, ...mark === undefined ? {} : { mark } }, { maxValueBytes: MAX_ID_BYTES });
-    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES, spotted: [...below, ...at] });
+    this.#strings = new StringsOfKey(ownedKey, { maxValueBytes: MAX_ID_BYTES });
+    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES, spotted: ownedKey });
     this.#needsJson = this.isEncoded || keys.length > 0;
     this.#decoder = decoderOf(contentEncoding, {
       maxBytes: maxDecodedBytes,
@@ -75,11 +65,6 @@ export class BodyScan {
     const ids = [...this.#ids];
     this.#ids.clear();
     return ids;
-  }
-
-  /** Those so far. Only a body that has ended surely refers to none. */
-  get items(): NamedItems {
-    return { ids: [...this.#items], areSure: this.#strings.hasMark };
   }
 
   /**
@@ -114,13 +99,9 @@ export class BodyScan {
   }
 
   #keepIds(): void {
-    const { below, at } = this.#strings.take();
-    for (const id of below) if (this.#ids.size <= MAX_NAMED) this.#ids.add(id);
-    for (const id of at) if (this.#items.size <= MAX_NAMED) this.#items.add(id);
+    for (const id of this.#strings.take()) if (this.#ids.size <= MAX_NAMED) this.#ids.add(id);
   }
 }
-
-const NO_ITEMS: { readonly keys: readonly string[]; readonly mark?: string } = { keys: [] };
 
 /** Shows the bytes piece by piece, and shares the turns. `share`: so many are one in the budget. */
 async function eachPiece(bytes: Uint8Array, look: (piece: Uint8Array) => void | Promise<void>, share = 1): Promise<void> {

@@ -1,7 +1,6 @@
 import { Fault } from "../domain/fault.ts";
 import type { RunningCall } from "../domain/running_call.ts";
 import { cutClientString } from "../domain/text.ts";
-import type { Upstream } from "../domain/upstream.ts";
 import type { Caller } from "./authenticate.ts";
 import { NOTHING_USED } from "./running.ts";
 import { type Stoppable, type StopReason, STOPS } from "./stops.ts";
@@ -12,7 +11,6 @@ export interface PendingCallOptions {
   readonly incoming: IncomingCall;
   readonly caller: Caller;
   readonly belonging: Belonging;
-  readonly upstream: Upstream;
   /** Empty if the body names none. */
   readonly requestedModel: string;
 }
@@ -59,7 +57,7 @@ export class PendingCall implements Stoppable {
   }
 
   show(): RunningCall {
-    const { incoming, caller: { sandbox }, belonging: { trace, client }, upstream, requestedModel } = this.#options;
+    const { incoming, caller: { sandbox }, belonging: { trace, client }, requestedModel } = this.#options;
     return {
       id: incoming.requestId,
       workspaceId: sandbox.workspaceId,
@@ -68,8 +66,6 @@ export class PendingCall implements Stoppable {
       route: "messages",
       model: requestedModel || null,
       client: client === null ? null : cutClientString(client),
-      provider: upstream.seller,
-      upstream: upstream.name,
       createdAt: trace.updatedAt,
       ageMs: Math.round(this.#deps.elapsed() - incoming.arrivedAt),
       status: null,

@@ -10,7 +10,6 @@ export const callShape = z.looseObject({
   status: z.number().optional(),
   errorType: z.string().optional(),
   traceId: z.string().optional(),
-  upstream: z.string().optional(),
   agentId: z.string().optional(),
   requestClass: z.string().optional(),
 });

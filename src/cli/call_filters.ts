@@ -7,6 +7,7 @@ import { type CliSystem, isoOf } from "./system.ts";
 export interface CallOptions extends Span {
   readonly workspace?: string;
   readonly sandbox?: string;
+  readonly upstream?: string;
   readonly model?: string;
   readonly outcome?: string;
   readonly accuracy?: string;
@@ -30,6 +31,7 @@ export function addCallFilters(
     .option("--sandbox <id>", "only of this sandbox", readId)
     .option("--since <time>", `from then on: ${TIME_WORDS}`, time)
     .option("--until <time>", "before then; without it, up to now", time)
+    .option("--upstream <name>", "only of this upstream", readName)
     .option("--model <name>", "only of this model, as the answers name it", readName)
     .addOption(new Option("--outcome <outcome>", "only of calls that ended so").choices(OUTCOMES))
     .addOption(new Option("--accuracy <accuracy>", "only of calls with such counts").choices(ACCURACIES))
@@ -39,8 +41,8 @@ export function addCallFilters(
 
 /** The options as the admin API's filters. */
 export function queryOf(options: CallOptions): URLSearchParams {
-  const { workspace, sandbox, since, until, model, outcome, accuracy, order } = options;
-  const filters = { workspace_id: workspace, sandbox_id: sandbox, model, outcome, accuracy, order };
+  const { workspace, sandbox, since, until, upstream, model, outcome, accuracy, order } = options;
+  const filters = { workspace_id: workspace, sandbox_id: sandbox, upstream, model, outcome, accuracy, order };
   return new URLSearchParams([
     ...Object.entries(filters).flatMap(([name, value]) => value === undefined ? [] : [[name, value]]),
     ...Object.entries({ since, until }).flatMap(([name, at]) => at === undefined ? [] : [[name, isoOf(at)]]),

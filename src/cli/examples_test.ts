@@ -35,7 +35,7 @@ Deno.test("an option with choices refuses others, and says which there are", asy
   assert.match(stderr, /Allowed choices are tokens, cost, requests/);
   const groups = await run(["usage", "--by", "colour"], {});
   assert.equal(groups.code, 2);
-  assert.match(groups.stderr, /Expected one or more of provider, model, workspace/);
+  assert.match(groups.stderr, /Expected one or more of provider, upstream, model, workspace/);
   for (const args of [["usage", "--limit", "0"], ["tail", "--workspace", ""], ["top", "--interval", "0"], ["trace"]]) {
     assert.equal((await run(args, {})).code, 2, args.join(" "));
   }

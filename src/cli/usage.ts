@@ -16,7 +16,16 @@ interface UsageOptions extends CallOptions {
 
 const name = z.string().optional();
 const groupShape = totalsShape.extend({
-  ...{ provider: name, model: name, workspaceId: name, sandboxId: name, traceId: name, agentId: name, client: name },
+  ...{
+    provider: name,
+    upstream: name,
+    model: name,
+    workspaceId: name,
+    sandboxId: name,
+    traceId: name,
+    agentId: name,
+    client: name,
+  },
   ...{ day: name, hour: name },
 });
 const usageShape = z.looseObject({ usage: z.array(groupShape), totals: totalsShape, nextCursor: name });
@@ -25,6 +34,7 @@ type Group = z.output<typeof groupShape>;
 /** The fields of each grouping, and their headings. */
 const KEYS: Readonly<Record<Grouping, readonly (readonly [heading: string, field: keyof Group])[]>> = {
   provider: [["PROVIDER", "provider"]],
+  upstream: [["UPSTREAM", "upstream"]],
   model: [["MODEL", "model"]],
   workspace: [["WORKSPACE", "workspaceId"]],
   sandbox: [["SANDBOX", "sandboxId"]],

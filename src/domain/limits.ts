@@ -191,7 +191,7 @@ export interface Loops {
 }
 
 /** A call as its request describes it. */
-export interface AskedCall {
+export interface AskedCall extends Pick<OpenCall, "provider"> {
   readonly model: string;
   /** Who bills it. */
   readonly provider: string;

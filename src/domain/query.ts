@@ -6,6 +6,8 @@ import type { Accuracy, Outcome, QueryOpts, TokenUsage, UsageSummary } from "./u
 export interface CallFilters extends Pick<QueryOpts, "workspaceId" | "sandboxId" | "since" | "until"> {
   /** The served model, or the requested one if no answer named one. */
   readonly model: string | null;
+  /** The operator's name of it. */
+  readonly upstream: string | null;
   readonly outcome: Outcome | null;
   readonly accuracy: Accuracy | null;
 }
@@ -13,7 +15,18 @@ export interface CallFilters extends Pick<QueryOpts, "workspaceId" | "sandboxId"
 /**
  * A trace's key is (workspace, id), so `trace` groups by the workspace too. Days and hours are UTC.
  */
-export const GROUPINGS = ["provider", "model", "workspace", "sandbox", "trace", "agent", "client", "day", "hour"] as const;
+export const GROUPINGS = [
+  "provider",
+  "upstream",
+  "model",
+  "workspace",
+  "sandbox",
+  "trace",
+  "agent",
+  "client",
+  "day",
+  "hour",
+] as const;
 export type Grouping = (typeof GROUPINGS)[number];
 export const DEFAULT_GROUPING: readonly Grouping[] = ["provider", "model"];
 
@@ -40,6 +53,8 @@ export interface UsageQuery extends QueryOpts, CallFilters {
   /** At least one. */
   readonly groupBy: readonly Grouping[];
   readonly order: Order<UsageOrder>;
+  /** When the question is asked, which tells how much of a span's last day and month there is. */
+  readonly asOf?: number;
   readonly after: Position | null;
 }
 

@@ -72,7 +72,7 @@ export interface TokenUsage extends ShownRow<"detail"> {
   readonly accuracy: Accuracy;
 }
 
-type GroupName = "provider" | "model" | "workspaceId" | "sandboxId" | "traceId" | "agentId" | "client";
+type GroupName = "provider" | "upstream" | "model" | "workspaceId" | "sandboxId" | "traceId" | "agentId" | "client";
 
 /**
  * Totals of one group of calls, with what it is grouped by: empty if the calls name none. `day` and

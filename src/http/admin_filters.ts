@@ -51,6 +51,7 @@ const FILTERS = {
   trace_id: ID_FILTER,
   since: TIME_FILTER,
   until: TIME_FILTER,
+  upstream: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "an upstream's name") },
   model: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a model") },
   trace_prefix: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "the beginning of an id") },
   client: { ...ID_FILTER, expects: ID_FILTER.expects.replace("an id", "a client") },
@@ -95,7 +96,7 @@ export function filterSchema(name: FilterName): Filter<unknown> {
 }
 
 /** The filters of calls, in every list of them. */
-export const CALL_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "model", "outcome", "accuracy"] as const;
+export const CALL_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "upstream", "model", "outcome", "accuracy"] as const;
 export const LIST_FILTERS = ["workspace_id", "sandbox_id", "since", "until", "limit", "offset"] as const;
 
 /** The filters of a plain list. Throws `AdminRefusal` 400 that names what cannot be read. */
@@ -105,8 +106,8 @@ export function queryOptsOf(url: string): QueryOpts {
 }
 
 export function callFiltersOf(read: FilterValues<(typeof CALL_FILTERS)[number]>): CallFilters {
-  const { workspace_id, sandbox_id, since, until, model, outcome, accuracy } = read;
-  return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, model, outcome, accuracy };
+  const { workspace_id, sandbox_id, since, until, upstream, model, outcome, accuracy } = read;
+  return { workspaceId: workspace_id, sandboxId: sandbox_id, since, until, upstream, model, outcome, accuracy };
 }
 
 export function pageOf({ limit, offset }: FilterValues<"limit" | "offset">): Pick<QueryOpts, "limit" | "offset"> {

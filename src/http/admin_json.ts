@@ -12,9 +12,10 @@ import { columnsShownIn, rowJson } from "../domain/usage_columns.ts";
 
 /** The groups that calls name, and their totals. */
 export function usageJson(summary: UsageSummary) {
-  const { provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = summary;
+  const { provider, upstream, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = summary;
   return {
     ...(provider === undefined ? {} : { provider }),
+    ...(upstream === undefined ? {} : { upstream }),
     ...(model === undefined ? {} : { model }),
     ...present({ workspaceId, sandboxId, traceId, agentId, client }),
     ...(day === undefined ? {} : { day: timeJson(day).slice(0, "2026-01-31".length) }),

@@ -9,7 +9,6 @@ import {
   healthShape,
   importedShape,
   newTokenShape,
-  pricesShape,
   queuedShape,
   refusalsShape,
   repricedShape,
@@ -88,14 +87,6 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     filters: [],
     answers: { 200: inJson("All of them", upstreamsShape) },
     answer: answerUpstreams,
-  },
-  {
-    method: "GET",
-    path: "/internal/prices",
-    does: "The prices in force, US dollars per million tokens: one for each size of prompt of each model.",
-    filters: [],
-    answers: { 200: inJson("All of them, with the price list's version", pricesShape) },
-    answer: answerPrices,
   },
   {
     method: "GET",
@@ -250,11 +241,6 @@ function answerDocument({ request, deps }: Asked): Response {
 function answerUpstreams({ request, deps }: Asked): Response {
   filtersOf(request.url, []);
   return Response.json({ upstreams: deps.upstreams() });
-}
-
-function answerPrices({ request, deps }: Asked): Response {
-  filtersOf(request.url, []);
-  return Response.json(deps.prices());
 }
 
 async function answerMetrics({ deps }: Asked): Promise<Response> {

@@ -43,7 +43,7 @@ export function usageQueryOf(url: string, now: () => number): ListRequest<UsageQ
   const asOf = cursor?.asOf ?? now() + 1;
   const until = cursor === null ? filters.until : Math.min(filters.until ?? Infinity, asOf);
   return {
-    query: { ...filters, until, ...pageOf(read), groupBy, order, after: cursor?.after ?? null },
+    query: { ...filters, until, ...pageOf(read), groupBy, order, asOf, after: cursor?.after ?? null },
     cursorOf: (after) => cursorText({ after, asOf }, question),
   };
 }

@@ -18,6 +18,8 @@ Deno.test("usageQueryOf() asks for everything by provider and model, the most to
     model: null,
     outcome: null,
     accuracy: null,
+    upstream: null,
+    asOf: now() + 1,
     since: null,
     until: null,
     limit: 100,

@@ -11,7 +11,7 @@ export interface PlacedRetry extends RetryRow, Place {
 
 /** The columns that `placedRetryOf` reads. */
 export const RETRY_COLUMNS = `
-  workspace_id, created_at, id, trace_id, sandbox_id, provider, kind, coalesce(served_model, requested_model) AS model,
+  workspace_id, created_at, id, trace_id, sandbox_id, provider, upstream, kind, coalesce(served_model, requested_model) AS model,
   cost, outcome, duration_ms, retry_of, asked_again`;
 
 export function placedRetryOf(row: Row): PlacedRetry {
@@ -34,6 +34,7 @@ export function placeIn(row: Row): Place {
     traceId: text(row, "trace_id"),
     createdAt: integer(row, "created_at"),
     provider: text(row, "provider"),
+    upstream: textOrNull(row, "upstream"),
     kind: text(row, "kind"),
     model: text(row, "model"),
   };

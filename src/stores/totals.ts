@@ -7,7 +7,7 @@ import { bigInteger, integer, type Row } from "./row_decoders.ts";
 import { closingValue, type StoredValues } from "./usage_row.ts";
 
 /** Which totals a call belongs to. */
-export interface Place extends Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider"> {
+export interface Place extends Pick<OpenCall, "workspaceId" | "sandboxId" | "traceId" | "createdAt" | "provider" | "upstream"> {
   readonly kind: string;
   /** The served model, or the requested one if no answer named one. */
   readonly model: string;
@@ -58,9 +58,17 @@ export function sumsByTrace(deltas: readonly Delta[]): readonly Sum[] {
 }
 
 export function sumsByHour(deltas: readonly Delta[]): readonly Sum[] {
-  return summedBy(({ workspaceId, createdAt, sandboxId, provider, model, kind }) => {
-    return [workspaceId, hourStart(createdAt), sandboxId, provider, model, kind];
-  }, deltas);
+  return summedBy(hourKeyOf, deltas);
+}
+
+/** The key of `usage_hours`, in its order. */
+export const HOUR_KEY = ["workspace_id", "hour", "sandbox_id", "provider", "upstream", "model", "kind"] as const;
+
+/** The values of `HOUR_KEY`. */
+export function hourKeyOf(
+  { workspaceId, createdAt, sandboxId, provider, upstream, model, kind }: Place,
+): readonly (string | number)[] {
+  return [workspaceId, hourStart(createdAt), sandboxId, provider, upstream ?? "", model, kind];
 }
 
 export function summedBy(keyOf: (place: Place) => readonly unknown[], deltas: readonly Delta[]): readonly Sum[] {

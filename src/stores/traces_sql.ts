@@ -67,10 +67,10 @@ function totalsOfKept({ sql, values }: Statement): Statement {
 }
 
 /** Whether the filters keep all traces of the fleet or of a workspace. */
-function isOfOwner({ sandboxId, since, until, model, outcome, accuracy, ...own }: TraceQuery): boolean {
+function isOfOwner({ sandboxId, since, until, upstream, model, outcome, accuracy, ...own }: TraceQuery): boolean {
   const { idPrefix, begunBefore, client, hasFailed, leastCost } = own;
   return !hasFailed &&
-    [sandboxId, since, until, model, outcome, accuracy, idPrefix, begunBefore, client, leastCost].every((filter) =>
+    [sandboxId, since, until, upstream, model, outcome, accuracy, idPrefix, begunBefore, client, leastCost].every((filter) =>
       filter === null
     );
 }

@@ -9,7 +9,7 @@ import {
 } from "../domain/query.ts";
 import type { Period } from "../domain/calendar.ts";
 import type { UsageSummary } from "../domain/usage.ts";
-import { type Part, partsOf } from "./rollups.ts";
+import { type Part, type PartsAsked, partsOf } from "./rollups.ts";
 import { spanOf, type Stretch } from "./query_bounds.ts";
 import { integer, type Row, text } from "./row_decoders.ts";
 import { COUNTED_ROW, SUMS, SUMS_OR_ZERO, TOTAL_NAMES, totalsOf } from "./totals.ts";
@@ -48,10 +48,14 @@ const ROWS_ONLY = { ofTotals: null, longest: "month" } as const;
 const DAY = "/ 86400000 * 86400000";
 const HOUR = "/ 3600000 * 3600000";
 
+/** Of a row: empty if it has none. */
+const UPSTREAM = "coalesce(upstream, '')";
+
 const WORKSPACE = ofKey("workspace_id", "workspaceId", "workspace_id");
 
 const COLUMNS: Readonly<Record<Grouping, readonly Column[]>> = {
   provider: [ofKey("provider", "provider", "provider")],
+  upstream: [ofKey("upstream", "upstream", UPSTREAM)],
   model: [ofKey("model", "model", "coalesce(served_model, requested_model)")],
   workspace: [WORKSPACE],
   sandbox: [ofKey("sandbox_id", "sandboxId", "sandbox_id")],
@@ -139,9 +143,16 @@ export function narrowed(filters: Filters): Statement {
   return { sql: given.map(([compared]) => `AND ${compared} ?`).join(" "), values: given.map(([, value]) => value) };
 }
 
+type OfCalls = Pick<CallFilters, "upstream" | "model" | "outcome" | "accuracy">;
+
 /** The filters that only calls have. */
-export function callFilters({ model, outcome, accuracy }: Pick<CallFilters, "model" | "outcome" | "accuracy">): Filters {
-  return { "coalesce(served_model, requested_model) =": model, "outcome =": outcome, "accuracy =": accuracy };
+export function callFilters({ upstream, model, outcome, accuracy }: OfCalls): Filters {
+  return {
+    [`${UPSTREAM} =`]: upstream,
+    "coalesce(served_model, requested_model) =": model,
+    "outcome =": outcome,
+    "accuracy =": accuracy,
+  };
 }
 
 /** The filters that all lists have, without those of time. */
@@ -188,7 +199,7 @@ function sourcesOf(
   const rows = [head, tail].filter((stretch) => stretch !== null).map((stretch) => rowsOf(query, { columns, stretch }));
   const totals = hours === null
     ? []
-    : partsOf(hours, needsOf(query, columns)).map((part) => totalsIn(query, { columns, ...part }));
+    : partsOf(hours, askedOf(query, columns)).map((part) => totalsIn(query, { columns, ...part }));
   const all = [...totals, ...rows];
   return all.length > 0 ? all : [rowsOf(query, { columns, stretch: NEVER })];
 }
@@ -214,27 +225,32 @@ function rowsOf(query: UsageQuery, { columns, stretch }: Source): Statement {
 
 const PERIODS: readonly Period[] = ["month", "day", "hour"];
 
-/** The keys that totals must tell apart for a query, and the periods that may answer for it. */
-function needsOf(query: UsageQuery, columns: readonly Column[]) {
-  const { workspaceId, sandboxId, model } = query;
-  const filtered = Object.entries({ workspace_id: workspaceId, sandbox_id: sandboxId, model }).filter(([, value]) =>
-    value !== null
-  );
+/** Which roll-ups may answer for a query. */
+function askedOf(query: UsageQuery, columns: readonly Column[]): PartsAsked {
+  const { workspaceId, sandboxId, upstream, model, asOf } = query;
+  const filtered = Object.entries({ workspace_id: workspaceId, upstream, model }).filter(([, value]) => value !== null);
   const grouped = columns.filter(({ isInteger }) => !isInteger);
   const longest = Math.max(...columns.map((column) => PERIODS.indexOf(column.longest)));
-  return { needs: [...filtered.map(([key]) => key), ...grouped.map(({ name }) => name)], periods: PERIODS.slice(longest) };
+  return {
+    needs: [...filtered.map(([key]) => key), ...grouped.map(({ name }) => name)],
+    // An index finds the hours of one sandbox among those of all.
+    periods: sandboxId === null ? PERIODS.slice(longest) : [],
+    asOf,
+  };
 }
 
 /** Of a roll-up, or of `usage_hours` if it is null. */
-function totalsIn(query: UsageQuery, { columns, stretch, rollup }: Source & Part): Statement {
+function totalsIn(query: UsageQuery, { columns, stretch, rollup, isSubtracted }: Source & Part): Statement {
   const start = rollup === null ? "hour" : "start";
   const times = { [`${start} >=`]: stretch.from, [`${start} <`]: stretch.to };
   const ofFleet = rollup === null || rollup.keeps.includes("workspace_id") ? {} : { "workspace_id =": "" };
   const level = { "level =": rollup?.level ?? null };
-  const { sql, values } = narrowed({ ...ownerFilters(query), ...ofFleet, ...level, ...times, "model =": query.model });
+  const ofCalls = { "upstream =": query.upstream, "model =": query.model };
+  const { sql, values } = narrowed({ ...ownerFilters(query), ...ofFleet, ...level, ...times, ...ofCalls });
+  const sums = TOTAL_NAMES.map((name) => isSubtracted ? `-${name} AS ${name}` : name);
   return {
     sql: `
-      SELECT ${columns.map(({ name, ofTotals }) => `${ofTotals!(start)} AS ${name}`).join(", ")}, ${TOTAL_NAMES.join(", ")}
+      SELECT ${columns.map(({ name, ofTotals }) => `${ofTotals!(start)} AS ${name}`).join(", ")}, ${sums.join(", ")}
       FROM ${rollup === null ? "usage_hours" : "usage_rollups"}
       WHERE true ${sql}`,
     values,

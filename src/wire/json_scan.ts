@@ -11,8 +11,8 @@ export interface ScanResult {
 export interface ScanOptions {
   /** The longest raw text that it parses. It keeps that much for each wanted key, and once more. */
   readonly maxValueBytes: number;
-  /** Further keys that are looked for at every depth. */
-  readonly spotted?: readonly string[];
+  /** A further key that is looked for at every depth. */
+  readonly spotted?: string;
 }
 
 /**
@@ -25,14 +25,11 @@ export interface ScanOptions {
  * V8's parser it has no limit of depth.
  */
 export class TopLevelScanner {
-  /** The wanted keys, and after them the others that are spotted. */
+  /** The wanted keys, and after them the spotted one. */
   readonly #keys: WantedKeys;
   readonly #values: WantedValues;
-  readonly #wantedCount: number;
-  /** By index of the key. */
-  readonly #isSpotted: Uint8Array;
-  /** Bit n modulo 32: a spotted key has n bytes. */
-  readonly #spottedLengths: number;
+  readonly #spottedIndex: number;
+  readonly #spottedBytes: number;
   #hasSpotted = false;
 
   /** Length of the document so far; positions are absolute between pushes. */
@@ -56,16 +53,14 @@ export class TopLevelScanner {
   #open = -1;
 
   constructor(wanted: readonly string[], options: ScanOptions) {
-    const { spotted = [] } = options;
-    const keys = [...new Set([...wanted, ...spotted])];
-    this.#keys = new WantedKeys(keys);
-    this.#wantedCount = wanted.length;
-    this.#isSpotted = Uint8Array.from(keys, (key) => spotted.includes(key) ? 1 : 0);
-    this.#spottedLengths = spotted.reduce((lengths, { length }) => lengths | 1 << length, 0);
+    const { spotted } = options;
+    this.#keys = new WantedKeys(spotted === undefined ? wanted : [...wanted, spotted]);
+    this.#spottedIndex = wanted.length;
+    this.#spottedBytes = spotted?.length ?? -1;
     this.#values = new WantedValues(wanted, options);
   }
 
-  /** Whether a spotted key has come, at any depth. */
+  /** Whether the spotted key has come, at any depth. */
   get hasSpotted(): boolean {
     return this.#hasSpotted;
   }
@@ -80,7 +75,7 @@ export class TopLevelScanner {
     const wordCount = words.length;
     const next = NEXT;
     const unescaped = UNESCAPED;
-    const spottedLengths = this.#spottedLengths;
+    const spottedBytes = this.#spottedBytes;
     // From here on positions are relative to the chunk: below zero in an earlier one.
     let keyStart = this.#keyStart - base;
     let valueStart = this.#valueStart - base;
@@ -166,7 +161,7 @@ export class TopLevelScanner {
           }
           if (byte === QUOTE) {
             if (isKey) {
-              if (inside === IN_ROOT_OBJECT || (spottedLengths & 1 << i - keyStart) !== 0 || hasEscapes) {
+              if (inside === IN_ROOT_OBJECT || i - keyStart === spottedBytes || (hasEscapes && spottedBytes >= 0)) {
                 to = END_CHECKED_KEY;
                 break;
               }
@@ -232,8 +227,8 @@ export class TopLevelScanner {
       }
       if (to === Act.endCheckedKey) {
         const key = this.#keys.match(chunk, { from: keyStart, to: i, hasEscapes });
-        if (this.#isSpotted[key] === 1) this.#hasSpotted = true;
-        if (inside === In.rootObject) open = key < this.#wantedCount ? key : -1;
+        this.#hasSpotted ||= key === this.#spottedIndex;
+        if (inside === In.rootObject) open = key === this.#spottedIndex ? -1 : key;
         state = (inside === In.rootObject ? Row.rootColon : Row.colon) << 8;
       } else if (to === Act.rootComma || to === Act.close) {
         if (inside === In.rootObject) {
@@ -270,7 +265,9 @@ export class TopLevelScanner {
     this.#valueEnd = base + valueEnd;
     this.#open = open;
     this.#values.settle(chunk, base);
-    if (isKey && state >= Row.string << 8) this.#keys.held.hold(chunk, keyStart);
+    if (isKey && state >= Row.string << 8 && (inside === In.rootObject || spottedBytes >= 0)) {
+      this.#keys.held.hold(chunk, keyStart);
+    }
     if (open >= 0) this.#values.held.hold(chunk, valueStart);
   }
 

@@ -13,6 +13,7 @@ export const LONG_TRACE = "at-long";
 
 const MODELS = ["claude-haiku-4-5", "claude-opus-4-8", "claude-sonnet-4-9", "モデル", "Claude-Haiku-4-5", null] as const;
 const PROVIDERS = ["anthropic", "Anthropic", "other"] as const;
+const UPSTREAMS = [null, "main", "Main"] as const;
 const RUNS = ["run-1", "run-2", "run-3"] as const;
 const FAULTS: readonly FaultCode[] = ["overloaded", "unauthenticated", "ledger_unavailable"];
 /** Why a call stopped; a category is a word, "" if the upstream names none, or null. */
@@ -83,6 +84,7 @@ function newRow(random: Random, progress: number): UsageRow {
     traceId: random() < 0.08 ? LONG_TRACE : `at-${Math.floor(random() * TRACES)}`,
     kind: random() < 0.95 ? "message" : "batch_line",
     provider: random() < 0.9 ? "anthropic" : oneOf(random, PROVIDERS),
+    upstream: oneOf(random, UPSTREAMS),
     requestedModel: oneOf(random, ["claude-asked", "claude-haiku-4-5"]),
     streaming: random() < 0.5,
     // Some on the hour itself, and of the same millisecond.

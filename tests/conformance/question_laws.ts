@@ -8,7 +8,7 @@ import {
   USAGE_ORDERS,
   type UsageQuery,
 } from "../../src/domain/query.ts";
-import type { OpenCall } from "../../src/domain/usage.ts";
+import type { OpenCall, UsageRow, UsageSummary } from "../../src/domain/usage.ts";
 import { ALL, ALL_TRACES, callOf, closingOf, T0 } from "./samples.ts";
 import type { Laws } from "./store_laws.ts";
 import { asText, isKept, keyOf, keyOfGroup, recorded, rowAt, sumOf, totalsOf, valueOf } from "./usage_model.ts";
@@ -18,12 +18,32 @@ const DAY_MS = 24 * HOUR_MS;
 /** Queries that need rows. */
 const OF_ROWS: readonly Grouping[] = ["trace", "agent", "client"];
 
+const NARROWINGS: readonly Partial<UsageQuery>[] = [
+  {},
+  { workspaceId: "w-1" },
+  { model: "m-1" },
+  { upstream: "eu" },
+  { workspaceId: "w-1", sandboxId: "sb-1" },
+];
+
 const ARRIVAL_FILTERS: readonly (readonly [Partial<ArrivalQuery>, (call: OpenCall) => boolean])[] = [
   [{}, () => true],
   [{ workspaceId: "w-1" }, ({ workspaceId }) => workspaceId === "w-1"],
   [{ workspaceId: "w-1", sandboxId: "sb-2" }, ({ workspaceId, sandboxId }) => workspaceId === "w-1" && sandboxId === "sb-2"],
   [{ traceId: "at-3" }, ({ traceId }) => traceId === "at-3"],
 ];
+
+/** The groups of an answer, and those that the rows make. */
+function bothGrouped(
+  usage: readonly UsageSummary[],
+  { rows, groupBy }: { readonly rows: readonly UsageRow[]; readonly groupBy: readonly Grouping[] },
+): [readonly string[], readonly string[]] {
+  const expected = Map.groupBy(rows, (row) => JSON.stringify(keyOf(row, groupBy)));
+  return [
+    usage.map((group) => JSON.stringify([keyOfGroup(group), totalsOf(group)], asText)).sort(),
+    [...expected].map(([key, group]) => JSON.stringify([JSON.parse(key), sumOf(group)], asText)).sort(),
+  ];
+}
 
 export const QUESTION_LAWS: Laws = {
   "queryUsage() returns the same totals by hours and by rows, for every span and every filter": async (store) => {
@@ -46,24 +66,41 @@ export const QUESTION_LAWS: Laws = {
     const ends = [Date.UTC(2026, 0), Date.UTC(2026, 1), Date.UTC(2026, 1, 2), Date.UTC(2026, 2)];
     const times = ends.flatMap((end) => [end - 1, end, end + 5 * HOUR_MS]);
     const rows = times.map((createdAt, n) =>
-      rowAt(createdAt, { workspaceId: `w-${n % 3}`, sandboxId: `sb-${n % 2}` }, {
+      rowAt(createdAt, {
+        workspaceId: `w-${n % 3}`,
+        sandboxId: `sb-${n % 2}`,
+        upstream: [null, "eu", "us", "eu", "us"][n % 5]!,
+      }, {
         servedModel: `m-${n % 2}`,
         inputTokens: 2 ** n,
       })
     );
     await store.recordUsage(rows);
-    const groupings: readonly (readonly Grouping[])[] = [["provider", "model"], ["workspace"], ["workspace", "model"], ["day"]];
+    const groupings: readonly (readonly Grouping[])[] = [
+      ["provider", "model"],
+      ["workspace"],
+      ["workspace", "model"],
+      ["day"],
+      ["upstream"],
+      ["workspace", "sandbox"],
+      ["sandbox"],
+      ["sandbox", "day"],
+      ["workspace", "upstream", "day"],
+      ["sandbox", "upstream"],
+    ];
+    const asOfs = [undefined, times[4]!, times.at(-1)! + 1];
     const spans = [null, ...times].flatMap((since) => [...times, null].map((until) => ({ since, until })));
     for (const [n, { since, until }] of spans.entries()) {
-      for (const narrowing of [{}, { workspaceId: "w-1" }, { model: "m-1" }]) {
+      for (const [m, narrowing] of NARROWINGS.entries()) {
         // In turn: each has spans of every kind.
-        const groupBy = groupings[(n + Object.keys(narrowing).length) % groupings.length]!;
-        const query = { ...ALL, since, until, ...narrowing, groupBy };
+        const groupBy = groupings[(n + m) % groupings.length]!;
+        const asOf = asOfs[(n + m) % asOfs.length];
+        const query = { ...ALL, since, until, ...narrowing, groupBy, ...asOf === undefined ? {} : { asOf } };
         const kept = rows.filter((row) => isKept(row, query));
         const { usage, totals } = await store.queryUsage(query);
-        const named = `${since} ${until} ${groupBy} ${JSON.stringify(narrowing)}`;
+        const named = `${since} ${until} ${groupBy} ${JSON.stringify(narrowing)} ${asOf}`;
         assert.deepEqual(totals, sumOf(kept), named);
-        assert.equal(usage.length, new Set(kept.map((row) => JSON.stringify(keyOf(row, groupBy)))).size, named);
+        assert.deepEqual(...bothGrouped(usage, { rows: kept, groupBy }), named);
       }
     }
   },
@@ -88,13 +125,54 @@ export const QUESTION_LAWS: Laws = {
     ];
     for (const groupBy of [...GROUPINGS.map((grouping) => [grouping]), ...several]) {
       const { usage, totals } = await store.queryUsage({ ...ALL, groupBy, limit: 1_000 });
-      const expected = Map.groupBy(rows, (row) => JSON.stringify(keyOf(row, groupBy)));
-      assert.deepEqual(
-        usage.map((group) => JSON.stringify([keyOfGroup(group), totalsOf(group)], asText)).sort(),
-        [...expected].map(([key, group]) => JSON.stringify([JSON.parse(key), sumOf(group)], asText)).sort(),
-        String(groupBy),
-      );
+      assert.deepEqual(...bothGrouped(usage, { rows, groupBy }), String(groupBy));
       assert.deepEqual(totals, sumOf(rows));
+    }
+  },
+
+  "queryUsage() keeps the calls of an upstream, by totals and by rows, and queryTraces() the traces with one": async (store) => {
+    const rows = await recorded(store);
+    for (
+      const narrowing of [{}, { sandboxId: "sb-1" }, { workspaceId: "w-1", model: "m-2" }, { outcome: "completed" }] as const
+    ) {
+      for (const since of [null, T0 + 1.5 * HOUR_MS]) {
+        const query = { ...ALL, upstream: "eu", since, ...narrowing };
+        const kept = rows.filter((row) => isKept(row, query));
+        assert.ok(kept.length > 0);
+        assert.deepEqual((await store.queryUsage(query)).totals, sumOf(kept));
+        assert.deepEqual((await store.queryUsage({ ...query, groupBy: ["trace"] })).totals, sumOf(kept));
+      }
+    }
+    const { traces, total } = await store.queryTraces({ ...ALL_TRACES, upstream: "eu", workspaceId: "w-1" });
+    const expected = new Set(
+      rows.filter(({ call }) => call.upstream === "eu" && call.workspaceId === "w-1").map(({ call }) => call.traceId),
+    );
+    assert.deepEqual(traces.map(({ id }) => id).sort(), [...expected].sort());
+    assert.equal(total, expected.size);
+    assert.equal((await store.queryTraces({ ...ALL_TRACES, upstream: "nowhere" })).total, 0);
+  },
+
+  "recordUsage() of a higher revision, or of a retry, moves the totals of the upstream that the first row names": async (
+    store,
+  ) => {
+    const messagesHash = "0".repeat(64);
+    const [broken, retry] = [
+      rowAt(T0, { upstream: "eu", messagesHash }, { inputTokens: 1 }),
+      rowAt(T0 + 1_000, { upstream: "us", messagesHash }, { inputTokens: 10 }),
+    ];
+    const swept = { ...broken!, closing: closingOf({ servedModel: null }, { outcome: "unknown", cost: 5 }), revision: 1 };
+    await store.recordUsage([swept]);
+    await store.recordUsage([retry!]);
+    // A program that reads the row again may name another one, or none.
+    const closing = closingOf({ servedModel: "m-1", inputTokens: 100 }, { outcome: "upstream_broke", cost: 50 });
+    await store.recordUsage([{ ...broken!, call: { ...broken!.call, upstream: null }, closing, revision: 3 }]);
+    const expected = [["eu", 1, 100n, 1, 0, 50n], ["us", 1, 10n, 0, 1, 0n]];
+    for (const groupBy of [["upstream"], ["upstream", "workspace"], ["upstream", "sandbox"], ["upstream", "hour"]] as const) {
+      const { usage } = await store.queryUsage({ ...ALL, groupBy });
+      const sums = usage.map(({ upstream, requestCount, inputTokens, ...sums }) => {
+        return [upstream, requestCount, inputTokens, sums.failedCount, sums.retryCount, sums.retriedCost];
+      });
+      assert.deepEqual(sums, expected, String(groupBy));
     }
   },
 

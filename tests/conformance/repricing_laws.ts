@@ -45,7 +45,10 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     { store, repricing },
   ) => {
     // More than a page at a time, and pages that end within one millisecond.
-    const rows = Array.from({ length: 23 }, (_, n) => priced({ createdAt: T0 + Math.floor(n / 4) }, n + 1));
+    const rows = Array.from(
+      { length: 23 },
+      (_, n) => priced({ createdAt: T0 + Math.floor(n / 4), upstream: ["eu", null][n % 2]! }, n + 1),
+    );
     await store.recordUsage([
       ...rows,
       priced({ createdAt: T0 - 1 }, 1),
@@ -63,6 +66,15 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     for (const since of [null, T0 - 1]) {
       const { usage: groups } = await store.queryUsage({ ...ALL, since });
       assert.equal(groups.reduce((sum, group) => sum + group.cost, 0n), cost);
+      const [eu] = (await store.queryUsage({ ...ALL, since, upstream: "eu" })).usage;
+      assert.equal(
+        eu!.cost,
+        BigInt(
+          3 * rows.reduce((sum, { call, closing }) => {
+            return sum + (call.upstream === "eu" ? closing.reading.inputTokens : 0);
+          }, 0),
+        ),
+      );
     }
     assert.equal((await store.queryTraces(ALL_TRACES)).traces[0]?.cost, cost);
   },

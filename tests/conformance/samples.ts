@@ -12,6 +12,7 @@ export const T0 = 1_767_225_600_000;
 export const ALL: UsageQuery = {
   workspaceId: null,
   sandboxId: null,
+  upstream: null,
   model: null,
   outcome: null,
   accuracy: null,

@@ -140,6 +140,10 @@ function* questions(): Generator<readonly [question: string, ask: (store: Intern
 const FURTHER = [
   ...[
     "group_by=workspace",
+    "group_by=upstream",
+    "group_by=upstream,model,day&upstream=main",
+    "group_by=sandbox&upstream=Main",
+    "group_by=workspace,sandbox&order=requests",
     "group_by=sandbox,day&order=cost.asc",
     "group_by=agent&order=requests",
     "group_by=client,model",

@@ -29,6 +29,7 @@ export async function recorded(store: Store): Promise<readonly UsageRow[]> {
       agentType: [null, "Explore"][upTo(2)]!,
       requestClass: [null, "main", "subagent"][upTo(3)]!,
       client: [null, "opencode"][upTo(2)]!,
+      upstream: [null, "eu", "us"][upTo(3)]!,
       requestedModel: "m-asked",
     });
     const closing = closingOf({
@@ -62,6 +63,7 @@ export function rowAt(
 
 export function isKept({ call, closing }: UsageRow, query: UsageQuery): boolean {
   return (query.workspaceId ?? call.workspaceId) === call.workspaceId && (query.sandboxId ?? call.sandboxId) === call.sandboxId &&
+    (query.upstream ?? call.upstream) === call.upstream &&
     (query.model ?? modelOf(call, closing)) === modelOf(call, closing) &&
     (query.outcome ?? closing.outcome) === closing.outcome &&
     (query.accuracy ?? closing.accuracy) === closing.accuracy && call.createdAt >= (query.since ?? 0) &&
@@ -119,6 +121,7 @@ type Key = Readonly<Record<string, string | number | undefined>>;
 export function keyOf({ call, closing }: UsageRow, groupBy: readonly Grouping[]): Key {
   const all: Readonly<Record<Grouping, Key>> = {
     provider: { provider: call.provider },
+    upstream: { upstream: call.upstream ?? "" },
     model: { model: modelOf(call, closing) },
     workspace: { workspaceId: call.workspaceId },
     sandbox: { sandboxId: call.sandboxId },
@@ -132,8 +135,8 @@ export function keyOf({ call, closing }: UsageRow, groupBy: readonly Grouping[])
 }
 
 export function keyOfGroup(group: UsageSummary): Key {
-  const { provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = group;
-  return ordered({ provider, model, workspaceId, sandboxId, traceId, agentId, client, day, hour });
+  const { provider, upstream, model, workspaceId, sandboxId, traceId, agentId, client, day, hour } = group;
+  return ordered({ provider, upstream, model, workspaceId, sandboxId, traceId, agentId, client, day, hour });
 }
 
 function ordered(key: Key): Key {

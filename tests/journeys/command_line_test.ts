@@ -45,6 +45,15 @@ Deno.test("usage, traces and trace show on a terminal and in a pipe what was use
     assert.deepEqual(nothing.usage, []);
   });
 
+  await t.step("usage tells upstreams apart, and is narrowed to one", async () => {
+    const args = ["usage", "--by", "upstream", "--workspace", "acme"];
+    const rows = cellsOf(await piped(...args));
+    assert.deepEqual(rows.map((cells) => cells.slice(0, 2)), [["UPSTREAM", "CALLS"], ["anthropic", "2"], ["total", "2"]]);
+    assert.deepEqual(cellsOf(await piped(...args, "--upstream", "anthropic")), rows);
+    assert.deepEqual((await json(...args, "--upstream", "elsewhere")).usage, []);
+    assert.equal(((await json("traces", "--upstream", "anthropic")).traces as unknown[]).length, 2);
+  });
+
   await t.step("usage --limit prints so many groups, says that there are more, and pages through all", async () => {
     const { stdout, stderr } = await runCommandLine(["usage", "--by", "workspace", "--limit", "1"], env);
     assert.deepEqual(cellsOf(stdout).map(([first]) => first), ["WORKSPACE", "acme", "total"]);

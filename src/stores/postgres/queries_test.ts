@@ -179,7 +179,7 @@ function samples(): string {
       ${T0} + n * 500000::bigint, 1
     FROM generate_series(1, 20000) AS n;
     INSERT INTO usage_hours
-    SELECT workspace_id, created_at / 3600000 * 3600000, sandbox_id, provider, requested_model, kind, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+    SELECT workspace_id, created_at / 3600000 * 3600000, sandbox_id, provider, requested_model, kind, count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ''
     FROM usage GROUP BY 1, 2, 3, 4, 5, 6;
     ${insertRollups(POSTGRES_MONTH).join(";")};
     INSERT INTO traces

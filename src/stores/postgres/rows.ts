@@ -1,6 +1,6 @@
 import type { UsageRow } from "../../domain/usage.ts";
 import { retryOf } from "../retries.ts";
-import { type Row, rowKeyOf, text } from "../row_decoders.ts";
+import { type Row, rowKeyOf, text, textOrNull } from "../row_decoders.ts";
 import { added, COUNTED_COLUMNS, countedClosing, countedRow, placeOf, removed } from "../totals.ts";
 import {
   CALL_COLUMNS,
@@ -50,7 +50,9 @@ export async function writeRows(ask: Ask, given: readonly UsageRow[]): Promise<v
     if (keys.size > 0) await ask(REPLACE, [met.filter((values) => keys.has(rowKeyOf(values)))]);
     for (const old of weaker) {
       const { row, closing } = rows.get(rowKeyOf(old))!;
-      const place = placeOf(row.call, row.closing);
+      // Only the columns of its end are replaced.
+      const stored = { provider: text(old, "provider"), upstream: textOrNull(old, "upstream") };
+      const place = { ...placeOf(row.call, row.closing), ...stored };
       deltas.push(
         removed({ ...place, model: text(old, "model") }, countedRow(old)),
         added(place, countedClosing(closing, retryOf(old))),
@@ -112,8 +114,10 @@ const INSERT = `
   FROM inserted`;
 
 const LOCK_WEAKER = `
-  SELECT usage.workspace_id, usage.created_at, usage.id, coalesce(usage.served_model, usage.requested_model) AS model,
-    usage.duration_ms, ${COUNTED_COLUMNS.map((column) => `usage.${column}`).join(", ")}
+  SELECT usage.workspace_id, usage.created_at, usage.id, usage.provider, usage.upstream,
+    coalesce(usage.served_model, usage.requested_model) AS model, usage.duration_ms, ${
+  COUNTED_COLUMNS.map((column) => `usage.${column}`).join(", ")
+}
   FROM ${SENT}
   JOIN usage USING (workspace_id, created_at, id)
   WHERE usage.revision < sent.revision

@@ -1,7 +1,16 @@
-import { hourStart } from "../../domain/calendar.ts";
 import { TOTALS } from "../../domain/totals.ts";
-import { sumsByRollup } from "../rollups.ts";
-import { type Delta, type Place, type Sum, sumsByHour, sumsByTrace, TOTAL_NAMES, traceColumn } from "../totals.ts";
+import { ROLLUP_KEY, sumsByRollup } from "../rollups.ts";
+import {
+  type Delta,
+  HOUR_KEY,
+  hourKeyOf,
+  type Place,
+  type Sum,
+  sumsByHour,
+  sumsByTrace,
+  TOTAL_NAMES,
+  traceColumn,
+} from "../totals.ts";
 import type { Ask } from "./connection.ts";
 
 /**
@@ -22,31 +31,20 @@ export async function lockTraces(ask: Ask, calls: readonly Pick<Place, "workspac
 /** In the transaction that writes the rows, after `lockTraces`. */
 export async function applyDeltas(ask: Ask, deltas: readonly Delta[]): Promise<void> {
   if (deltas.length === 0) return;
-  await ask(ADD_TO_TRACES, [sentSums(sumsByTrace(deltas))]);
+  await ask(ADD_TO_TRACES, [sumsByTrace(deltas).map(sentTrace)]);
   const hours = sumsByHour(deltas);
-  await ask(ADD_TO_HOURS, [sentSums(hours)]);
-  await ask(ADD_TO_ROLLUPS, [sentRollups(hours)]);
+  await ask(ADD_TO_HOURS, [hours.map(({ place, counts }) => ({ ...keyed(HOUR_KEY, hourKeyOf(place)), ...sentCounts(counts) }))]);
+  await ask(ADD_TO_ROLLUPS, [
+    sumsByRollup(hours).map(({ key, counts }) => ({ ...keyed(ROLLUP_KEY, key), ...sentCounts(counts) })),
+  ]);
 }
 
-/** One row for each sum: the database takes as long to read a delta as to write a row. */
-function sentSums(sums: readonly Sum[]): readonly object[] {
-  return sums.map(({ place, latest, counts }) => ({
-    workspace_id: place.workspaceId,
-    trace_id: place.traceId,
-    sandbox_id: place.sandboxId,
-    hour: hourStart(place.createdAt),
-    provider: place.provider,
-    model: place.model,
-    kind: place.kind,
-    created_at: latest,
-    ...sentCounts(counts),
-  }));
+function sentTrace({ place, latest, counts }: Sum): object {
+  return { workspace_id: place.workspaceId, trace_id: place.traceId, created_at: latest, ...sentCounts(counts) };
 }
 
-function sentRollups(hours: readonly Delta[]): readonly object[] {
-  return sumsByRollup(hours).map(({ key: [workspace_id, level, start, provider, model], counts }) => {
-    return { workspace_id, level, start, provider, model, ...sentCounts(counts) };
-  });
+function keyed(names: readonly string[], values: readonly (string | number)[]): object {
+  return Object.fromEntries(names.map((name, n) => [name, values[n]]));
 }
 
 /** As text: a sum can be more than a JSON number keeps. */
@@ -67,40 +65,38 @@ const LOCK_TRACES = `
   ORDER BY workspace_id, trace_id
   ON CONFLICT (workspace_id, id) DO UPDATE SET updated_at = traces.updated_at WHERE false`;
 
-const DELTAS = `
-  json_to_recordset($1) AS delta (
-    workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", sandbox_id TEXT COLLATE "C", hour BIGINT,
-    provider TEXT COLLATE "C", model TEXT COLLATE "C", kind TEXT COLLATE "C", created_at BIGINT,
-    ${TOTAL_NAMES.map((name) => `${name} BIGINT`).join(", ")}
-  )`;
+const TOTAL_TYPES = TOTAL_NAMES.map((name) => `${name} BIGINT`).join(", ");
 
+/** One row for each sum: the database takes as long to read a delta as to write a row. */
 const ADD_TO_TRACES = `
   UPDATE traces SET
     ${TOTALS.map((total) => `${traceColumn(total)} = traces.${traceColumn(total)} + delta.${total.name}`).join(", ")},
     updated_at = greatest(traces.updated_at, delta.created_at)
-  FROM ${DELTAS}
+  FROM json_to_recordset($1) AS delta (
+    workspace_id TEXT COLLATE "C", trace_id TEXT COLLATE "C", created_at BIGINT, ${TOTAL_TYPES}
+  )
   WHERE traces.workspace_id = delta.workspace_id AND traces.id = delta.trace_id`;
 
-const HOUR_COLUMNS = `workspace_id, hour, sandbox_id, provider, model, kind, ${TOTAL_NAMES.join(", ")}`;
-
-const ADD_TO_HOURS = `
-  INSERT INTO usage_hours (${HOUR_COLUMNS})
-  SELECT ${HOUR_COLUMNS}
-  FROM ${DELTAS}
-  ORDER BY workspace_id, hour, sandbox_id, provider, model, kind
-  ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
-    ${TOTAL_NAMES.map((name) => `${name} = usage_hours.${name} + excluded.${name}`).join(", ")}`;
-
-const ROLLUP_KEY = "workspace_id, level, start, provider, model";
+const ADD_TO_HOURS = addTo("usage_hours", { key: HOUR_KEY, order: HOUR_KEY });
 
 /** The fleet's rows come last: all writers change them, and each waits until the other commits. */
-const ADD_TO_ROLLUPS = `
-  INSERT INTO usage_rollups (${ROLLUP_KEY}, ${TOTAL_NAMES.join(", ")})
-  SELECT ${ROLLUP_KEY}, ${TOTAL_NAMES.join(", ")}
-  FROM json_to_recordset($1) AS delta (
-    level TEXT COLLATE "C", start BIGINT, workspace_id TEXT COLLATE "C", provider TEXT COLLATE "C", model TEXT COLLATE "C",
-    ${TOTAL_NAMES.map((name) => `${name} BIGINT`).join(", ")}
-  )
-  ORDER BY workspace_id DESC, level, start, provider, model
-  ON CONFLICT (${ROLLUP_KEY}) DO UPDATE SET
-    ${TOTAL_NAMES.map((name) => `${name} = usage_rollups.${name} + excluded.${name}`).join(", ")}`;
+const ADD_TO_ROLLUPS = addTo("usage_rollups", {
+  key: ROLLUP_KEY,
+  order: ROLLUP_KEY.map((name) => name === "workspace_id" ? `${name} DESC` : name),
+});
+
+/** To the rows of keys, or new ones. All writers take the rows in one order. */
+function addTo(
+  table: string,
+  { key, order }: { readonly key: readonly string[]; readonly order: readonly string[] },
+): string {
+  const columns = [...key, ...TOTAL_NAMES].join(", ");
+  const keyTypes = key.map((name) => `${name} ${name === "hour" || name === "start" ? "BIGINT" : 'TEXT COLLATE "C"'}`);
+  return `
+    INSERT INTO ${table} (${columns})
+    SELECT ${columns}
+    FROM json_to_recordset($1) AS delta (${keyTypes.join(", ")}, ${TOTAL_TYPES})
+    ORDER BY ${order.join(", ")}
+    ON CONFLICT (${key.join(", ")}) DO UPDATE SET
+      ${TOTAL_NAMES.map((name) => `${name} = ${table}.${name} + excluded.${name}`).join(", ")}`;
+}

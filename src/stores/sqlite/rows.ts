@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { NO_RETRY, type Retry } from "../../domain/retry.ts";
 import { type OpenCall, REVISION, type UsageRow } from "../../domain/usage.ts";
 import { retryOf } from "../retries.ts";
-import { flag, integer, type Row, text } from "../row_decoders.ts";
+import { flag, integer, type Row, text, textOrNull } from "../row_decoders.ts";
 import { added, COUNTED_COLUMNS, countedClosing, countedRow, type Delta, placeOf, removed } from "../totals.ts";
 import {
   CALL_COLUMNS,
@@ -65,11 +65,13 @@ export class Rows {
     if (from >= revision) return [];
     const retry = retryOf(old);
     this.#replace.run(revision, ...sqliteValues(values), call.workspaceId, call.createdAt, call.id);
-    const counted = added(place, countedClosing(values, retry));
+    // Only the columns of its end are replaced.
+    const stored = { ...place, provider: text(old, "provider"), upstream: textOrNull(old, "upstream") };
+    const counted = added(stored, countedClosing(values, retry));
     // What an earlier version left open or uncounted stands in no total.
     const isCounted = from !== REVISION.open && flag(old, "counted");
-    const before = isCounted ? [removed({ ...place, model: text(old, "model") }, countedRow(old))] : [];
-    const relinked = isCounted && endsAlike(old, values) ? [] : this.#relink(place, { values, retry });
+    const before = isCounted ? [removed({ ...stored, model: text(old, "model") }, countedRow(old))] : [];
+    const relinked = isCounted && endsAlike(old, values) ? [] : this.#relink(stored, { values, retry });
     return [...before, counted, ...relinked];
   }
 
@@ -121,7 +123,7 @@ const INSERT = `
   ON CONFLICT DO NOTHING`;
 
 const STORED = `
-  SELECT revision, counted, coalesce(served_model, requested_model) AS model, duration_ms,
+  SELECT revision, counted, provider, upstream, coalesce(served_model, requested_model) AS model, duration_ms,
     ${COUNTED_COLUMNS.join(", ")}
   FROM usage
   WHERE workspace_id = ? AND created_at = ? AND id = ?`;

@@ -1,8 +1,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { hourStart } from "../../domain/calendar.ts";
 import { TOTALS } from "../../domain/totals.ts";
-import { sumsByRollup } from "../rollups.ts";
-import { type Delta, sumsByHour, sumsByTrace, TOTAL_NAMES, traceColumn } from "../totals.ts";
+import { ROLLUP_KEY, sumsByRollup } from "../rollups.ts";
+import { type Delta, HOUR_KEY, hourKeyOf, sumsByHour, sumsByTrace, TOTAL_NAMES, traceColumn } from "../totals.ts";
 import { INSERT_TRACE } from "./traces.ts";
 
 /** The totals of traces and hours, and the roll-ups. */
@@ -29,10 +28,7 @@ export class Totals {
       isKnown();
     }
     const hours = sumsByHour(deltas);
-    for (const { place, counts } of hours) {
-      const { workspaceId, createdAt, sandboxId, provider, model, kind } = place;
-      this.#addToHour.run(workspaceId, hourStart(createdAt), sandboxId, provider, model, kind, ...counts);
-    }
+    for (const { place, counts } of hours) this.#addToHour.run(...hourKeyOf(place), ...counts);
     for (const { key, counts } of sumsByRollup(hours)) this.#addToRollup.run(...key, ...counts);
   }
 }
@@ -43,14 +39,14 @@ const ADD_TO_TRACE = `
     updated_at = max(updated_at, CAST(? AS INTEGER))
   WHERE workspace_id = ? AND id = ?`;
 
-const ADD_TO_HOUR = `
-  INSERT INTO usage_hours (workspace_id, hour, sandbox_id, provider, model, kind, ${TOTAL_NAMES.join(", ")})
-  VALUES (?, ?, ?, ?, ?, ?, ${TOTAL_NAMES.map(() => "?").join(", ")})
-  ON CONFLICT (workspace_id, hour, sandbox_id, provider, model, kind) DO UPDATE SET
-    ${TOTAL_NAMES.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")}`;
+const ADD_TO_HOUR = addTo("usage_hours", HOUR_KEY);
+const ADD_TO_ROLLUP = addTo("usage_rollups", ROLLUP_KEY);
 
-const ADD_TO_ROLLUP = `
-  INSERT INTO usage_rollups (workspace_id, level, start, provider, model, ${TOTAL_NAMES.join(", ")})
-  VALUES (?, ?, ?, ?, ?, ${TOTAL_NAMES.map(() => "?").join(", ")})
-  ON CONFLICT (workspace_id, level, start, provider, model) DO UPDATE SET
-    ${TOTAL_NAMES.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")}`;
+/** To the row of a key, or a new one. */
+function addTo(table: string, key: readonly string[]): string {
+  return `
+    INSERT INTO ${table} (${[...key, ...TOTAL_NAMES].join(", ")})
+    VALUES (${[...key, ...TOTAL_NAMES].map(() => "?").join(", ")})
+    ON CONFLICT (${key.join(", ")}) DO UPDATE SET
+      ${TOTAL_NAMES.map((name) => `${name} = ${name} + excluded.${name}`).join(", ")}`;
+}

@@ -23,7 +23,7 @@ async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
   const file = healthCsv(url, moment);
   if (file !== null) return file;
   const range = rangeOf(new URL(url.pathname, url), at, "24h");
-  const all = { workspaceId: null, sandboxId: null, model: null, range, before: range };
+  const all = { workspaceId: null, sandboxId: null, upstream: null, model: null, range, before: range, asOf: at };
   const steps = await stepsOf(all, deps.store);
   return {
     body: (

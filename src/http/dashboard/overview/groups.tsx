@@ -28,6 +28,12 @@ const MODEL: Key = {
   valueOf: ({ model = "" }) => model,
   narrow: ({ model = "" }) => ({ model }),
 };
+const UPSTREAM: Key = {
+  key: "upstream",
+  title: "Upstream",
+  valueOf: ({ upstream = "" }) => upstream,
+  narrow: ({ upstream = "" }) => ({ upstream }),
+};
 const WORKSPACE: Key = {
   key: "workspace_id",
   title: "Workspace",
@@ -43,6 +49,7 @@ const SANDBOX: Key = {
 
 export const GROUPED: readonly Grouped[] = [
   { name: "model", title: "Models", groupBy: ["model"], keys: [MODEL] },
+  { name: "upstream", title: "Upstreams", groupBy: ["upstream"], keys: [UPSTREAM] },
   { name: "workspace", title: "Workspaces", groupBy: ["workspace"], keys: [WORKSPACE] },
   { name: "sandbox", title: "Sandboxes", groupBy: ["workspace", "sandbox"], keys: [SANDBOX, WORKSPACE] },
 ];
@@ -66,7 +73,11 @@ export function columnsOf({ keys }: Grouped, url: URL): readonly Column<UsageSum
       title,
       isUnsorted: true,
       value: valueOf,
-      cell: (group) => <a class="id" href={viewOf("/dashboard", url, narrow(group))}>{valueOf(group)}</a>,
+      // No filter finds the calls that have none.
+      cell: (group) =>
+        valueOf(group) === ""
+          ? <span class="hint">unnamed</span>
+          : <a class="id" href={viewOf("/dashboard", url, narrow(group))}>{valueOf(group)}</a>,
     })),
     ...ON_PAGES.map((column) => Object.hasOwn(ORDERS, column.key) ? column : { ...column, isUnsorted: true } as const),
   ];

@@ -7,7 +7,7 @@ import { RangePicker } from "../range.tsx";
 import { columnsOf, GROUPED, type Grouped, groupsCsv, groupsQuery, orderIn } from "./groups.tsx";
 import { Narrowed, selectionOf, viewOf } from "./selection.tsx";
 
-/** All models, workspaces or sandboxes, page by page. */
+/** All models, upstreams, workspaces or sandboxes, page by page. */
 export const GROUPS_PAGE: Page = { path: "/dashboard/usage", title: "Usage", show };
 
 const ROWS_A_PAGE = 100;

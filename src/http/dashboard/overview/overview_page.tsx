@@ -15,6 +15,9 @@ export const OVERVIEW_PAGE: Page = { path: "/dashboard", title: "Overview", isIn
 const TOP = 10;
 /** Enough to name the models that cost most, and to know whether there are others. */
 const TOP_MODELS = 6;
+/** Of the whole fleet: two months, read from whole months and the days beside them. */
+const MOST_DAYS_OF_SANDBOXES = 62;
+const DAY_MS = 86_400_000;
 
 interface Table {
   readonly grouped: Grouped;
@@ -59,7 +62,7 @@ async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
             {isEmpty ? null : <Certainty totals={totals} />}
             <TimeCharts step={step} steps={steps} spend={await spendOf(selection, { steps, models }, store)} />
             {tables.map((table) => <TopTable url={url} {...table} />)}
-            {hasSandboxes(selection) ? null : <SandboxHint url={url} />}
+            {hasSandboxes(selection) ? null : <SandboxHint {...{ url, selection }} />}
             <TimeTable {...{ url, zone, step, steps }} />
           </>
         )}
@@ -68,9 +71,17 @@ async function show({ url, zone, deps }: PageAsked): Promise<Shown> {
   };
 }
 
-/** Their totals are by the hour: those of all workspaces for long spans take too long. */
-function hasSandboxes({ workspaceId, range: { step } }: Selection): boolean {
-  return workspaceId !== null || step === "hour";
+/**
+ * Those of a whole year take as long as all the rest of the page. Those of one model or upstream
+ * are counted by the hour.
+ */
+function hasSandboxes(selection: Selection): boolean {
+  const { workspaceId, range: { since, until, step } } = selection;
+  return workspaceId !== null || step === "hour" || (isOfAll(selection) && until - since <= MOST_DAYS_OF_SANDBOXES * DAY_MS);
+}
+
+function isOfAll({ upstream, model }: Selection): boolean {
+  return upstream === null && model === null;
 }
 
 function TopTable({ url, grouped, order, page }: Table & { readonly url: URL }) {
@@ -92,18 +103,30 @@ function orderText({ key, isAscending }: TableOrder): string {
   return `${key}.${isAscending ? "asc" : "desc"}`;
 }
 
-function SandboxHint({ url }: { readonly url: URL }) {
+function SandboxHint({ url, selection }: { readonly url: URL; readonly selection: Selection }) {
+  if (!isOfAll(selection)) {
+    return <p class="panel hint">To see sandboxes here, choose a workspace or a span of at most three days.</p>;
+  }
   return (
     <p class="panel hint">
-      To see sandboxes here, choose a workspace or a span of at most three days. The{" "}
-      <a href={viewOf("/dashboard/usage", url, { by: "sandbox" })}>list of all sandboxes</a> takes longer to load.
+      To see sandboxes here, choose a workspace or a shorter span. The{" "}
+      <a href={viewOf("/dashboard/usage", url, { by: "sandbox" })}>list of all sandboxes</a> has this one too.
     </p>
   );
 }
 
 /** Whether there has been no call at all. */
 async function isNew({ store }: Pick<AdminDeps, "store">): Promise<boolean> {
-  const everything = { workspaceId: null, sandboxId: null, model: null, outcome: null, accuracy: null, since: null, until: null };
+  const everything = {
+    workspaceId: null,
+    sandboxId: null,
+    upstream: null,
+    model: null,
+    outcome: null,
+    accuracy: null,
+    since: null,
+    until: null,
+  };
   const order = { by: "cost", isAscending: false } as const;
   const { totals } = await store.queryUsage({ ...everything, groupBy: ["model"], order, limit: 1, offset: 0, after: null });
   return totals.requestCount === 0;

@@ -12,12 +12,14 @@ const DAY_MS = 24 * HOUR_MS;
 
 let rows = 0;
 
-interface Given extends Partial<Omit<Closing, "reading">>, Partial<Pick<OpenCall, "workspaceId" | "sandboxId" | "createdAt">> {
+interface Given
+  extends Partial<Omit<Closing, "reading">>, Partial<Pick<OpenCall, "workspaceId" | "sandboxId" | "createdAt" | "upstream">> {
   readonly model?: string;
 }
 
 function call(
-  { model = "claude-a", workspaceId = "ws-1", sandboxId = "sb-1", createdAt = NOW - HOUR_MS, ...closing }: Given = {},
+  { model = "claude-a", workspaceId = "ws-1", sandboxId = "sb-1", createdAt = NOW - HOUR_MS, upstream = null, ...closing }:
+    Given = {},
 ): UsageRow {
   const id = `ar-${String(++rows).padStart(26, "0")}`;
   const reading = {
@@ -27,7 +29,7 @@ function call(
     cacheCreationInputTokens: 30,
     cacheReadInputTokens: 60,
   };
-  const row = usageRow({ id, workspaceId, sandboxId, createdAt, requestedModel: model }, reading);
+  const row = usageRow({ id, workspaceId, sandboxId, createdAt, upstream, requestedModel: model }, reading);
   return { ...row, closing: { ...row.closing, ...closing } };
 }
 
@@ -105,8 +107,7 @@ Deno.test("the overview narrows to a workspace, a sandbox or a model by links, a
     call({ cost: 2_000_000_000, workspaceId: "ws 2&x=1", sandboxId: "sb-2", model: "claude-b" }),
   ]);
   const { text: month } = await browser.open("/dashboard?range=30d");
-  // Their totals of a month take long, so they need a workspace.
-  assert.ok(!month.includes("<caption>Sandboxes</caption>"));
+  assert.deepEqual(namesIn(month, "Sandboxes"), ["sb-2", "sb-1"]);
   const { text } = await browser.open(hrefOf(month, "ws 2&amp;x=1"));
   assert.match(cardsIn(text).Spend!, /^\$2\.00 US dollars/);
   assert.deepEqual([namesIn(text, "Models"), namesIn(text, "Sandboxes")], [["claude-b"], ["sb-2"]]);
@@ -118,6 +119,49 @@ Deno.test("the overview narrows to a workspace, a sandbox or a model by links, a
   assert.match(cardsIn(again).Spend!, /^\$3\.00/);
   const { text: model } = await browser.open(hrefOf(month, "claude-a"));
   assert.deepEqual([cardsIn(model).Calls, namesIn(model, "Workspaces")], ["1", ["ws-1"]]);
+  const { text: year } = await browser.open("/dashboard?range=year");
+  assert.ok(!year.includes("<caption>Sandboxes</caption>"));
+  const { text: list } = await browser.open(hrefOf(year, "list of all sandboxes"));
+  assert.deepEqual(namesIn(list, "Sandboxes by what they used"), ["sb-2", "sb-1"]);
+  // Their totals of one model take long, so they need a workspace.
+  assert.ok(!model.includes("<caption>Sandboxes</caption>"));
+  assert.ok(textOf(model).includes("To see sandboxes here, choose a workspace"));
+  assert.deepEqual(namesIn((await browser.open(hrefOf(model, "ws-1"))).text, "Sandboxes"), ["sb-1"]);
+});
+
+Deno.test("the overview tells upstreams apart, and narrows to one of them in every view", async () => {
+  await using admin = await openAdmin();
+  const browser = await signedIn(admin, [
+    call({ cost: 1_000_000_000, upstream: "eu+1" }),
+    call({ cost: 3_000_000_000, upstream: "us", workspaceId: "ws-2", sandboxId: "sb-2" }),
+    call({ cost: 2_000_000_000 }),
+  ]);
+  const { text } = await browser.open("/dashboard");
+  assert.deepEqual(rowsIn(text, "Upstreams").map((cells) => cells.slice(0, 3)), [
+    ["us", "$3.00", "1"],
+    ["unnamed", "$2.00", "1"],
+    ["eu+1", "$1.00", "1"],
+  ]);
+  assert.ok(!text.includes("upstream=&amp;") && !text.includes('upstream="'), "no link leads to the calls without a name");
+  const { text: narrowed } = await browser.open(hrefOf(text, "eu+1"));
+  assert.match(cardsIn(narrowed).Spend!, /^\$1\.00/);
+  assert.deepEqual([namesIn(narrowed, "Upstreams"), namesIn(narrowed, "Workspaces")], [["eu+1"], ["ws-1"]]);
+  const { text: traces } = await browser.open(hrefOf(narrowed, "Sessions of these calls"));
+  assert.ok(traces.includes('name="upstream" value="eu+1"'));
+  const { text: all } = await browser.open(hrefOf(narrowed, "show all"));
+  assert.match(cardsIn(all).Spend!, /^\$6\.00/);
+  assert.deepEqual(namesIn((await browser.open("/dashboard/usage?by=upstream&range=year")).text, "Upstreams by what they used"), [
+    "us",
+    "unnamed",
+    "eu+1",
+  ]);
+  const { text: csv } = await browser.open("/dashboard/usage?by=upstream&format=csv");
+  assert.deepEqual(csv.trimEnd().split("\r\n").map((line) => line.split(",").slice(0, 2).join(" ")), [
+    "upstream cost_usd",
+    "us 3.000000000",
+    " 2.000000000",
+    "eu+1 1.000000000",
+  ]);
 });
 
 Deno.test("tables of the overview sort, show the first ten, and the list behind them pages to the end of all", async () => {
@@ -205,7 +249,7 @@ Deno.test("the overview names what it cannot read", async () => {
     "/dashboard?since=31.1.2026": "Cannot read since as a date such as 2026-01-31",
     "/dashboard?workspace_order=name": "Cannot read workspace_order as one of cost_usd, calls, failed_calls, tokens",
     "/dashboard?workspace_id=%00": "Cannot read the filter workspace_id",
-    "/dashboard/usage?by=colour": "Cannot read by as one of model, workspace, sandbox",
+    "/dashboard/usage?by=colour": "Cannot read by as one of model, upstream, workspace, sandbox",
     "/dashboard/usage?cursor=x": "Cannot read the filter cursor",
   };
   for (const [path, words] of Object.entries(refused)) {

@@ -151,7 +151,7 @@ async function newestTraces({ url, zone, deps }: PageAsked, place: Place) {
   const by = TRACE_ORDERS.find((name) => name === order.key) ?? "activity";
   const { traces } = await deps.store.listTraces({
     ...NO_TRACE_FILTERS,
-    ...{ ...place, since: null, until: null, model: null, outcome: null, accuracy: null },
+    ...{ ...place, since: null, until: null, upstream: null, model: null, outcome: null, accuracy: null },
     ...{ limit: TRACE_ROWS, offset: 0, order: { by, isAscending: order.isAscending }, after: null },
   });
   return (

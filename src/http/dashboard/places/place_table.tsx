@@ -81,8 +81,7 @@ export function placeFile(asked: PageAsked, list: PlaceList): Response {
 
 function listAsked({ url, deps }: PageAsked, list: PlaceList) {
   const { what, workspaceId, name = "" } = list;
-  const byDefault = { key: isMonthCheap(list) ? "month" : "today", isAscending: false };
-  const order = tableOrderOf(url, columnsOf(list), { byDefault, name });
+  const order = tableOrderOf(url, columnsOf(list), { byDefault: { key: "month", isAscending: false }, name });
   const question = JSON.stringify(["places", what, workspaceId, order]);
   const given = url.searchParams.get(name === "" ? "cursor" : `${name}_cursor`);
   const cursor = cursorOf({ cursor: given, offset: null }, question);
@@ -92,11 +91,6 @@ function listAsked({ url, deps }: PageAsked, list: PlaceList) {
     ...{ order, question, after: cursor?.after ?? null, now },
     page: (after: Position | null, limit: number) => pageOf(list, { order, after, limit, now, deps }),
   };
-}
-
-/** The whole fleet's month by sandbox would read the totals of 200,000 hours. */
-function isMonthCheap({ what, workspaceId }: PlaceList): boolean {
-  return what === "workspace" || workspaceId !== null;
 }
 
 interface PageWanted {
@@ -141,14 +135,13 @@ async function* everyPage(page: (after: Position | null) => ReturnType<typeof pa
 
 function columnsOf(list: PlaceList): readonly Column<PlaceRow>[] {
   const [name, workspace] = namesOf(list);
-  const cheap = isMonthCheap(list) ? {} : { isUnsorted: true } as const;
   return [
     { ...name!, isUnsorted: true },
     { key: "today", title: "Today", ...cost(({ today }) => today) },
     { key: "yesterday", title: "Yesterday", ...cost(({ yesterday }) => yesterday) },
-    { key: "month", title: "This month", ...cost(({ month }) => month), ...cheap },
+    { key: "month", title: "This month", ...cost(({ month }) => month) },
     { key: "calls_today", title: "Calls today", ...calls(({ today }) => today) },
-    { key: "calls_month", title: "Calls this month", ...calls(({ month }) => month), ...cheap },
+    { key: "calls_month", title: "Calls this month", ...calls(({ month }) => month) },
     {
       key: "limit",
       title: "Tightest limit",
@@ -235,7 +228,7 @@ function Empty({ url, what, span, orderName }: {
     <>
       <p>{`No ${what} has made a call ${SPAN_WORDS[span]} (UTC).`}</p>
       <p>
-        Look at {others.filter(([name]) => name === "yesterday" || what === "workspace").map(([name, words], n) => (
+        Look at {others.map(([name, words], n) => (
           <>
             {n === 0 ? "" : " or "}
             <a href={linkTo(url, { [orderName]: name })}>{words}</a>

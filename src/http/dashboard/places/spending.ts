@@ -88,7 +88,7 @@ export async function placesBy(
 }
 
 const ALL: Omit<UsageQuery, "groupBy" | "order" | "limit"> = {
-  ...{ workspaceId: null, sandboxId: null, model: null, outcome: null, accuracy: null },
+  ...{ workspaceId: null, sandboxId: null, upstream: null, model: null, outcome: null, accuracy: null },
   ...{ since: null, until: null, offset: 0, after: null },
 };
 

@@ -38,9 +38,7 @@ async function show(asked: PageAsked): Promise<Shown> {
               Workspace <input name="workspace_id" value={workspaceId ?? ""} maxlength={256} />
             </label>
             <button type="submit" class="quiet">Show</button>
-            {workspaceId === null
-              ? <span class="hint">Of one workspace, the table sorts by month too.</span>
-              : <a href={PATH}>All</a>}
+            {workspaceId === null ? null : <a href={PATH}>All</a>}
           </form>
         </div>
         {await placeTable(asked, list)}

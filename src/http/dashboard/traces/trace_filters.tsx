@@ -4,6 +4,7 @@ const FIELDS = [
   { name: "workspace_id", label: "Workspace" },
   { name: "sandbox_id", label: "Sandbox" },
   { name: "client", label: "Agent", placeholder: "claude-code" },
+  { name: "upstream", label: "Upstream" },
   { name: "model", label: "Model" },
   { name: "min_cost", label: "Cost at least, in $", inputmode: "decimal" },
 ] as const;

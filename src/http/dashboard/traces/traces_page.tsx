@@ -101,7 +101,7 @@ function listAsked(url: URL, { key, isAscending }: TableOrder, now: () => number
 }
 
 function isSummed({ workspaceId, sandboxId, ...query }: TraceQuery, { since, until }: Range): boolean {
-  const ofCalls = [query.model, query.outcome, query.accuracy, query.client].some((filter) => filter !== null);
+  const ofCalls = [query.upstream, query.model, query.outcome, query.accuracy, query.client].some((filter) => filter !== null);
   return !ofCalls && (workspaceId !== null || sandboxId !== null || until - since <= MOST_DAYS_SUMMED * DAY_MS);
 }
 
