@@ -146,7 +146,7 @@ Deno.test("loadConfigFromEnv() reads every setting", () => {
 Deno.test("loadConfigFromEnv() reports all problems at once, each with name, value and what is expected", () => {
   const problems = problemsOf({ LLMPROXY_DRAIN_SECONDS: "two", LLMPROXY_LOG_LEVEL: "loud", LLMPROXY_LISTEN_ADDR: "8081" });
   assert.deepEqual(problems.toSorted(), [
-    "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, or ANTHROPIC_API_KEYS_FILE",
+    "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, or ANTHROPIC_API_KEYS_FILE, or LLMPROXY_UPSTREAMS_FILE",
     'Cannot read LLMPROXY_DRAIN_SECONDS as a whole number of seconds from 0 to 86400: current value is "two"',
     'Cannot read LLMPROXY_LISTEN_ADDR as an address such as :8081, 127.0.0.1:8081 or [::1]:8081: current value is "8081"',
     'Cannot read LLMPROXY_LOG_LEVEL as one of trace, debug, info, warn, error, fatal, silent: current value is "loud"',

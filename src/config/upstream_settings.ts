@@ -9,20 +9,16 @@ import { parseUpstreams, sellerOf } from "./upstreams_file.ts";
 const DEFAULT = "anthropic";
 
 /**
- * The upstream of the `ANTHROPIC_…` settings, and after it those of the file. Those settings may be
- * left out if the file has an upstream of that dialect. `spoken` are the dialects of this program.
+ * The upstream of the `ANTHROPIC_…` settings, and after it those of the file. One of the two is
+ * enough. `spoken` are the dialects of this program.
  */
 export function readUpstreams(reader: SettingsReader, spoken: readonly string[]): readonly UpstreamConfig[] {
   const byDefault = readDefault(reader);
   const added = readFile(reader, { spoken, others: byDefault === null ? [] : [byDefault] });
-  const hasOne = byDefault !== null || added === null || added.some(({ dialect }) => dialect === DEFAULT);
-  if (!hasOne) {
-    const orElse = reader.isSet("LLMPROXY_UPSTREAMS_FILE")
-      ? ", or give the file of LLMPROXY_UPSTREAMS_FILE an upstream of the dialect anthropic"
-      : "";
+  if (byDefault === null && added?.length === 0) {
     reader.problems.push(
       "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, " +
-        `or ANTHROPIC_API_KEYS_FILE${orElse}`,
+        "or ANTHROPIC_API_KEYS_FILE, or LLMPROXY_UPSTREAMS_FILE",
     );
   }
   return [...byDefault === null ? [] : [byDefault], ...added ?? []];
