@@ -29,7 +29,7 @@ const LEVEL_OF_OUTCOME: Readonly<Record<Outcome, LogLevel>> = {
 
 const BAD_CREDENTIAL =
   "the upstream refuses the operator's own credential with 401: calls fail until ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN " +
-  "(or the file it is read from, or ANTHROPIC_API_KEYS_FILE) holds a good one; change it and send SIGHUP or restart";
+  "(or the file it is read from, or the file of keys or of upstreams) holds a good one; change it and send SIGHUP or restart";
 
 const UNPRICED =
   "a call has no price and counts as unpriced, not as free: add the price to the file that LLMPROXY_PRICES_FILE names, send " +
