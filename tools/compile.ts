@@ -23,7 +23,7 @@ const compiling = new Deno.Command(Deno.execPath(), {
     "--allow-all",
     "--exclude-unused-npm",
     ...INCLUDED.flatMap((path) => ["--include", path]),
-    ...[samplesOfBintrees(), ...unstableConventions()].flatMap((path) => ["--exclude", path]),
+    ...[samplesOfBintrees(), ...unstableConventions(), ...modulesForBundlers()].flatMap((path) => ["--exclude", path]),
     ...["--output", OUTPUT],
     ...Deno.args,
     "main.ts",
@@ -69,4 +69,16 @@ function unstableConventions(): readonly string[] {
   const folder = dirname(createRequire(import.meta.url).resolve("@opentelemetry/semantic-conventions"));
   const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
   return names.filter((name) => /^(experimental_|index-incubating)/.test(name)).map((name) => join(folder, name));
+}
+
+/** Of AWS's packages, 3 MB: Deno loads their CommonJS. */
+function modulesForBundlers(): readonly string[] {
+  const core = createRequire(import.meta.url).resolve("@smithy/core/event-streams");
+  const registry = core.slice(0, core.lastIndexOf("/@smithy/"));
+  const packages = ["@smithy", "@aws-sdk"].flatMap((scope) => foldersOf(join(registry, scope)));
+  return packages.flatMap(foldersOf).flatMap((version) => [join(version, "dist-es"), join(version, "dist-types")]);
+}
+
+function foldersOf(folder: string): readonly string[] {
+  return [...Deno.readDirSync(folder)].filter(({ isDirectory }) => isDirectory).map(({ name }) => join(folder, name));
 }

@@ -36,6 +36,8 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^prom-client$/, doors: ["src/telemetry/"] },
   // Loaded only if telemetry is on.
   { module: /^@opentelemetry\//, doors: ["src/telemetry/otel/"] },
+  // Loaded only for a credential of AWS.
+  { module: /^@aws-sdk\/|^@smithy\/signature-v4$/, doors: ["src/upstream/aws.ts"] },
   { module: /^commander$/, doors: ["src/cli/"] },
   { module: /^ulid$/, doors: ["src/server/"] },
   { module: /^(node:)?process$/, doors: ["src/server/"] },

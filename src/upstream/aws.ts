@@ -1,0 +1,129 @@
+import { deadline } from "../async/deadline.ts";
+import type { AwsAuth, AwsKeys, PaidRequest, PayingHeaders, Payment } from "../domain/upstream.ts";
+
+export interface AwsPaymentOptions {
+  /** Milliseconds since 1970; left out: the machine's clock. AWS refuses what is minutes off. */
+  readonly now?: () => number;
+  /** How long a call waits for the machine's keys. */
+  readonly patienceMs?: number;
+}
+
+/** The instance metadata service is asked twice, a second each; a container's, four times. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * Signs requests (Signature Version 4) with AWS's own library, which is loaded for the first of
+ * them. Their body is signed, and of their headers only the host, the content type and `x-amz-*`:
+ * a hop in between may add others.
+ */
+export function awsPayment(auth: AwsAuth, { now, patienceMs = PATIENCE_MS }: AwsPaymentOptions = {}): Payment {
+  const machine = auth.keys === null ? new MachineKeys(auth.region, patienceMs) : null;
+  const credentials = machine === null ? keysAsGiven(auth.keys!) : () => machine.get();
+  let signer: ReturnType<typeof signerOf> | null = null;
+  return {
+    signsBody: true,
+    headersFor: async (request) => {
+      signer ??= signerOf({ region: auth.region, service: auth.service, credentials });
+      return await (await signer)(request, now?.());
+    },
+    refused: () => machine?.refused(),
+  };
+}
+
+interface Keys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string;
+}
+
+function keysAsGiven({ accessKeyId, secretAccessKey, sessionToken }: AwsKeys): Keys {
+  return { accessKeyId, secretAccessKey, ...(sessionToken === null ? {} : { sessionToken }) };
+}
+
+/** What a signature adds. A client's own are not signed. */
+const PAYING = ["authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
+
+interface Signing {
+  readonly region: string;
+  readonly service: string;
+  readonly credentials: Keys | (() => Promise<Keys>);
+}
+
+async function signerOf(signing: Signing) {
+  const [{ SignatureV4 }, { Sha256 }] = await Promise.all([import("@smithy/signature-v4"), import("@smithy/core/checksum")]);
+  const signature = new SignatureV4({ ...signing, sha256: Sha256 });
+  return async ({ method, url, headers, body }: PaidRequest, at: number | undefined): Promise<PayingHeaders> => {
+    const { protocol, host, hostname, pathname, searchParams } = new URL(url);
+    const signed: Record<string, string> = { host };
+    for (const [name, value] of headers) {
+      const isSigned = name === "content-type" || (name.startsWith("x-amz-") && !PAYING.includes(name));
+      if (isSigned) signed[name] = name in signed ? `${signed[name]}, ${value}` : value;
+    }
+    signed["x-amz-content-sha256"] = await hashOf(body);
+    // The path goes in as it is sent; the library encodes it once more, as all services but S3 do.
+    const request = { method, protocol, hostname, path: pathname, query: queryOf(searchParams), headers: signed };
+    const paid = await signature.sign(request, at === undefined ? {} : { signingDate: new Date(at) });
+    return PAYING.flatMap((name) => paid.headers[name] === undefined ? [] : [[name, paid.headers[name]] as const]);
+  };
+}
+
+/** The library's own parser loses equals signs in a value, and names without one. */
+function queryOf(parameters: URLSearchParams): Record<string, string[]> {
+  const query: Record<string, string[]> = Object.create(null);
+  for (const [name, value] of parameters) (query[name] ??= []).push(value);
+  return query;
+}
+
+/** In hexadecimal. A large body is hashed off the event loop. */
+async function hashOf(body: Uint8Array | null): Promise<string> {
+  const bytes = body ?? new Uint8Array(0);
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)).toHex();
+}
+
+/**
+ * The keys of the machine's role, found as AWS's own programs find them: in the environment, the
+ * shared files, a web identity's token, or the metadata service of a container or an instance.
+ * AWS's library keeps them. It renews them five minutes before they expire, while the old ones are
+ * used. All calls share one renewal.
+ */
+class MachineKeys {
+  readonly #region: string;
+  readonly #patienceMs: number;
+  #provider: ReturnType<typeof providerOf> | null = null;
+  #isRefused = false;
+
+  constructor(region: string, patienceMs: number) {
+    this.#region = region;
+    this.#patienceMs = patienceMs;
+  }
+
+  async get(): Promise<Keys> {
+    const late = () => new Error(`no answer within ${this.#patienceMs} ms`);
+    try {
+      return await deadline(this.#found(), this.#patienceMs, late);
+    } catch (error) {
+      // The text of an error may quote an answer, and that has keys.
+      const kind = error instanceof Error ? error.name : "Error";
+      throw new Error(`Cannot get keys of AWS for this machine: it has no role, or the role's service failed (${kind})`);
+    }
+  }
+
+  /** The next call waits for new keys. */
+  refused(): void {
+    this.#isRefused = true;
+  }
+
+  async #found(): Promise<Keys> {
+    const provider = await (this.#provider ??= providerOf(this.#region));
+    const options = this.#isRefused ? { forceRefresh: true } : {};
+    this.#isRefused = false;
+    return await provider(options);
+  }
+}
+
+/** The web identity's tokens are exchanged in the region of the calls. */
+async function providerOf(region: string) {
+  const { defaultProvider } = await import("@aws-sdk/credential-provider-node");
+  const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
+  return defaultProvider({ logger: silent, clientConfig: { region } });
+}
