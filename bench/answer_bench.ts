@@ -10,7 +10,7 @@ import { AnswerReader } from "../src/call/answer_reader.ts";
 import type { Deps } from "../src/call/deps.ts";
 import { OpenRow } from "../src/call/record.ts";
 import { type OpenCall, UNSAID } from "../src/domain/usage.ts";
-import { CLAUDE_PRICES } from "../src/pricing/claude_prices.ts";
+import { PRICES } from "../src/pricing/prices.ts";
 import { priceOf } from "../src/pricing/price_of.ts";
 import { messages } from "../src/providers/anthropic/messages.ts";
 import { BILLINGS } from "../src/providers/billings.ts";
@@ -99,7 +99,7 @@ function openRow() {
   const ledger: Partial<Deps["ledger"]> = { close: () => Promise.resolve() };
   const deps: Partial<Deps> = {
     ledger: ledger as Deps["ledger"],
-    priceOf: priceOf(CLAUDE_PRICES, BILLINGS),
+    priceOf: priceOf(PRICES, BILLINGS),
     observe: newObserve({ logger, metrics, telemetry: null, elapsed }),
     now: Date.now,
     elapsed,

@@ -11,7 +11,13 @@ import { hashOf } from "../src/wire/body.ts";
 import { TopLevelScanner } from "../src/wire/json_scan.ts";
 
 const WANTED = ["model", "stream", "max_tokens", "metadata", "messages"];
-const WANTED_OF_A_CALL = { maxDecodedBytes: 32e6, ownedKeys: ["file_id"], keys: WANTED };
+const WANTED_OF_A_CALL = { maxDecodedBytes: 32e6, owned: { keys: ["file_id"], prefixes: ["file_"] }, keys: WANTED };
+/** As many as OpenAI has, and items. */
+const TEN_KEYS = {
+  keys: ["file_id", "file_ids", "previous_response_id", "conversation", "prompt", "vector_store_ids", "container", "x", "y"],
+  prefixes: [],
+  items: { keys: ["id"], mark: "item_reference" },
+};
 const CHUNK_BYTES = 64 * 1024;
 
 const BODIES: readonly (readonly [name: string, body: Uint8Array])[] = [
@@ -32,6 +38,12 @@ for (const [group, body] of BODIES) {
     const { start, end } = found.get("messages")!;
     await hashOf(body.subarray(start, end));
     if (!isValid) throw new Error("the body is valid JSON");
+  });
+
+  Deno.bench(`BodyScan of ten keys and SHA-256, ${group}`, { group }, async () => {
+    const { found } = await new BodyScan("", { ...WANTED_OF_A_CALL, owned: TEN_KEYS }).readWhole(body);
+    const { start, end } = found.get("messages")!;
+    await hashOf(body.subarray(start, end));
   });
 
   Deno.bench(`SHA-256, ${group}`, { group }, async () => {

@@ -216,6 +216,7 @@ function completionTo(call: SeenCall, script: OpenaiScript): Answer {
   const turn = script.turn(call);
   const base = {
     id: `chatcmpl-${call.messageId}`,
+    object: asked.stream === true ? "chat.completion.chunk" : "chat.completion",
     created: 1_795_900_000,
     model: asked.model,
     service_tier: script.tier ?? "default",
@@ -227,7 +228,7 @@ function completionTo(call: SeenCall, script: OpenaiScript): Answer {
     : { role: "assistant", content: turn.text, refusal: null };
   if (asked.stream !== true) {
     const choices = [{ index: 0, message, logprobs: null, finish_reason }];
-    return json({ ...base, object: "chat.completion", choices, usage: CHAT_USAGE });
+    return json({ ...base, choices, usage: CHAT_USAGE });
   }
   const deltas: Json[] = "tool" in turn
     ? [{ role: "assistant", content: null, tool_calls: [{ index: 0, ...toolCall(turn, call) }] }]
@@ -240,9 +241,7 @@ function completionTo(call: SeenCall, script: OpenaiScript): Answer {
     { choices: [{ index: 0, delta: {}, logprobs: null, finish_reason }], ...usage },
     ...isCounted ? [{ choices: [], usage: CHAT_USAGE }] : [],
   ];
-  const lines = chunks.map((chunk) =>
-    `data: ${JSON.stringify({ ...base, object: "chat.completion.chunk", ...chunk, obfuscation: "p0" })}\n\n`
-  );
+  const lines = chunks.map((chunk) => `data: ${JSON.stringify({ ...base, ...chunk, obfuscation: "p0" })}\n\n`);
   return stream([...lines, "data: [DONE]\n\n"], script.middle?.(call) ?? null);
 }
 

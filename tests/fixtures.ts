@@ -22,21 +22,25 @@ const ROOT = new URL("./fixtures/", import.meta.url);
 
 const CONTENT_TYPES: ReadonlyMap<string, string> = new Map([
   ["stream.sse", "text/event-stream; charset=utf-8"],
+  ["array.json", "application/json; charset=UTF-8"],
   ["body.json", "application/json"],
 ]);
 
 /**
  * All folders `tests/fixtures/<provider>/<case>/`, by name. Each holds `request.json`,
- * `reading.json` and the answer's bytes, `stream.sse` or `body.json` (with `.gz` after it:
- * compressed); `answer.json` where the status is not 200.
+ * `reading.json` and the answer's bytes, `stream.sse`, `array.json` or `body.json` (with `.gz`
+ * after it: compressed); `answer.json` where the status is not 200. Without those of `GOOGLE`.
  */
 export function loadFixtures(): readonly Fixture[] {
-  const fixtures: Fixture[] = [];
-  for (const provider of foldersOf(ROOT)) {
-    const cases = new URL(`${provider}/`, ROOT);
-    for (const name of foldersOf(cases)) fixtures.push({ name, provider, ...load(new URL(`${name}/`, cases)) });
-  }
-  return fixtures;
+  return foldersOf(ROOT).filter((provider) => !GOOGLE.includes(provider)).flatMap(loadFixturesOf);
+}
+
+/** Paths of these dialects name the model: each case has a `call.json` with the path asked for. */
+export const GOOGLE: readonly string[] = ["gemini", "vertex"];
+
+export function loadFixturesOf(provider: string): readonly Fixture[] {
+  const cases = new URL(`${provider}/`, ROOT);
+  return foldersOf(cases).map((name) => ({ name, provider, ...load(new URL(`${name}/`, cases)) }));
 }
 
 /** The answer's body without its content encoding. */

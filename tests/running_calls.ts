@@ -12,6 +12,8 @@ export function runningCallOf(given: Partial<RunningCall> = {}): RunningCall {
     route: "messages",
     model: "claude-haiku-4-5",
     client: "claude-code",
+    provider: "anthropic",
+    upstream: "anthropic",
     createdAt: Date.UTC(2026, 0, 31, 11, 59),
     ageMs: 60_000,
     status: 200,

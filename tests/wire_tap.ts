@@ -32,49 +32,46 @@ interface Tapped {
   readonly toClient: Uint8Array[];
   /** Who ended the connection. */
   end: "server" | "client" | null;
+  /** So many exchanges are forgotten. Clients use connections again. */
+  forgotten: number;
 }
 
 export async function startWireTap(targetUrl: string): Promise<WireTap> {
   const { hostname, port } = new URL(targetUrl);
   const sockets = new Set<Socket>();
-  let connections: Tapped[] = [];
+  const connections: Tapped[] = [];
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
-    const tapped: Tapped = { toServer: [], toClient: [], end: null };
+    const tapped: Tapped = { toServer: [], toClient: [], end: null, forgotten: 0 };
     connections.push(tapped);
     const onward = connect({ host: hostname, port: Number(port), noDelay: true, allowHalfOpen: true });
-    for (
-      const [from, to, seen, name] of [[client, onward, tapped.toServer, "client"], [
-        onward,
-        client,
-        tapped.toClient,
-        "server",
-      ]] as const
-    ) {
-      sockets.add(from);
-      from.on("data", (bytes: Buffer) => {
-        seen.push(new Uint8Array(bytes));
-        to.write(bytes);
-      });
-      from.on("end", () => {
-        tapped.end ??= name;
-        to.end();
-      });
-      from.on("error", () => {
-        tapped.end ??= name;
-        to.destroy();
-      });
-      from.on("close", () => {
-        tapped.end ??= name;
-        sockets.delete(from);
-        to.destroySoon();
-      });
+    sockets.add(client).add(onward);
+    client.on("data", (bytes: Buffer) => {
+      tapped.toServer.push(new Uint8Array(bytes));
+      onward.write(bytes);
+    });
+    onward.on("data", (bytes: Buffer) => {
+      tapped.toClient.push(new Uint8Array(bytes));
+      client.write(bytes);
+    });
+    // No client here closes one direction only, so what the server sends now meets a closed socket.
+    function clientLeft(): void {
+      tapped.end ??= "client";
+      onward.resetAndDestroy();
     }
+    function serverEnded(): void {
+      tapped.end ??= "server";
+      client.end();
+    }
+    client.on("end", clientLeft).on("error", clientLeft).on("close", () => sockets.delete(client));
+    onward.on("end", serverEnded).on("error", serverEnded).on("close", () => sockets.delete(onward));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as { port: number }).port}`,
-    exchanges: () => connections.flatMap(exchangesOf),
-    forget: () => void (connections = []),
+    exchanges: () => connections.flatMap((tapped) => exchangesOf(tapped).slice(tapped.forgotten)),
+    forget: () => {
+      for (const tapped of connections) tapped.forgotten = exchangesOf(tapped).length;
+    },
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();

@@ -3,10 +3,12 @@ import { SingleFlight } from "../async/single_flight.ts";
 import { Fault } from "../domain/fault.ts";
 import type { Batches, BatchOutcome, Owned, OwnedRecords } from "../domain/owned.ts";
 import type { PriceOf } from "../domain/price.ts";
+import type { PendingDialect } from "../domain/provider.ts";
 import type { Store } from "../domain/store.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import type { OpenCall, UsageRow } from "../domain/usage.ts";
 import { rowOfLine } from "./lines.ts";
+import { fetchPending, rowOfPending } from "./pending_responses.ts";
 import { type BatchAsked, BatchMissing, type BatchSource, fetchResults, fetchStatus } from "./results.ts";
 
 /** All in milliseconds. */
@@ -42,6 +44,9 @@ export const BATCH_PACE: BatchPace = {
 const END_MS = 3_000;
 /** Batches that are worked on at one time. */
 const AT_ONCE = 4;
+/** How often, and how many times, a deletion looks for what the store does not know yet. */
+const ON_ITS_WAY_MS = 50;
+const MOST_LOOKS = 40;
 /** Rows that are written together. */
 const ROWS_AT_ONCE = 200;
 
@@ -121,7 +126,13 @@ export class BatchAccounts implements Batches {
   }
 
   async #accountNow(id: string): Promise<void> {
-    const found = await this.#options.records.findBatch(id);
+    const { records } = this.#options;
+    let found = await records.findBatch(id);
+    // What a call has just made is still on its way to the store.
+    for (let looks = 1; found === null && looks < MOST_LOOKS; looks++) {
+      await delay(ON_ITS_WAY_MS, this.#stop.signal);
+      found = await records.findBatch(id);
+    }
     if (found === null) throw new Error("the batch is not known yet");
     if (found.batch.dueAt === null) return;
     if (await this.#once(found.batch) === "failed") throw new Error("the accounting failed");
@@ -160,13 +171,40 @@ export class BatchAccounts implements Batches {
   }
 
   async #look(batch: Owned, call: OpenCall): Promise<BatchOutcome | "waiting"> {
-    const { endedWithinMs, keptForMs } = this.#options.pace;
-    const isOld = this.#ageOf(batch) > endedWithinMs;
     const asked = { id: batch.id, heldBy: call.credentialId, signal: this.#stop.signal };
     const upstream = this.#options.upstreamOf(call);
-    const dialect = upstream.provider.batches;
+    const { batches: dialect, pending } = upstream.provider;
+    const source = { ...this.#options, upstream };
+    if (batch.kind === "response" && pending !== undefined) return await this.#lookAtResponse(call, { asked, pending, source });
     if (dialect === undefined) throw new Error(`The upstream ${upstream.name} has no batches`);
-    const source = { ...this.#options, upstream, dialect };
+    return await this.#lookAtBatch(batch, { call, asked, source: { ...source, dialect } });
+  }
+
+  async #lookAtResponse(
+    call: OpenCall,
+    { asked, pending, source }: {
+      readonly asked: BatchAsked;
+      readonly pending: PendingDialect;
+      readonly source: Omit<BatchSource, "dialect">;
+    },
+  ): Promise<BatchOutcome | "waiting"> {
+    try {
+      const reading = await fetchPending(asked, pending, source);
+      if (reading === null) return "waiting";
+      await this.#options.records.recordUsage([rowOfPending(reading, { call, answer: pending.answer, deps: this.#options })]);
+      return "counted";
+    } catch (error) {
+      if (error instanceof BatchMissing) return "gone";
+      throw error;
+    }
+  }
+
+  async #lookAtBatch(
+    batch: Owned,
+    { call, asked, source }: { readonly call: OpenCall; readonly asked: BatchAsked; readonly source: BatchSource },
+  ): Promise<BatchOutcome | "waiting"> {
+    const { endedWithinMs, keptForMs } = this.#options.pace;
+    const isOld = this.#ageOf(batch) > endedWithinMs;
     try {
       const status = await fetchStatus(asked, source);
       if (!status.hasEnded) return this.#ageOf(batch) > keptForMs ? "gone" : "waiting";
@@ -220,11 +258,15 @@ export class BatchAccounts implements Batches {
 
   #lost({ id, workspaceId, call }: Owned): void {
     this.#state.lost++;
-    this.#options.observe.note("error", "a batch was deleted or has expired before its usage could be read: it is in no total", {
-      batchId: id,
-      workspaceId,
-      requestId: call?.id,
-    });
+    this.#options.observe.note(
+      "error",
+      "a batch or a response was deleted or has expired before its usage could be read: it is in no total",
+      {
+        batchId: id,
+        workspaceId,
+        requestId: call?.id,
+      },
+    );
   }
 
   /** Logs one line until a batch succeeds: what fails once fails often. */

@@ -36,12 +36,20 @@ export interface BatchAsked {
 
 /** Rejects with `BatchMissing`, or an error that says what went wrong. */
 export async function fetchStatus(asked: BatchAsked, source: BatchSource): Promise<BatchStatus> {
-  let text = "";
-  const lines = readLines(asked, { path: source.dialect.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source });
-  for await (const { line } of lines) text += line ?? "";
+  const text = await fetchText(asked, { path: source.dialect.pathOf(asked.id), maxBytes: MAX_STATUS_BYTES, source });
   const status = source.dialect.parseStatus(text);
   if (status === null) throw new Error("Cannot read the batch's status: the upstream's answer has none");
   return status;
+}
+
+/** The whole answer of at most `maxBytes`. Rejects as `fetchStatus` does. */
+export async function fetchText(
+  asked: BatchAsked,
+  options: { readonly path: string; readonly maxBytes: number; readonly source: Omit<BatchSource, "dialect"> },
+): Promise<string> {
+  let text = "";
+  for await (const { line } of readLines(asked, options)) text += line ?? "";
+  return text;
 }
 
 /**
@@ -94,7 +102,7 @@ interface Line {
 
 async function* readLines(
   { id, heldBy, signal }: BatchAsked,
-  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: BatchSource },
+  { path, maxBytes, source }: { readonly path: string; readonly maxBytes: number; readonly source: Omit<BatchSource, "dialect"> },
 ): AsyncGenerator<Line> {
   const controller = new AbortController();
   const idle = new IdleTimeout({ ms: IDLE_MS, elapsed: source.elapsed, onIdle: () => controller.abort(UPSTREAM_IDLE) });
@@ -135,7 +143,7 @@ async function* readLines(
 
 async function ask(
   path: string,
-  { id, heldBy, signal, source }: BatchAsked & { readonly source: BatchSource },
+  { id, heldBy, signal, source }: BatchAsked & { readonly source: Omit<BatchSource, "dialect"> },
 ): Promise<Response> {
   const { upstream, fetch } = source;
   const credential = upstream.credentials.holding(heldBy);

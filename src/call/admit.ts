@@ -34,7 +34,7 @@ export async function admit(
   let pending: PendingCall | null = null;
   try {
     const belonging = await trace;
-    pending = new PendingCall({ incoming, caller, belonging, requestedModel }, deps);
+    pending = new PendingCall({ incoming, caller, belonging, upstream, requestedModel }, deps);
     pending.throwIfStopped();
     const { signal } = pending;
     const waitsFrom = deps.elapsed();

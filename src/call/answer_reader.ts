@@ -66,7 +66,9 @@ export class AnswerReader {
 
   /** Only the end of the bytes shows the answer's end, as far as is known: hold one chunk. */
   get holdsLast(): boolean {
-    return this.#decoder !== "plain" || this.#parts === null || this.#options.dialect.endsWithBytes === true;
+    if (this.#decoder !== "plain" || this.#parts === null) return true;
+    // What is not whole yet breaks if its bytes end, so its words need not wait for the next ones.
+    return this.#options.dialect.endsWithBytes === true && (this.#reading.isWhole || this.#parts.isBlind);
   }
 
   /** A promise if the bytes are decoded first; it never rejects. */

@@ -55,6 +55,12 @@ for (const size of [1, 2, 3, 7, 64, 10_000]) {
     assert.deepEqual([cut.outcome, cut.reading.inputTokens, cut.reading.contentCharacters], ["upstream_broke", 7, 5]);
   });
 
+  Deno.test(`AnswerReader holds pieces of ${size} of a stream that is whole at the end of its bytes only once it may be whole`, async () => {
+    const json = { dialect: arrays, type: "application/json; charset=UTF-8" };
+    const { holdsLast } = await readIn(size, arrayOf([START, DELTA, USED]), json);
+    assert.equal(holdsLast, false);
+  });
+
   Deno.test(`AnswerReader reads binary frames in pieces of ${size}, and ends with the frame that ends the answer`, async () => {
     const binary = { dialect: frames, type: "application/vnd.amazon.eventstream" };
     const whole = joined([frameOf({ unknown: 1 }, "initial-response"), ...ALL.map((event) => frameOf(event))]);

@@ -1,8 +1,9 @@
 import { Fault } from "../domain/fault.ts";
+import type { OwnedNames } from "../domain/provider.ts";
 import { decoderOf } from "../wire/decode.ts";
 import { EVENT_LOOP_BUDGET } from "../wire/event_loop_budget.ts";
 import { type ScanResult, TopLevelScanner } from "../wire/json_scan.ts";
-import { StringsOfKey } from "../wire/strings_of_key.ts";
+import { StringsOfKeys } from "../wire/strings_of_keys.ts";
 
 /** More things than one request can use; ids beyond are not told. */
 export const MAX_NAMED = 10_000;
@@ -18,25 +19,34 @@ const SCANS_A_LOOK = 8;
 
 export interface BodyScanOptions {
   readonly maxDecodedBytes: number;
-  /** Keys whose strings name what is owned, at any depth. */
-  readonly ownedKeys: readonly string[];
+  /** How the body names what is owned. */
+  readonly owned: OwnedNames;
   /** Top-level keys that are wanted. */
   readonly keys: readonly string[];
+}
+
+/** What may be an item's id in a body, each once, at most one more than `MAX_NAMED`. */
+export interface NamedItems {
+  readonly ids: readonly string[];
+  /** The body does refer to items. */
+  readonly areSure: boolean;
 }
 
 /** Looks into a request's body as it comes, for the things that it names and for top-level keys. */
 export class BodyScan {
   readonly isEncoded: boolean;
-  readonly #strings: StringsOfKey;
+  readonly #strings: StringsOfKeys;
   readonly #ids = new Set<string>();
+  readonly #items = new Set<string>();
   readonly #json: TopLevelScanner;
   readonly #needsJson: boolean;
   readonly #decoder: ReturnType<typeof decoderOf>;
 
-  constructor(contentEncoding: string, { maxDecodedBytes, ownedKeys: [ownedKey = ""], keys }: BodyScanOptions) {
+  constructor(contentEncoding: string, { maxDecodedBytes, owned, keys }: BodyScanOptions) {
     this.isEncoded = contentEncoding.split(",").some((coding) => !/^\s*(?:identity)?\s*$/i.test(coding));
-    this.#strings = new StringsOfKey(ownedKey, { maxValueBytes: MAX_ID_BYTES });
-    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES, spotted: ownedKey });
+    const { keys: below, items: { keys: at, mark } = NO_ITEMS } = owned;
+    this.#strings = new StringsOfKeys({ below, at, ...mark === undefined ? {} : { mark } }, { maxValueBytes: MAX_ID_BYTES });
+    this.#json = new TopLevelScanner(keys, { maxValueBytes: MAX_VALUE_BYTES, spotted: [...below, ...at] });
     this.#needsJson = this.isEncoded || keys.length > 0;
     this.#decoder = decoderOf(contentEncoding, {
       maxBytes: maxDecodedBytes,
@@ -65,6 +75,11 @@ export class BodyScan {
     const ids = [...this.#ids];
     this.#ids.clear();
     return ids;
+  }
+
+  /** Those so far. Only a body that has ended surely refers to none. */
+  get items(): NamedItems {
+    return { ids: [...this.#items], areSure: this.#strings.hasMark };
   }
 
   /**
@@ -99,9 +114,13 @@ export class BodyScan {
   }
 
   #keepIds(): void {
-    for (const id of this.#strings.take()) if (this.#ids.size <= MAX_NAMED) this.#ids.add(id);
+    const { below, at } = this.#strings.take();
+    for (const id of below) if (this.#ids.size <= MAX_NAMED) this.#ids.add(id);
+    for (const id of at) if (this.#items.size <= MAX_NAMED) this.#items.add(id);
   }
 }
+
+const NO_ITEMS: { readonly keys: readonly string[]; readonly mark?: string } = { keys: [] };
 
 /** Shows the bytes piece by piece, and shares the turns. `share`: so many are one in the budget. */
 async function eachPiece(bytes: Uint8Array, look: (piece: Uint8Array) => void | Promise<void>, share = 1): Promise<void> {

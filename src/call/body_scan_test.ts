@@ -4,7 +4,7 @@ import { nextTurn } from "../wire/event_loop_budget.ts";
 import { BodyScan } from "./body_scan.ts";
 
 const MB = 1024 * 1024;
-const WANTED = { maxDecodedBytes: 32 * MB, ownedKeys: ["file_id"], keys: ["model", "messages"] };
+const WANTED = { maxDecodedBytes: 32 * MB, owned: { keys: ["file_id"], prefixes: ["file_"] }, keys: ["model", "messages"] };
 
 function bodyOf(bytes: number): Uint8Array {
   const message = `{"content":[{"file_id":"file_1"}],"role":"user"},`;

@@ -28,7 +28,12 @@ const SEEN: readonly (readonly [name: string, headers: Readonly<Record<string, s
   ["droid", { "user-agent": "factory-cli/0.225.2" }],
   ["codex", { "user-agent": "codex_exec/0.171.0 (Debian 12.0.0; x86_64) dumb (codex_exec; 0.171.0)" }],
   ["anthropic-sdk-python", { "user-agent": "Anthropic/Python 0.80.0" }],
-  ["GeminiCLI", { "user-agent": "GeminiCLI/0.61.0 (linux; x64)" }],
+  ["gemini-cli", { "user-agent": "GeminiCLI/0.61.0 (linux; x64)" }],
+  ["gemini-cli", { "user-agent": "GeminiCLI-tui/0.61.0/gemini-3.8-flash (linux; x64; terminal)" }],
+  ["anthropic-sdk-js", { "user-agent": "AnthropicBedrock/JS 1.14.0" }],
+  ["anthropic-sdk-js", { "user-agent": "AnthropicVertex/JS 1.14.0" }],
+  ["openai-sdk-js", { "user-agent": "OpenAI/JS 7.59.0" }],
+  ["google-genai-sdk", { "user-agent": "google-genai-sdk/3.3.0 gl-node/v24.21.0" }],
 ];
 
 Deno.test("clientOf() tells agents apart by user agent and marks, and calls others by their product", () => {

@@ -3,7 +3,7 @@ import type { Trace } from "../domain/trace.ts";
 import type { OpenCall } from "../domain/usage.ts";
 import type { LiveCall } from "./live_call.ts";
 
-/** A file or a batch that a call makes: it is the caller's before the answer ends. */
+/** A file or another thing that a call makes: it is the caller's before the answer ends. */
 export interface Creation {
   readonly kind: OwnedKind;
   /** What the rows of a batch's lines have of the call that made it. */
@@ -15,7 +15,7 @@ export interface Creation {
 export async function claim(
   answer: ReadonlyMap<string, unknown>,
   { kind, made, trace }: Creation,
-  { caller: { sandbox: { workspaceId, sandboxId } }, deps }: LiveCall,
+  { incoming: { provider }, caller: { sandbox: { workspaceId, sandboxId } }, deps }: LiveCall,
 ): Promise<void> {
   // An error with a good status has made nothing.
   if (answer.get("type") === "error") return;
@@ -25,7 +25,7 @@ export async function claim(
     return;
   }
   const { createdAt } = made;
-  const isBatch = kind === "batch";
+  const isBatch = kind === "batch" && provider.batches !== undefined;
   // Its lines belong to the call's trace, whose name only this call knows.
   if (isBatch) await deps.ledger.join(trace);
   const batch = isBatch

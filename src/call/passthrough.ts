@@ -11,7 +11,8 @@ import { BodyScan } from "./body_scan.ts";
 import { claim, type Creation } from "./creation.ts";
 import { returned, send } from "./forward.ts";
 import { LiveCall } from "./live_call.ts";
-import { assertOwner, assertOwnThings } from "./ownership.ts";
+import { AnswerClaims } from "./answer_claims.ts";
+import { assertOwner, assertOwnThings, namedIn } from "./ownership.ts";
 import { bodyFault } from "./read.ts";
 import { refusedTo } from "./refusals.ts";
 import { assertRoom } from "./reservation.ts";
@@ -22,6 +23,8 @@ export interface PassOptions {
   readonly passthrough: PassthroughRoute;
   /** What the call is about: it passes only for its owner. */
   readonly about: { readonly kind: OwnedKind; readonly id: string } | null;
+  /** Of what the call is about: as the route says. */
+  readonly yields?: Readonly<Record<string, OwnedKind>>;
   /** What a good answer has made, which then is the caller's. */
   readonly makes: OwnedKind | null;
   readonly deps: Deps;
@@ -44,17 +47,18 @@ export async function pass(incoming: IncomingCall, options: PassOptions): Promis
     if (creation?.kind === "batch") await assertRoom(creation.made, incoming, deps);
     const readsOnMs = creation === null ? 0 : upstream.drainAfterLeftMs;
     const call = new LiveCall({ incoming, caller, upstream, credential, row: null, readsOnMs, route: passthrough.name }, deps);
-    await passAs(call, passthrough, creation).finally(() => call.end("completed"));
+    await passAs(call, options, creation).finally(() => call.end("completed"));
   } catch (error) {
     throw refusedTo(error, caller);
   }
 }
 
-async function passAs(call: LiveCall, passthrough: PassthroughRoute, creation: Creation | null): Promise<void> {
+async function passAs(call: LiveCall, options: PassOptions, creation: Creation | null): Promise<void> {
   const { incoming, credential, idle, signal, deps } = call;
+  const { passthrough } = options;
   const { client, requestId } = incoming;
   let problem: unknown = null;
-  const stream = bodyOf(call, passthrough, (fault) => problem ??= fault);
+  const stream = bodyOf(call, options, (fault) => problem ??= fault);
   const sent = call.payment.signsBody ? sendWhole(call, stream, passthrough) : sendOn(call, stream);
   const answer = await sent.catch(async (error) => {
     throw await call.fail(problem ?? error);
@@ -64,10 +68,10 @@ async function passAs(call: LiveCall, passthrough: PassthroughRoute, creation: C
   client.begin(head);
   if (answer.body === null) return await client.end();
   const makes = answer.ok ? creation : null;
-  const isSized = makes !== null && head.headers.has("content-length");
-  const { watch, close } = watchOf(answer, { passthrough, creation: makes, call });
+  const { watch, close, holdsLast } = watchOf(answer, { options, creation: makes, call });
   try {
-    await pump(answer.body, client, { watch, holdsLast: () => makes !== null, isSized, idle, signal });
+    const isSized = holdsLast && head.headers.has("content-length");
+    await pump(answer.body, client, { watch, holdsLast: () => holdsLast, isSized, idle, signal });
   } catch {
     await client.break();
   } finally {
@@ -107,17 +111,20 @@ async function sendWhole(
 async function assertMayPass(caller: Caller, incoming: IncomingCall, options: PassOptions): Promise<string | null> {
   const { passthrough, about, makes, deps } = options;
   const { sandbox, token } = caller;
-  const { request } = incoming;
+  const { request, target, provider } = incoming;
   const { headers } = request;
   if (passthrough.joinsTrace && namesSession(headers, { token, deps })) {
     belongingOf({ incoming, asked: null, caller }, deps).then(({ trace }) => deps.ledger.join(trace))
       .catch((cause) => deps.observe.note("warn", "a trace's activity could not be recorded", { cause }));
   }
   const heldBy = about === null ? null : await assertOwner(about, { sandbox, deps });
+  const behind = about === null ? Infinity : target.split("?", 1)[0]!.split("/").indexOf(about.id) + 1;
+  const alsoHeldBy = await assertOwnThings(namedIn(target, provider, behind), { sandbox, provider, deps });
   if ((declaredLength(headers) ?? 0) > passthrough.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
-  if (about?.kind === "batch" && request.method === "DELETE") await deps.batches.accountFor(about.id);
+  const isCounted = about?.kind === "batch" ? provider.batches !== undefined : about?.kind === "response";
+  if (isCounted && request.method === "DELETE") await deps.batches.accountFor(about!.id);
   const trouble = makes === null ? null : deps.ledger.trouble();
-  if (trouble === null) return heldBy;
+  if (trouble === null) return heldBy ?? alsoHeldBy.heldBy;
   throw new Fault("ledger_unavailable", "Nothing can be recorded at the moment, so nothing is made", { cause: trouble });
 }
 
@@ -138,7 +145,7 @@ async function creationOf(
 /** The body as it goes on: within its limit, and without an end if it names another's thing. */
 function bodyOf(
   { incoming: { request, provider }, caller: { sandbox }, idle, deps }: LiveCall,
-  passthrough: PassthroughRoute,
+  { passthrough, about }: PassOptions,
   onProblem: (fault: unknown) => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (request.body === null) return null;
@@ -148,10 +155,10 @@ function bodyOf(
     onProblem: (error) => onProblem(bodyFault(error)),
     idle,
   });
-  if (!passthrough.namesOwned) return limited;
+  if (!passthrough.namesOwned && about === null) return limited;
   const named = new BodyScan(request.headers.get("content-encoding") ?? "", {
     maxDecodedBytes: passthrough.maxBodyBytes,
-    ownedKeys: provider.owned.keys,
+    owned: provider.owned,
     keys: [],
   });
   const reader = limited.getReader();
@@ -162,7 +169,9 @@ function bodyOf(
         for (let earlier: typeof held = null; earlier === null;) {
           const { value = null } = await reader.read();
           await (value === null ? named.end() : named.push(value));
-          await assertOwnThings(named.takeIds(), { sandbox, provider, deps });
+          const isWhole = value === null;
+          const things = named.takeIds();
+          await assertOwnThings(isWhole ? { things, items: named.items } : { things }, { sandbox, provider, deps });
           [earlier, held] = [held, value];
           if (earlier !== null) controller.enqueue(earlier);
           if (value === null) return controller.close();
@@ -189,25 +198,31 @@ function bodyOf(
  */
 function watchOf(
   { ok, headers }: Response,
-  { passthrough, creation, call }: {
-    readonly passthrough: PassthroughRoute;
+  { options: { passthrough, about, yields }, creation, call }: {
+    readonly options: PassOptions;
     readonly creation: Creation | null;
     readonly call: LiveCall;
   },
-): { readonly watch: Watch; readonly close: () => void } {
+): { readonly watch: Watch; readonly close: () => void; readonly holdsLast: boolean } {
   const showsEnd = !passthrough.answersJson || !ok || headers.has("content-length") || headers.has("transfer-encoding");
-  if (creation === null && showsEnd) return UNWATCHED;
+  const claims = ok && about !== null ? AnswerClaims.of({ kind: about.kind, yields }, call) : null;
+  if (creation === null && claims === null && showsEnd) return UNWATCHED;
   const copy = new JsonCopy(headers, {
-    keys: creation === null ? [] : ["id", "type"],
+    keys: creation === null ? claims?.keys ?? [] : ["id", "type"],
     maxValueBytes: MAX_ID_BYTES,
     maxDecodedBytes: MAX_DECODED_BYTES,
+    onChunk: (chunk) => claims?.look(chunk),
   });
   const ended = async () => {
     const { values, isCut } = await copy.end();
     if (creation !== null) await claim(values, creation, call);
+    await claims?.claim(values);
     return isCut ? "broken" as const : "whole" as const;
   };
-  return { watch: { look: (chunk) => copy.push(chunk), ended }, close: () => copy.close() };
+  // A chunk that is held would delay the events of a stream.
+  const isStream = /^text\/event-stream\b/i.test(headers.get("content-type") ?? "");
+  const holdsLast = creation !== null || (claims !== null && !isStream);
+  return { watch: { look: (chunk) => copy.push(chunk), ended }, close: () => copy.close(), holdsLast };
 }
 
 /** The longest `id` of an answer that is read, and the most that is decoded of a compressed one. */
@@ -217,4 +232,5 @@ const MAX_DECODED_BYTES = 16 * 1024 * 1024;
 const UNWATCHED = {
   watch: { look: () => {}, ended: () => Promise.resolve("whole" as const) },
   close: () => {},
+  holdsLast: false,
 };

@@ -17,10 +17,11 @@ import {
   type Upstream,
 } from "../../tests/fake_calls.ts";
 import { admissionsOn, boundOf, FakeLimitRecords, limitVerbs, reservationOf } from "../../tests/limit_records.ts";
+import { anthropic } from "../../tests/anthropic.ts";
 import { waitFor } from "../../tests/wait.ts";
 import { Fault } from "../domain/fault.ts";
 import type { Limits, Reservation } from "../domain/limits.ts";
-import type { PassthroughRoute } from "../domain/provider.ts";
+import type { OwnedNames, PassthroughRoute } from "../domain/provider.ts";
 import { pass, type PassOptions } from "./passthrough.ts";
 import type { Deps } from "./deps.ts";
 
@@ -187,11 +188,64 @@ Deno.test("pass() reads the answer of a call that makes something on after its c
   await assert.rejects(passed(slow, {}, { makes: "file" }), refusal("client_left"));
 });
 
-function passed(call: Scene, request: CallOptions = {}, options: Partial<PassOptions> = {}): Promise<Response> {
-  const { passthrough = ROUTE, about = null, makes = null, deps = call.deps } = options;
+const ITEMS = { keys: ["id"], mark: "item_reference" };
+
+Deno.test("pass() claims what an answer about an own thing names first: its output, and its items", async () => {
+  const answer =
+    `{"id":"batch_own","output_file_id":"file_made","metadata":{"output_file_id":"file_no"},"data":[{"id":"msg_1"}]}`;
+  const kinds = { batch: [["file_made", "file"]], response: [["batch_own", "item"], ["msg_1", "item"]] } as const;
+  for (const kind of ["batch", "response"] as const) {
+    const owner = { kind, workspaceId: "w-1", credentialId: null } as const;
+    await using call = scene(() => json(answer));
+    const ownersOf: Deps["owners"]["ownersOf"] = (ids) =>
+      Promise.resolve(new Map(ids.filter((id) => id === "thing_own").map((id) => [id, owner])));
+    const deps = { ...call.deps, owners: { ...call.deps.owners, ownersOf } };
+    const options = {
+      about: { kind, id: "thing_own" },
+      deps,
+      ...kind === "batch" && { yields: { output_file_id: "file" as const } },
+    };
+    const claiming = call.holdBack("claim");
+    const answered = received(
+      await passed(call, { method: "GET", body: null, owned: { keys: [], prefixes: [], items: ITEMS } }, options),
+    );
+    for (let n = 0; n < 20; n++) await new Promise((resolve) => setTimeout(resolve));
+    assert.equal(call.deps.traffic.inFlight, 1);
+    claiming.open();
+    assert.deepEqual(await answered, { text: answer, isBroken: false });
+    assert.deepEqual(call.claims.map((claim) => [claim.id, claim.kind]), kinds[kind]);
+    assert.deepEqual([...new Set(call.claims.map(({ workspaceId, call: made }) => `${workspaceId} ${made?.credentialId}`))], [
+      "w-1 key-1",
+    ]);
+  }
+});
+
+Deno.test("pass() refuses a second id in a path, one in a query, and one in any body about an own thing", async () => {
+  const about = { kind: "file", id: "file_own" } as const;
+  const cases: readonly (readonly [CallOptions, Partial<PassOptions>])[] = [
+    [{ target: "/v1/files/file_own/parts/file_other" }, { about }],
+    [{ target: "/v1/x?after=file_other" }, {}],
+    [{ target: "/v1/x?after=%20file_unknown" }, {}],
+    [{ body: `{"file_id":"file_other"}` }, { about, passthrough: { ...ROUTE, namesOwned: false } }],
+  ];
+  for (const [request, options] of cases) {
+    const sent: string[] = [];
+    await using call = scene(echoing(sent, () => json(ANSWER)));
+    await assert.rejects(passed(call, request, options), refusal("not_owned"), JSON.stringify(request));
+    assert.deepEqual(sent, []);
+  }
+});
+
+function passed(
+  call: Scene,
+  { owned = anthropic.owned, ...request }: CallOptions & { readonly owned?: OwnedNames } = {},
+  options: Partial<PassOptions> = {},
+): Promise<Response> {
+  const { passthrough = ROUTE, about = null, makes = null, yields = {}, deps = call.deps } = options;
   const asked = { target: "/v1/x", body: "{}", ...request };
   const arriving = incoming(call, asked);
-  return arriving.client.answerOf(pass(arriving, { passthrough, about, makes, deps }));
+  const provider = { ...arriving.provider, owned };
+  return arriving.client.answerOf(pass({ ...arriving, provider }, { passthrough, about, makes, yields, deps }));
 }
 
 /** Reads each request to its end before it answers, as fetch does with a body that fails. */

@@ -1,6 +1,7 @@
 import { Fault } from "../domain/fault.ts";
 import type { RunningCall } from "../domain/running_call.ts";
 import { cutClientString } from "../domain/text.ts";
+import type { Upstream } from "../domain/upstream.ts";
 import type { Caller } from "./authenticate.ts";
 import { NOTHING_USED } from "./running.ts";
 import { type Stoppable, type StopReason, STOPS } from "./stops.ts";
@@ -11,6 +12,7 @@ export interface PendingCallOptions {
   readonly incoming: IncomingCall;
   readonly caller: Caller;
   readonly belonging: Belonging;
+  readonly upstream: Upstream;
   /** Empty if the body names none. */
   readonly requestedModel: string;
 }
@@ -57,7 +59,7 @@ export class PendingCall implements Stoppable {
   }
 
   show(): RunningCall {
-    const { incoming, caller: { sandbox }, belonging: { trace, client }, requestedModel } = this.#options;
+    const { incoming, caller: { sandbox }, belonging: { trace, client }, upstream, requestedModel } = this.#options;
     return {
       id: incoming.requestId,
       workspaceId: sandbox.workspaceId,
@@ -66,6 +68,8 @@ export class PendingCall implements Stoppable {
       route: "messages",
       model: requestedModel || null,
       client: client === null ? null : cutClientString(client),
+      provider: upstream.seller,
+      upstream: upstream.name,
       createdAt: trace.updatedAt,
       ageMs: Math.round(this.#deps.elapsed() - incoming.arrivedAt),
       status: null,

@@ -5,7 +5,7 @@ import { BodyError, type BodyProblem, declaredLength, hashOf, type HeldBody, rea
 import type { Caller } from "./authenticate.ts";
 import { BodyScan } from "./body_scan.ts";
 import type { Deps, IncomingBilled } from "./deps.ts";
-import { assertOwnThings } from "./ownership.ts";
+import { assertOwnThings, namedIn } from "./ownership.ts";
 import { refusedTo } from "./refusals.ts";
 import { unlessSecret } from "./token_filter.ts";
 
@@ -45,9 +45,10 @@ export async function read(incoming: IncomingBilled, { sandbox, token }: Caller,
   const { headers, body: stream } = incoming.request;
   const { dialect: { request }, provider, target } = incoming;
   const { maxBodyBytes, keys, messagesKey, factsOf } = request;
+  const { owned } = provider;
   const scan = new BodyScan(headers.get("content-encoding") ?? "", {
     maxDecodedBytes: maxBodyBytes,
-    ownedKeys: provider.owned.keys,
+    owned: request.refersToNoItems ? { keys: owned.keys, prefixes: owned.prefixes } : owned,
     keys: [...keys, messagesKey],
   });
   const startedAt = deps.elapsed();
@@ -69,12 +70,12 @@ export async function read(incoming: IncomingBilled, { sandbox, token }: Caller,
     const asked = factsOf(values, target);
     const kept = keptFacts(asked, [token, ...incoming.ownCredentials]);
     userId = kept.userId;
-    const ids = scan.takeIds();
-    const heldBy = await assertOwnThings(ids, { sandbox, provider, deps });
+    const things = [...scan.takeIds(), ...namedIn(target, provider).things];
+    const { heldBy, isAny: namesFiles } = await assertOwnThings({ things, items: scan.items }, { sandbox, provider, deps });
     const upstream = deps.upstreams.forCall(provider, { workspaceId: sandbox.workspaceId, model: asked.model, heldBy });
     const unmetered = upstream.isStrict ? request.unmetered?.(values) ?? null : null;
     if (unmetered !== null) throw unmetered;
-    const [isCompressed, namesFiles] = [scan.isEncoded, ids.length > 0];
+    const isCompressed = scan.isEncoded;
     return { body, arrivalMs, messages, messagesHash, heldBy, upstream, asked, isCompressed, namesFiles, ...kept };
   } catch (error) {
     body?.release();

@@ -34,6 +34,9 @@ export class OpenRow {
   #status: number | null = null;
   #upstreamRequestId: string | null = null;
   #ttft: number | null = null;
+  #made: readonly Made[] = [];
+  /** By id of what the answer made, from the moment at which it is being claimed. */
+  readonly #claims = new Map<string, Promise<void>>();
 
   constructor(call: OpenCall, options: OpenRowOptions) {
     this.call = call;
@@ -64,6 +67,17 @@ export class OpenRow {
     this.#ttft ??= this.#sinceOpened();
   }
 
+  /**
+   * What the answer has made so far. Clients name it while a stream still runs, such as to cancel
+   * it; of an item only later calls know.
+   */
+  noteMade(made: readonly Made[]): void {
+    if (made === this.#made) return;
+    this.#made = made;
+    // `close` tries again.
+    this.#claim(made.filter(({ kind }) => kind !== "item")).catch(() => {});
+  }
+
   /** What the row would keep if the call ended now with this reading. */
   soFar(reading: UsageReading): { readonly status: number | null; readonly kept: UsageReading } {
     return { status: this.#status, kept: this.#isRefusal ? EMPTY_READING : this.#toKeep(reading) };
@@ -74,7 +88,11 @@ export class OpenRow {
    * Rejects with `Fault` `ledger_unavailable`: the client must not see a clean end then.
    */
   async close(outcome: Outcome, reading: UsageReading): Promise<void> {
-    const work = [this.#commit(outcome, reading), this.#claim(reading.made)];
+    const committed = this.#commit(outcome, reading);
+    const hasMade = this.#made.length + reading.made.length > 0;
+    if (!hasMade) return await committed;
+    const early = Promise.allSettled(this.#claims.values());
+    const work = [committed, early.then(() => this.#claim([...this.#made, ...reading.made], reading))];
     try {
       await Promise.all(work);
     } finally {
@@ -107,15 +125,24 @@ export class OpenRow {
     }
   }
 
-  async #claim(made: readonly Made[]): Promise<void> {
-    if (made.length === 0) return;
+  /** Each once, unless that failed. What is made in the background is asked for later. */
+  async #claim(made: readonly Made[], { isPending }: Pick<UsageReading, "isPending"> = EMPTY_READING): Promise<void> {
+    const all = new Map(made.map((one) => [one.id, one]));
+    const fresh = [...all.values()].filter(({ id }) => OWNED_ID.test(id) && !this.#claims.has(id));
+    if (fresh.length === 0) return;
     const { workspaceId, sandboxId } = this.call;
-    const { owners, now } = this.#options.deps;
-    await owners.claim(
-      made.filter(({ id }) => OWNED_ID.test(id)).map(({ id, kind }) => (
-        { id, kind, workspaceId, sandboxId, createdAt: now(), call: this.call, dueAt: null }
-      )),
-    );
+    const { owners, batches, now } = this.#options.deps;
+    // A stream tells what it used at its end, in the background too.
+    const dueAt = isPending && !this.call.streaming ? now() + batches.firstLookMs : null;
+    const place = { workspaceId, sandboxId, createdAt: now(), call: this.call };
+    const claim = owners.claim(fresh.map(({ id, kind }) => ({ id, kind, ...place, dueAt: kind === "response" ? dueAt : null })));
+    for (const { id } of fresh) this.#claims.set(id, claim);
+    try {
+      await claim;
+    } catch (error) {
+      for (const { id } of fresh) this.#claims.delete(id);
+      throw error;
+    }
   }
 
   get #isRefusal(): boolean {

@@ -47,6 +47,7 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
   };
   const looked = () => {
     if (reader.reading.hasContent) row?.contentCame();
+    row?.noteMade(reader.reading.made);
     const { outcome } = reader;
     return outcome === null ? undefined : ended(outcome);
   };

@@ -19,6 +19,7 @@ import {
   USAGE,
 } from "../../tests/fake_calls.ts";
 import { onlyCredential } from "../../tests/fake_credentials.ts";
+import { waitFor } from "../../tests/wait.ts";
 import { journey } from "./journey.ts";
 import type { Deps } from "./deps.ts";
 
@@ -179,6 +180,25 @@ Deno.test("relay() reads an unstreamed answer on for a bounded time only", async
   assert.deepEqual(endOf(call), ["client_left", "unknown", null]);
 });
 
+Deno.test("relay() reads a stream on after its client left if the upstream bills it in full, for a bounded time", async () => {
+  const { call, live, answer } = await halfway({ stream: true }, { readOnMs: 3_600_000 });
+  await using _ = call;
+  await answer.body!.cancel();
+  call.client.abort();
+  live.write(ALL.slice(HALF.length));
+  live.end();
+  await call.deps.traffic.idle();
+  assert.deepEqual(endOf(call), ["client_left", "exact", null]);
+  assert.equal(call.closings[0]!.reading.outputTokens, USAGE.output_tokens);
+  const late = await halfway({ stream: true }, { readOnMs: 1 });
+  await using _late = late.call;
+  await late.answer.body!.cancel();
+  late.call.client.abort();
+  await late.live.cancelled;
+  await late.call.deps.traffic.idle();
+  assert.deepEqual(endOf(late.call), ["client_left", "estimated", null]);
+});
+
 Deno.test("relay() keeps the outcome completed if the client leaves after message_stop", async () => {
   const { call, live, answer } = await halfway({ stream: true });
   await using _ = call;
@@ -287,6 +307,34 @@ for (const [part, tells] of [[HALF, true], [HALF.slice(0, -20), false]] as const
     await assert.rejects(reader.read());
   });
 }
+
+Deno.test("relay() has what a stream made claimed while the stream still runs, once, and again at its end if that failed", async () => {
+  const block = (id: string) => {
+    const content = { type: "bash_code_execution_result", content: [{ type: "bash_code_execution_output", file_id: id }] };
+    const result = { type: "bash_code_execution_tool_result", tool_use_id: "srvtoolu_1", content };
+    return `event: content_block_start\ndata: ${
+      JSON.stringify({ type: "content_block_start", index: 0, content_block: result })
+    }\n\n`;
+  };
+  for (const fails of [false, true]) {
+    const live = new LiveAnswer(new AbortController().signal);
+    let failed = 0;
+    await using call = scene(() => live.response);
+    const claim: Deps["owners"]["claim"] = (owned) =>
+      fails && failed++ === 0 ? Promise.reject(new Error("not now")) : call.deps.owners.claim(owned);
+    const answer = received(
+      await told(incoming(call, { stream: true }), { ...call.deps, owners: { ...call.deps.owners, claim } }),
+    );
+    live.write(HALF + block("file_early"));
+    if (fails) await waitFor(() => failed > 0, { what: "the claim that fails" });
+    else await waitFor(() => call.claims.length === 1, { what: "the early claim" });
+    assert.deepEqual(call.closings, []);
+    live.write(ALL.slice(HALF.length));
+    live.end();
+    assert.equal((await answer).isBroken, false);
+    assert.deepEqual(call.claims.map(({ id, kind }) => [id, kind]), [["file_early", "file"]]);
+  }
+});
 
 Deno.test("relay() measures the time to the first content, not to the first byte", async () => {
   let clock = 0;

@@ -10,10 +10,13 @@ import type { OpenRow } from "./record.ts";
 import { headersWithout } from "./token_filter.ts";
 
 /** The call as far as it is known now. It counts and logs nothing, so it may be asked for often. */
-export function runningCall({ incoming, caller, row, route, reading, deps }: LiveCall): RunningCall {
+export function runningCall({ incoming, caller, upstream, row, route, reading, deps }: LiveCall): RunningCall {
   const { sandbox: { workspaceId, sandboxId } } = caller;
   const ageMs = Math.round(deps.elapsed() - incoming.arrivedAt);
-  const known = { id: incoming.requestId, workspaceId, sandboxId, route, ageMs, worker: null };
+  const known = {
+    ...{ id: incoming.requestId, workspaceId, sandboxId, route, ageMs, worker: null },
+    ...{ provider: upstream.seller, upstream: upstream.name },
+  };
   if (row === null) {
     const client = clientOf(
       { headers: headersWithout(incoming.request.headers, [caller.token]), userId: undefined },

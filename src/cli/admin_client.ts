@@ -89,7 +89,8 @@ const count = z.number().nullable();
 const name = z.string().nullable();
 const runningShape = z.object({
   ...{ id: z.string(), workspaceId: z.string(), sandboxId: z.string(), traceId: name, route: z.string() },
-  ...{ model: name, client: name, createdAt: time, ageMs: z.number(), status: count, accuracy: z.enum(ACCURACIES) },
+  ...{ model: name, client: name, provider: z.string(), upstream: z.string() },
+  ...{ createdAt: time, ageMs: z.number(), status: count, accuracy: z.enum(ACCURACIES) },
   ...{ inputTokens: count, outputTokens: count, cacheCreationInputTokens: count, cacheReadInputTokens: count, worker: count },
   costUsd: name.transform((usd) => usd === null ? null : Math.round(Number(usd) * NANO_DOLLARS)),
 }).transform(({ costUsd: cost, ...call }) => ({ ...call, cost }));

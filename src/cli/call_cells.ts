@@ -10,6 +10,7 @@ export const callShape = z.looseObject({
   status: z.number().optional(),
   errorType: z.string().optional(),
   traceId: z.string().optional(),
+  upstream: z.string().optional(),
   agentId: z.string().optional(),
   requestClass: z.string().optional(),
 });

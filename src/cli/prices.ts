@@ -1,4 +1,4 @@
-import type { Factors } from "../domain/price.ts";
+import type { Billing } from "../domain/price.ts";
 import { FROM_THE_FIRST, type PriceList, type PricePeriod, type PriceTier, type RefusalPeriod } from "../pricing/price_list.ts";
 import { CLAUDE_API } from "../providers/anthropic/billing.ts";
 import { BILLINGS } from "../providers/billings.ts";
@@ -15,7 +15,8 @@ export function pricesCommand(
   const list = readPrices(system.source);
   const models = model === undefined ? list.models : modelsFor(list, model);
   if (model !== undefined && Object.keys(models).length === 0) throw new CommandFailure(whyUnpriced(model));
-  const shown = { ...list, models, factors: CLAUDE_API.factors, sellers: Object.fromEntries(factorsBySeller()) };
+  const sellers = Object.fromEntries([...BILLINGS].map(([seller, { factors }]) => [seller, factors]));
+  const shown = { ...list, models, factors: CLAUDE_API.factors, sellers };
   system.stdout(json ? `${JSON.stringify(shown)}\n` : textOf({ ...list, models }, system.screen()));
 }
 
@@ -52,7 +53,7 @@ function textOf({ version, models, serverTools, sellerTools, refusals }: PriceLi
   const refused = [["REFUSALS BEFORE ANY OUTPUT", "BILLED", "NOT BILLED"], ...refusals.map(refusalRow)];
   return `Prices ${version}, US dollars per million tokens\n\n${tables.join("\n")}\n` +
     "All tokens, by seller; the factors multiply\n\n" +
-    tableOf([["SELLER", "FACTORS"], ...factorsBySeller().map(([seller, factors]) => [seller, factorsText(factors)])], {
+    tableOf([["SELLER", "FACTORS"], ...[...BILLINGS].map(([seller, billing]) => [seller, factorsText(billing)])], {
       screen,
     }) +
     "\n" +
@@ -60,18 +61,15 @@ function textOf({ version, models, serverTools, sellerTools, refusals }: PriceLi
     "\n" + tableOf(refused, { screen });
 }
 
-function factorsBySeller(): readonly (readonly [string, Factors])[] {
-  return [...BILLINGS].map(([seller, { factors }]) => [seller, factors]);
-}
+const SINCE = "; x 1 for models before Sonnet 4.5";
 
-function factorsText({ geoPercent, otherGeoPercent, batchPercent }: Factors): string {
-  const dearer = Object.entries(geoPercent).filter(([, percent]) => percent !== 100);
+function factorsText({ factors: { geoPercent, otherGeoPercent, batchPercent }, isSameEverywhere }: Billing): string {
+  const dearer = Object.entries(geoPercent).filter(([, percent]) => percent !== 100).map(([geo]) => geo);
+  const most = Math.max(...Object.values(geoPercent), otherGeoPercent ?? 0) / 100;
+  const places = typeof otherGeoPercent === "number" ? [`any place but ${Object.keys(geoPercent).join(", ")}`] : dearer;
   const texts = [
     ...(batchPercent === undefined ? [] : [`x ${batchPercent / 100} in a batch`]),
-    ...dearer.map(([geo, percent]) => `x ${percent / 100} for inference_geo "${geo}"`),
-    ...(typeof otherGeoPercent === "number"
-      ? [`x ${otherGeoPercent / 100} in any place but ${Object.keys(geoPercent).join(", ")}, for models since Sonnet 4.5`]
-      : []),
+    ...(places.length === 0 ? [] : [`x ${most} in ${places.join(", ")}${isSameEverywhere ? SINCE : ""}`]),
   ];
   return texts.join(", ") || "-";
 }

@@ -30,8 +30,11 @@ Deno.test("llmproxy prices shows every model with its periods, tiers and factors
   assert.match(stdout, /^gpt-5\.6-sol +2026-08-21 +2026-11-22 +0 +4 +5 +10 +0\.40 +20 +priority x 2$/m);
   assert.match(stdout, /^ +272001 +8 +10 +20 +0\.80 +30 +priority x 2$/m);
   assert.match(stdout, /^gemini-2\.5-flash +the first +0 +0\.30 +- +2\.50 +1 +flex x 0\.5, batch x 0\.5$/m);
-  assert.match(stdout, /^anthropic +x 0\.5 in a batch, x 1\.1 for inference_geo "us"$/m);
-  assert.match(stdout, /^aws\.bedrock +x 1\.1 in any place but global, for models since Sonnet 4\.5$/m);
+  assert.match(stdout, /^anthropic +x 0\.5 in a batch, x 1\.1 in us$/m);
+  assert.match(
+    stdout,
+    /^aws\.bedrock +x 1\.1 in us, us-gov, ca, eu, jp, au, apac, regional; x 1 for models before Sonnet 4\.5$/m,
+  );
   assert.match(stdout, /^web_search_requests +anthropic +the first +- +0\.01$/m);
   assert.match(stdout, /^from 2026-09-24 +bio, frontier_llm, reasoning_extraction +cyber, general_harms, \(no category\)$/m);
 });

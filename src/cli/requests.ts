@@ -47,7 +47,19 @@ async function cutCommand(system: CliSystem, id: string, { json }: Pick<Requests
   system.stdout(visible(`cut ${cut.id} of sandbox ${cut.sandboxId} in workspace ${cut.workspaceId}`) + "\n");
 }
 
-const HEADINGS = ["ID", "WORKSPACE", "SANDBOX", "TRACE", "MODEL", "CLIENT", "AGE", "INPUT", "OUTPUT", "COST"] as const;
+const HEADINGS = [
+  "ID",
+  "WORKSPACE",
+  "SANDBOX",
+  "TRACE",
+  "MODEL",
+  "UPSTREAM",
+  "CLIENT",
+  "AGE",
+  "INPUT",
+  "OUTPUT",
+  "COST",
+] as const;
 const NUMBERS = ["AGE", "INPUT", "OUTPUT", "COST"];
 
 export function runningTable(calls: readonly RunningCall[], options: Pick<TableOptions, "screen" | "fits">): string {
@@ -56,9 +68,9 @@ export function runningTable(calls: readonly RunningCall[], options: Pick<TableO
 
 /** Unknown is `-`; a count that may be too low or too high has a `~`. */
 function cellsOf(call: RunningCall): readonly string[] {
-  const { id, workspaceId, sandboxId, traceId, model, client, ageMs, accuracy, inputTokens, outputTokens, cost } = call;
+  const { id, workspaceId, sandboxId, traceId, model, upstream, client, ageMs, accuracy, inputTokens, outputTokens, cost } = call;
   return [
-    ...[id, workspaceId, sandboxId, traceId ?? "-", model ?? "-", client ?? "-", durationText(ageMs)],
+    ...[id, workspaceId, sandboxId, traceId ?? "-", model ?? "-", upstream, client ?? "-", durationText(ageMs)],
     inputTokens === null ? "-" : wholeText(inputTokens),
     outputTokens === null ? "-" : about(wholeText(outputTokens), accuracy),
     cost === null ? "-" : about(dollars(costUsd(cost)), accuracy),

@@ -28,7 +28,20 @@ const TIMEOUT_MS = 60_000;
 /** Between questions to a proxy that does not answer, or that had nothing to tell. */
 const RETRY_MS = 1_000;
 
-const HEADINGS = ["ENDED", "WORKSPACE", "SANDBOX", "TRACE", "MODEL", "OUTCOME", "TOOK", "INPUT", "CACHE READ", "OUTPUT", "COST"];
+const HEADINGS = [
+  "ENDED",
+  "WORKSPACE",
+  "SANDBOX",
+  "TRACE",
+  "MODEL",
+  "UPSTREAM",
+  "OUTCOME",
+  "TOOK",
+  "INPUT",
+  "CACHE READ",
+  "OUTPUT",
+  "COST",
+];
 const NUMBERS = ["TOOK", "INPUT", "CACHE READ", "OUTPUT", "COST"];
 
 export function addTailCommand(program: Command, system: CliSystem): void {
@@ -108,10 +121,21 @@ function coloured(line: string, { outcome }: ShownCall, screen: Screen | null): 
 }
 
 function cellsOf(call: ShownCall): string[] {
-  const { workspaceId, sandboxId, traceId, model, duration, inputTokens, cacheReadInputTokens, outputTokens, accuracy } = call;
+  const {
+    workspaceId,
+    sandboxId,
+    traceId,
+    model,
+    upstream,
+    duration,
+    inputTokens,
+    cacheReadInputTokens,
+    outputTokens,
+    accuracy,
+  } = call;
   return [
     timeCell(isoOf(Date.parse(call.createdAt) + duration)),
-    ...[workspaceId, sandboxId, traceId ?? "-", model, outcomeCell(call), durationText(duration)],
+    ...[workspaceId, sandboxId, traceId ?? "-", model, upstream ?? "-", outcomeCell(call), durationText(duration)],
     ...[wholeText(inputTokens), wholeText(cacheReadInputTokens), about(wholeText(outputTokens), accuracy)],
     costCell(call.costUsd, accuracy),
   ];

@@ -41,5 +41,8 @@ Deno.test("tail --json writes each call as the admin API does, with all digits, 
   assert.match(json, /^\{[^\n]*"inputTokens":9007199254740993,[^\n]*\}\n$/);
   assert.deepEqual(JSON.parse(json), { ...CALL, inputTokens: Number(CALL.inputTokens) });
   const [, line] = (await shown()).split("\n");
-  assert.match(line!, /^2026-01-02T03:04:06Z +acme +sb-1 +at-1 +m +completed +1\.5 s +9,007,199,254,740,993 +0 +~7 +~\$0\.2500$/);
+  assert.match(
+    line!,
+    /^2026-01-02T03:04:06Z +acme +sb-1 +at-1 +m +- +completed +1\.5 s +9,007,199,254,740,993 +0 +~7 +~\$0\.2500$/,
+  );
 });

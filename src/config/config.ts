@@ -12,7 +12,7 @@ import { BYTES_PER_MB } from "./setting_kinds.ts";
 import type { Address, ValueOf } from "./settings.ts";
 import { type ConfigSource, SettingsReader } from "./settings_reader.ts";
 import { readTelemetry, readTelemetryHeaders, type TelemetryHeaders } from "./telemetry.ts";
-import { readUpstreams } from "./upstream_settings.ts";
+import { readUpstreams, upstreamWarnings } from "./upstream_settings.ts";
 
 /** The settings of `serve`, read once and grouped by part. Parts get values, never the Config. */
 export interface Config {
@@ -104,8 +104,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
   };
   refuseAdminInWorkers(reader);
   refuseSamePort(config.proxy.address, config.admin.address, reader);
-  const baseUrls = config.upstreams.flatMap(({ credentials }) => credentials.map(({ baseUrl }) => baseUrl));
-  return reader.finish({ ...config, warnings: warningsOf(reader, { ...config, baseUrls }) });
+  return reader.finish({ ...config, warnings: warningsOf(reader, config) });
 }
 
 /** The settings of commands that work on the data directory. Throws `ConfigProblems`. */
@@ -319,17 +318,16 @@ function refuseSamePort(proxy: Address, admin: Address | "same", reader: Setting
 
 function warningsOf(
   reader: SettingsReader,
-  { baseUrls, oidc, telemetry, telemetryHeaders }:
-    & Pick<Config, "oidc" | "telemetry" | "telemetryHeaders">
-    & { readonly baseUrls: readonly string[] },
+  { upstreams, oidc, telemetry, telemetryHeaders }: Pick<Config, "upstreams" | "oidc" | "telemetry" | "telemetryHeaders">,
 ): readonly string[] {
   const looksLikeOne = telemetry !== null ? /^(LLMPROXY|OTEL)_(?!DENO)/ : /^LLMPROXY_/;
   const warnings = reader.unknownNames(looksLikeOne).map((name) => `${name} is not a setting of llmproxy and is ignored`);
+  warnings.push(...upstreamWarnings(upstreams));
   const isUnencrypted = (url: string) => {
     const { protocol, hostname } = new URL(url);
     return protocol === "http:" && !LOOPBACK.test(hostname);
   };
-  if (baseUrls.some(isUnencrypted)) {
+  if (upstreams.some(({ credentials }) => credentials.some(({ baseUrl }) => isUnencrypted(baseUrl)))) {
     const isByFile = reader.isSet("ANTHROPIC_API_KEYS_FILE") || reader.isSet("LLMPROXY_UPSTREAMS_FILE");
     const name = isByFile ? "A base URL of the upstream" : "ANTHROPIC_BASE_URL";
     warnings.push(`${name} is not https: the upstream's credential and all prompts are sent unencrypted`);

@@ -24,6 +24,19 @@ export function readUpstreams(reader: SettingsReader, spoken: readonly string[])
   return [...byDefault === null ? [] : [byDefault], ...added ?? []];
 }
 
+/** What an operator may not have meant: upstreams behind one that takes every call. */
+export function upstreamWarnings(upstreams: readonly UpstreamConfig[]): readonly string[] {
+  return upstreams.flatMap(({ name, dialect, models }, n) => {
+    if (models.some((pattern) => pattern.startsWith("arn:"))) return [];
+    const before = upstreams.slice(0, n).find((one) =>
+      one.dialect === dialect && one.workspaces === null && one.models.includes("*")
+    );
+    return before === undefined
+      ? []
+      : [`The upstream ${name} takes no call: ${before.name}, which is before it, takes every model of every workspace`];
+  });
+}
+
 /** Null with a problem if the file cannot be read; empty if none is named. */
 function readFile(
   reader: SettingsReader,

@@ -67,3 +67,16 @@ Deno.test("loadConfigFromEnv() warns of an upstream that is reached unencrypted"
   assert.match(warningsAt("http://gateway.example").join(), /^A base URL of the upstream is not https/);
   assert.deepEqual(warningsAt("http://127.0.0.1:1"), []);
 });
+
+Deno.test("loadConfigFromEnv() warns of an upstream behind one that takes every call", () => {
+  const warningsOf = (...entries: readonly unknown[]) =>
+    loadConfigFromEnv(source({ ...FILE, ANTHROPIC_API_KEY: KEY }, files(...entries))).warnings;
+  assert.deepEqual(warningsOf(own("a", { models: ["claude-*"] })), [
+    "The upstream a takes no call: anthropic, which is before it, takes every model of every workspace",
+  ]);
+  assert.deepEqual(warningsOf(own("a", { models: ["claude-*", "arn:aws:*"] })), []);
+  const { warnings } = loadConfigFromEnv(
+    source(FILE, files(own("a", { workspaces: ["w"] }), own("b", { models: ["x*"] }), own("c"))),
+  );
+  assert.deepEqual(warnings, []);
+});

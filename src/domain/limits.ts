@@ -191,7 +191,7 @@ export interface Loops {
 }
 
 /** A call as its request describes it. */
-export interface AskedCall extends Pick<OpenCall, "provider"> {
+export interface AskedCall {
   readonly model: string;
   /** Who bills it. */
   readonly provider: string;

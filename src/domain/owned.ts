@@ -1,6 +1,7 @@
 import type { OpenCall } from "./usage.ts";
 
-export type OwnedKind = "file" | "batch" | "response" | "conversation" | "vector_store" | "container";
+/** An `item` is part of a response or a conversation, such as a message, and can be referred to. */
+export type OwnedKind = "file" | "batch" | "response" | "conversation" | "vector_store" | "container" | "item";
 
 /**
  * What the upstream keeps for a workspace, and its owner. All callers share one key, so the
@@ -19,7 +20,7 @@ export interface Owned {
    * version of the proxy.
    */
   readonly call: OpenCall | null;
-  /** When to look at a batch first; null for a file. */
+  /** When to look at a batch or a pending response first; null: never. */
   readonly dueAt: number | null;
 }
 
@@ -40,9 +41,13 @@ export interface Owners {
   readonly claim: (owned: readonly Owned[]) => Promise<void>;
   /**
    * By id; an id without an owner is left out. Rejects with `Fault` `ledger_unavailable` if an id
-   * is unknown here and the shared database cannot be asked.
+   * is unknown here and the shared database cannot be asked. `mayMiss`: the id is left out then,
+   * and a database that is down is not waited for.
    */
-  readonly ownersOf: (ids: readonly string[]) => Promise<ReadonlyMap<string, Owner>>;
+  readonly ownersOf: (
+    ids: readonly string[],
+    options?: { readonly mayMiss?: boolean },
+  ) => Promise<ReadonlyMap<string, Owner>>;
 }
 
 /**
@@ -65,7 +70,7 @@ export interface OwnedRecords {
   readonly takeBatches: (
     asked: { readonly now: number; readonly until: number; readonly most: number },
   ) => Promise<{ readonly batches: readonly Owned[]; readonly waiting: number }>;
-  /** Null if the id is unknown. */
+  /** Of a batch or a response; null if the id is unknown. */
   readonly findBatch: (id: string) => Promise<{ readonly batch: Owned; readonly outcome: BatchOutcome | null } | null>;
   /** If the batch has no outcome, it becomes due at that time. */
   readonly postponeBatch: (id: string, dueAt: number) => Promise<void>;

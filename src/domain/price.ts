@@ -109,6 +109,8 @@ export interface Billing {
   readonly namesOf: (served: string) => readonly string[];
   /** By the name of a service tier in rows. Any other is unpriced. */
   readonly serviceTiers: ReadonlyMap<string, ServiceTier | "standard">;
+  /** A row's `speed` is the service tier that was asked for. It counts if no answer named one. */
+  readonly asksTierBySpeed?: true;
   readonly factors: Factors;
   /** Such a model costs the same in every place. */
   readonly isSameEverywhere?: (served: string) => boolean;

@@ -39,6 +39,8 @@ export interface Provider {
   readonly owned: OwnedNames;
   /** Where a call goes whose path names a place; left out if paths name none. */
   readonly placed?: (target: string, place: Place) => Placed | Fault;
+  /** Left out if every answer tells what it used. */
+  readonly pending?: PendingDialect;
   /** Left out if the upstream has no batches: then no route owns a `batch`. */
   readonly batches?: BatchDialect;
   /** Our own refusal as the provider's clients expect an error. The fault's cause stays here. */
@@ -106,6 +108,8 @@ export interface Owning {
   readonly kind: "owning";
   readonly passthrough: PassthroughRoute;
   readonly owns: OwnedKind;
+  /** Top-level keys of answers about it, and the kind of thing that the upstream made then. */
+  readonly yields?: Readonly<Record<string, OwnedKind>>;
   /** Left out: calls of the method make one. `billed`: a billed route at that path does. */
   readonly madeBy?: "billed";
   /** As for a passthrough. */
@@ -146,6 +150,8 @@ export interface RequestDialect {
   readonly alsoAsked?: readonly string[];
   /** A key of messages that clients move as the conversation grows. */
   readonly cacheMarkKey: string;
+  /** Left out: bodies may refer to items, if the dialect has any. */
+  readonly refersToNoItems?: true;
   /** Why the operator's strict metering refuses the call; null: it does not. Gets the `keys`. */
   readonly unmetered?: (values: ReadonlyMap<string, unknown>) => Fault | null;
 }
@@ -156,6 +162,19 @@ export interface OwnedNames {
   readonly keys: readonly string[];
   /** The ids of the upstream begin so. Another id that has no owner passes. */
   readonly prefixes: readonly string[];
+  /** Left out: nothing that is owned has items with ids of their own. */
+  readonly items?: OwnedItems;
+}
+
+/** How bodies refer to an `item`, and how answers name those that were made. */
+export interface OwnedItems {
+  /**
+   * A string at such a key may be the id of an item. Clients make up ids too, so one without an
+   * owner passes.
+   */
+  readonly keys: readonly string[];
+  /** A body with this string does refer to an item. */
+  readonly mark: string;
 }
 
 /** What an upstream says of the places that paths name. */
@@ -222,6 +241,12 @@ export interface AnswerDialect {
   ) => { readonly reading: UsageReading; readonly to: number };
   /** Estimates what the upstream did not name: the output, from the text that passed. */
   readonly estimate: (reading: UsageReading, asked: { readonly requestBytes: number }) => UsageReading;
+}
+
+/** How a response is asked for that was still being made when its call ended. */
+export interface PendingDialect {
+  readonly pathOf: (id: string) => string;
+  readonly answer: AnswerDialect;
 }
 
 /** How message batches are asked about. */

@@ -18,6 +18,8 @@ export interface UsageReading extends FieldsFrom<"reading"> {
   readonly isWhole: boolean;
   /** What the upstream made and keeps: it is the caller's. Not part of a row. */
   readonly made: readonly Made[];
+  /** The upstream goes on working after its answer: what it uses is known only later. */
+  readonly isPending: boolean;
   /** The upstream named a count above `MAX_COUNT`: none of its counts can be believed. */
   readonly hasAbsurdCount: boolean;
   /** An error says that the account behind the credential has no credit. */
@@ -40,6 +42,7 @@ export const EMPTY_READING: UsageReading = {
   hasFinalOutput: false,
   isWhole: false,
   made: [],
+  isPending: false,
   hasAbsurdCount: false,
   isOutOfCredit: false,
 };

@@ -8,11 +8,15 @@ export interface RunningCall {
   readonly sandboxId: string;
   /** Null, as `model`, for a call without a row. */
   readonly traceId: string | null;
-  /** What is called: `messages`, or the name of a passthrough route. */
+  /** `messages` for a billed call of any dialect, or the name of a passthrough route. */
   readonly route: string;
   /** The served model, or the requested one if no answer has named one. */
   readonly model: string | null;
   readonly client: string | null;
+  /** Who bills it. */
+  readonly provider: string;
+  /** The operator's name of the upstream. */
+  readonly upstream: string;
   /** Milliseconds since the epoch, UTC, and since then. */
   readonly createdAt: number;
   readonly ageMs: number;

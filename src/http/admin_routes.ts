@@ -9,6 +9,7 @@ import {
   healthShape,
   importedShape,
   newTokenShape,
+  pricesShape,
   queuedShape,
   refusalsShape,
   repricedShape,
@@ -87,6 +88,14 @@ export const ADMIN_ROUTES: readonly AdminRoute[] = [
     filters: [],
     answers: { 200: inJson("All of them", upstreamsShape) },
     answer: answerUpstreams,
+  },
+  {
+    method: "GET",
+    path: "/internal/prices",
+    does: "The prices in force, US dollars per million tokens: one for each size of prompt of each model.",
+    filters: [],
+    answers: { 200: inJson("All of them, with the price list's version", pricesShape) },
+    answer: answerPrices,
   },
   {
     method: "GET",
@@ -241,6 +250,11 @@ function answerDocument({ request, deps }: Asked): Response {
 function answerUpstreams({ request, deps }: Asked): Response {
   filtersOf(request.url, []);
   return Response.json({ upstreams: deps.upstreams() });
+}
+
+function answerPrices({ request, deps }: Asked): Response {
+  filtersOf(request.url, []);
+  return Response.json(deps.prices());
 }
 
 async function answerMetrics({ deps }: Asked): Promise<Response> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { arrivedError, carriedError, DatabaseUnavailable } from "../domain/unavailable.ts";
 import { ADMIN_TOKEN, openAdmin } from "../../tests/admin_under_test.ts";
+import { PRICES } from "../../tests/prices.ts";
 
 const ROUTES: readonly (readonly [method: string, path: string])[] = [
   ["GET", "/internal/usage"],
@@ -84,6 +85,29 @@ Deno.test("adminApp() serves the metrics in their own content type", async () =>
   const { status, headers, text } = await admin.ask("/metrics");
   assert.deepEqual([status, text], [200, "llmproxy_up 1\n"]);
   assert.equal(headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+});
+
+Deno.test("adminApp() shows the prices in force of all sellers' models, with the day on which each ends", async () => {
+  await using admin = await openAdmin();
+  const { status, json } = await admin.ask("/internal/prices");
+  const { version, prices } = json as { readonly version: string; readonly prices: readonly { readonly model: string }[] };
+  assert.deepEqual([status, version], [200, PRICES.version]);
+  const of = (model: string) => prices.filter((price) => price.model === model);
+  assert.deepEqual(of("gemini-3.8-flash"), [{
+    ...{ model: "gemini-3.8-flash", from: "1970-01-01", until: "2027-01-01", promptFrom: 0, fastPercent: null },
+    ...{ input: "0.75", read: "0.075", output: "3.75", serviceTierPercent: { flex: 50, batch: 50 } },
+  }]);
+  assert.deepEqual(of("gpt-5.4"), [
+    {
+      ...{ model: "gpt-5.4", from: "1970-01-01", until: null, promptFrom: 0, fastPercent: null },
+      ...{ input: "2.50", read: "0.25", output: "15", serviceTierPercent: { priority: 200 } },
+    },
+    {
+      ...{ model: "gpt-5.4", from: "1970-01-01", until: null, promptFrom: 272_001, fastPercent: null },
+      ...{ input: "5", read: "0.50", output: "22.50", serviceTierPercent: {} },
+    },
+  ]);
+  assert.equal((await admin.ask("/internal/prices?model=gpt-5.4")).status, 400);
 });
 
 Deno.test("adminApp() shows the upstreams, and takes no filter for them", async () => {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AUDIT_ACTIONS, AUDIT_WHO } from "../domain/audit.ts";
 import { ALL_KINDS } from "../domain/limits.ts";
+import { TOKEN_KINDS } from "../domain/price.ts";
 import { TOTALS } from "../domain/totals.ts";
 import { ACCURACIES } from "../domain/usage.ts";
 import { type Column, columnsShownIn } from "../domain/usage_columns.ts";
@@ -199,6 +200,8 @@ export const runningCallShape = z.object({
   route: z.string(),
   model: z.string().nullable(),
   client: z.string().nullable(),
+  provider: z.string(),
+  upstream: z.string(),
   createdAt: time,
   ageMs: count,
   status: known,
@@ -242,6 +245,20 @@ export const upstreamsShape = z.object({
     credentials: z.array(z.object({ id: z.string(), weight: count, baseUrl: z.string() })),
   })),
 }).register(SHAPES, { id: "Upstreams" });
+
+const decimal = z.string().optional();
+export const pricesShape = z.object({
+  version: z.string(),
+  prices: z.array(z.object({
+    model: z.string(),
+    from: z.string(),
+    until: z.string().nullable(),
+    promptFrom: count,
+    fastPercent: count.nullable(),
+    serviceTierPercent: z.record(z.string(), count),
+    ...Object.fromEntries(TOKEN_KINDS.map((kind) => [kind, decimal])),
+  })),
+}).register(SHAPES, { id: "Prices" });
 
 export const healthShape = z.object({ status: z.string(), reason: z.string().optional() }).register(SHAPES, { id: "Health" });
 export const documentShape = z.record(z.string(), z.unknown()).register(SHAPES, { id: "OpenApi" });

@@ -88,7 +88,7 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
     call: IncomingCall,
     { route, path }: { readonly route: OwningRoute; readonly path: string },
   ): Promise<void> {
-    const { passthrough, owns: kind, notJson } = route;
+    const { passthrough, owns: kind, yields = {}, notJson } = route;
     if (path === route.path) {
       if (call.request.method !== route.method || route.madeBy === "billed") return await refuseListing(call, deps);
       return await pass(call, { passthrough, about: null, makes: kind, deps });
@@ -96,7 +96,7 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
     const below = path.slice(route.path.length + 1);
     const [id = ""] = below.split("/");
     const answersJson = !below.endsWith(notJson);
-    return await pass(call, { passthrough: { ...passthrough, answersJson }, about: { kind, id }, makes: null, deps });
+    return await pass(call, { passthrough: { ...passthrough, answersJson }, about: { kind, id }, yields, makes: null, deps });
   }
 
   async function refused({ request, answer, requestId }: Exchange, error: unknown, provider: Provider): Promise<void> {

@@ -28,12 +28,15 @@ Deno.test("CallEstimates by max: a token for each byte, what the API adds, and m
 
 Deno.test("CallEstimates by max takes the writes that live longest, and plain input if a model bills no writes", () => {
   const options = { by: "max", priceOf: priceOfList(PRICES, BILLINGS) } as const;
-  const most = (provider: string, model: string) =>
-    new CallEstimates(options).of({ ...ASKED, provider, model, mayCache: true, maxTokens: 0, at: Date.UTC(2026, 10, 24) }).cost;
+  const most = (provider: string, model: string, speed: string | null = null) =>
+    new CallEstimates(options).of({ ...ASKED, provider, model, speed, mayCache: true, maxTokens: 0, at: Date.UTC(2026, 10, 24) })
+      .cost;
   assert.equal(most("anthropic", "claude-opus-5-5"), 11_000 * 8_000);
   assert.equal(most("openai", "gpt-6.2-sol"), 11_000 * 5_000);
   assert.equal(most("openai", "gpt-5.5"), 11_000 * 5_000);
   assert.equal(most("openai", "gpt-6.1-terra"), null);
+  assert.equal(most("openai", "gpt-6.2-sol", "priority"), 11_000 * 10_000);
+  assert.equal(most("openai", "gpt-6.2-sol", "auto"), 11_000 * 5_000);
 });
 
 Deno.test("CallEstimates by max takes the largest context and output if the request does not bound them", () => {

@@ -203,12 +203,13 @@ export function termsOf(
   { call, period, billing }: { readonly call: BilledCall; readonly period: RatePeriod; readonly billing: Billing },
 ): Terms | null {
   const band = bandFor(call.prompt, period);
-  const { kind, serviceTier, inferenceGeo, speed } = priced;
+  const { kind, inferenceGeo, speed } = priced;
+  const serviceTier = priced.serviceTier ?? (billing.asksTierBySpeed ? speed : null);
   const tier = serviceTier === null ? (kind === "batch_line" ? "batch" : "standard") : billing.serviceTiers.get(serviceTier);
   const tierPercent = tier === undefined ? undefined : tierPercentOf(tier, { band, billing });
   if (tierPercent === undefined) return null;
   const place = placeOf(inferenceGeo, { model: call.model!, billing });
-  const fastPercent = speed === "fast" ? period.fastPercent : STANDARD_PERCENT;
+  const fastPercent = speed === "fast" && !billing.asksTierBySpeed ? period.fastPercent : STANDARD_PERCENT;
   const factor = BigInt(tierPercent * place.percent * fastPercent);
   const isPlain = tier === "standard" && place.name === null && fastPercent === STANDARD_PERCENT && band.promptFrom === 0n;
   if (isPlain) return { band, factor, names: NO_NAMES, isCertain: true };

@@ -32,6 +32,7 @@ export const CLIENTS: readonly Client[] = [
     readsText: true,
   },
   { name: "codex", userAgent: /^codex/, sessions: ["session-id", "session_id", "thread-id"] },
+  { name: "gemini-cli", userAgent: /^GeminiCLI\b/ },
   { name: "mux", userAgent: null, sessions: ["x-mux-workspace-id"] },
   {
     name: "copilot-cli",
@@ -59,8 +60,11 @@ export const CLIENTS: readonly Client[] = [
   },
   // Cline says no more than this, so it cannot be told from other programs on the same library.
   { name: "ai-sdk", userAgent: /^ai-sdk\//, isLibrary: true, stopStatus: 403 },
-  { name: "anthropic-sdk-js", userAgent: /^Anthropic\/JS /, isLibrary: true },
-  { name: "anthropic-sdk-python", userAgent: /^Anthropic\/Python /, isLibrary: true },
+  // Those for Bedrock and Vertex AI put the cloud behind the name.
+  { name: "anthropic-sdk-js", userAgent: /^Anthropic\w*\/JS /, isLibrary: true },
+  { name: "anthropic-sdk-python", userAgent: /^(Async)?Anthropic\w*\/Python /, isLibrary: true },
+  { name: "openai-sdk-js", userAgent: /^(Azure)?OpenAI\/JS /, isLibrary: true },
+  { name: "openai-sdk-python", userAgent: /^(Async)?(Azure)?OpenAI\/Python /, isLibrary: true },
 ];
 
 /** Claude Code to 2.1.77 ends `metadata.user_id` so; later ones write JSON with a `session_id`. */

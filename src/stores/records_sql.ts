@@ -103,7 +103,7 @@ export function ownedWith(ids: readonly string[], elements: string): Question<re
 }
 
 export function batchWith(id: string): Question<{ readonly batch: Owned; readonly outcome: BatchOutcome | null } | null> {
-  return question("SELECT * FROM owned WHERE id = ? AND kind = 'batch'", [id], firstOf(batchOf));
+  return question("SELECT * FROM owned WHERE id = ? AND kind IN ('batch', 'response')", [id], firstOf(batchOf));
 }
 
 export function postpone(id: string, dueAt: number): Question<void> {

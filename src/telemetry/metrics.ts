@@ -4,7 +4,7 @@ import type { LookupOutcome } from "../domain/observe.ts";
 import type { Sample } from "../domain/operations.ts";
 import type { UsageReading } from "../domain/reading.ts";
 import { cutClientString } from "../domain/text.ts";
-import type { Closing } from "../domain/usage.ts";
+import type { Closing, OpenCall } from "../domain/usage.ts";
 
 /** Each row: the name, its help. Those about shipping are 0 without a shared database. */
 const GAUGES = {
@@ -44,7 +44,11 @@ const TOTALS = {
 
 /** Each row: the name, its labels, its help. */
 const COUNTERS = {
-  calls: ["calls_total", ["outcome", "status", "model"], "Ended billed calls, by outcome, upstream status and served model."],
+  calls: [
+    "calls_total",
+    ["outcome", "status", "model", "upstream"],
+    "Ended billed calls, by outcome, upstream status, served model and upstream.",
+  ],
   unrecorded: ["unrecorded_calls_total", [], "Calls served without a row: the spool is full and LLMPROXY_SPOOL_FULL is serve."],
   cost: ["cost_usd_total", ["model"], "US dollars of priced calls, by served model. For bills ask /internal/usage: it is exact."],
   unpriced: ["unpriced_calls_total", ["model"], "Calls that have no price, by model."],
@@ -135,11 +139,12 @@ export function newMetrics({ gauges, credentialsOut, outages, rooms, version, el
   return {
     callEnded(
       closing: Closing,
-      call: { readonly streaming: boolean; readonly overheadMs: number; readonly isRecorded: boolean },
+      call: Pick<OpenCall, "streaming" | "upstream"> & { readonly overheadMs: number; readonly isRecorded: boolean },
     ) {
       if (!call.isRecorded) counters.unrecorded.inc();
       const model = models.labelOf(closing.reading.servedModel);
-      counters.calls.inc({ outcome: closing.outcome, status: statusLabel(closing.status), model });
+      const upstream = call.upstream ?? "";
+      counters.calls.inc({ outcome: closing.outcome, status: statusLabel(closing.status), model, upstream });
       for (const [kind, countOf] of Object.entries(TOKEN_KINDS)) {
         const count = countOf(closing.reading);
         if (count > 0) counters.tokens.inc({ kind, model }, count);

@@ -68,19 +68,20 @@ const CLOSING: Closing = {
 
 Deno.test("newMetrics() counts an ended call by outcome, status and served model, with its tokens and times", async () => {
   using metrics = opened();
-  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
-  metrics.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
+  metrics.callEnded(CLOSING, { streaming: true, upstream: "up", overheadMs: 4, isRecorded: true });
+  metrics.callEnded(CLOSING, { streaming: true, upstream: "up", overheadMs: 4, isRecorded: true });
   const refused: Closing = { ...CLOSING, outcome: "upstream_error", status: 529, ttft: null, reading: EMPTY_READING };
-  metrics.callEnded(refused, { streaming: false, overheadMs: -1, isRecorded: true });
+  metrics.callEnded(refused, { streaming: false, upstream: "up", overheadMs: -1, isRecorded: true });
   metrics.callEnded({ ...refused, outcome: "client_left", status: null, duration: null }, {
     streaming: false,
+    upstream: "up",
     overheadMs: 4,
     isRecorded: true,
   });
   const samples = await samplesOf(metrics);
-  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="claude-x"}'), 2);
-  assert.equal(samples.get('llmproxy_calls_total{outcome="upstream_error",status="529",model="none"}'), 1);
-  assert.equal(samples.get('llmproxy_calls_total{outcome="client_left",status="none",model="none"}'), 1);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="claude-x",upstream="up"}'), 2);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="upstream_error",status="529",model="none",upstream="up"}'), 1);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="client_left",status="none",model="none",upstream="up"}'), 1);
   for (const [kind, count] of [["input", 20], ["output", 40], ["cache_creation", 60], ["cache_read", 80]]) {
     assert.equal(samples.get(`llmproxy_tokens_total{kind="${kind}",model="claude-x"}`), count);
   }
@@ -194,12 +195,14 @@ Deno.test("newMetrics() tells how long ago each authority answered and failed; o
 Deno.test("newMetrics() gives its values as samples, of all processes and without histograms", async () => {
   using metrics = opened();
   using other = opened();
-  for (const each of [metrics, other]) each.callEnded(CLOSING, { streaming: true, overheadMs: 1, isRecorded: true });
+  for (const each of [metrics, other]) {
+    each.callEnded(CLOSING, { streaming: true, upstream: "up", overheadMs: 1, isRecorded: true });
+  }
   const samples = await metrics.samples([await other.snapshot()]);
   const of = (name: string) => samples.filter((sample) => sample.name === name);
   assert.deepEqual(of("calls_total"), [{
     name: "calls_total",
-    labels: { outcome: "completed", status: "200", model: "claude-x" },
+    labels: { outcome: "completed", status: "200", model: "claude-x", upstream: "up" },
     value: 2,
   }]);
   assert.deepEqual(of("open_rows"), [{ name: "open_rows", labels: {}, value: 4 }]);
@@ -210,7 +213,7 @@ Deno.test("newMetrics() bounds the number of series, however many models the ups
   using metrics = opened();
   for (let index = 0; index < 1_000; index++) {
     const reading = { ...CLOSING.reading, servedModel: `model-${index}"\n` };
-    metrics.callEnded({ ...CLOSING, reading }, { streaming: true, overheadMs: 0, isRecorded: true });
+    metrics.callEnded({ ...CLOSING, reading }, { streaming: true, upstream: "up", overheadMs: 0, isRecorded: true });
   }
   const samples = await samplesOf(metrics);
   const calls = [...samples].filter(([name]) => name.startsWith("llmproxy_calls_total"));
@@ -230,10 +233,11 @@ Deno.test("newMetrics() names everything with its prefix, in the exposition form
 Deno.test("newMetrics() adds up the metrics of several processes, and a dead one's counters still count", async () => {
   using one = opened();
   using other = opened();
-  one.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
-  other.callEnded(CLOSING, { streaming: true, overheadMs: 4, isRecorded: true });
+  one.callEnded(CLOSING, { streaming: true, upstream: "up", overheadMs: 4, isRecorded: true });
+  other.callEnded(CLOSING, { streaming: true, upstream: "up", overheadMs: 4, isRecorded: true });
   other.callEnded({ ...CLOSING, reading: { ...CLOSING.reading, servedModel: "other" } }, {
     streaming: false,
+    upstream: "up",
     overheadMs: 4,
     isRecorded: true,
   });
@@ -241,8 +245,8 @@ Deno.test("newMetrics() adds up the metrics of several processes, and a dead one
   const dead = countsOf([sent, sent]);
   const { text } = await one.text([dead, sent]);
   const samples = samplesIn(text);
-  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="claude-x"}'), 4);
-  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="other"}'), 3);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="claude-x",upstream="up"}'), 4);
+  assert.equal(samples.get('llmproxy_calls_total{outcome="completed",status="200",model="other",upstream="up"}'), 3);
   assert.equal(samples.get('llmproxy_call_duration_seconds_bucket{le="2.5",streaming="true"}'), 4);
   assert.equal(samples.get("llmproxy_overhead_seconds_count"), 7);
   assert.equal(samples.get("llmproxy_calls_in_flight"), 6, "two processes live");

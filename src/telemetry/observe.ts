@@ -56,7 +56,7 @@ export function newObserve({ logger, metrics, telemetry, elapsed }: ObserveOptio
     callBegan: (call, headers) => telemetry?.callBegan(call, headers) ?? null,
     callEnded(call, closing, { overheadMs, isRecorded, clientIp, upstreamUrl, span }) {
       bounded.settle();
-      metrics.callEnded(closing, { streaming: call.streaming, overheadMs, isRecorded });
+      metrics.callEnded(closing, { streaming: call.streaming, upstream: call.upstream, overheadMs, isRecorded });
       telemetry?.callEnded(call, closing, { span, upstreamUrl });
       const level = isRecorded ? LEVEL_OF_OUTCOME[closing.outcome] : "warn";
       const message = isRecorded ? "call ended" : "call ended and is not recorded: the spool is full";
@@ -135,6 +135,7 @@ function callFields(call: OpenCall, closing: Closing): Readonly<Record<string, u
     messageId: reading.messageId,
     upstreamRequestId: closing.upstreamRequestId,
     provider: call.provider,
+    upstream: call.upstream,
     requestedModel: call.requestedModel,
     servedModel: reading.servedModel,
     streaming: call.streaming,

@@ -173,7 +173,7 @@ Deno.test("callEnded() counts even if its line is below the log's level", async 
   assert.deepEqual(watched.lines(), []);
   assert.match(
     (await watched.metrics.text()).text,
-    /llmproxy_calls_total\{outcome="completed",status="200",model="claude-x-1"\} 1/,
+    /llmproxy_calls_total\{outcome="completed",status="200",model="claude-x-1",upstream=""\} 1/,
   );
 });
 

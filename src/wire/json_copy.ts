@@ -6,16 +6,26 @@ import { TopLevelScanner } from "./json_scan.ts";
 /** Reads a copy of an answer while it passes on, if it is JSON. Never throws or rejects. */
 export class JsonCopy {
   readonly #scanner: TopLevelScanner;
+  readonly #onChunk: (chunk: Uint8Array) => void;
   readonly #decoder: CopyDecoder | null;
   /** The first bytes, until they tell what it is. */
   #head: Uint8Array = new Uint8Array();
   #isJson: boolean | null = null;
 
-  /** Keeps the values of these top-level `keys`, up to `maxValueBytes` each. */
+  /**
+   * Keeps the values of these top-level `keys`, up to `maxValueBytes` each. `onChunk` is shown the
+   * decoded bytes, JSON or not.
+   */
   constructor(
     headers: Headers,
-    options: { readonly keys: readonly string[]; readonly maxValueBytes: number; readonly maxDecodedBytes: number },
+    options: {
+      readonly keys: readonly string[];
+      readonly maxValueBytes: number;
+      readonly maxDecodedBytes: number;
+      readonly onChunk?: (chunk: Uint8Array) => void;
+    },
   ) {
+    this.#onChunk = options.onChunk ?? (() => {});
     this.#scanner = new TopLevelScanner([...options.keys], { maxValueBytes: options.maxValueBytes });
     this.#decoder = decoderOf(headers.get("content-encoding") ?? "", {
       maxBytes: options.maxDecodedBytes,
@@ -44,6 +54,7 @@ export class JsonCopy {
   }
 
   #take(chunk: Uint8Array): void {
+    this.#onChunk(chunk);
     if (this.#isJson === null) {
       this.#head = Buffer.concat([this.#head, chunk]);
       // Without a label: only a brace begins JSON here.

@@ -11,8 +11,8 @@ export interface ScanResult {
 export interface ScanOptions {
   /** The longest raw text that it parses. It keeps that much for each wanted key, and once more. */
   readonly maxValueBytes: number;
-  /** A further key that is looked for at every depth. */
-  readonly spotted?: string;
+  /** Further keys that are looked for at every depth. */
+  readonly spotted?: readonly string[];
 }
 
 /**
@@ -25,11 +25,14 @@ export interface ScanOptions {
  * V8's parser it has no limit of depth.
  */
 export class TopLevelScanner {
-  /** The wanted keys, and after them the spotted one. */
+  /** The wanted keys, and after them the others that are spotted. */
   readonly #keys: WantedKeys;
   readonly #values: WantedValues;
-  readonly #spottedIndex: number;
-  readonly #spottedBytes: number;
+  readonly #wantedCount: number;
+  /** By index of the key. */
+  readonly #isSpotted: Uint8Array;
+  /** Bit n modulo 32: a spotted key has n bytes. */
+  readonly #spottedLengths: number;
   #hasSpotted = false;
 
   /** Length of the document so far; positions are absolute between pushes. */
@@ -53,14 +56,16 @@ export class TopLevelScanner {
   #open = -1;
 
   constructor(wanted: readonly string[], options: ScanOptions) {
-    const { spotted } = options;
-    this.#keys = new WantedKeys(spotted === undefined ? wanted : [...wanted, spotted]);
-    this.#spottedIndex = wanted.length;
-    this.#spottedBytes = spotted?.length ?? -1;
+    const { spotted = [] } = options;
+    const keys = [...new Set([...wanted, ...spotted])];
+    this.#keys = new WantedKeys(keys);
+    this.#wantedCount = wanted.length;
+    this.#isSpotted = Uint8Array.from(keys, (key) => spotted.includes(key) ? 1 : 0);
+    this.#spottedLengths = spotted.reduce((lengths, { length }) => lengths | 1 << length, 0);
     this.#values = new WantedValues(wanted, options);
   }
 
-  /** Whether the spotted key has come, at any depth. */
+  /** Whether a spotted key has come, at any depth. */
   get hasSpotted(): boolean {
     return this.#hasSpotted;
   }
@@ -75,7 +80,7 @@ export class TopLevelScanner {
     const wordCount = words.length;
     const next = NEXT;
     const unescaped = UNESCAPED;
-    const spottedBytes = this.#spottedBytes;
+    const spottedLengths = this.#spottedLengths;
     // From here on positions are relative to the chunk: below zero in an earlier one.
     let keyStart = this.#keyStart - base;
     let valueStart = this.#valueStart - base;
@@ -161,7 +166,7 @@ export class TopLevelScanner {
           }
           if (byte === QUOTE) {
             if (isKey) {
-              if (inside === IN_ROOT_OBJECT || i - keyStart === spottedBytes || (hasEscapes && spottedBytes >= 0)) {
+              if (inside === IN_ROOT_OBJECT || (spottedLengths & 1 << i - keyStart) !== 0 || hasEscapes) {
                 to = END_CHECKED_KEY;
                 break;
               }
@@ -227,8 +232,8 @@ export class TopLevelScanner {
       }
       if (to === Act.endCheckedKey) {
         const key = this.#keys.match(chunk, { from: keyStart, to: i, hasEscapes });
-        this.#hasSpotted ||= key === this.#spottedIndex;
-        if (inside === In.rootObject) open = key === this.#spottedIndex ? -1 : key;
+        if (this.#isSpotted[key] === 1) this.#hasSpotted = true;
+        if (inside === In.rootObject) open = key < this.#wantedCount ? key : -1;
         state = (inside === In.rootObject ? Row.rootColon : Row.colon) << 8;
       } else if (to === Act.rootComma || to === Act.close) {
         if (inside === In.rootObject) {
@@ -265,9 +270,7 @@ export class TopLevelScanner {
     this.#valueEnd = base + valueEnd;
     this.#open = open;
     this.#values.settle(chunk, base);
-    if (isKey && state >= Row.string << 8 && (inside === In.rootObject || spottedBytes >= 0)) {
-      this.#keys.held.hold(chunk, keyStart);
-    }
+    if (isKey && state >= Row.string << 8) this.#keys.held.hold(chunk, keyStart);
     if (open >= 0) this.#values.held.hold(chunk, valueStart);
   }
 

@@ -15,8 +15,8 @@ export class WantedKeys {
   readonly #areAscii: boolean;
   /** No wanted key is longer: `\u0061` writes one UTF-16 unit in six bytes, and none needs more. */
   readonly #maxRawBytes: number;
-  /** By raw length: 1 if a wanted key without escapes may have so many bytes. */
-  readonly #plainLengths: Uint8Array;
+  /** By raw length: bit n if a wanted key without escapes may begin with byte n modulo 32. */
+  readonly #plainBegins: Int32Array;
   /** The start of the open key, from earlier chunks. */
   readonly held: RangeBuffer;
 
@@ -24,9 +24,12 @@ export class WantedKeys {
     this.#indexOf = new Map(wanted.map((key, index) => [key, index]));
     this.#areAscii = wanted.every(isAscii);
     this.#maxRawBytes = 6 * Math.max(0, ...wanted.map((key) => key.length));
-    this.#plainLengths = new Uint8Array(this.#maxRawBytes + 1);
-    // A UTF-16 unit takes one to three bytes; a single byte that is not UTF-8 stands for U+FFFD.
-    for (const key of wanted) this.#plainLengths.fill(1, key.length, (isAscii(key) ? 1 : 3) * key.length + 1);
+    this.#plainBegins = new Int32Array(this.#maxRawBytes + 1);
+    for (const key of wanted) {
+      if (isAscii(key) && key !== "") this.#plainBegins[key.length]! |= 1 << key.charCodeAt(0);
+      // A UTF-16 unit takes one to three bytes; a single byte that is not UTF-8 stands for U+FFFD.
+      else this.#plainBegins.fill(-1, key.length, 3 * key.length + 1);
+    }
     this.held = new RangeBuffer(this.#maxRawBytes);
   }
 
@@ -36,9 +39,10 @@ export class WantedKeys {
    */
   match(chunk: Uint8Array, range: { readonly from: number; readonly to: number; readonly hasEscapes: boolean }): number {
     const length = range.to - range.from;
-    if (length > this.#maxRawBytes || (!range.hasEscapes && this.#plainLengths[length] === 0)) return -1;
+    if (length > this.#maxRawBytes || (!range.hasEscapes && this.#plainBegins[length] === 0)) return -1;
     const raw = range.from < 0 ? this.held.rangeOf(chunk, range) : chunk;
     const from = Math.max(range.from, 0);
+    if (!range.hasEscapes && (this.#plainBegins[length]! & 1 << raw[from]!) === 0) return -1;
     const to = from + length;
     let key = "";
     for (let i = from; i < to; i++) {

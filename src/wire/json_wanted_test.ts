@@ -80,7 +80,7 @@ Deno.test("TopLevelScanner keeps no more than maxValueBytes of a long value, and
 const SPOTTED = "file_id";
 
 function isSpotted(document: Uint8Array, cut = document.length): boolean {
-  const scanner = new TopLevelScanner(["model"], { maxValueBytes: 99, spotted: SPOTTED });
+  const scanner = new TopLevelScanner(["model"], { maxValueBytes: 99, spotted: ["conversation", SPOTTED] });
   scanner.push(document.slice(0, cut));
   scanner.push(document.slice(cut));
   assert.deepEqual([...scanner.end().found.keys()], ["model"]);
@@ -118,6 +118,17 @@ Deno.test("TopLevelScanner spots no key in what only looks like it", () => {
     `"a":"${"x".repeat(600_000)}"`,
   ];
   for (const member of none) assert.equal(isSpotted(encoder.encode(`{"model":"m",${member}}`)), false, member.slice(0, 80));
+});
+
+Deno.test("TopLevelScanner finds the value of a wanted key that is spotted too", () => {
+  const scanner = new TopLevelScanner(["model", SPOTTED, "stream"], { maxValueBytes: 99, spotted: ["other", SPOTTED] });
+  scanner.push(encoder.encode(`{"model":"m","file_id":"f","stream":true}`));
+  assert.deepEqual([...scanner.end().found].map(([key, { value }]) => [key, value]), [
+    ["model", "m"],
+    [SPOTTED, "f"],
+    ["stream", true],
+  ]);
+  assert.equal(scanner.hasSpotted, true);
 });
 
 function hex(letter: string): string {

@@ -15,8 +15,8 @@ export interface SseReaderOptions {
   readonly onEvent: (event: SseEvent) => void;
   /**
    * A shortcut past whole events that the caller knows by their spelling. Gets text and the place
-   * where an event begins; returns the place behind the last event that it took, which ends with
-   * `\n\n`. Must not throw.
+   * where an event begins; returns the place behind the last event that it took, which ends with a
+   * line feed and a blank line. Must not throw.
    */
   readonly skip?: (text: string, from: number) => number;
 }
@@ -38,10 +38,13 @@ export class SseReader {
   /** The text so far ends with a line feed. */
   #endsLine = false;
   /**
-   * The text so far ends with `\n\n`: the parser holds nothing. False at the start, because the
-   * parser has to see whether there is a byte order mark.
+   * The text so far ends with a line feed and a blank line: the parser holds nothing. False at the
+   * start, because the parser has to see whether there is a byte order mark.
    */
   #isBetweenEvents = false;
+  /** Where the next blank lines of the pushed text begin; not searched for again until passed. */
+  #nextLf = -1;
+  #nextCrLf = -1;
   #isBlind = false;
 
   constructor(options: SseReaderOptions) {
@@ -63,6 +66,8 @@ export class SseReader {
   push(chunk: Uint8Array): void {
     if (this.#isBlind || chunk.length === 0) return;
     const text = this.#textOf(chunk);
+    this.#nextLf = -1;
+    this.#nextCrLf = -1;
     for (let at = 0; at < text.length && !this.#isBlind;) {
       if (this.#isBetweenEvents) at = this.#options.skip?.(text, at) ?? at;
       if (at < text.length) at = this.#parseEvent(text, at);
@@ -80,12 +85,20 @@ export class SseReader {
   /** Parses up to the next blank line, otherwise all. Returns the place behind it. */
   #parseEvent(text: string, from: number): number {
     const isBlank = this.#endsLine && from === 0 && text[0] === "\n";
-    const blank = isBlank ? -1 : text.indexOf("\n\n", from);
-    const to = isBlank ? 1 : blank < 0 ? text.length : blank + 2;
+    const blank = isBlank ? 1 : this.#endOfBlankLine(text, from);
+    const to = blank ?? text.length;
     this.#parser.feed(from === 0 && to === text.length ? text : text.slice(from, to));
-    this.#isBetweenEvents = isBlank || blank >= 0;
+    this.#isBetweenEvents = blank !== null;
     this.#endsLine = text[to - 1] === "\n";
     return to;
+  }
+
+  /** The place behind the next blank line that follows a line feed; null: the text has none. */
+  #endOfBlankLine(text: string, from: number): number | null {
+    if (this.#nextLf < from) this.#nextLf = placeOf("\n\n", text, from);
+    if (this.#nextCrLf < from) this.#nextCrLf = placeOf("\n\r\n", text, from);
+    const end = Math.min(this.#nextLf + 2, this.#nextCrLf + 3);
+    return end === Infinity ? null : end;
   }
 
   /** The stream has ended. Drops an event without its blank line, as specification and SDKs do. */
@@ -102,3 +115,8 @@ export class SseReader {
 
 /** `event: `: the parser counts it while a line is incomplete. */
 const LONGEST_FIELD_PREFIX = 7;
+
+function placeOf(ending: string, text: string, from: number): number {
+  const at = text.indexOf(ending, from);
+  return at < 0 ? Infinity : at;
+}

@@ -149,6 +149,20 @@ Deno.test("SseReader keeps nothing when it is blind, and nothing of endless comm
   }
 });
 
+Deno.test("SseReader offers the shortcut behind a blank line, whether its lines end with LF or with CRLF", () => {
+  for (const end of ["\n", "\r\n"]) {
+    const offered: string[] = [];
+    const skip = (text: string, from: number) => {
+      offered.push(text.slice(from));
+      return from;
+    };
+    const reader = new SseReader({ maxEventBytes: 1e6, onEvent: () => {}, skip });
+    const [one, two] = [`data: 1${end}${end}`, `data: 2${end}${end}`];
+    for (const text of [one, one + two, two]) reader.push(encoder.encode(text));
+    assert.deepEqual(offered, [one + two, two, two]);
+  }
+});
+
 for (const hasShortcut of [false, true]) {
   const how = hasShortcut ? "with a shortcut past simple events, " : "";
   Deno.test(`SseReader reads 20,000 seeded streams like the specification's algorithm, ${how}in random pieces and never late`, () => {
@@ -157,7 +171,7 @@ for (const hasShortcut of [false, true]) {
 }
 
 /** One line of data, and perhaps a name before it. */
-const SIMPLE_EVENT = /(?:event: ([^\r\n]*)\n)?data: ([^\r\n]*)\n\n/y;
+const SIMPLE_EVENT = /(?:event: ([^\r\n]*)\r?\n)?data: ([^\r\n]*)\r?\n\r?\n/y;
 
 function readSeededStreams(hasShortcut: boolean): void {
   let state = 7;
@@ -166,7 +180,10 @@ function readSeededStreams(hasShortcut: boolean): void {
     state = Math.imul(state, 1664525) + 1013904223 | 0;
     return Math.floor((state >>> 0) / 2 ** 32 * n);
   };
-  const words = "data: |data:|data|data: |event: |event:|id: |:|: |  |x|é|{}|\u{1f600}|\ufeff|\0|\n\ndata: y\n".split("|");
+  const words =
+    "data: |data:|data|data: |event: |event:|id: |:|: |  |x|é|{}|\u{1f600}|\ufeff|\0|\n\ndata: y\n|\r\n\r\ndata: z\r\n\r\n".split(
+      "|",
+    );
   const ends = ["\n", "\n", "\r", "\r\n", "\n\n", "\r\n\r\n", "\r\r"];
   let count = 0;
   for (let round = 0; round < 20_000; round++) {

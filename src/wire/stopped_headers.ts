@@ -79,6 +79,13 @@ export const STOPPED_HEADERS: readonly StoppedHeader[] = [
   `,
   ),
   stopped(
+    "request",
+    "who else pays, which fields an answer leaves out, and another method than the request's",
+    `
+    x-goog-user-project x-goog-fieldmask x-http-method-override x-http-method x-method-override
+  `,
+  ),
+  stopped(
     "answer",
     "the upstream's origin: clients would hold it against the proxy's",
     `

@@ -96,6 +96,7 @@ export const GEMINI_CLI: DialectAgent = {
     GOOGLE_GEMINI_BASE_URL: url,
     GEMINI_TELEMETRY_ENABLED: "false",
     GEMINI_CLI_TRUST_WORKSPACE: "true",
+    GEMINI_CLI_NO_RELAUNCH: "true",
   }),
   files: () => ({
     ".gemini/settings.json": {

@@ -92,6 +92,28 @@ Deno.test("doctor names what is wrong, says what to do, exits with 1, and shows 
       ["ok", "No other user may read the file that ANTHROPIC_API_KEYS_FILE names"],
     ]);
   });
+  await t.step("credentials of a file of upstreams, each by the name of its upstream", async () => {
+    const [file, key] = [`${dataDir}/upstreams.json`, `${OPERATOR_KEY}3`];
+    const at = (name: string, baseUrl: string) => ({
+      name,
+      dialect: "anthropic",
+      baseUrl,
+      credentials: [{ name: `${name}-key`, key }],
+    });
+    await Deno.writeTextFile(file, JSON.stringify([at("near", upstream.url), at("away", "http://127.0.0.1:1")]), { mode: 0o600 });
+    upstream.answer((call) => call.header("x-api-key") === key ? failing(401)(call) : models());
+    const found = await find({ LLMPROXY_UPSTREAMS_FILE: file });
+    const says = (state: string) =>
+      found.filter((one) => one.check === "credential" && one.state === state).map((one) => one.says);
+    assert.match(says("ok").join("\n"), /^anthropic: api-key-\w+ at \S+ is good \(200 in \d+ ms\)$/);
+    const [refused, away, ...others] = says("failed");
+    assert.match(refused!, /^near: near-key at \S+: the upstream refuses it \(401 in \d+ ms\)$/);
+    assert.match(away!, /^away: away-key: http:\/\/127\.0\.0\.1:1 cannot be reached: /);
+    assert.deepEqual(others, []);
+    const warnings = found.filter(({ check, state }) => check === "settings" && state === "warning");
+    assert.ok(warnings.some((one) => one.says.startsWith("The upstream near takes no call: anthropic, which is before it")));
+    upstream.answer(() => models());
+  });
   await t.step("a clock that is wrong", async () => {
     upstream.answer(() => models(new Date(Date.now() - 3_600_000)));
     const [clock] = failedOf(await find(), "clock");

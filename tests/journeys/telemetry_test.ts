@@ -68,6 +68,7 @@ for (const [protocol, contentType, compression] of WAYS) {
       "llmproxy.workspace_id": "w1",
       "llmproxy.sandbox_id": "s1",
       "llmproxy.client": row!.client,
+      "llmproxy.upstream": "anthropic",
       "llmproxy.upstream_request_id": row!.upstream_request_id,
       "llmproxy.outcome": "completed",
       "llmproxy.accuracy": "exact",

@@ -1,7 +1,7 @@
 import { EMPTY_READING, type UsageReading } from "../../src/domain/reading.ts";
 import { priceIn } from "../../src/domain/price.ts";
 import { type Accuracy, type Closing, NO_COST, type OpenCall, type Outcome, UNSAID } from "../../src/domain/usage.ts";
-import { CLAUDE_PRICES } from "../../src/pricing/claude_prices.ts";
+import { PRICES } from "../../src/pricing/prices.ts";
 import { priceOf } from "../../src/pricing/price_of.ts";
 import { anthropic } from "../../src/providers/anthropic/anthropic.ts";
 import { BILLINGS } from "../../src/providers/billings.ts";
@@ -34,7 +34,7 @@ export interface DemoAnswer {
 /** The run of the proxy that recorded the month. */
 export const INSTANCE = "demo-month";
 
-const price = priceOf(CLAUDE_PRICES, BILLINGS);
+const price = priceOf(PRICES, BILLINGS);
 const BYTES_A_TOKEN = 4;
 
 /** The row's first half, with what the sandbox always says. */

@@ -36,7 +36,7 @@ export function roomOf(headers: Headers): Readonly<Record<string, number>> {
 }
 
 /** As the SDKs read it: milliseconds, otherwise seconds, otherwise a date. */
-function retryAfterMs(headers: Headers, now: number): number | null {
+export function retryAfterMs(headers: Headers, now: number): number | null {
   const ms = headers.get("retry-after-ms");
   const after = headers.get("retry-after");
   const asked = isNumber(ms)

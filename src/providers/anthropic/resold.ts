@@ -6,13 +6,12 @@ import { baseModel } from "./billing.ts";
  * world: so Amazon's page about global inference, and Anthropic's page about Vertex AI. The figure
  * for Vertex AI is from memory.
  */
-export const DEARER_IN_ONE_PLACE: Factors = {
+export const DEARER_IN_ONE_PLACE = {
   geoPercent: { global: 100 },
   otherGeoPercent: 110,
-  // Such as behind an application inference profile, whose name says nothing.
   unnamedGeoPercent: null,
   mostGeoPercent: 110,
-};
+} as const satisfies Factors;
 
 /** Those with prices before Sonnet 4.5. */
 const SAME_EVERYWHERE = ["opus-4-1", "opus-4", "opus-4-0", "sonnet-4", "sonnet-4-0", "3-5-haiku"].map((name) => `claude-${name}`);

@@ -2,6 +2,9 @@ import type { Billing } from "../../domain/price.ts";
 import { baseModel, CLAUDE } from "../anthropic/billing.ts";
 import { DEARER_IN_ONE_PLACE, isSameEverywhere } from "../anthropic/resold.ts";
 
+/** The geographies of profiles, and a region for a model without a profile. */
+const PLACES = ["us", "us-gov", "ca", "eu", "jp", "au", "apac", "regional"];
+
 /**
  * Anthropic's prices hold for the profile `global`. For the service tiers `flex`, `priority` and
  * `reserved` no factor is known. Whether a declined call is billed is not known either.
@@ -17,7 +20,12 @@ export const CLAUDE_ON_BEDROCK = {
     ["priority", "priority"],
     ["batch", "batch"],
   ]),
-  factors: DEARER_IN_ONE_PLACE,
+  factors: {
+    ...DEARER_IN_ONE_PLACE,
+    geoPercent: { ...DEARER_IN_ONE_PLACE.geoPercent, ...Object.fromEntries(PLACES.map((place) => [place, 110])) },
+    // As with no place: it is Anthropic's word and not Amazon's.
+    otherGeoPercent: null,
+  },
   isSameEverywhere: (served) => isSameEverywhere(claudeOf(served)),
 } as const satisfies Billing;
 

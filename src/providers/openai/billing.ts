@@ -21,6 +21,7 @@ export const OPENAI_API = {
     ["batch", "batch"],
     ["ultrafast", "ultrafast"],
   ]),
+  asksTierBySpeed: true,
   factors: {
     geoPercent: { global: 100, us: REGIONAL_PERCENT, eu: REGIONAL_PERCENT },
     otherGeoPercent: null,

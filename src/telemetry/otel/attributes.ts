@@ -35,6 +35,7 @@ export function spanAttributes(call: OpenCall, closing: Closing): Readonly<Recor
     "llmproxy.workspace_id": call.workspaceId,
     "llmproxy.sandbox_id": call.sandboxId,
     "llmproxy.client": unlessEmpty(call.client),
+    "llmproxy.upstream": unlessEmpty(call.upstream),
     "llmproxy.upstream_request_id": unlessEmpty(closing.upstreamRequestId),
     "llmproxy.outcome": closing.outcome,
     "llmproxy.accuracy": closing.accuracy,

@@ -21,6 +21,7 @@ const CALL: OpenCall = {
   agentId: "agent-1",
   agentType: "Explore",
   client: "claude-code",
+  upstream: "work",
 };
 
 const CLOSING: Closing = {
@@ -78,6 +79,7 @@ Deno.test("spanAttributes() counts tokens of the cache as input, and names who c
     "llmproxy.workspace_id": "ws-1",
     "llmproxy.sandbox_id": "sb-1",
     "llmproxy.client": "claude-code",
+    "llmproxy.upstream": "work",
     "llmproxy.upstream_request_id": "req_1",
     "llmproxy.outcome": "completed",
     "llmproxy.accuracy": "exact",
@@ -95,6 +97,7 @@ Deno.test("spanAttributes() leaves out what is not known, and the first chunk of
     agentId: null,
     agentType: "",
     client: null,
+    upstream: null,
   };
   const closing: Closing = {
     ...CLOSING,

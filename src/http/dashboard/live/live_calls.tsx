@@ -47,7 +47,8 @@ export function shownColumns(mayCut: boolean): readonly Column<RunningCall>[] {
     live({ key: "output", title: "Output", isNumber: true, value: ({ outputTokens }) => outputTokens }),
     live({ key: "prompt", title: "Prompt", isNumber: true, value: promptOf }),
     live({ key: "model", title: "Model", value: ({ model, route }) => model ?? route }),
-    live({ key: "state", title: "Upstream", value: ({ status }) => status }),
+    { key: "upstream", title: "Upstream", value: ({ upstream }) => upstream, cell: ({ upstream }) => upstream },
+    live({ key: "state", title: "Status", value: ({ status }) => status }),
     {
       key: "workspace",
       title: "Workspace",
@@ -86,6 +87,8 @@ export const CSV_COLUMNS: readonly Column<RunningCall>[] = [
   column("cache_read_input_tokens", ({ cacheReadInputTokens }) => cacheReadInputTokens),
   column("cost_usd", ({ cost }) => cost === null ? null : costUsd(cost)),
   column("worker", ({ worker }) => worker),
+  column("provider", ({ provider }) => provider),
+  column("upstream", ({ upstream }) => upstream),
 ];
 
 /** `12 calls in flight · 34,567 tokens · $0.89 so far`. */

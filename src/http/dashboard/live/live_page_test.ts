@@ -56,7 +56,7 @@ Deno.test("the live page is narrowed by its form, whose empty fields mean all, a
   assert.match(head!, /^id,created_at,age_ms,workspace,sandbox,trace,/);
   assert.equal(
     line,
-    "ar-2,2026-01-31T11:59:00.000Z,60000,acme,sb-2,run-2,messages,claude-haiku-4-5,claude-code,200,estimated,1000,50,0,200,0.001234567,",
+    "ar-2,2026-01-31T11:59:00.000Z,60000,acme,sb-2,run-2,messages,claude-haiku-4-5,claude-code,200,estimated,1000,50,0,200,0.001234567,,anthropic,anthropic",
   );
   assert.equal(end, "");
 });

@@ -1,0 +1,37 @@
+import { NOTHING_OWNED, type Provider } from "../../domain/provider.ts";
+import { retryAfterMs } from "../anthropic/rate_limits.ts";
+import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
+import { baseUrlFault, ROUTES } from "./routes.ts";
+
+/** A mistaken header must not close a model for longer. */
+const MOST_WAIT_MS = 24 * 3_600_000;
+
+/**
+ * Anthropic's models by InvokeModel of Amazon Bedrock. Its native Messages API is the dialect
+ * `anthropic` at another base URL.
+ */
+export const bedrock = {
+  name: "bedrock",
+  seller: "aws.bedrock",
+  prefix: "/bedrock",
+  routes: ROUTES,
+  baseUrlFault,
+  owned: NOTHING_OWNED,
+  refuse,
+  errorEvent,
+  errorTypeOf,
+  credentialHeaders: ["authorization", "x-api-key", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"],
+  // The id of an access key, and both kinds of API keys.
+  credentialShape: /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\b(?:ABSK|bedrock-api-key-)[\w+/-]{16,}={0,2}/g,
+  defaultHeaders: [],
+  requestIdHeader: "x-amzn-requestid",
+  waitMsOf,
+  roomOf: () => ({}),
+  // A list of the control plane. This host has none, and says so to any credential.
+  checkPath: "/inference-profiles?maxResults=1",
+} satisfies Provider;
+
+/** Answers name no limits. A refused call may say how long to wait. */
+function waitMsOf({ status, headers }: Pick<Response, "status" | "headers">, now: number): number {
+  return status === 429 || status === 503 ? Math.min(retryAfterMs(headers, now) ?? 0, MOST_WAIT_MS) : 0;
+}
