@@ -7,7 +7,7 @@ import { JsonCopy } from "../wire/json_copy.ts";
 import { pump, type Watch } from "../wire/pump.ts";
 import { calledBy } from "./admit.ts";
 import { authenticate, type Caller } from "./authenticate.ts";
-import { BodyScan } from "./body_scan.ts";
+import { BodyNames } from "./body_names.ts";
 import { claim, type Creation } from "./creation.ts";
 import { returned, send } from "./forward.ts";
 import { LiveCall } from "./live_call.ts";
@@ -155,11 +155,14 @@ function bodyOf(
     onProblem: (error) => onProblem(bodyFault(error)),
     idle,
   });
-  if (!passthrough.namesOwned && about === null) return limited;
-  const named = new BodyScan(request.headers.get("content-encoding") ?? "", {
-    maxDecodedBytes: passthrough.maxBodyBytes,
+  const { namesOwned, namesOwnedIf, maxBodyBytes } = passthrough;
+  if (!namesOwned && namesOwnedIf === undefined && about === null) return limited;
+  const names = new BodyNames({
+    contentType: request.headers.get("content-type") ?? "",
+    contentEncoding: request.headers.get("content-encoding") ?? "",
+    maxDecodedBytes: maxBodyBytes,
     owned: provider.owned,
-    keys: [],
+    ...namesOwnedIf === undefined ? {} : { namesOwnedIf },
   });
   const reader = limited.getReader();
   let held: Uint8Array<ArrayBuffer> | null = null;
@@ -168,10 +171,9 @@ function bodyOf(
       try {
         for (let earlier: typeof held = null; earlier === null;) {
           const { value = null } = await reader.read();
-          await (value === null ? named.end() : named.push(value));
-          const isWhole = value === null;
-          const things = named.takeIds();
-          await assertOwnThings(isWhole ? { things, items: named.items } : { things }, { sandbox, provider, deps });
+          if (value !== null) await names.push(value);
+          const named = value === null ? await names.end() : names.take();
+          await assertOwnThings(named, { sandbox, provider, deps });
           [earlier, held] = [held, value];
           if (earlier !== null) controller.enqueue(earlier);
           if (value === null) return controller.close();
@@ -179,13 +181,13 @@ function bodyOf(
       } catch (error) {
         // The upstream has not seen the last bytes, and a body without them is no request.
         onProblem(error);
-        named.close();
+        names.close();
         reader.cancel(error).catch(() => {});
         throw error;
       }
     },
     cancel(reason) {
-      named.close();
+      names.close();
       return reader.cancel(reason);
     },
   }, { highWaterMark: 0 });

@@ -127,6 +127,8 @@ export interface PassthroughRoute {
   readonly joinsTrace: boolean;
   /** The body may name what is owned, which then has to be the caller's. */
   readonly namesOwned: boolean;
+  /** The body is a form, and names it too if that field has that value: its file holds requests. */
+  readonly namesOwnedIf?: { readonly field: string; readonly value: string };
   /** A good answer is one JSON document, so that a cut shows in it. */
   readonly answersJson: boolean;
 }
