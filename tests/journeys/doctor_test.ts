@@ -1,5 +1,6 @@
 /** `llmproxy doctor`: what it finds in a sound installation, and with each thing that is wrong. */
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import { startFakeAgentserver } from "../fake_agentserver.ts";
 import { failing, json } from "../fake_answers.ts";
 import { startFakeUpstream } from "../fake_upstream.ts";
@@ -114,6 +115,45 @@ Deno.test("doctor names what is wrong, says what to do, exits with 1, and shows 
     assert.ok(warnings.some((one) => one.says.startsWith("The upstream near takes no call: anthropic, which is before it")));
     upstream.answer(() => models());
   });
+  await t.step("keys of AWS and of Google: whether they sign and mint, and whether the upstream takes them", async () => {
+    const file = `${dataDir}/upstreams.json`;
+    const key = serviceAccount("http://127.0.0.1:1/token");
+    await Deno.writeTextFile(`${dataDir}/google.json`, key, { mode: 0o600 });
+    const aws = { accessKeyId: "AKIA0000000000EXAMPLE", secretAccessKey: `${OPERATOR_KEY}4` };
+    const google = { serviceAccountFile: `${dataDir}/google.json` };
+    const entries = [
+      { name: "bedrock", dialect: "bedrock", region: "us-east-1", baseUrl: upstream.url, credentials: [{ name: "signed", aws }] },
+      {
+        ...{ name: "vertex", dialect: "vertex", project: "acme", locations: ["us-east5"], baseUrl: `${upstream.url}/{location}` },
+        credentials: [{ name: "account", google }],
+      },
+    ];
+    await Deno.writeTextFile(file, JSON.stringify(entries));
+    const answers = ["UnrecognizedClientException:", "AccessDeniedException:"];
+    const unknown = { status: 403, headers: { "content-type": "application/json" }, body: '{"message":"no"}' };
+    for (const type of answers) {
+      upstream.answer(() => ({ ...unknown, headers: { ...unknown.headers, "x-amzn-errortype": type } }));
+      const found = (await find({ LLMPROXY_UPSTREAMS_FILE: file, ANTHROPIC_API_KEY: "" })).filter((one) =>
+        one.check === "credential"
+      );
+      const [bedrock, vertex] = ["bedrock", "vertex"].map((name) => found.find(({ says }) => says.startsWith(`${name}: `))!);
+      assert.match(
+        bedrock!.says,
+        type === answers[0] ? /: the upstream refuses it \(403/ : / may not list inference profiles \(403/,
+      );
+      assert.equal(bedrock!.state, type === answers[0] ? "failed" : "warning");
+      assert.match(vertex!.says, /^vertex: account cannot pay: /);
+      assert.match(vertex!.advice!, /^Check the key of the service account/);
+      assert.ok(!JSON.stringify(found).includes("PRIVATE KEY"));
+    }
+    const [asked] = upstream.calls.slice(-1);
+    assert.equal(asked!.target, "/inference-profiles?maxResults=1");
+    assert.match(
+      asked!.header("authorization")!,
+      /^AWS4-HMAC-SHA256 Credential=AKIA0000000000EXAMPLE\/\d{8}\/us-east-1\/bedrock\//,
+    );
+    upstream.answer(() => models());
+  });
   await t.step("a clock that is wrong", async () => {
     upstream.answer(() => models(new Date(Date.now() - 3_600_000)));
     const [clock] = failedOf(await find(), "clock");
@@ -223,4 +263,13 @@ function failedOf(findings: readonly Found[], check: string): readonly Found[] {
 function models(date = new Date()): ReturnType<typeof json> {
   const answer = json({ data: [], has_more: false });
   return { ...answer, headers: { ...answer.headers, date: date.toUTCString() } };
+}
+
+/** The JSON key of a service account whose tokens are minted there. */
+function serviceAccount(tokenUrl: string): string {
+  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  return JSON.stringify({
+    ...{ type: "service_account", client_email: "proxy@acme.iam.gserviceaccount.com", token_uri: tokenUrl },
+    private_key: privateKey.export({ type: "pkcs8", format: "pem" }),
+  });
 }
