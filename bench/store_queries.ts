@@ -72,6 +72,8 @@ const USAGE: readonly (readonly [whose: keyof typeof WHOSE, when: keyof typeof W
   ["fleet", "a month", "provider,model", "cost"],
   ["fleet", "a month", "workspace", "cost"],
   ["fleet", "11 months", "provider,model"],
+  ["fleet", "11 months", "sandbox"],
+  ["fleet", "11 months", "upstream"],
   ["fleet", "11 months", "day", "time"],
   ["fleet", "11 months", "workspace", "cost"],
   ["fleet", "all time", "provider,model"],

@@ -83,8 +83,8 @@ Deno.test("uses without a price are flagged beside the cost, in rows, totals, ag
     sums: Array.from({ length: 3 }, () => ["8.000000000", 0, 1]),
   });
   const [header, ...lines] = readCsv(await proxy.text("/internal/export?format=csv"));
-  assert.deepEqual(header!.slice(-2), ["refusalCategory", "unpricedUses"]);
-  assert.deepEqual(lines.map((line) => line.at(-1)), [JSON.stringify(uses), ""]);
+  const place = header!.indexOf("unpricedUses");
+  assert.deepEqual(lines.map((line) => line[place]), [JSON.stringify(uses), ""]);
   const parquet = await fetch(`${proxy.adminUrl}/internal/export?format=parquet`, {
     headers: { authorization: `Bearer ${proxy.adminToken}` },
   });
