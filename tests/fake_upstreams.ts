@@ -7,6 +7,10 @@ import { onlyCredential } from "./fake_credentials.ts";
 /** Longer than any test: a timer that is left behind fails the test that left it. */
 const LONG_MS = 3_600_000;
 
+/** Its credential is a header. */
+const noFetch = () => Promise.reject(new Error("A header pays"));
+const MINTS_NOTHING = { now: () => 0, fetch: noFetch, fetchDirect: noFetch };
+
 export function oneUpstream(over: Partial<Upstream> = {}): Upstreams {
   const upstream: Upstream = {
     name: "default",
@@ -14,7 +18,7 @@ export function oneUpstream(over: Partial<Upstream> = {}): Upstreams {
     seller: "anthropic",
     place: { project: null, locations: [] },
     credentials: onlyCredential("key"),
-    paymentOf,
+    paymentOf: (credential) => paymentOf(credential, MINTS_NOTHING),
     mayUse: () => true,
     readOnMs: 0,
     isStrict: false,

@@ -56,12 +56,10 @@ const ROADS: Readonly<Record<string, readonly string[]>> = {
   ],
   "anthropic billed": ["POST /v1/messages"],
   "anthropic models": ["GET /v1/models", "GET /v1/models/m"],
-  "anthropic nothing": [
-    "POST /projects/p",
-    "POST /v1alpha/auth_tokens",
-    "POST /v1beta1/projects/p",
-    "POST /v1internal:countTokens",
-  ],
+  "anthropic nothing": ["POST /v1alpha/auth_tokens", "POST /models"],
+  // They know these from clients with a wrong base URL.
+  "gemini nothing": ["POST /v1internal:countTokens"],
+  "vertex nothing": ["POST /projects/p/x", "POST /v1beta1/projects/p"],
 };
 
 Deno.test("each path of Gemini and of Vertex AI has its road, and what spends without a count is closed", () => {

@@ -33,6 +33,7 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   { module: /^node:sqlite$/, doors: ["src/stores/sqlite"] },
   { module: /^hyparquet-writer$/, doors: ["src/export/"] },
   { module: /^openid-client$/, doors: ["src/identity/"] },
+  { module: /^jose$/, doors: ["src/upstream/"] },
   { module: /^prom-client$/, doors: ["src/telemetry/"] },
   // Loaded only if telemetry is on.
   { module: /^@opentelemetry\//, doors: ["src/telemetry/otel/"] },

@@ -30,6 +30,7 @@ interface RoutedRequest {
  * 2. Otherwise the dialects that have the path, not only a closed rest: the one whose mark header
  *    the request has, then those that need no mark, then the others.
  * 3. Otherwise the dialect with a closed rest that holds the path, in the same order.
+ * 4. Otherwise the first dialect that knows the path from clients with a wrong base URL.
  */
 export class Roads {
   /** As `knownPaths`, of all dialects. */
@@ -58,7 +59,8 @@ export class Roads {
       if (!isRest(route)) return road;
       rest ??= road;
     }
-    return rest ?? { provider: spoken[0]!, route: null, path, prefix: "" };
+    const provider = spoken.find(({ baseUrlFault }) => baseUrlFault(path) !== null) ?? spoken[0]!;
+    return rest ?? { provider, route: null, path, prefix: "" };
   }
 
   /** A HEAD is routed as the GET that it asks about. */

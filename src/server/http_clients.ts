@@ -23,6 +23,8 @@ type ClientOptions = Parameters<typeof Deno.createHttpClient>[0];
 export interface HttpClients {
   /** Callers say `redirect: "manual"`: another host might need another proxy. */
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
+  /** Past all proxies, as the machine's own services want to be asked. */
+  readonly fetchDirect: (url: string, init: RequestInit) => Promise<Response>;
   readonly close: () => void;
 }
 
@@ -41,6 +43,7 @@ export function httpClients(options: ClientOptions, proxies: ForwardProxies): Ht
   }
   return {
     fetch: (url, init) => fetch(url, { ...init, client: clientFor(url) }),
+    fetchDirect: (url, init) => fetch(url, { ...init, client: direct }),
     close: () => {
       for (const client of [direct, ...proxied.values()]) client.close();
     },

@@ -60,6 +60,8 @@ export function upstreamTable(
     ...{ now, elapsed, observe, dialects, userAgent: USER_AGENT, drainAfterLeftMs: DRAIN_AFTER_LEFT_MS },
     idleMs: config.upstream.idleMs,
     patienceMs: config.upstream.waitMs,
+    fetch: clients.fetch,
+    fetchDirect: clients.fetchDirect,
     all: () => live.secrets.upstreams,
     check: async (upstream, credential) => {
       using limit = timeLimit(CHECK_MS, () => new Error("the upstream did not answer in time"));

@@ -1,13 +1,14 @@
 import type { Credential, Payment } from "../domain/upstream.ts";
 import { awsPayment } from "./aws.ts";
+import { googlePayment, type GooglePaymentOptions } from "./google.ts";
+
+/** What a payment needs that mints. */
+export type PaymentParts = Pick<GooglePaymentOptions, "now" | "fetch" | "fetchDirect">;
 
 /** What pays with that credential. Keep it: it holds what it has minted. */
-export function paymentOf(credential: Credential): Payment {
-  const { auth } = credential;
-  if (auth.kind === "header") {
-    const paying = [[auth.header, auth.value]] as const;
-    return { signsBody: false, headersFor: () => paying, refused: () => {} };
-  }
+export function paymentOf({ auth }: Credential, parts: PaymentParts): Payment {
   if (auth.kind === "aws") return awsPayment(auth);
-  throw new Error(`There is no way to pay with a credential of the kind ${auth.kind}`);
+  if (auth.kind === "google") return googlePayment(auth, parts);
+  const paying = [[auth.header, auth.value]] as const;
+  return { signsBody: false, headersFor: () => paying, refused: () => {} };
 }

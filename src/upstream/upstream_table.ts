@@ -4,12 +4,13 @@ import type { Provider } from "../domain/provider.ts";
 import type { Credential, Payment, Upstream, UpstreamAsked, UpstreamConfig, Upstreams } from "../domain/upstream.ts";
 import { CredentialPool, type CredentialPoolOptions, type CredentialState } from "./credential_pool.ts";
 import { mayAskFor } from "./models.ts";
-import { paymentOf } from "./payment.ts";
+import { paymentOf, type PaymentParts } from "./payment.ts";
 
 export interface UpstreamTableOptions
   extends
     Pick<CredentialPoolOptions, "patienceMs" | "now" | "elapsed" | "observe">,
-    Pick<Upstream, "idleMs" | "drainAfterLeftMs" | "userAgent"> {
+    Pick<Upstream, "idleMs" | "drainAfterLeftMs" | "userAgent">,
+    PaymentParts {
   /** In the order of the settings, at least one. Another list replaces the one before. */
   readonly all: () => readonly UpstreamConfig[];
   /** By the name of `UpstreamConfig.dialect`. */
@@ -125,7 +126,7 @@ export class UpstreamTable implements Upstreams {
   #paymentOf(credential: Credential): Payment {
     const kept = this.#payments.get(credential);
     if (kept !== undefined) return kept;
-    const payment = paymentOf(credential);
+    const payment = paymentOf(credential, this.#options);
     this.#payments.set(credential, payment);
     return payment;
   }

@@ -24,6 +24,8 @@ function tableOf(configs: readonly UpstreamConfig[]) {
     now: () => 0,
     elapsed: () => 0,
     observe: { note: () => {} },
+    fetch: () => assert.fail("A header pays"),
+    fetchDirect: () => assert.fail("A header pays"),
     all: () => scene.configs,
     check: (upstream, { id }) => Promise.resolve(scene.statuses.get(`${upstream.name} ${id}`) ?? 200),
   });

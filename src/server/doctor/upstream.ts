@@ -6,8 +6,7 @@ import type { Credential, Payment, UpstreamConfig } from "../../domain/upstream.
 import * as dialects from "../../providers/providers.ts";
 import { paymentOf } from "../../upstream/payment.ts";
 import { baseUrlAt } from "../../wire/located_url.ts";
-import type { Fetch } from "../../wire/plain_fetch.ts";
-import { upstreamClients } from "../http_clients.ts";
+import { type HttpClients, upstreamClients } from "../http_clients.ts";
 import { VERSION } from "../version.ts";
 import { type Finding, findingsOf, wordsOfError } from "./finding.ts";
 
@@ -37,7 +36,7 @@ export async function examineUpstream(config: Config, now: Clock): Promise<reado
   try {
     const all = await Promise.all(
       config.upstreams.flatMap((upstream) =>
-        upstream.credentials.map((credential) => ask(credential, { upstream, isOnly, now, fetch: clients.fetch }))
+        upstream.credentials.map((credential) => ask(credential, { upstream, isOnly, now, clients }))
       ),
     );
     return [...all.map(({ finding }) => finding), ofClock(all.map(({ aheadMs }) => aheadMs))];
@@ -48,10 +47,10 @@ export async function examineUpstream(config: Config, now: Clock): Promise<reado
 
 async function ask(
   credential: Credential,
-  { upstream, isOnly, fetch, now }: {
+  { upstream, isOnly, clients, now }: {
     readonly upstream: UpstreamConfig;
     readonly isOnly: boolean;
-    readonly fetch: Fetch;
+    readonly clients: HttpClients;
     readonly now: Clock;
   },
 ): Promise<Asked> {
@@ -61,7 +60,7 @@ async function ask(
   using limit = timeLimit(PATIENCE_MS, () => new Error(`no answer within ${PATIENCE_MS / SECOND_MS} s`));
   let payment: Payment;
   try {
-    payment = paymentOf(credential);
+    payment = paymentOf(credential, { now, ...clients });
     await payment.headersFor({ method: "GET", url: baseUrl + path, headers: [], body: null });
   } catch (error) {
     const says = `${name} cannot pay: ${wordsOfError(error)}`;
@@ -72,7 +71,7 @@ async function ask(
     const answer = await askUpstream(path, {
       upstream: { provider, place: upstream.place, paymentOf: () => payment, userAgent: `llmproxy/${VERSION}` },
       credential: { ...credential, baseUrl },
-      ...{ fetch, signal: limit.signal },
+      ...{ fetch: clients.fetch, signal: limit.signal },
     });
     const after = now();
     await answer.body?.cancel();
