@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { BILLINGS } from "../../tests/anthropic.ts";
 import type { ImportedUsage } from "../domain/imported_rows.ts";
 import type { UsageRow } from "../domain/usage.ts";
-import { CLAUDE_PRICES } from "../pricing/claude_prices.ts";
+import { PRICES } from "../pricing/prices.ts";
 import { priceOf } from "../pricing/price_of.ts";
 import { importInto } from "./import_rows.ts";
 
@@ -24,13 +24,27 @@ const ROW: ImportedUsage = {
   createdAt: Date.UTC(2026, 1, 1),
 };
 
+Deno.test("importInto() prices a row as its own seller does, and knows no price of a seller that is unknown", async () => {
+  const costs: (number | null)[] = [];
+  const store = {
+    recordTraces: () => Promise.resolve(),
+    recordUsage: (rows: readonly UsageRow[]) => Promise.resolve(void costs.push(...rows.map(({ closing }) => closing.cost))),
+  };
+  const createdAt = Date.UTC(2026, 10, 24);
+  const written = { ...ROW, createdAt, provider: "openai", model: "gpt-6-sol", cacheCreationInputTokens: 10 };
+  const usage = [written, { ...written, provider: "anthropic" }, { ...written, provider: "somebody" }];
+  assert.deepEqual(await importInto(store, priceOf(PRICES, BILLINGS))({ traces: [], usage }), { unpriced: 2 });
+  // OpenAI's writes live 30 minutes at $2.50; as Claude's they have no price of that model.
+  assert.deepEqual(costs, [1_000 * 2_000 + 10 * 2_500, null, null]);
+});
+
 Deno.test("importInto() drops all counts of a row if one of them cannot be true, and marks the row", async () => {
   const taken: UsageRow[] = [];
   const store = {
     recordTraces: () => Promise.resolve(),
     recordUsage: (rows: readonly UsageRow[]) => Promise.resolve(void taken.push(...rows)),
   };
-  const importRows = importInto(store, priceOf(CLAUDE_PRICES, BILLINGS));
+  const importRows = importInto(store, priceOf(PRICES, BILLINGS));
   const odd = { ...ROW, id: "ar-2", cacheReadInputTokens: 1_000_000_000_001 };
   const stranger = { ...ROW, id: "ar-3", model: "of nobody", outputTokens: 1_000_000_000_000 };
   assert.deepEqual(await importRows({ traces: [], usage: [ROW, odd, stranger] }), { unpriced: 1 });

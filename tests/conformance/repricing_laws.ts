@@ -127,6 +127,24 @@ const LAWS: Readonly<Record<string, (made: RepricingUnderTest) => Promise<void>>
     assert.deepEqual(await shown(store), known);
   },
 
+  "reprice() prices each row with its own seller, service tier, place and parts": async ({ store, repricing }) => {
+    const asked: unknown[] = [];
+    const priceOf: PriceOf = ({ provider, serviceTier, inferenceGeo, tokenParts }) => {
+      asked.push([provider, serviceTier, inferenceGeo, tokenParts]);
+      return { isPriced: true, nanoDollars: 1, version: "v1", unpricedUses: {}, isCertain: true };
+    };
+    const parts = { write30m: 2, write12h: 1 };
+    await store.recordUsage([
+      {
+        ...priced({ provider: "openai" }, 1),
+        closing: closingOf({ serviceTier: "fast", inferenceGeo: "eu", tokenParts: parts }),
+      },
+      priced({ provider: "aws.bedrock" }, 1),
+    ]);
+    await changesOf(repricing, priceOf, { isDryRun: true });
+    assert.deepEqual(asked, [["openai", "fast", "eu", parts], ["aws.bedrock", null, null, {}]]);
+  },
+
   "reprice() is not undone by a late shipment or a reshipment": async ({ store, repricing }) => {
     const row = priced({}, 5);
     await store.recordUsage([row]);

@@ -325,6 +325,22 @@ const LAWS: Laws = {
     assert.deepEqual(cached.map((call) => call.cacheReadInputTokens), [large, large, large]);
   },
 
+  "getCachedCalls() keeps what decides the price of a seller's writes": async (store) => {
+    const terms = { serviceTier: "fast", inferenceGeo: "eu", tokenParts: { write30m: 2, write12h: 1 } };
+    await store.recordUsage([
+      rowOf({ provider: "openai" }, { ...terms, cacheCreationInputTokens: 3 }),
+      rowOf({ createdAt: T0 + 1 }, { cacheReadInputTokens: 1 }),
+    ]);
+    const cached = await store.getCachedCalls({ workspaceId: "w-1", traceId: "at-1", after: null });
+    assert.deepEqual(
+      cached.map(({ provider, serviceTier, inferenceGeo, tokenParts }) => ({ provider, serviceTier, inferenceGeo, tokenParts })),
+      [
+        { provider: "openai", ...terms },
+        { provider: "anthropic", serviceTier: null, inferenceGeo: null, tokenParts: {} },
+      ],
+    );
+  },
+
   "getTraceDetail() and getCachedCalls() keep why a call was declined": async (store) => {
     const declined = { stopReason: "refusal", cacheReadInputTokens: 1 };
     const categories = ["cyber", "", null];
