@@ -4,7 +4,7 @@ import { listFiles, read } from "./tree.ts";
 
 const DIALECTS = "src/providers/";
 
-/** Anthropic's headers, events, keys, error types, paths and credentials. */
+/** Headers, events, keys, error types, paths and credentials of Anthropic's, then of OpenAI's. */
 const WORDS = [
   /x-api-key|anthropic-\w|x-claude-code|x-should-retry/,
   /message_(?:start|delta|stop)|content_block/,
@@ -13,6 +13,12 @@ const WORDS = [
   /(?:authentication|permission|not_found|overloaded|invalid_request|rate_limit|api|timeout)_error|request_too_large/,
   /\/v1\b|count_tokens|api\.anthropic\.com/,
   /sk-ant-/,
+  /x-ratelimit-|openai-(?:organization|project|beta)/,
+  /chat\.completion|chatcmpl|\[DONE\]|response\.(?:created|completed|incomplete|failed|output_)/,
+  /(?:previous|comparison)_response_id|vector_store_ids|container_id|include_usage|prompt_cache_(?:key|options|breakpoint)/,
+  /(?:prompt|completion|reasoning|ttl_\d+[mh])_tokens(?!_per)/,
+  /insufficient_quota|invalid_api_key|rate_limit_exceeded|server_error/,
+  /\b(?:resp|conv|vs|cntr|pmpt)_|T3BlbkFJ/,
 ];
 
 /**
@@ -49,7 +55,7 @@ const EXCEPTIONS: readonly { readonly path: RegExp; readonly words: RegExp; read
   },
 ];
 
-Deno.test("no code outside the providers names a header, event, key, error type or path of Anthropic's", () => {
+Deno.test("no code outside the providers names a header, event, key, error type or path of theirs", () => {
   const found = sources("src/").filter((path) => !path.startsWith(DIALECTS)).flatMap((path) => [
     ...wordsIn(path, WORDS),
     ...(ROOMS_WITHOUT_COLUMNS.test(path) ? wordsIn(path, [COLUMN_WORDS]) : []),

@@ -1,45 +1,62 @@
 import assert from "node:assert/strict";
 import Anthropic from "anthropic_sdk_1";
 import { EMPTY_READING, type UsageReading } from "../src/domain/reading.ts";
-import { messages } from "../src/providers/anthropic/messages.ts";
 import { SseReader } from "../src/wire/sse.ts";
+import { ANSWER_DIALECTS, answerDialectOf } from "./answer_dialects.ts";
 import { decodedBodyOf, type Fixture, loadFixtures } from "./fixtures.ts";
 
 const CUTS = [Infinity, 1, 2, 3, 7, 64];
+
+/** As many as show what a dialect's answers can look like, at least. */
+const FEWEST_STREAMS = 12;
 
 const fixtures = loadFixtures();
 const streams = fixtures.filter((fixture) => fixture.contentType.startsWith("text/event-stream"));
 const bodies = fixtures.filter((fixture) => fixture.contentType === "application/json");
 
 for (const fixture of streams) {
-  Deno.test(`parseStreamEvent() reads ${fixture.name} as its reading.json, whole and cut at 1, 2, 3, 7 and 64 bytes`, async () => {
+  Deno.test(`parseStreamEvent() reads ${titleOf(fixture)} as its reading.json, whole and cut at 1, 2, 3, 7 and 64 bytes`, async () => {
     const body = await decodedBodyOf(fixture);
     for (const cut of CUTS) {
-      assert.deepEqual(readStream(body, cut), { ...EMPTY_READING, ...fixture.expected }, `cut at ${cut}`);
+      assert.deepEqual(readStream(fixture, { body, cut }), { ...EMPTY_READING, ...fixture.expected }, `cut at ${cut}`);
+    }
+  });
+
+  Deno.test(`parseDeltas() takes nothing of ${titleOf(fixture)} that parseStreamEvent() reads otherwise`, async () => {
+    const body = await decodedBodyOf(fixture);
+    for (const cut of CUTS) {
+      assert.deepEqual(
+        readStream(fixture, { body, cut, takesDeltas: true }),
+        { ...EMPTY_READING, ...fixture.expected },
+        `cut at ${cut}`,
+      );
     }
   });
 }
 
 for (const fixture of bodies) {
-  Deno.test(`parseNonStreamingResponse() reads ${fixture.name} as its reading.json, whole and from its answerKeys alone`, async () => {
+  const dialect = answerDialectOf(fixture.provider);
+  Deno.test(`parseNonStreamingResponse() reads ${titleOf(fixture)} as its reading.json, whole and from its answerKeys alone`, async () => {
     const body = new TextDecoder().decode(await decodedBodyOf(fixture));
     const expected = { ...EMPTY_READING, ...fixture.expected };
-    assert.deepEqual(messages.answer.parseNonStreamingResponse(body), expected);
-    const kept = Object.entries(JSON.parse(body)).filter(([key]) => messages.answer.answerKeys.includes(key));
-    assert.deepEqual(messages.answer.parseNonStreamingResponse(JSON.stringify(Object.fromEntries(kept))), expected);
-    for (let end = 0; end < body.length; end++) {
-      assert.equal(messages.answer.parseNonStreamingResponse(body.slice(0, end)), EMPTY_READING, `cut off at ${end}`);
+    assert.deepEqual(dialect.parseNonStreamingResponse(body), expected);
+    const kept = Object.entries(JSON.parse(body)).filter(([key]) => dialect.answerKeys.includes(key));
+    assert.deepEqual(dialect.parseNonStreamingResponse(JSON.stringify(Object.fromEntries(kept))), expected);
+    for (let end = 0; end < body.trimEnd().length; end++) {
+      assert.equal(dialect.parseNonStreamingResponse(body.slice(0, end)), EMPTY_READING, `cut off at ${end}`);
     }
   });
 }
 
-Deno.test("loadFixtures() gives at least eighteen cases, whose readings hold nothing but fields of a reading", () => {
-  assert.ok(fixtures.length >= 18);
-  for (const { name, expected, request } of fixtures) {
-    assert.deepEqual(Object.keys(expected).filter((key) => !(key in EMPTY_READING)), [], name);
-    assert.equal(typeof JSON.parse(new TextDecoder().decode(request)).model, "string", name);
-  }
-});
+for (const folder of Object.keys(ANSWER_DIALECTS)) {
+  Deno.test(`loadFixtures() gives at least twelve streams of ${folder}, whose readings hold nothing but fields of a reading`, () => {
+    assert.ok(streams.filter(({ provider }) => provider === folder).length >= FEWEST_STREAMS);
+    for (const { name, expected, request } of fixtures.filter(({ provider }) => provider === folder)) {
+      assert.deepEqual(Object.keys(expected).filter((key) => !(key in EMPTY_READING)), [], name);
+      assert.equal(typeof JSON.parse(new TextDecoder().decode(request)).model, "string", name);
+    }
+  });
+}
 
 /**
  * Where the SDK's sum is known to be something else than the wire's rules make of the answer, and
@@ -51,7 +68,8 @@ const SDK_DIFFERS: ReadonlyMap<string, string> = new Map([
   ["no_event_names_no_space", "it skips events without a name"],
 ]);
 
-for (const fixture of streams.filter(({ name, expected }) => expected.isWhole === true && !SDK_DIFFERS.has(name))) {
+const ofAnthropic = streams.filter(({ provider }) => provider === "anthropic");
+for (const fixture of ofAnthropic.filter(({ name, expected }) => expected.isWhole === true && !SDK_DIFFERS.has(name))) {
   Deno.test(`reading.json of ${fixture.name} is what Anthropic's own SDK sums up`, async () => {
     const message = await sdkMessageOf(fixture);
     const { usage } = message;
@@ -71,11 +89,29 @@ for (const fixture of streams.filter(({ name, expected }) => expected.isWhole ==
   });
 }
 
-function readStream(body: Uint8Array, cut: number): UsageReading {
+function titleOf({ provider, name }: Fixture): string {
+  return `${provider}/${name}`;
+}
+
+/** Nothing after the event that ended the answer counts, as in the proxy. */
+function readStream(
+  { provider }: Fixture,
+  { body, cut, takesDeltas = false }: { readonly body: Uint8Array; readonly cut: number; readonly takesDeltas?: boolean },
+): UsageReading {
+  const dialect = answerDialectOf(provider);
   let reading = EMPTY_READING;
+  const hasEnded = () => reading.isWhole || reading.errorType !== null;
   const sse = new SseReader({
     maxEventBytes: 1024 * 1024,
-    onEvent: (event) => reading = messages.answer.parseStreamEvent(reading, event),
+    onEvent: (event) => {
+      if (!hasEnded()) reading = dialect.parseStreamEvent(reading, event);
+    },
+    skip: (text, from) => {
+      if (!takesDeltas || hasEnded()) return from;
+      const taken = dialect.parseDeltas(reading, text, from);
+      reading = taken.reading;
+      return taken.to;
+    },
   });
   for (let from = 0; from < body.length; from += cut) sse.push(body.subarray(from, Math.min(from + cut, body.length)));
   sse.end();

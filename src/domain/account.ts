@@ -46,8 +46,12 @@ function withoutCounts(read: UsageReading): UsageReading {
   };
 }
 
-/** Exact if the upstream named input and final output, estimated if only the input. */
+/**
+ * Exact if the upstream named input and final output. Estimated if it named only the input, or if
+ * content has come of an answer whose input can be estimated.
+ */
 export function accuracyOf(reading: UsageReading): Accuracy {
-  if (!reading.hasInput) return "unknown";
-  return reading.hasFinalOutput ? "exact" : "estimated";
+  const { hasInput, hasContent, hasFinalOutput, isInputEstimable } = reading;
+  if (!hasInput) return isInputEstimable && hasContent ? "estimated" : "unknown";
+  return hasFinalOutput ? "exact" : "estimated";
 }

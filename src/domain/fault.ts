@@ -34,6 +34,8 @@ export const FAULTS = {
   /** A wrong base URL. Clients show the text of a 421 (RFC 9110, 15.5.20) and do not retry. */
   path_misdirected: { status: 421, retryAfterSeconds: "never" },
   path_unknown: { status: 404, retryAfterSeconds: "never" },
+  /** The client offers a protocol that the proxy does not speak (RFC 9110, 15.5.22). */
+  upgrade_refused: { status: 426, retryAfterSeconds: "never" },
   /** What came is no HTTP/1.1 request, so nothing of it is believed. */
   head_malformed: { status: 400, retryAfterSeconds: "never" },
   head_too_large: { status: 431, retryAfterSeconds: "never" },
@@ -42,6 +44,8 @@ export const FAULTS = {
   body_timeout: { status: 408, retryAfterSeconds: 1 },
   body_opaque: { status: 415, retryAfterSeconds: "never" },
   body_cut: { status: 400, retryAfterSeconds: "never" },
+  /** The call would not tell what it used, and the operator wants that of every call. */
+  unmetered: { status: 400, retryAfterSeconds: "never" },
   overloaded: { status: 503, retryAfterSeconds: 1 },
   ...LIMIT_FAULTS,
   /** The same question came many times. The refusal says when the pause ends. */

@@ -41,7 +41,7 @@ export interface Provider {
   readonly placed?: (target: string, place: Place) => Placed | Fault;
   /** Left out if every answer tells what it used. */
   readonly pending?: PendingDialect;
-  /** Left out if the upstream has no batches: then no route owns a `batch`. */
+  /** Left out if the upstream has no batches, or nothing counts what they use. */
   readonly batches?: BatchDialect;
   /** Our own refusal as the provider's clients expect an error. The fault's cause stays here. */
   /** The error type that the upstream gives with a status. */

@@ -16,6 +16,8 @@ export interface UsageReading extends FieldsFrom<"reading"> {
   readonly hasFinalOutput: boolean;
   /** The answer is whole: `message_stop`, or a JSON body to its end. */
   readonly isWhole: boolean;
+  /** If the upstream names no input, the request's bytes tell about how much it was. */
+  readonly isInputEstimable: boolean;
   /** What the upstream made and keeps: it is the caller's. Not part of a row. */
   readonly made: readonly Made[];
   /** The upstream goes on working after its answer: what it uses is known only later. */
@@ -41,6 +43,7 @@ export const EMPTY_READING: UsageReading = {
   hasInput: false,
   hasFinalOutput: false,
   isWhole: false,
+  isInputEstimable: false,
   made: [],
   isPending: false,
   hasAbsurdCount: false,

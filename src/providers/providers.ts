@@ -2,4 +2,5 @@
 export { anthropic } from "./anthropic/anthropic.ts";
 export { bedrock } from "./bedrock/bedrock.ts";
 export { gemini } from "./gemini/gemini.ts";
+export { openai } from "./openai/openai.ts";
 export { vertex } from "./vertex/vertex.ts";

@@ -1,6 +1,7 @@
 import { isRefusedBeforeOutput } from "../../domain/price.ts";
 import type { Part } from "../../domain/provider.ts";
 import { EMPTY_READING, type Made, type UsageReading } from "../../domain/reading.ts";
+import { parsePlainDeltas, STRING_CONTENT } from "../plain_deltas.ts";
 import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "./usage.ts";
 
 /** The top-level keys of an answer that `readAnswer` looks at. */
@@ -34,33 +35,19 @@ export function parseStreamEvent(reading: UsageReading, part: Part): UsageReadin
   return fold === undefined ? reading : fold(reading, data);
 }
 
-/** Longer texts could overflow the stack of V8's regular expressions. The network's are shorter. */
-const MAX_TEXT_LENGTH = 256 * 1024;
-
 /**
  * A delta as the API spells it, which nearly all events are. It matches the event to its last
  * character, so no second `type` and no word within the content can mislead.
  */
 const PLAIN_DELTA = new RegExp(
   String.raw`event: content_block_delta\ndata: \{"type":"content_block_delta","index":(?:0|[1-9]\d*),"delta":\{"type":` +
-    String.raw`"(?:text_delta","text|thinking_delta","thinking|input_json_delta","partial_json)":` +
-    String.raw`"([^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[^"\\\u0000-\u001f]*)*)"\} *\}\n\n`,
+    String.raw`"(?:text_delta","text|thinking_delta","thinking|input_json_delta","partial_json)":"(${STRING_CONTENT})"\} *\}\n\n`,
   "y",
 );
 
 /** Takes deltas up to the first event with any other spelling, which `parseStreamEvent` reads. */
 export function parseDeltas(reading: UsageReading, text: string, from: number): { reading: UsageReading; to: number } {
-  if (text.length > MAX_TEXT_LENGTH) return { reading, to: from };
-  let characters = 0;
-  let to = from;
-  PLAIN_DELTA.lastIndex = from;
-  for (let found = PLAIN_DELTA.exec(text); found !== null; found = PLAIN_DELTA.exec(text)) {
-    const content = found[1]!;
-    characters += content.includes("\\") ? JSON.parse(`"${content}"`).length : content.length;
-    to = PLAIN_DELTA.lastIndex;
-  }
-  if (to === from) return { reading, to };
-  return { reading: { ...reading, hasContent: true, contentCharacters: reading.contentCharacters + characters }, to };
+  return parsePlainDeltas(PLAIN_DELTA, reading, { text, from });
 }
 
 type Data = Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 import { NOTHING_OWNED, type Provider } from "../../domain/provider.ts";
-import { retryAfterMs } from "../anthropic/rate_limits.ts";
+import { retryAfterMs } from "../rate_limit_headers.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { baseUrlFault, ROUTES } from "./routes.ts";
 
