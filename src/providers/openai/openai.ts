@@ -15,9 +15,12 @@ export const openai = {
     keys: [
       ...["previous_response_id", "comparison_response_id", "conversation", "prompt"],
       ...["file_id", "file_ids", "input_file_id", "vector_store_ids", "container", "container_id"],
+      // Of endpoints that the operator may open.
+      ...["training_file", "validation_file", "vector_store_id", "conversation_id", "response_id", "batch_id"],
     ],
     prefixes: ["resp_", "conv_", "file-", "vs_", "cntr_", "batch_", "pmpt_"],
-    items: { keys: ["id"], mark: "item_reference" },
+    // The type of such an item may be left out, and one of another type is looked up by its id too.
+    items: { keys: ["id", "item_id"], mark: "item_reference" },
   },
   // https://platform.openai.com/docs/guides/background
   pending: { pathOf: (id) => `/v1/responses/${id}`, answer: responses.answer },

@@ -42,7 +42,7 @@ export const ROUTES: readonly Route[] = [
     kind: "owning",
     owns: "file",
     // https://platform.openai.com/docs/api-reference/files/create
-    passthrough: { ...PLAIN, name: "files", maxBodyBytes: 512 * MB },
+    passthrough: { ...PLAIN, name: "files", maxBodyBytes: 512 * MB, namesOwnedIf: { field: "purpose", value: "batch" } },
     notJson: "/content",
   },
   {
