@@ -48,6 +48,7 @@ export async function send(
   const init = { method: request.method, headers, body, redirect: "manual", signal: call.signal } as const;
   const sent = inTraceOf(asked, () => fetch(url, init));
   const answer = await sent.finally(() => call.idle.heard());
+  call.answer = answer;
   const { status } = answer;
   if (status >= MIN_STATUS && status <= MAX_STATUS) {
     call.row?.answered(status, answer.headers.get(provider.requestIdHeader));

@@ -60,6 +60,11 @@ export class LiveCall implements Stoppable {
   readonly deps: Deps;
   /** What has been read of the answer so far. */
   reading: () => UsageReading = () => EMPTY_READING;
+  /**
+   * Held until the call ends: Deno 2.9.6 forgets a fetch's abort once its response is collected
+   * (`findings/fetch_forgets_its_abort.sh`).
+   */
+  answer: Response | null = null;
   readonly #options: LiveCallOptions;
   /** Listens while the upstream is waited for; if it stays silent, the call is aborted. */
   readonly idle: IdleTimeout;
