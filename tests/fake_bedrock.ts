@@ -104,8 +104,7 @@ function servedName(id: string): string {
 }
 
 function named(call: SeenCall, answer: Answer): Answer {
-  return {
-    ...answer,
-    headers: { "x-amzn-requestid": `5f3e0c1e-0000-4000-8000-${call.requestId.slice(-6).padStart(12, "0")}`, ...answer.headers },
-  };
+  const tier = call.header("x-amzn-bedrock-service-tier") ?? "default";
+  const requestId = `5f3e0c1e-0000-4000-8000-${call.requestId.slice(-6).padStart(12, "0")}`;
+  return { ...answer, headers: { "x-amzn-requestid": requestId, "x-amzn-bedrock-service-tier": tier, ...answer.headers } };
 }

@@ -118,8 +118,17 @@ async function genai({ sdk, action, url, token, model }: Task, told: Told): Prom
   return text;
 }
 
+/** All answers. The SDK keeps only a body, and Deno forgets an abort then. */
+const answers: Response[] = [];
+
+async function held(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+  const answer = await fetch(input, init);
+  answers.push(answer);
+  return answer;
+}
+
 async function claudeClient({ sdk, url, token }: Task) {
-  const options = { baseURL: url, logLevel: "off" };
+  const options = { baseURL: url, logLevel: "off", fetch: held };
   if (sdk === "bedrock") {
     const { AnthropicBedrock } = await import(PACKAGES[sdk]);
     return new AnthropicBedrock({ ...options, apiKey: token, awsRegion: "us-east-1" });
