@@ -29,6 +29,8 @@ interface PartReader {
   readonly end?: () => void;
   /** It cannot tell the parts any more. */
   readonly isBlind: boolean;
+  /** What is around the parts has ended too. Left out: nothing is. */
+  readonly isWhole?: boolean;
 }
 
 /**
@@ -169,7 +171,10 @@ export class AnswerReader {
 
   #outcomeAtEnd(): Outcome {
     const { isWhole, hasContent, hasInput, errorType } = this.#reading;
-    if (this.#parts !== null) return this.#answer.ok && !isWhole && !this.#parts.isBlind ? "upstream_broke" : this.#finished();
+    if (this.#parts !== null) {
+      const isCut = !isWhole || this.#parts.isWhole === false;
+      return this.#answer.ok && isCut && !this.#parts.isBlind ? "upstream_broke" : this.#finished();
+    }
     if (this.#json !== null && this.#answer.ok && !isWhole) return "upstream_broke";
     return errorType === null && (hasContent || hasInput) ? this.#finished() : "upstream_error";
   }

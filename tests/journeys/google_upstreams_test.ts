@@ -126,6 +126,21 @@ Deno.test("calls to Gemini are metered whether they answer whole, in events or i
   }
 });
 
+Deno.test("a stream of Gemini that ends before its reason breaks the client's connection, and the row is estimated", async () => {
+  await using stand = await standOf();
+  const { proxy, google } = stand;
+  google.answer(geminiModel({ ...SCRIPT, middle: () => "end" }));
+  const headers = { "x-goog-api-key": await proxy.token() };
+  for (const query of ["?alt=sse", ""]) {
+    const path = `/v1beta/models/${MODEL}:streamGenerateContent${query}`;
+    await assert.rejects(ask(stand, { path, headers, body: SAY }), /error reading a body/);
+  }
+  for (const row of await proxy.closedRows(2)) {
+    assert.deepEqual([row.outcome, row.accuracy], ["upstream_broke", "estimated"]);
+    assert.ok(Number(row.output_tokens) > 0);
+  }
+});
+
 Deno.test("Gemini's clients are refused in Google's words: a key in the URL, a hidden usage, a closed path, no token", async () => {
   await using stand = await standOf();
   const token = await stand.proxy.token();

@@ -17,10 +17,10 @@ export const gemini = {
       ...["fileUri", "file_uri", "cachedContent", "cached_content"],
       ...["fileSearchStoreNames", "file_search_store_names"],
     ],
-    // Videos of YouTube, and files that everyone may read, pass.
+    // A bucket (`gs:`) is open to the operator's account. Videos of YouTube and other URLs pass.
     prefixes: [
-      ...["files/", "cachedContents/", "fileSearchStores/"],
-      ...["https://generativelanguage.googleapis.com/", "http://generativelanguage.googleapis.com/"],
+      ...["files/", "/files/", "v1beta/files/", "/v1beta/files/", "cachedContents/", "fileSearchStores/", "gs:"],
+      ...["https://generativelanguage.", "http://generativelanguage.", "generativelanguage."],
     ],
   },
   placed: (target) => queryFault(target) ?? { target, location: "" },

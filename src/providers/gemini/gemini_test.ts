@@ -65,10 +65,7 @@ Deno.test("gemini.credentialShape is the shape of Google's keys and tokens, and 
 
 Deno.test("gemini.owned names what a key keeps for all its callers, and leaves public videos alone", () => {
   const isOwned = (id: string) => gemini.owned.prefixes.some((prefix) => id.startsWith(prefix));
-  for (
-    const id of ["files/a", "https://generativelanguage.googleapis.com/v1beta/files/a", "cachedContents/a", "fileSearchStores/a"]
-  ) {
-    assert.ok(isOwned(id), id);
-  }
+  const ids = ["files/a", "https://generativelanguage.googleapis.com/v1beta/files/a", "cachedContents/a", "fileSearchStores/a"];
+  for (const id of [...ids, "gs://bucket/a", "generativelanguage.mtls.googleapis.com/v1beta/files/a"]) assert.ok(isOwned(id), id);
   assert.ok(!isOwned("https://www.youtube.com/watch?v=1"));
 });
