@@ -10,6 +10,7 @@
 import { AnswerReader } from "../src/call/answer_reader.ts";
 import type { AnswerDialect, BodyFacts } from "../src/domain/provider.ts";
 import { messages } from "../src/providers/anthropic/messages.ts";
+import { generateContent } from "../src/providers/gemini/routes.ts";
 import { chatCompletions } from "../src/providers/openai/chat.ts";
 import { responses } from "../src/providers/openai/responses.ts";
 
@@ -30,12 +31,15 @@ const CONTENDERS: readonly Contender[] = [
   { name: "Anthropic Messages", dialect: messages.answer, events: messageEvents() },
   { name: "OpenAI Responses", dialect: responses.answer, events: responseEvents() },
   { name: "OpenAI Chat Completions", dialect: chatCompletions.answer, events: chatEvents() },
+  { name: "Gemini", dialect: generateContent.answer, events: chunks().map((chunk) => `data: ${chunk}\r\n\r\n`) },
+  { name: "Gemini, one JSON array", dialect: generateContent.answer, events: elements() },
 ];
 
 for (const isPaced of [false, true]) {
   const loads = CONTENDERS.map(({ name, dialect, events }) => {
     const bytes = isPaced ? events.map((text) => new TextEncoder().encode(text)) : [new TextEncoder().encode(events.join(""))];
-    return { name, work: () => read(dialect, bytes), best: Infinity };
+    const size = Math.round(bytes.reduce((sum, { length }) => sum + length, 0) / EVENTS);
+    return { name: `${name}, of ${size} bytes`, work: () => read(dialect, bytes), best: Infinity };
   });
   for (let round = 0; round < ROUNDS; round++) {
     for (const load of loads) load.best = Math.min(load.best, await timeOf(load.work));
@@ -60,6 +64,7 @@ async function read(dialect: AnswerDialect, chunks: readonly Uint8Array[]): Prom
     const wait = reader.push(chunk);
     if (wait !== undefined) await wait;
   }
+  if (reader.outcome === null) await reader.end();
   if (reader.outcome !== "completed") throw new Error(`The answer ended as ${reader.outcome}`);
   reader.close();
 }
@@ -125,4 +130,34 @@ function chatEvents(): readonly string[] {
     { ...head, choices: [], usage: { prompt_tokens: 412, completion_tokens: 290, total_tokens: 702 }, obfuscation: "" },
   ];
   return [...chunks.map((data) => `data: ${JSON.stringify(data)}\n\n`), "data: [DONE]\n\n"];
+}
+
+/** As Gemini's server spells JSON in events: with a space behind each colon. Each has the usage. */
+function chunks(): readonly string[] {
+  return deltas(0, (index) => {
+    const chunk = {
+      candidates: [{
+        content: { parts: [{ text: wordOf(index) }], role: "model" },
+        ...(index === EVENTS - 1 ? { finishReason: "STOP" } : {}),
+        index: 0,
+      }],
+      usageMetadata: {
+        promptTokenCount: 412,
+        candidatesTokenCount: index + 1,
+        totalTokenCount: 443 + index,
+        promptTokensDetails: [{ modality: "TEXT", tokenCount: 412 }],
+        thoughtsTokenCount: 30,
+      },
+      modelVersion: "gemini-3.8-flash",
+      responseId: "nOYpaZ2xJt6ZkdUPk7OysAE",
+    };
+    return JSON.stringify(chunk).replaceAll('":', '": ');
+  });
+}
+
+function elements(): readonly string[] {
+  return chunks().map((chunk, index) => {
+    const element = JSON.stringify(JSON.parse(chunk), null, 2);
+    return `${index === 0 ? "[" : ",\r\n"}${element}\n${index === EVENTS - 1 ? "]\n" : ""}`;
+  });
 }

@@ -1,7 +1,7 @@
 import type { Provider } from "../../domain/provider.ts";
-import { waitMsOf } from "../anthropic/rate_limits.ts";
 import { statusNameOf } from "../google_error.ts";
 import { queryFault } from "../google_path.ts";
+import { MOST_WAIT_MS, retryAfterMs } from "../rate_limit_headers.ts";
 import { errorEvent, refuse } from "./refusal.ts";
 import { baseUrlFault, ROUTES } from "./routes.ts";
 
@@ -36,3 +36,9 @@ export const gemini = {
   roomOf: () => ({}),
   checkPath: "/v1beta/models?pageSize=1",
 } satisfies Provider;
+
+/** Google says how long in the body of an error; a gateway in front says it here. */
+function waitMsOf({ status, headers }: Pick<Response, "status" | "headers">, now: number): number {
+  const isBusy = status === 429 || status === 503;
+  return isBusy ? Math.min(retryAfterMs(headers, now) ?? 0, MOST_WAIT_MS) : 0;
+}

@@ -1,9 +1,7 @@
 import type { UsageReading } from "../../domain/reading.ts";
 import { textOf } from "../anthropic/usage.ts";
+import { lengthOf, MAX_TEXT_LENGTH, STRING_CONTENT } from "../plain_deltas.ts";
 import { type Counts, countsOf, foldCounts, readingCounts } from "./usage.ts";
-
-/** Longer texts could overflow the stack of V8's regular expressions. The network's are shorter. */
-const MAX_TEXT_LENGTH = 256 * 1024;
 
 const COUNT = String.raw`: ?([1-9]\d{0,8})`;
 const OF_TEXT = String.raw`: ?\[\{"modality": ?"TEXT","tokenCount": ?\d{1,9}\}\]`;
@@ -14,7 +12,7 @@ const OF_TEXT = String.raw`: ?\[\{"modality": ?"TEXT","tokenCount": ?\d{1,9}\}\]
  */
 const PLAIN_CHUNK = new RegExp(
   String.raw`data: \{"candidates": ?\[\{"content": ?\{"parts": ?\[\{"text": ?` +
-    String.raw`"([^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[^"\\\u0000-\u001f]*)*)"(?:,"thought": ?true)?\}\],` +
+    String.raw`"(${STRING_CONTENT})"(?:,"thought": ?true)?\}\],` +
     String.raw`"role": ?"model"\}(?:,"index": ?0)?\}\],"usageMetadata": ?\{"promptTokenCount"${COUNT}` +
     String.raw`(?:,"candidatesTokenCount"${COUNT})?,"totalTokenCount"${COUNT}(?:,"cachedContentTokenCount"${COUNT})?` +
     String.raw`(?:,"promptTokensDetails"${OF_TEXT})?(?:,"cacheTokensDetails"${OF_TEXT})?` +
@@ -33,11 +31,14 @@ export function parseDeltas(reading: UsageReading, text: string, from: number): 
   if (last === null) return { reading, to: from };
   let counts = countsOf(reading);
   let tier = last[TIER];
-  let characters = charactersOf(last);
+  let characters = lengthOf(last[CONTENT]!);
   let to = PLAIN_CHUNK.lastIndex;
-  for (let next = PLAIN_CHUNK.exec(text); next !== null; next = PLAIN_CHUNK.exec(text)) {
+  // A search behind the text's end costs as much as another one.
+  while (to < text.length) {
+    const next = PLAIN_CHUNK.exec(text);
+    if (next === null) break;
     if (!replaces(next, last)) counts = foldChunk(counts, last);
-    characters += charactersOf(next);
+    characters += lengthOf(next[CONTENT]!);
     tier = next[TIER] ?? tier;
     last = next;
     to = PLAIN_CHUNK.lastIndex;
@@ -88,9 +89,4 @@ function foldChunk(known: Counts, chunk: RegExpExecArray): Counts {
 /** As `textOf`, which nearly always returns what is known. */
 function kept(named: string | undefined, known: string | null): string | null {
   return named === undefined || named === known ? known : textOf(named);
-}
-
-function charactersOf(chunk: RegExpExecArray): number {
-  const content = chunk[CONTENT]!;
-  return content.includes("\\") ? JSON.parse(`"${content}"`).length : content.length;
 }

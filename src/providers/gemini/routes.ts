@@ -5,7 +5,7 @@ import { parseDeltas } from "./plain_chunks.ts";
 import { MAX_REQUEST_BYTES, REQUEST } from "./request.ts";
 
 /** An answer of a model (https://ai.google.dev/api/generate-content), streamed and not. */
-const generateContent: CallDialect = {
+export const generateContent: CallDialect = {
   request: REQUEST,
   answer: {
     answerKeys: ANSWER_KEYS,
