@@ -1,6 +1,6 @@
 /** A file of upstreams: who is served where, SIGHUP, and no secret that comes out. */
 import assert from "node:assert/strict";
-import { defaultAnswer, type SeenCall } from "../fake_answers.ts";
+import { defaultAnswer, failing, type SeenCall } from "../fake_answers.ts";
 import { type FakeUpstream, startFakeUpstream } from "../fake_upstream.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
 import { waitFor } from "../wait.ts";
@@ -79,6 +79,78 @@ for (const workers of ["1", "2"]) {
     });
   });
 }
+
+/** A call in each dialect, by its own path or behind a prefix, and how it comes to the upstream. */
+const CALLS: readonly (readonly [path: string, body: object, target: string, header: string, value: string])[] = [
+  ["/v1/messages", { model: "m", max_tokens: 1, messages: [] }, "/a/v1/messages", "x-api-key", `sk-${HUSH}`],
+  ["/anthropic/v1/messages", { model: "m", max_tokens: 1, messages: [] }, "/a/v1/messages", "x-api-key", `sk-${HUSH}`],
+  ["/v1/responses", { model: "m", input: "hello" }, "/o/v1/responses", "authorization", `Bearer sk-${HUSH}`],
+  ["/openai/v1/chat/completions", { model: "m", messages: [] }, "/o/v1/chat/completions", "authorization", `Bearer sk-${HUSH}`],
+  ["/model/m/invoke", { max_tokens: 1, messages: [] }, "/b/model/m/invoke", "authorization", `Bearer sk-${HUSH}`],
+  [
+    "/v1/projects/theirs/locations/us-east5/publishers/anthropic/models/m:rawPredict",
+    { max_tokens: 1, messages: [] },
+    "/v/us-east5/v1/projects/ours/locations/us-east5/publishers/anthropic/models/m:rawPredict",
+    "authorization",
+    `Bearer sk-${HUSH}`,
+  ],
+  [
+    "/gemini/v1beta/models/m:generateContent",
+    { contents: [] },
+    "/g/v1beta/models/m:generateContent",
+    "x-goog-api-key",
+    `sk-${HUSH}`,
+  ],
+];
+
+Deno.test("LLMPROXY_UPSTREAMS_FILE takes calls of every dialect to its own upstream, paid in its own header", async () => {
+  await using upstream = await startFakeUpstream();
+  const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const place = { project: "ours", locations: ["us-east5"] };
+  const of = (dialect: string, baseUrl: string, over = {}) => {
+    return {
+      name: dialect,
+      dialect,
+      baseUrl: upstream.url + baseUrl,
+      credentials: [{ name: dialect, key: `sk-${HUSH}` }],
+      ...over,
+    };
+  };
+  const entries = [
+    of("openai", "/o"),
+    of("gemini", "/g"),
+    of("vertex", "/v/{location}", place),
+    of("bedrock", "/b"),
+    of("anthropic", "/a"),
+  ];
+  await Deno.writeTextFile(`${dataDir}/upstreams.json`, JSON.stringify(entries));
+  upstream.answer(failing(400));
+  {
+    const env = { ANTHROPIC_API_KEY: "", ANTHROPIC_BASE_URL: "", LLMPROXY_UPSTREAMS_FILE: `${dataDir}/upstreams.json` };
+    await using proxy = await startProxyProcess({ upstreamUrl: "", dataDir, env });
+    const headers = { authorization: `Bearer ${await proxy.token()}`, "content-type": "application/json" };
+    for (const [path, body] of CALLS) {
+      const answer = await fetch(proxy.url + path, { method: "POST", headers, body: JSON.stringify(body) });
+      assert.deepEqual([path, answer.status], [path, 400], await answer.text());
+    }
+    assert.deepEqual(
+      upstream.calls.map((call, n) => [call.target, call.header(CALLS[n]![3])]),
+      CALLS.map(([, , target, , value]) => [target, value]),
+    );
+    const rows = await proxy.closedRows(CALLS.length);
+    assert.deepEqual(rows.map((row) => row.upstream), [
+      "anthropic",
+      "anthropic",
+      "openai",
+      "openai",
+      "bedrock",
+      "vertex",
+      "gemini",
+    ]);
+    assert.ok(!proxy.output().includes(HUSH));
+  }
+  await Deno.remove(dataDir, { recursive: true });
+});
 
 const ARN = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc";
 
