@@ -50,15 +50,16 @@ export async function send(
   const answer = await sent.finally(() => call.idle.heard());
   call.answer = answer;
   const { status } = answer;
+  const isRefused = payment.isRefusedBy?.(answer) ?? status === 401;
   if (status >= MIN_STATUS && status <= MAX_STATUS) {
     call.row?.answered(status, answer.headers.get(provider.requestIdHeader));
     upstream.credentials.answered(credential, answer, call.row?.call.requestedModel ?? null);
-    if (status !== 401) return answer;
+    if (!isRefused) return answer;
   }
   answer.body?.cancel().catch(() => {});
-  if (status !== 401) throw new Error(`The upstream answered with the invalid status ${status}`);
+  if (!isRefused) throw new Error(`The upstream answered with the invalid status ${status}`);
   payment.refused();
-  throw await refusedCredential(call);
+  throw await refusedCredential(call, status);
 }
 
 /** Where the call goes. Throws the `Fault` of a place that the upstream does not have. */
@@ -83,10 +84,11 @@ const TRACE_CONTEXT: readonly string[] = ["traceparent", "tracestate"];
 const MIN_STATUS = 200;
 const MAX_STATUS = 599;
 
-/** An upstream 401 is about the operator's credential; the sandbox's own token is good. */
-async function refusedCredential({ incoming, upstream, credential, deps }: LiveCall): Promise<Fault> {
+/** The upstream's no is about the operator's credential; the sandbox's own token is good. */
+async function refusedCredential({ incoming, upstream, credential, deps }: LiveCall, status: number): Promise<Fault> {
   deps.observe.credentialRefused(incoming.requestId, credential.id);
-  if (await upstream.credentials.refused(credential)) {
+  // Other refusals can be a sandbox's doing: its headers are part of a signature.
+  if (status === 401 && await upstream.credentials.refused(credential)) {
     const message = "The upstream refused one of the proxy's own credentials. Ask again: another one is used from now on.";
     return new Fault("upstream_refused_credential", message, { retryAfterSeconds: 1 });
   }

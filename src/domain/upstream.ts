@@ -65,6 +65,8 @@ export interface Payment {
   readonly headersFor: (request: PaidRequest) => PayingHeaders | Promise<PayingHeaders>;
   /** The upstream has refused them: minted ones are not used again. */
   readonly refused: () => void;
+  /** Whether an answer refuses what paid. Left out: only a 401 does. */
+  readonly isRefusedBy?: (head: Pick<Response, "status" | "headers">) => boolean;
 }
 
 export type PayingHeaders = readonly (readonly [name: string, value: string])[];

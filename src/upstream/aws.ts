@@ -8,8 +8,10 @@ export interface AwsPaymentOptions {
   readonly patienceMs?: number;
 }
 
-/** The instance metadata service is asked twice, a second each; a container's, four times. */
+/** Longer than the services of keys are asked: three times. */
 const PATIENCE_MS = 10_000;
+/** The library's own is a second, without another try: little on a busy machine. */
+const ASKED = { timeout: 2_500, maxRetries: 1 } as const;
 
 /**
  * Signs requests (Signature Version 4) with AWS's own library, which is loaded for the first of
@@ -27,7 +29,20 @@ export function awsPayment(auth: AwsAuth, { now, patienceMs = PATIENCE_MS }: Aws
       return await (await signer)(request, now?.());
     },
     refused: () => machine?.refused(),
+    isRefusedBy: isUnknownToAws,
   };
+}
+
+/** https://docs.aws.amazon.com/bedrock/latest/APIReference/CommonErrors.html */
+const UNKNOWN =
+  /^(?:UnrecognizedClient|InvalidSignature|IncompleteSignature|ExpiredToken|InvalidClientTokenId|MissingAuthenticationToken|SignatureDoesNotMatch)/;
+
+/**
+ * Whether the answer says that the credential is not good. AWS says that with 403. The text of such
+ * an answer can quote all that was signed, with a role's session token.
+ */
+export function isUnknownToAws({ status, headers }: Pick<Response, "status" | "headers">): boolean {
+  return status === 401 || (status === 403 && UNKNOWN.test(headers.get("x-amzn-errortype") ?? ""));
 }
 
 interface Keys {
@@ -91,6 +106,10 @@ class MachineKeys {
   readonly #patienceMs: number;
   #provider: ReturnType<typeof providerOf> | null = null;
   #isRefused = false;
+  #renewal: Promise<Keys> | null = null;
+  /** The id of the keys that were handed out last, and of those that a refusal made new. */
+  #current: string | null = null;
+  #renewed: string | null = null;
 
   constructor(region: string, patienceMs: number) {
     this.#region = region;
@@ -108,16 +127,23 @@ class MachineKeys {
     }
   }
 
-  /** The next call waits for new keys. */
+  /** Calls wait for new keys from now on, unless these are new for that reason. */
   refused(): void {
-    this.#isRefused = true;
+    this.#isRefused = this.#current !== this.#renewed;
   }
 
   async #found(): Promise<Keys> {
     const provider = await (this.#provider ??= providerOf(this.#region));
-    const options = this.#isRefused ? { forceRefresh: true } : {};
-    this.#isRefused = false;
-    return await provider(options);
+    if (this.#isRefused) {
+      this.#isRefused = false;
+      this.#renewal = provider({ forceRefresh: true }).then((keys) => {
+        this.#renewed = keys.accessKeyId;
+        return keys;
+      }).finally(() => this.#renewal = null);
+    }
+    const keys = await (this.#renewal ?? provider());
+    this.#current = keys.accessKeyId;
+    return keys;
   }
 }
 
@@ -125,5 +151,5 @@ class MachineKeys {
 async function providerOf(region: string) {
   const { defaultProvider } = await import("@aws-sdk/credential-provider-node");
   const silent = { trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-  return defaultProvider({ logger: silent, clientConfig: { region } });
+  return defaultProvider({ ...ASKED, logger: silent, clientConfig: { region } });
 }

@@ -5,7 +5,7 @@ import { deadline } from "../async/deadline.ts";
 import { FakeMetadataService, roleKeys } from "../../tests/fake_metadata_service.ts";
 import { waitFor } from "../../tests/wait.ts";
 import type { AwsAuth, AwsKeys, PaidRequest, PayingHeaders } from "../domain/upstream.ts";
-import { awsPayment } from "./aws.ts";
+import { awsPayment, isUnknownToAws } from "./aws.ts";
 
 const KEYS: AwsKeys = {
   accessKeyId: "AKIDEXAMPLE",
@@ -133,6 +133,20 @@ Deno.test("awsPayment() signs for the service that the settings name, whatever t
   assert.match(authorization!, /\/eu-central-1\/bedrock-mantle\/aws4_request/);
 });
 
+Deno.test("isUnknownToAws() tells a credential that is not good from one that has no right", () => {
+  const refuses = (status: number, type?: string) =>
+    isUnknownToAws({ status, headers: new Headers(type === undefined ? {} : { "x-amzn-errortype": type }) });
+  const bad = [
+    "UnrecognizedClientException",
+    "InvalidSignatureException:http://internal.amazon.com/coral/",
+    "ExpiredTokenException",
+  ];
+  for (const type of bad) assert.equal(refuses(403, type), true, type);
+  for (const type of ["AccessDeniedException", "", undefined]) assert.equal(refuses(403, type), false, type);
+  assert.equal(refuses(400, "ExpiredTokenException"), false);
+  assert.equal(refuses(401), true);
+});
+
 /** The environment is the process's, so these tests wait for each other. */
 async function inEnvironment(environment: Readonly<Record<string, string>>, body: () => Promise<void>): Promise<void> {
   const before = new Map(
@@ -196,17 +210,19 @@ Deno.test("awsPayment() does not use keys of a role again that have expired, or 
     assert.equal(keyIn(await headersFor(REQUEST)), "ASIAKEY2");
     refused();
     const all = await Promise.all(Array.from({ length: 5 }, () => headersFor(REQUEST)));
-    assert.equal(keyIn(all[0]!), "ASIAKEY3");
+    assert.deepEqual(new Set(all.map(keyIn)), new Set(["ASIAKEY3"]));
+    assert.equal(keyIn(await headersFor(REQUEST)), "ASIAKEY3");
+    // Sandboxes can make AWS refuse a signature, and must not make the proxy ask all the time.
+    refused();
     assert.equal(keyIn(await headersFor(REQUEST)), "ASIAKEY3");
     assert.equal(service.mints, 3);
   });
 });
 
 Deno.test("awsPayment() rejects in words without secrets if the machine has no keys, and finds them when it has", async () => {
-  const broken = JSON.stringify(roleKeys("KEY", Date.now() + 60 * MINUTE_MS)).slice(0, -5);
-  await using service = new FakeMetadataService((mint) =>
-    mint === 1 ? broken : roleKeys(`KEY${mint}`, Date.now() + 60 * MINUTE_MS)
-  );
+  let hasRole = false;
+  // V8 quotes a text that is not JSON in the error.
+  await using service = new FakeMetadataService(() => hasRole ? roleKeys("KEY", Date.now() + 60 * MINUTE_MS) : "secret-of-KEY");
   await inEnvironment(service.instance, async () => {
     const { headersFor } = awsPayment(authOf(null));
     await assert.rejects(async () => await headersFor(REQUEST), (error: Error) => {
@@ -214,7 +230,8 @@ Deno.test("awsPayment() rejects in words without secrets if the machine has no k
       assert.ok(!/secret|token-of|ASIA/.test(Deno.inspect(error)), Deno.inspect(error));
       return true;
     });
-    assert.equal(keyIn(await headersFor(REQUEST)), "ASIAKEY2");
+    hasRole = true;
+    assert.equal(keyIn(await headersFor(REQUEST)), "ASIAKEY");
   });
 });
 

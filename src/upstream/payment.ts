@@ -1,5 +1,5 @@
 import type { Credential, Payment } from "../domain/upstream.ts";
-import { awsPayment } from "./aws.ts";
+import { awsPayment, isUnknownToAws } from "./aws.ts";
 import { googlePayment, type GooglePaymentOptions } from "./google.ts";
 
 /** What a payment needs that mints. */
@@ -7,8 +7,8 @@ export type PaymentParts = Pick<GooglePaymentOptions, "now" | "fetch" | "fetchDi
 
 /** What pays with that credential. Keep it: it holds what it has minted. */
 export function paymentOf({ auth }: Credential, parts: PaymentParts): Payment {
-  if (auth.kind === "aws") return awsPayment(auth);
+  if (auth.kind === "aws") return awsPayment(auth, { now: parts.now });
   if (auth.kind === "google") return googlePayment(auth, parts);
   const paying = [[auth.header, auth.value]] as const;
-  return { signsBody: false, headersFor: () => paying, refused: () => {} };
+  return { signsBody: false, headersFor: () => paying, refused: () => {}, isRefusedBy: isUnknownToAws };
 }

@@ -6,6 +6,7 @@ import type { Script, SeenCall } from "../fake_answers.ts";
 import { FakeMetadataService, roleKeys } from "../fake_metadata_service.ts";
 import { type FakeUpstream, startFakeUpstream } from "../fake_upstream.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
+import { waitFor } from "../wait.ts";
 
 const REGION = "eu-central-1";
 const KEYS = { accessKeyId: "AKIAIOSFODNN7EXAMPLE", secretAccessKey: "hush/wJalrXUtnFEMI+bPxRfiCYEXAMPLEKEY" };
@@ -125,6 +126,40 @@ Deno.test("the proxy signs calls to Bedrock with the operator's keys, passes the
     assert.equal(upstream.calls.length, sent);
   });
 
+  await t.step("Bedrock's own Messages API at /anthropic is signed for the service that the settings name", async () => {
+    upstream.answer("default");
+    const response = await fetch(`${proxy.url}/v1/messages?beta=true`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "anthropic-version": "2023-06-01" },
+      body: JSON.stringify({ model: "anthropic.claude-opus-5-5", max_tokens: 9, messages: [{ role: "user", content: "hi" }] }),
+    });
+    assert.deepEqual([response.status, (await response.json()).type], [200, "message"]);
+    const call = upstream.calls.at(-1)!;
+    assert.equal(call.target, "/anthropic/v1/messages?beta=true");
+    assertSigned(call, KEYS, "bedrock-mantle");
+    const row = (await proxy.closedRows(6))[5]!;
+    assert.deepEqual([row.upstream, row.provider, row.outcome], ["mantle", "aws.bedrock", "completed"]);
+  });
+
+  await t.step("an answer that refuses the signature, and quotes it, stays here", async () => {
+    const quoted = "The Canonical String for this request should have been 'POST hush AWS4-HMAC-SHA256'";
+    upstream.answer({
+      status: 403,
+      headers: {
+        "content-type": "application/json",
+        "x-amzn-errortype": "InvalidSignatureException:http://internal.amazon.com/",
+      },
+      body: JSON.stringify({ message: quoted }),
+    });
+    const { target, request } = fixtures.get("json_message")!;
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+    const response = await fetch(`${proxy.url}${target}`, { method: "POST", headers, body: JSON.stringify(request) });
+    assert.equal(response.status, 502);
+    assert.doesNotMatch(await response.text(), /Canonical|hush/);
+    const row = (await proxy.closedRows(7))[6]!;
+    assert.deepEqual([row.outcome, row.status, row.error_type], ["upstream_error", 403, "UnrecognizedClientException"]);
+  });
+
   await t.step("no key of AWS, and no signature, comes out", async () => {
     const told = await Promise.all(["/internal/upstreams", "/internal/calls", "/metrics"].map((path) => proxy.text(path)));
     assert.ok(!/hush|AWS4-HMAC|Signature=/.test([...told, proxy.output()].join()));
@@ -155,19 +190,20 @@ Deno.test("the proxy pays Bedrock with the role of the machine, and says without
     });
   }
   assert.ok(!/secret-of|token-of/.test(proxy.output()));
-  assert.match(proxy.output(), /Cannot get keys of AWS/);
+  await waitFor(() => /Cannot get keys of AWS/.test(proxy.output()), { what: "the log" });
 });
 
 /** As AWS would: by the request that came, and another implementation of the signature. */
 function assertSigned(
   call: SeenCall,
   keys: { readonly accessKeyId: string; readonly secretAccessKey: string; readonly sessionToken?: string },
+  service = "bedrock",
 ): void {
   const authorization = call.header("authorization")!;
   const names = /SignedHeaders=([^,]+)/.exec(authorization)![1]!.split(";");
   const headers = Object.fromEntries(names.map((name) => [name, call.header(name)!]));
   const request = {
-    ...{ method: call.method, path: call.target, host: call.header("host")!, service: "bedrock", region: REGION, headers },
+    ...{ method: call.method, path: call.target, host: call.header("host")!, service, region: REGION, headers },
     body: call.bodyBytes === 0 ? "" : new TextDecoder().decode(call.body),
     extraHeadersToIgnore: { "content-length": true, ...("content-type" in headers ? {} : { "content-type": true }) },
   };
@@ -207,7 +243,11 @@ async function standOf(aws: unknown, env: Readonly<Record<string, string>>): Pro
     ...{ models: ["*", `${PROFILE}/*`, "arn:aws:bedrock:us-east-1:123456789012:*"], credentials: [{ name: "bedrock-key", aws }] },
   };
   const path = `${dataDir}/upstreams.json`;
-  await Deno.writeTextFile(path, JSON.stringify([entry]));
+  const mantle = {
+    ...{ name: "mantle", dialect: "anthropic", provider: "aws.bedrock", baseUrl: `${upstream.url}/anthropic`, region: REGION },
+    credentials: [{ name: "mantle-key", aws: aws === "machine" ? aws : { ...KEYS, service: "bedrock-mantle" } }],
+  };
+  await Deno.writeTextFile(path, JSON.stringify([entry, mantle]));
   const settings = { ANTHROPIC_API_KEY: "", ANTHROPIC_BASE_URL: "", LLMPROXY_UPSTREAMS_FILE: path, ...env };
   const proxy = stack.use(await startProxyProcess({ upstreamUrl: "", dataDir, env: settings }));
   const url = `${proxy.url}/bedrock`;

@@ -4,6 +4,7 @@ import type { Config } from "../../config/config.ts";
 import type { Provider } from "../../domain/provider.ts";
 import type { Credential, Payment, UpstreamConfig } from "../../domain/upstream.ts";
 import * as dialects from "../../providers/providers.ts";
+import { isUnknownToAws } from "../../upstream/aws.ts";
 import { paymentOf } from "../../upstream/payment.ts";
 import { baseUrlAt } from "../../wire/located_url.ts";
 import { type HttpClients, upstreamClients } from "../http_clients.ts";
@@ -114,10 +115,6 @@ const BASE_URL = "its base URL (ANTHROPIC_BASE_URL, or baseUrl in the file of up
 const UNREACHABLE = `Check ${BASE_URL}, DNS and the way out. Behind a proxy set HTTPS_PROXY; if something ends TLS in ` +
   "between, name its certificate in LLMPROXY_CA_FILE.";
 const REPLACE = "Replace the key or token: docs/operations.md#rotate-a-secret. Calls that use it fail with 502.";
-/** How AWS says with 403 that it does not know who calls; others say it with 401. */
-const UNKNOWN_TO_AWS =
-  /^(?:UnrecognizedClient|InvalidSignature|IncompleteSignature|ExpiredToken|InvalidClientTokenId|MissingAuthenticationToken|SignatureDoesNotMatch)/;
-
 interface AnswerTo {
   readonly what: string;
   readonly took: string;
@@ -126,10 +123,8 @@ interface AnswerTo {
 
 export function ofAnswer({ status, headers }: Pick<Response, "status" | "headers">, { what, took, upstream }: AnswerTo): Finding {
   if (status === 200) return credentials.ok(`${what} is good (${took})`);
-  const type = headers.get("x-amzn-errortype") ?? "";
   // The Gemini API answers a wrong key with 400.
-  const isRefused = status === 401 || (status === 403 && UNKNOWN_TO_AWS.test(type)) ||
-    (status === 400 && upstream.dialect === "gemini");
+  const isRefused = isUnknownToAws({ status, headers }) || (status === 400 && upstream.dialect === "gemini");
   if (isRefused) return credentials.failed(`${what}: the upstream refuses it (${took})`, REPLACE);
   if (status === 403 && upstream.seller === "aws.bedrock") {
     return credentials.warning(
