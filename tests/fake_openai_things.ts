@@ -76,7 +76,8 @@ export function fakeOpenaiThings(): FakeOpenaiThings {
   function make(collection: Collection, call: SeenCall): Answer {
     if (collection === "responses") return respond(call);
     const id = newId(PREFIXES[collection]);
-    if (collection !== "batches") return json(keep({ id, object: collection }));
+    const { metadata = {} } = call.json() as Json ?? {};
+    if (collection !== "batches") return json(keep({ id, object: collection, metadata }));
     const output_file_id = newId(PREFIXES.files);
     keep({ id: output_file_id, object: "file" });
     keep({ id, object: "batch", status: "completed", output_file_id, error_file_id: null });

@@ -189,11 +189,13 @@ Deno.test("pass() reads the answer of a call that makes something on after its c
 });
 
 const ITEMS = { keys: ["id"], mark: "item_reference" };
+const ITEM = "msg_68f0c1d2e3a4b5c6d7e8f9a0b1c2d3e4";
 
 Deno.test("pass() claims what an answer about an own thing names first: its output, and its items", async () => {
-  const answer =
-    `{"id":"batch_own","output_file_id":"file_made","metadata":{"output_file_id":"file_no"},"data":[{"id":"msg_1"}]}`;
-  const kinds = { batch: [["file_made", "file"]], response: [["batch_own", "item"], ["msg_1", "item"]] } as const;
+  const metadata = { output_file_id: "file_no", id: "msg_2" };
+  const data = [{ id: ITEM }, { id: ITEM.replace("msg_", "resp_") }];
+  const answer = JSON.stringify({ id: "batch_own", output_file_id: "file_made", metadata, data });
+  const kinds = { batch: [["file_made", "file"]], response: [[ITEM, "item"]] } as const;
   for (const kind of ["batch", "response"] as const) {
     const owner = { kind, workspaceId: "w-1", credentialId: null } as const;
     await using call = scene(() => json(answer));
@@ -207,7 +209,7 @@ Deno.test("pass() claims what an answer about an own thing names first: its outp
     };
     const claiming = call.holdBack("claim");
     const answered = received(
-      await passed(call, { method: "GET", body: null, owned: { keys: [], prefixes: [], items: ITEMS } }, options),
+      await passed(call, { method: "GET", body: null, owned: { keys: [], prefixes: ["resp_"], items: ITEMS } }, options),
     );
     for (let n = 0; n < 20; n++) await new Promise((resolve) => setTimeout(resolve));
     assert.equal(call.deps.traffic.inFlight, 1);
@@ -218,6 +220,19 @@ Deno.test("pass() claims what an answer about an own thing names first: its outp
       "w-1 key-1",
     ]);
   }
+});
+
+Deno.test("pass() claims nothing for an answer while owners cannot be asked: it may be another's", async () => {
+  await using call = scene(() => json(JSON.stringify({ data: [{ id: ITEM }] })));
+  const ownersOf: Deps["owners"]["ownersOf"] = (ids) =>
+    ids.includes(ITEM)
+      ? Promise.reject(new Fault("ledger_unavailable", "not now"))
+      : Promise.resolve(new Map([["resp_own", { kind: "response", workspaceId: "w-1", credentialId: null }]]));
+  const deps = { ...call.deps, owners: { ...call.deps.owners, ownersOf } };
+  const about = { kind: "response", id: "resp_own" } as const;
+  const asked = { method: "GET", body: null, owned: { keys: [], prefixes: ["resp_"], items: ITEMS } };
+  assert.equal((await received(await passed(call, asked, { about, deps }))).isBroken, false);
+  assert.deepEqual(call.claims, []);
 });
 
 Deno.test("pass() refuses a second id in a path, one in a query, and one in any body about an own thing", async () => {

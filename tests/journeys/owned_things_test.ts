@@ -169,6 +169,23 @@ Deno.test("items that clients make up, texts that begin like ids, and tools' own
   }
 });
 
+Deno.test("a workspace gets nothing by writing its id where answers repeat it", async () => {
+  await using scene = await startScene();
+  const { proxy, theirs } = scene;
+  // Such as one from the operator's console.
+  const ids = ["resp_", "conv_", "file-"].map((prefix) => prefix + "0123456789abcdef".repeat(3));
+  for (const id of ids) {
+    const body = JSON.stringify({ metadata: { id, item_id: id, file_id: "x" } });
+    const made = await (await post(proxy, { path: "/v1/conversations", token: theirs, body })).json();
+    const read = await fetch(`${proxy.url}/v1/conversations/${made.id}`, { headers: { authorization: `Bearer ${theirs}` } });
+    assert.equal((await read.json()).metadata.id, id);
+    for (const key of ["previous_response_id", "conversation", "file_id"]) {
+      const answer = await post(proxy, { path: "/v1/responses", token: theirs, body: named(key, id) });
+      assert.deepEqual([answer.status, (await answer.json()).error.code], [404, "not_owned"], `${key}: ${id}`);
+    }
+  }
+});
+
 Deno.test("random bodies that hold another's ids at random places and in random spellings: none of an owned key passes", async () => {
   await using scene = await startScene();
   const { proxy, upstream, ours, theirs } = scene;
