@@ -176,6 +176,8 @@ export interface CallOptions {
   readonly body?: string | ReadableStream<Uint8Array<ArrayBuffer>> | null | undefined;
   readonly method?: string;
   readonly target?: string;
+  /** What its request's dialect has besides. */
+  readonly dialect?: Partial<IncomingBilled["dialect"]["request"]>;
 }
 
 /** A request as it came in at the edge. */
@@ -183,7 +185,7 @@ export function incoming(
   { client }: Pick<Scene, "client">,
   options: CallOptions = {},
 ): IncomingBilled & { readonly client: FakeClient } {
-  const { stream = false, headers = {}, method = "POST", target = "/v1/messages" } = options;
+  const { stream = false, headers = {}, method = "POST", target = "/v1/messages", dialect = {} } = options;
   const body = options.body === undefined ? JSON.stringify(requestOf({ stream })) : options.body;
   const source = body === null || body instanceof ReadableStream ? body : new Response(body).body!;
   return {
@@ -195,7 +197,7 @@ export function incoming(
     },
     client: new FakeClient(client.signal),
     ownCredentials: [],
-    ...{ provider: anthropic, dialect: messages },
+    ...{ provider: anthropic, dialect: { ...messages, request: { ...messages.request, ...dialect } } },
     target,
     arrivedAt: performance.now(),
     clientIp: null,

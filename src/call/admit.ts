@@ -21,7 +21,7 @@ import type { Deps, IncomingBilled, IncomingCall } from "./deps.ts";
  * that of a stop, `client_left` or `draining`.
  */
 export async function admit(
-  { incoming, caller, facts, trace }: {
+  { incoming, caller, facts: read, trace }: {
     readonly incoming: IncomingBilled;
     readonly caller: Caller;
     readonly facts: RequestFacts;
@@ -29,8 +29,8 @@ export async function admit(
   },
   deps: Deps,
 ): Promise<LiveCall> {
-  const { userId, upstream, body: { release } } = facts;
-  const requestedModel = cutClientString(facts.requestedModel ?? "");
+  const { userId, upstream, body: { release } } = read;
+  const requestedModel = cutClientString(read.requestedModel ?? "");
   let pending: PendingCall | null = null;
   try {
     const belonging = await trace;
@@ -38,7 +38,8 @@ export async function admit(
     pending.throwIfStopped();
     const { signal } = pending;
     const waitsFrom = deps.elapsed();
-    const credential = await credentialFor(belonging, { signal, caller, requestedModel, facts });
+    const credential = await credentialFor(belonging, { signal, caller, requestedModel, facts: read });
+    const facts = placedBy(credential, read, incoming);
     const call: OpenCall = {
       ...calledBy(incoming, { caller, belonging, upstream, credential, deps }),
       kind: "message",
@@ -76,6 +77,12 @@ export async function admit(
   } finally {
     pending?.end();
   }
+}
+
+/** The host may decide where the call runs, which decides its price. */
+function placedBy({ baseUrl }: Credential, facts: RequestFacts, { dialect: { request } }: IncomingBilled): RequestFacts {
+  const inferenceGeo = facts.inferenceGeo ?? request.geoOf?.(baseUrl) ?? null;
+  return inferenceGeo === facts.inferenceGeo ? facts : { ...facts, inferenceGeo, asked: { ...facts.asked, inferenceGeo } };
 }
 
 /** Reserves, and commits the open row. */

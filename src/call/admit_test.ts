@@ -19,7 +19,7 @@ import { Fault } from "../domain/fault.ts";
 import { NO_LIMITS } from "../domain/limits.ts";
 import type { CallToSend, Credentials } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
-import type { Deps } from "./deps.ts";
+import type { Deps, IncomingBilled } from "./deps.ts";
 import { read } from "./read.ts";
 import { type Belonging, belongingOf } from "./trace.ts";
 
@@ -35,6 +35,19 @@ Deno.test("admit() resolves to a live call once its open row is committed, and t
   assert.deepEqual([row.agentId, row.client, row.credentialId, row.instanceId], ["agent-1", "opencode", "key-1", "run-1"]);
   assert.deepEqual([row.requestBytes, row.messagesHash?.length], [JSON.stringify(requestOf()).length, 64]);
   await live.end("completed");
+});
+
+Deno.test("admit() takes the place of a call from its base URL if the dialect does, unless the request names one", async () => {
+  await using call = scene(() => json(BODY));
+  const geoOf = (baseUrl: string) => baseUrl.length > 0 ? "eu" : null;
+  const placeOf = async (body: object, dialect: Partial<IncomingBilled["dialect"]["request"]>) => {
+    const live = await admitted(call, { body: JSON.stringify(body), dialect });
+    await live.end("completed");
+    return live.row!.asked.inferenceGeo;
+  };
+  assert.equal(await placeOf(requestOf(), { geoOf }), "eu");
+  assert.equal(await placeOf({ ...requestOf(), inference_geo: "us" }, { geoOf }), "us");
+  assert.equal(await placeOf(requestOf(), {}), null);
 });
 
 Deno.test("admit() cuts every string that a client chose at 256 bytes", async () => {
@@ -188,13 +201,15 @@ Deno.test("admit() counts the call as in flight from its open row to its close",
 
 async function admitted(
   call: Scene,
-  { headers = {}, body, trace }: {
+  { headers = {}, body, trace, dialect = {} }: {
     readonly headers?: Readonly<Record<string, string>>;
     readonly body?: string;
+    /** What its request's dialect has besides. */
+    readonly dialect?: Partial<IncomingBilled["dialect"]["request"]>;
     readonly trace?: Promise<Belonging>;
   } = {},
 ) {
-  const request = incoming(call, body === undefined ? { headers } : { headers, body });
+  const request = incoming(call, { headers, dialect, ...(body === undefined ? {} : { body }) });
   const facts = await read(request, CALLER, call.deps);
   const placed = trace ?? belongingOf({ incoming: request, asked: facts, caller: CALLER }, call.deps);
   return await admit({ incoming: request, caller: CALLER, facts, trace: placed }, call.deps);

@@ -83,7 +83,7 @@ function reservationOf(
   const { id, instanceId: holder, workspaceId, sandboxId, traceId, createdAt } = call;
   const { isCompressed, namesFiles, maxTokens, speed, inferenceGeo, body } = facts;
   const { estimates, unpriced } = deps;
-  const mayCache = estimates.needsCacheMarks && mayHaveKey(body.bytes, request.cacheMarkKey);
+  const mayCache = estimates.needsCacheMarks && (request.cachesUnasked || mayHaveKey(body.bytes, request.cacheMarkKey));
   const { tokens, cost } = estimates.of({
     provider: call.provider,
     model: call.requestedModel,

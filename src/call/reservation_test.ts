@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { type CallOptions, incoming, NOW, SANDBOX, scene } from "../../tests/fake_calls.ts";
+import { type CallOptions, incoming, NOW, requestOf, SANDBOX, scene } from "../../tests/fake_calls.ts";
 import { callOf, closingOf } from "../../tests/conformance/samples.ts";
 import { admissionsOn, boundOf, FakeLimitRecords, limitVerbs } from "../../tests/limit_records.ts";
 import { isPending, waitFor } from "../../tests/wait.ts";
 import { Fault } from "../domain/fault.ts";
-import type { Bound, Estimate } from "../domain/limits.ts";
+import type { AskedCall, Bound, Estimate } from "../domain/limits.ts";
 import type { OpenCall } from "../domain/usage.ts";
 import { EMPTY_READING } from "../domain/reading.ts";
 import { read } from "./read.ts";
@@ -54,6 +54,18 @@ Deno.test("reserve() holds nothing for a call without a limit, and asks no one",
   await using scene_ = limited([]);
   assert.equal(await scene_.ask(), null);
   assert.deepEqual(scene_.records.asked, []);
+});
+
+Deno.test("reserve() says that a call may write the cache if its body has a mark, or if the upstream needs none", async () => {
+  const seen: boolean[] = [];
+  const of = ({ mayCache }: AskedCall): Estimate => (seen.push(mayCache), { tokens: 1, cost: 1 });
+  const estimates = { needsCacheMarks: true, of, learn() {} };
+  await using scene_ = limited([boundOf("cost_per_day", 1_000)], undefined, { estimates });
+  const body = JSON.stringify(requestOf());
+  await scene_.ask({ body });
+  await scene_.ask({ body: body.replace('"messages"', '"cache_control":{},"messages"') });
+  await scene_.ask({ body, dialect: { cachesUnasked: true } });
+  assert.deepEqual(seen, [false, true, true]);
 });
 
 Deno.test("reserve() holds the estimate, settles to what was used, and counts unknown usage as nothing", async () => {

@@ -152,6 +152,10 @@ export interface RequestDialect {
   readonly alsoAsked?: readonly string[];
   /** A key of messages that clients move as the conversation grows. */
   readonly cacheMarkKey: string;
+  /** The upstream's cache is written without such a mark too. */
+  readonly cachesUnasked?: true;
+  /** The place that a base URL stands for, if it decides the price, as `BodyFacts` has it. */
+  readonly geoOf?: (baseUrl: string) => string | null;
   /** Left out: bodies may refer to items, if the dialect has any. */
   readonly refersToNoItems?: true;
   /** Why the operator's strict metering refuses the call; null: it does not. Gets the `keys`. */

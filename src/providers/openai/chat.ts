@@ -4,7 +4,7 @@ import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { countOf, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
 import { parseChatDeltas } from "./chat_deltas.ts";
 import { foldError, foldErrorEvent } from "./errors.ts";
-import { CACHE_MARK_KEY, MAX_BODY_BYTES, maxTokensOf, plainTextOf, userTextOf } from "./request.ts";
+import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid, userTextOf } from "./request.ts";
 import { estimate, foldUsage, recordOf, type UsageNames } from "./usage.ts";
 
 type Data = Readonly<Record<string, unknown>>;
@@ -25,6 +25,8 @@ const request: RequestDialect = {
   factsOf,
   messagesKey: "messages",
   cacheMarkKey: CACHE_MARK_KEY,
+  cachesUnasked: true,
+  geoOf,
   refersToNoItems: true,
   unmetered,
 };
@@ -36,6 +38,7 @@ const answer: AnswerDialect = {
   parseStreamEvent,
   parseDeltas: parseChatDeltas,
   estimate,
+  unsaid,
 };
 
 /** A chat completion (https://platform.openai.com/docs/api-reference/chat), streamed and not. */

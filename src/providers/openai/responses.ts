@@ -2,7 +2,7 @@ import type { AnswerDialect, BodyFacts, CallDialect, Part, RequestDialect } from
 import { EMPTY_READING, type Made, type UsageReading } from "../../domain/reading.ts";
 import { countOf, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
 import { foldError, foldErrorEvent } from "./errors.ts";
-import { CACHE_MARK_KEY, MAX_BODY_BYTES, maxTokensOf, plainTextOf, userTextOf } from "./request.ts";
+import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid, userTextOf } from "./request.ts";
 import { parseResponseDeltas } from "./response_deltas.ts";
 import { estimate, foldToolUsage, foldUsage, recordOf, type UsageNames } from "./usage.ts";
 
@@ -25,6 +25,8 @@ const request: RequestDialect = {
   messagesKey: "input",
   alsoAsked: ["previous_response_id", "conversation"],
   cacheMarkKey: CACHE_MARK_KEY,
+  cachesUnasked: true,
+  geoOf,
 };
 
 const answer: AnswerDialect = {
@@ -37,6 +39,7 @@ const answer: AnswerDialect = {
   parseStreamEvent,
   parseDeltas: parseResponseDeltas,
   estimate,
+  unsaid,
 };
 
 /** A response (https://platform.openai.com/docs/api-reference/responses), streamed or not. */
@@ -45,7 +48,7 @@ export const responses: CallDialect = { request, answer };
 /** A compaction's answer names neither its model nor a status. */
 export const compactions: CallDialect = {
   request,
-  answer: { ...answer, unsaid: ({ model }) => model === "" ? {} : { servedModel: model } },
+  answer: { ...answer, unsaid: (asked) => ({ ...unsaid(asked), ...(asked.model === "" ? {} : { servedModel: asked.model }) }) },
 };
 
 function factsOf(values: ReadonlyMap<string, unknown>): BodyFacts {

@@ -86,9 +86,9 @@ Deno.test("parseStreamEvent() ends a response at its last event, and at no [DONE
 
 Deno.test("compactions name the asked model, because their answer names none (trap 21)", () => {
   const asked = { model: "gpt-6.1-sol", isStreamed: false, maxTokens: null, userId: null, speed: null, inferenceGeo: null };
-  assert.deepEqual(compactions.answer.unsaid?.(asked, new Headers()), { servedModel: "gpt-6.1-sol" });
-  assert.deepEqual(compactions.answer.unsaid?.({ ...asked, model: "" }, new Headers()), {});
-  assert.equal(answer.unsaid, undefined);
+  assert.deepEqual(compactions.answer.unsaid?.(asked, new Headers()), { servedModel: "gpt-6.1-sol", inferenceGeo: null });
+  assert.deepEqual(compactions.answer.unsaid?.({ ...asked, model: "" }, new Headers()), { inferenceGeo: null });
+  assert.deepEqual(answer.unsaid?.(asked, new Headers()), { inferenceGeo: null });
   const compacted = { id: "resp_9", object: "response.compaction", output: [], usage: USAGE };
   const reading = compactions.answer.readAnswer(compacted);
   assert.deepEqual([reading.isWhole, reading.hasContent, accuracyOf(reading), reading.inputTokens], [true, true, "exact", 40]);
