@@ -5,6 +5,7 @@ import { type FakeUpstream, startFakeUpstream } from "../fake_upstream.ts";
 import { seeded } from "../json_documents.ts";
 import { startPostgres } from "../postgres_server.ts";
 import { OPENAI_KEY, startOpenaiProxy } from "../openai_proxy.ts";
+import { startProxyProcess } from "../proxy_process.ts";
 import type { ProxyUnderTest } from "../proxy_under_test.ts";
 import { RawConnection } from "../raw_connection.ts";
 
@@ -239,8 +240,26 @@ Deno.test("what was made is still its workspace's after a restart and on another
   await Deno.remove(dataDir, { recursive: true });
 });
 
+Deno.test("what one worker of a machine made, the others know the owner of at once", async () => {
+  await using upstream = await startFakeUpstream();
+  upstream.answer(fakeOpenaiThings().answer);
+  const dataDir = await Deno.makeTempDir({ prefix: "llmproxy-test-" });
+  const file = `${dataDir}/upstreams.json`;
+  const entry = { name: "openai", dialect: "openai", baseUrl: upstream.url, credentials: [{ name: "o", key: OPENAI_KEY }] };
+  await Deno.writeTextFile(file, JSON.stringify([entry]), { mode: 0o600 });
+  const env = { LLMPROXY_WORKERS: "2", LLMPROXY_ALLOW_PATHS: "*", LLMPROXY_UPSTREAMS_FILE: file };
+  {
+    await using proxy = await startProxyProcess({ upstreamUrl: upstream.url, dataDir, env });
+    const [ours, theirs] = [await proxy.token("w1"), await proxy.token("w2")];
+    const things = await madeBy(proxy, ours, true);
+    // A worker for each connection, by chance.
+    for (let n = 0; n < 8; n++) await assertOnlyTheirOwners(proxy, { things, ours, theirs });
+  }
+  await Deno.remove(dataDir, { recursive: true });
+});
+
 async function assertOnlyTheirOwners(
-  proxy: ProxyUnderTest,
+  proxy: Pick<ProxyUnderTest, "url">,
   { things, ours, theirs }: { readonly things: Things; readonly ours: string; readonly theirs: string },
 ): Promise<void> {
   using connection = new RawConnection(proxy.url);
@@ -264,7 +283,7 @@ async function startScene(env: Readonly<Record<string, string>> = {}) {
 }
 
 /** Makes one of each, and looks at them as a client does. */
-async function madeBy(proxy: ProxyUnderTest, token: string, isOpen: boolean): Promise<Things> {
+async function madeBy(proxy: Pick<ProxyUnderTest, "url">, token: string, isOpen: boolean): Promise<Things> {
   const make = async (path: string, body: Record<string, unknown> = {}) => {
     const answer = await post(proxy, { path, token, body: JSON.stringify(body) });
     const text = await answer.text();
@@ -458,7 +477,7 @@ function assertUnnamed(upstream: FakeUpstream, things: Things): void {
 }
 
 function post(
-  proxy: ProxyUnderTest,
+  proxy: Pick<ProxyUnderTest, "url">,
   { path, token, body, coding = "" }: {
     readonly path: string;
     readonly token: string;
