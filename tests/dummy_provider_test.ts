@@ -36,6 +36,26 @@ Deno.test("a new provider is one folder and one line: the copy checks, routes a 
   }
 });
 
+Deno.test("a real provider is one folder and one line: a copy without OpenAI's two still checks, and has the others", async () => {
+  const copy = await Deno.makeTempDir({ prefix: "llmproxy-copy-" });
+  try {
+    await copyTree(copy);
+    await Deno.remove(`${copy}/src/providers/openai`, { recursive: true });
+    const lines = read(TABLE).split("\n");
+    const others = lines.filter((line) => !line.includes("/openai/"));
+    assert.equal(others.length, lines.length - 1);
+    await Deno.writeTextFile(`${copy}/${TABLE}`, others.join("\n"));
+    const { success, stderr } = await deno(copy, ["check", "main.ts"]);
+    assert.ok(success, stderr);
+    const shown = await deno(copy, ["run", "-A", "--no-check", "main.ts", "prices", "--json"]);
+    assert.ok(shown.success, shown.stderr);
+    const { sellers } = JSON.parse(shown.stdout);
+    assert.deepEqual(Object.keys(sellers).sort(), ["anthropic", "aws.bedrock", "gcp.gemini", "gcp.vertex_ai"]);
+  } finally {
+    await Deno.remove(copy, { recursive: true });
+  }
+});
+
 function assertMetered({ billed, refused, rows }: {
   readonly billed: Readonly<Record<string, unknown>>;
   readonly refused: Readonly<Record<string, unknown>>;

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { ConfigProblems } from "../src/config/settings_reader.ts";
-import { DIALECTS } from "../src/config/upstream_dialects.ts";
 import { parseUpstreams } from "../src/config/upstreams_file.ts";
 import type { UpstreamConfig } from "../src/domain/upstream.ts";
 
@@ -40,12 +39,11 @@ export function parse(
   {
     files = FILES,
     others = [] as readonly Pick<UpstreamConfig, "name" | "credentials">[],
-    spoken = Object.keys(DIALECTS) as readonly string[],
     text = JSON.stringify(value),
   } = {},
 ) {
   const readFile = (path: string) => (files as Texts)[path] ?? assert.fail(`hush: no file ${path}`);
-  return parseUpstreams(text, { path: PATH, readFile, others, spoken });
+  return parseUpstreams(text, { path: PATH, readFile, others });
 }
 
 export function upstreamProblems(value: unknown, options?: Parameters<typeof parse>[1]): readonly string[] {

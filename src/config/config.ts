@@ -1,6 +1,5 @@
 import type { UpstreamConfig } from "../domain/upstream.ts";
 import { PRICES } from "../pricing/prices.ts";
-import * as providers from "../providers/providers.ts";
 import type { PriceList } from "../pricing/price_list.ts";
 import { parsePostgresUrl } from "../stores/postgres/url.ts";
 import type { TelemetryOptions } from "../telemetry/call_telemetry.ts";
@@ -76,8 +75,6 @@ export interface Secrets {
 /** Hostnames that stand for all addresses of the machine. */
 const WILDCARDS = ["0.0.0.0", "::"];
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
-/** The dialects that upstreams may have. */
-const SPOKEN = Object.keys(providers);
 /** Paths that the proxy adds to the URLs itself, and that an operator may have copied with them. */
 const ADMIN_PATH = /\/(internal|dashboard)(\/.*)?$/;
 const VALIDATE_PATH = /\/internal(\/validate-proxy-token)?$/;
@@ -89,7 +86,7 @@ export function loadConfigFromEnv(source: ConfigSource): Config {
     proxy: readProxy(reader),
     admin: readAdmin(reader),
     oidc: readOidc(reader),
-    upstreams: readUpstreams(reader, SPOKEN),
+    upstreams: readUpstreams(reader),
     upstream: readUpstream(reader),
     forwardProxies: readForwardProxies(reader),
     agentserver: readAgentserver(reader),
@@ -129,7 +126,7 @@ export function loadClientConfig(source: ConfigSource): ClientConfig {
 export function readSecrets(source: ConfigSource): Secrets {
   const reader = new SettingsReader(source);
   return reader.finish({
-    upstreams: readUpstreams(reader, SPOKEN),
+    upstreams: readUpstreams(reader),
     adminToken: reader.read("LLMPROXY_ADMIN_TOKEN"),
     viewerToken: reader.read("LLMPROXY_VIEWER_TOKEN"),
     oidcClientSecret: reader.read("LLMPROXY_OIDC_CLIENT_SECRET"),

@@ -1,10 +1,11 @@
 import { createPrivateKey } from "node:crypto";
 import { z } from "zod";
+import type { UpstreamDefaults } from "../domain/provider.ts";
 import type { AwsAuth, Credential, GoogleAuth, HeaderAuth } from "../domain/upstream.ts";
 import { entryName, secretPath, secretText, weight } from "./credential_schema.ts";
 import type { FileSecrets } from "./file_secrets.ts";
 import { url } from "./setting_kinds.ts";
-import { awsHostOf, type DialectDefaults, KEY_HEADERS, PAYMENTS } from "./upstream_dialects.ts";
+import { awsHostOf, BEDROCK_KEY, PAYMENTS } from "./upstream_dialects.ts";
 
 /** Each schema's message is what stands after "as" in `Cannot read x as …`. */
 const REGION = "a region of AWS such as us-east-1";
@@ -46,7 +47,7 @@ export interface CredentialOf {
   /** The credential's path in the file. */
   readonly at: string;
   readonly dialect: string;
-  readonly defaults: DialectDefaults;
+  readonly defaults: UpstreamDefaults;
   readonly baseUrl: string | undefined;
   readonly region: string | undefined;
 }
@@ -93,15 +94,10 @@ function authOf(entry: CredentialEntry, of: AuthOf): Auth {
   return said.length === 0 ? { secret: "", auth: { kind: "header", header: "", value: "" } } : keyAuth(entry, of);
 }
 
-/** A Bedrock API key pays in the same header at all of Bedrock's hosts and dialects. */
 function keyAuth(entry: CredentialEntry, { at, defaults, baseUrl, secrets }: AuthOf): Auth {
   const isBedrock = awsHostOf(baseUrl)?.service?.isBedrock === true;
-  const { header, prefix } = isBedrock ? KEY_HEADERS.bearer : defaults.keyHeader;
-  const secret = secrets.required(entry, {
-    at,
-    key: "key",
-    variable: isBedrock ? "AWS_BEARER_TOKEN_BEDROCK" : defaults.keyVariable,
-  });
+  const { keyHeader: { header, prefix }, keyVariable: variable } = isBedrock ? BEDROCK_KEY : defaults;
+  const secret = secrets.required(entry, { at, key: "key", variable });
   return { secret, auth: { kind: "header", header, value: prefix + secret } satisfies HeaderAuth };
 }
 
@@ -182,6 +178,6 @@ function orMachine<T>(object: z.ZodType<T>): z.ZodType<T | "machine"> {
   });
 }
 
-function listOf(pays: DialectDefaults["pays"]): string {
+function listOf(pays: UpstreamDefaults["pays"]): string {
   return pays.flatMap((way) => way === "key" ? ["key", "keyFile"] : [way]).join(", ").replace(/, (\w+)$/, " or $1");
 }

@@ -1,86 +1,30 @@
-/** Who bills calls, by the names of OpenTelemetry's `gen_ai.provider.name`. */
-export const SELLERS = ["anthropic", "openai", "aws.bedrock", "gcp.vertex_ai", "gcp.gemini"] as const;
-export type Seller = (typeof SELLERS)[number];
+import type { Provider } from "../domain/provider.ts";
+import { BILLINGS } from "../providers/billings.ts";
+import * as providers from "../providers/providers.ts";
 
 /** The keys of a credential that say how it pays. */
 export const PAYMENTS = ["key", "aws", "google"] as const;
 
-/** What an entry of the upstreams' file may leave out, and what it may say, by its dialect. */
-export interface DialectDefaults {
-  /** `{region}` and `{location}` stand for the upstream's. */
-  readonly baseUrl: string;
-  readonly seller: Seller;
-  readonly pays: readonly (typeof PAYMENTS)[number][];
-  readonly keyHeader: (typeof KEY_HEADERS)[keyof typeof KEY_HEADERS];
-  /** The variable in which operators know the key; a copy may begin with it. */
-  readonly keyVariable: string;
-  /** Paths that the proxy adds to the base URL itself. */
-  readonly addedPath: RegExp;
-}
+/** By name, in the order of their table. */
+export const DIALECTS: ReadonlyMap<string, Provider> = new Map(
+  Object.values<Provider>(providers).map((dialect) => [dialect.name, dialect]),
+);
 
-export const KEY_HEADERS = {
-  apiKey: { header: "x-api-key", prefix: "" },
-  bearer: { header: "authorization", prefix: "Bearer " },
-  google: { header: "x-goog-api-key", prefix: "" },
-} as const;
+/** Who bills calls. */
+export const SELLERS: readonly string[] = [...BILLINGS.keys()];
 
-export const DIALECTS = {
-  anthropic: {
-    baseUrl: "https://api.anthropic.com",
-    seller: "anthropic",
-    pays: ["key", "aws"],
-    keyHeader: KEY_HEADERS.apiKey,
-    keyVariable: "ANTHROPIC_API_KEY",
-    addedPath: /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i,
-  },
-  openai: {
-    baseUrl: "https://api.openai.com",
-    seller: "openai",
-    pays: ["key", "aws"],
-    keyHeader: KEY_HEADERS.bearer,
-    keyVariable: "OPENAI_API_KEY",
-    addedPath: /\/v1(\/(responses|chat|models|files)(\/.*)?)?$/i,
-  },
-  bedrock: {
-    baseUrl: "https://bedrock-runtime.{region}.amazonaws.com",
-    seller: "aws.bedrock",
-    pays: ["key", "aws"],
-    keyHeader: KEY_HEADERS.bearer,
-    keyVariable: "AWS_BEARER_TOKEN_BEDROCK",
-    addedPath: /\/model(\/.*)?$/i,
-  },
-  vertex: {
-    baseUrl: "https://{location}-aiplatform.googleapis.com",
-    seller: "gcp.vertex_ai",
-    pays: ["key", "google"],
-    keyHeader: KEY_HEADERS.bearer,
-    keyVariable: "ANTHROPIC_AUTH_TOKEN",
-    addedPath: /\/v1(\/projects(\/.*)?)?$/i,
-  },
-  gemini: {
-    baseUrl: "https://generativelanguage.googleapis.com",
-    seller: "gcp.gemini",
-    pays: ["key", "google"],
-    keyHeader: KEY_HEADERS.google,
-    keyVariable: "GEMINI_API_KEY",
-    addedPath: /\/v1(beta)?(\/models(\/.*)?)?$/i,
-  },
-} as const satisfies Readonly<Record<string, DialectDefaults>>;
+/** At all of Bedrock's hosts and dialects. */
+export const BEDROCK_KEY = { keyHeader: { header: "authorization", prefix: "Bearer " }, keyVariable: "AWS_BEARER_TOKEN_BEDROCK" };
 
-export type DialectName = keyof typeof DIALECTS;
-export const DIALECT_NAMES = Object.keys(DIALECTS) as readonly DialectName[] as readonly [DialectName, ...DialectName[]];
+const READ_ON_MS = 120_000;
 
 /**
- * How long a stream is read whose client has left, by who bills it. Those with a time bill an
- * interrupted call in full, so that reading on costs nothing and tells what was used.
+ * How long a stream is read whose client has left. Reading on costs nothing if the seller bills an
+ * interrupted call in full, and it tells what was used.
  */
-export const READ_ON_MS: Readonly<Record<Seller, number>> = {
-  anthropic: 0,
-  openai: 120_000,
-  "aws.bedrock": 120_000,
-  "gcp.vertex_ai": 0,
-  "gcp.gemini": 120_000,
-};
+export function readOnMsOf(seller: string): number {
+  return BILLINGS.get(seller)?.billsInterrupted === true ? READ_ON_MS : 0;
+}
 
 const AWS_HOST = /\.(?:amazonaws\.com(?:\.cn)?|api\.aws)$/;
 

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Credential, UpstreamConfig } from "../domain/upstream.ts";
 import { parseCredentials } from "./credentials_file.ts";
 import type { ConfigSource, SettingsReader } from "./settings_reader.ts";
-import { DIALECTS, READ_ON_MS } from "./upstream_dialects.ts";
+import { DIALECTS, readOnMsOf } from "./upstream_dialects.ts";
 import { parseUpstreams, sellerOf } from "./upstreams_file.ts";
 
 /** The upstream of the `ANTHROPIC_…` settings has the name of its dialect. */
@@ -10,11 +10,11 @@ const DEFAULT = "anthropic";
 
 /**
  * The upstream of the `ANTHROPIC_…` settings, and after it those of the file. One of the two is
- * enough. `spoken` are the dialects of this program.
+ * enough.
  */
-export function readUpstreams(reader: SettingsReader, spoken: readonly string[]): readonly UpstreamConfig[] {
+export function readUpstreams(reader: SettingsReader): readonly UpstreamConfig[] {
   const byDefault = readDefault(reader);
-  const added = readFile(reader, { spoken, others: byDefault === null ? [] : [byDefault] });
+  const added = readFile(reader, { others: byDefault === null ? [] : [byDefault] });
   if (byDefault === null && added?.length === 0) {
     reader.problems.push(
       "Cannot call the upstream without a credential: set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or one's _FILE, " +
@@ -40,7 +40,7 @@ export function upstreamWarnings(upstreams: readonly UpstreamConfig[]): readonly
 /** Null with a problem if the file cannot be read; empty if none is named. */
 function readFile(
   reader: SettingsReader,
-  of: { readonly spoken: readonly string[]; readonly others: readonly UpstreamConfig[] },
+  of: { readonly others: readonly UpstreamConfig[] },
 ): readonly UpstreamConfig[] | null {
   const path = reader.read("LLMPROXY_UPSTREAMS_FILE");
   if (path === null) return [];
@@ -53,11 +53,11 @@ function readDefault(reader: SettingsReader): UpstreamConfig | null {
   const baseUrl = readBaseUrl(reader);
   const credentials = readCredentials(reader, baseUrl);
   if (credentials === null) return null;
-  const seller = sellerOf(credentials, DIALECTS[DEFAULT]);
+  const seller = sellerOf(credentials, DIALECTS.get(DEFAULT)!);
   return {
     ...{ name: DEFAULT, dialect: DEFAULT, seller, baseUrl, credentials },
     ...{ place: { project: null, locations: [] }, models: ["*"], workspaces: null },
-    ...{ readOnMs: READ_ON_MS[seller], isStrict: false },
+    ...{ readOnMs: readOnMsOf(seller), isStrict: false },
   };
 }
 
@@ -69,7 +69,7 @@ function readBaseUrl(reader: SettingsReader): string {
 }
 
 function baseUrlFault(baseUrl: string): string | null {
-  const path = DIALECTS[DEFAULT].addedPath.exec(baseUrl)?.[0];
+  const path = DIALECTS.get(DEFAULT)!.settings.addedPath.exec(baseUrl)?.[0];
   return path === undefined ? null : `remove ${path}, the proxy adds it itself`;
 }
 

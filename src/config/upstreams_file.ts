@@ -1,20 +1,12 @@
 import { z } from "zod";
-import type { Place } from "../domain/provider.ts";
+import type { Place, Provider } from "../domain/provider.ts";
 import type { Credential, UpstreamConfig } from "../domain/upstream.ts";
 import { entryName, MAX_CREDENTIALS } from "./credential_schema.ts";
 import { FileSecrets } from "./file_secrets.ts";
 import { parseJsonFile } from "./json_file.ts";
 import { ConfigProblems } from "./settings_reader.ts";
 import { baseUrl, credentialEntry, credentialOf, region } from "./upstream_credentials.ts";
-import {
-  awsHostOf,
-  DIALECT_NAMES,
-  type DialectDefaults,
-  DIALECTS,
-  READ_ON_MS,
-  type Seller,
-  SELLERS,
-} from "./upstream_dialects.ts";
+import { awsHostOf, DIALECTS, readOnMsOf, SELLERS } from "./upstream_dialects.ts";
 
 const MAX_UPSTREAMS = 32;
 const MAX_PATTERNS = 1_000;
@@ -38,8 +30,8 @@ const SWITCH = "true or false";
 
 const upstreamEntry = z.strictObject({
   name: entryName,
-  dialect: z.enum(DIALECT_NAMES, `one of ${DIALECT_NAMES.join(", ")}`),
-  provider: z.enum(SELLERS, `one of ${SELLERS.join(", ")}`).optional(),
+  dialect: z.enum([...DIALECTS.keys()], `one of ${[...DIALECTS.keys()].join(", ")}`),
+  provider: z.enum([...SELLERS], `one of ${SELLERS.join(", ")}`).optional(),
   baseUrl: baseUrl.optional(),
   region,
   credentials: z.array(credentialEntry, CREDENTIALS).min(1, CREDENTIALS).max(MAX_CREDENTIALS, CREDENTIALS),
@@ -60,8 +52,6 @@ export interface UpstreamsFile {
   readonly path: string;
   /** Throws if the file cannot be read. */
   readonly readFile: (path: string) => string;
-  /** The dialects of this program. */
-  readonly spoken: readonly string[];
   /** Upstreams that other settings make: their names and credentials are taken. */
   readonly others: readonly Pick<UpstreamConfig, "name" | "credentials">[];
 }
@@ -70,14 +60,11 @@ export interface UpstreamsFile {
  * The operators' upstreams, in the order of the file. Throws `ConfigProblems` with all problems at
  * once. No problem quotes a value other than a number: a secret may stand in any place.
  */
-export function parseUpstreams(text: string, { path, readFile, spoken, others }: UpstreamsFile): readonly UpstreamConfig[] {
+export function parseUpstreams(text: string, { path, readFile, others }: UpstreamsFile): readonly UpstreamConfig[] {
   const shows = (key: string, value: unknown) => /\.(weight|readOnSeconds)$/.test(key) && typeof value === "number";
   const entries = parseJsonFile(text, { path, schema: upstreamsFile, shows });
   const secrets = new FileSecrets({ path, readFile });
   const upstreams = entries.map((entry, n) => upstreamOf(entry, { at: `[${n}]`, secrets }));
-  for (const [n, { dialect }] of entries.entries()) {
-    if (!spoken.includes(dialect)) secrets.complain(`[${n}].dialect`, `this llmproxy does not speak ${dialect}`);
-  }
   refuseTwins(upstreams, { others, secrets });
   if (secrets.problems.length > 0) throw new ConfigProblems([...new Set(secrets.problems)]);
   return upstreams;
@@ -90,7 +77,8 @@ interface In {
 }
 
 function upstreamOf(entry: UpstreamEntry, { at, secrets }: In): UpstreamConfig {
-  const defaults: DialectDefaults = DIALECTS[entry.dialect];
+  const dialect = DIALECTS.get(entry.dialect)!;
+  const defaults = dialect.settings;
   refuseBaseUrls(entry, { at, secrets });
   const credentials = entry.credentials.map((each, n) =>
     credentialOf(each, {
@@ -98,10 +86,12 @@ function upstreamOf(entry: UpstreamEntry, { at, secrets }: In): UpstreamConfig {
       ...{ dialect: entry.dialect, baseUrl: entry.baseUrl, region: entry.region },
     })
   );
-  if (entry.strictUsage !== undefined && entry.dialect !== "openai") {
+  if (
+    entry.strictUsage !== undefined && !dialect.routes.some((route) => route.kind === "billed" && route.call.request.unmetered)
+  ) {
     secrets.complain(`${at}.strictUsage`, "only calls of the dialect openai may leave their usage out");
   }
-  const seller = entry.provider ?? sellerOf(credentials, defaults);
+  const seller = entry.provider ?? sellerOf(credentials, dialect);
   return {
     name: entry.name,
     dialect: entry.dialect,
@@ -111,22 +101,22 @@ function upstreamOf(entry: UpstreamEntry, { at, secrets }: In): UpstreamConfig {
     credentials,
     models: entry.models,
     workspaces: entry.workspaces ?? null,
-    readOnMs: entry.readOnSeconds === undefined ? READ_ON_MS[seller] : entry.readOnSeconds * 1_000,
+    readOnMs: entry.readOnSeconds === undefined ? readOnMsOf(seller) : entry.readOnSeconds * 1_000,
     isStrict: entry.strictUsage === true,
   };
 }
 
 /** AWS bills all that it serves, whichever dialect it speaks, except Anthropic's own platform. */
-export function sellerOf(credentials: readonly Credential[], defaults: DialectDefaults): Seller {
+export function sellerOf(credentials: readonly Credential[], dialect: Pick<Provider, "seller">): string {
   const isAws = credentials.some(({ auth, baseUrl }) => {
     const host = awsHostOf(baseUrl);
     return (auth.kind === "aws" || host !== null) && host?.service?.isBedrock !== false;
   });
-  return isAws ? "aws.bedrock" : defaults.seller;
+  return isAws ? "aws.bedrock" : dialect.seller;
 }
 
 function placeOf({ dialect, project, locations }: UpstreamEntry, { at, secrets }: In): Place {
-  if (dialect === "vertex") {
+  if (DIALECTS.get(dialect)!.settings.hasPlace) {
     if (project === undefined) secrets.complain(at, "it needs project, which pays for its calls");
     if (locations === undefined) secrets.complain(at, "it needs locations, which decide what calls cost");
   } else {
@@ -138,13 +128,13 @@ function placeOf({ dialect, project, locations }: UpstreamEntry, { at, secrets }
 }
 
 function refuseBaseUrls(entry: UpstreamEntry, { at, secrets }: In): void {
-  const { addedPath } = DIALECTS[entry.dialect];
+  const { addedPath, hasPlace } = DIALECTS.get(entry.dialect)!.settings;
   for (const [n, { baseUrl }] of [[null, entry] as const, ...entry.credentials.entries()]) {
     if (baseUrl === undefined) continue;
     const baseUrlAt = n === null ? `${at}.baseUrl` : `${at}.credentials[${n}].baseUrl`;
     const added = addedPath.exec(baseUrl)?.[0];
     if (added !== undefined) secrets.complain(baseUrlAt, `remove ${added}, the proxy adds it itself`);
-    const unfilled = entry.dialect === "vertex" ? baseUrl.replaceAll("{location}", "") : baseUrl;
+    const unfilled = hasPlace ? baseUrl.replaceAll("{location}", "") : baseUrl;
     if (/[{}]|%7b|%7d/i.test(unfilled)) secrets.complain(baseUrlAt, "only {location} may stand in braces, at a vertex upstream");
   }
 }

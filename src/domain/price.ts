@@ -99,6 +99,8 @@ export interface Tariff {
 /** How a seller bills what a row holds. Pure; never throws. */
 export interface Billing {
   readonly seller: Seller;
+  /** An answer whose client left is billed to its end, so that reading on costs nothing. */
+  readonly billsInterrupted: boolean;
   /** The calls that a row is paid for: several if the provider calls models in turn. */
   readonly callsOf: (priced: Priced) => readonly BilledCall[];
   /** The kinds of tokens that they may have. */

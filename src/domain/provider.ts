@@ -1,6 +1,7 @@
 import type { Fault } from "./fault.ts";
 import type { Fields } from "./header_fields.ts";
 import type { OwnedKind } from "./owned.ts";
+import type { Billing } from "./price.ts";
 import type { UsageReading } from "./reading.ts";
 
 /** One event of a streamed answer: its `event:` name (may be empty) and its `data:` text. */
@@ -22,8 +23,12 @@ export interface Frame {
 export interface Provider {
   /** As upstreams name their dialect. */
   readonly name: string;
-  /** Who sells the calls of an upstream that does not say: a key of `billings.ts`. */
+  /** Who sells the calls of an upstream that does not say, by OpenTelemetry's name for it. */
   readonly seller: string;
+  /** How that seller bills. */
+  readonly billing: Billing;
+  /** What the settings of an upstream may leave out, and what they may say. */
+  readonly settings: UpstreamDefaults;
   /** In front of any path it chooses this dialect, and goes no further. It begins with a slash. */
   readonly prefix: string;
   /**
@@ -68,6 +73,21 @@ export interface Provider {
   readonly roomOf: (headers: Headers) => Readonly<Record<string, number>>;
   /** A GET of this path costs nothing, and only a good credential gets a 2xx. */
   readonly checkPath: string;
+}
+
+export interface UpstreamDefaults {
+  /** `{region}` and `{location}` stand for the upstream's. */
+  readonly baseUrl: string;
+  /** The ways in which its credentials can pay. */
+  readonly pays: readonly ("key" | "aws" | "google")[];
+  /** Where a key stands, and what is in front of it. */
+  readonly keyHeader: { readonly header: string; readonly prefix: string };
+  /** The variable in which operators know the key; a copy may begin with it. */
+  readonly keyVariable: string;
+  /** Paths that the proxy adds to the base URL itself. */
+  readonly addedPath: RegExp;
+  /** Paths name a project and a location, which the upstream has to name. */
+  readonly hasPlace?: true;
 }
 
 export interface RefusedClient {

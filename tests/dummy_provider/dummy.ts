@@ -34,6 +34,23 @@ const answers: CallDialect = {
 export const dummy: Provider = {
   name: "dummy",
   seller: "dummy",
+  billing: {
+    seller: { name: "Dummy", service: "Answers" },
+    billsInterrupted: false,
+    callsOf: () => [],
+    kinds: [],
+    tokensOf: ({ inputTokens }) => ({ input: BigInt(inputTokens) }),
+    namesOf: () => [],
+    serviceTiers: new Map(),
+    factors: { geoPercent: {} },
+  },
+  settings: {
+    baseUrl: "https://dummy.invalid",
+    pays: ["key"],
+    keyHeader: { header: "authorization", prefix: "" },
+    keyVariable: "DUMMY_KEY",
+    addedPath: /$^/,
+  },
   prefix: "/dummy",
   routes: [{ method: "POST", path: "/answers", kind: "billed", call: answers }],
   baseUrlFault: () => null,

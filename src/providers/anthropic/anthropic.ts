@@ -1,5 +1,6 @@
 import type { Provider } from "../../domain/provider.ts";
 import { parseLine, parseStatus } from "./batches.ts";
+import { CLAUDE_API } from "./billing.ts";
 import { messages } from "./messages.ts";
 import { roomOf, waitMsOf } from "./rate_limits.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
@@ -9,6 +10,14 @@ import { baseUrlFault, ROUTES } from "./routes.ts";
 export const anthropic = {
   name: "anthropic",
   seller: "anthropic",
+  billing: CLAUDE_API,
+  settings: {
+    baseUrl: "https://api.anthropic.com",
+    pays: ["key", "aws"],
+    keyHeader: { header: "x-api-key", prefix: "" },
+    keyVariable: "ANTHROPIC_API_KEY",
+    addedPath: /\/v1(\/(messages|complete|models|files)(\/.*)?)?$/i,
+  },
   prefix: "/anthropic",
   markHeader: "anthropic-version",
   routes: ROUTES,

@@ -12,6 +12,7 @@ export const CLAUDE = {
 export const CLAUDE_API = {
   ...CLAUDE,
   seller: { name: "Anthropic", service: "Claude API" },
+  billsInterrupted: false,
   namesOf: (served) => [baseModel(served)],
   // What a commitment to `priority` costs is agreed elsewhere.
   serviceTiers: new Map([["standard", "standard"], ["priority", "standard"], ["batch", "batch"]]),

@@ -1,5 +1,6 @@
 import { NOTHING_OWNED, type Provider } from "../../domain/provider.ts";
 import { retryAfterMs } from "../rate_limit_headers.ts";
+import { CLAUDE_ON_BEDROCK } from "./billing.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { baseUrlFault, ROUTES } from "./routes.ts";
 
@@ -13,6 +14,14 @@ const MOST_WAIT_MS = 24 * 3_600_000;
 export const bedrock = {
   name: "bedrock",
   seller: "aws.bedrock",
+  billing: CLAUDE_ON_BEDROCK,
+  settings: {
+    baseUrl: "https://bedrock-runtime.{region}.amazonaws.com",
+    pays: ["key", "aws"],
+    keyHeader: { header: "authorization", prefix: "Bearer " },
+    keyVariable: "AWS_BEARER_TOKEN_BEDROCK",
+    addedPath: /\/model(\/.*)?$/i,
+  },
   prefix: "/bedrock",
   routes: ROUTES,
   baseUrlFault,

@@ -12,6 +12,7 @@ const PLACES = ["us", "us-gov", "ca", "eu", "jp", "au", "apac", "regional"];
 export const CLAUDE_ON_BEDROCK = {
   ...CLAUDE,
   seller: { name: "AWS", service: "Amazon Bedrock" },
+  billsInterrupted: true,
   namesOf: (served) => [claudeOf(served), baseModel(claudeOf(served))],
   serviceTiers: new Map([
     ["default", "standard"],

@@ -16,6 +16,7 @@ export const GOOGLE_TIERS: ReadonlyMap<string, ServiceTier | "standard"> = new M
 export const GEMINI_API = {
   ...PLAIN,
   seller: { name: "Google", service: "Gemini API" },
+  billsInterrupted: true,
   namesOf: geminiNamesOf,
   serviceTiers: GOOGLE_TIERS,
   factors: { geoPercent: {} },

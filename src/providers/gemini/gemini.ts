@@ -2,6 +2,7 @@ import type { Provider } from "../../domain/provider.ts";
 import { statusNameOf } from "../google_error.ts";
 import { queryFault } from "../google_path.ts";
 import { MOST_WAIT_MS, retryAfterMs } from "../rate_limit_headers.ts";
+import { GEMINI_API } from "./billing.ts";
 import { errorEvent, refuse } from "./refusal.ts";
 import { baseUrlFault, ROUTES } from "./routes.ts";
 
@@ -9,6 +10,14 @@ import { baseUrlFault, ROUTES } from "./routes.ts";
 export const gemini = {
   name: "gemini",
   seller: "gcp.gemini",
+  billing: GEMINI_API,
+  settings: {
+    baseUrl: "https://generativelanguage.googleapis.com",
+    pays: ["key", "google"],
+    keyHeader: { header: "x-goog-api-key", prefix: "" },
+    keyVariable: "GEMINI_API_KEY",
+    addedPath: /\/v1(beta)?(\/models(\/.*)?)?$/i,
+  },
   prefix: "/gemini",
   routes: ROUTES,
   baseUrlFault,

@@ -8,6 +8,7 @@ const REGIONAL_PERCENT = 110;
 export const OPENAI_API = {
   ...PLAIN,
   seller: { name: "OpenAI", service: "OpenAI API" },
+  billsInterrupted: true,
   // A snapshot, `gpt-5.5-2026-04-23`, costs what its model does.
   namesOf: (served) => [served.replace(/-20\d\d-\d\d-\d\d$/, "")],
   serviceTiers: new Map([

@@ -1,4 +1,5 @@
 import type { Provider } from "../../domain/provider.ts";
+import { OPENAI_API } from "./billing.ts";
 import { roomOf, waitMsOf } from "./rate_limits.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { responses } from "./responses.ts";
@@ -8,6 +9,14 @@ import { baseUrlFault, ROUTES } from "./routes.ts";
 export const openai = {
   name: "openai",
   seller: "openai",
+  billing: OPENAI_API,
+  settings: {
+    baseUrl: "https://api.openai.com",
+    pays: ["key", "aws"],
+    keyHeader: { header: "authorization", prefix: "Bearer " },
+    keyVariable: "OPENAI_API_KEY",
+    addedPath: /\/v1(\/(responses|chat|models|files)(\/.*)?)?$/i,
+  },
   prefix: "/openai",
   routes: ROUTES,
   baseUrlFault,

@@ -10,6 +10,7 @@ import { PLAIN } from "../plain_call.ts";
  */
 export const VERTEX_AI = {
   seller: { name: "Google Cloud", service: "Vertex AI" },
+  billsInterrupted: false,
   callsOf: (priced) => billingOf(priced).callsOf(priced),
   kinds: [...new Set([...CLAUDE.kinds, ...PLAIN.kinds])],
   tokensOf: (priced) => billingOf(priced).tokensOf(priced),
