@@ -63,7 +63,11 @@ const COUNTERS = {
   ],
   passed: ["passed_calls_total", ["route", "status"], "Calls passed on without a usage row, by route and upstream status."],
   lostSpans: ["lost_spans_total", [], "Spans that were dropped, because the receiver of telemetry did not take them."],
-  unauthorized: ["upstream_unauthorized_total", [], "Upstream 401s: the operator's own credential is bad."],
+  unauthorized: [
+    "upstream_unauthorized_total",
+    [],
+    "Upstream 401s, and AWS's 403s like them: the operator's own credential is bad.",
+  ],
 } as const;
 
 /** Each row: the name, its labels, the upper bounds in seconds, its help. */

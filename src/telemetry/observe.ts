@@ -28,7 +28,7 @@ const LEVEL_OF_OUTCOME: Readonly<Record<Outcome, LogLevel>> = {
 };
 
 const BAD_CREDENTIAL =
-  "the upstream refuses the operator's own credential with 401: calls fail until ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN " +
+  "the upstream refuses the operator's own credential: calls fail until ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN " +
   "(or the file it is read from, or the file of keys or of upstreams) holds a good one; change it and send SIGHUP or restart";
 
 const UNPRICED =

@@ -72,7 +72,7 @@ async function signerOf(signing: Signing) {
     const signed: Record<string, string> = { host };
     for (const [name, value] of headers) {
       const isSigned = name === "content-type" || (name.startsWith("x-amz-") && !PAYING.includes(name));
-      if (isSigned) signed[name] = name in signed ? `${signed[name]}, ${value}` : value;
+      if (isSigned) signed[name] = name in signed ? `${signed[name]},${value}` : value;
     }
     signed["x-amz-content-sha256"] = await hashOf(body);
     // The path goes in as it is sent; the library encodes it once more, as all services but S3 do.

@@ -120,6 +120,13 @@ Deno.test("awsPayment() signs the host, the content type and x-amz-*, and none o
   assert.equal(paying["x-amz-date"], "20261129T100000Z");
 });
 
+Deno.test("awsPayment() signs a header that comes twice as AWS puts it together: in its order, with a comma and no space", async () => {
+  const signed = (headers: PaidRequest["headers"]) => headersOf({ ...REQUEST, headers }, authOf(KEYS));
+  const twice = await signed([["x-amz-meta", "b"], ["x-amz-meta", "a"]]);
+  assert.deepEqual(twice, await signed([["x-amz-meta", "b,a"]]));
+  assert.notDeepEqual(twice, await signed([["x-amz-meta", "b, a"]]));
+});
+
 Deno.test("awsPayment() does not sign what a client sent of its own signature", async () => {
   const own = ["authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"].map((name) =>
     [name, "client's"] as const

@@ -115,6 +115,7 @@ const BASE_URL = "its base URL (ANTHROPIC_BASE_URL, or baseUrl in the file of up
 const UNREACHABLE = `Check ${BASE_URL}, DNS and the way out. Behind a proxy set HTTPS_PROXY; if something ends TLS in ` +
   "between, name its certificate in LLMPROXY_CA_FILE.";
 const REPLACE = "Replace the key or token: docs/operations.md#rotate-a-secret. Calls that use it fail with 502.";
+
 interface AnswerTo {
   readonly what: string;
   readonly took: string;
