@@ -33,7 +33,7 @@ export interface DialectScene extends AsyncDisposable {
   readonly upstreams: Readonly<Record<SceneDialect, FakeUpstream>>;
   /** The base URL of a dialect, without the API's version. */
   readonly urlOf: (dialect: SceneDialect) => string;
-  /** The rows of that sandbox, as soon as there are that many and all are closed. */
+  /** The rows of that sandbox, as soon as there are that many and all are closed and linked. */
   readonly rowsOf: (sandboxId: string, count: number) => Promise<readonly Row[]>;
   /** Resolves when every client that was being answered has left, and the proxy knows. */
   readonly allLeft: () => Promise<void>;
@@ -59,9 +59,9 @@ export async function startDialectScene(): Promise<DialectScene> {
     upstreams,
     urlOf: (dialect) => `${tap.url}/${dialect}`,
     rowsOf: (sandboxId, count) =>
-      waitFor(() => {
-        const rows = proxy.rows().filter(({ sandbox_id }) => sandbox_id === sandboxId);
-        return rows.length >= count && rows.every(({ outcome }) => outcome !== null) && rows;
+      waitFor(async () => {
+        const rows = (await proxy.closedRows(0)).filter(({ sandbox_id }) => sandbox_id === sandboxId);
+        return rows.length >= count && rows;
       }, { what: `${count} closed rows of ${sandboxId}` }),
     allLeft: async () => {
       const isAnswered = ({ status, isLeft }: Exchange) => status !== 200 || isLeft;

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { crc32 } from "node:zlib";
 import { type Answer, json, type Script, type SeenCall } from "./fake_answers.ts";
 import { CLAUDE_USAGE, claudeEvents, claudeMessage } from "./fake_claude.ts";
-import { type ModelScript, streamedAs } from "./scripted_turns.ts";
+import { type ModelScript, streamedAs, UPSTREAM_ERROR } from "./scripted_turns.ts";
 
 const ROUTE = /^\/model\/([^/?]+)\/(invoke|invoke-with-response-stream|count-tokens)$/;
 
@@ -27,7 +27,10 @@ export function bedrockModel(script: ModelScript): (call: SeenCall) => Script {
     return named(call, {
       headers: { "content-type": "application/vnd.amazon.eventstream", "x-amzn-bedrock-content-type": "application/json" },
       framing: "chunked",
-      ...streamedAs(frames, script.middle?.(call) ?? null),
+      ...streamedAs(frames, {
+        middle: script.middle?.(call) ?? null,
+        error: exceptionFrame("modelStreamErrorException", UPSTREAM_ERROR),
+      }),
     });
   };
 }
@@ -56,14 +59,14 @@ export function bedrockError(status: number, { message, type }: { readonly messa
 }
 
 /** One event of Anthropic's in a frame of Amazon's. */
-export function chunkFrame(event: unknown): Uint8Array {
+function chunkFrame(event: unknown): Uint8Array {
   const bytes = Buffer.from(JSON.stringify(event)).toString("base64");
   const headers = { ":event-type": "chunk", ":content-type": "application/json", ":message-type": "event" };
   return frame(headers, JSON.stringify({ bytes, p: "abcdefghijklmnop" }));
 }
 
 /** A failure in the middle of a stream. */
-export function exceptionFrame(type: string, message: string): Uint8Array {
+function exceptionFrame(type: string, message: string): Uint8Array {
   const headers = { ":exception-type": type, ":content-type": "application/json", ":message-type": "exception" };
   return frame(headers, JSON.stringify({ message }));
 }

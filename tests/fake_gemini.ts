@@ -3,7 +3,7 @@
  * it. The model and the kind of answer are in the path.
  */
 import { type Answer, json, type Script, type SeenCall } from "./fake_answers.ts";
-import { type ModelScript, streamedAs, type Turn, wordsOf } from "./scripted_turns.ts";
+import { type ModelScript, streamedAs, type Turn, UPSTREAM_ERROR, wordsOf } from "./scripted_turns.ts";
 
 /** What each answer is said to have used in the end. Thoughts are beside the candidates. */
 export const GEMINI_USAGE = {
@@ -34,11 +34,16 @@ export function geminiModel(script: ModelScript): (call: SeenCall) => Script {
     if (method !== "streamGenerateContent") return geminiError(404, `Method not found: ${method}`);
     const chunks = chunksOf(said);
     const isSse = new URLSearchParams(query).get("alt") === "sse";
-    const pieces = isSse ? chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\r\n\r\n`) : asArray(chunks);
+    const lineOf = (chunk: unknown) => `data: ${JSON.stringify(chunk)}\r\n\r\n`;
+    const pieces = isSse ? chunks.map(lineOf) : asArray(chunks);
+    const error = { error: { code: 503, message: UPSTREAM_ERROR, status: "UNAVAILABLE" } };
     return named({
       headers: { "content-type": isSse ? "text/event-stream" : "application/json; charset=UTF-8" },
       framing: "chunked",
-      ...streamedAs(pieces, script.middle?.(call) ?? null),
+      ...streamedAs(pieces, {
+        middle: script.middle?.(call) ?? null,
+        error: isSse ? lineOf(error) : `,\r\n${JSON.stringify(error)}\n]`,
+      }),
     });
   };
 }

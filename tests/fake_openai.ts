@@ -4,7 +4,7 @@
  */
 import { type Answer, json, type Script, type SeenCall } from "./fake_answers.ts";
 import { sse } from "./fake_messages.ts";
-import { type Middle, type ModelScript, streamedAs, type Turn, wordsOf } from "./scripted_turns.ts";
+import { type Middle, type ModelScript, streamedAs, type Turn, UPSTREAM_ERROR, wordsOf } from "./scripted_turns.ts";
 
 /** What each response is said to have used. Cache reads and writes are part of the input. */
 export const RESPONSES_USAGE = {
@@ -130,7 +130,8 @@ function responseTo(
   }
   if (asked.stream !== true) return json(whole);
   const events = responseEvents({ running: { ...running, status: "in_progress" }, whole, output });
-  return stream(events, script.middle?.(call) ?? null);
+  const error = { type: "error", sequence_number: events.length, code: "server_error", message: UPSTREAM_ERROR, param: null };
+  return stream(events, { middle: script.middle?.(call) ?? null, error: sse("error", error) });
 }
 
 /** `/responses/compact` names neither a model nor a status. */
@@ -242,7 +243,9 @@ function completionTo(call: SeenCall, script: OpenaiScript): Answer {
     ...isCounted ? [{ choices: [], usage: CHAT_USAGE }] : [],
   ];
   const lines = chunks.map((chunk) => `data: ${JSON.stringify({ ...base, ...chunk, obfuscation: "p0" })}\n\n`);
-  return stream([...lines, "data: [DONE]\n\n"], script.middle?.(call) ?? null);
+  const error = { error: { message: UPSTREAM_ERROR, type: "server_error", param: null, code: null } };
+  const ends = { middle: script.middle?.(call) ?? null, error: `data: ${JSON.stringify(error)}\n\n` };
+  return stream([...lines, "data: [DONE]\n\n"], ends);
 }
 
 function toolCall(turn: Extract<Turn, { tool: string }>, call: SeenCall) {
@@ -250,10 +253,10 @@ function toolCall(turn: Extract<Turn, { tool: string }>, call: SeenCall) {
   return { id: `call_${call.messageId}`, type: "function", function: named };
 }
 
-function stream(events: readonly string[], middle: Middle): Answer {
+function stream(events: readonly string[], ends: { readonly middle: Middle; readonly error: string }): Answer {
   return {
     headers: { "content-type": "text/event-stream; charset=utf-8" },
     framing: "chunked",
-    ...streamedAs(events, middle),
+    ...streamedAs(events, ends),
   };
 }

@@ -3,9 +3,11 @@ import { json, type Script, type SeenCall } from "./fake_answers.ts";
 import { CLAUDE_USAGE, claudeEvents, claudeMessage } from "./fake_claude.ts";
 import { geminiError } from "./fake_gemini.ts";
 import { sse } from "./fake_messages.ts";
-import { type ModelScript, streamedAs } from "./scripted_turns.ts";
+import { type ModelScript, streamedAs, UPSTREAM_ERROR } from "./scripted_turns.ts";
 
 const ROUTE = /^\/v1\/projects\/[^/]+\/locations\/[^/]+\/publishers\/anthropic\/models\/([^/:?]+):(rawPredict|streamRawPredict)$/;
+
+const ERROR = sse("error", { type: "error", error: { type: "overloaded_error", message: UPSTREAM_ERROR } });
 
 export function vertexModel(script: ModelScript): (call: SeenCall) => Script {
   return (call) => {
@@ -21,7 +23,7 @@ export function vertexModel(script: ModelScript): (call: SeenCall) => Script {
     return {
       headers: { "content-type": "text/event-stream; charset=utf-8", "vary": "origin" },
       framing: "chunked",
-      ...streamedAs(events, script.middle?.(call) ?? null),
+      ...streamedAs(events, { middle: script.middle?.(call) ?? null, error: ERROR }),
     };
   };
 }

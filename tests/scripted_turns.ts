@@ -6,9 +6,13 @@ export type Turn = { readonly text: string } | { readonly tool: string; readonly
 
 /**
  * How a streamed answer differs from a good and whole one, in its middle. `cut`: the connection
- * breaks. `end`: it ends as if all had come. A promise: the rest waits for it.
+ * breaks. `end`: it ends as if all had come. `error`: the dialect's own event of an error comes,
+ * and then the end. A promise: the rest waits for it.
  */
-export type Middle = "cut" | "end" | Promise<unknown> | null;
+export type Middle = "cut" | "end" | "error" | Promise<unknown> | null;
+
+/** The text of an upstream's error, in a stream or instead of an answer. */
+export const UPSTREAM_ERROR = "The model has hiccups.";
 
 /** How a fake upstream answers in its dialect. */
 export interface ModelScript {
@@ -41,10 +45,14 @@ export function wordsOf(text: string): readonly string[] {
   return text.match(/\S+\s*/g) ?? [""];
 }
 
-/** The pieces of a body that come, and how they end. */
-export function streamedAs<Piece extends string | Uint8Array>(pieces: readonly Piece[], middle: Middle) {
+/** The pieces of a body that come, and how they end. `error`: the event of an error. */
+export function streamedAs<Piece extends string | Uint8Array>(
+  pieces: readonly Piece[],
+  { middle, error }: { readonly middle: Middle; readonly error: Piece },
+) {
   const half = Math.floor(pieces.length / 2);
   if (middle === null) return { body: pieces, ending: "tidy" } as const;
-  if (typeof middle === "string") return { body: pieces.slice(0, half), ending: middle === "cut" ? "cut" : "tidy" } as const;
-  return { body: heldBefore(pieces, { number: half, until: middle }), ending: "tidy" } as const;
+  if (typeof middle !== "string") return { body: heldBefore(pieces, { number: half, until: middle }), ending: "tidy" } as const;
+  const body = [...pieces.slice(0, half), ...middle === "error" ? [error] : []];
+  return { body, ending: middle === "cut" ? "cut" : "tidy" } as const;
 }

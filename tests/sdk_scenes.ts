@@ -1,15 +1,17 @@
 /** Each SDK with its fake: what it can do, and where. */
 import type { SdkName, Task } from "./client_sdks.ts";
-import type { Script, SeenCall } from "./fake_answers.ts";
-import { bedrockModel } from "./fake_bedrock.ts";
+import type { Answer, Script, SeenCall } from "./fake_answers.ts";
+import { bedrockError, bedrockModel } from "./fake_bedrock.ts";
 import { CLAUDE_USAGE } from "./fake_claude.ts";
-import { GEMINI_USAGE, geminiModel } from "./fake_gemini.ts";
-import { openaiModel } from "./fake_openai.ts";
+import { GEMINI_USAGE, geminiError, geminiModel } from "./fake_gemini.ts";
+import { openaiError, openaiModel } from "./fake_openai.ts";
 import { vertexModel } from "./fake_vertex.ts";
-import { FINAL_ANSWER, type ModelScript, TOOL_OUTPUT, type Turn } from "./scripted_turns.ts";
+import { FINAL_ANSWER, type ModelScript, TOOL_OUTPUT, type Turn, UPSTREAM_ERROR } from "./scripted_turns.ts";
 
 export interface SdkScene {
   readonly fake: (script: ModelScript) => (call: SeenCall) => Script;
+  /** The upstream's own refusal with that status. */
+  readonly refuses: (status: number) => Answer;
   /** Behind the host, in the SDK's base URL. */
   readonly path: string;
   readonly model: string;
@@ -21,6 +23,7 @@ export interface SdkScene {
 
 const RESPONSES: SdkScene = {
   fake: openaiModel,
+  refuses: (status) => openaiError(status, { message: UPSTREAM_ERROR, code: null }),
   path: "/v1",
   model: "gpt-5.5",
   actions: ["answer", "stream", "tool", "background"],
@@ -35,6 +38,7 @@ export const SDK_SCENES: Readonly<Record<SdkName, SdkScene>> = {
   "openai-6-chat": CHAT,
   "genai": {
     fake: geminiModel,
+    refuses: (status) => geminiError(status, UPSTREAM_ERROR),
     path: "",
     model: "gemini-3.8-flash",
     actions: ["answer", "stream", "tool", "count"],
@@ -43,12 +47,14 @@ export const SDK_SCENES: Readonly<Record<SdkName, SdkScene>> = {
   // It counts tokens at Anthropic's own path, which Bedrock does not have.
   "bedrock": {
     fake: bedrockModel,
+    refuses: (status) => bedrockError(status, { message: UPSTREAM_ERROR, type: "ValidationException" }),
     path: "",
     model: "us.anthropic.claude-haiku-4-5-20251001-v1:0",
     actions: ["answer", "stream", "tool"],
   },
   "vertex": {
     fake: vertexModel,
+    refuses: (status) => geminiError(status, UPSTREAM_ERROR),
     path: "/v1",
     model: "claude-haiku-4-5@20251001",
     actions: ["answer", "stream", "tool", "count"],

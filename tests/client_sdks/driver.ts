@@ -57,6 +57,8 @@ async function responses(task: Task, told: Told): Promise<string> {
   const stream = await client.responses.create({ ...asked, input, stream: true });
   let text = "";
   for await (const event of stream) {
+    // Version 6 hands the error on as an event, and then ends well.
+    if (event.type === "error") throw new Error(event.message);
     if (event.type !== "response.output_text.delta") continue;
     told(text += event.delta);
     // The SDK aborts its request.

@@ -1,10 +1,11 @@
 /** OpenAI's, Google's and Anthropic's SDKs for the other dialects, through the real proxy. */
 import assert from "node:assert/strict";
 import { SDK_NAMES, type SdkName, type SdkResult, startSdkDriver, type Task } from "../client_sdks.ts";
-import { assertHeadPassed, passedTo, type SceneDialect, startDialectScene } from "../dialect_scene.ts";
+import { assertHeadPassed, type Passed, passedTo, type SceneDialect, startDialectScene } from "../dialect_scene.ts";
+import type { Script, SeenCall } from "../fake_answers.ts";
 import { quota } from "../limited_calls.ts";
 import type { Row } from "../proxy_under_test.ts";
-import { FINAL_ANSWER, type Middle } from "../scripted_turns.ts";
+import { FINAL_ANSWER, type Middle, UPSTREAM_ERROR } from "../scripted_turns.ts";
 import { sayingAWord, SDK_SCENES } from "../sdk_scenes.ts";
 import { gate, waitFor } from "../wait.ts";
 
@@ -21,11 +22,14 @@ interface Expected {
   readonly servedModel: string;
   /** Whether a stream is read on whose client left, because it is paid for in full. */
   readonly readsOn: boolean;
+  /** The rows' error types. */
+  readonly errors: { readonly inStream: string; readonly refused: string };
   /** The status of a refusal if a limit is used up, and how often the SDK asks. */
   readonly spent: { readonly status: number; readonly attempts: number };
 }
 
 const OPENAI: Expected = {
+  errors: { inStream: "server_error", refused: "invalid_request_error" },
   ...{ dialect: "openai", provider: "openai", client: "openai-sdk-js" },
   tokens: [907, 36_000, 4_096, 207],
   ...{ tier: "default", servedModel: "gpt-5.5", readsOn: true },
@@ -40,18 +44,21 @@ const EXPECTED: Readonly<Record<SdkName, Expected>> = {
   "openai-6-responses": OPENAI,
   "openai-6-chat": OPENAI,
   "genai": {
+    errors: { inStream: "UNAVAILABLE", refused: "INVALID_ARGUMENT" },
     ...{ dialect: "gemini", provider: "gcp.gemini", client: "google-genai-sdk" },
     tokens: [1_003, 36_000, 0, 207],
     ...{ tier: "standard", servedModel: "gemini-3.8-flash", readsOn: true },
     spent: { status: 403, attempts: 1 },
   },
   "bedrock": {
+    errors: { inStream: "modelStreamErrorException", refused: "ValidationException" },
     ...CLAUDE,
     tier: "default",
     ...{ dialect: "bedrock", provider: "aws.bedrock", client: "anthropic-sdk-js", readsOn: true },
     spent: { status: 429, attempts: 1 },
   },
   "vertex": {
+    errors: { inStream: "overloaded_error", refused: "INVALID_ARGUMENT" },
     ...CLAUDE,
     ...{ dialect: "vertex", provider: "gcp.vertex_ai", client: "anthropic-sdk-js", readsOn: false },
     spent: { status: 429, attempts: 1 },
@@ -126,12 +133,47 @@ for (const sdk of SDK_NAMES) {
       const { result, sandboxId } = await ran(sdk, { action: "stream", middle });
       assert.notEqual(result.error, null);
       assert.ok(FINAL_ANSWER.startsWith(result.text) && result.text !== FINAL_ANSWER, result.text);
-      const [{ call, exchange }] = passedTo(scene, dialect) as [ReturnType<typeof passedTo>[number]];
+      const [{ call, exchange }] = passedTo(scene, dialect) as [Passed];
       assert.deepEqual([exchange.body.length, exchange.isBroken], [call.sent.length, true]);
       const [row] = await scene.rowsOf(sandboxId, 1);
       assert.equal(row!.outcome, "upstream_broke");
     });
   }
+
+  Deno.test(`${sdk} is told of an error in mid-stream in the upstream's own bytes, and the row has it`, async () => {
+    const { result, sandboxId } = await ran(sdk, { action: "stream", middle: "error" });
+    assert.ok(result.error?.message.includes(UPSTREAM_ERROR), result.error?.message);
+    const [{ call, exchange }] = passedTo(scene, dialect) as [Passed];
+    assert.deepEqual([exchange.body.length, exchange.isBroken], [call.sent.length, false]);
+    const [row] = await scene.rowsOf(sandboxId, 1);
+    assert.deepEqual([row!.outcome, row!.error_type], ["upstream_error", expected.errors.inStream]);
+  });
+
+  Deno.test(`${sdk} is told of the upstream's refusal in its own bytes, and the row has it`, async () => {
+    const { result, sandboxId } = await ran(sdk, { action: "answer", instead: () => SDK_SCENES[sdk].refuses(400) });
+    assert.equal(result.error?.status, 400);
+    assert.ok(result.error.message.includes(UPSTREAM_ERROR), result.error.message);
+    const [{ call, exchange }] = passedTo(scene, dialect) as [Passed];
+    assert.deepEqual([exchange.body.length, exchange.isBroken], [call.sent.length, false]);
+    const rows = await scene.rowsOf(sandboxId, 1);
+    assert.deepEqual(rows.map((row) => [row.outcome, row.status, row.error_type, row.output_tokens]), [
+      ["upstream_error", 400, expected.errors.refused, 0],
+    ]);
+  });
+
+  Deno.test(`${sdk} ${sdk === "genai" ? "does not ask" : "asks"} again after the upstream's 503, and both calls have linked rows`, async () => {
+    let count = 0;
+    const refusal = { ...SDK_SCENES[sdk].refuses(503) };
+    const soon = { ...refusal, headers: { ...refusal.headers, "retry-after-ms": "10" } };
+    const { result, sandboxId } = await ran(sdk, { action: "answer", instead: () => count++ === 0 ? soon : null });
+    const asksAgain = sdk !== "genai";
+    assert.equal(result.error?.status, asksAgain ? undefined : 503);
+    const rows = await scene.rowsOf(sandboxId, asksAgain ? 2 : 1);
+    assert.deepEqual(rows.map(({ outcome, retry_of }) => [outcome, retry_of]), [
+      ["upstream_error", null],
+      ...asksAgain ? [["completed", rows[0]!.id!]] : [],
+    ]);
+  });
 
   Deno.test(`${sdk} asks ${expected.spent.attempts} time if a limit is used up, and shows our words`, async () => {
     for (const action of ["answer", "stream"] as const) {
@@ -161,9 +203,10 @@ interface Ran {
 }
 
 /** One task of the SDK, in a sandbox and a workspace of its own. */
-async function ran(sdk: SdkName, { action, middle = null, limit, token: given }: {
+async function ran(sdk: SdkName, { action, middle = null, instead = () => null, limit, token: given }: {
   readonly action: Task["action"];
   readonly middle?: Middle;
+  readonly instead?: (call: SeenCall) => Script | null;
   readonly limit?: Readonly<Record<string, unknown>>;
   readonly token?: string;
 }): Promise<Ran> {
@@ -173,7 +216,7 @@ async function ran(sdk: SdkName, { action, middle = null, limit, token: given }:
   if (limit !== undefined) await quota(scene.proxy, `/${sandboxId}`, limit);
   const { fake, path, model } = SDK_SCENES[sdk];
   const { dialect } = EXPECTED[sdk];
-  scene.upstreams[dialect].answer(fake({ turn: sayingAWord, middle: () => middle }));
+  scene.upstreams[dialect].answer(fake({ turn: sayingAWord, middle: () => middle, instead }));
   const result = await driver.run({ sdk, action, url: scene.urlOf(dialect) + path, token, model });
   return { result, token, sandboxId };
 }
