@@ -26,8 +26,20 @@ const MAKERS: Readonly<Record<string, StreamMaker>> = {
   openai_responses: {
     delta: (random, text) => {
       const kind = pick(random, ["output_text", "reasoning_summary_text", "function_call_arguments", "refusal", "audio"]);
-      const item = { item_id: "msg_1", obfuscation: pick(random, ["", "aB9", "k3Jd0aPq"]), output_index: 0 };
-      return eventOf({ type: `response.${kind}.delta`, content_index: 0, delta: text, ...item, sequence_number: 4 });
+      const [type, item_id, obfuscation] = [`response.${kind}.delta`, "msg_1", pick(random, ["", "aB9", "k3Jd0aPq"])];
+      // As the API has written them since 2026, and as in 2025.
+      return random() < 0.5
+        ? eventOf({ type, content_index: 0, delta: text, item_id, obfuscation, output_index: 0, sequence_number: 4 })
+        : eventOf({
+          type,
+          sequence_number: 4,
+          item_id,
+          output_index: 0,
+          content_index: 0,
+          delta: text,
+          logprobs: [],
+          obfuscation,
+        });
     },
     others: [
       eventOf({ type: "response.in_progress", response: { id: "resp_1", model: "m", usage: null } }),

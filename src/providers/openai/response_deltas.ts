@@ -11,10 +11,11 @@ const COUNT = String.raw`(?:0|[1-9]\d*)`;
 const WORD = String.raw`[^"\\\u0000-\u001f]*`;
 
 /**
- * The other keys, in the alphabetical order in which the API writes them. Each may be missing: not
- * all kinds of deltas have all of them.
+ * The other keys, in the order of the alphabet, as the API has written them since early 2026, and
+ * in its order of 2025, which gateways keep. Each may be missing: not all deltas have all of them.
  */
-const BEFORE = `(?:,"content_index":${COUNT})?`;
+const BEFORE = `(?:,"sequence_number":${COUNT})?(?:,"item_id":"${WORD}")?(?:,"output_index":${COUNT})?` +
+  `(?:,"(?:content|summary)_index":${COUNT})?`;
 const AFTER = String.raw`(?:,"item_id":"${WORD}")?(?:,"logprobs":\[\])?(?:,"obfuscation":"${WORD}")?` +
   `(?:,"output_index":${COUNT})?(?:,"sequence_number":${COUNT})?(?:,"summary_index":${COUNT})?`;
 

@@ -227,6 +227,13 @@ const PLAIN_EVENTS: readonly (readonly [type: string, fields: string, characters
     8,
   ],
   ["output_text", '"delta":""', 0],
+  [
+    "output_text",
+    `"sequence_number":4,${ITEM},"output_index":1,"content_index":0,"delta":"2025","logprobs":[],"obfuscation":"d3"`,
+    4,
+  ],
+  ["reasoning_summary_text", `"sequence_number":4,${ITEM},"output_index":0,"summary_index":0,"delta":"**so**"`, 6],
+  ["function_call_arguments", `${ITEM},"output_index":0,"delta":"{}","sequence_number":4`, 2],
   ["output_text", String.raw`"delta":"event: response.completed\ndata: {}\n\n","sequence_number":10`, 36],
   ["reasoning_summary_text", String.raw`"delta":"h\"m\\",${ITEM},"output_index":0,"sequence_number":0,"summary_index":2`, 4],
   ["reasoning_text", `"content_index":12,"delta":"\u2028",${ITEM}`, 1],
