@@ -38,8 +38,8 @@ export interface RequestFacts {
 /**
  * Reads the request's body within its limits and finds the few facts that are needed. Whether it is
  * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, `body_opaque`,
- * `model_not_allowed`, that of `RequestDialect.unmetered`, or `not_owned` if the body names what is
- * another workspace's.
+ * `model_not_allowed`, those of `RequestDialect.unreadable` and `unmetered`, or `not_owned` if the
+ * body names what is another workspace's.
  */
 export async function read(incoming: IncomingBilled, { sandbox, token }: Caller, deps: Deps): Promise<RequestFacts> {
   const { headers, body: stream } = incoming.request;
@@ -68,6 +68,8 @@ export async function read(incoming: IncomingBilled, { sandbox, token }: Caller,
     const values = new Map(keys.map((key) => [key, found.get(key)?.value]));
     const messagesHash = messages === null ? null : await questionHash(body.bytes, { messages, values, request });
     const asked = factsOf(values, target);
+    const unreadable = request.unreadable?.(asked) ?? null;
+    if (unreadable !== null) throw unreadable;
     const kept = keptFacts(asked, [token, ...incoming.ownCredentials]);
     userId = kept.userId;
     const things = [...scan.takeIds(), ...namedIn(target, provider).things];

@@ -178,6 +178,8 @@ export interface RequestDialect {
   readonly geoOf?: (baseUrl: string) => string | null;
   /** Left out: bodies may refer to items, if the dialect has any. */
   readonly refersToNoItems?: true;
+  /** Why the call is refused: its answer could not be read. Null: it can. */
+  readonly unreadable?: (asked: BodyFacts) => Fault | null;
   /** Why the operator's strict metering refuses the call; null: it does not. Gets the `keys`. */
   readonly unmetered?: (values: ReadonlyMap<string, unknown>) => Fault | null;
 }

@@ -109,6 +109,9 @@ Deno.test("the proxy signs calls to Bedrock with the operator's keys, passes the
     const signed = await stand.send("/model/us.anthropic.claude-opus-5-5/invoke", { ...body, headers });
     assert.equal(signed.status, 401);
     assert.match(JSON.parse(signed.text).message, /signed with AWS keys.*AWS_BEARER_TOKEN_BEDROCK/);
+    const nova = await stand.send("/model/us.amazon.nova-pro-v1:0/invoke", { ...body, headers: bearer });
+    assert.deepEqual([nova.status, nova.headers.get("x-amzn-errortype")], [400, "ValidationException"]);
+    assert.match(JSON.parse(nova.text).message, /Anthropic's models/);
     // Claude Code asks so at each start, whatever its credential, and goes on.
     const bare = await stand.send("/inference-profiles?type=SYSTEM_DEFINED", {});
     assert.deepEqual([bare.status, JSON.parse(bare.text).error.type], [401, "authentication_error"]);

@@ -1,10 +1,11 @@
+import { Fault } from "../../domain/fault.ts";
 import type { BodyFacts, CallDialect, Part } from "../../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import * as anthropic from "../anthropic/answer.ts";
 import { factsOf as factsOfBody } from "../anthropic/messages.ts";
 import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
 import { partOf } from "./frames.ts";
-import { geoOf, invocationOf } from "./model_ids.ts";
+import { geoOf, invocationOf, mayBeAnthropics } from "./model_ids.ts";
 
 const MB = 1024 * 1024;
 
@@ -22,6 +23,7 @@ export const invoke: CallDialect = {
     factsOf,
     messagesKey: "messages",
     cacheMarkKey: "cache_control",
+    unreadable,
   },
   answer: {
     answerKeys: anthropic.ANSWER_KEYS,
@@ -39,6 +41,15 @@ export const invoke: CallDialect = {
 function factsOf(values: ReadonlyMap<string, unknown>, target: string): BodyFacts {
   const { model, isStreamed } = invocationOf(target);
   return { ...factsOfBody(values), model, isStreamed, inferenceGeo: geoOf(model) };
+}
+
+/** Each maker of models has answers of its own. The name of an application's profile tells none. */
+function unreadable({ model }: BodyFacts): Fault | null {
+  if (mayBeAnthropics(model)) return null;
+  return new Fault(
+    "unmetered",
+    "This proxy meters Anthropic's models on Bedrock, and no others: ask for one whose name has `anthropic.` in it.",
+  );
 }
 
 /** The first occurrence of the key is that of an object: within a text, its quotes are escaped. */

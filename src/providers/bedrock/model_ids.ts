@@ -22,8 +22,21 @@ const PROFILE = /^([a-z][a-z-]*)\.anthropic\./;
  * https://docs.aws.amazon.com/bedrock/latest/userguide/cross-region-inference.html
  */
 export function geoOf(model: string): string | null {
-  const id = /^arn:[^:]*:bedrock:[^/]*\/(.+)$/.exec(model)?.[1] ?? model;
+  const { id } = resourceOf(model);
   return id.startsWith("anthropic.") ? "regional" : PROFILE.exec(id)?.[1] ?? null;
+}
+
+/** False if the name is another company's, or not one of Bedrock's. */
+export function mayBeAnthropics(model: string): boolean {
+  const { kind, id } = resourceOf(model);
+  const isNamed = kind === null || ["foundation-model", "inference-profile"].includes(kind);
+  return !isNamed || /^(?:[a-z-]+\.)?anthropic\./.test(id);
+}
+
+/** The parts of an ARN that tell the model; another name has no kind. */
+function resourceOf(model: string): { readonly kind: string | null; readonly id: string } {
+  const [, kind, id] = /^arn:[^:]*:bedrock:[^/]*:([a-z-]+)\/(.+)$/.exec(model) ?? [];
+  return { kind: kind ?? null, id: id ?? model };
 }
 
 function decoded(segment: string): string {

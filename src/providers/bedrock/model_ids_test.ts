@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { geoOf, invocationOf } from "./model_ids.ts";
+import { geoOf, invocationOf, mayBeAnthropics } from "./model_ids.ts";
 
 Deno.test("invocationOf() takes model and stream from the path, as each client spells a name with slashes and colons", () => {
   const arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123";
@@ -47,4 +47,31 @@ Deno.test("geoOf() tells the place by the name of the profile, and nothing where
     ["claude-opus-5-5", null],
   ];
   for (const [model, geo] of rows) assert.equal(geoOf(model), geo, model);
+});
+
+Deno.test("mayBeAnthropics() is false only for names that say another maker, or that name no model of Bedrock", () => {
+  const arn = (rest: string) => `arn:aws:bedrock:us-east-1:123456789012:${rest}`;
+  const may = [
+    "anthropic.claude-opus-5-5-v1:0",
+    "us.anthropic.claude-opus-5-5",
+    "us-gov.anthropic.claude-opus-5-5",
+    arn("inference-profile/global.anthropic.claude-opus-5-5"),
+    "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-haiku-4-5-20251001-v1:0",
+    arn("application-inference-profile/abc123"),
+    arn("provisioned-model/abc123"),
+    arn("default-prompt-router/anthropic.claude:1"),
+  ];
+  const not = [
+    "amazon.nova-pro-v1:0",
+    "us.meta.llama3-3-70b-instruct-v1:0",
+    "amazon.anthropic-like",
+    "x.y.anthropic.claude",
+    arn("inference-profile/us.amazon.nova-pro-v1:0"),
+    "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
+    "arn:aws:sagemaker:us-east-1:123456789012:endpoint/anthropic.x",
+    "claude-opus-5-5",
+    "",
+  ];
+  for (const model of may) assert.equal(mayBeAnthropics(model), true, model);
+  for (const model of not) assert.equal(mayBeAnthropics(model), false, model);
 });
