@@ -90,7 +90,9 @@ for (const sdk of SDK_NAMES) {
       const billed = action === "count" ? 0 : action === "background" ? 1 : passed.length;
       const rows = await scene.rowsOf(sandboxId, billed);
       assert.equal(rows.length, billed);
-      if (action === "background") return;
+      if (action === "background") {
+        return assertRow(await filledRow(sandboxId), { expected, outcome: "completed", accuracy: "exact" });
+      }
       for (const row of rows) {
         if (action === "stream-uncounted") assertUncounted(row, expected);
         else assertRow(row, { expected, outcome: "completed", accuracy: "exact" });
@@ -192,6 +194,14 @@ for (const sdk of SDK_NAMES) {
     assert.equal(scene.tap.exchanges().length, 1);
     assert.equal(upstream.calls.length, 0);
   });
+}
+
+/** A response in the background says what it used when it is there: the proxy asks for it. */
+function filledRow(sandboxId: string): Promise<Row> {
+  return waitFor(async () => {
+    const [row] = await scene.rowsOf(sandboxId, 1);
+    return row!.accuracy === "exact" && row!;
+  }, { what: `the usage of the response of ${sandboxId}` });
 }
 
 let runs = 0;
