@@ -81,6 +81,7 @@ function readAnswer(data: Data): UsageReading {
  * unknown event and for data that do not parse. Never throws.
  */
 function parseStreamEvent(reading: UsageReading, part: Part): UsageReading {
+  if (repeatsOnly(part.data, reading)) return reading;
   const data = parsedRecord(part.data);
   if (data === null) return part.event === "error" ? foldError(reading, null) : reading;
   const type = typeof data.type === "string" ? data.type : part.event;
@@ -101,6 +102,18 @@ const FOLDS: ReadonlyMap<string, (reading: UsageReading, data: Data) => UsageRea
   ["response.failed", foldFailed],
   ["error", foldErrorEvent],
 ]);
+
+const SPELLED_TYPE = /^\{"type":"(response\.[a-z_.]+)",/;
+
+/**
+ * A third of an answer's bytes and more say again what is known: the whole text when it ends, and
+ * instructions and tools when it begins. Such events are known by their first characters.
+ */
+function repeatsOnly(data: string, { messageId }: UsageReading): boolean {
+  const type = SPELLED_TYPE.exec(data)?.[1];
+  if (type === undefined) return false;
+  return type === "response.in_progress" ? messageId !== null : !FOLDS.has(type) && !type.endsWith(".delta");
+}
 
 /** Base64 of a sound, which is no text. */
 const AUDIO_DELTA = "response.audio.delta";

@@ -134,6 +134,13 @@ Deno.test("parseStreamEvent() returns the very same reading for what it does not
   }
 });
 
+Deno.test("parseStreamEvent() does not read what response.created has told already", () => {
+  const repeated = { type: "response.in_progress", response: { ...RUNNING, id: "resp_2" } };
+  assert.equal(fold(STARTED, repeated), STARTED);
+  // If it is the first one, it tells as much.
+  assert.equal(fold(EMPTY_READING, repeated).messageId, "resp_2");
+});
+
 Deno.test("parseStreamEvent() believes the data's type against the event's name, and the name where the data have no type", () => {
   const { type: _, ...untyped } = { type: "response.completed", response: DONE };
   const read = (event: string, data: object) => parseStreamEvent(STARTED, { event, data: JSON.stringify(data) });
