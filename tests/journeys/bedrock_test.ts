@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import aws4 from "aws4";
 import { type BedrockFixture, loadBedrockFixtures } from "../bedrock_fixtures.ts";
-import type { Script, SeenCall } from "../fake_answers.ts";
+import { cut, type Script, type SeenCall } from "../fake_answers.ts";
 import { FakeMetadataService, roleKeys } from "../fake_metadata_service.ts";
 import { type FakeUpstream, startFakeUpstream } from "../fake_upstream.ts";
 import { type ProxyProcess, startProxyProcess } from "../proxy_process.ts";
@@ -196,6 +196,46 @@ Deno.test("the proxy pays Bedrock with the role of the machine, and says without
   await waitFor(() => /Cannot get keys of AWS/.test(proxy.output()), { what: "the log" });
 });
 
+Deno.test("the proxy passes every recorded answer of Bedrock byte for byte and records its reading, whole and cut", async () => {
+  await using stand = await standOf(KEYS, {});
+  const token = await stand.proxy.token("acme");
+  const sent: { readonly fixture: BedrockFixture; readonly where: string }[] = [];
+  for (const fixture of fixtures.values()) {
+    for (const size of [Infinity, 1, 2, 3, 7, 64]) {
+      const where = `${fixture.name} cut at ${size}`;
+      const asked = stand.ask(fixture, token, size);
+      if (fixture.outcome === "upstream_broke") await assert.rejects(asked, where);
+      else {
+        const { answer } = await asked;
+        assert.deepEqual(answer.bytes, fixture.body, where);
+        assert.equal(answer.status, fixture.answer.ok ? 200 : 400, where);
+      }
+      sent.push({ fixture, where });
+    }
+  }
+  const rows = await stand.proxy.closedRows(sent.length);
+  sent.forEach(({ fixture: { reading, outcome }, where }, n) => {
+    const { servedModel = null, stopReason = null, errorType = null, inferenceGeo = null, serviceTier = null } = reading;
+    const { inputTokens = 0, cacheReadInputTokens = 0, cacheCreation5mTokens = 0, cacheCreation1hTokens = 0 } = reading;
+    const row = rows[n]!;
+    assert.deepEqual(
+      [row.outcome, row.served_model, row.stop_reason, row.error_type, row.inference_geo, row.service_tier],
+      [outcome, servedModel, stopReason, errorType, inferenceGeo, serviceTier],
+      where,
+    );
+    const counts = [inputTokens, cacheReadInputTokens, cacheCreation5mTokens, cacheCreation1hTokens];
+    if (reading.hasInput === true) {
+      const named = [row.input_tokens, row.cache_read_input_tokens, row.cache_creation_5m_tokens, row.cache_creation_1h_tokens];
+      assert.deepEqual(named, counts, where);
+    }
+    // Without a place the cost has only a bound.
+    const accuracy = inferenceGeo === null ? "estimated" : "exact";
+    if (reading.hasFinalOutput === true) {
+      assert.deepEqual([row.output_tokens, row.accuracy], [reading.outputTokens, accuracy], where);
+    } else if (reading.hasInput === true) assert.equal(row.accuracy, "estimated", where);
+  });
+});
+
 /** As AWS would: by the request that came, and another implementation of the signature. */
 function assertSigned(
   call: SeenCall,
@@ -223,7 +263,7 @@ interface Stand extends AsyncDisposable {
   readonly proxy: ProxyProcess;
   readonly upstream: FakeUpstream;
   /** Sends the fixture's request, which is answered as it says. Rejects if the answer breaks. */
-  readonly ask: (fixture: BedrockFixture, token: string) => Promise<{
+  readonly ask: (fixture: BedrockFixture, token: string, size?: number) => Promise<{
     readonly answer: { readonly status: number; readonly contentType: string | null; readonly bytes: Uint8Array };
     readonly call: SeenCall;
   }>;
@@ -254,8 +294,8 @@ async function standOf(aws: unknown, env: Readonly<Record<string, string>>): Pro
   const settings = { ANTHROPIC_API_KEY: "", ANTHROPIC_BASE_URL: "", LLMPROXY_UPSTREAMS_FILE: path, ...env };
   const proxy = stack.use(await startProxyProcess({ upstreamUrl: "", dataDir, env: settings }));
   const url = `${proxy.url}/bedrock`;
-  const ask: Stand["ask"] = async ({ target, request, answer, body }, token) => {
-    upstream.answer((call) => answerOf(call, { answer, body }));
+  const ask: Stand["ask"] = async ({ target, request, answer, body }, token, size = Infinity) => {
+    upstream.answer(answerOf({ answer, body }, size));
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", accept: "*/*" };
     const response = await fetch(url + target, { method: "POST", headers, body: JSON.stringify(request) });
     const bytes = await response.bytes();
@@ -264,9 +304,7 @@ async function standOf(aws: unknown, env: Readonly<Record<string, string>>): Pro
   };
   const send: Stand["send"] = async (path, init) => {
     const before = upstream.calls.length;
-    upstream.answer((call) =>
-      answerOf(call, { answer: { headers: new Headers(), ok: true }, body: new TextEncoder().encode("{}") })
-    );
+    upstream.answer(answerOf({ answer: { headers: new Headers(), ok: true }, body: new TextEncoder().encode("{}") }));
     const response = await fetch(url + path, init);
     const text = await response.text();
     return { status: response.status, headers: response.headers, text, call: upstream.calls[before] ?? null };
@@ -275,11 +313,11 @@ async function standOf(aws: unknown, env: Readonly<Record<string, string>>): Pro
   return { proxy, upstream, ask, send, [Symbol.asyncDispose]: () => moved.disposeAsync() };
 }
 
-function answerOf(_call: SeenCall, { answer, body }: Pick<BedrockFixture, "answer" | "body">): Script {
+function answerOf({ answer, body }: Pick<BedrockFixture, "answer" | "body">, size = Infinity): Script {
   return {
     status: answer.ok ? 200 : 400,
     headers: { ...Object.fromEntries(answer.headers), "x-amzn-requestid": "amzn-1" },
-    body,
+    body: cut(body, Math.min(size, body.length)),
     framing: "chunked",
   };
 }
