@@ -10,7 +10,7 @@ const MAX_RESPONSE_BYTES = 32 * 1024 * 1024;
 /** Null while it is still being made. Rejects as `fetchStatus` does. */
 export async function fetchPending(
   asked: BatchAsked,
-  { pathOf, answer }: PendingDialect,
+  { pathOf, answer, geoOf }: PendingDialect,
   source: Omit<BatchSource, "dialect">,
 ): Promise<UsageReading | null> {
   const text = await fetchText(asked, { path: pathOf(asked.id), maxBytes: MAX_RESPONSE_BYTES, source });
@@ -18,7 +18,9 @@ export async function fetchPending(
   if (!reading.isWhole || reading.messageId !== asked.id) {
     throw new Error("Cannot read the response: the upstream's answer is another one");
   }
-  return reading.isPending ? null : reading;
+  if (reading.isPending) return null;
+  const { baseUrl } = source.upstream.credentials.holding(asked.heldBy);
+  return { ...reading, inferenceGeo: reading.inferenceGeo ?? geoOf?.(baseUrl) ?? null };
 }
 
 /**

@@ -275,6 +275,8 @@ export interface AnswerDialect {
 export interface PendingDialect {
   readonly pathOf: (id: string) => string;
   readonly answer: AnswerDialect;
+  /** As a request's. */
+  readonly geoOf?: RequestDialect["geoOf"];
 }
 
 /** How message batches are asked about. */

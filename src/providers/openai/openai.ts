@@ -1,5 +1,6 @@
 import type { Provider } from "../../domain/provider.ts";
 import { OPENAI_API } from "./billing.ts";
+import { geoOf } from "./request.ts";
 import { roomOf, waitMsOf } from "./rate_limits.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { responses } from "./responses.ts";
@@ -32,7 +33,7 @@ export const openai = {
     items: { keys: ["id", "item_id"], mark: "item_reference" },
   },
   // https://platform.openai.com/docs/guides/background
-  pending: { pathOf: (id) => `/v1/responses/${id}`, answer: responses.answer },
+  pending: { pathOf: (id) => `/v1/responses/${id}`, answer: responses.answer, geoOf },
   refuse,
   errorEvent,
   errorTypeOf,
