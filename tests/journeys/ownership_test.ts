@@ -48,6 +48,27 @@ for (const { name, Sdk } of SDKS) {
   });
 }
 
+Deno.test("the container in which a workspace's code ran is closed to other workspaces, in every form of naming it", async () => {
+  await using proxy = await startProxy();
+  const container = { id: "container_011CQ", expires_at: "2026-12-01T00:00:00Z" };
+  const usage = { input_tokens: 1, output_tokens: 1 };
+  proxy.upstream.answer(json({ id: "msg_1", type: "message", model: "claude-haiku-4-5", content: [], usage, container }));
+  const [ours, theirs] = [await proxy.token("w1"), await proxy.token("w2")];
+  const ask = async (token: string, more: object) => {
+    const body = JSON.stringify({ model: "claude-haiku-4-5", max_tokens: 9, messages: [], ...more });
+    const headers = { "x-api-key": token, "content-type": "application/json" };
+    const answer = await fetch(`${proxy.url}/v1/messages`, { method: "POST", headers, body });
+    await answer.text();
+    return answer.status;
+  };
+  assert.equal(await ask(ours, {}), 200);
+  for (const named of [container.id, { id: container.id }, { id: container.id, skills: [{ skill_id: "pdf" }] }]) {
+    assert.deepEqual([await ask(ours, { container: named }), await ask(theirs, { container: named })], [200, 404]);
+  }
+  assert.equal(await ask(theirs, { container: { skills: [{ skill_id: "pdf" }] } }), 200);
+  assert.equal(proxy.upstream.calls.length, 5);
+});
+
 Deno.test("no spelling, method or setting opens a file or batch of another workspace, an unknown one, or a list", async () => {
   for (const allowed of ALLOWED) {
     const { proxy, things } = await scene({ LLMPROXY_ALLOW_PATHS: allowed });

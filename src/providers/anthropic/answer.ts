@@ -5,7 +5,7 @@ import { parsePlainDeltas, STRING_CONTENT } from "../plain_deltas.ts";
 import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "./usage.ts";
 
 /** The top-level keys of an answer that `readAnswer` looks at. */
-export const ANSWER_KEYS = ["type", "id", "model", "stop_reason", "stop_details", "usage", "error", "content"];
+export const ANSWER_KEYS = ["type", "id", "model", "stop_reason", "stop_details", "usage", "error", "content", "container"];
 
 /**
  * Reads a whole JSON answer: a message, or an error of any status. A text that is not an object,
@@ -18,7 +18,7 @@ export function parseNonStreamingResponse(body: string): UsageReading {
 
 /** An error is one under a good status too, and in a batch's line that says that it succeeded. */
 export function readAnswer(answer: Data): UsageReading {
-  const whole = { ...EMPTY_READING, isWhole: true, made: filesMadeIn(answer.content) };
+  const whole = { ...EMPTY_READING, isWhole: true, made: [...filesMadeIn(answer.content), ...containerIn(answer)] };
   return answer.type === "error" || isRecord(answer.error) ? foldError(whole, answer) : foldWholeMessage(whole, answer);
 }
 
@@ -142,7 +142,9 @@ function foldMessageDelta(reading: UsageReading, data: Data): UsageReading {
   const stopReason = (isRecord(delta) ? textOf(delta.stop_reason) : null) ?? reading.stopReason;
   const refusalCategory = (isRecord(delta) ? refusalCategoryOf(delta.stop_details) : null) ?? reading.refusalCategory;
   const isLastWord = stopReason !== null && isRecord(usage) && countOf(usage.output_tokens) !== null;
-  const next = { ...foldUsage(reading, usage), stopReason, refusalCategory };
+  const containers = isRecord(delta) ? containerIn(delta) : [];
+  const made = containers.length === 0 ? reading.made : [...reading.made, ...containers];
+  const next = { ...foldUsage(reading, usage), stopReason, refusalCategory, made };
   // Text that has passed was output and is paid for, so a count of zero is not final.
   const contradicts = isRefusedBeforeOutput(next) && next.contentCharacters > 0;
   return { ...next, hasFinalOutput: (reading.hasFinalOutput || isLastWord) && !contradicts };
@@ -163,6 +165,15 @@ const NO_CREDIT = /^(?:Your credit balance is too low|You have reached your spec
 
 function lengthOf(value: unknown): number {
   return typeof value === "string" ? value.length : 0;
+}
+
+/**
+ * The container in which code ran. A later message may name it, and finds all files there
+ * (https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool).
+ */
+function containerIn({ container }: Data): readonly Made[] {
+  const id = isRecord(container) ? textOf(container.id) : null;
+  return id === null ? [] : [{ id, kind: "container" }];
 }
 
 /**

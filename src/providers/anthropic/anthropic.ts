@@ -22,7 +22,8 @@ export const anthropic = {
   markHeader: "anthropic-version",
   routes: ROUTES,
   baseUrlFault,
-  owned: { keys: ["file_id"], prefixes: ["file_"] },
+  // A container of an earlier version of the proxy has no owner, and may be named.
+  owned: { keys: ["file_id", "container"], prefixes: ["file_"] },
   // https://docs.anthropic.com/en/api/retrieving-message-batches
   batches: {
     pathOf: (id) => `/v1/messages/batches/${id}`,
