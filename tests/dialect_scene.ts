@@ -52,7 +52,10 @@ export async function startDialectScene(): Promise<DialectScene> {
     credentials: [{ name: `${name}-key`, key: SCENE_KEYS[name] }],
   }));
   await Deno.writeTextFile(file, JSON.stringify(entries));
-  const proxy = await startProxy({ env: { LLMPROXY_UPSTREAMS_FILE: file }, system: { batchPace: HURRIED } });
+  const proxy = await startProxy({
+    env: { LLMPROXY_UPSTREAMS_FILE: file, LLMPROXY_QUEUE_SECONDS: "0" },
+    system: { batchPace: HURRIED },
+  });
   const tap = await startWireTap(proxy.url);
   return {
     proxy,

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { assertHeadPassed, passedTo, SCENE_KEYS, type SceneDialect, startDialectScene } from "../dialect_scene.ts";
-import type { Script, SeenCall } from "../fake_answers.ts";
+import { defaultAnswer, type Script, type SeenCall } from "../fake_answers.ts";
 import { bedrockModel } from "../fake_bedrock.ts";
 import { geminiModel } from "../fake_gemini.ts";
 import { openaiError, openaiModel } from "../fake_openai.ts";
 import { vertexModel } from "../fake_vertex.ts";
 import { quota } from "../limited_calls.ts";
-import type { Row } from "../proxy_under_test.ts";
+import { messageCall, type Row } from "../proxy_under_test.ts";
 import { FINAL_ANSWER, type ModelScript, TOOL_OUTPUT, toolThenAnswer, type Turn } from "../scripted_turns.ts";
 import { gate, waitFor } from "../wait.ts";
 import type { Exchange } from "../wire_tap.ts";
@@ -211,6 +211,28 @@ for (const [name, expected] of Object.entries(AGENTS)) {
   });
 
   if (expected.refusedAttempts === undefined) continue;
+  Deno.test(`${name} comes again if too many calls run, and then shows the answer`, async () => {
+    const { passed: ended, open } = gate();
+    const { upstream: other } = scene.proxy;
+    other.answer((call) => ended.then(() => defaultAnswer(call)));
+    const workspaceId = `crowded-${name.replaceAll(" ", "-")}`;
+    await quota(scene.proxy, `/${workspaceId}`, { max_concurrent: 1 });
+    const running = fetch(`${scene.proxy.url}/v1/messages`, messageCall(await scene.proxy.token(workspaceId)));
+    await other.waitForCalls(1);
+    const begun = ran(expected, { turn: answering, token: await scene.proxy.token(workspaceId) });
+    // If the wait fails, its words are the test's.
+    begun.catch(() => {});
+    const isRefused = ({ request, status }: Exchange) => request.method === "POST" && status >= 400;
+    await waitFor(() => scene.tap.exchanges().some(isRefused), { what: "a refusal" });
+    open();
+    await (await running).text();
+    const { run } = await begun;
+    assert.ok(run.stdout.includes(FINAL_ANSWER), run.output);
+    console.log(
+      scene.tap.exchanges().map(({ request, status, headers }) => [request.method, status, headers.get("retry-after")].join(" ")),
+    );
+  });
+
   Deno.test(`${name} asks ${expected.refusedAttempts} time(s) with a token that we refuse, and shows our words`, async () => {
     const { run } = await ran(expected, { token: "llmp_of-nobody-0123456789abcdef" });
     assert.notEqual(run.code, 0, run.output);
@@ -271,6 +293,7 @@ async function ran(
   } = {},
 ): Promise<{ readonly run: AgentRun; readonly token: string; readonly sandboxId: string }> {
   scene.forget();
+  scene.proxy.upstream.forget();
   const sandboxId = `agent-${++runs}`;
   const token = given ?? await scene.proxy.token(sandboxId, sandboxId);
   if (limit !== undefined) await quota(scene.proxy, `/${sandboxId}`, limit);
