@@ -43,7 +43,7 @@ Deno.test("llmproxy prices --json prints the list and its factors", async () => 
   const { stdout } = await run(["prices", "--json"], {});
   const { sellers, ...list } = JSON.parse(stdout);
   assert.deepEqual(list, { ...PRICES, factors: { geoPercent: { us: 110 }, batchPercent: 50 } });
-  assert.deepEqual(Object.keys(sellers), ["anthropic", "openai", "aws.bedrock", "gcp.vertex_ai", "gcp.gemini"]);
+  assert.deepEqual(Object.keys(sellers), ["anthropic", "aws.bedrock", "gcp.gemini", "openai", "gcp.vertex_ai"]);
 });
 
 Deno.test("llmproxy prices finds the price of a dated id, and only that", async () => {
