@@ -103,12 +103,12 @@ export type Route =
     readonly method: string;
     /** `:id` stands for one segment, a final `*` for any. */
     readonly path: string;
+    /** Segments of the path may hold `%2F`: the names of AWS have slashes. */
+    readonly hasEncodedSlashes?: true;
   }
   & (Owning | {
     readonly kind: "billed";
     readonly call: CallDialect;
-    /** Segments of the path may hold `%2F`: the names of AWS have slashes. */
-    readonly hasEncodedSlashes?: true;
   } | {
     /** Refused in words that help, such as the offer of another protocol. */
     readonly kind: "refused";

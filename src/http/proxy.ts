@@ -60,8 +60,7 @@ export function proxyHandler(options: ProxyOptions): ProxyHandler {
     const { provider, route, path } = road;
     try {
       assertPlainMethod(request);
-      const hasEncodedSlashes = route?.kind === "billed" && route.hasEncodedSlashes === true;
-      const target = plainTarget(request, { known: roads.known, hasEncodedSlashes });
+      const target = plainTarget(request, { known: roads.known, hasEncodedSlashes: route?.hasEncodedSlashes === true });
       const call = {
         ...withoutOwnCredentials(request, provider),
         ...{ requestId, client: answer, provider },

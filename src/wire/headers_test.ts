@@ -139,6 +139,11 @@ Deno.test("forwardedHeaders() and returnedHeaders() pass what agents, their user
   for (const name of answered) assert.equal(new Map(returnedHeaders(new Headers({ [name]: "1" }), NOTHING)).get(name), "1", name);
 });
 
+Deno.test("returnedHeaders() does not name the operator's organization and project at OpenAI", () => {
+  const answered = new Headers({ "OpenAI-Organization": "org-1", "openai-project": "proj_1", "openai-version": "2020-10-01" });
+  assert.deepEqual(returnedHeaders(answered, NOTHING), [["openai-version", "2020-10-01"]]);
+});
+
 Deno.test("STOPPED_HEADERS stands in docs/proxy-routes.md, name by name", async () => {
   const page = await Deno.readTextFile(new URL("../../docs/proxy-routes.md", import.meta.url));
   for (const { names, reason } of STOPPED_HEADERS) {

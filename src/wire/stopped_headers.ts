@@ -14,8 +14,9 @@ export interface StoppedHeader {
  *
  * A request's headers stop if a hop in front of the proxy wrote them about itself, its client or
  * its user. An answer's stop if they are about the upstream's origin, which is not the proxy's, or
- * command the server in front of the proxy. `cf-ray`, `request-id`, `server` and `via` of an answer
- * pass: they change nothing at the client, and support asks for them. `traceparent`, `b3` and
+ * command the server in front of the proxy, or name the operator's account and no client reads them.
+ * `cf-ray`, `request-id`, `server` and `via` of an answer pass: they change nothing at the client,
+ * and support asks for them. `traceparent`, `b3` and
  * `x-request-id` pass because clients write them too; only load balancers write `x-amzn-trace-id`,
  * so it stops.
  */
@@ -92,6 +93,13 @@ export const STOPPED_HEADERS: readonly StoppedHeader[] = [
     alt-svc strict-transport-security nel report-to reporting-endpoints expect-ct public-key-pins
     public-key-pins-report-only clear-site-data origin-agent-cluster accept-ch critical-ch
     set-cookie set-cookie2
+  `,
+  ),
+  stopped(
+    "answer",
+    "the operator's account, as OpenAI names it",
+    `
+    openai-organization openai-project
   `,
   ),
   stopped(

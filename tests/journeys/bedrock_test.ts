@@ -80,7 +80,11 @@ Deno.test("the proxy signs calls to Bedrock with the operator's keys, passes the
   });
 
   await t.step("what is free passes signed, without a row", async () => {
-    const paths = ["/inference-profiles?type=SYSTEM_DEFINED&maxResults=5", "/inference-profiles/us.anthropic.claude-opus-5-5"];
+    const paths = [
+      "/inference-profiles?type=SYSTEM_DEFINED&maxResults=5",
+      "/inference-profiles/us.anthropic.claude-opus-5-5",
+      `/inference-profiles/${encodeURIComponent(`${PROFILE}/abc123`)}`,
+    ];
     for (const path of paths) {
       const { status, call } = await stand.send(path, { headers: { authorization: `Bearer ${token}` } });
       assert.equal(status, 200, path);
@@ -95,6 +99,22 @@ Deno.test("the proxy signs calls to Bedrock with the operator's keys, passes the
     assert.equal(counted.status, 200);
     assertSigned(counted.call!, KEYS);
     assert.equal((await proxy.rows()).length, 5);
+  });
+
+  await t.step("an encoded slash passes in no other place, and hides nothing (trap 30)", async () => {
+    const sent = upstream.calls.length;
+    const arn = encodeURIComponent(`${PROFILE}/abc123`);
+    const wrong = [
+      ...["GET /inference-profiles/..%2Fmodel", "GET /inference-profiles/x%2F", "GET /inference-profiles/x%2F%2Fy"],
+      ...["GET /inference-profiles/x%2F..%2F..%2Fguardrails", "GET /inference-profiles/x%252Fy", "GET /inference-profiles%2Fx"],
+      ...[`GET /inference-profiles/${arn}/tags`, `DELETE /inference-profiles/${arn}`],
+      ...[`POST /model/${arn}/count-tokens`, `POST /model/${arn}/converse`, `POST /model%2F${arn}/invoke`],
+    ];
+    for (const [method, path] of wrong.map((line) => line.split(" ") as [string, string])) {
+      const { status } = await stand.send(path, { method, headers: { authorization: `Bearer ${token}` } });
+      assert.equal(status, 404, `${method} ${path}`);
+    }
+    assert.equal(upstream.calls.length, sent);
   });
 
   await t.step("Converse is closed, and a client with keys of its own is told what to send instead", async () => {

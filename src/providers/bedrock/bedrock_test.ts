@@ -1,11 +1,19 @@
 import assert from "node:assert/strict";
+import * as providers from "../providers.ts";
 import { bedrock } from "./bedrock.ts";
 import { invoke } from "./invoke.ts";
 
 const ARN = "arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aapplication-inference-profile%2Fabc";
 
-Deno.test("bedrock's billed routes take names with encoded slashes: the ARNs of inference profiles", () => {
-  for (const route of bedrock.routes) if (route.kind === "billed") assert.equal(route.hasEncodedSlashes, true, route.path);
+Deno.test("routes take names with encoded slashes where Bedrock has the ARNs of inference profiles, and nowhere else (trap 30)", () => {
+  const routes = Object.values(providers).flatMap(({ routes }) => routes).filter(({ hasEncodedSlashes }) =>
+    hasEncodedSlashes === true
+  );
+  assert.deepEqual(routes.map(({ method, path }) => `${method} ${path}`), [
+    "POST /model/:id/invoke",
+    "POST /model/:id/invoke-with-response-stream",
+    "GET /inference-profiles/:id",
+  ]);
 });
 
 Deno.test("bedrock says what is wrong with a base URL that the path gives away", () => {

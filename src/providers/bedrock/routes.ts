@@ -25,7 +25,7 @@ export const ROUTES: readonly Route[] = [
   },
   // Claude Code asks for them without a credential and goes on without an answer.
   { method: "GET", path: "/inference-profiles", kind: "passthrough", passthrough: PLAIN },
-  { method: "GET", path: "/inference-profiles/:id", kind: "passthrough", passthrough: PLAIN },
+  { method: "GET", path: "/inference-profiles/:id", kind: "passthrough", passthrough: PLAIN, hasEncodedSlashes: true },
   // Converse too: its answers are of another shape.
   {
     method: "*",
