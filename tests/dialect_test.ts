@@ -48,7 +48,7 @@ const EXCEPTIONS: readonly { readonly path: RegExp; readonly words: RegExp; read
   {
     path: /^src\/wire\/stopped_headers\.ts$/,
     words: /^openai-(?:organization|project)$/,
-    why: "the documented table has every header that stops, whoever writes it",
+    why: "the documented table has every header that stops, each provider's too",
   },
   { path: /^src\/upstream\/google\.ts$/, words: /^\/v1$/, why: "a path of the metadata server of Google's machines" },
   { path: /^src\/telemetry\/redact\.ts$/, words: /^sk-ant-$/, why: "no log shows such a key, whichever provider is used" },

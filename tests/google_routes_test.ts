@@ -62,13 +62,13 @@ const ROADS: Readonly<Record<string, readonly string[]>> = {
   "vertex nothing": ["POST /projects/p/x", "POST /v1beta1/projects/p"],
 };
 
-Deno.test("each path of Gemini and of Vertex AI has its road, and what spends without a count is closed", () => {
+Deno.test("each path of Gemini and of Vertex AI has its road, and what spends without a count is closed (trap 43)", () => {
   for (const [road, requests] of Object.entries(ROADS)) {
     for (const request of requests) assert.equal(roadOf(request), road, request);
   }
 });
 
-Deno.test("no header that chooses another payer, hides usage, or changes the method goes to Google", () => {
+Deno.test("no header that chooses another payer, hides usage, or changes the method goes to Google (trap 44)", () => {
   for (const name of ["x-goog-user-project", "x-goog-fieldmask", "x-http-method-override", "x_goog_user_project"]) {
     assert.ok(stopsHere(name, "request"), name);
   }

@@ -72,7 +72,7 @@ for (const size of [1, 2, 3, 7, 64, 10_000]) {
   });
 }
 
-Deno.test("AnswerReader reads neither form for a dialect that does not have it", async () => {
+Deno.test("AnswerReader reads neither form for a dialect that does not have it (trap 34)", async () => {
   const plain = messages.answer;
   assert.equal((await readIn(64, arrayOf(ALL), { dialect: plain, type: "application/json" })).reading.inputTokens, 0);
   const binary = { dialect: plain, type: "application/vnd.amazon.eventstream" };

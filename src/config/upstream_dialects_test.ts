@@ -9,7 +9,7 @@ Deno.test("DIALECTS have keys in headers that stop at the proxy, and sellers of 
   assert.equal(SELLERS.length, DIALECTS.size);
 });
 
-Deno.test("readOnMsOf() is a time for those that bill an interrupted call in full, and none for others", () => {
+Deno.test("readOnMsOf() is a time for those that bill an interrupted call in full, and none for others (trap 42)", () => {
   const times = ["anthropic", "openai", "aws.bedrock", "gcp.vertex_ai", "gcp.gemini", "unknown"].map(readOnMsOf);
   assert.deepEqual(times, [0, 120_000, 120_000, 0, 120_000, 0]);
 });

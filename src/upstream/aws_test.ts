@@ -50,7 +50,7 @@ function signedByAws4({ method, url, headers, body }: PaidRequest, { paying, aut
   return String(signed!.Authorization);
 }
 
-Deno.test("awsPayment() signs 500 seeded requests as an independent implementation does", async () => {
+Deno.test("awsPayment() signs 500 seeded requests as an independent implementation does (trap 31)", async () => {
   let state = 29;
   const below = (n: number) => {
     state = Math.imul(state, 1664525) + 1013904223 | 0;
@@ -135,7 +135,7 @@ Deno.test("awsPayment() does not sign what a client sent of its own signature", 
   assert.deepEqual(await headersOf(request, authOf(KEYS)), await headersOf(REQUEST, authOf(KEYS)));
 });
 
-Deno.test("awsPayment() signs for the service that the settings name, whatever the host is", async () => {
+Deno.test("awsPayment() signs for the service that the settings name, whatever the host is (trap 31)", async () => {
   const { authorization } = await headersOf(REQUEST, authOf(KEYS, "bedrock-mantle"));
   assert.match(authorization!, /\/eu-central-1\/bedrock-mantle\/aws4_request/);
 });

@@ -14,11 +14,10 @@ export interface StoppedHeader {
  *
  * A request's headers stop if a hop in front of the proxy wrote them about itself, its client or
  * its user. An answer's stop if they are about the upstream's origin, which is not the proxy's, or
- * command the server in front of the proxy, or name the operator's account and no client reads them.
- * `cf-ray`, `request-id`, `server` and `via` of an answer pass: they change nothing at the client,
- * and support asks for them. `traceparent`, `b3` and
- * `x-request-id` pass because clients write them too; only load balancers write `x-amzn-trace-id`,
- * so it stops.
+ * command the server in front of the proxy. So do those that name the operator's account, if no
+ * client reads them. `cf-ray`, `request-id`, `server` and `via` of an answer pass: they change
+ * nothing at the client, and support asks for them. `traceparent`, `b3` and `x-request-id` pass
+ * because clients write them too; only load balancers write `x-amzn-trace-id`, so it stops.
  */
 export const STOPPED_HEADERS: readonly StoppedHeader[] = [
   stopped(

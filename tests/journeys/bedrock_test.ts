@@ -18,7 +18,7 @@ Deno.test("the proxy signs calls to Bedrock with the operator's keys, passes the
   const { proxy, upstream } = stand;
   const token = await proxy.token("acme");
 
-  await t.step("an event stream comes out byte for byte, and its row has Anthropic's counts", async () => {
+  await t.step("an event stream comes out byte for byte, and its row has Anthropic's counts (trap 29)", async () => {
     const { answer, call } = await stand.ask(fixtures.get("cache_split_5m_1h")!, token);
     assert.equal(answer.status, 200);
     assert.equal(answer.contentType, "application/vnd.amazon.eventstream");
@@ -149,22 +149,25 @@ Deno.test("the proxy signs calls to Bedrock with the operator's keys, passes the
     assert.equal(upstream.calls.length, sent);
   });
 
-  await t.step("Bedrock's own Messages API at /anthropic is signed for the service that the settings name", async () => {
-    upstream.answer("default");
-    const response = await fetch(`${proxy.url}/v1/messages?beta=true`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "anthropic-version": "2023-06-01" },
-      body: JSON.stringify({ model: "anthropic.claude-opus-5-5", max_tokens: 9, messages: [{ role: "user", content: "hi" }] }),
-    });
-    assert.deepEqual([response.status, (await response.json()).type], [200, "message"]);
-    const call = upstream.calls.at(-1)!;
-    assert.equal(call.target, "/anthropic/v1/messages?beta=true");
-    assertSigned(call, KEYS, "bedrock-mantle");
-    const row = (await proxy.closedRows(6))[5]!;
-    assert.deepEqual([row.upstream, row.provider, row.outcome], ["mantle", "aws.bedrock", "completed"]);
-  });
+  await t.step(
+    "Bedrock's own Messages API at /anthropic is signed for the service that the settings name (trap 35)",
+    async () => {
+      upstream.answer("default");
+      const response = await fetch(`${proxy.url}/v1/messages?beta=true`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "anthropic-version": "2023-06-01" },
+        body: JSON.stringify({ model: "anthropic.claude-opus-5-5", max_tokens: 9, messages: [{ role: "user", content: "hi" }] }),
+      });
+      assert.deepEqual([response.status, (await response.json()).type], [200, "message"]);
+      const call = upstream.calls.at(-1)!;
+      assert.equal(call.target, "/anthropic/v1/messages?beta=true");
+      assertSigned(call, KEYS, "bedrock-mantle");
+      const row = (await proxy.closedRows(6))[5]!;
+      assert.deepEqual([row.upstream, row.provider, row.outcome], ["mantle", "aws.bedrock", "completed"]);
+    },
+  );
 
-  await t.step("an answer that refuses the signature, and quotes it, stays here", async () => {
+  await t.step("an answer that refuses the signature, and quotes it, stays here (trap 32)", async () => {
     const quoted = "The Canonical String for this request should have been 'POST hush AWS4-HMAC-SHA256'";
     upstream.answer({
       status: 403,

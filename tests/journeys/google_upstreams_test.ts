@@ -213,6 +213,15 @@ Deno.test("a service account pays for Claude on Vertex AI: one token, the operat
   assert.ok(!proxy.logs.join().includes("ya29."));
 });
 
+Deno.test("Claude on Vertex AI gets the body as the client sent it, with the stream in it (trap 38)", async () => {
+  await using stand = await standOf();
+  const headers = { authorization: `Bearer ${await stand.proxy.token()}` };
+  const body = { stream: true, ...MESSAGE };
+  assert.equal((await ask(stand, { path: claudeAt("global"), headers, body })).status, 200);
+  const [call] = stand.vertexCalls();
+  assert.equal(new TextDecoder().decode(call!.body), JSON.stringify(body));
+});
+
 Deno.test("a location that the operator does not name is refused in words, and so is a base URL without /v1", async () => {
   await using stand = await standOf();
   const headers = { authorization: `Bearer ${await stand.proxy.token()}` };

@@ -97,3 +97,40 @@ Deno.test("with strictUsage a call that would not say what it used is refused be
   await asked.text();
   assert.deepEqual([asked.status, proxy.upstream.calls.length], [200, 1]);
 });
+
+Deno.test("the id that Codex sends as that of a request is its session's: calls that share it have rows of their own (trap 5)", async () => {
+  await using proxy = await startOpenaiProxy();
+  proxy.upstream.answer(json(RESPONSE));
+  const id = "01999999-0000-7000-8000-000000000001";
+  const headers = { "user-agent": "codex_exec/0.171.0", "session-id": id, "thread-id": id, "x-client-request-id": id };
+  const token = await proxy.token();
+  const ids = [];
+  for (const input of ["hi", "and now?"]) {
+    const answer = await ask(`${proxy.url}/v1/responses`, { token, body: { model: "gpt-6.2-sol", input }, headers });
+    await answer.text();
+    ids.push(answer.headers.get("x-llmproxy-request-id"));
+  }
+  const rows = await proxy.closedRows(2);
+  assert.deepEqual(rows.map((row) => row.id), ids);
+  assert.notEqual(ids[0], ids[1]);
+  assert.deepEqual(rows.map((row) => [row.trace_id, row.retry_of]), [[`at-${id}`, null], [`at-${id}`, null]]);
+});
+
+Deno.test("OpenCode's session is OpenCode's, though it names it in Codex's header (trap 6)", async () => {
+  await using proxy = await startOpenaiProxy();
+  proxy.upstream.answer(json(RESPONSE));
+  const agents = {
+    opencode: "opencode/1.18.33 ai-sdk/provider-utils/4.0.46 runtime/bun/1.3.14",
+    codex_exec: "codex_exec/0.171.0",
+  };
+  for (const [originator, agent] of Object.entries(agents)) {
+    const headers = { "user-agent": agent, originator, "session-id": `ses_${originator}` };
+    const body = { model: "gpt-6.2-sol", input: "hi" };
+    await (await ask(`${proxy.url}/v1/responses`, { token: await proxy.token(), body, headers })).text();
+  }
+  const rows = await proxy.closedRows(2);
+  assert.deepEqual(rows.map((row) => [row.client, row.trace_id]), [["opencode", "at-ses_opencode"], [
+    "codex",
+    "at-ses_codex_exec",
+  ]]);
+});

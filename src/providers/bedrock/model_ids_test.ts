@@ -27,7 +27,7 @@ Deno.test("invocationOf() takes model and stream from the path, as each client s
   for (const [target, model, isStreamed] of rows) assert.deepEqual(invocationOf(target), { model, isStreamed }, target);
 });
 
-Deno.test("geoOf() tells the place by the name of the profile, and nothing where the name does not tell", () => {
+Deno.test("geoOf() tells the place by the name of the profile, and nothing where the name does not tell (trap 36)", () => {
   const arn = (rest: string) => `arn:aws:bedrock:us-east-1:123456789012:${rest}`;
   const rows: [model: string, geo: string | null][] = [
     ...["us", "eu", "jp", "au", "apac", "global", "us-gov"].map((

@@ -29,7 +29,7 @@ Deno.test("refuse() says the same to both families of clients: in Anthropic's JS
   }
 });
 
-Deno.test("refuse() stops Claude Code by the one answer that it obeys: a 429 that says not to ask again", () => {
+Deno.test("refuse() stops Claude Code by the one answer that it obeys: a 429 that says not to ask again (trap 24)", () => {
   for (const [code, { retryAfterSeconds }] of Object.entries(FAULTS)) {
     const { status, headers, answer } = refusal(code as FaultCode, "claude-code");
     const isFinal = retryAfterSeconds === "never";
@@ -46,7 +46,7 @@ Deno.test("refuse() stops Claude Code by the one answer that it obeys: a 429 tha
   ]);
 });
 
-Deno.test("refuse() gives AWS's SDKs no status and no name that they retry, unless a retry helps soon", () => {
+Deno.test("refuse() gives AWS's SDKs no status and no name that they retry, unless a retry helps soon (trap 32)", () => {
   for (const client of AWS_SDKS) {
     for (const [code, { retryAfterSeconds }] of Object.entries(FAULTS)) {
       const isFinal = retryAfterSeconds === "never";

@@ -9,7 +9,7 @@ function read(...chunks: readonly unknown[]): UsageReading {
   );
 }
 
-Deno.test("parseStreamEvent() counts thoughts beside the candidates, and cached tokens within the prompt", () => {
+Deno.test("parseStreamEvent() counts thoughts beside the candidates, and cached tokens within the prompt (trap 13)", () => {
   const reading = read({
     usageMetadata: { promptTokenCount: 100, cachedContentTokenCount: 80, candidatesTokenCount: 7, thoughtsTokenCount: 50 },
   });
@@ -17,7 +17,7 @@ Deno.test("parseStreamEvent() counts thoughts beside the candidates, and cached 
   assert.deepEqual([inputTokens, cacheReadInputTokens, outputTokens, thinkingTokens], [20, 80, 57, 50]);
 });
 
-Deno.test("parseStreamEvent() adds nothing up: the same chunk twice is read as once", () => {
+Deno.test("parseStreamEvent() adds nothing up: the same chunk twice is read as once (trap 40)", () => {
   const chunk = {
     candidates: [{ groundingMetadata: { webSearchQueries: ["a", "b"] } }],
     usageMetadata: {

@@ -7,7 +7,7 @@ function factsOf(target: string, body: Readonly<Record<string, unknown>> = {}) {
   return REQUEST.factsOf(new Map(REQUEST.keys.map((key) => [key, body[key]])), target);
 }
 
-Deno.test("factsOf() takes model and stream from the path, whatever the user agent and the body say", () => {
+Deno.test("factsOf() takes model and stream from the path, whatever the user agent and the body say (trap 41)", () => {
   const targets: readonly (readonly [target: string, model: string, isStreamed: boolean])[] = [
     ["/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse", "gemini-3.8-flash", true],
     ["/v1beta/models/gemini-3.8-flash:streamGenerateContent", "gemini-3.8-flash", true],

@@ -14,7 +14,7 @@ Deno.test("refuse() writes Google's error JSON with the status in it, whatever t
   }
 });
 
-Deno.test("refuse() stops Gemini CLI by a 403 if no wait helps soon: it asks again after 429 and 5xx", () => {
+Deno.test("refuse() stops Gemini CLI by a 403 if no wait helps soon: it asks again after 429 and 5xx (trap 24)", () => {
   for (const code of Object.keys(FAULTS) as FaultCode[]) {
     for (const retryAfterSeconds of ["never", 60, 3_600] as const) {
       const { status } = refuse(new Fault(code, "No.", { retryAfterSeconds }), TO);
@@ -33,7 +33,7 @@ Deno.test("refuse() stops Gemini CLI by a 403 if no wait helps soon: it asks aga
   });
 });
 
-Deno.test("refuse() says in the body how long to wait, because Gemini CLI ignores the header", () => {
+Deno.test("refuse() says in the body how long to wait, because Gemini CLI ignores the header (trap 25)", () => {
   const { status, body, headers } = refuse(new Fault("upstream_busy", "Busy.", { retryAfterSeconds: 7 }), TO);
   assert.deepEqual([status, headers["retry-after"]], [429, "7"]);
   const { error } = JSON.parse(body);

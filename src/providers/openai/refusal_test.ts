@@ -58,7 +58,7 @@ Deno.test("refuse() stops Codex by a 400, which it shows once: other statuses it
   }
 });
 
-Deno.test("refuse() lets Codex ask again only with a short retry-after, so never after a bare 500 or 503 (trap 24)", () => {
+Deno.test("refuse() lets Codex ask again only with a short retry-after, so never after a bare 500 or 503 (trap 25)", () => {
   for (const code of CODES) {
     const fault = new Fault(code, "no");
     const { status, headers } = refusalOf(fault, "codex");

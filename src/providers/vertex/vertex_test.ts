@@ -27,7 +27,7 @@ Deno.test("factsOf() takes model, place and stream from the path, and the rest f
   assert.deepEqual([model, isStreamed], ["claude-sonnet-4-5@20250929", false]);
 });
 
-Deno.test("placed() puts the upstream's project in the place of the client's, and keeps the rest of the path as it is", () => {
+Deno.test("placed() puts the upstream's project in the place of the client's, and keeps the rest of the path as it is (trap 44)", () => {
   const rest = `${MODELS}/claude-sonnet-4-5%4020250929:streamRawPredict?alt=sse`;
   assert.deepEqual(placed(`/v1/projects/mallory/locations/us-east5/${rest}`, PLACE), {
     target: `/v1/projects/team-7/locations/us-east5/${rest}`,
@@ -64,7 +64,7 @@ Deno.test("placed() sends a path without a project to the first location", () =>
   assert.deepEqual(placed(vertex.checkPath, PLACE), { target: vertex.checkPath, location: "global" });
 });
 
-Deno.test("vertex.baseUrlFault() says that /v1 is missing from the base URL, with a status that Claude Code shows", () => {
+Deno.test("vertex.baseUrlFault() says that /v1 is missing from the base URL, with a status that Claude Code shows (trap 37)", () => {
   const said: readonly (readonly [path: string, says: RegExp])[] = [
     [`/projects/p/locations/global/${MODELS}/m:streamRawPredict`, /\/v1 is missing/],
     [`/v1/v1/projects/p/locations/global/${MODELS}/m:rawPredict`, /one \/v1 too many/],
@@ -80,7 +80,7 @@ Deno.test("vertex.baseUrlFault() says that /v1 is missing from the base URL, wit
   }
 });
 
-Deno.test("vertex.refuse() stops Claude Code as it stops elsewhere: 429 in Anthropic's JSON, not to be retried", () => {
+Deno.test("vertex.refuse() stops Claude Code as it stops elsewhere: 429 in Anthropic's JSON, not to be retried (trap 24)", () => {
   const fault = new Fault("over_cost_per_day", "Used up.", { retryAfterSeconds: 3_600 });
   const { status, headers, body } = vertex.refuse(fault, { requestId: "ar-1", client: "claude-code" });
   assert.deepEqual([status, headers["x-should-retry"], JSON.parse(body).error], [429, "false", {
