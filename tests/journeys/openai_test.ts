@@ -129,8 +129,13 @@ Deno.test("OpenCode's session is OpenCode's, though it names it in Codex's heade
     await (await ask(`${proxy.url}/v1/responses`, { token: await proxy.token(), body, headers })).text();
   }
   const rows = await proxy.closedRows(2);
-  assert.deepEqual(rows.map((row) => [row.client, row.trace_id]), [["opencode", "at-ses_opencode"], [
-    "codex",
-    "at-ses_codex_exec",
-  ]]);
+  assert.deepEqual(rows.map((row) => row.client), ["opencode", "codex"]);
+  const { traces } = await proxy.ask("/internal/traces") as { readonly traces: readonly { id: string; source: string }[] };
+  assert.deepEqual(
+    new Set(traces.map(({ id, source }) => `${source}: ${id}`)),
+    new Set([
+      "opencode: at-ses_opencode",
+      "codex: at-ses_codex_exec",
+    ]),
+  );
 });
