@@ -1,4 +1,5 @@
-import { BASELINE, goProxy, nginx, oldSource, portkey } from "./outsiders.ts";
+import { upstreamsAt } from "./dialects.ts";
+import { BASELINE, goProxy, nginx, oldSource, ONE_DIALECT, portkey } from "./outsiders.ts";
 import { answering, denoCommand, freePorts, isFile, type Running, startDeno, startProcess } from "./processes.ts";
 import { type Contender, Missing, type Site } from "./site.ts";
 import { type TapName, TAPS } from "./taps.ts";
@@ -17,10 +18,11 @@ export const CONTENDERS: Readonly<Record<string, Start>> = {
   nginx: async (site) => plain("nginx", await nginx(site)),
   go: async (site) => plain("go", await goProxy(site)),
   portkey: async (site) => ({ ...plain("portkey", await portkey(site)), isRewriter: true, headers: portkeyHeaders(site) }),
-  [BASELINE]: async (site) =>
-    await llmproxy(BASELINE, { command: denoCommand([`${await oldSource(site.dir)}/main.ts`, "serve"]), site }),
+  [BASELINE]: (site) => older(BASELINE, site),
+  [ONE_DIALECT]: (site) => older(ONE_DIALECT, site),
   unrecorded: (site) => llmproxy("unrecorded", { command: denoCommand(["bench/unrecorded.ts"]), site }),
   llmproxy: (site) => llmproxy("llmproxy", { command: SERVE, site }),
+  "llmproxy-dialects": dialects,
   "llmproxy-workers": workers,
   "llmproxy-shared": shared,
   "llmproxy-otel": telemetry,
@@ -107,6 +109,18 @@ async function telemetry(site: Site): Promise<Contender> {
   await answering(port!, null);
   const env = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}` };
   return await llmproxy("llmproxy-otel", { command: SERVE, env, site });
+}
+
+async function older(commit: string, site: Site): Promise<Contender> {
+  const source = await oldSource(commit, site.dir);
+  return await llmproxy(commit, { command: denoCommand([`${source}/main.ts`, "serve"]), site });
+}
+
+/** Speaks every dialect, with an upstream for each. */
+async function dialects(site: Site): Promise<Contender> {
+  const path = `${site.dir}/upstreams.json`;
+  await Deno.writeTextFile(path, JSON.stringify(upstreamsAt(`http://127.0.0.1:${site.upstreamPort}`)));
+  return await llmproxy("llmproxy-dialects", { command: SERVE, env: { LLMPROXY_UPSTREAMS_FILE: path }, site });
 }
 
 function workers(site: Site): Promise<Contender> {

@@ -1,12 +1,12 @@
 /**
  * Measures the cost of a call, beside other ways to the upstream, and prints what the targets of
- * issue 10 ask for. llmproxy runs with everything on: SQLite ledger, local token, metering, a log
+ * issues 10 and 13 ask for. llmproxy runs with everything on: SQLite ledger, local token, metering, a log
  * line a call.
  *
  *     deno task bench [--quick] [--loads=small,burst,idle] [--contenders=llmproxy,go] [--rounds=9]
- *                     [--workers=2] [--executable=PATH]
+ *                     [--restarts=1] [--workers=2] [--executable=PATH]
  *
- * `loads.ts` has the loads, besides `idle` and `start`; `contenders.ts` has the contenders. What
+ * `loads.ts` has the loads and their groups, besides `idle` and `start`; `contenders.ts` has the contenders. What
  * this machine does not have is named and left out.
  *
  * Method. Loads are grouped. A group's contenders are all alive at once, each in its own process,
@@ -38,7 +38,7 @@ import { type IdleShares, idleShares, type StartTimes, startTimes } from "./life
 import { type Load, type Suite, suitesOf } from "./loads.ts";
 import { measure, type Sample } from "./measure.ts";
 import { canPin, moveSelf, type Running, stopAll } from "./processes.ts";
-import { lineOf, summariesOf, type Summary } from "./report.ts";
+import { comparedLine, lineOf, summariesOf, type Summary } from "./report.ts";
 import { type Contender, type Site } from "./site.ts";
 import { printTable, show } from "./table.ts";
 import { targetLines } from "./targets.ts";
@@ -54,6 +54,10 @@ const isQuick = Deno.args.includes("--quick");
 const chosenLoads = argument("loads")?.split(",");
 const chosenContenders = argument("contenders")?.split(",");
 const chosenRounds = argument("rounds");
+const restarts = Number(argument("restarts") ?? 1);
+
+/** The samples of a load by contender, of all restarts. */
+type Pooled = Map<Load, Map<string, readonly Sample[]>>;
 
 const rounds = new Map<string, ReadonlyMap<string, readonly Sample[]>>();
 const missing = new Map<string, string>();
@@ -65,7 +69,11 @@ let starts: StartTimes = new Map();
 if (!canPin) console.log("This machine has one core or no taskset: relays, upstream and generator share all cores.");
 refuseUnknown();
 for (const suite of suitesOf(isQuick).map(chosenOf)) {
-  if (suite.loads.length > 0) await inSite(suite, (site, upstream) => runSuite(suite, { site, upstream }));
+  const pooled: Pooled = new Map();
+  for (let start = 0; suite.loads.length > 0 && start < restarts; start++) {
+    await inSite(suite, (site, upstream) => runSuite(suite, { site, upstream, pooled }));
+  }
+  print(suite, pooled);
 }
 if (isChosen("idle")) await inSite({ place: "anywhere" }, async (site) => idle = await idleShares({ site, missing }));
 if (isChosen("start")) {
@@ -78,20 +86,24 @@ function argument(name: string): string | undefined {
   return Deno.args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
 }
 
-function isChosen(load: string): boolean {
-  return chosenLoads?.includes(load) ?? true;
+function isChosen(load: string, suite: Pick<Suite, "key"> | null = null): boolean {
+  return chosenLoads === undefined || chosenLoads.includes(load) || (suite !== null && chosenLoads.includes(suite.key));
 }
 
 function refuseUnknown(): void {
-  const keys = [...suitesOf(isQuick).flatMap((suite) => suite.loads.map(({ key }) => key)), "idle", "start"];
-  const options = ["quick", "loads", "contenders", "rounds", "workers", "executable"];
+  const keys = [...suitesOf(isQuick).flatMap((suite) => [suite.key, ...suite.loads.map(({ key }) => key)]), "idle", "start"];
+  const options = ["quick", "loads", "contenders", "rounds", "restarts", "workers", "executable"];
   const wrong = [
     ...Deno.args.filter((arg) => !options.includes(arg.replace(/^--/, "").replace(/=.*/, ""))),
     ...(chosenLoads ?? []).filter((name) => !keys.includes(name)),
     ...(chosenContenders ?? []).filter((name) => !(name in CONTENDERS)),
   ];
   if (wrong.length === 0) return;
-  console.error(`Cannot read ${wrong.join(", ")}. Loads: ${keys.join(", ")}. Contenders: ${Object.keys(CONTENDERS).join(", ")}.`);
+  console.error(
+    `Cannot read ${wrong.join(", ")}. Loads: ${[...new Set(keys)].join(", ")}. Contenders: ${
+      Object.keys(CONTENDERS).join(", ")
+    }.`,
+  );
   Deno.exit(2);
 }
 
@@ -100,7 +112,7 @@ function chosenOf(suite: Suite): Suite {
   return {
     ...suite,
     rounds: Number(chosenRounds ?? (isQuick ? QUICK_ROUNDS : suite.rounds)),
-    loads: suite.loads.filter(({ key }) => isChosen(key)).map((load) => ({ ...load, contenders: contendersOf(load) })),
+    loads: suite.loads.filter(({ key }) => isChosen(key, suite)).map((load) => ({ ...load, contenders: contendersOf(load) })),
   };
 }
 
@@ -127,16 +139,17 @@ async function inSite({ place }: Pick<Suite, "place">, run: (site: Site, upstrea
   }
 }
 
-async function runSuite(suite: Suite, { site, upstream }: { readonly site: Site; readonly upstream: Running }): Promise<void> {
+async function runSuite(
+  suite: Suite,
+  { site, upstream, pooled }: { readonly site: Site; readonly upstream: Running; readonly pooled: Pooled },
+): Promise<void> {
   const contenders = await startContenders(suite.loads.flatMap((load) => load.contenders), { site, missing });
   const callsMade = new Map<Contender, number>();
   const samples = await measure(suite, { contenders, rounds: suite.rounds, upstreamPid: upstream.pid, callsMade });
   for (const [load, those] of samples) {
-    rounds.set(load.key, new Map([...those].map(([{ name }, rows]) => [name, rows])));
-    const summaries = summariesOf(those);
-    loads.push({ load: load.key, rounds: suite.rounds, contenders: summaries });
-    console.log(`\n${load.key}: ${load.title} (medians of ${suite.rounds} rounds)`);
-    printTable(summaries.map((row) => lineOf(row, load)));
+    const before = pooled.get(load) ?? new Map();
+    pooled.set(load, before);
+    for (const [{ name }, rows] of those) before.set(name, [...before.get(name) ?? [], ...rows]);
   }
   for (const contender of contenders.filter(({ recordedCalls }) => recordedCalls !== null)) {
     const made = callsMade.get(contender)!;
@@ -146,6 +159,20 @@ async function runSuite(suite: Suite, { site, upstream }: { readonly site: Site;
     console.log(`${contender.name}: ${made} calls made, ${recorded} on record${made === recorded ? "" : ": NOT THE SAME"}`);
     ledgers.push({ contender: contender.name, made, recorded });
   }
+}
+
+function print(suite: Suite, pooled: Pooled): void {
+  for (const [load, those] of pooled) {
+    rounds.set(load.key, those);
+    const summaries = summariesOf(those);
+    loads.push({ load: load.key, rounds: suite.rounds * restarts, contenders: summaries });
+    if (suite.measure !== null) continue;
+    console.log(`\n${load.key}: ${load.title} (medians of ${suite.rounds * restarts} rounds)`);
+    printTable(summaries.map((row) => lineOf(row, load)));
+  }
+  if (suite.measure === null || pooled.size === 0) return;
+  console.log(`\n${suite.key}: medians of ${suite.rounds * restarts} rounds`);
+  printTable([...pooled].map(([load, those]) => comparedLine(load, { those, measure: rounds.get(suite.measure!(load)) })));
 }
 
 /**

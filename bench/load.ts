@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { type Ask, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
+import { type Ask, askText, dialectOf, LOAD_HEADER, type Script, scriptOf } from "./answers.ts";
+import { STAMP_DIGITS } from "./dialects.ts";
 import { type Questions, questionsOf, TURN_DIGITS } from "./questions.ts";
 
 /** Where calls go. */
@@ -137,18 +138,19 @@ class Lane {
     this.#isStamped = options.ask.kind === "paced";
     this.#connection = options.connection;
     this.#body = Buffer.alloc(options.script.body.length + (target.isRewriter ? READ_BYTES : 0));
+    const dialect = dialectOf(options.ask);
+    const [tokenHeader, tokenPrefix] = dialect.tokenHeader;
     const session = "7f9c24e8-3b12-4fef-91e0-";
     const head = [
-      "POST /v1/messages?beta=true HTTP/1.1",
+      `POST ${dialect.target(options.ask.kind !== "unary")} HTTP/1.1`,
       `host: 127.0.0.1:${target.port}`,
       "content-type: application/json",
       "accept: application/json",
       "user-agent: claude-cli/2.1.0 (external, cli)",
-      "anthropic-version: 2023-06-01",
-      `x-api-key: ${target.token}`,
+      `${tokenHeader}: ${tokenPrefix}${target.token}`,
       `x-claude-code-session-id: ${session}${"0".repeat(TURN_DIGITS)}`,
       `${LOAD_HEADER}: ${askText(options.ask)}`,
-      ...Object.entries(target.headers).map(([name, value]) => `${name}: ${value}`),
+      ...Object.entries({ ...dialect.headers, ...target.headers }).map(([name, value]) => `${name}: ${value}`),
       `content-length: ${options.questions.bytes}`,
       "\r\n",
     ].join("\r\n");

@@ -4,6 +4,8 @@ import { Missing, type Site } from "./site.ts";
 
 /** The commit that issue 10 is measured against. */
 export const BASELINE = "e945b04";
+/** The last commit that spoke Anthropic's dialect alone: issue 13 is measured against it. */
+export const ONE_DIALECT = "f625a51";
 const PORTKEY = "@portkey-ai/gateway@1.15.2";
 
 interface Listening {
@@ -11,12 +13,12 @@ interface Listening {
   readonly process: Running;
 }
 
-/** Unpacks the baseline's tree from the history of this clone. */
-export async function oldSource(dir: string): Promise<string> {
-  const folder = `${dir}/${BASELINE}-source`;
-  const archive = `${dir}/${BASELINE}.tar`;
-  await runToEnd("git", ["archive", `--output=${archive}`, BASELINE]).catch((error) => {
-    throw new Missing(`this clone's history has no commit ${BASELINE} (git fetch --unshallow): ${error.message}`);
+/** Unpacks the tree of a commit from the history of this clone. */
+export async function oldSource(commit: string, dir: string): Promise<string> {
+  const folder = `${dir}/${commit}-source`;
+  const archive = `${dir}/${commit}.tar`;
+  await runToEnd("git", ["archive", `--output=${archive}`, commit]).catch((error) => {
+    throw new Missing(`this clone's history has no commit ${commit} (git fetch --unshallow): ${error.message}`);
   });
   await Deno.mkdir(folder);
   await runToEnd("tar", ["-xf", archive, "-C", folder]);

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { type Ask, MODEL } from "./answers.ts";
+import { type Ask, dialectOf } from "./answers.ts";
+import type { BenchDialect, Step } from "./dialects.ts";
 
 /** Digits of the turn's number in a request. */
 export const TURN_DIGITS = 12;
@@ -17,14 +18,20 @@ const kept = new Map<string, Questions>();
 
 export function questionsOf({ ask, bodyBytes }: { readonly ask: Ask; readonly bodyBytes: number }): Questions {
   const isStreamed = ask.kind !== "unary";
-  const key = `${isStreamed} ${bodyBytes}`;
-  const known = kept.get(key) ?? makeQuestions(bodyBytes, isStreamed);
+  const dialect = dialectOf(ask);
+  const key = `${dialect.title} ${isStreamed} ${bodyBytes}`;
+  const known = kept.get(key) ?? makeQuestions(bodyBytes, { dialect, isStreamed });
   kept.set(key, known);
   return known;
 }
 
-function makeQuestions(bytes: number, isStreamed: boolean): Questions {
-  const bodies = Array.from({ length: VARIANTS }, (_, variant) => conversation(bytes, { isStreamed, variant }));
+interface Kind {
+  readonly dialect: BenchDialect;
+  readonly isStreamed: boolean;
+}
+
+function makeQuestions(bytes: number, kind: Kind): Questions {
+  const bodies = Array.from({ length: VARIANTS }, (_, variant) => conversation(bytes, { ...kind, variant }));
   const turnAt = bodies.map((body) => body.lastIndexOf("0".repeat(TURN_DIGITS)));
   return {
     bytes,
@@ -49,28 +56,26 @@ const CODE = [
 const STEP_CHARS = 3_000;
 
 /** A body of exactly that many bytes. */
-function conversation(bytes: number, options: { readonly isStreamed: boolean; readonly variant: number }): Buffer<ArrayBuffer> {
-  const random = randomFrom(options.variant + 1);
-  const messages: unknown[] = [{ role: "user", content: `Task ${options.variant}: ${textOf(500, random)}` }];
-  const last = (padding: number) => ({ role: "user", content: `${"0".repeat(TURN_DIGITS)} Go on.${".".repeat(padding)}` });
+function conversation(bytes: number, { dialect, isStreamed, variant }: Kind & { readonly variant: number }): Buffer<ArrayBuffer> {
+  const random = randomFrom(variant + 1);
+  const said = (text: string): Step => ({ kind: "text", text });
+  const steps = [dialect.stepOf(said(`Task ${variant}: ${textOf(500, random)}`))];
+  const last = (padding: number) => dialect.stepOf(said(`${"0".repeat(TURN_DIGITS)} Go on.${".".repeat(padding)}`));
   const bodyOf = (padding: number) =>
-    Buffer.from(JSON.stringify({
-      model: MODEL,
-      max_tokens: 1024,
-      stream: options.isStreamed,
+    Buffer.from(JSON.stringify(dialect.bodyOf({
+      isStreamed,
       system: "You are a coding agent. Answer briefly, and say what you did.",
-      messages: [...messages, last(padding)],
-      metadata: { user_id: "user_bench" },
-    }));
+      steps: [...steps, last(padding)],
+    })));
   let left = bytes - bodyOf(0).length;
   for (let step = 0; left > 0; step++) {
-    const id = `toolu_${options.variant}_${step}`;
+    const id = `toolu_${variant}_${step}`;
     const pair = [
-      { role: "assistant", content: [{ type: "tool_use", id, name: "read", input: { path: `src/${step}.ts` } }] },
-      { role: "user", content: [{ type: "tool_result", tool_use_id: id, content: textOf(STEP_CHARS, random) }] },
+      dialect.stepOf({ kind: "call", id, path: `src/${step}.ts` }),
+      dialect.stepOf({ kind: "result", id, text: textOf(STEP_CHARS, random) }),
     ];
     left -= Buffer.byteLength(JSON.stringify(pair)) - 1;
-    if (left >= 0) messages.push(...pair);
+    if (left >= 0) steps.push(...pair);
   }
   return bodyOf(bytes - bodyOf(0).length);
 }

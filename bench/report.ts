@@ -1,12 +1,14 @@
 import type { Load } from "./loads.ts";
-import type { Rounds, Sample } from "./measure.ts";
+import type { Sample } from "./measure.ts";
 import { medianOf, quotient, show } from "./table.ts";
 
+/** The samples of one load, by contender. */
+export type SamplesOf = ReadonlyMap<string, readonly Sample[]>;
 export type Summary = ReturnType<typeof summariesOf>[number];
 
 /** Of one load: the medians of each contender. Ratios are made within a round. */
-export function summariesOf(rounds: Rounds) {
-  const of = (name: string) => [...rounds].find(([contender]) => contender.name === name)?.[1] ?? null;
+export function summariesOf(rounds: SamplesOf) {
+  const of = (name: string) => rounds.get(name) ?? null;
   const direct = of("direct")!;
   const floor = of("relay-untouched") ?? of("unrecorded");
   return [...rounds].map(([contender, rows]) => {
@@ -14,9 +16,9 @@ export function summariesOf(rounds: Rounds) {
     const ratio = (value: (row: Sample) => number | null, to: readonly Sample[] | null) =>
       to === null ? null : medianOf(rows.map((row, round) => quotient(value(row), value(to[round]!))));
     const added = (value: (row: Sample) => number) =>
-      contender.process === null ? null : medianOf(rows.map((row, round) => value(row) - value(direct[round]!)));
+      contender === "direct" ? null : medianOf(rows.map((row, round) => value(row) - value(direct[round]!)));
     return {
-      contender: contender.name,
+      contender,
       calls: rows.reduce((sum, row) => sum + row.calls, 0),
       errors: rows.reduce((sum, row) => sum + row.errors, 0),
       firstError: rows.find((row) => row.firstError !== null)?.firstError ?? null,
@@ -59,6 +61,23 @@ export function lineOf(row: Summary, load: Load): Readonly<Record<string, string
   if (load.ask.kind === "unary") return { "": row.contender, ...rate, ...times, ...costs };
   if (load.ask.kind === "paced") return { "": row.contender, ...event, ...first, ...chunks, ...costs };
   return { "": row.contender, ...rate, ...times, ...first, ...chunks, ...costs };
+}
+
+/** One line of a table of loads on one contender. `measure`: the load that it is compared with. */
+export function comparedLine(
+  { key, title, unit }: Load,
+  { those, measure }: { readonly those: SamplesOf; readonly measure: SamplesOf | undefined },
+): Readonly<Record<string, string>> {
+  const [name, rows] = [...those].at(-1)!;
+  const ratio = (value: (row: Sample) => number | null) =>
+    show(medianOf(rows.map((row, round) => quotient(value(row), value(measure?.get(name)?.[round] ?? row)))));
+  return {
+    [`on ${name}`]: `${key}: ${title}`,
+    "CPU us": `${show(medianOf(rows.map(({ cpuUs }) => cpuUs)))} / ${unit}`,
+    "to the first": measure === undefined ? "-" : ratio(({ cpuUs }) => cpuUs),
+    "calls/s": show(medianOf(rows.map((row) => row.calls / row.seconds))),
+    "others %": percent(medianOf(rows.map(({ othersShare }) => othersShare))),
+  };
 }
 
 function percent(share: number | null): string {

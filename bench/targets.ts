@@ -1,7 +1,9 @@
 import type { IdleShares, StartTimes } from "./lifetime.ts";
 import type { Sample } from "./measure.ts";
 import { JS_TAPS } from "./contenders.ts";
-import { BASELINE } from "./outsiders.ts";
+import { DIALECTS } from "./dialects.ts";
+import { DIALECT_LOADS } from "./loads.ts";
+import { BASELINE, ONE_DIALECT } from "./outsiders.ts";
 import { medianOf, quotient, show } from "./table.ts";
 
 /** All that a run measured: the rounds of a load by contender, by the load's key. */
@@ -21,7 +23,7 @@ const VALUES = {
   rss: (sample) => sample.rssMb,
 } as const satisfies Record<string, Value>;
 
-/** A row of issue 10's table. */
+/** A row of the table of issue 10, or a part of issue 13's acceptance 8. */
 export interface TargetRow {
   readonly work: string;
   readonly limit: { readonly atMost: number } | { readonly atLeast: number };
@@ -70,6 +72,10 @@ export const TARGETS: readonly TargetRow[] = [
     limit: { atMost: 200 },
     figure: ({ starts }) => starts.get("llmproxy-executable")?.ms ?? null,
   },
+  ...["small", "burst"].map((load) =>
+    against(`CPU of Anthropic's ${load}, against ${ONE_DIALECT}`, { load, value: "cpu", to: [ONE_DIALECT], atMost: 1.02 })
+  ),
+  ...Object.keys(DIALECTS).slice(1).flatMap((dialect) => DIALECT_LOADS.map((load) => besideAnthropic(dialect, load))),
 ];
 
 /** Lines for `printTable`. */
@@ -78,7 +84,12 @@ export function targetLines(results: Results): Readonly<Record<string, string>>[
     const got = figure(results);
     const isMet = got === null ? null : "atMost" in limit ? got <= limit.atMost : got >= limit.atLeast;
     const target = "atMost" in limit ? `<= ${limit.atMost}` : `>= ${limit.atLeast}`;
-    return { "target of issue 10": work, target, figure: show(got), met: isMet === null ? "NOT MEASURED" : isMet ? "yes" : "no" };
+    return {
+      "target of issues 10 and 13": work,
+      target,
+      figure: show(got),
+      met: isMet === null ? "NOT MEASURED" : isMet ? "yes" : "no",
+    };
   });
 }
 
@@ -114,6 +125,17 @@ function recording(load: string): TargetRow {
     return ratioOf(those, { value: "rate", of: LLMPROXY, to: "unrecorded" });
   };
   return { work, limit: { atLeast: 0.92 }, figure };
+}
+
+/** In the same process and round. */
+function besideAnthropic(dialect: string, load: string): TargetRow {
+  const figure = ({ rounds }: Results) => {
+    const samplesOf = (name: string) => rounds.get(`${name}-${load}`)?.get("llmproxy-dialects");
+    const [own, measure] = [samplesOf(dialect), samplesOf("anthropic")];
+    if (own === undefined || measure === undefined) return null;
+    return ratioOf(new Map([[dialect, own], ["anthropic", measure]]), { value: "cpu", of: dialect, to: "anthropic" });
+  };
+  return { work: `CPU of ${dialect}-${load}, against Anthropic's`, limit: { atMost: 1.15 }, figure };
 }
 
 /** The median of the ratios within a round. */

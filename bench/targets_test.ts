@@ -28,7 +28,7 @@ function costing(...cpu: number[]): Sample[] {
 function lineOf(work: string, rounds: Readonly<Record<string, Readonly<Record<string, Sample[]>>>>) {
   const map = new Map(Object.entries(rounds).map(([load, those]) => [load, new Map(Object.entries(those))]));
   const lines = targetLines({ rounds: map, idle: new Map([["llmproxy", 0.2]]), starts: new Map() });
-  return lines.find((line) => line["target of issue 10"]!.startsWith(work))!;
+  return lines.find((line) => line["target of issues 10 and 13"]!.startsWith(work))!;
 }
 
 Deno.test("targetLines() takes the median of the ratios within a round", () => {
@@ -42,6 +42,12 @@ Deno.test("targetLines() compares with the cheapest of several taps", () => {
   const taps = { "relay-pull": costing(40), "relay-byob": costing(10), "relay-bytes": costing(20) };
   const line = lineOf("CPU per paced event", { "paced-500": { llmproxy: costing(12), ...taps } });
   assert.deepEqual([line["figure"], line["met"]], ["1.20", "yes"]);
+});
+
+Deno.test("targetLines() compares the loads of a dialect with Anthropic's in the same process and round", () => {
+  const on = (...cpu: number[]) => ({ "llmproxy-dialects": costing(...cpu) });
+  const line = lineOf("CPU of gemini-burst", { "gemini-burst": on(11, 12, 90), "anthropic-burst": on(10, 10, 20) });
+  assert.deepEqual([line["figure"], line["met"]], ["1.20", "no"]);
 });
 
 Deno.test("targetLines() says which targets a run did not measure, and which it met", () => {

@@ -6,7 +6,8 @@
  * deno run -A bench/upstream.ts PORT
  */
 import { Buffer } from "node:buffer";
-import { type Ask, askOf, askText, LOAD_HEADER, type Script, scriptOf, STAMP_DIGITS } from "./answers.ts";
+import { type Ask, askOf, askText, LOAD_HEADER, type Script, scriptOf } from "./answers.ts";
+import { STAMP_DIGITS } from "./dialects.ts";
 
 const READ_BYTES = 64 * 1024;
 const TICK_MS = 2;
@@ -47,12 +48,13 @@ async function converse(connection: Deno.TcpConn): Promise<void> {
   }
 }
 
+const DEFAULT_LOAD = "anthropic unary";
 const LAST_CHUNK = "\r\n0\r\n\r\n";
 
 /** A request as it arrives. It keeps the head, and of the body only what tells its end. */
 class Request {
   /** What the request asks for. */
-  load = "unary";
+  load = DEFAULT_LOAD;
   isWhole = false;
   #head = "";
   /** Bytes of the body to come; null: it is chunked. */
@@ -80,7 +82,7 @@ class Request {
     if (end < 0) return bytes;
     this.#isHeadWhole = true;
     const head = this.#head.slice(0, end).toLowerCase();
-    this.load = valueOf(head, LOAD_HEADER) ?? "unary";
+    this.load = valueOf(head, LOAD_HEADER) ?? DEFAULT_LOAD;
     this.#left = valueOf(head, "transfer-encoding") === "chunked" ? null : Number(valueOf(head, "content-length") ?? 0);
     this.#head = "";
     return bytes.subarray(end + 4 - before);
@@ -135,8 +137,7 @@ function render(ask: Ask): Rendered {
     const head = `${common}content-type: application/json\r\ncontent-length: ${script.body.length}\r\n\r\n`;
     return { ask, head: Buffer.concat([Buffer.from(head), script.body]), chunks: [], end: Buffer.alloc(0) };
   }
-  const head =
-    `${common}content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n`;
+  const head = `${common}content-type: ${script.contentType}\r\ncache-control: no-cache\r\ntransfer-encoding: chunked\r\n\r\n`;
   const end = Buffer.from("0\r\n\r\n");
   if (ask.kind !== "burst") return { ask, head: Buffer.from(head), chunks: chunksOf(script), end };
   const oneChunk = [Buffer.from(`${head}${script.body.length.toString(16)}\r\n`), script.body, Buffer.from("\r\n"), end];
