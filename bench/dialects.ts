@@ -259,7 +259,7 @@ const codec = new EventStreamCodec(
 /** AWS pads each event with a beginning of these. */
 const PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/** https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelWithResponseStream.html */
+/** https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ResponseStream.html */
 function framed(data: { readonly type: string }, index: number): Uint8Array {
   const metrics = { inputTokenCount: USED.input, outputTokenCount: USED.output, invocationLatency: 900, firstByteLatency: 90 };
   const event = data.type === "message_stop" ? { ...data, "amazon-bedrock-invocationMetrics": metrics } : data;

@@ -1,13 +1,14 @@
 /**
  * Measures the cost of a call, beside other ways to the upstream, and prints what the targets of
- * issues 10 and 13 ask for. llmproxy runs with everything on: SQLite ledger, local token, metering, a log
- * line a call.
+ * issues 10 and 13 ask for. llmproxy runs with everything on: SQLite ledger, local token, metering,
+ * a log line a call.
  *
  *     deno task bench [--quick] [--loads=small,burst,idle] [--contenders=llmproxy,go] [--rounds=9]
  *                     [--restarts=1] [--workers=2] [--executable=PATH]
  *
- * `loads.ts` has the loads and their groups, besides `idle` and `start`; `contenders.ts` has the contenders. What
- * this machine does not have is named and left out.
+ * `loads.ts` has the loads and their groups, besides `idle` and `start`; `contenders.ts` has the
+ * contenders. What this machine does not have is named and left out. `--restarts=5` does all of it
+ * five times, with fresh processes: two of one commit differ by 5 %.
  *
  * Method. Loads are grouped. A group's contenders are all alive at once, each in its own process,
  * started for the group. The upstream (`upstream.ts`) is another process, and the load generator

@@ -19,7 +19,7 @@ export interface Suite {
   /** `--loads` takes it for all its loads. */
   readonly key: string;
   readonly loads: readonly Load[];
-  /** The key of the load that one is compared with, in one process. Null: contenders are compared. */
+  /** The key of the load that one is compared with. Null: contenders are compared. */
   readonly measure: ((load: Load) => string) | null;
   /** Where relays run; upstream and generator have another core if it is `relays`. */
   readonly place: Place;
