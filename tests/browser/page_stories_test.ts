@@ -200,7 +200,7 @@ Deno.test("the health page says that the upstream fails and what was refused, an
   assert.match(await rowOf(/^How calls ended/, "529").innerText(), /upstream_error\s+529\s+1/);
   assert.match(await rowOf(/^What the proxy itself refused/, "unauthenticated").innerText(), /1$/);
   const prices = page.getByRole("table", { name: /^Prices in force/ });
-  await prices.getByRole("link", { name: "Output" }).click();
+  await prices.getByRole("link", { name: "Output", exact: true }).click();
   await until(page, "location.search.includes('prices_order=output')");
   assert.equal(await prices.locator("thead th[aria-sort=descending]").innerText(), "Output");
   assert.deepEqual(person.faults, []);
