@@ -94,7 +94,12 @@ export function scene(upstream: Upstream, over: Partial<Deps> = {}): Scene {
           new Map(
             ids.filter((id) => /^file_(own|other)$/.test(id)).map((id) => [
               id,
-              { kind: "file", workspaceId: id === "file_own" ? SANDBOX.workspaceId : "w-other", credentialId: null },
+              {
+                kind: "file",
+                workspaceId: id === "file_own" ? SANDBOX.workspaceId : "w-other",
+                credentialId: null,
+                traceId: null,
+              },
             ]),
           ),
         ),

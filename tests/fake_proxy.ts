@@ -51,7 +51,11 @@ export function fakeProxy(over: Partial<Deps> = {}, allowedPaths: readonly strin
       claim: (owned) => Promise.resolve(void log.push(...owned.map(({ kind, id }) => `claimed ${kind} ${id}`))),
       ownersOf: (ids) =>
         Promise.resolve(
-          new Map(ids.map((id) => [id, { kind: "file", workspaceId: id === "file_own" ? "w1" : "w2", credentialId: null }])),
+          new Map(
+            ids.map((
+              id,
+            ) => [id, { kind: "file", workspaceId: id === "file_own" ? "w1" : "w2", credentialId: null, traceId: null }]),
+          ),
         ),
     },
     sessions: { infers: false } as Deps["sessions"],

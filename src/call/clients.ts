@@ -1,10 +1,12 @@
-import type { AgentNames, Client, Mark } from "../domain/client.ts";
+import type { AgentNames, Client, Mark, Told } from "../domain/client.ts";
 
 /** What tells which client sent a call. */
 export interface Sender {
   readonly headers: Pick<Headers, "get">;
   /** The body's user id; null if it has no id, undefined if the body has not been read. */
   readonly userId: string | null | undefined;
+  /** What the client says of itself in the body, in an object of its own. */
+  readonly metadata?: Readonly<Record<string, unknown>> | null;
 }
 
 /**
@@ -35,13 +37,16 @@ export function namedSessions(sender: Sender, clients: readonly Client[]): reado
   const agent = known?.isLibrary ? null : known;
   const asked = new Set<string>();
   const found: NamedSession[] = [];
-  const add = (session: string | null, owner: Client) => {
+  const add = (session: string | null, owner: Client, told: Told | null = null) => {
     if (session === null || session === "") return;
     const client = agent ?? owner;
-    const parent = client.parent === undefined ? null : headers.get(client.parent);
+    const header = client.parent === undefined ? null : headers.get(client.parent);
+    const parent = told === null ? header : told.parent;
     found.push({ session, source: client.name, parent: parent === "" || parent === session ? null : parent });
   };
   for (const client of clients) {
+    const told = toldBy(sender, client, agent);
+    if (told !== null) add(told.session, client, told);
     for (const header of client.sessions ?? []) {
       if (!asked.has(header)) add(headers.get(header), client);
       asked.add(header);
@@ -51,13 +56,17 @@ export function namedSessions(sender: Sender, clients: readonly Client[]): reado
   return found;
 }
 
-/** The agents that the headers name; a sub-agent that only a mark shows has no id. */
+/** The agents that are named; a sub-agent that only a mark shows has no id. */
 export function agentNames(sender: Sender, clients: readonly Client[]): AgentNames {
+  const known = knownClient(sender, clients);
+  const told = clients.map((client) => toldBy(sender, client, known?.isLibrary ? null : known)?.agent);
   const named = (column: keyof AgentNames) => {
-    const values = clients.map(({ agents }) => agents?.[column] === undefined ? null : sender.headers.get(agents[column]));
+    const values = clients.map(({ agents }, n) =>
+      agents?.[column] === undefined ? told[n]?.[column] ?? null : sender.headers.get(agents[column])
+    );
     return values.find((value) => value !== null && value !== "") ?? null;
   };
-  const mark = knownClient(sender, clients)?.subAgent;
+  const mark = known?.subAgent;
   return {
     agentId: named("agentId"),
     parentAgentId: named("parentAgentId"),
@@ -65,6 +74,12 @@ export function agentNames(sender: Sender, clients: readonly Client[]): AgentNam
     requestClass: named("requestClass") ?? (mark !== undefined && isThere(mark, sender) ? "subagent" : null),
     promptId: named("promptId"),
   };
+}
+
+/** Null: it has no way of its own, or another client is known to have sent the call. */
+function toldBy({ headers, metadata }: Sender, client: Client, agent: Client | null): Told | null {
+  if (client.told === undefined || (agent !== null && agent !== client)) return null;
+  return client.told({ header: (name) => headers.get(name), metadata: metadata ?? {} });
 }
 
 function knownClient(sender: Sender, clients: readonly Client[]): Client | null {

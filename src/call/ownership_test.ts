@@ -4,7 +4,7 @@ import type { Owner, Owners } from "../domain/owned.ts";
 import { assertOwnThings, type Named, namedIn } from "./ownership.ts";
 
 const PROVIDER = { owned: { keys: ["file_id"], prefixes: ["file-", "resp_"] } };
-const OWN: Owner = { kind: "file", workspaceId: SANDBOX.workspaceId, credentialId: "key-2" };
+const OWN: Owner = { kind: "file", workspaceId: SANDBOX.workspaceId, credentialId: "key-2", traceId: "at-1" };
 const OWNED: ReadonlyMap<string, Owner> = new Map([
   ["file-own1", OWN],
   ["other9", { ...OWN, workspaceId: "w-other" }],

@@ -126,7 +126,8 @@ Deno.test("pass() lets a call that names its session join it, and accounts for a
   assert.ok(call.log.includes("joined run-1"));
   const owners = {
     ...call.deps.owners,
-    ownersOf: () => Promise.resolve(new Map([["batch_1", { kind: "batch", workspaceId: "w-1", credentialId: null }]])),
+    ownersOf: () =>
+      Promise.resolve(new Map([["batch_1", { kind: "batch", workspaceId: "w-1", credentialId: null, traceId: null }]])),
   };
   await using deletion = scene(() => json(ANSWER), { owners } as Partial<Deps>);
   const about = { kind: "batch", id: "batch_1" } as const;
@@ -197,7 +198,7 @@ Deno.test("pass() claims what an answer about an own thing names first: its outp
   const answer = JSON.stringify({ id: "batch_own", output_file_id: "file_made", metadata, data });
   const kinds = { batch: [["file_made", "file"]], response: [[ITEM, "item"]] } as const;
   for (const kind of ["batch", "response"] as const) {
-    const owner = { kind, workspaceId: "w-1", credentialId: null } as const;
+    const owner = { kind, workspaceId: "w-1", credentialId: null, traceId: null } as const;
     await using call = scene(() => json(answer));
     const ownersOf: Deps["owners"]["ownersOf"] = (ids) =>
       Promise.resolve(new Map(ids.filter((id) => id === "thing_own").map((id) => [id, owner])));
@@ -227,7 +228,7 @@ Deno.test("pass() claims nothing for an answer while owners cannot be asked: it 
   const ownersOf: Deps["owners"]["ownersOf"] = (ids) =>
     ids.includes(ITEM)
       ? Promise.reject(new Fault("ledger_unavailable", "not now"))
-      : Promise.resolve(new Map([["resp_own", { kind: "response", workspaceId: "w-1", credentialId: null }]]));
+      : Promise.resolve(new Map([["resp_own", { kind: "response", workspaceId: "w-1", credentialId: null, traceId: null }]]));
   const deps = { ...call.deps, owners: { ...call.deps.owners, ownersOf } };
   const about = { kind: "response", id: "resp_own" } as const;
   const asked = { method: "GET", body: null, owned: { keys: [], prefixes: ["resp_"], items: ITEMS } };

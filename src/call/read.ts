@@ -1,5 +1,7 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
+import { OWNED_ID } from "../domain/owned.ts";
 import type { BodyFacts, RequestDialect } from "../domain/provider.ts";
+import type { Sandbox } from "../domain/sandbox.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import { BodyError, type BodyProblem, declaredLength, hashOf, type HeldBody, readBody } from "../wire/body.ts";
 import type { Caller } from "./authenticate.ts";
@@ -24,6 +26,10 @@ export interface RequestFacts {
   readonly namesFiles: boolean;
   /** What the body says of its user, unless that holds the proxy token. */
   readonly userId: string | null;
+  /** What a client says of itself in an object of its own, secrets too; null: nothing. */
+  readonly metadata: Readonly<Record<string, unknown>> | null;
+  /** The trace of what the call goes on with, such as an earlier response; null if it names none. */
+  readonly continued: string | null;
   /** SHA-256 of the bytes of the messages, hex; null without messages or in a compressed body. */
   readonly messagesHash: string | null;
   /** The place of the messages in the body; null as for their hash. */
@@ -74,11 +80,14 @@ export async function read(incoming: IncomingBilled, { sandbox, token }: Caller,
     userId = kept.userId;
     const things = [...scan.takeIds(), ...namedIn(target, provider).things];
     const { heldBy, isAny: namesFiles } = await assertOwnThings({ things, items: scan.items }, { sandbox, provider, deps });
+    const continued = await traceOfOwn(request.continues?.(values) ?? null, { sandbox, deps });
     const upstream = deps.upstreams.forCall(provider, { workspaceId: sandbox.workspaceId, model: asked.model, heldBy });
     const unmetered = upstream.isStrict ? request.unmetered?.(values) ?? null : null;
     if (unmetered !== null) throw unmetered;
     const isCompressed = scan.isEncoded;
-    return { body, arrivalMs, messages, messagesHash, heldBy, upstream, asked, isCompressed, namesFiles, ...kept };
+    const metadata = request.metadataOf?.(values) ?? null;
+    const read = { messages, messagesHash, metadata, continued, heldBy, upstream, asked, isCompressed, namesFiles };
+    return { body, arrivalMs, ...read, ...kept };
   } catch (error) {
     body?.release();
     scan.close();
@@ -99,6 +108,16 @@ const PROBLEMS: Record<BodyProblem, readonly [FaultCode, string]> = {
   cut: ["body_cut", "The request's body ended before its declared length."],
   no_room: ["overloaded", "This sandbox has too many requests waiting. Ask again in a moment."],
 };
+
+/** The trace in which the workspace's own thing was made; null if that is unknown. */
+async function traceOfOwn(
+  id: string | null,
+  { sandbox: { workspaceId }, deps: { owners } }: { readonly sandbox: Sandbox; readonly deps: Pick<Deps, "owners"> },
+): Promise<string | null> {
+  if (id === null || !OWNED_ID.test(id)) return null;
+  const owner = (await owners.ownersOf([id], { mayMiss: true })).get(id);
+  return owner?.workspaceId === workspaceId ? owner.traceId : null;
+}
 
 /** Of the messages, with all else that makes them another question. */
 async function questionHash(

@@ -21,24 +21,24 @@ export interface Belonging {
 export interface CallToPlace {
   readonly incoming: Pick<IncomingCall, "request"> & { readonly dialect?: CallDialect };
   /** Null: the body is not read, because it has no row. */
-  readonly asked: Pick<RequestFacts, "userId" | "messages" | "body"> | null;
+  readonly asked: Pick<RequestFacts, "userId" | "metadata" | "messages" | "continued" | "body"> | null;
   readonly caller: Caller;
 }
 
 /**
- * The session of a call: the one that its client names, otherwise one inferred from its first
- * message, otherwise a new one. A sub-agent that has a session of its own belongs to its starter's
- * session.
+ * The session of a call: the one that its client names, otherwise that of the response or
+ * conversation that it goes on with, otherwise one inferred from its first message, otherwise a new
+ * one. A sub-agent that has a session of its own belongs to its starter's session.
  */
 export async function belongingOf(call: CallToPlace, deps: Deps): Promise<Belonging> {
   const sender = senderOf(call);
   const { clients } = deps;
   const client = clientOf(sender, clients);
-  const names = agentNames(sender, clients);
+  const names = namesWithout(agentNames(sender, clients), call.caller.token);
   const clue = extractTraceId(sender, { traceHeader: deps.traceHeader, clients, token: call.caller.token });
   if (clue === null) {
-    const inferred = await inferredId(call, { client, deps });
-    const found = inferred ?? { id: generateTraceId(deps.newId), source: "auto" };
+    const before = continuedId(call) ?? await inferredId(call, { client, deps });
+    const found = before ?? { id: generateTraceId(deps.newId), source: "auto" };
     return { trace: newTrace(call, { ...found, deps }), client, agent: names };
   }
   if (clue.child === null) return { trace: newTrace(call, { ...clue, deps }), client, agent: names };
@@ -93,7 +93,19 @@ function isTraceId(id: string): boolean {
 }
 
 function senderOf({ incoming: { request }, asked, caller }: CallToPlace): Sender {
-  return { headers: headersWithout(request.headers, [caller.token]), userId: asked === null ? undefined : asked.userId };
+  const headers = headersWithout(request.headers, [caller.token]);
+  return { headers, userId: asked === null ? undefined : asked.userId, metadata: asked?.metadata ?? null };
+}
+
+/** A body may spell the token in a way that only its parsed values show. */
+function namesWithout(names: AgentNames, token: string): AgentNames {
+  const clean = Object.entries(names).map(([column, name]) => [column, unlessSecret(name, [token])] as const);
+  return Object.fromEntries(clean) as unknown as AgentNames;
+}
+
+function continuedId({ asked }: CallToPlace): Pick<Trace, "id" | "source"> | null {
+  const id = asked?.continued ?? null;
+  return id === null ? null : { id, source: "continued" };
 }
 
 async function inferredId(

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CLIENTS, messages } from "../../tests/anthropic.ts";
 import { HeaderFields } from "../domain/header_fields.ts";
 import { inferredIdOf } from "./sessions.ts";
+import { agentNames } from "./clients.ts";
 import { belongingOf, extractTraceId } from "./trace.ts";
 import type { Deps } from "./deps.ts";
 
@@ -108,6 +109,35 @@ Deno.test("extractTraceId() names as source who sent a header that several agent
   }
 });
 
+Deno.test("extractTraceId() takes OpenCode's own session and name, also beside a session-id (trap 6)", () => {
+  const headers = { "user-agent": "opencode/1.18.33", originator: "opencode", "session-id": "ses_2" };
+  const own = { "x-session-affinity": "ses_1", "x-session-id": "ses_1" };
+  assert.deepEqual(clue({ ...headers, ...own }), { id: "at-ses_1", source: "opencode", child: null });
+  assert.deepEqual(clue(headers), { id: "at-ses_2", source: "opencode", child: null });
+  const child = clue({ ...headers, ...own, "x-parent-session-id": "ses_0" })?.child;
+  assert.deepEqual(child, { session: "ses_1", parent: "ses_0" });
+  // Of another client, Codex's names say nothing.
+  const names = agentNames({ headers: new Headers({ ...headers, "thread-id": "ses_3" }), userId: null }, CLIENTS);
+  assert.deepEqual(Object.values(names).filter((name) => name !== null), []);
+});
+
+Deno.test("extractTraceId() takes the session of Codex's sub-agents, of headers or body, and no client request id (trap 5)", () => {
+  const found = { id: "at-s", source: "codex", child: null };
+  const agent = { "user-agent": "codex_exec/0.171.0", "x-client-request-id": "c", "session-id": "s", "thread-id": "c" };
+  assert.deepEqual(clue(agent), found);
+  assert.equal(clue({ "user-agent": "codex_exec/0.171.0", "x-client-request-id": "c" }), null);
+  const options = { traceHeader: "x-trace-id", clients: CLIENTS, token: TOKEN };
+  const inBody = (metadata: Readonly<Record<string, unknown>>, headers = {}) =>
+    extractTraceId({ headers: new Headers(headers), userId: null, metadata }, options);
+  assert.deepEqual(inBody({ session_id: "s", thread_id: "c" }), found);
+  assert.deepEqual(inBody({ session_id: "s", thread_id: "c" }, { "user-agent": "codex_cli_rs/0.171.0" }), found);
+  // An SDK's own word, and one that holds the token.
+  assert.equal(inBody({ session_id: "s" }, { "user-agent": "OpenAI/JS 7.59.0" }), null);
+  assert.equal(inBody({ session_id: TOKEN, thread_id: TOKEN }), null);
+  const own = inBody({ session_id: "c", thread_id: "c", "x-codex-parent-thread-id": "s" });
+  assert.deepEqual(own, { id: "at-c", source: "codex", child: { session: "c", parent: "s" } });
+});
+
 Deno.test("extractTraceId() finds the session that started a sub-agent's, also beside a trace header", () => {
   const child = { session: "ses_child", parent: "ses_main" };
   const headers = { "x-session-id": "ses_child", "x-parent-session-id": "ses_main" };
@@ -182,4 +212,6 @@ Deno.test("belongingOf() of a named session reads no message and asks no records
   assert.deepEqual([named.trace.id, named.trace.source, named.agent.agentId], ["run-1", "header", "c"]);
   assert.deepEqual(asked[0], { workspaceId: "w1", sandboxId: "s1", session: "c", parent: "p" });
   assert.deepEqual([(await call({}, false)).trace.id, (await call({}, false)).trace.source], ["at-new", "auto"]);
+  const spelled = await call({ "x-codex-turn-metadata": '{"session_id":"s","thread_id":"\\u0074ok-1","turn_id":"\\u0074ok-1"}' });
+  assert.deepEqual([spelled.trace.id, spelled.agent.agentId, spelled.agent.promptId], ["at-s", null, null]);
 });

@@ -13,6 +13,21 @@ export interface AgentNames {
  */
 export type Mark = { readonly header: string; readonly value?: RegExp } | { readonly body: "names_user" | "was_read" };
 
+/** What a request says besides its plain names: a header's value, and the body's own object. */
+export interface Said {
+  readonly header: (name: string) => string | null;
+  /** As `RequestDialect.metadataOf` finds it: nothing in it is checked. */
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** What a client names in a way of its own. */
+export interface Told {
+  readonly session: string | null;
+  /** The session that started this one, if it is a sub-agent's. */
+  readonly parent: string | null;
+  readonly agent: AgentNames;
+}
+
 /** A kind of agent, and how it is told from others. */
 export interface Client {
   /** In the column `client`, and as the source of a trace. */
@@ -27,6 +42,8 @@ export interface Client {
   readonly sessions?: readonly string[];
   /** Finds its session in the body's user id; asked after its headers. */
   readonly sessionInUserId?: (userId: string) => string | null;
+  /** Asked before all these, unless another client is known to have sent the call. Never throws. */
+  readonly told?: (said: Said) => Told;
   /** The header in which a sub-agent with its own session names the session that started it. */
   readonly parent?: string;
   /** The headers that name its agents. */

@@ -27,6 +27,8 @@ export interface Owned {
 export interface Owner extends Pick<Owned, "kind" | "workspaceId"> {
   /** The account behind that credential holds it; null if that is unknown. */
   readonly credentialId: string | null;
+  /** The trace of the call that made it; null as for `Owned.call`. */
+  readonly traceId: string | null;
 }
 
 /** An id that is kept and may be in a path: it has only one spelling. */

@@ -6,7 +6,7 @@ export interface Trace {
   /** The sandbox whose call made the trace. */
   readonly sandboxId: string;
   readonly workspaceId: string;
-  /** `header`, an agent's name such as `claude-code`, `inferred`, or `auto`. */
+  /** `header`, an agent's name such as `claude-code`, `continued`, `inferred`, or `auto`. */
   readonly source: string;
   /** Milliseconds since the epoch, UTC. */
   readonly createdAt: number;

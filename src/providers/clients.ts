@@ -1,5 +1,6 @@
 import type { Client } from "../domain/client.ts";
 import { parsedRecord } from "./anthropic/usage.ts";
+import { toldByCodex } from "./openai/codex.ts";
 
 /** The agents that are told apart; a new one is one row. The first one's session counts first. */
 export const CLIENTS: readonly Client[] = [
@@ -31,7 +32,7 @@ export const CLIENTS: readonly Client[] = [
     stopStatus: 403,
     readsText: true,
   },
-  { name: "codex", userAgent: /^codex/, sessions: ["session-id", "session_id", "thread-id"] },
+  { name: "codex", userAgent: /^codex/i, sessions: ["session-id", "session_id", "thread-id"], told: toldByCodex },
   { name: "gemini-cli", userAgent: /^GeminiCLI\b/ },
   { name: "mux", userAgent: null, sessions: ["x-mux-workspace-id"] },
   {

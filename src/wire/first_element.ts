@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { EVENT_LOOP_BUDGET } from "./event_loop_budget.ts";
 
 /**
- * SHA-256 (hex) of the first element of the array at `range` of a valid JSON document; null if
- * there is no array, or an empty one.
+ * SHA-256 (hex) of the first element of the array at `range` of a valid JSON document, or of the
+ * string there, as if it were that element; null if there is neither, or an empty array.
  *
  * White space between tokens does not count, nor do members named `without`, at any depth. The rest
  * counts as it was sent: the order of keys, the spelling of strings and numbers. Memory is constant
@@ -23,12 +23,14 @@ export async function hashFirstElement(
     await EVENT_LOOP_BUDGET.enter(piece.length);
     if (element.push(piece)) return element.digest();
   }
-  return null;
+  // A text that is spelled as the unwanted key shows only now that it is none.
+  return element.push(AFTER) ? element.digest() : null;
 }
 
 /** So much at a time. */
 const PIECE_BYTES = 64 * 1024;
 const BUFFER_BYTES = 4 * 1024;
+const AFTER = new TextEncoder().encode(" ");
 /** Hashes a longer piece of a string in place, without copying it. */
 const COPIED_BYTES = 64;
 
@@ -92,6 +94,10 @@ class FirstElement {
   #step(byte: number): boolean {
     switch (this.#at) {
       case At.array:
+        if (byte === QUOTE) {
+          this.#at = At.structure;
+          return false;
+        }
         if (byte !== OPEN_ARRAY) this.#endWithout();
         else this.#at = At.firstElement;
         return true;

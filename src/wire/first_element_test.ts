@@ -40,6 +40,13 @@ Deno.test("hashFirstElement() is the same with and without cache_control, white 
   }
 });
 
+Deno.test("hashFirstElement() takes a text for the first element, whole and in pieces", async () => {
+  for (const text of ['"hi"', '""', '"a \\"[b]\\" \\\\"', '"cache_control"', `"${"x".repeat(5_000)}"`]) {
+    for (const pieceBytes of [1, 3, 64]) assert.equal(await hashOf(text, { pieceBytes }), await hashOf(`[${text}]`), text);
+  }
+  assert.notEqual(await hashOf('"hi"'), await hashOf('"ho"'));
+});
+
 Deno.test("hashFirstElement() differs if anything else differs", async () => {
   const different = [
     "[1]",
@@ -72,8 +79,8 @@ Deno.test("hashFirstElement() differs if anything else differs", async () => {
   assert.equal(new Set(hashes).size, different.length);
 });
 
-Deno.test("hashFirstElement() finds none in what is no array, or an empty one", async () => {
-  for (const none of ["[]", "[ \n]", "{}", '"["', "null", "7", '{"a":[1]}']) assert.equal(await hashOf(none), null, none);
+Deno.test("hashFirstElement() finds none in what is neither an array nor a text, or an empty array", async () => {
+  for (const none of ["[]", "[ \n]", "{}", "null", "7", '{"a":[1]}']) assert.equal(await hashOf(none), null, none);
 });
 
 Deno.test("hashFirstElement() agrees with JSON.parse on seeded documents, cut anywhere", async () => {

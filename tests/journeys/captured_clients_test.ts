@@ -75,6 +75,9 @@ const CAPTURES: Readonly<Record<string, Expected>> = {
 /** Captures of clients that do not speak to this API: what they ask for is refused. */
 const REFUSED: Readonly<Record<string, string>> = { "codex-0.169.0": "codex", "codex-0.171.0-on-403": "codex" };
 
+/** Captures of clients of another API, which `named_sessions_test.ts` replays. */
+const ELSEWHERE = ["codex-0.171.0-review", "codex-0.171.0-subagent"];
+
 /** What the next hop's framing, connection and credential replace. */
 const REPLACED = new Set(["host", "connection", "content-length", "accept-encoding", "x-api-key", "authorization"]);
 
@@ -139,7 +142,7 @@ for (const [name, client] of Object.entries(REFUSED)) {
 
 Deno.test("tests/fixtures/clients holds the captures that are replayed, 25 count_tokens calls of one session among them", () => {
   const files = [...Deno.readDirSync(new URL("../fixtures/clients/", import.meta.url))].map(({ name }) => name);
-  const replayed = [...Object.keys(CAPTURES), ...Object.keys(REFUSED)];
+  const replayed = [...Object.keys(CAPTURES), ...Object.keys(REFUSED), ...ELSEWHERE];
   assert.deepEqual(files.sort(), replayed.map((name) => `${name}.jsonl`).sort());
   const counting = capturesOf("claude-code-2.1.330-context-count-tokens").filter(({ url }) => url.includes("/count_tokens"));
   assert.equal(counting.length, 25);

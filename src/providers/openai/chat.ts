@@ -4,7 +4,7 @@ import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { countOf, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
 import { parseChatDeltas } from "./chat_deltas.ts";
 import { foldError, foldErrorEvent } from "./errors.ts";
-import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid, userTextOf } from "./request.ts";
+import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid } from "./request.ts";
 import { estimate, foldUsage, recordOf, type UsageNames } from "./usage.ts";
 
 type Data = Readonly<Record<string, unknown>>;
@@ -18,10 +18,7 @@ const USAGE: UsageNames = {
 
 const request: RequestDialect = {
   maxBodyBytes: MAX_BODY_BYTES,
-  keys: [
-    ...["model", "stream", "stream_options", "max_completion_tokens", "max_tokens", "n"],
-    ...["service_tier", "prompt_cache_key"],
-  ],
+  keys: ["model", "stream", "stream_options", "max_completion_tokens", "max_tokens", "n", "service_tier"],
   factsOf,
   messagesKey: "messages",
   cacheMarkKey: CACHE_MARK_KEY,
@@ -52,7 +49,7 @@ function factsOf(values: ReadonlyMap<string, unknown>): BodyFacts {
     model: plainTextOf(values.get("model")) ?? "",
     isStreamed: values.get("stream") === true,
     maxTokens: maxTokens === null ? null : maxTokensOf(maxTokens * choices),
-    userId: userTextOf(values),
+    userId: null,
     speed: plainTextOf(values.get("service_tier")),
     inferenceGeo: null,
   };

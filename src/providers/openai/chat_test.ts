@@ -38,7 +38,7 @@ Deno.test("factsOf() reads the limit of tokens under both names, for all choices
 
 Deno.test("factsOf() reads model, stream, tier and the key of the cache", () => {
   const body = { model: "gpt-5.5", stream: true, service_tier: "priority", prompt_cache_key: "ses_1" };
-  const facts = { model: "gpt-5.5", isStreamed: true, maxTokens: null, userId: "ses_1", speed: "priority", inferenceGeo: null };
+  const facts = { model: "gpt-5.5", isStreamed: true, maxTokens: null, userId: null, speed: "priority", inferenceGeo: null };
   assert.deepEqual(factsOf(body), facts);
   assert.deepEqual([request.messagesKey, factsOf({ stream: "yes" }).isStreamed], ["messages", false]);
 });

@@ -34,13 +34,3 @@ export function plainTextOf(value: unknown): string | null {
 export function maxTokensOf(value: unknown): number | null {
   return Number.isSafeInteger(value) && value as number >= 0 ? value as number : null;
 }
-
-/**
- * What names the session of some clients: Codex's `client_metadata` as JSON text, otherwise the
- * `prompt_cache_key` as it is.
- */
-export function userTextOf(values: ReadonlyMap<string, unknown>): string | null {
-  const metadata = values.get("client_metadata");
-  if (typeof metadata === "object" && metadata !== null) return JSON.stringify(metadata);
-  return plainTextOf(values.get("prompt_cache_key"));
-}

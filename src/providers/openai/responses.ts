@@ -2,7 +2,7 @@ import type { AnswerDialect, BodyFacts, CallDialect, Part, RequestDialect } from
 import { EMPTY_READING, type Made, type UsageReading } from "../../domain/reading.ts";
 import { countOf, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
 import { foldError, foldErrorEvent } from "./errors.ts";
-import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid, userTextOf } from "./request.ts";
+import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid } from "./request.ts";
 import { parseResponseDeltas } from "./response_deltas.ts";
 import { estimate, foldToolUsage, foldUsage, recordOf, type UsageNames } from "./usage.ts";
 
@@ -19,9 +19,11 @@ const request: RequestDialect = {
   maxBodyBytes: MAX_BODY_BYTES,
   keys: [
     ...["model", "stream", "max_output_tokens", "service_tier"],
-    ...["client_metadata", "prompt_cache_key", "previous_response_id", "conversation"],
+    ...["client_metadata", "previous_response_id", "conversation"],
   ],
   factsOf,
+  metadataOf,
+  continues,
   messagesKey: "input",
   alsoAsked: ["previous_response_id", "conversation"],
   cacheMarkKey: CACHE_MARK_KEY,
@@ -56,10 +58,23 @@ function factsOf(values: ReadonlyMap<string, unknown>): BodyFacts {
     model: plainTextOf(values.get("model")) ?? "",
     isStreamed: values.get("stream") === true,
     maxTokens: maxTokensOf(values.get("max_output_tokens")),
-    userId: userTextOf(values),
+    // Not the prompt_cache_key: a prompt that many sessions share has one.
+    userId: null,
     speed: plainTextOf(values.get("service_tier")),
     inferenceGeo: null,
   };
+}
+
+/** Codex names session, thread and turn there. */
+function metadataOf(values: ReadonlyMap<string, unknown>): Data | null {
+  const metadata = values.get("client_metadata");
+  return isRecord(metadata) ? metadata : null;
+}
+
+/** A conversation is named by its id, or by an object that holds the id. */
+function continues(values: ReadonlyMap<string, unknown>): string | null {
+  const conversation = values.get("conversation");
+  return textOf(values.get("previous_response_id")) ?? textOf(isRecord(conversation) ? conversation.id : conversation);
 }
 
 function parseNonStreamingResponse(body: string): UsageReading {

@@ -41,7 +41,7 @@ Deno.test("factsOf() reads a request whose tools are an item of the input (trap 
     model: "gpt-6.2-sol",
     isStreamed: true,
     maxTokens: null,
-    userId: '{"session_id":"s-1","thread_id":"thread-1"}',
+    userId: null,
     speed: null,
     inferenceGeo: null,
   });
@@ -49,13 +49,28 @@ Deno.test("factsOf() reads a request whose tools are an item of the input (trap 
   assert.equal(request.messagesKey, "input");
 });
 
-Deno.test("factsOf() reads limit, tier and the key of the cache, and nothing of what is not as it should be", () => {
-  const plain = { model: "m", isStreamed: false, maxTokens: 16, userId: "key", speed: "flex", inferenceGeo: null };
+Deno.test("factsOf() reads limit and tier, takes no key of the cache for a user, and reads nothing of what is not as it should be", () => {
+  const plain = { model: "m", isStreamed: false, maxTokens: 16, userId: null, speed: "flex", inferenceGeo: null };
   assert.deepEqual(factsOf({ model: "m", max_output_tokens: 16, prompt_cache_key: "key", service_tier: "flex" }), plain);
   const odd = { model: 7, stream: "true", max_output_tokens: -1, prompt_cache_key: 7, client_metadata: "x", service_tier: null };
   const nothing = { model: "", isStreamed: false, maxTokens: null, userId: null, speed: null, inferenceGeo: null };
   assert.deepEqual(factsOf(odd), nothing);
   assert.deepEqual(factsOf({}), nothing);
+});
+
+Deno.test("metadataOf() takes the client's own object, and continues() what the upstream keeps, and neither takes anything else", () => {
+  const of = (body: Readonly<Record<string, unknown>>) => {
+    const values = new Map(Object.entries(body));
+    return [request.metadataOf?.(values) ?? null, request.continues?.(values) ?? null];
+  };
+  assert.deepEqual(of({ client_metadata: { thread_id: "t" }, previous_response_id: "resp_1" }), [{ thread_id: "t" }, "resp_1"]);
+  assert.deepEqual(of({ conversation: "conv_1" }), [null, "conv_1"]);
+  assert.deepEqual(of({ conversation: { id: "conv_2" } }), [null, "conv_2"]);
+  for (const odd of [7, null, [], ["x"], {}, { id: 7 }, true, ""]) {
+    const [metadata, id] = of({ client_metadata: odd, previous_response_id: odd, conversation: odd });
+    assert.equal(id, null, JSON.stringify(odd));
+    assert.ok(metadata === null || !Array.isArray(metadata));
+  }
 });
 
 Deno.test("parseStreamEvent() reads one response: a successor has a stream or an answer of its own (trap 8)", () => {

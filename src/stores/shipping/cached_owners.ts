@@ -47,7 +47,7 @@ export function cachedOwners({ ledger, local, store }: CachedOwnersOptions): Own
       const owners = new Map<string, Owner>();
       const learn = (found: readonly Owned[]) => {
         for (const { id, kind, workspaceId, call } of found) {
-          const owner = { kind, workspaceId, credentialId: call?.credentialId ?? null };
+          const owner = { kind, workspaceId, credentialId: call?.credentialId ?? null, traceId: call?.traceId ?? null };
           owners.set(id, owner);
           known.set(id, owner);
         }
