@@ -28,7 +28,7 @@ export interface RequestFacts {
   readonly userId: string | null;
   /** What a client says of itself in an object of its own, secrets too; null: nothing. */
   readonly metadata: Readonly<Record<string, unknown>> | null;
-  /** The trace of what the call goes on with, such as an earlier response; null if it names none. */
+  /** The trace of what the call goes on with, such as an earlier response; null: of nothing. */
   readonly continued: string | null;
   /** SHA-256 of the bytes of the messages, hex; null without messages or in a compressed body. */
   readonly messagesHash: string | null;

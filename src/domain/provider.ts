@@ -168,7 +168,7 @@ export interface RequestDialect {
   readonly factsOf: (values: ReadonlyMap<string, unknown>, target: string) => BodyFacts;
   /** An object of its own in which a client says who it is. Gets the `keys`. */
   readonly metadataOf?: (values: ReadonlyMap<string, unknown>) => Readonly<Record<string, unknown>> | null;
-  /** The id of what the upstream keeps and the call goes on with, such as a response. Gets the `keys`. */
+  /** The id of what the call goes on with, such as an earlier response. Gets the `keys`. */
   readonly continues?: (values: ReadonlyMap<string, unknown>) => string | null;
   /** The top-level key of the conversation; its bytes are hashed to find retries. */
   readonly messagesKey: string;

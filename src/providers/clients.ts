@@ -1,6 +1,6 @@
 import type { Client } from "../domain/client.ts";
 import { parsedRecord } from "./anthropic/usage.ts";
-import { toldByCodex } from "./openai/codex.ts";
+import { toldByCodex } from "./codex.ts";
 
 /** The agents that are told apart; a new one is one row. The first one's session counts first. */
 export const CLIENTS: readonly Client[] = [

@@ -23,7 +23,7 @@ export async function hashFirstElement(
     await EVENT_LOOP_BUDGET.enter(piece.length);
     if (element.push(piece)) return element.digest();
   }
-  // A text that is spelled as the unwanted key shows only now that it is none.
+  // Only now is a text that is spelled as the unwanted key known to be a text.
   return element.push(AFTER) ? element.digest() : null;
 }
 

@@ -1,5 +1,5 @@
-import type { Said, Told } from "../../domain/client.ts";
-import { isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
+import type { Said, Told } from "../domain/client.ts";
+import { isRecord, parsedRecord, textOf } from "./anthropic/usage.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 
@@ -9,7 +9,7 @@ const TURN_METADATA = "x-codex-turn-metadata";
 /** By `request_kind`; a turn is the agent's own work. */
 const CLASSES: ReadonlyMap<string, string> = new Map([
   ["compaction", "compaction"],
-  // These answer nobody: a session's warm-up, and what it remembers of others.
+  // A session's warm-up, and what it remembers of other sessions: no user waits for them.
   ["prewarm", "auxiliary"],
   ["memory", "auxiliary"],
 ]);
