@@ -44,8 +44,8 @@ export interface RequestFacts {
 /**
  * Reads the request's body within its limits and finds the few facts that are needed. Whether it is
  * JSON is for the upstream to say. Rejects with a `Fault` of `PROBLEMS`, `body_opaque`,
- * `model_not_allowed`, those of `RequestDialect.unreadable` and `unmetered`, or `not_owned` if the
- * body names what is another workspace's.
+ * `model_not_allowed`, those of `Provider.placed`, `RequestDialect.unreadable` and `unmetered`, or
+ * `not_owned` if the body names what is another workspace's.
  */
 export async function read(incoming: IncomingBilled, { sandbox, token }: Caller, deps: Deps): Promise<RequestFacts> {
   const { headers, body: stream } = incoming.request;
@@ -82,6 +82,8 @@ export async function read(incoming: IncomingBilled, { sandbox, token }: Caller,
     const { heldBy, isAny: namesFiles } = await assertOwnThings({ things, items: scan.items }, { sandbox, provider, deps });
     const continued = await traceOfOwn(request.continues?.(values) ?? null, { sandbox, deps });
     const upstream = deps.upstreams.forCall(provider, { workspaceId: sandbox.workspaceId, model: asked.model, heldBy });
+    const placed = provider.placed?.(target, upstream.place);
+    if (placed instanceof Fault) throw placed;
     const unmetered = upstream.isStrict ? request.unmetered?.(values) ?? null : null;
     if (unmetered !== null) throw unmetered;
     const isCompressed = scan.isEncoded;

@@ -29,8 +29,9 @@ interface RoutedRequest {
  * 1. The prefix of a dialect decides.
  * 2. Otherwise the dialects that have the path, not only a closed rest: the one whose mark header
  *    the request has, then those that need no mark, then the others.
- * 3. Otherwise the dialect with a closed rest that holds the path, in the same order.
- * 4. Otherwise the first dialect that knows the path from clients with a wrong base URL.
+ * 3. Otherwise the dialect whose closed rest says most about the path, in the same order.
+ * 4. If that dialect does not know the path from clients with a wrong base URL, the first that
+ *    does.
  */
 export class Roads {
   /** As `knownPaths`, of all dialects. */
@@ -51,16 +52,19 @@ export class Roads {
       const behind = path.slice(prefix.length);
       return { provider: named, route: this.#routeOf(named, request.method, behind), path: behind, prefix };
     }
-    let rest: Road | null = null;
+    let rest: Road & { readonly route: Route } | null = null;
     for (const provider of spoken.length === 1 ? spoken : inOrder(spoken, request.headers)) {
       const route = this.#routeOf(provider, request.method, path);
       if (route === null) continue;
       const road = { provider, route, path, prefix: "" };
       if (!isRest(route)) return road;
-      rest ??= road;
+      if (rest === null || route.path.length > rest.route.path.length) rest = { ...road, route };
     }
-    const provider = spoken.find(({ baseUrlFault }) => baseUrlFault(path) !== null) ?? spoken[0]!;
-    return rest ?? { provider, route: null, path, prefix: "" };
+    const isSlipOf = ({ baseUrlFault }: Provider) => baseUrlFault(path) !== null;
+    if (rest !== null && isSlipOf(rest.provider)) return rest;
+    const slipped = spoken.find(isSlipOf);
+    if (slipped === undefined && rest !== null) return rest;
+    return { provider: slipped ?? spoken[0]!, route: null, path, prefix: "" };
   }
 
   /** A HEAD is routed as the GET that it asks about. */

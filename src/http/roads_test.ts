@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { anthropic, messages } from "../../tests/anthropic.ts";
+import { Fault } from "../domain/fault.ts";
 import type { Provider, Route } from "../domain/provider.ts";
 import { Roads } from "./roads.ts";
 
@@ -60,4 +61,23 @@ Deno.test("Roads take a path behind a dialect's prefix to that dialect alone, if
 Deno.test("Roads hear of no dialect that no upstream speaks; the first answers for what none has", () => {
   assert.deepEqual(roadOf("POST", "/v1/answers", { spoken: [anthropic] }).slice(0, 2), ["anthropic", "/v1/*"]);
   assert.deepEqual(roadOf("POST", "/nothing", { spoken: [colon, anthropic] }), ["colon", null, "", "/nothing"]);
+});
+
+Deno.test("Roads take a path that two dialects close to the one whose rest says more about it", () => {
+  const closer: Provider = { ...colon, routes: [{ ...REST, path: "/v1/projects/*" }] };
+  const spoken = [anthropic, plain, closer];
+  assert.deepEqual(
+    new Roads(spoken).of({ method: "POST", url: "/v1/projects/p/x", headers: new Headers() }, spoken).provider,
+    closer,
+  );
+});
+
+Deno.test("Roads take a closed path to the dialect that knows it from clients with a wrong base URL", () => {
+  const fault = new Fault("path_misdirected", "Take /v1 off.");
+  const slipped: Provider = { ...colon, baseUrlFault: (path) => path.startsWith("/v1/model/") ? fault : null };
+  const spoken = [anthropic, plain, slipped];
+  const road = new Roads(spoken).of({ method: "POST", url: "/v1/model/m/invoke", headers: new Headers() }, spoken);
+  assert.deepEqual([road.provider.name, road.route], ["colon", null]);
+  // What a dialect answers stays with it.
+  assert.deepEqual(roadOf("POST", "/v1/v1/answers").slice(0, 2), ["plain", "/v1/*"]);
 });

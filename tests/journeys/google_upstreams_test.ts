@@ -222,7 +222,7 @@ Deno.test("Claude on Vertex AI gets the body as the client sent it, with the str
   assert.equal(new TextDecoder().decode(call!.body), JSON.stringify(body));
 });
 
-Deno.test("a location that the operator does not name is refused in words, and so is a base URL without /v1", async () => {
+Deno.test("a location that the operator does not name is refused in words, as is a base URL without /v1 and a query that hides usage", async () => {
   await using stand = await standOf();
   const headers = { authorization: `Bearer ${await stand.proxy.token()}` };
   const elsewhere = await ask(stand, { path: claudeAt("europe-west1"), headers, body: MESSAGE });
@@ -231,7 +231,12 @@ Deno.test("a location that the operator does not name is refused in words, and s
   const withoutVersion = await ask(stand, { path: claudeAt("global").replace("/v1", ""), headers, body: MESSAGE });
   assert.equal(withoutVersion.status, 421);
   assert.match(JSON.parse(withoutVersion.text).error.message, /\/v1 is missing/);
-  assert.equal(stand.vertexCalls().length, 0);
+  const hiding = await ask(stand, { path: `/v1beta/models/${MODEL}:generateContent?fields=candidates`, headers, body: SAY });
+  assert.equal(hiding.status, 403);
+  assert.match(JSON.parse(hiding.text).error.message, /query is not open/);
+  assert.equal(stand.google.calls.length, 0);
+  // What the proxy refuses by itself has no row: it is no call that failed.
+  assert.deepEqual(await stand.proxy.closedRows(0), []);
 });
 
 Deno.test("after a 401 of Vertex AI the next call mints a new token, unless the old one is but seconds old", async () => {
