@@ -95,12 +95,14 @@ function branchesOf(agent: Agent, lead: { readonly own: string; readonly below: 
   return [[`${lead.own}${name}`, ...totalCells(agent)], ...below];
 }
 
-const CALL_HEADINGS = ["AT", "CALL", "MODEL", "OUTCOME", "FIRST TOKEN", "TOOK", "INPUT", "CACHE READ", "OUTPUT", "COST", "AGENT"];
+const CALL_HEADINGS = [
+  ...["AT", "CALL", "MODEL", "UPSTREAM", "OUTCOME", "FIRST TOKEN", "TOOK", "INPUT", "CACHE READ", "OUTPUT", "COST", "AGENT"],
+];
 const CALL_NUMBERS = ["FIRST TOKEN", "TOOK", "INPUT", "CACHE READ", "OUTPUT", "COST"];
 
 function callCells(call: Detail["requests"][number]): string[] {
   return [
-    ...[timeCell(call.createdAt), call.id, call.model, outcomeCell(call)],
+    ...[timeCell(call.createdAt), call.id, call.model, call.upstream ?? "-", outcomeCell(call)],
     call.ttft > 0 ? durationText(call.ttft) : "-",
     durationText(call.duration),
     wholeText(call.inputTokens),

@@ -81,7 +81,7 @@ Deno.test("usage, traces and trace show on a terminal and in a pipe what was use
     assert.match(text, /^Session run-1 of sandbox sb-1 in workspace acme \(named by: header\)\nfrom 20\S+Z to 20\S+Z\n/);
     assert.match(text, /^main +1 /m);
     assert.match(text, /^└─ subagent Explore a1 +1 /m);
-    assert.match(text, / ar-\S+ +claude-haiku-4-5 +completed +\S.* +5 +30,005 +10,005 +\$0\.0818 +a1$/m);
+    assert.match(text, / ar-\S+ +claude-haiku-4-5 +anthropic +completed +\S.* +5 +30,005 +10,005 +\$0\.0818 +a1$/m);
     assert.match(text, /^The prompt cache: 60,010 tokens read saved \$/m);
     assert.equal(await terminal("trace", "run-1"), text);
     const { requests } = await json("trace", "run-1");

@@ -31,10 +31,16 @@ export function clipped(name: string): string {
   return name;
 }
 
+/** How each seller's models say that an answer is whole. */
+const WHOLE_ENDS: readonly (string | undefined)[] = [
+  ...["end_turn", "tool_use"],
+  ...["completed", "stop", "tool_calls", "function_call"],
+  "STOP",
+];
+
 /** `completed`, or the outcome with what the upstream or the proxy said of it. */
 export function outcomeText({ outcome, errorType, stopReason }: TokenUsage): string {
-  const why = errorType ??
-    (outcome === "completed" && stopReason !== "end_turn" && stopReason !== "tool_use" ? stopReason : null);
+  const why = errorType ?? (outcome === "completed" && !WHOLE_ENDS.includes(stopReason) ? stopReason : null);
   return why === undefined || why === null ? outcome : `${outcome}: ${clipped(why)}`;
 }
 
@@ -49,6 +55,12 @@ export function agentText({ agentId, agentType, requestClass }: TokenUsage): str
     requestClass === "workflow";
   const name = agentId === undefined ? "main" : clipped(agentType ?? agentId);
   return isOwn ? name : `${name}, ${clipped(requestClass)}`;
+}
+
+/** The upstream that took the call, and who bills it if its name does not say so. */
+export function upstreamText({ upstream, provider }: TokenUsage): string {
+  if (upstream === undefined) return `unnamed, of ${clipped(provider)}`;
+  return upstream === provider ? clipped(upstream) : `${clipped(upstream)}, of ${clipped(provider)}`;
 }
 
 /** Null: a call of which no counts are known. */

@@ -110,6 +110,13 @@ export function callColumns(
     numberColumn("input", "Uncached", (call) => tokensOrNull(call, call.inputTokens)),
     numberColumn("output", "Output", (call) => tokensOrNull(call, call.outputTokens)),
     { key: "model", title: "Model", isUnsorted: true, value: ({ model }) => clipped(model) },
+    {
+      key: "upstream",
+      title: "Upstream",
+      isUnsorted: true,
+      value: ({ upstream }) => upstream === undefined ? null : clipped(upstream),
+      cell: ({ upstream }) => upstream === undefined ? <span class="hint">unnamed</span> : clipped(upstream),
+    },
   ];
 }
 

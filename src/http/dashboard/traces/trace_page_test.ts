@@ -95,6 +95,10 @@ Deno.test("the waterfall has a bar for each call, with its first token, its end 
   );
   assert.match(labels[3]!, /no first token known, took 1\.5 s, completed, unpriced$/);
   assert.match(labels[4]!, /duration unknown, upstream_error: overloaded_error, cost unknown$/);
+  assert.match(labels[5]!, /^claude-opus-5-5 at bedrock-eu, 10\.0 s after the trace began, .*, completed, \$1\.00$/);
+  assert.match(textOf(text), /Upstream bedrock-eu, of aws\.bedrock Ran in eu Service tier priority Agent Explore · a-1/);
+  // A row from before upstreams had names.
+  assert.match(textOf(text), /Upstream unnamed, of anthropic Agent main/);
   // A browser opens the details of a call by keyboard: no script is in the way.
   assert.equal(text.match(/<details><summary>/g)!.length, 7);
   assert.match(text, /<a class="id" href="#call-ar-2" title="ar-2">/);
@@ -130,6 +134,9 @@ Deno.test("the calls of a trace sort, are narrowed to those that went wrong, and
   assert.deepEqual(await shown("calls_order=cacheRead.desc"), ["ar-1", "ar-2", "ar-3", "ar-4", "ar-5", "ar-6", "ar-7"]);
   const { text } = await reader.open(`${PAGE}&calls_order=cacheRead.desc`);
   assert.deepEqual(tableIn(text, "Calls").slice(0, 2).map((cells) => cells[6]), ["1,000", "500"]);
+  assert.deepEqual(tableIn(text, "Calls").map((cells) => cells.at(-1)).toSorted(), [
+    ...["bedrock-eu", "unnamed", "unnamed", "unnamed", "unnamed", "unnamed", "unnamed"],
+  ]);
   assert.deepEqual(await shown("only=troubled"), ["ar-2", "ar-3", "ar-5"]);
   const failed = tableIn((await reader.open(`${PAGE}&only=troubled`)).text, "Calls");
   assert.deepEqual(failed.map((cells) => [cells[2], cells[3], cells[1]]), [
@@ -259,7 +266,11 @@ async function seeded(): Promise<AdminUnderTest> {
     }),
     call(4, {}, {}, { cost: null, ttft: null }),
     call(5, explore, { inputTokens: 0, outputTokens: 0, errorType: "overloaded_error" }, unknown),
-    call(6, explore, {}),
+    call(
+      6,
+      { ...explore, upstream: "bedrock-eu", provider: "aws.bedrock" },
+      { inferenceGeo: "eu", serviceTier: "priority", stopReason: "completed" },
+    ),
     call(7, { agentId: "a-2", parentAgentId: "a-1", requestClass: "subagent" }, {}, { cost: 2_000_000_000 }),
   ]);
   return admin;

@@ -12,6 +12,7 @@ import {
   outcomeText,
   tokensText,
   TONES,
+  upstreamText,
 } from "./call_text.tsx";
 import { AXIS_WIDTH, type TimeAxis, timeAxisOf } from "./time_axis.ts";
 
@@ -142,7 +143,8 @@ function Bar({ call, axis, origin }: { readonly call: TokenUsage; readonly axis:
 function barText(call: TokenUsage, origin: number): string {
   const first = call.ttft === 0 ? "no first token known" : `first token after ${durationText(call.ttft)}`;
   return [
-    `${clipped(call.model)}, ${durationText(call.createdAt - origin)} after the trace began`,
+    call.upstream === undefined ? clipped(call.model) : `${clipped(call.model)} at ${clipped(call.upstream)}`,
+    `${durationText(call.createdAt - origin)} after the trace began`,
     first,
     call.duration === 0 ? "duration unknown" : `took ${durationText(call.duration)}`,
     outcomeText(call),
@@ -156,10 +158,14 @@ function Details(
   { call, zone, shown }: { readonly call: TokenUsage; readonly zone: string; readonly shown: ReadonlySet<string> },
 ) {
   const { requestedModel, model, agentId, client, status, unpricedUses, retryOf, upstreamRequestId } = call;
+  const { inferenceGeo: place, serviceTier: tier } = call;
   const facts: readonly (readonly [name: string, fact: Child | null | undefined])[] = [
     ["Call", <span class="id">{call.id}</span>],
     ["Began", <Time at={call.createdAt} zone={zone} />],
     ["Model", model === requestedModel ? clipped(model) : `${clipped(model)}, asked for as ${clipped(requestedModel)}`],
+    ["Upstream", upstreamText(call)],
+    ["Ran in", place === undefined ? null : clipped(place)],
+    ["Service tier", tier === undefined ? null : clipped(tier)],
     ["Agent", namesText([agentText(call), agentId, client])],
     ["Outcome", outcomeText(call)],
     ["Status", status],
