@@ -29,9 +29,10 @@ const SAMPLES: readonly Sample[] = [
   sample("credential_retry_seconds", 60, { credential: "key-b", why: "no_credit" }),
   sample("upstream_room", 0.42, { credential: "key-a", limit: "requests" }),
   sample("upstream_room", 0.05, { credential: "key-a", limit: "tokens" }),
-  sample("calls_total", 5, { outcome: "upstream_error", status: "529", model: "m-1" }),
-  sample("calls_total", 2, { outcome: "upstream_error", status: "529", model: "m-2" }),
-  sample("calls_total", 90, { outcome: "completed", status: "200", model: "m-1" }),
+  sample("calls_total", 5, { outcome: "upstream_error", status: "529", model: "m-1", upstream: "anthropic" }),
+  sample("calls_total", 2, { outcome: "upstream_error", status: "529", model: "m-2", upstream: "anthropic" }),
+  sample("calls_total", 90, { outcome: "completed", status: "200", model: "m-1", upstream: "anthropic" }),
+  sample("calls_total", 1, { outcome: "upstream_error", status: "529", model: "m-2", upstream: "bedrock" }),
   sample("authority_lookups_total", 7, { authority: "agentserver", outcome: "known" }),
   sample("authority_lookups_total", 2, { authority: "agentserver", outcome: "unavailable" }),
   sample("authority_lookups_total", 0, { authority: "local", outcome: "known" }),
@@ -81,8 +82,9 @@ Deno.test("the health page shows each credential: in or out, why, its next try a
 Deno.test("the health page shows how calls ended, the control plane, refusals and the prices in force", async () => {
   const { text } = await opened();
   assert.deepEqual(rowsIn(text, "How calls ended, since the start of this proxy"), [
-    ["completed", "200", "90"],
-    ["upstream_error", "529", "7"],
+    ["anthropic", "completed", "200", "90"],
+    ["anthropic", "upstream_error", "529", "7"],
+    ["bedrock", "upstream_error", "529", "1"],
   ]);
   const authorities = rowsIn(text, "Who checks tokens, and what came of it since the start of this proxy");
   assert.deepEqual(authorities.map((cells) => cells.slice(0, 5)), [
@@ -115,9 +117,8 @@ Deno.test("the health page lists the runs that recorded calls lately, and shows 
 
 Deno.test("tables of the health page sort and download as CSV", async () => {
   const { text } = await opened("/dashboard/health?answers_order=calls.asc");
-  assert.deepEqual(rowsIn(text, "How calls ended, since the start of this proxy").map(([outcome]) => outcome), [
-    "upstream_error",
-    "completed",
+  assert.deepEqual(rowsIn(text, "How calls ended, since the start of this proxy").map((cells) => cells.at(-1)), [
+    ...["1", "7", "90"],
   ]);
   const csv = await opened("/dashboard/health?format=csv&table=credentials");
   assert.match(csv.headers.get("content-disposition")!, /health-credentials\.csv/);

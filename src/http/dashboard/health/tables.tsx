@@ -90,6 +90,7 @@ const CREDENTIALS: HealthTable<CredentialRow> = {
 };
 
 interface AnswerRow {
+  readonly upstream: string;
   readonly outcome: string;
   readonly status: string;
   readonly calls: number;
@@ -100,15 +101,23 @@ const ANSWERS: HealthTable<AnswerRow> = {
   caption: "How calls ended, since the start of this proxy",
   byDefault: { key: "calls", isAscending: false },
   columns: () => [
+    {
+      key: "upstream",
+      title: "Upstream",
+      value: ({ upstream }) => upstream,
+      cell: ({ upstream }) => <span class="id">{upstream}</span>,
+    },
     { key: "outcome", title: "Outcome", value: ({ outcome }) => outcome },
     { key: "status", title: "Upstream status", value: ({ status }) => status },
     { key: "calls", title: "Calls", isNumber: true, value: ({ calls }) => calls, cell: ({ calls }) => <Count value={calls} /> },
   ],
   rows: ({ samples }) => {
-    const groups = Map.groupBy(samples.all("calls_total"), ({ labels }) => JSON.stringify([labels.outcome, labels.status]));
-    return [...groups].map(([key, found]) => {
-      const [outcome, status] = JSON.parse(key) as [string, string];
-      return { outcome, status, calls: found.reduce((sum, { value }) => sum + value, 0) };
+    const ends = samples.all("calls_total").map(({ labels, value }) => {
+      const { upstream = "", outcome = "", status = "" } = labels;
+      return { key: JSON.stringify([upstream, outcome, status]), row: { upstream, outcome, status }, value };
+    });
+    return [...Map.groupBy(ends, ({ key }) => key).values()].map((found) => {
+      return { ...found[0]!.row, calls: found.reduce((sum, { value }) => sum + value, 0) };
     });
   },
   empty: "No call has ended since the start of this proxy.",

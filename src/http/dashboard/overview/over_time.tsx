@@ -34,18 +34,21 @@ export async function stepsOf(selection: Selection, store: Asked): Promise<reado
   });
 }
 
-/** What the models that cost most have cost by the step, and all others together. `models`: all. */
+/**
+ * What the models that cost most have cost by the step, and all others together. `models`: all; an
+ * empty name is that of calls that name none, which no filter finds.
+ */
 export async function spendOf(
   selection: Selection,
   { steps, models }: { readonly steps: readonly Step[]; readonly models: readonly string[] },
   store: Asked,
 ): Promise<readonly Series[]> {
-  const named = models.slice(0, MOST_MODELS);
+  const named = models.filter((model) => model !== "").slice(0, MOST_MODELS);
   const costs = await Promise.all(named.map(async (model) => {
     return (await stepsOf({ ...selection, model }, store)).map(({ cost }) => cost);
   }));
   const series = named.map((name, n) => ({ name, values: costs[n]!.map(dollars) }));
-  if (models.length <= MOST_MODELS) return series;
+  if (named.length === models.length) return series;
   const others = steps.map(({ cost }, n) => dollars(costs.reduce((rest, ofModel) => rest - ofModel[n]!, cost)));
   return [...series, { name: "all others", values: others }];
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ADMIN_TOKEN, type AdminUnderTest, openAdmin, usageRow, VIEWER_TOKEN } from "../../../../tests/admin_under_test.ts";
-import { browserAt } from "../../../../tests/dashboard_browser.ts";
+import { browserAt, unescaped } from "../../../../tests/dashboard_browser.ts";
 import { rowsIn, textOf } from "../../../../tests/html_text.ts";
 import type { Closing, OpenCall, UsageRow } from "../../../domain/usage.ts";
 import { ASSETS } from "../assets.ts";
@@ -277,4 +277,18 @@ Deno.test("a year of many models and workspaces is one page below 150 kB, its as
   assert.equal(rowsIn(text, "Days (UTC)").length, 31);
   const assets = Object.values(ASSETS).reduce((bytes, { text }) => bytes + new TextEncoder().encode(text).length, 0);
   assert.ok(assets + new TextEncoder().encode(text).length < 150_000, `${assets} and ${text.length} bytes`);
+});
+
+Deno.test("the overview's chart draws calls that name no model among all others", async () => {
+  await using admin = await openAdmin();
+  const browser = await signedIn(admin, [
+    call({ cost: 1_000_000_000 }),
+    call({ cost: 2_000_000_000, model: "" }),
+  ]);
+  const { text } = await browser.open("/dashboard");
+  const [spend] = [...text.matchAll(/data-chart="([^"]*)"/g)].map(([, data]) => JSON.parse(unescaped(data!)));
+  const sums = (spend.series as { name: string; values: number[] }[]).map(({ name, values }) => {
+    return [name, values.reduce((sum, value) => sum + value, 0)];
+  });
+  assert.deepEqual(sums, [["claude-a", 1], ["all others", 2]]);
 });
