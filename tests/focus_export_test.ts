@@ -43,6 +43,17 @@ Deno.test("FOCUS_COLUMNS has every mandatory column of FOCUS 1.4, in its order a
   }
 });
 
+Deno.test("focus: one credential's calls through two upstreams are charges of their own, whose tags name the upstream", () => {
+  const used = { inputTokens: 1_000 };
+  const lines = focusOf([priced({ ...used, upstream: "eu" }), priced({ ...used, upstream: "us" }), priced(used)]);
+  assert.deepEqual(lines.map((line) => [JSON.parse(line.Tags!)["llmproxy/upstream"], line.BilledCost]), [
+    ["eu", "0.003"],
+    ["us", "0.003"],
+    // From before upstreams had names.
+    [undefined, "0.003"],
+  ]);
+});
+
 Deno.test("focus: a call becomes a charge for each kind of token, at the list's price", () => {
   const reading = { inputTokens: 1_000, outputTokens: 200, cacheCreationInputTokens: 60, cacheReadInputTokens: 50_000 };
   const lines = focusOf([priced({ ...reading, cacheCreation5mInputTokens: 20, cacheCreation1hInputTokens: 40 })]);

@@ -13,6 +13,8 @@ export interface FocusCharge {
   readonly workspaceId: string;
   readonly sandboxId: string;
   readonly credentialId: string | null;
+  /** The operator's name of it; null in rows from before upstreams had names. */
+  readonly upstream: string | null;
   readonly seller: Seller;
   /** Where the model ran, if the answers say so. */
   readonly place: string | null;
@@ -68,15 +70,16 @@ function addTo(
   { row, hour, tariff }: { readonly row: UsageRecord; readonly hour: number; readonly tariff: Tariff | null },
 ): void {
   const { thing, accuracy, unitPrice } = part;
-  const { workspaceId, sandboxId, provider, credentialId = null, inferenceGeo: place = null } = row;
+  const { workspaceId, sandboxId, provider, credentialId = null, upstream = null } = row;
+  const { inferenceGeo: place = null } = row;
   const { kind, name, terms } = thing;
   const key = JSON.stringify([
-    ...[workspaceId, sandboxId, provider, credentialId, place, accuracy, kind, name, String(unitPrice)],
+    ...[workspaceId, sandboxId, provider, credentialId, upstream, place, accuracy, kind, name, String(unitPrice)],
     ...terms,
   ]);
   const { quantity, nanoDollars } = charges.get(key) ?? { quantity: 0n, nanoDollars: 0n };
   charges.set(key, {
-    ...{ hour, workspaceId, sandboxId, credentialId, place, accuracy, thing, unitPrice },
+    ...{ hour, workspaceId, sandboxId, credentialId, upstream, place, accuracy, thing, unitPrice },
     seller: tariff?.seller ?? { name: provider, service: provider },
     quantity: quantity + part.quantity,
     nanoDollars: nanoDollars + part.nanoDollars,

@@ -143,9 +143,10 @@ function priceDetailsOf({ thing }: FocusCharge): string {
   return JSON.stringify({ ...named, ...(thing.terms.length === 0 ? {} : { x_Terms: thing.terms.join(", ") }) });
 }
 
-function tagsOf({ workspaceId, sandboxId, thing }: FocusCharge): string {
+function tagsOf({ workspaceId, sandboxId, upstream, thing }: FocusCharge): string {
   const model = thing.kind === "tool" ? {} : { "llmproxy/model": thing.name };
-  return JSON.stringify({ "llmproxy/workspace": workspaceId, "llmproxy/sandbox": sandboxId, ...model });
+  const named = upstream === null ? {} : { "llmproxy/upstream": upstream };
+  return JSON.stringify({ "llmproxy/workspace": workspaceId, "llmproxy/sandbox": sandboxId, ...model, ...named });
 }
 
 function isPriced(accuracy: FocusCharge["accuracy"]): boolean {
