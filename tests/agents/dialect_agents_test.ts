@@ -37,8 +37,8 @@ interface Expected {
   readonly client: string;
   /** How its trace is found. */
   readonly source: string;
-  /** Billed calls of a run with one tool call in it. */
-  readonly calls: number;
+  /** Calls of a run that are no turns of its conversation: opencode makes the session's title. */
+  readonly besides: 0 | 1;
   /** The counts that its fake names, without what was read from and written to the cache. */
   readonly tokens: readonly [input: number, read: number, write: number, output: number];
   readonly servedModel: string;
@@ -61,21 +61,20 @@ const CLAUDE_TOKENS = [1_003, 36_000, 4_096, 207] as const;
 const AGENTS: Readonly<Record<string, Expected>> = {
   "codex": {
     agent: CODEX,
-    ...{ dialect: "openai", provider: "openai", fake: openaiModel, client: "codex", source: "codex", calls: 2 },
+    ...{ dialect: "openai", provider: "openai", fake: openaiModel, client: "codex", source: "codex", besides: 0 },
     ...{ tokens: OPENAI_TOKENS, servedModel: CODEX.model, readsOn: true, asksAgain: true },
     spent: { status: 400, attempts: 1, words: OUR_WORDS },
     refusedAttempts: 1,
   },
-  // One call of each run makes the session's title.
   "opencode on OpenAI": {
     agent: OPENCODE_OPENAI,
-    ...{ dialect: "openai", provider: "openai", fake: openaiModel, client: "opencode", source: "opencode", calls: 3 },
+    ...{ dialect: "openai", provider: "openai", fake: openaiModel, client: "opencode", source: "opencode", besides: 1 },
     ...{ tokens: OPENAI_TOKENS, servedModel: OPENCODE_OPENAI.model, readsOn: true, asksAgain: true },
     spent: { status: 403, attempts: 2, words: /Quota exceeded\. The limit tokens_per_day of this workspace is used up\./ },
   },
   "opencode on an OpenAI-compatible provider": {
     agent: OPENCODE_COMPATIBLE,
-    ...{ dialect: "openai", provider: "openai", fake: openaiModel, client: "opencode", source: "opencode", calls: 3 },
+    ...{ dialect: "openai", provider: "openai", fake: openaiModel, client: "opencode", source: "opencode", besides: 1 },
     isBrief: true,
     ...{ tokens: OPENAI_TOKENS, servedModel: OPENCODE_COMPATIBLE.model, readsOn: true, asksAgain: true },
     spent: { status: 403, attempts: 2, words: /Quota exceeded\. The limit tokens_per_day of this workspace is used up\./ },
@@ -83,7 +82,7 @@ const AGENTS: Readonly<Record<string, Expected>> = {
   "gemini-cli": {
     agent: GEMINI_CLI,
     isBare: true,
-    ...{ dialect: "gemini", provider: "gcp.gemini", fake: geminiModel, client: "gemini-cli", source: "inferred", calls: 2 },
+    ...{ dialect: "gemini", provider: "gcp.gemini", fake: geminiModel, client: "gemini-cli", source: "inferred", besides: 0 },
     ...{ tokens: [1_003, 36_000, 0, 207], servedModel: GEMINI_CLI.model, readsOn: true, asksAgain: false },
     spent: { status: 403, attempts: 1, words: OUR_WORDS },
     refusedAttempts: 1,
@@ -97,7 +96,7 @@ const AGENTS: Readonly<Record<string, Expected>> = {
       fake: bedrockModel,
       client: "claude-code",
       source: "claude-code",
-      calls: 2,
+      besides: 0,
     },
     ...{ tokens: CLAUDE_TOKENS, servedModel: "claude-haiku-4-5-20251001", readsOn: true, asksAgain: true },
     spent: { status: 429, attempts: 1, words: OUR_WORDS },
@@ -112,7 +111,7 @@ const AGENTS: Readonly<Record<string, Expected>> = {
       fake: vertexModel,
       client: "claude-code",
       source: "claude-code",
-      calls: 2,
+      besides: 0,
     },
     ...{ tokens: CLAUDE_TOKENS, servedModel: "claude-haiku-4-5-20251001", readsOn: false, asksAgain: true },
     spent: { status: 429, attempts: 1, words: OUR_WORDS },
@@ -121,6 +120,8 @@ const AGENTS: Readonly<Record<string, Expected>> = {
   },
 };
 
+/** A busy machine takes its time to start an agent. */
+const START_MS = 100_000;
 const PROMPT = "Print a word and say what you saw.";
 /** What Codex asks for beside the model: its plugins. No call of it has the token. */
 const CODEX_ASKS = /^CONNECT http:\/\/(github\.com|api\.github\.com|chatgpt\.com):443$/;
@@ -132,7 +133,9 @@ const scene = await startDialectScene();
 Deno.test.afterAll(async () => await scene[Symbol.asyncDispose]());
 
 for (const [name, expected] of Object.entries(AGENTS)) {
-  const { dialect, client, source, calls, readsOn } = expected;
+  const { dialect, client, source, besides, readsOn } = expected;
+  /** With one tool call in it, or with one turn that is asked again. */
+  const calls = 2 + besides;
   const upstream = scene.upstreams[dialect];
 
   Deno.test(`${name} runs a tool through the proxy: bytes are equal, and the rows of its ${source} trace say what was used`, async () => {
@@ -176,7 +179,13 @@ for (const [name, expected] of Object.entries(AGENTS)) {
     const begun = ran(expected, { turn: answering, middle: () => more, signal: stop.signal });
     // If the wait fails, its words are the test's.
     begun.catch(() => {});
-    await waitFor(() => scene.tap.exchanges().some(isRunningTurn), { what: "the first half of a turn at the client" });
+    await waitFor(() => scene.tap.exchanges().some(isRunningTurn), {
+      what: "the first half of a turn at the client",
+      deadlineMs: START_MS,
+    }).catch((error) => {
+      open();
+      throw error;
+    });
     stop.abort();
     const { sandboxId } = await begun;
     await scene.allLeft();
@@ -192,11 +201,9 @@ for (const [name, expected] of Object.entries(AGENTS)) {
   });
 
   Deno.test(`${name} sees a break in mid-stream, and ${expected.asksAgain ? "asks again" : "ends with an error"}`, async () => {
-    let count = 0;
-    const { run, sandboxId } = await ran(expected, {
-      turn: answering,
-      middle: () => count++ === 0 ? "cut" : null,
-    });
+    let turns = 0;
+    const middle = (call: SeenCall) => isTurn(call.body) && turns++ === 0 ? "cut" : null;
+    const { run, sandboxId } = await ran(expected, { turn: answering, middle });
     const exchanges = scene.tap.exchanges().filter(({ status }) => status === 200);
     const [broken] = exchanges.filter(({ isBroken }) => isBroken);
     assert.ok(broken !== undefined);
@@ -205,9 +212,9 @@ for (const [name, expected] of Object.entries(AGENTS)) {
     const rows = await scene.rowsOf(sandboxId, asked);
     assert.equal(rows.filter(({ outcome }) => outcome === "upstream_broke").length, 1);
     assert.equal(run.code, expected.asksAgain ? 0 : 1, run.output);
-    if (!expected.asksAgain) return assert.equal(asked, 1);
+    if (!expected.asksAgain) return assert.equal(asked, 1 + besides);
     assert.ok(run.stdout.includes(FINAL_ANSWER), run.output);
-    assert.equal(asked, 2);
+    assert.equal(asked, calls);
   });
 
   if (expected.refusedAttempts === undefined) continue;
@@ -223,7 +230,7 @@ for (const [name, expected] of Object.entries(AGENTS)) {
     // If the wait fails, its words are the test's.
     begun.catch(() => {});
     const isRefused = ({ request, status }: Exchange) => request.method === "POST" && status >= 400;
-    await waitFor(() => scene.tap.exchanges().some(isRefused), { what: "a refusal" });
+    await waitFor(() => scene.tap.exchanges().some(isRefused), { what: "a refusal", deadlineMs: START_MS });
     open();
     await (await running).text();
     const { run } = await begun;
@@ -271,9 +278,13 @@ Deno.test("codex asks once if the upstream refuses the operator's key, and the o
   assert.equal(row!.outcome, "upstream_error");
 });
 
-/** Half of an answer with a call of a tool or a text, and not the title of a session. */
+/** A request with all of the agent's instructions, and not for the title of a session. */
+function isTurn(body: Uint8Array): boolean {
+  return body.length > 10_000;
+}
+
 function isRunningTurn({ request, requestBody, status, body }: Exchange): boolean {
-  return request.method === "POST" && status === 200 && body.length > 0 && requestBody.length > 10_000;
+  return request.method === "POST" && status === 200 && body.length > 0 && isTurn(requestBody);
 }
 
 function answering(): Turn {
