@@ -49,6 +49,8 @@ export class AnswerReader {
   #outcome: Outcome | null = null;
   #reading: UsageReading;
   #parts: PartReader | null = null;
+  /** Content that the reading does not have yet; null: no content. */
+  #characters: number | null = null;
   #json: JsonValues | null = null;
 
   constructor(answer: Pick<Response, "ok" | "headers">, options: ReadingOptions) {
@@ -104,6 +106,7 @@ export class AnswerReader {
 
   #take(chunk: Uint8Array): void {
     this.#parts?.push(chunk);
+    this.#addContent();
     this.#json?.push(chunk);
     if (this.#form === null) this.#takeHead(this.#head.length === 0 ? chunk : Buffer.concat([this.#head, chunk]), "first");
   }
@@ -125,7 +128,7 @@ export class AnswerReader {
 
   /** Null: the answer is no stream that the dialect has. */
   #partReader(form: AnswerForm): PartReader | null {
-    const { partOf, readsArrays } = this.#options.dialect;
+    const { partOf, contentOf, readsArrays } = this.#options.dialect;
     const onEvent = (event: Part) => this.#fold(event);
     if (form === "events") {
       return new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent, skip: (text, from) => this.#foldDeltas(text, from) });
@@ -135,6 +138,9 @@ export class AnswerReader {
     }
     if (form !== "frames" || partOf === undefined) return null;
     const onMessage = (frame: Frame) => {
+      const characters = contentOf === undefined || this.#outcome !== null ? null : contentOf(frame);
+      if (characters !== null) return void (this.#characters = (this.#characters ?? 0) + characters);
+      this.#addContent();
       const event = partOf(frame);
       if (event !== null) this.#fold(event);
     };
@@ -160,6 +166,13 @@ export class AnswerReader {
     this.#reading = dialect.parseStreamEvent(this.#reading, event);
     if (this.#reading.errorType !== null) this.#outcome = "upstream_error";
     else if (this.#reading.isWhole && dialect.endsWithBytes !== true) this.#outcome = this.#finished();
+  }
+
+  #addContent(): void {
+    if (this.#characters === null) return;
+    const contentCharacters = this.#reading.contentCharacters + this.#characters;
+    this.#reading = { ...this.#reading, hasContent: true, contentCharacters };
+    this.#characters = null;
   }
 
   #foldDeltas(text: string, from: number): number {

@@ -15,8 +15,7 @@ const ALL = [START, DELTA, USED, STOP];
 const arrays: AnswerDialect = { ...messages.answer, readsArrays: true, endsWithBytes: true };
 const frames: AnswerDialect = {
   ...messages.answer,
-  partOf: ({ headers, payload }) =>
-    headers.get(":event-type") === "chunk" ? { event: "", data: new TextDecoder().decode(payload) } : null,
+  partOf: ({ headers, payload }) => headers.get(":event-type") === "chunk" ? { event: "", data: payload } : null,
 };
 
 const encoder = new TextEncoder();

@@ -10,10 +10,12 @@ export interface Part {
   readonly data: string;
 }
 
-/** One message of a binary event stream: its headers that are strings, and its payload. */
+/** One message of a binary event stream. */
 export interface Frame {
+  /** Those that are strings. */
   readonly headers: ReadonlyMap<string, string>;
-  readonly payload: Uint8Array;
+  /** A character for each byte. */
+  readonly payload: string;
 }
 
 /**
@@ -253,6 +255,11 @@ export interface AnswerDialect {
   readonly unsaid?: (asked: BodyFacts, headers: Headers) => Partial<UsageReading>;
   /** A message of a binary event stream as an event; null: it tells nothing. Left out: no such. */
   readonly partOf?: (frame: Frame) => Part | null;
+  /**
+   * A shortcut for most messages of such a stream: how many characters of content one adds that is
+   * known by its spelling to add no more. Null: another one.
+   */
+  readonly contentOf?: (frame: Frame) => number | null;
   /** A JSON array is a stream too: each element is the data of an event without a name. */
   readonly readsArrays?: true;
   /** No event ends a stream: it is whole at the end of its bytes, if the reading is. */

@@ -39,11 +39,9 @@ export function parseStreamEvent(reading: UsageReading, part: Part): UsageReadin
  * A delta as the API spells it, which nearly all events are. It matches the event to its last
  * character, so no second `type` and no word within the content can mislead.
  */
-const PLAIN_DELTA = new RegExp(
-  String.raw`event: content_block_delta\ndata: \{"type":"content_block_delta","index":(?:0|[1-9]\d*),"delta":\{"type":` +
-    String.raw`"(?:text_delta","text|thinking_delta","thinking|input_json_delta","partial_json)":"(${STRING_CONTENT})"\} *\}\n\n`,
-  "y",
-);
+export const DELTA_DATA = String.raw`\{"type":"content_block_delta","index":(?:0|[1-9]\d*),"delta":\{"type":` +
+  String.raw`"(?:text_delta","text|thinking_delta","thinking|input_json_delta","partial_json)":"(${STRING_CONTENT})"\} *\}`;
+const PLAIN_DELTA = new RegExp(String.raw`event: content_block_delta\ndata: ${DELTA_DATA}\n\n`, "y");
 
 /** Takes deltas up to the first event with any other spelling, which `parseStreamEvent` reads. */
 export function parseDeltas(reading: UsageReading, text: string, from: number): { reading: UsageReading; to: number } {

@@ -4,7 +4,7 @@ import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import * as anthropic from "../anthropic/answer.ts";
 import { factsOf as factsOfBody } from "../anthropic/messages.ts";
 import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
-import { partOf } from "./frames.ts";
+import { contentOf, partOf } from "./frames.ts";
 import { geoOf, invocationOf, mayBeAnthropics } from "./model_ids.ts";
 
 const MB = 1024 * 1024;
@@ -33,6 +33,7 @@ export const invoke: CallDialect = {
     parseDeltas: anthropic.parseDeltas,
     estimate: anthropic.estimate,
     partOf,
+    contentOf,
     unsaid,
   },
 };
