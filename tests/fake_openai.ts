@@ -154,6 +154,7 @@ function outputItem(turn: Turn, call: SeenCall) {
       status: "completed",
       call_id: `call_${call.messageId}`,
       name: turn.tool,
+      ...turn.namespace === undefined ? {} : { namespace: turn.namespace },
       arguments: JSON.stringify(turn.input),
     } as const;
   }

@@ -2,7 +2,12 @@
 import { heldBefore, type Script, type SeenCall } from "./fake_answers.ts";
 
 /** One turn of a model: a text, or one call of a tool that the client has. */
-export type Turn = { readonly text: string } | { readonly tool: string; readonly input: Readonly<Record<string, unknown>> };
+export type Turn = { readonly text: string } | {
+  readonly tool: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  /** In OpenAI's Responses a tool may be one of several under a name. */
+  readonly namespace?: string;
+};
 
 /**
  * How a streamed answer differs from a good and whole one, in its middle. `cut`: the connection

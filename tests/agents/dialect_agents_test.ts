@@ -123,6 +123,8 @@ const AGENTS: Readonly<Record<string, Expected>> = {
 /** A busy machine takes its time to start an agent. */
 const START_MS = 100_000;
 const PROMPT = "Print a word and say what you saw.";
+/** It has them by this switch only. */
+const WITH_SUB_AGENTS = ["--enable", "multi_agent_v2"];
 /** What Codex asks for beside the model: its plugins. No call of it has the token. */
 const CODEX_ASKS = /^CONNECT http:\/\/(github\.com|api\.github\.com|chatgpt\.com):443$/;
 
@@ -266,6 +268,29 @@ Deno.test("codex repeats a broken call in other bytes, and its row is linked wit
   assert.equal(second!.retry_of, first!.id);
 });
 
+Deno.test("codex starts a sub-agent, which stands below main in its session's tree", async () => {
+  const agent = { ...CODEX, args: (...of: Parameters<typeof CODEX.args>) => [...CODEX.args(...of), ...WITH_SUB_AGENTS] };
+  const isSubAgents = (call: SeenCall) => call.header("x-openai-subagent") !== null;
+  const spawning: Turn = { tool: "spawn_agent", namespace: "collaboration", input: { task_name: "look", message: "look" } };
+  const waiting: Turn = { tool: "wait_agent", namespace: "collaboration", input: { timeout_ms: 30_000 } };
+  const turns = [spawning, waiting];
+  const { run, sandboxId } = await ran({ ...AGENTS.codex!, agent }, {
+    turn: (call) => isSubAgents(call) ? answering() : turns.shift() ?? answering(),
+  });
+  assert.equal(run.code, 0, run.output);
+  const rows = await scene.rowsOf(sandboxId, 4);
+  assert.deepEqual(rows.map(({ request_class }) => request_class).sort(), ["main", "main", "main", "subagent"]);
+  const { agents } = await scene.proxy.ask(`/internal/traces/${rows[0]!.trace_id}?workspace_id=${sandboxId}`) as {
+    readonly agents: readonly [
+      { readonly requestCount: number; readonly children: readonly Readonly<Record<string, unknown>>[] },
+    ];
+  };
+  const [main] = agents;
+  assert.deepEqual([main.requestCount, main.children.map(({ kind, agentType }) => [kind, agentType])], [
+    ...[3, [["subagent", "collab_spawn"]]],
+  ]);
+});
+
 Deno.test("codex asks once if the upstream refuses the operator's key, and the operator's words stay with us", async () => {
   const words = "Incorrect API key provided: sk-operator";
   const { run, sandboxId } = await ran(AGENTS.codex!, {
@@ -315,7 +340,7 @@ async function ran(
     env: outside.env,
     ...(signal === undefined ? {} : { signal }),
   });
-  assert.deepEqual(outside.asked.filter((asked) => agent !== CODEX || !CODEX_ASKS.test(asked)), []);
+  assert.deepEqual(outside.asked.filter((asked) => agent.name !== CODEX.name || !CODEX_ASKS.test(asked)), []);
   return { run, token, sandboxId };
 }
 

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { bodyOf, type Captured, capturesOf, headersOf } from "../captured_calls.ts";
+import { dashboardAt } from "../dashboard_browser.ts";
+import { readerOf, textOf } from "../dashboard_reader.ts";
 import { geminiModel } from "../fake_gemini.ts";
 import { openaiModel } from "../fake_openai.ts";
 import { startOpenaiProxy } from "../openai_proxy.ts";
@@ -78,6 +80,9 @@ Deno.test("a session of Codex is a tree: main, its sub-agent, its compaction and
   const { trace, agents, requests } = await traceOf(proxy, `at-${SESSION}`);
   assert.deepEqual([trace.source, requests.length], ["codex", 9]);
   assert.equal(shapeOf(agents[0]), `main 4 (auxiliary 1) (subagent ${thread} collab_spawn 3) (compaction 1)`);
+  const reader = await readerOf(dashboardAt(proxy.adminUrl), proxy.adminToken);
+  const page = textOf((await reader.open(`/dashboard/traces/at-${SESSION}?workspace_id=${rows[0]!.workspace_id}`)).text);
+  for (const name of ["codex", "collab_spawn", "Compaction", "Auxiliary"]) assert.match(page, new RegExp(name, "i"));
   const { traces } = await proxy.ask("/internal/traces") as { traces: readonly unknown[] };
   assert.equal(traces.length, 1);
 });
