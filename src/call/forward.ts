@@ -45,6 +45,7 @@ export async function send(
   const { payment } = call;
   const paying = payment.headersFor({ method: request.method, url, headers, body: bytes });
   for (const [name, value] of paying instanceof Promise ? await paying : paying) headers.push([name, value]);
+  call.sending();
   const init = { method: request.method, headers, body, redirect: "manual", signal: call.signal } as const;
   const sent = inTraceOf(asked, () => fetch(url, init));
   const answer = await sent.finally(() => call.idle.heard());

@@ -14,7 +14,7 @@ import {
 } from "../../tests/fake_calls.ts";
 import { onlyCredential } from "../../tests/fake_credentials.ts";
 import { Fault, FAULTS } from "../domain/fault.ts";
-import type { Credentials } from "../domain/upstream.ts";
+import type { Credentials, PayingHeaders, Payment } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
 import { forward } from "./forward.ts";
 import { read } from "./read.ts";
@@ -102,6 +102,21 @@ Deno.test("forward() sends nothing for a streamed call whose client left while i
   const { call, answer } = await forwarded(({ init }) => Promise.reject(init.signal!.reason), { stream: true, isGone: true });
   await assert.rejects(answer, refusal("client_left"));
   assert.deepEqual(endOf(call), ["client_left", "unknown", null, null]);
+});
+
+Deno.test("forward() sends nothing for a client that left before, though the upstream's answers are read on", async () => {
+  const { call, answer } = await forwarded(() => json(BODY), { isGone: true, deps: withUpstream({ readOnMs: 60_000 }) });
+  await assert.rejects(answer, refusal("client_left"));
+  const minting = Promise.withResolvers<PayingHeaders>();
+  const payment: Payment = { signsBody: false, headersFor: () => minting.promise, refused: () => {} };
+  const deps = withUpstream({ readOnMs: 60_000, paymentOf: () => payment });
+  const { call: late, answer: none } = await forwarded(() => json(BODY), { stream: true, deps });
+  late.client.abort();
+  minting.resolve([["authorization", "Bearer minted"]]);
+  await assert.rejects(none, refusal("client_left"));
+  for (const each of [call, late]) {
+    assert.deepEqual([endOf(each), each.sent], [["client_left", "unknown", null, null], []]);
+  }
 });
 
 Deno.test("forward() waits on for an unstreamed answer whose client has left, as long as the proxy reads on", async () => {

@@ -71,6 +71,7 @@ export class LiveCall implements Stoppable {
   readonly #controller = new AbortController();
   readonly #leaveTraffic: () => void;
   #hasLeft = false;
+  #isSent = false;
   #readingOn: ReturnType<typeof setTimeout> | undefined;
   #ended: Promise<void> | null = null;
 
@@ -112,12 +113,21 @@ export class LiveCall implements Stoppable {
     if (!this.hasEnded) this.#abort(why);
   }
 
-  /** The client has left. An unstreamed answer is read on for a while: it is paid for anyway. */
+  /** From here on the upstream may have it. Throws if the call has been aborted. */
+  sending(): void {
+    this.signal.throwIfAborted();
+    this.#isSent = true;
+  }
+
+  /**
+   * The client has left. An answer that is paid for anyway is read on for a while. What has not
+   * been sent costs nothing, and is not sent.
+   */
   clientLeft(): void {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
     const { readsOnMs } = this.#options;
-    if (readsOnMs === 0 || this.hasEnded) this.#abort("client_left");
+    if (readsOnMs === 0 || this.hasEnded || !this.#isSent) this.#abort("client_left");
     else this.#readingOn = setTimeout(() => this.#abort("client_left"), readsOnMs);
   }
 

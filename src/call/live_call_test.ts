@@ -57,6 +57,7 @@ for (const outcome of OUTCOMES) {
 Deno.test("LiveCall.end() records an answer that completed after its client left as client_left", async () => {
   await using call = scene(() => json(BODY));
   const live = await liveCall(call);
+  live.sending();
   live.clientLeft();
   assert.equal(live.signal.aborted, false);
   await live.end("completed", READING);
