@@ -27,5 +27,5 @@ export function oneUpstream(over: Partial<Upstream> = {}): Upstreams {
     userAgent: "llmproxy/test",
     ...over,
   };
-  return { dialects: () => [upstream.provider], forCall: () => upstream, named: () => upstream };
+  return { dialects: () => [upstream.provider], forCall: () => upstream, ofCall: () => upstream };
 }

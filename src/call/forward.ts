@@ -1,5 +1,4 @@
 import { Fault } from "../domain/fault.ts";
-import type { Credential } from "../domain/upstream.ts";
 import { type Fields, HeaderFields } from "../domain/header_fields.ts";
 import type { AnswerHead } from "../domain/answer_sink.ts";
 import { type HeldBody, sentOnce, type SizedBody } from "../wire/body.ts";
@@ -44,7 +43,8 @@ export async function send(
   const url = urlOf(call);
   const { payment } = call;
   const paying = payment.headersFor({ method: request.method, url, headers, body: bytes });
-  for (const [name, value] of paying instanceof Promise ? await paying : paying) headers.push([name, value]);
+  call.paying = paying instanceof Promise ? await paying : paying;
+  for (const [name, value] of call.paying) headers.push([name, value]);
   call.sending();
   const init = { method: request.method, headers, body, redirect: "manual", signal: call.signal } as const;
   const sent = inTraceOf(asked, () => fetch(url, init));
@@ -99,10 +99,12 @@ async function refusedCredential({ incoming, upstream, credential, deps }: LiveC
   );
 }
 
-/** The answer's head for the client, without any header that holds the operator's credential. */
-export function returned(answer: Response, credential: Credential): AnswerHead {
+/** The answer's head for the client, without any header that holds what paid. */
+export function returned(answer: Response, { credential: { auth, secret }, paying }: LiveCall): AnswerHead {
   const { status, statusText } = answer;
-  const headers = new HeaderFields(returnedHeaders(answer.headers, { secrets: [credential.secret] }));
+  // What was minted or signed is known to the call alone.
+  const made = auth.kind === "header" ? [] : paying.map(([, value]) => value.slice(value.lastIndexOf(" ") + 1));
+  const headers = new HeaderFields(returnedHeaders(answer.headers, { secrets: [secret, ...made] }));
   // RFC 9110, section 8.6: a 204 has no length.
   if (status === 204) headers.delete("content-length");
   return { status, statusText, headers };

@@ -12,11 +12,11 @@ import {
   sceneUpstream,
   type Upstream,
 } from "../../tests/fake_calls.ts";
-import { onlyCredential } from "../../tests/fake_credentials.ts";
+import { credentialOf, onlyCredential } from "../../tests/fake_credentials.ts";
 import { Fault, FAULTS } from "../domain/fault.ts";
 import type { Credentials, PayingHeaders, Payment } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
-import { forward } from "./forward.ts";
+import { forward, returned } from "./forward.ts";
 import { read } from "./read.ts";
 import { belongingOf } from "./trace.ts";
 import type { Deps } from "./deps.ts";
@@ -117,6 +117,19 @@ Deno.test("forward() sends nothing for a client that left before, though the ups
   for (const each of [call, late]) {
     assert.deepEqual([endOf(each), each.sent], [["client_left", "unknown", null, null], []]);
   }
+});
+
+Deno.test("returned() leaves out a header that repeats what was minted or signed for the call", async () => {
+  const paying: PayingHeaders = [["authorization", "Bearer minted-1"], ["x-amz-security-token", "session-1"]];
+  const payment: Payment = { signsBody: false, headersFor: () => paying, refused: () => {} };
+  const credential = credentialOf("google", { secret: "", auth: { kind: "google", keyFile: null } });
+  const credentials = { ...onlyCredential(""), forCall: () => Promise.resolve(credential) };
+  const headers = { "x-echo": "was Bearer minted-1", "x-token": "session-1", "x-kept": "Bearer" };
+  const deps = withUpstream({ credentials, paymentOf: () => payment });
+  const { live, answer } = await forwarded(() => json(BODY, { headers }), { deps });
+  const head = returned(await answer, live);
+  assert.deepEqual([...head.headers].map(([name]) => name).filter((name) => name.startsWith("x-")), ["x-kept"]);
+  await live.end("completed");
 });
 
 Deno.test("forward() waits on for an unstreamed answer whose client has left, as long as the proxy reads on", async () => {

@@ -1,5 +1,5 @@
 import { Fault, type FaultCode } from "../domain/fault.ts";
-import type { Credential, Payment, Upstream } from "../domain/upstream.ts";
+import type { Credential, PayingHeaders, Payment, Upstream } from "../domain/upstream.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { RunningCall } from "../domain/running_call.ts";
 import type { Outcome } from "../domain/usage.ts";
@@ -65,6 +65,8 @@ export class LiveCall implements Stoppable {
    * (`findings/fetch_forgets_its_abort.sh`).
    */
   answer: Response | null = null;
+  /** The headers that paid for it. */
+  paying: PayingHeaders = [];
   readonly #options: LiveCallOptions;
   /** Listens while the upstream is waited for; if it stays silent, the call is aborted. */
   readonly idle: IdleTimeout;

@@ -40,7 +40,7 @@ export async function pass(incoming: IncomingCall, options: PassOptions): Promis
     const { about, makes, passthrough, deps } = options;
     const heldBy = await assertMayPass(caller, incoming, options);
     const { workspaceId } = caller.sandbox;
-    const upstream = deps.upstreams.forCall(incoming.provider, { workspaceId, model: "", heldBy });
+    const upstream = deps.upstreams.forCall(incoming.provider, { workspaceId, model: null, heldBy });
     const { credentials } = upstream;
     const credential = about === null ? credentials.ofWorkspace(workspaceId) : credentials.holding(heldBy);
     const creation = makes === null ? null : await creationOf(makes, incoming, { caller, upstream, credential, deps });
@@ -54,7 +54,7 @@ export async function pass(incoming: IncomingCall, options: PassOptions): Promis
 }
 
 async function passAs(call: LiveCall, options: PassOptions, creation: Creation | null): Promise<void> {
-  const { incoming, credential, idle, signal, deps } = call;
+  const { incoming, idle, signal, deps } = call;
   const { passthrough } = options;
   const { client, requestId } = incoming;
   let problem: unknown = null;
@@ -64,7 +64,7 @@ async function passAs(call: LiveCall, options: PassOptions, creation: Creation |
     throw await call.fail(problem ?? error);
   });
   deps.observe.passed(requestId, passthrough.name, answer.status, incoming);
-  const head = returned(answer, credential);
+  const head = returned(answer, call);
   client.begin(head);
   if (answer.body === null) return await client.end();
   const makes = answer.ok ? creation : null;

@@ -16,7 +16,7 @@ const NULL_BODY_STATUSES: ReadonlySet<number> = new Set([101, 204, 205, 304]);
  */
 export async function relay(answer: Response, call: LiveCall): Promise<void> {
   const { incoming: { client }, idle, signal, upstream, deps, row } = call;
-  const head = returned(answer, call.credential);
+  const head = returned(answer, call);
   if (answer.body === null || NULL_BODY_STATUSES.has(answer.status)) {
     // Whatever the status says, an answer without a body is no message.
     await call.end("upstream_error");

@@ -81,8 +81,7 @@ export interface Upstream {
   readonly place: Place;
   readonly credentials: Credentials;
   readonly paymentOf: (credential: Credential) => Payment;
-  /** Whether a call may ask for that model; an empty name: the call names none. */
-  readonly mayUse: (caller: { readonly workspaceId: string; readonly model: string }) => boolean;
+  readonly mayUse: (asked: Pick<UpstreamAsked, "workspaceId" | "model">) => boolean;
   /**
    * A stream whose client left is read on for so long, ms, because it is paid for in full; 0: it is
    * ended at once.
@@ -123,8 +122,8 @@ export function secretsOfUpstream({ credentials }: Pick<UpstreamConfig, "credent
 /** Who asks for what. */
 export interface UpstreamAsked {
   readonly workspaceId: string;
-  /** Empty: the call names none. */
-  readonly model: string;
+  /** Empty: a billed call names none, so the upstream would choose. Null: calls of its kind do not. */
+  readonly model: string | null;
   /** The credential that holds what the call names; null if it names nothing. */
   readonly heldBy: string | null;
 }
@@ -135,8 +134,12 @@ export interface Upstreams {
   readonly dialects: () => readonly Provider[];
   /** The first of the dialect that the call may use. Throws `Fault` `model_not_allowed`. */
   readonly forCall: (dialect: Provider, asked: UpstreamAsked) => Upstream;
-  /** By the name that rows have; otherwise the first of that dialect, or the default. */
-  readonly named: (name: string | null, dialect: string) => Upstream;
+  /**
+   * Where a call went whose row says so: its seller's that still has the credential, because only
+   * that account knows what the call made. Otherwise by the upstream's name, the first of the
+   * seller, or the default.
+   */
+  readonly ofCall: (call: Pick<OpenCall, "upstream" | "provider" | "credentialId">) => Upstream;
 }
 
 /** A billed call that is to be sent. */

@@ -306,7 +306,7 @@ function changeRecorder({ system, storage, observe }: Common): AdminDeps["record
 /** The job that accounts for message batches, one per machine. */
 function batchAccounts(common: Common): BatchAccounts {
   const { system: { now, elapsed, batchPace: pace }, storage, upstreams, observe } = common;
-  const upstreamOf = ({ upstream, provider }: OpenCall) => upstreams.named(upstream, provider);
+  const upstreamOf = (call: OpenCall) => upstreams.ofCall(call);
   return new BatchAccounts({ ...callParts(common), upstreamOf, records: storage.batches, pace, observe, now, elapsed });
 }
 

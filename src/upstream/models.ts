@@ -1,16 +1,17 @@
-import type { UpstreamConfig } from "../domain/upstream.ts";
+import type { UpstreamAsked, UpstreamConfig } from "../domain/upstream.ts";
 
 /**
- * Whether the settings of an upstream let the workspace ask for the model. An empty name names no
- * model. A pattern is a model's name with `*` for any characters. An ARN can name another account,
+ * Whether the settings of an upstream let the workspace ask for the model. Calls of some kinds name
+ * none (null). One that should and does not (empty) leaves the choice to the upstream, so only a
+ * pattern for all lets it pass. A pattern is a model's name with `*` for any characters. An ARN can name another account,
  * so only a pattern that begins as one lets it pass.
  */
 export function mayAskFor(
-  { workspaceId, model }: { readonly workspaceId: string; readonly model: string },
+  { workspaceId, model }: Pick<UpstreamAsked, "workspaceId" | "model">,
   { models, workspaces }: Pick<UpstreamConfig, "models" | "workspaces">,
 ): boolean {
   if (workspaces !== null && !workspaces.includes(workspaceId)) return false;
-  if (model === "") return true;
+  if (model === null) return true;
   const isArn = model.startsWith("arn:");
   return models.some((pattern) => (!isArn || pattern.startsWith("arn:")) && fits(pattern, model));
 }

@@ -1,14 +1,11 @@
 import assert from "node:assert/strict";
 import { mayAskFor } from "./models.ts";
 
-Deno.test("mayAskFor() takes patterns with *, any model without a name, and an ARN only by a pattern that begins as one", () => {
-  const ask = (models: readonly string[], model: string) => mayAskFor({ workspaceId: "w", model }, { models, workspaces: null });
-  assert.deepEqual(["gpt-6-sol", "gpt-6", "gpt-60", ""].map((model) => ask(["gpt-6", "gpt-6-*"], model)), [
-    true,
-    true,
-    false,
-    true,
-  ]);
+Deno.test("mayAskFor() takes patterns with *, no name by a pattern for all, and an ARN only by a pattern that begins as one", () => {
+  const ask = (models: readonly string[], model: string | null) =>
+    mayAskFor({ workspaceId: "w", model }, { models, workspaces: null });
+  assert.deepEqual(["gpt-6-sol", "gpt-6", "gpt-60"].map((model) => ask(["gpt-6", "gpt-6-*"], model)), [true, true, false]);
+  assert.deepEqual([ask(["gpt-6*"], ""), ask(["*"], ""), ask(["gpt-6*"], null)], [false, true, true]);
   assert.deepEqual(["us.a.b-v1:0", "us.b-v1:0", "us.v1:0", "eu.a"].map((model) => ask(["us.*b*v1:0"], model)), [
     true,
     true,

@@ -52,17 +52,20 @@ export class UpstreamTable implements Upstreams {
     if (found !== undefined) return found.upstream;
     throw new Fault(
       "model_not_allowed",
-      model === ""
+      model === null
         ? "This workspace may not use this API through the proxy. Ask the proxy's operator."
+        : model === ""
+        ? "The request names no model that can be read, and this workspace may use some models only. Name one."
         : "This proxy offers the model that was asked for to no call of this workspace. Choose another model, or ask the " +
           "proxy's operator.",
     );
   }
 
-  named(name: string | null, dialect: string): Upstream {
+  ofCall({ upstream: name, provider, credentialId }: Parameters<Upstreams["ofCall"]>[0]): Upstream {
     const all = this.#all();
-    const found = all.find(({ config }) => config.name === name) ?? all.find(({ config }) => config.dialect === dialect);
-    return (found ?? all[0]!).upstream;
+    const ofSeller = all.filter(({ config }) => config.seller === provider);
+    const holder = credentialId === null ? undefined : ofSeller.find(({ pool }) => pool.has(credentialId));
+    return (holder ?? all.find(({ config }) => config.name === name) ?? ofSeller[0] ?? all[0]!).upstream;
   }
 
   /** For metrics: of all upstreams together. */
@@ -101,12 +104,13 @@ export class UpstreamTable implements Upstreams {
     const { name, seller, place, readOnMs, isStrict } = config;
     const provider = dialects[config.dialect]!;
     const isSame = before !== null && before.upstream.provider === provider;
-    const pool = isSame ? before.pool : new CredentialPool({
+    const upstreamNow = () => this.#all().find((one) => one.pool === pool)?.upstream ?? upstream;
+    const pool: CredentialPool = isSame ? before.pool : new CredentialPool({
       ...options,
       waitMsOf: provider.waitMsOf,
       roomOf: provider.roomOf,
       all: this.#credentialsOf(config),
-      check: (credential) => check(this.named(name, config.dialect), credential),
+      check: (credential) => check(upstreamNow(), credential),
     });
     const upstream: Upstream = {
       ...{ name, provider, seller, place, readOnMs, isStrict, idleMs, drainAfterLeftMs, userAgent },
@@ -118,9 +122,10 @@ export class UpstreamTable implements Upstreams {
   }
 
   /** An upstream that a reload has removed keeps its last ones, for the calls that still use it. */
-  #credentialsOf({ name, credentials }: UpstreamConfig): () => readonly Credential[] {
+  #credentialsOf({ name, dialect, credentials }: UpstreamConfig): () => readonly Credential[] {
     let last = credentials;
-    return () => last = this.#options.all().find((config) => config.name === name)?.credentials ?? last;
+    const isSame = (config: UpstreamConfig) => config.name === name && config.dialect === dialect;
+    return () => last = this.#options.all().find(isSame)?.credentials ?? last;
   }
 
   #paymentOf(credential: Credential): Payment {

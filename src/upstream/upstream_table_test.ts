@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { anthropic } from "../../tests/anthropic.ts";
 import { credentialOf } from "../../tests/fake_credentials.ts";
 import { Fault } from "../domain/fault.ts";
-import type { UpstreamConfig } from "../domain/upstream.ts";
+import type { UpstreamAsked, UpstreamConfig } from "../domain/upstream.ts";
 import { UpstreamTable } from "./upstream_table.ts";
 
 const second = { ...anthropic, name: "second" };
@@ -32,7 +32,7 @@ function tableOf(configs: readonly UpstreamConfig[]) {
   return { table, scene };
 }
 
-const asked = { workspaceId: "w-1", model: "m-1", heldBy: null };
+const asked: UpstreamAsked = { workspaceId: "w-1", model: "m-1", heldBy: null };
 
 Deno.test("UpstreamTable chooses the first upstream of the dialect that offers the model to the workspace", () => {
   const { table } = tableOf([
@@ -41,16 +41,16 @@ Deno.test("UpstreamTable chooses the first upstream of the dialect that offers t
     configOf("other", { dialect: "second" }),
     configOf("wide"),
   ]);
-  const chosen = (over: Partial<typeof asked>) => table.forCall(anthropic, { ...asked, ...over }).name;
+  const chosen = (over: Partial<UpstreamAsked>) => table.forCall(anthropic, { ...asked, ...over }).name;
   assert.deepEqual([chosen({}), chosen({ model: "n-1" }), chosen({ workspaceId: "w-2" })], ["wide", "narrow", "theirs"]);
-  assert.equal(chosen({ model: "" }), "narrow");
+  assert.deepEqual([chosen({ model: null }), chosen({ model: "" })], ["narrow", "wide"]);
   assert.equal(table.forCall(second, asked).name, "other");
   assert.deepEqual(table.dialects(), [anthropic, second]);
 });
 
 Deno.test("UpstreamTable refuses a model that no upstream of the dialect offers, and names no upstream", () => {
   const { table } = tableOf([configOf("hidden-1", { models: ["a-*"] }), configOf("hidden-2", { dialect: "second" })]);
-  for (const model of ["m-1", "A-1"]) {
+  for (const model of ["m-1", "A-1", ""]) {
     const refused = (error: unknown) =>
       error instanceof Fault && error.code === "model_not_allowed" && !error.message.includes("hidden");
     assert.throws(() => table.forCall(anthropic, { ...asked, model }), refused, model);
@@ -64,10 +64,25 @@ Deno.test("UpstreamTable takes a call about what a credential holds to that cred
   assert.equal(table.forCall(anthropic, { ...asked, heldBy: "gone-key" }).name, "one");
 });
 
-Deno.test("UpstreamTable finds an upstream by the name of a row, or by its dialect", () => {
-  const { table } = tableOf([configOf("one"), configOf("two", { dialect: "second" })]);
-  const named = (name: string | null, dialect: string) => table.named(name, dialect).name;
-  assert.deepEqual([named("two", "anthropic"), named(null, "second"), named("gone", "gone")], ["two", "two", "one"]);
+Deno.test("UpstreamTable finds the upstream of a call by its credential, then by its name, then by its seller", () => {
+  const { table, scene } = tableOf([configOf("one"), configOf("two"), configOf("three", { seller: "aws.bedrock" })]);
+  const found = (upstream: string | null, provider: string, credentialId: string | null) =>
+    table.ofCall({ upstream, provider, credentialId }).name;
+  assert.deepEqual([found("renamed", "anthropic", "two-key"), found("one", "anthropic", "two-key")], ["two", "two"]);
+  assert.deepEqual([found("two", "anthropic", "gone"), found("two", "anthropic", null)], ["two", "two"]);
+  assert.deepEqual([found("gone", "aws.bedrock", null), found("gone", "gone", null)], ["three", "one"]);
+  // The key's name is another account's now.
+  assert.equal(found("two", "anthropic", "three-key"), "two");
+  scene.configs = [configOf("one"), configOf("renamed", { credentials: [credentialOf("two-key")] })];
+  assert.equal(found("two", "anthropic", "two-key"), "renamed");
+});
+
+Deno.test("UpstreamTable gives calls that wait no credential of another dialect whose upstream took the name", () => {
+  const { table, scene } = tableOf([configOf("one")]);
+  const { credentials } = table.forCall(anthropic, asked);
+  scene.configs = [configOf("one", { dialect: "second", credentials: [credentialOf("other-key")] })];
+  assert.equal(table.forCall(second, asked).credentials.holding(null).id, "other-key");
+  assert.equal(credentials.holding(null).id, "one-key");
 });
 
 Deno.test("UpstreamTable takes other settings at a reload, and keeps what it knows of credentials that stay", async () => {

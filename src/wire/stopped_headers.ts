@@ -80,6 +80,13 @@ export const STOPPED_HEADERS: readonly StoppedHeader[] = [
   ),
   stopped(
     "request",
+    "a signature of the client's own keys of AWS, which would stand beside the operator's",
+    `
+    x-amz-date x-amz-security-token x-amz-content-sha256
+  `,
+  ),
+  stopped(
+    "request",
     "who else pays, which fields an answer leaves out, and another method than the request's",
     `
     x-goog-user-project x-goog-fieldmask x-http-method-override x-http-method x-method-override
