@@ -155,7 +155,11 @@ Deno.test("the proxy signs calls to Bedrock with the operator's keys, passes the
       upstream.answer("default");
       const response = await fetch(`${proxy.url}/v1/messages?beta=true`, {
         method: "POST",
-        headers: { authorization: `Bearer ${token}`, "content-type": "application/json", "anthropic-version": "2023-06-01" },
+        headers: {
+          ...{ authorization: `Bearer ${token}`, "content-type": "application/json", "anthropic-version": "2023-06-01" },
+          // Left over from keys of the client's own.
+          ...{ "x-amz-date": "20200101T000000Z", "x-amz-security-token": "theirs" },
+        },
         body: JSON.stringify({ model: "anthropic.claude-opus-5-5", max_tokens: 9, messages: [{ role: "user", content: "hi" }] }),
       });
       assert.deepEqual([response.status, (await response.json()).type], [200, "message"]);
