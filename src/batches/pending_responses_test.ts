@@ -8,10 +8,11 @@ import { fetchPending } from "./pending_responses.ts";
 
 Deno.test("fetchPending() knows the place of a response by the base URL, unless its answer names one", async () => {
   const held = credentialOf("key-1", { baseUrl: "https://eu.example" });
+  const upstreams = oneUpstream({ credentials: onlyCredential("key", { holding: () => held }) });
   const source = {
     fetch: () => Promise.resolve(new Response("{}")),
     elapsed: () => 0,
-    upstream: oneUpstream({ credentials: onlyCredential("key", { holding: () => held }) }).named(null, "anthropic"),
+    upstream: upstreams.forCall(anthropic, { workspaceId: "w", model: null, heldBy: null }),
     observe: {} as Observe,
   };
   const placeOf = async (inferenceGeo: string | null) => {
