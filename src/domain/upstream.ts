@@ -122,7 +122,10 @@ export function secretsOfUpstream({ credentials }: Pick<UpstreamConfig, "credent
 /** Who asks for what. */
 export interface UpstreamAsked {
   readonly workspaceId: string;
-  /** Empty: a billed call names none, so the upstream would choose. Null: calls of its kind do not. */
+  /**
+   * Empty: the call should name one, and leaves it to the upstream. Null: calls of its kind name
+   * none.
+   */
   readonly model: string | null;
   /** The credential that holds what the call names; null if it names nothing. */
   readonly heldBy: string | null;

@@ -3,8 +3,8 @@ import type { UpstreamAsked, UpstreamConfig } from "../domain/upstream.ts";
 /**
  * Whether the settings of an upstream let the workspace ask for the model. Calls of some kinds name
  * none (null). One that should and does not (empty) leaves the choice to the upstream, so only a
- * pattern for all lets it pass. A pattern is a model's name with `*` for any characters. An ARN can name another account,
- * so only a pattern that begins as one lets it pass.
+ * pattern for all lets it pass. A pattern is a model's name with `*` for any characters. An ARN can
+ * name another account, so only a pattern that begins as one lets it pass.
  */
 export function mayAskFor(
   { workspaceId, model }: Pick<UpstreamAsked, "workspaceId" | "model">,
