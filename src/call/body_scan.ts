@@ -120,6 +120,15 @@ export class BodyScan {
   }
 }
 
+/**
+ * Throws `Fault` `body_opaque` for protocol buffers, which Google takes on each path, also as arrays
+ * in JSON (`application/json+protobuf`). They number their fields, so no key names a thing.
+ */
+export function assertHasKeys(contentType: string | null): void {
+  if (!/protobuf/i.test(contentType ?? "")) return;
+  throw new Fault("body_opaque", "The request's body is in protocol buffers, which cannot be read here: send JSON.");
+}
+
 const NO_ITEMS: { readonly keys: readonly string[]; readonly mark?: string } = { keys: [] };
 
 /** Shows the bytes piece by piece, and shares the turns. `share`: so many are one in the budget. */

@@ -149,6 +149,10 @@ const REFUSALS: readonly (readonly [station: string, of: string, refused: Refuse
   ["read", "a body that does not come in time", { code: "body_timeout", body: stuck(), deps: { bodyDeadlineMs: 1 } }],
   ["read", "a body that breaks off", { code: "body_cut", body: brokenOff() }],
   ["read", "a body that cannot be looked into", { code: "body_opaque", headers: { "content-encoding": "rot13" } }],
+  ["read", "a body whose fields have numbers for keys", {
+    code: "body_opaque",
+    headers: { "content-type": "application/json+protobuf" },
+  }],
   ["read", "a body that finds no room", {
     code: "overloaded",
     deps: { budget: new ByteBudget({ totalBytes: 10, perHolderBytes: 10 }) },

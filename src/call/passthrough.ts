@@ -7,7 +7,9 @@ import { JsonCopy } from "../wire/json_copy.ts";
 import { pump, type Watch } from "../wire/pump.ts";
 import { calledBy } from "./admit.ts";
 import { authenticate, type Caller } from "./authenticate.ts";
+import { BatchModels } from "./batch_models.ts";
 import { BodyNames } from "./body_names.ts";
+import { assertHasKeys } from "./body_scan.ts";
 import { claim, type Creation } from "./creation.ts";
 import { returned, send } from "./forward.ts";
 import { LiveCall } from "./live_call.ts";
@@ -120,6 +122,7 @@ async function assertMayPass(caller: Caller, incoming: IncomingCall, options: Pa
   const heldBy = about === null ? null : await assertOwner(about, { sandbox, deps });
   const behind = about === null ? Infinity : target.split("?", 1)[0]!.split("/").indexOf(about.id) + 1;
   const alsoHeldBy = await assertOwnThings(namedIn(target, provider, behind), { sandbox, provider, deps });
+  if (passthrough.namesOwned) assertHasKeys(headers.get("content-type"));
   if ((declaredLength(headers) ?? 0) > passthrough.maxBodyBytes) throw bodyFault(new BodyError("too_large"));
   const isCounted = about?.kind === "batch" ? provider.batches !== undefined : about?.kind === "response";
   if (isCounted && request.method === "DELETE") await deps.batches.accountFor(about!.id);
@@ -144,8 +147,8 @@ async function creationOf(
 
 /** The body as it goes on: within its limit, and without an end if it names another's thing. */
 function bodyOf(
-  { incoming: { request, provider }, caller: { sandbox }, idle, deps }: LiveCall,
-  { passthrough, about }: PassOptions,
+  { incoming: { request, provider }, caller: { sandbox }, upstream, idle, deps }: LiveCall,
+  { passthrough, about, makes }: PassOptions,
   onProblem: (fault: unknown) => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> | null {
   if (request.body === null) return null;
@@ -157,9 +160,14 @@ function bodyOf(
   });
   const { namesOwned, namesOwnedIf, maxBodyBytes } = passthrough;
   if (!namesOwned && namesOwnedIf === undefined && about === null) return limited;
+  const contentEncoding = request.headers.get("content-encoding") ?? "";
+  const { workspaceId } = sandbox;
+  const models = makes === "batch"
+    ? BatchModels.of({ contentEncoding, maxDecodedBytes: maxBodyBytes, upstream, workspaceId })
+    : null;
   const names = new BodyNames({
     contentType: request.headers.get("content-type") ?? "",
-    contentEncoding: request.headers.get("content-encoding") ?? "",
+    contentEncoding,
     maxDecodedBytes: maxBodyBytes,
     owned: provider.owned,
     ...namesOwnedIf === undefined ? {} : { namesOwnedIf },
@@ -174,6 +182,7 @@ function bodyOf(
           if (value !== null) await names.push(value);
           const named = value === null ? await names.end() : names.take();
           await assertOwnThings(named, { sandbox, provider, deps });
+          await (value === null ? models?.end() : models?.push(value));
           [earlier, held] = [held, value];
           if (earlier !== null) controller.enqueue(earlier);
           if (value === null) return controller.close();
@@ -182,12 +191,14 @@ function bodyOf(
         // The upstream has not seen the last bytes, and a body without them is no request.
         onProblem(error);
         names.close();
+        models?.close();
         reader.cancel(error).catch(() => {});
         throw error;
       }
     },
     cancel(reason) {
       names.close();
+      models?.close();
       return reader.cancel(reason);
     },
   }, { highWaterMark: 0 });

@@ -47,6 +47,7 @@ Deno.test("pass() refuses an unknown token, another workspace's file or batch, a
     ["not_owned", {}, { about: { kind: "file", id: "file_other" } }],
     ["not_owned", {}, { about: { kind: "batch", id: "file_own" } }],
     ["body_too_large", { headers: { "content-length": "1001" } }, {}],
+    ["body_opaque", { headers: { "content-type": "application/x-protobuf" } }, {}],
   ];
   for (const [code, request, options] of cases) {
     await using call = scene(() => json(ANSWER));
@@ -271,6 +272,26 @@ function echoing(sent: string[], answer: () => Response): Upstream {
     return answer();
   };
 }
+
+Deno.test("pass() ends no batch that asks for a model which its upstream does not offer, however that is spelled", async () => {
+  const batchOf = (models: string) => `{"requests":[{"custom_id":"1","params":{${models}}}]}`;
+  const mayUse: UpstreamSpoken["mayUse"] = ({ model }) => model === null || model === "small";
+  const cases = [
+    [`"model":"small"`, null],
+    [`"model":"large"`, "model_not_allowed"],
+    [`"model":"small","model":"large"`, "model_not_allowed"],
+    [String.raw`"mod\u0065l":"l\u0061rge"`, "model_not_allowed"],
+    [`"model":"" `, "model_not_allowed"],
+  ] as const;
+  for (const [models, code] of cases) {
+    const sent: string[] = [];
+    await using call = scene(echoing(sent, () => json(BATCH)), { upstreams: sceneUpstream({ mayUse }) });
+    const answer = passed(call, { body: batchOf(models) }, { makes: "batch" });
+    if (code === null) await received(await answer);
+    else await assert.rejects(answer, refusal(code));
+    assert.deepEqual(sent, code === null ? [batchOf(models)] : [], models);
+  }
+});
 
 Deno.test("pass() refuses a batch if a limit is used up that its lines would count in, and holds nothing for one that passes", async () => {
   const records = new FakeLimitRecords();

@@ -5,7 +5,7 @@ import type { Sandbox } from "../domain/sandbox.ts";
 import type { Upstream } from "../domain/upstream.ts";
 import { BodyError, type BodyProblem, declaredLength, hashOf, type HeldBody, readBody } from "../wire/body.ts";
 import type { Caller } from "./authenticate.ts";
-import { BodyScan } from "./body_scan.ts";
+import { assertHasKeys, BodyScan } from "./body_scan.ts";
 import type { Deps, IncomingBilled } from "./deps.ts";
 import { assertOwnThings, namedIn } from "./ownership.ts";
 import { refusedTo } from "./refusals.ts";
@@ -61,6 +61,7 @@ export async function read(incoming: IncomingBilled, { sandbox, token }: Caller,
   let body: HeldBody | null = null;
   let userId: string | null | undefined;
   try {
+    assertHasKeys(headers.get("content-type"));
     body = await readBody(stream, {
       declared: declaredLength(headers),
       maxBytes: maxBodyBytes,
