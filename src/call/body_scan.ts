@@ -121,7 +121,7 @@ export class BodyScan {
 }
 
 /**
- * Throws `Fault` `body_opaque` for protocol buffers, which Google takes on each path, also as arrays
+ * Throws `Fault` `body_opaque` for protocol buffers. Google takes them on each path, also as arrays
  * in JSON (`application/json+protobuf`). They number their fields, so no key names a thing.
  */
 export function assertHasKeys(contentType: string | null): void {
