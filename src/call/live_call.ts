@@ -45,6 +45,9 @@ const ABORTS = {
   & Record<string, { readonly outcome: Outcome; readonly code: FaultCode; readonly message: string }>
   & Record<StopReason, unknown>;
 
+/** Once the client has left, these are how the reading on ended: the call had ended before. */
+const AFTER_LEFT: readonly Outcome[] = ["completed", "upstream_broke", "proxy_cut"];
+
 /**
  * Owns what lives as long as a call: the abort of its upstream request, the idle timeout, the
  * client's disconnect, the body's room, its place in `Traffic` and its row. `end` is the only exit
@@ -170,7 +173,7 @@ export class LiveCall implements Stoppable {
     // In a JSON body, and in the last bytes of a compressed one, content shows only at the end.
     if (reading.hasContent) this.row?.contentCame();
     try {
-      await this.row?.close(this.#hasLeft && outcome === "completed" ? "client_left" : outcome, reading);
+      await this.row?.close(this.#hasLeft && AFTER_LEFT.includes(outcome) ? "client_left" : outcome, reading);
     } catch (error) {
       throw this.refusal(error);
     } finally {

@@ -54,14 +54,17 @@ for (const outcome of OUTCOMES) {
   }
 }
 
-Deno.test("LiveCall.end() records an answer that completed after its client left as client_left", async () => {
-  await using call = scene(() => json(BODY));
-  const live = await liveCall(call);
-  live.sending();
-  live.clientLeft();
-  assert.equal(live.signal.aborted, false);
-  await live.end("completed", READING);
-  assert.deepEqual(call.closings.map(({ outcome, accuracy }) => [outcome, accuracy]), [["client_left", "exact"]]);
+Deno.test("LiveCall.end() records an answer that is read on as client_left, however that ends, unless it is an error or stopped", async () => {
+  for (const outcome of OUTCOMES) {
+    await using call = scene(() => json(BODY));
+    const live = await liveCall(call);
+    live.sending();
+    live.clientLeft();
+    assert.equal(live.signal.aborted, false);
+    await live.end(outcome, READING);
+    const recorded = ["upstream_error", "stopped"].includes(outcome) ? outcome : "client_left";
+    assert.deepEqual(call.closings.map(({ outcome, accuracy }) => [outcome, accuracy]), [[recorded, "exact"]]);
+  }
 });
 
 Deno.test("LiveCall.end() keeps no reading of an answer with an error status but its error type: it cost nothing", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { decoded, queryFault } from "./google_path.ts";
+import { decoded, queryFault, targetFault } from "./google_path.ts";
 
 Deno.test("queryFault() lets pass what streams, pages and SDKs need", () => {
   for (const query of ["", "?alt=sse", "?alt=json", "?prettyPrint=false", "?pageSize=50&pageToken=a%2Bb", "?beta=true", "?"]) {
@@ -27,6 +27,15 @@ Deno.test("queryFault() refuses what hides usage, names another payer, carries a
     assert.equal(fault?.code, "path_not_allowed", query);
     assert.ok(!fault.message.includes("AIza"));
   }
+});
+
+Deno.test("targetFault() refuses a method behind a colon that is spelled otherwise, which no route knows, and any odd query", () => {
+  for (
+    const target of ["/v1beta/models/m%3AgenerateContent", "/v1beta/models/m%3acountTokens?alt=sse", "/v1beta/models/m?key=a"]
+  ) {
+    assert.equal(targetFault(target)?.code, "path_not_allowed", target);
+  }
+  assert.equal(targetFault("/v1beta/models/m%40001:generateContent?pageToken=a%3Ab"), null);
 });
 
 Deno.test("decoded() reads a segment, and leaves alone what is not percent-encoded UTF-8", () => {

@@ -1,6 +1,6 @@
 import type { Provider } from "../../domain/provider.ts";
 import { statusNameOf } from "../google_error.ts";
-import { queryFault } from "../google_path.ts";
+import { targetFault } from "../google_path.ts";
 import { MOST_WAIT_MS, retryAfterMs } from "../rate_limit_headers.ts";
 import { GEMINI_API } from "./billing.ts";
 import { errorEvent, refuse } from "./refusal.ts";
@@ -32,7 +32,7 @@ export const gemini = {
       ...["https://generativelanguage.", "http://generativelanguage.", "generativelanguage."],
     ],
   },
-  placed: (target) => queryFault(target) ?? { target, location: "" },
+  placed: (target) => targetFault(target) ?? { target, location: "" },
   refuse,
   errorEvent,
   errorTypeOf: statusNameOf,

@@ -1,7 +1,7 @@
 import { Fault, type FaultCode } from "../../domain/fault.ts";
 import type { PassthroughRoute, Place, Placed, Route } from "../../domain/provider.ts";
 import { MAX_MESSAGE_BYTES } from "../anthropic/messages.ts";
-import { queryFault } from "../google_path.ts";
+import { targetFault } from "../google_path.ts";
 import { rawPredict } from "./messages.ts";
 
 const CLAUDE = "/v1/projects/:project/locations/:location/publishers/anthropic/models";
@@ -55,7 +55,7 @@ const PLACED = /^\/v1\/projects\/[^/?]+\/locations\/([^/?]+)(?=[/?]|$)/;
  * the place of the client's, and a location has to be one that the operator names.
  */
 export function placed(target: string, { project, locations }: Place): Placed | Fault {
-  const fault = queryFault(target);
+  const fault = targetFault(target);
   if (fault !== null) return fault;
   const [named, location] = PLACED.exec(target) ?? [];
   if (named === undefined || location === undefined) return elsewhere(target, locations);
