@@ -87,6 +87,13 @@ export const STOPPED_HEADERS: readonly StoppedHeader[] = [
   ),
   stopped(
     "request",
+    "what costs more at Amazon Bedrock, and no answer says that it was served",
+    `
+    x-amzn-bedrock-guardrail* x-amzn-bedrock-performanceconfig-*
+  `,
+  ),
+  stopped(
+    "request",
     "who else pays, which fields an answer leaves out, and another method than the request's",
     `
     x-goog-user-project x-goog-fieldmask x-http-method-override x-http-method x-method-override
