@@ -86,7 +86,13 @@ const CALLS: readonly (readonly [path: string, body: object, target: string, hea
   ["/anthropic/v1/messages", { model: "m", max_tokens: 1, messages: [] }, "/a/v1/messages", "x-api-key", `sk-${HUSH}`],
   ["/v1/responses", { model: "m", input: "hello" }, "/o/v1/responses", "authorization", `Bearer sk-${HUSH}`],
   ["/openai/v1/chat/completions", { model: "m", messages: [] }, "/o/v1/chat/completions", "authorization", `Bearer sk-${HUSH}`],
-  ["/model/m/invoke", { max_tokens: 1, messages: [] }, "/b/model/m/invoke", "authorization", `Bearer sk-${HUSH}`],
+  [
+    "/model/anthropic.m/invoke",
+    { max_tokens: 1, messages: [] },
+    "/b/model/anthropic.m/invoke",
+    "authorization",
+    `Bearer sk-${HUSH}`,
+  ],
   [
     "/v1/projects/theirs/locations/us-east5/publishers/anthropic/models/m:rawPredict",
     { max_tokens: 1, messages: [] },
