@@ -109,7 +109,6 @@ export function callColumns(
     numberColumn("cacheWrite", "Cache write", (call) => tokensOrNull(call, call.cacheCreationInputTokens)),
     numberColumn("input", "Uncached", (call) => tokensOrNull(call, call.inputTokens)),
     numberColumn("output", "Output", (call) => tokensOrNull(call, call.outputTokens)),
-    { key: "model", title: "Model", isUnsorted: true, value: ({ model }) => clipped(model) },
     {
       key: "upstream",
       title: "Upstream",
@@ -117,6 +116,7 @@ export function callColumns(
       value: ({ upstream }) => upstream === undefined ? null : clipped(upstream),
       cell: ({ upstream }) => upstream === undefined ? <span class="hint">unnamed</span> : clipped(upstream),
     },
+    { key: "model", title: "Model", isUnsorted: true, value: ({ model }) => clipped(model) },
   ];
 }
 

@@ -134,7 +134,7 @@ Deno.test("the calls of a trace sort, are narrowed to those that went wrong, and
   assert.deepEqual(await shown("calls_order=cacheRead.desc"), ["ar-1", "ar-2", "ar-3", "ar-4", "ar-5", "ar-6", "ar-7"]);
   const { text } = await reader.open(`${PAGE}&calls_order=cacheRead.desc`);
   assert.deepEqual(tableIn(text, "Calls").slice(0, 2).map((cells) => cells[6]), ["1,000", "500"]);
-  assert.deepEqual(tableIn(text, "Calls").map((cells) => cells.at(-1)).toSorted(), [
+  assert.deepEqual(tableIn(text, "Calls").map((cells) => cells.at(-2)).toSorted(), [
     ...["bedrock-eu", "unnamed", "unnamed", "unnamed", "unnamed", "unnamed", "unnamed"],
   ]);
   assert.deepEqual(await shown("only=troubled"), ["ar-2", "ar-3", "ar-5"]);
