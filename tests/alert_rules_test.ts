@@ -33,15 +33,17 @@ const CASES: Readonly<Record<string, Case>> = {
   LlmproxyCannotRecord: { series: { llmproxy_ledger_trouble: "0 1x5" }, quiet: [0, 1], fires: 2 },
   LlmproxyUnrecordedCalls: { series: { llmproxy_unrecorded_calls_total: "0 0 3x20" }, quiet: [1, 14], fires: 3 },
   LlmproxyUpstreamErrors: {
-    // 6 % of 100 calls a minute. The clients' own errors before that do not count.
+    // 6 % of 100 calls a minute of one upstream, and nothing of a hundred times as many of another.
+    // The clients' own errors before that do not count.
     series: {
-      [CALLS('outcome="completed",status="200"')]: "0+94x40",
-      [CALLS('outcome="upstream_error",status="400"')]: "0+50x10 500x30",
-      [CALLS('outcome="upstream_error",status="529"')]: "0x15 0+6x24",
+      [CALLS('outcome="completed",status="200",upstream="anthropic"')]: "0+9400x40",
+      [CALLS('outcome="completed",status="200",upstream="eu"')]: "0+94x40",
+      [CALLS('outcome="upstream_error",status="400",upstream="eu"')]: "0+50x10 500x30",
+      [CALLS('outcome="upstream_error",status="529",upstream="eu"')]: "0x15 0+6x24",
     },
     quiet: [10, 15, 24],
     fires: 28,
-    labels: INSTANCE,
+    labels: { ...INSTANCE, upstream: "eu" },
   },
   LlmproxyUpstreamUnauthorized: { series: { llmproxy_upstream_unauthorized_total: "0 0 1x20" }, quiet: [1, 14], fires: 3 },
   LlmproxyCredentialOut: {
