@@ -14,6 +14,9 @@ const CLASSES: ReadonlyMap<string, string> = new Map([
   ["memory", "auxiliary"],
 ]);
 
+const NAMELESS = { agentId: null, parentAgentId: null, agentType: null, requestClass: null, promptId: null };
+const NOTHING: Told = { session: null, parent: null, agent: NAMELESS };
+
 /**
  * What Codex (0.171) names. A session has a thread for each agent, and main's has the session's id:
  * so a thread of another id is a sub-agent's. A sub-agent whose thread has its own session names
@@ -23,6 +26,8 @@ const CLASSES: ReadonlyMap<string, string> = new Map([
  * `x-client-request-id` is the thread's id on each call, so it names no request.
  */
 export function toldByCodex({ header, metadata }: Said): Told {
+  const isCodex = metadata[TURN_METADATA] || metadata.thread_id || header("thread-id") || header(TURN_METADATA);
+  if (!isCodex) return NOTHING;
   // Without a thread it is another program's, which may mean anything by a session.
   const plain = textOf(metadata.thread_id) === null ? {} : metadata;
   const sources: readonly Data[] = [turnMetadataOf(metadata[TURN_METADATA]), plain, turnMetadataOf(header(TURN_METADATA))];
