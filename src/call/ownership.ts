@@ -44,6 +44,7 @@ export async function assertOwnThings(
   { things, items = NO_ITEMS }: Named,
   options: { readonly sandbox: Sandbox; readonly provider: Pick<Provider, "owned">; readonly deps: Pick<Deps, "owners"> },
 ): Promise<OwnThings> {
+  if (things.length === 0 && items.ids.length === 0) return NO_OWN_THINGS;
   if (things.length > MAX_NAMED || items.ids.length > MAX_NAMED) throw notOwned("thing");
   const { sandbox, provider: { owned: { prefixes } }, deps: { owners } } = options;
   const isUpstreams = (id: string) => prefixes.some((prefix) => id.startsWith(prefix));
@@ -64,6 +65,8 @@ export async function assertOwnThings(
  * upstream's. From the segment `from` on, any may be an id, because all is below an own thing.
  */
 export function namedIn(target: string, { owned: { prefixes } }: Pick<Provider, "owned">, from = Infinity): Named {
+  const isPlain = !/[%+]/.test(target) && !prefixes.some((prefix) => target.includes(prefix));
+  if (isPlain && from === Infinity) return NOTHING_NAMED;
   const [path = "", query = ""] = target.split(/\?(.*)/s);
   const segments = path.split("/");
   const below = segments.slice(from);
@@ -84,6 +87,8 @@ export async function refuseListing(incoming: IncomingCall, deps: Deps): Promise
 
 const NOBODY: ReadonlyMap<string, Owner> = new Map();
 const NO_ITEMS: NamedItems = { ids: [], areSure: false };
+const NOTHING_NAMED: Named = { things: [], items: { ids: [], areSure: true } };
+const NO_OWN_THINGS: OwnThings = { heldBy: null, isAny: false };
 
 /** `auto`, `input_items`: ids have digits or capitals. */
 function isWord(text: string): boolean {

@@ -91,6 +91,8 @@ function isRest(route: Route): boolean {
 }
 
 function inOrder(spoken: readonly Provider[], headers: RoutedRequest["headers"]): readonly Provider[] {
-  const rank = ({ markHeader }: Provider) => markHeader === undefined ? 1 : headers.get(markHeader) === null ? 2 : 0;
-  return [...spoken].sort((a, b) => rank(a) - rank(b));
+  const marked = spoken.filter(({ markHeader }) => markHeader !== undefined);
+  const meant = marked.filter(({ markHeader }) => headers.get(markHeader!) !== null);
+  const unmarked = spoken.filter((dialect) => !marked.includes(dialect));
+  return [...meant, ...unmarked, ...marked.filter((dialect) => !meant.includes(dialect))];
 }

@@ -69,7 +69,7 @@ export async function instruments(
 ): Promise<Instruments> {
   const { now, elapsed } = system;
   const { http, https } = config.forwardProxies;
-  const secrets = () => [
+  const secretsNow = () => [
     ...live.secrets.upstreams.flatMap(secretsOfUpstream),
     live.adminToken(),
     live.secrets.viewerToken ?? "",
@@ -81,6 +81,13 @@ export async function instruments(
     http?.credentials?.password ?? "",
     https?.credentials?.password ?? "",
   ];
+  // Each line of the log asks for them; a reload replaces `live.secrets`.
+  const list = () => ({ of: live.secrets, adminToken: live.adminToken(), secrets: secretsNow() });
+  let listed = list();
+  const secrets = () => {
+    if (listed.of !== live.secrets || listed.adminToken !== live.adminToken()) listed = list();
+    return listed.secrets;
+  };
   const logger = newLogger(config.logLevel, { write: system.writeLog, now, secrets });
   const shipping = () => gauged.shipping?.();
   const batches = () => gauged.batches?.state;

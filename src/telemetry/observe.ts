@@ -118,7 +118,12 @@ function levelOfFault(code: FaultCode): LogLevel {
 
 /** The line leaves out what is not known. */
 function known(fields: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
+  const line: Record<string, unknown> = {};
+  for (const name of Object.keys(fields)) {
+    const value = fields[name];
+    if (value !== null && value !== undefined) line[name] = value;
+  }
+  return line;
 }
 
 function callFields(call: OpenCall, closing: Closing): Readonly<Record<string, unknown>> {

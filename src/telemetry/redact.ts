@@ -52,19 +52,24 @@ interface CleanName {
 /** Removes credentials from texts: by their shape, and by value if `secrets` returns them. */
 export class Redactor {
   readonly #secrets: () => readonly string[];
+  /** As `secrets` returned them last. */
+  #last: readonly string[] | null = null;
   /** Of all known secrets, the longest first. */
   #spellings: readonly string[] = [];
   readonly #known = new Set<string>();
   readonly #names = new Map<string, CleanName>();
 
-  /** Secrets can be rotated: `refresh` calls `secrets`. */
+  /** Secrets can be rotated: `refresh` calls `secrets`. The same list has the same ones. */
   constructor(secrets: () => readonly string[]) {
     this.#secrets = secrets;
   }
 
   /** Call it before each record. */
   refresh(): void {
-    for (const secret of this.#secrets()) {
+    const secrets = this.#secrets();
+    if (secrets === this.#last) return;
+    this.#last = secrets;
+    for (const secret of secrets) {
       if (!this.#known.has(secret) && secret.length >= MIN_SECRET_LENGTH) this.#learn(secret);
     }
   }

@@ -163,3 +163,12 @@ function redactorOf(secrets: readonly string[]): Redactor {
   redactor.refresh();
   return redactor;
 }
+
+Deno.test("Redactor learns the secrets of another list at the next record, and keeps the old ones", () => {
+  let list = ["the-first-secret-of-all"];
+  const redactor = new Redactor(() => list);
+  redactor.refresh();
+  list = ["another-secret-of-all"];
+  redactor.refresh();
+  assert.equal(redactor.text("x the-first-secret-of-all another-secret-of-all"), "x [redacted] [redacted]");
+});

@@ -46,9 +46,11 @@ export class UpstreamTable implements Upstreams {
   }
 
   forCall(dialect: Provider, { workspaceId, model, heldBy }: UpstreamAsked): Upstream {
-    const ofDialect = this.#all().filter(({ upstream }) => upstream.provider === dialect);
-    const holder = heldBy === null ? undefined : ofDialect.find(({ pool }) => pool.has(heldBy));
-    const found = [holder, ...ofDialect].find((one) => one?.upstream.mayUse({ workspaceId, model }));
+    const all = this.#all();
+    const caller = { workspaceId, model };
+    const maySend = ({ upstream }: Running) => upstream.provider === dialect && upstream.mayUse(caller);
+    const holder = heldBy === null ? undefined : all.find((one) => one.pool.has(heldBy) && maySend(one));
+    const found = holder ?? all.find(maySend);
     if (found !== undefined) return found.upstream;
     throw new Fault(
       "model_not_allowed",
