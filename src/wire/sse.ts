@@ -42,6 +42,8 @@ export class SseReader {
    * start, because the parser has to see whether there is a byte order mark.
    */
   #isBetweenEvents = false;
+  /** The start of an event that was cut: `skip` may know it whole, so the parser lacks it. */
+  #cut = "";
   /** Where the next blank lines of the pushed text begin; not searched for again until passed. */
   #nextLf = -1;
   #nextCrLf = -1;
@@ -65,14 +67,28 @@ export class SseReader {
 
   push(chunk: Uint8Array): void {
     if (this.#isBlind || chunk.length === 0) return;
-    const text = this.#textOf(chunk);
+    const text = this.#cut + this.#textOf(chunk);
+    this.#cut = "";
     this.#nextLf = -1;
     this.#nextCrLf = -1;
     for (let at = 0; at < text.length && !this.#isBlind;) {
       if (this.#isBetweenEvents) at = this.#options.skip?.(text, at) ?? at;
+      if (this.#holds(text, at)) {
+        this.#cut = text.slice(at);
+        break;
+      }
       if (at < text.length) at = this.#parseEvent(text, at);
     }
     if (this.#isBlind) this.#parser.reset();
+  }
+
+  /** A carriage return may end the event, which the parser reports at once. */
+  #holds(text: string, from: number): boolean {
+    const { skip, maxEventBytes } = this.#options;
+    const length = text.length - from;
+    if (skip === undefined || !this.#isBetweenEvents || length === 0) return false;
+    if (length > Math.min(MOST_CUT, maxEventBytes)) return false;
+    return !text.includes("\r", from) && text[from] !== "\n" && this.#endOfBlankLine(text, from) === null;
   }
 
   /** Deno 2.9.6 decodes text beyond ASCII eight times slower with `stream`. */
@@ -104,6 +120,7 @@ export class SseReader {
   /** The stream has ended. Drops an event without its blank line, as specification and SDKs do. */
   end(): void {
     this.#decoder.decode();
+    this.#cut = "";
     this.#parser.reset();
   }
 
@@ -112,6 +129,9 @@ export class SseReader {
     if (!this.#isBlind) this.#options.onEvent(event);
   }
 }
+
+/** Longer ones are the parser's: it does not read them from the start with each chunk. */
+const MOST_CUT = 4 * 1024;
 
 /** `event: `: the parser counts it while a line is incomplete. */
 const LONGEST_FIELD_PREFIX = 7;
