@@ -8,8 +8,8 @@ export interface SharedBudgetOptions extends BudgetBytes {
   readonly giveRoom: (holder: string, bytes: number) => void;
 }
 
-/** A whole body of `POST /v1/messages` must fit, as it does with one process. */
-const WHOLE_BODY_BYTES = 32 * 1024 * 1024;
+/** The largest body of a call that any dialect takes: it must fit, as it does with one process. */
+export const WHOLE_BODY_BYTES = 100 * 1024 * 1024;
 
 /** The part of a budget that workers share. The parent keeps it. */
 export function sharedPartOf({ totalBytes, perHolderBytes }: BudgetBytes): BudgetBytes {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
+import * as dialects from "../../providers/providers.ts";
 import { ByteBudget } from "../../wire/budget.ts";
-import { SharedBudget, sharedPartOf } from "./shared_budget.ts";
+import { SharedBudget, sharedPartOf, WHOLE_BODY_BYTES } from "./shared_budget.ts";
 
 const MB = 1024 * 1024;
 const MACHINE = { totalBytes: 800 * MB, perHolderBytes: 400 * MB };
@@ -35,15 +36,23 @@ Deno.test("SharedBudget refuses if the parent cannot be asked", async () => {
   assert.equal(budget.heldBytes, 0);
 });
 
-Deno.test("SharedBudget has room for one whole body of 32 MB, wherever one process has it", async () => {
-  for (const [total, perHolder] of [[32, 32], [64, 32], [100, 50], [512, 128]] as const) {
+Deno.test("SharedBudget has room for one whole body of any dialect, wherever one process has it", async () => {
+  for (const [total, perHolder] of [[32, 32], [64, 32], [100, 50], [512, 128], [1024, 512]] as const) {
     const bytes = { totalBytes: total * MB, perHolderBytes: perHolder * MB };
     const shared = new ByteBudget(sharedPartOf(bytes));
     const takeRoom = (holder: string, asked: number) => Promise.resolve(shared.take(holder, asked));
     const budget = new SharedBudget({ ...bytes, of: 16, takeRoom, giveRoom: shared.give.bind(shared) });
-    assert.equal(await budget.take("a", 32 * MB), true, `${perHolder} of ${total} MB`);
+    const whole = Math.min(bytes.perHolderBytes, WHOLE_BODY_BYTES);
+    assert.equal(await budget.take("a", whole), true, `${perHolder} of ${total} MB`);
     assert.ok(shared.heldBytes + 16 * (budget.heldBytes - shared.heldBytes) <= bytes.perHolderBytes);
   }
+});
+
+Deno.test("SharedBudget knows the largest body of a call", () => {
+  const largest = Object.values(dialects).flatMap(({ routes }) => routes).map((route) => {
+    return route.kind === "billed" ? route.call.request.maxBodyBytes : 0;
+  });
+  assert.equal(Math.max(...largest), WHOLE_BODY_BYTES);
 });
 
 /** Two workers, the shared part, and what they asked of it. */
