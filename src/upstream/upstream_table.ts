@@ -1,5 +1,5 @@
 import { Fault } from "../domain/fault.ts";
-import { type Readiness, worse } from "../domain/operations.ts";
+import type { Readiness } from "../domain/operations.ts";
 import type { Provider } from "../domain/provider.ts";
 import type { Credential, Payment, Upstream, UpstreamAsked, UpstreamConfig, Upstreams } from "../domain/upstream.ts";
 import { CredentialPool, type CredentialPoolOptions, type CredentialState } from "./credential_pool.ts";
@@ -84,11 +84,17 @@ export class UpstreamTable implements Upstreams {
     };
   }
 
-  /** The default upstream decides; trouble of another is a degradation. */
+  /**
+   * The default upstream decides; trouble of another is a degradation. Its reason counts the
+   * credentials of all upstreams: it names none, because sandboxes can read it.
+   */
   readiness(): Readiness {
-    const [first, ...others] = this.#all().map(({ pool }) => pool.readiness());
-    const trouble = others.find(({ status }) => status !== "ok");
-    return trouble === undefined ? first! : worse(first!, { ...trouble, status: "degraded" });
+    const each = this.#all().map(({ pool }) => pool.readiness());
+    const first = each[0]!;
+    if (first.status === "unavailable" || each.every(({ status }) => status === "ok")) return first;
+    const isOut = [...this.state.isOut.values()];
+    const reason = `${isOut.filter(Boolean).length} of ${isOut.length} upstream credentials are out of use`;
+    return { status: "degraded", reason };
   }
 
   #all(): readonly Running[] {

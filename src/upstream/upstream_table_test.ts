@@ -103,6 +103,18 @@ Deno.test("UpstreamTable takes other settings at a reload, and keeps what it kno
   assert.equal(after.credentials.holding("a").id, "a");
 });
 
+Deno.test("UpstreamTable.readiness() counts the credentials of all upstreams if some are out, and names none", async () => {
+  const two = [credentialOf("b"), credentialOf("c")];
+  const { table, scene } = tableOf([configOf("one"), configOf("two", { credentials: two })]);
+  assert.deepEqual(table.readiness(), { status: "ok", reason: null });
+  const pool = table.forCall(anthropic, { ...asked, heldBy: "b" }).credentials;
+  scene.statuses.set("two b", 401).set("two c", 401);
+  await pool.refused(pool.holding("b"));
+  assert.deepEqual(table.readiness(), { status: "degraded", reason: "1 of 3 upstream credentials are out of use" });
+  await pool.refused(pool.holding("c"));
+  assert.deepEqual(table.readiness(), { status: "degraded", reason: "2 of 3 upstream credentials are out of use" });
+});
+
 Deno.test("UpstreamTable keeps a payment as long as its credential, so that what it minted is used again", () => {
   const { table, scene } = tableOf([configOf("one")]);
   const upstream = table.forCall(anthropic, asked);
