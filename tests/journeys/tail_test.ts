@@ -59,8 +59,11 @@ Deno.test("tail on a terminal shows a table, failures in red, and ends with 0 at
     lines[0]!,
     /^␛\[1mENDED +WORKSPACE +SANDBOX +TRACE +MODEL +UPSTREAM +OUTCOME +TOOK +INPUT +CACHE READ +OUTPUT +COST␛\[0m$/,
   );
-  assert.match(lines[1]!, /^20\S+Z +acme +s1 +good +claude-haiku-4-5 +completed +\S.* +5 +30,005 +10,005 +\$0\.0818$/);
-  assert.match(lines[2]!, /^␛\[31m20\S+Z +acme +s1 +bad +claude-haiku-4-5 +upstream_error 529 overloaded_error .*␛\[0m$/);
+  assert.match(lines[1]!, /^20\S+Z +acme +s1 +good +claude-haiku-4-5 +anthropic +completed +\S.* +5 +30,005 +10,005 +\$0\.0818$/);
+  assert.match(
+    lines[2]!,
+    /^␛\[31m20\S+Z +acme +s1 +bad +claude-haiku-4-5 +anthropic +upstream_error 529 overloaded_error .*␛\[0m$/,
+  );
   assert.ok(!plain(terminal.written()).includes("beta"));
 });
 

@@ -24,8 +24,8 @@ Deno.test("requests lists the calls in flight and cuts one by its id, on a termi
       text.split("\n").map((line) => line.split(/ {2,}/).slice(0, 6).join(" "))
     );
     assert.deepEqual(shapes[0], shapes[1]);
-    assert.equal(shapes[0]![0], "ID WORKSPACE SANDBOX TRACE MODEL CLIENT");
-    assert.equal(shapes[0]![1], `${ids[0]} w1 s1 one claude-haiku-4-5 Deno`);
+    assert.equal(shapes[0]![0], "ID WORKSPACE SANDBOX TRACE MODEL UPSTREAM");
+    assert.equal(shapes[0]![1], `${ids[0]} w1 s1 one claude-haiku-4-5 anthropic`);
     assert.match(await piped("requests", "--trace", "two"), / +\d+(\.\d s| ms| min \d+ s) +5 +~[\d,]+ +~(<?\$0\.\d{4})\n$/);
   });
   await t.step("requests cut breaks the connection of that call and of no other", async () => {
@@ -60,7 +60,7 @@ Deno.test("top prints one frame in a pipe and with --once, and JSON with --json"
   );
   assert.match(text, /^acme +- +- +2 +\$0\.1636$/m);
   assert.match(text, /^w1 +1 +~<?\$0\.\d+ +0 +\$0\.00$/m);
-  assert.match(text, /^ar-\S+ +w1 +s1 +one +claude-haiku-4-5 +Deno /m);
+  assert.match(text, /^ar-\S+ +w1 +s1 +one +claude-haiku-4-5 +anthropic +Deno /m);
   const once = await terminal("top", "--once", "--workspace", "acme");
   assert.match(once, /^20\S+Z {2}0 in flight {2}2 calls today, \$0\.1636\n\nWORKSPACE/);
   const { requests, usage, totals } = await json("top") as Record<string, { length: number; costUsd?: string }>;
