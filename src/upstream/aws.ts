@@ -1,3 +1,4 @@
+import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { deadline } from "../async/deadline.ts";
 import type { AwsAuth, AwsKeys, PaidRequest, PayingHeaders, Payment } from "../domain/upstream.ts";
 
@@ -65,8 +66,8 @@ interface Signing {
 }
 
 async function signerOf(signing: Signing) {
-  const [{ SignatureV4 }, { Sha256 }] = await Promise.all([import("@smithy/signature-v4"), import("@smithy/core/checksum")]);
-  const signature = new SignatureV4({ ...signing, sha256: Sha256 });
+  const { SignatureV4 } = await import("@smithy/signature-v4");
+  const signature = new SignatureV4({ ...signing, sha256: NativeSha256 });
   return async ({ method, url, headers, body }: PaidRequest, at: number | undefined): Promise<PayingHeaders> => {
     const { protocol, host, hostname, pathname, searchParams } = new URL(url);
     const signed: Record<string, string> = { host };
@@ -89,10 +90,44 @@ function queryOf(parameters: URLSearchParams): Record<string, string[]> {
   return query;
 }
 
-/** In hexadecimal. A large body is hashed off the event loop. */
+/** A larger body is hashed off the event loop. The way there takes longer than a small one. */
+const HASHED_AT_ONCE = 64 * 1024;
+
+/** In hexadecimal. */
 async function hashOf(body: Uint8Array | null): Promise<string> {
   const bytes = body ?? new Uint8Array(0);
+  if (bytes.length <= HASHED_AT_ONCE) return createHash("sha256").update(bytes).digest("hex");
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)).toHex();
+}
+
+type Secret = string | ArrayBuffer | ArrayBufferView;
+
+/** The runtime's hash as the library asks for one: with a key if it gets a secret. */
+class NativeSha256 {
+  readonly #secret: Secret | undefined;
+  #hash: Hash | Hmac;
+
+  constructor(secret?: Secret) {
+    this.#secret = secret;
+    this.#hash = hashWith(secret);
+  }
+
+  update(data: Uint8Array): void {
+    this.#hash.update(data);
+  }
+
+  digest(): Promise<Uint8Array> {
+    return Promise.resolve(new Uint8Array(this.#hash.digest()));
+  }
+
+  reset(): void {
+    this.#hash = hashWith(this.#secret);
+  }
+}
+
+function hashWith(secret: Secret | undefined): Hash | Hmac {
+  if (secret === undefined) return createHash("sha256");
+  return createHmac("sha256", secret instanceof ArrayBuffer ? new Uint8Array(secret) : secret as string | Uint8Array);
 }
 
 /**
