@@ -1,5 +1,5 @@
 import type { Client } from "../domain/client.ts";
-import { parsedRecord } from "./anthropic/usage.ts";
+import { parsedRecord } from "./untrusted_json.ts";
 import { toldByCodex } from "./codex.ts";
 
 /** The agents that are told apart; a new one is one row. The first one's session counts first. */

@@ -1,5 +1,5 @@
 import type { Said, Told } from "../domain/client.ts";
-import { isRecord, parsedRecord, textOf } from "./anthropic/usage.ts";
+import { isRecord, parsedRecord, textOf } from "./untrusted_json.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 

@@ -1,5 +1,5 @@
 import type { UsageReading } from "../domain/reading.ts";
-import { isRecord, textOf } from "./anthropic/usage.ts";
+import { isRecord, textOf } from "./untrusted_json.ts";
 
 /** Google's names of errors by status (https://google.aip.dev/193, google.rpc.Code). */
 const STATUS_NAMES: ReadonlyMap<number, string> = new Map([

@@ -2,7 +2,8 @@ import { isRefusedBeforeOutput } from "../../domain/price.ts";
 import type { Part } from "../../domain/provider.ts";
 import { EMPTY_READING, type Made, type UsageReading } from "../../domain/reading.ts";
 import { parsePlainDeltas, STRING_CONTENT } from "../plain_deltas.ts";
-import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "./usage.ts";
+import { foldUsage } from "./usage.ts";
+import { countOf, isRecord, parsedRecord, textOf } from "../untrusted_json.ts";
 
 /** The top-level keys of an answer that `readAnswer` looks at. */
 export const ANSWER_KEYS = ["type", "id", "model", "stop_reason", "stop_details", "usage", "error", "content", "container"];

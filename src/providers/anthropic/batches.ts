@@ -1,7 +1,7 @@
 import type { BatchLine, BatchStatus } from "../../domain/provider.ts";
 import { EMPTY_READING } from "../../domain/reading.ts";
 import { readAnswer } from "./answer.ts";
-import { countOf, isRecord, parsedRecord, textOf } from "./usage.ts";
+import { countOf, isRecord, parsedRecord, textOf } from "../untrusted_json.ts";
 
 /** A batch as it is retrieved. `results_url` is not used: it leads past the proxy. */
 export function parseStatus(body: string): BatchStatus | null {

@@ -2,7 +2,7 @@ import type { BodyFacts, CallDialect } from "../../domain/provider.ts";
 import type { UsageReading } from "../../domain/reading.ts";
 import { geoOf } from "../bedrock/model_ids.ts";
 import { ANSWER_KEYS, estimate, parseDeltas, parseNonStreamingResponse, parseStreamEvent, readAnswer } from "./answer.ts";
-import { isRecord } from "./usage.ts";
+import { isRecord } from "../untrusted_json.ts";
 
 const MB = 1024 * 1024;
 

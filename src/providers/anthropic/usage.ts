@@ -1,5 +1,6 @@
 import { MAX_COUNT, type UsageReading } from "../../domain/reading.ts";
 import { cutClientString } from "../../domain/text.ts";
+import { countOf, isRecord, textOf } from "../untrusted_json.ts";
 
 /** A server-side loop runs fewer; later iterations are left out. */
 const MAX_ITERATIONS = 100;
@@ -37,12 +38,6 @@ export function foldUsage(reading: UsageReading, usage: unknown): UsageReading {
   };
 }
 
-/** The value if it is a whole number from 0 to `MAX_COUNT`, otherwise null. */
-export function countOf(value: unknown): number | null {
-  // abs: JSON has a negative zero.
-  return Number.isInteger(value) && value as number >= 0 && value as number <= MAX_COUNT ? Math.abs(value as number) : null;
-}
-
 /** Whether one of the counts that decide what a call used is above any that can be true. */
 function namesAbsurdCount(usage: Record<string, unknown>): boolean {
   const iterations = Array.isArray(usage.iterations) ? usage.iterations.filter(isRecord).slice(0, MAX_ITERATIONS) : [];
@@ -51,25 +46,6 @@ function namesAbsurdCount(usage: Record<string, unknown>): boolean {
     ...[counts.cache_creation, counts.output_tokens_details, counts.server_tool_use].filter(isRecord).flatMap(Object.values),
   ]);
   return named.some((count) => typeof count === "number" && count > MAX_COUNT);
-}
-
-/** The value, cut, if it is a string and not empty; otherwise null. */
-export function textOf(value: unknown): string | null {
-  return typeof value === "string" && value !== "" ? cutClientString(value) : null;
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The text's JSON object, otherwise null. Skips a byte order mark, as `Response.json()` does. */
-export function parsedRecord(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text.charCodeAt(0) === 0xfeff ? text.slice(1) : text);
-    return isRecord(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 type CacheCreation = Pick<UsageReading, "cacheCreationInputTokens" | "cacheCreation5mTokens" | "cacheCreation1hTokens">;

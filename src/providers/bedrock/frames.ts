@@ -1,6 +1,6 @@
 import type { Frame, Part } from "../../domain/provider.ts";
 import { DELTA_DATA } from "../anthropic/answer.ts";
-import { parsedRecord } from "../anthropic/usage.ts";
+import { parsedRecord } from "../untrusted_json.ts";
 import { lengthOf, MAX_TEXT_LENGTH } from "../plain_deltas.ts";
 
 /** A byte order mark within a text is a part of it. */

@@ -3,7 +3,8 @@ import type { BodyFacts, CallDialect, Part } from "../../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import * as anthropic from "../anthropic/answer.ts";
 import { factsOf as factsOfBody } from "../anthropic/messages.ts";
-import { countOf, foldUsage, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
+import { foldUsage } from "../anthropic/usage.ts";
+import { countOf, isRecord, parsedRecord, textOf } from "../untrusted_json.ts";
 import { contentOf, partOf } from "./frames.ts";
 import { geoOf, invocationOf, mayBeAnthropics } from "./model_ids.ts";
 

@@ -1,6 +1,6 @@
 import type { Part } from "../../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
-import { isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
+import { isRecord, parsedRecord, textOf } from "../untrusted_json.ts";
 import { foldGoogleError } from "../google_error.ts";
 import { foldContent } from "./content.ts";
 import { foldUsage, namesOutput } from "./usage.ts";

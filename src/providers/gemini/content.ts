@@ -1,5 +1,5 @@
 import type { UsageReading } from "../../domain/reading.ts";
-import { isRecord, textOf } from "../anthropic/usage.ts";
+import { isRecord, textOf } from "../untrusted_json.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 

@@ -1,5 +1,5 @@
 import type { UsageReading } from "../../domain/reading.ts";
-import { textOf } from "../anthropic/usage.ts";
+import { textOf } from "../untrusted_json.ts";
 import { lengthOf, MAX_TEXT_LENGTH, STRING_CONTENT } from "../plain_deltas.ts";
 import { type Counts, countsOf, foldCounts, readingCounts } from "./usage.ts";
 

@@ -1,5 +1,5 @@
 import type { BodyFacts, RequestDialect } from "../../domain/provider.ts";
-import { isRecord } from "../anthropic/usage.ts";
+import { isRecord } from "../untrusted_json.ts";
 import { decoded } from "../google_path.ts";
 
 /** Google names 100 MB for a request with its inline data; more goes to the Files API. */

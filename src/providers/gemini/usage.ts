@@ -1,5 +1,5 @@
 import { MAX_COUNT, type UsageReading } from "../../domain/reading.ts";
-import { countOf, isRecord, textOf } from "../anthropic/usage.ts";
+import { countOf, isRecord, textOf } from "../untrusted_json.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 type Parts = UsageReading["tokenParts"];

@@ -1,7 +1,7 @@
 import { Fault } from "../../domain/fault.ts";
 import type { AnswerDialect, BodyFacts, CallDialect, Part, RequestDialect } from "../../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
-import { countOf, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
+import { countOf, isRecord, parsedRecord, textOf } from "../untrusted_json.ts";
 import { parseChatDeltas } from "./chat_deltas.ts";
 import { foldError, foldErrorEvent } from "./errors.ts";
 import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid } from "./request.ts";

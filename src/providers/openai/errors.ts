@@ -1,5 +1,5 @@
 import type { UsageReading } from "../../domain/reading.ts";
-import { isRecord, textOf } from "../anthropic/usage.ts";
+import { isRecord, textOf } from "../untrusted_json.ts";
 
 /**
  * Codes and types of an account that cannot pay, after which asking again does not help

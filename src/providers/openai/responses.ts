@@ -1,6 +1,6 @@
 import type { AnswerDialect, BodyFacts, CallDialect, Part, RequestDialect } from "../../domain/provider.ts";
 import { EMPTY_READING, type Made, type UsageReading } from "../../domain/reading.ts";
-import { countOf, isRecord, parsedRecord, textOf } from "../anthropic/usage.ts";
+import { countOf, isRecord, parsedRecord, textOf } from "../untrusted_json.ts";
 import { foldError, foldErrorEvent } from "./errors.ts";
 import { CACHE_MARK_KEY, geoOf, MAX_BODY_BYTES, maxTokensOf, plainTextOf, unsaid } from "./request.ts";
 import { parseResponseDeltas } from "./response_deltas.ts";

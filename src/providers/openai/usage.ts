@@ -1,6 +1,6 @@
 import { MAX_COUNT, type UsageReading } from "../../domain/reading.ts";
 import { cutClientString } from "../../domain/text.ts";
-import { countOf, isRecord } from "../anthropic/usage.ts";
+import { countOf, isRecord } from "../untrusted_json.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 

@@ -1,7 +1,7 @@
 import type { AnswerDialect, BodyFacts, CallDialect, Part } from "../../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { messages } from "../anthropic/messages.ts";
-import { parsedRecord } from "../anthropic/usage.ts";
+import { parsedRecord } from "../untrusted_json.ts";
 import { foldGoogleError, isGoogleError } from "../google_error.ts";
 import { decoded } from "../google_path.ts";
 
