@@ -1,10 +1,13 @@
 import type { AnswerHead, AnswerSink } from "../src/domain/answer_sink.ts";
 
-/** A client in process. It takes a chunk when that is read from the answer's body. */
+/**
+ * A client in process. It takes a chunk when that is read from the answer's body. Then it spoils
+ * the chunk, which may not be read any more.
+ */
 export class FakeClient implements AnswerSink {
   readonly #answer = Promise.withResolvers<Response>();
   readonly #over = Promise.withResolvers<void>();
-  readonly #chunks: Uint8Array<ArrayBuffer>[] = [];
+  readonly #chunks: { readonly chunk: Uint8Array; readonly written: (() => void) | undefined }[] = [];
   readonly #body: ReadableStream<Uint8Array<ArrayBuffer>>;
   #listener: (() => void) | null = null;
   #end: "whole" | "broken" | null = null;
@@ -41,9 +44,9 @@ export class FakeClient implements AnswerSink {
     if (!hasBody) this.#over.resolve();
   }
 
-  write(chunk: Uint8Array): Promise<void> | undefined {
+  write(chunk: Uint8Array, written?: () => void): Promise<void> | undefined {
     if (this.#hasLeft) return undefined;
-    this.#chunks.push(chunk as Uint8Array<ArrayBuffer>);
+    this.#chunks.push({ chunk, written });
     this.#written.resolve();
     this.#taken ??= Promise.withResolvers<void>();
     return this.#taken.promise;
@@ -76,16 +79,29 @@ export class FakeClient implements AnswerSink {
       this.#written = Promise.withResolvers<void>();
       await this.#written.promise;
     }
-    const chunk = this.#chunks.shift();
-    if (chunk !== undefined) controller.enqueue(chunk);
+    const first = this.#chunks.shift();
+    if (first !== undefined) controller.enqueue(taken(first));
     else if (this.#end === "whole") controller.close();
     else controller.error(new Error("the connection broke"));
     if (this.#chunks.length > 0) return;
     this.#taken?.resolve();
     this.#taken = null;
-    if (chunk === undefined) this.#over.resolve();
+    if (first === undefined) this.#over.resolve();
   }
 }
+
+function taken(
+  { chunk, written }: { readonly chunk: Uint8Array; readonly written: (() => void) | undefined },
+): Uint8Array<ArrayBuffer> {
+  const copy = new Uint8Array(chunk);
+  if (written !== undefined) {
+    chunk.fill(SPOILED);
+    written();
+  }
+  return copy;
+}
+
+const SPOILED = 0xdb;
 
 function headersOf(fields: Iterable<readonly [string, string]>): Headers {
   const headers = new Headers();

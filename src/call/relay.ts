@@ -30,13 +30,13 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
   const reader = new AnswerReader(answer, { dialect: row!.dialect.answer, asked: row!.asked });
   call.reading = () => reader.reading;
   const isSized = head.headers.has("content-length");
-  let written: Uint8Array = new Uint8Array();
+  let isBetweenEvents = false;
   let hasItsEnd = false;
   const sink: PumpSink = {
-    write(chunk) {
-      written = chunk;
+    write(chunk, written) {
+      isBetweenEvents = endsEvent(chunk);
       hasItsEnd = reader.outcome !== null;
-      return client.write(chunk);
+      return client.write(chunk, written);
     },
     end: (last) => client.end(last),
   };
@@ -74,7 +74,7 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
     await call.end(outcome, reader.reading).catch(() => {});
     // An event of our own fits between plain events only: those of which nothing is held back.
     const mayTell = deps.brokenStream === "event" && !reader.holdsLast && !isSized && !hasItsEnd;
-    if (mayTell && endsEvent(written)) client.write(errorEvent(fault, call));
+    if (mayTell && isBetweenEvents) client.write(errorEvent(fault, call));
     await client.break();
   } finally {
     reader.close();
@@ -83,9 +83,11 @@ export async function relay(answer: Response, call: LiveCall): Promise<void> {
 
 /** Only after a whole event does one of our own stand for itself. */
 function endsEvent(chunk: Uint8Array): boolean {
-  const end = String.fromCharCode(...chunk.subarray(-4));
-  return end.endsWith("\n\n") || end === "\r\n\r\n";
+  const before = (end: number) => chunk[chunk.length - end];
+  return before(1) === LF && (before(2) === LF || (before(2) === CR && before(3) === LF && before(4) === CR));
 }
+
+const [CR, LF] = [0x0d, 0x0a];
 
 function errorEvent(fault: Fault, { incoming }: LiveCall): Uint8Array {
   return new TextEncoder().encode(incoming.provider.errorEvent(fault, incoming.requestId));

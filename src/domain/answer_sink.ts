@@ -17,8 +17,11 @@ export interface AnswerSink {
   readonly onLeft: (listener: () => void) => void;
   /** The head of the answer, once. */
   readonly begin: (head: AnswerHead) => void;
-  /** A promise if the client is slow: it resolves when the client takes more, or has left. */
-  readonly write: (chunk: Uint8Array) => Promise<void> | undefined;
+  /**
+   * A promise if the client is slow: it resolves when the client takes more, or has left. `written`
+   * is called when the system has the bytes; never if that is not known.
+   */
+  readonly write: (chunk: Uint8Array, written?: () => void) => Promise<void> | undefined;
   /** The answer's last bytes. Resolves when the system has them, or the client has left. */
   readonly end: (last?: Uint8Array | null) => Promise<void>;
   /**

@@ -81,11 +81,11 @@ export class HttpAnswer implements AnswerSink {
     if (!isSized) setImmediate(() => this.#flushHead());
   }
 
-  write(chunk: Uint8Array): Promise<void> | undefined {
+  write(chunk: Uint8Array, written?: () => void): Promise<void> | undefined {
     if (this.#hasLeft || chunk.length === 0) return undefined;
     if (this.#halfClosed !== undefined) this.#awaitReaction();
     this.#hasWritten = true;
-    if (this.#outgoing.write(chunk)) return undefined;
+    if (this.#outgoing.write(chunk, (error) => error ?? written?.())) return undefined;
     this.#drained = Promise.withResolvers<void>();
     this.#outgoing.once("drain", () => this.#wake());
     this.#bound();

@@ -105,6 +105,36 @@ for (const how of ["end", "break"] as const) {
   });
 }
 
+Deno.test("HttpAnswer says that a chunk is written when its bytes cannot change any more, also for a client that reads late", async () => {
+  const pieces = Array.from({ length: 200 }, (_, n) => String.fromCharCode(97 + n % 26).repeat(1 + n * 331 % 60_000));
+  const counts = { written: 0, slow: 0 };
+  const slow = gate();
+  await using server = await startAnswering(async ({ answer }) => {
+    answer.begin(good());
+    for (const piece of pieces) {
+      const chunk = bytes(piece);
+      const drained = answer.write(chunk, () => {
+        counts.written++;
+        chunk.fill(0x7a);
+      });
+      if (drained === undefined) continue;
+      counts.slow++;
+      slow.open();
+      await drained;
+    }
+    await answer.end();
+  });
+  using client = await connected(server.url, { reads: false });
+  client.send(GET);
+  await slow.passed;
+  assert.ok(counts.written < pieces.length);
+  client.socket.resume();
+  await client.has(/\r\n0\r\n\r\n$/);
+  const body = client.text().slice(client.text().indexOf("\r\n\r\n") + 4);
+  assert.equal(body.replace(/[\da-f]+\r\n([a-z]*)\r\n/g, "$1"), pieces.join(""));
+  assert.equal(counts.written, pieces.length);
+});
+
 Deno.test("HttpAnswer keeps a slow client that reads, for many times stallMs", async () => {
   const total = 8 << 20;
   const stallMs = 400;

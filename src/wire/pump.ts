@@ -1,13 +1,17 @@
 import { unlessAborted } from "../async/deadline.ts";
+import { giveBuffer, takeBuffer } from "./read_buffers.ts";
 import type { IdleTimeout } from "./idle_timeout.ts";
 
 /** Takes the bytes, at its own pace (`domain/answer_sink.ts`). */
 export interface PumpSink {
-  readonly write: (chunk: Uint8Array) => Promise<void> | undefined;
+  readonly write: (chunk: Uint8Array, written?: () => void) => Promise<void> | undefined;
   readonly end: (last: Uint8Array | null) => Promise<void>;
 }
 
-/** Reads a copy of what passes. The bytes wait for each promise; a rejection breaks the answer. */
+/**
+ * Reads a copy of what passes. The bytes wait for each promise, and may change once it resolves; a
+ * rejection breaks the answer.
+ */
 export interface Watch {
   readonly look: (chunk: Uint8Array) => void | Promise<void>;
   /** The source has ended. Resolves to what the client may take the answer for. */
@@ -29,8 +33,8 @@ export interface PumpOptions {
   readonly signal: AbortSignal;
 }
 
-/** One read takes at most so much. A thousand streams hold a thousand buffers. */
-const BUFFER_BYTES = 16 * 1024;
+/** Less of a buffer is copied out of it: a client that takes nothing would hold the whole one. */
+const MIN_FILLED = 1 / 4;
 
 /**
  * Passes the source's bytes on unchanged and returns when the client has them. Rejects with the
@@ -46,8 +50,8 @@ export async function pump(
 ): Promise<void> {
   const { watch, holdsLast, isSized, idle, signal } = options;
   const reader = source.getReader({ mode: "byob" });
-  let buffer = new ArrayBuffer(BUFFER_BYTES);
-  let held: Uint8Array | null = null;
+  let buffer = takeBuffer("small");
+  let held: Chunk | null = null;
   let isReading = false;
   try {
     while (true) {
@@ -56,16 +60,18 @@ export async function pump(
       const { value, done } = await reader.read(new Uint8Array(buffer));
       idle.heard();
       isReading = false;
-      if (done) break;
-      // The system writes later, from the same memory.
-      const chunk = value.slice();
-      buffer = value.buffer;
+      if (done) {
+        if (value !== undefined) giveBuffer(value.buffer);
+        break;
+      }
+      const chunk = withoutRoom(value);
+      buffer = takeBuffer(value.length === value.buffer.byteLength ? "large" : "small");
       const seen = watch.look(chunk);
       if (seen !== undefined) await seen;
-      let next: Uint8Array | null = chunk;
+      let next: Chunk | null = chunk;
       if (holdsLast()) [next, held] = [held, chunk];
       else if (held !== null) [next, held] = [joined(held, chunk), null];
-      const drained = next === null ? undefined : sink.write(next);
+      const drained = next === null ? undefined : writeTo(sink, next);
       // A client that reads nothing must not hold a call that is aborted.
       if (drained !== undefined) await unlessAborted(signal, drained);
     }
@@ -84,9 +90,26 @@ export async function pump(
   await sink.end(held);
 }
 
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+type Chunk = Uint8Array<ArrayBuffer>;
+
+/** The same bytes, in a buffer that they fill to a good part. */
+function withoutRoom(chunk: Chunk): Chunk {
+  if (chunk.length >= MIN_FILLED * chunk.buffer.byteLength) return chunk;
+  const copy = chunk.slice();
+  giveBuffer(chunk.buffer);
+  return copy;
+}
+
+/** The system writes later, from the same memory. */
+function writeTo(sink: PumpSink, chunk: Chunk): Promise<void> | undefined {
+  return sink.write(chunk, () => giveBuffer(chunk.buffer));
+}
+
+function joined(first: Chunk, second: Chunk): Chunk {
   const both = new Uint8Array(first.length + second.length);
   both.set(first);
   both.set(second, first.length);
+  giveBuffer(first.buffer);
+  giveBuffer(second.buffer);
   return both;
 }

@@ -215,7 +215,7 @@ Deno.test("pump() lets the idle timeout run only while it waits for the source",
   await over;
 });
 
-Deno.test("pump() writes copies: chunks of any size, and Buffers, keep their bytes while the source's memory is used again", async () => {
+Deno.test("pump() writes copies: chunks of any size, and Buffers, keep their bytes while they are not written", async () => {
   const large = Buffer.from(Array.from({ length: 100_000 }, (_, at) => at % 251));
   const small = Buffer.from("a buffer of a pool");
   const sink = new ListSink();
@@ -235,8 +235,8 @@ Deno.test("pump() writes copies: chunks of any size, and Buffers, keep their byt
   const memories = new Set(sink.chunks.map(({ buffer }) => buffer));
   assert.equal(memories.size, sink.chunks.length, "two chunks share memory");
   assert.ok(
-    sink.chunks.every(({ buffer, byteLength }) => buffer.byteLength === byteLength),
-    "a chunk keeps more memory than it needs",
+    sink.chunks.every(({ buffer, byteLength }) => buffer.byteLength <= 4 * byteLength),
+    "a chunk keeps much more memory than it needs",
   );
 });
 
@@ -270,9 +270,9 @@ class ListSink implements PumpSink {
     this.#over = over;
   }
 
-  readonly write = (chunk: Uint8Array) => {
+  readonly write = (chunk: Uint8Array, written?: () => void) => {
     this.#take(chunk);
-    return this.#over.write?.(chunk);
+    return this.#over.write?.(chunk, written);
   };
 
   readonly end = async (last: Uint8Array | null) => {
