@@ -16,7 +16,7 @@ export interface BedrockFixture {
   readonly outcome: Outcome;
   /** The fields that differ from `EMPTY_READING`, derived from the wire's rules. */
   readonly reading: Partial<UsageReading>;
-  /** It is damaged: nothing behind that place is read. */
+  /** It is damaged: who looks at every message reads nothing behind that place. */
   readonly isBlind: boolean;
   /** Why Anthropic's SDK does not sum up the same; null: it does. */
   readonly sdkDiffers: string | null;

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import type { AnswerDialect, BodyFacts, Frame, Part } from "../domain/provider.ts";
+import type { Frame } from "../domain/frame.ts";
+import type { AnswerDialect, BodyFacts, Part } from "../domain/provider.ts";
 import { EMPTY_READING, type UsageReading } from "../domain/reading.ts";
 import type { Outcome } from "../domain/usage.ts";
 import { codingOf } from "../wire/answer_coding.ts";
@@ -128,7 +129,7 @@ export class AnswerReader {
 
   /** Null: the answer is no stream that the dialect has. */
   #partReader(form: AnswerForm): PartReader | null {
-    const { partOf, contentOf, readsArrays } = this.#options.dialect;
+    const { partOf, readsArrays } = this.#options.dialect;
     const onEvent = (event: Part) => this.#fold(event);
     if (form === "events") {
       return new SseReader({ maxEventBytes: MAX_EVENT_BYTES, onEvent, skip: (text, from) => this.#foldDeltas(text, from) });
@@ -136,15 +137,33 @@ export class AnswerReader {
     if (form === "array" && readsArrays === true) {
       return new JsonArrayReader({ maxElementBytes: MAX_EVENT_BYTES, onElement: (data) => this.#fold({ event: "", data }) });
     }
-    if (form !== "frames" || partOf === undefined) return null;
-    const onMessage = (frame: Frame) => {
-      const characters = contentOf === undefined || this.#outcome !== null ? null : contentOf(frame);
-      if (characters !== null) return void (this.#characters = (this.#characters ?? 0) + characters);
-      this.#addContent();
-      const event = partOf(frame);
-      if (event !== null) this.#fold(event);
+    return form === "frames" && partOf !== undefined ? this.#frameReader(partOf) : null;
+  }
+
+  #frameReader(partOf: (frame: Frame) => Part | null): PartReader {
+    const deltas = this.#options.dialect.frameDeltas?.();
+    const took = (characters: number | null | undefined): boolean => {
+      if (characters == null) return false;
+      this.#characters = (this.#characters ?? 0) + characters;
+      return true;
     };
-    return new EventStreamReader({ maxMessageBytes: MAX_EVENT_BYTES, onMessage });
+    return new EventStreamReader({
+      maxMessageBytes: MAX_EVENT_BYTES,
+      ...(deltas === undefined ? {} : {
+        shortcut: {
+          get head() {
+            return deltas.head;
+          },
+          take: (bytes, from, to) => this.#outcome === null && took(deltas.contentBehind(bytes, from, to)),
+        },
+      }),
+      onMessage: (frame) => {
+        if (this.#outcome !== null || took(deltas?.contentOf(frame))) return;
+        this.#addContent();
+        const event = partOf(frame);
+        if (event !== null) this.#fold(event);
+      },
+    });
   }
 
   #unsaid(): Partial<UsageReading> {

@@ -15,7 +15,8 @@ const ALL = [START, DELTA, USED, STOP];
 const arrays: AnswerDialect = { ...messages.answer, readsArrays: true, endsWithBytes: true };
 const frames: AnswerDialect = {
   ...messages.answer,
-  partOf: ({ headers, payload }) => headers.get(":event-type") === "chunk" ? { event: "", data: payload } : null,
+  partOf: ({ headers, bytes, from, to }) =>
+    headers.get(":event-type") === "chunk" ? { event: "", data: new TextDecoder().decode(bytes.subarray(from, to)) } : null,
 };
 
 const encoder = new TextEncoder();

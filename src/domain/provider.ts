@@ -1,3 +1,4 @@
+import type { Frame, FrameDeltas } from "./frame.ts";
 import type { Fault } from "./fault.ts";
 import type { Fields } from "./header_fields.ts";
 import type { OwnedKind } from "./owned.ts";
@@ -8,14 +9,6 @@ import type { UsageReading } from "./reading.ts";
 export interface Part {
   readonly event: string;
   readonly data: string;
-}
-
-/** One message of a binary event stream. */
-export interface Frame {
-  /** Those that are strings. */
-  readonly headers: ReadonlyMap<string, string>;
-  /** A character for each byte. */
-  readonly payload: string;
 }
 
 /**
@@ -255,11 +248,8 @@ export interface AnswerDialect {
   readonly unsaid?: (asked: BodyFacts, headers: Headers) => Partial<UsageReading>;
   /** A message of a binary event stream as an event; null: it tells nothing. Left out: no such. */
   readonly partOf?: (frame: Frame) => Part | null;
-  /**
-   * A shortcut for most messages of such a stream: how many characters of content one adds that is
-   * known by its spelling to add no more. Null: another one.
-   */
-  readonly contentOf?: (frame: Frame) => number | null;
+  /** A shortcut for most messages of such a stream. */
+  readonly frameDeltas?: () => FrameDeltas;
   /** A JSON array is a stream too: each element is the data of an event without a name. */
   readonly readsArrays?: true;
   /** No event ends a stream: it is whole at the end of its bytes, if the reading is. */

@@ -5,8 +5,11 @@ import { crc32 } from "node:zlib";
 export interface EventStreamMessage {
   /** Those of the type string; the others are left out. */
   readonly headers: ReadonlyMap<string, string>;
-  /** A character for each byte. */
-  readonly payload: string;
+  /** Hold the headers from `start`, the payload from `from` to `to`, until `onMessage` returns. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 export interface EventStreamReaderOptions {
@@ -14,17 +17,30 @@ export interface EventStreamReaderOptions {
   readonly maxMessageBytes: number;
   /** Gets each message during the `push` that completes it. Must not throw. */
   readonly onMessage: (message: EventStreamMessage) => void;
+  readonly shortcut?: EventStreamShortcut;
+}
+
+/**
+ * Past messages that the caller knows by their spelling. Their checksum is not looked at before.
+ */
+export interface EventStreamShortcut {
+  /** What such a message begins with, from its headers on. Null: none is known yet. */
+  readonly head: Uint8Array | null;
+  /** Gets what is behind the head. Returns whether it took the message. Must not throw. */
+  readonly take: (bytes: Uint8Array, from: number, to: number) => boolean;
 }
 
 /** The lengths of the message and of its headers, and the CRC-32 of these eight bytes. */
 const PRELUDE_BYTES = 12;
-/** A prelude, and the CRC-32 of all that is before it. */
-const LEAST_BYTES = PRELUDE_BYTES + 4;
+/** Of all that is before it. */
+const CRC_BYTES = 4;
+const LEAST_BYTES = PRELUDE_BYTES + CRC_BYTES;
 
-/** Where a message begins that has come whole. */
+/** Where a message is that has come whole. */
 interface Place {
-  readonly chunk: Uint8Array;
+  readonly bytes: Uint8Array;
   readonly from: number;
+  readonly to: number;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -41,9 +57,9 @@ const codec = new EventStreamCodec(
  * Reads messages of `application/vnd.amazon.eventstream` from chunks that are cut anywhere
  * (https://smithy.io/2.0/aws/amazon-eventstream.html). Never throws.
  *
- * AWS's codec checks and takes apart a whole message; where messages end is found here. Most have
- * the headers of the one before: of those only the checksums are looked at. A wrong one ends the
- * stream for AWS's clients, so what follows it is not reported.
+ * AWS's codec checks and takes apart a whole message; where messages end is found here. Of those
+ * with the headers of the one before only the checksums are looked at. A wrong one ends the stream
+ * for AWS's clients, so what follows it is not reported.
  */
 export class EventStreamReader {
   readonly #options: EventStreamReaderOptions;
@@ -51,8 +67,11 @@ export class EventStreamReader {
   #kept = NOTHING;
   #keptBytes = 0;
   #isBlind = false;
-  /** The last headers: their bytes as characters, and what these say. */
-  #headers: { readonly characters: string; readonly read: ReadonlyMap<string, string> } = { characters: "", read: new Map() };
+  /** The last headers, and what they say. */
+  #headers: { readonly bytes: Buffer; readonly read: ReadonlyMap<string, string> } = { bytes: Buffer.alloc(0), read: new Map() };
+
+  /** That of the shortcut, as a buffer that compares fast. */
+  #head: { readonly of: Uint8Array | null; readonly bytes: Buffer } = { of: null, bytes: Buffer.alloc(0) };
 
   constructor(options: EventStreamReaderOptions) {
     this.#options = options;
@@ -64,8 +83,6 @@ export class EventStreamReader {
   }
 
   push(chunk: Uint8Array): void {
-    // Of the whole chunk, made once: that costs less than to make it of each message.
-    let text: string | null = null;
     let from = this.#keptBytes > 0 ? this.#complete(chunk) : 0;
     while (!this.#isBlind && from < chunk.length) {
       const bytes = chunk.length - from < PRELUDE_BYTES ? Infinity : this.#lengthOf(chunk, from);
@@ -73,8 +90,7 @@ export class EventStreamReader {
         this.#keep(chunk.subarray(from));
         break;
       }
-      text ??= charactersOf(chunk);
-      this.#report(text.slice(from, from + bytes), { chunk, from });
+      this.#report({ bytes: chunk, from, to: from + bytes });
       from += bytes;
     }
     if (this.#isBlind) [this.#kept, this.#keptBytes] = [NOTHING, 0];
@@ -90,7 +106,7 @@ export class EventStreamReader {
     this.#keep(chunk.subarray(ofPrelude, to));
     if (this.#keptBytes < bytes) return to;
     this.#keptBytes = 0;
-    this.#report(charactersOf(this.#kept.subarray(0, bytes)), { chunk: this.#kept, from: 0 });
+    this.#report({ bytes: this.#kept, from: 0, to: bytes });
     return to;
   }
 
@@ -102,29 +118,39 @@ export class EventStreamReader {
     return bytes;
   }
 
-  #report(characters: string, at: Place): void {
+  #report(place: Place): void {
     if (this.#isBlind) return;
-    const headers = this.#hasLastHeaders(characters, at) ? this.#headers.read : this.#decodeHeaders(characters, at);
+    const { bytes } = place;
+    const [start, to] = [place.from + PRELUDE_BYTES, place.to - CRC_BYTES];
+    if (this.#isTaken(bytes, start, to)) return;
+    const headers = this.#hasLastHeaders(place) ? this.#headers.read : this.#decodeHeaders(place);
     if (headers === null) return;
-    const payload = characters.slice(PRELUDE_BYTES + this.#headers.characters.length, -4);
-    this.#options.onMessage({ headers, payload });
+    this.#options.onMessage({ headers, bytes, start, from: start + this.#headers.bytes.length, to });
   }
 
-  #hasLastHeaders(characters: string, { chunk, from }: Place): boolean {
-    const { length } = this.#headers.characters;
-    if (length === 0 || uint32At(chunk, from + 4) !== length || characters.length < LEAST_BYTES + length) return false;
-    if (characters.slice(PRELUDE_BYTES, PRELUDE_BYTES + length) !== this.#headers.characters) return false;
-    const end = from + characters.length - 4;
-    return crc32(chunk.subarray(from, end)) === uint32At(chunk, end);
+  #isTaken(bytes: Uint8Array, start: number, to: number): boolean {
+    const { shortcut } = this.#options;
+    if (shortcut === undefined || shortcut.head === null) return false;
+    const { head } = shortcut;
+    if (this.#head.of !== head) this.#head = { of: head, bytes: Buffer.from(head) };
+    const from = start + head.length;
+    return from <= to && this.#head.bytes.compare(bytes, start, from) === 0 && shortcut.take(bytes, from, to);
+  }
+
+  #hasLastHeaders({ bytes, from, to }: Place): boolean {
+    const known = this.#headers.bytes;
+    const [start, end] = [from + PRELUDE_BYTES, to - CRC_BYTES];
+    if (known.length === 0 || uint32At(bytes, from + 4) !== known.length || start + known.length > end) return false;
+    // Half of what a string of the bytes costs, or `crc32` of them in JavaScript.
+    return known.compare(bytes, start, start + known.length) === 0 && crc32(bytes.subarray(from, end)) === uint32At(bytes, end);
   }
 
   /** Null: the message is damaged. */
-  #decodeHeaders(characters: string, { chunk, from }: Place): ReadonlyMap<string, string> | null {
+  #decodeHeaders({ bytes, from, to }: Place): ReadonlyMap<string, string> | null {
     try {
-      const read = stringsOf(codec.decode(chunk.subarray(from, from + characters.length)).headers);
-      const end = PRELUDE_BYTES + uint32At(chunk, from + 4);
-      // A copy, because a slice keeps the whole chunk.
-      this.#headers = { characters: Buffer.from(characters.slice(PRELUDE_BYTES, end), "latin1").toString("latin1"), read };
+      const read = stringsOf(codec.decode(bytes.subarray(from, to)).headers);
+      const start = from + PRELUDE_BYTES;
+      this.#headers = { bytes: Buffer.from(bytes.subarray(start, start + uint32At(bytes, from + 4))), read };
       return read;
     } catch {
       this.#isBlind = true;
@@ -155,10 +181,6 @@ function crcOfEight(bytes: Uint8Array, from: number): number {
 
 function uint32At(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!) >>> 0;
-}
-
-function charactersOf({ buffer, byteOffset, length }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, length).toString("latin1");
 }
 
 function stringsOf(headers: ReturnType<EventStreamCodec["decode"]>["headers"]): ReadonlyMap<string, string> {

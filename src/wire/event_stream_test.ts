@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type HeaderValue, joined, messageBytes } from "../../tests/event_stream_bytes.ts";
-import { EventStreamReader } from "./event_stream.ts";
+import { type EventStreamMessage, EventStreamReader, type EventStreamShortcut } from "./event_stream.ts";
 
 interface Read {
   readonly headers: Readonly<Record<string, string>>;
@@ -12,9 +12,7 @@ function read(pieces: readonly Uint8Array[], maxMessageBytes = 1e6): { pushes: R
   let messages: Read[] = [];
   const reader = new EventStreamReader({
     maxMessageBytes,
-    onMessage: ({ headers, payload }) => {
-      messages.push({ headers: Object.fromEntries(headers), payload: utf8Of(payload) });
-    },
+    onMessage: (message) => messages.push(readOf(message)),
   });
   const pushes = pieces.map((piece) => {
     messages = [];
@@ -24,8 +22,8 @@ function read(pieces: readonly Uint8Array[], maxMessageBytes = 1e6): { pushes: R
   return { pushes, isBlind: reader.isBlind };
 }
 
-function utf8Of(characters: string): string {
-  return new TextDecoder().decode(Uint8Array.from(characters, (character) => character.charCodeAt(0)));
+function readOf({ headers, bytes, from, to }: EventStreamMessage): Read {
+  return { headers: Object.fromEntries(headers), payload: new TextDecoder().decode(bytes.subarray(from, to)) };
 }
 
 function cut(bytes: Uint8Array, size: number): Uint8Array[] {
@@ -61,6 +59,36 @@ Deno.test("EventStreamReader reports each message during the push that completes
       count += messages.length;
       assert.equal(count, ends.filter((end) => end <= (n + 1) * size).length, `push ${n} of ${size} bytes`);
     });
+  }
+});
+
+Deno.test("EventStreamReader offers the messages that begin as the shortcut says, and does not report those that it takes", () => {
+  const known = joined([FIRST, SECOND, FIRST, chunk("fir"), chunk("first of all")]);
+  const head = FIRST.slice(12, FIRST.length - 4 - "t".length);
+  for (let size = 1; size <= known.length; size++) {
+    const offered: string[] = [];
+    const reported: string[] = [];
+    const shortcut: { head: Uint8Array | null; take: EventStreamShortcut["take"] } = {
+      head: null,
+      take: (bytes, from, to) => offered.push(new TextDecoder().decode(bytes.subarray(from, to))) === 1,
+    };
+    const onMessage = (message: EventStreamMessage) => {
+      reported.push(readOf(message).payload);
+      shortcut.head = head;
+    };
+    const reader = new EventStreamReader({ maxMessageBytes: 1e6, onMessage, shortcut });
+    for (const piece of cut(known, size)) reader.push(piece);
+    assert.deepEqual([offered, reported], [["t", "t of all"], ["first", "the second one", "fir", "first of all"]]);
+  }
+});
+
+Deno.test("EventStreamReader goes blind at a wrong checksum of the prelude before it offers the message to the shortcut", () => {
+  const bad = messageBytes({ headers: { ":message-type": "event" }, payload: "bad", damage: "prelude" });
+  const shortcut = { head: bad.slice(12, 20), take: () => assert.fail() };
+  for (const size of [1, 7, bad.length]) {
+    const reader = new EventStreamReader({ maxMessageBytes: 1e6, onMessage: () => assert.fail(), shortcut });
+    for (const piece of cut(bad, size)) reader.push(piece);
+    assert.equal(reader.isBlind, true);
   }
 });
 
@@ -150,9 +178,7 @@ Deno.test("EventStreamReader reads 3,000 seeded streams in random pieces, never 
     const seen: Read[] = [];
     const reader = new EventStreamReader({
       maxMessageBytes: 1e6,
-      onMessage: ({ headers, payload }) => {
-        seen.push({ headers: Object.fromEntries(headers), payload: utf8Of(payload) });
-      },
+      onMessage: (message) => seen.push(readOf(message)),
     });
     const longest = below(2) === 0 ? 8 : 200;
     for (let from = 0; from < bytes.length;) {

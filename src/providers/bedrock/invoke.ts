@@ -5,7 +5,8 @@ import * as anthropic from "../anthropic/answer.ts";
 import { factsOf as factsOfBody } from "../anthropic/messages.ts";
 import { foldUsage } from "../anthropic/usage.ts";
 import { countOf, isRecord, parsedRecord, textOf } from "../untrusted_json.ts";
-import { contentOf, partOf } from "./frames.ts";
+import { frameDeltas } from "./deltas.ts";
+import { partOf } from "./frames.ts";
 import { geoOf, invocationOf, mayBeAnthropics } from "./model_ids.ts";
 
 const MB = 1024 * 1024;
@@ -34,7 +35,7 @@ export const invoke: CallDialect = {
     parseDeltas: anthropic.parseDeltas,
     estimate: anthropic.estimate,
     partOf,
-    contentOf,
+    frameDeltas,
     unsaid,
   },
 };

@@ -1,0 +1,20 @@
+/** A message of a binary event stream. */
+export interface Frame {
+  /** Those that are strings. */
+  readonly headers: ReadonlyMap<string, string>;
+  /** Hold the headers from `start`, and the payload from `from` to `to`, while it is read. */
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** For one stream: how much content a frame adds that is known by its spelling to add no more. */
+export interface FrameDeltas {
+  /** Characters. Null: another frame. */
+  readonly contentOf: (frame: Frame) => number | null;
+  /** How most frames begin since the last that `contentOf` knew: with these headers and payload. */
+  readonly head: Uint8Array | null;
+  /** As `contentOf`, of a frame that begins so, with what is behind it. */
+  readonly contentBehind: (bytes: Uint8Array, from: number, to: number) => number | null;
+}

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { messageBytes } from "../../../tests/event_stream_bytes.ts";
+import type { Frame, FrameDeltas } from "../../domain/frame.ts";
+import { EMPTY_READING } from "../../domain/reading.ts";
+import { frameDeltas } from "./deltas.ts";
+import { partOf } from "./frames.ts";
+import { invoke } from "./invoke.ts";
+
+const CHUNK = { ":event-type": "chunk", ":content-type": "application/json", ":message-type": "event" };
+const PIECES = ["a", "word ", "\n", '"', "\\", "é", "€", "😀", "\ufeff", "\u0001", "{", '"}', "delta"];
+const KINDS: readonly (readonly [type: string, key: string])[] = [
+  ["text_delta", "text"],
+  ["thinking_delta", "thinking"],
+  ["input_json_delta", "partial_json"],
+  ["x", "text"],
+];
+
+function seeded(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = Math.imul(state, 1664525) + 1013904223 | 0;
+    return Math.floor((state >>> 0) / 2 ** 32 * below);
+  };
+}
+
+/** Where a frame is in a chunk that begins and ends with others. */
+function placed(payload: Uint8Array, headers: Readonly<Record<string, string>> = CHUNK): Frame {
+  const message = messageBytes({ headers, payload });
+  const before = 5;
+  const bytes = new Uint8Array([...new Uint8Array(before).fill(0x61), ...message, 0x61]);
+  const [start, to] = [before + 12, before + message.length - 4];
+  return { headers: new Map(Object.entries(headers)), bytes, start, from: to - payload.length, to };
+}
+
+function payloadOf(data: string, padding = "abc"): string {
+  return JSON.stringify({ bytes: Buffer.from(data).toString("base64"), p: padding });
+}
+
+function frameOf(data: string, { headers = CHUNK, padding = "abc" } = {}): Frame {
+  return placed(Buffer.from(payloadOf(data, padding)), headers);
+}
+
+function deltaOf(text: string, { type = "text_delta", key = "text", index = 0 } = {}): string {
+  return JSON.stringify({ type: "content_block_delta", index, delta: { type, [key]: text } });
+}
+
+/** As a reader asks behind the head. */
+function contentAt({ head, contentBehind }: FrameDeltas, { bytes, start, to }: Frame): number | null {
+  if (head === null) return null;
+  const from = start + head.length;
+  return from <= to && Buffer.from(head).equals(bytes.subarray(start, from)) ? contentBehind(bytes, from, to) : null;
+}
+
+/** As a reader asks. */
+function contentOf(deltas: FrameDeltas, frame: Frame): number | null {
+  return contentAt(deltas, frame) ?? deltas.contentOf(frame);
+}
+
+/** As the shortcut must read it: its event alone, folded. */
+function folded(frame: Frame) {
+  const part = partOf(frame);
+  return part === null ? EMPTY_READING : invoke.answer.parseStreamEvent(EMPTY_READING, part);
+}
+
+Deno.test("frameDeltas() adds what the fold adds, or leaves the frame to it, in 60,000 seeded frames", () => {
+  const below = seeded(7);
+  const taken = { at: 0, of: 0 };
+  let deltas = frameDeltas();
+  let block = { type: "text_delta", key: "text", index: 0 };
+  for (let round = 0; round < 60_000; round++) {
+    if (below(50) === 0) deltas = frameDeltas();
+    if (below(5) === 0) {
+      const [type, key] = KINDS[below(KINDS.length)]!;
+      block = { type, key, index: below(3) === 0 ? below(2_000) : 0 };
+    }
+    const pieces = below(2) === 0 ? ["a", "word ", "/", "~"] : PIECES;
+    let data = deltaOf(Array.from({ length: below(8) }, () => pieces[below(pieces.length)]!).join(""), block);
+    if (below(8) === 0) data = data.replace("}", "} ");
+    if (below(8) === 0) data = data.replace('"index":', '"index": ');
+    if (below(8) === 0) data = data.slice(0, -1) + ',"type":"message_stop"}';
+    let payload = Buffer.from(payloadOf(data, ["", "abc", "Z9", ...PIECES][below(3 + PIECES.length)]!));
+    if (below(8) === 0) payload = Buffer.from(JSON.stringify({ bytes: JSON.parse(payload.toString()).bytes }));
+    if (below(3) === 0) {
+      const at = below(payload.length);
+      payload = Buffer.concat([payload.subarray(0, at), Buffer.of(below(256)), payload.subarray(at + below(2))]);
+    }
+    const frame = placed(payload);
+    const at = contentAt(deltas, frame);
+    const characters = at ?? deltas.contentOf(frame);
+    if (characters === null) continue;
+    taken[at === null ? "of" : "at"]++;
+    assert.deepEqual({ ...EMPTY_READING, hasContent: true, contentCharacters: characters }, folded(frame), payload.toString());
+  }
+  assert.ok(taken.at > 3_000 && taken.of > 5_000, JSON.stringify(taken));
+});
+
+Deno.test("frameDeltas() takes every plain delta of all kinds and blocks, with escapes and beyond ASCII too", () => {
+  const deltas = frameDeltas();
+  for (const [type, key] of KINDS.slice(0, 3)) {
+    // Each digit moves the content by a byte within its group of base64.
+    for (const index of [0, 9, 10, 999, 1_000]) {
+      for (const text of ["", "a", "ab", "abc", "a word", 'with "quotes"\n', "naïve café ✓ 😀", "\ufeff", ""]) {
+        const frame = frameOf(deltaOf(text, { type, key, index }));
+        assert.equal(contentOf(deltas, frame), text.length, `${type} ${index} ${text}`);
+      }
+    }
+  }
+});
+
+Deno.test("frameDeltas().contentBehind() knows a block's deltas without escapes in ASCII by the one before", () => {
+  const deltas = frameDeltas();
+  const at = (frame: Frame) => contentAt(deltas, frame);
+  const first = frameOf(deltaOf("first"));
+  assert.deepEqual([at(first), deltas.contentOf(first), at(first)], [null, 5, 5]);
+  for (const text of ["", "a", "ab", "abc", "abcd", "a word of it", " !#$[]^~"]) {
+    for (const padding of ["", "a", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"]) {
+      assert.equal(at(frameOf(deltaOf(text), { padding })), text.length, text);
+    }
+    assert.equal(at(placed(Buffer.from(JSON.stringify({ bytes: btoa(deltaOf(text)) })))), text.length, text);
+  }
+  for (const other of [deltaOf("é"), deltaOf("\n"), deltaOf("a", { index: 1 }), deltaOf("a", { type: "thinking_delta" })]) {
+    assert.equal(at(frameOf(other)), null, other);
+  }
+  assert.equal(at(frameOf(deltaOf("a"), { headers: { ...CHUNK, ":event-type": "other" } })), null);
+  // What is between does not make it forget.
+  assert.equal(deltas.contentOf(frameOf(JSON.stringify({ type: "ping" }))), null);
+  assert.equal(at(first), 5);
+});
+
+Deno.test("frameDeltas() takes only chunks, and only deltas of them", () => {
+  const others = [
+    frameOf(deltaOf("a"), { headers: { ...CHUNK, ":event-type": "other" } }),
+    frameOf(deltaOf("a"), { headers: { ...CHUNK, ":message-type": "exception" } }),
+    frameOf(JSON.stringify({ type: "message_stop" })),
+    placed(Buffer.from("")),
+    placed(Buffer.from('{"bytes":"')),
+  ];
+  for (const frame of others) assert.equal(contentOf(frameDeltas(), frame), null);
+});
