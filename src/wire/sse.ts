@@ -67,10 +67,19 @@ export class SseReader {
 
   push(chunk: Uint8Array): void {
     if (this.#isBlind || chunk.length === 0) return;
-    const text = this.#cut + this.#textOf(chunk);
+    const text = this.#textOf(chunk);
+    const cut = this.#cut;
     this.#cut = "";
-    this.#nextLf = -1;
-    this.#nextCrLf = -1;
+    if (cut === "") return this.#read(text);
+    // Not the whole text, which would be copied.
+    this.#forgetBlankLines();
+    const end = this.#endOfBlankLine(text, 0) ?? text.length;
+    this.#read(cut + text.slice(0, end));
+    this.#read(text.slice(end));
+  }
+
+  #read(text: string): void {
+    this.#forgetBlankLines();
     for (let at = 0; at < text.length && !this.#isBlind;) {
       if (this.#isBetweenEvents) at = this.#options.skip?.(text, at) ?? at;
       if (this.#holds(text, at)) {
@@ -80,6 +89,11 @@ export class SseReader {
       if (at < text.length) at = this.#parseEvent(text, at);
     }
     if (this.#isBlind) this.#parser.reset();
+  }
+
+  #forgetBlankLines(): void {
+    this.#nextLf = -1;
+    this.#nextCrLf = -1;
   }
 
   /** A carriage return may end the event, which the parser reports at once. */

@@ -26,8 +26,7 @@ const [CONTENT, PROMPT, CANDIDATES, TOTAL, CACHED, THOUGHTS, TIER, MODEL, ID] = 
 /** `AnswerDialect.parseDeltas` for plain chunks. */
 export function parseDeltas(reading: UsageReading, text: string, from: number): { reading: UsageReading; to: number } {
   if (text.length > MAX_TEXT_LENGTH) return { reading, to: from };
-  PLAIN_CHUNK.lastIndex = from;
-  let last = PLAIN_CHUNK.exec(text);
+  let last = chunkAt(text, from);
   if (last === null) return { reading, to: from };
   let counts = countsOf(reading);
   let tier = last[TIER];
@@ -35,7 +34,13 @@ export function parseDeltas(reading: UsageReading, text: string, from: number): 
   let to = PLAIN_CHUNK.lastIndex;
   // A search behind the text's end costs as much as another one.
   while (to < text.length) {
-    const next = PLAIN_CHUNK.exec(text);
+    const repeated = repetitionsOf(last, text, to);
+    characters += repeated.characters;
+    if (repeated.last !== null) {
+      last = chunkAt(text, repeated.last)!;
+      to = PLAIN_CHUNK.lastIndex;
+    }
+    const next = to < text.length ? chunkAt(text, to) : null;
     if (next === null) break;
     if (!replaces(next, last)) counts = foldChunk(counts, last);
     characters += lengthOf(next[CONTENT]!);
@@ -67,6 +72,65 @@ export function parseDeltas(reading: UsageReading, text: string, from: number): 
     to,
   };
 }
+
+function chunkAt(text: string, at: number): RegExpExecArray | null {
+  PLAIN_CHUNK.lastIndex = at;
+  return PLAIN_CHUNK.exec(text);
+}
+
+/** A chunk in front of its text, and of the two counts that grow, and behind them. */
+const PARTS = new RegExp(
+  String.raw`^(data: .*?"text": ?")${STRING_CONTENT}("(?:,"thought": ?true)?\}\],"role".*?"candidatesTokenCount": ?)\d+` +
+    String.raw`(,"totalTokenCount": ?)\d+(,.*)$`,
+  "s",
+);
+/** Without escapes. */
+const SIMPLE_CONTENT = new RegExp(String.raw`[^"\\\u0000-\u001f]*(?=")`, "y");
+
+/**
+ * The chunks that repeat the one before them, except their text and two counts, so that the counts
+ * of each replace those of the one before. To compare them costs half of what it costs to take them
+ * apart. `last` is where the last of them begins; null if not one does.
+ */
+function repetitionsOf(
+  [chunk]: RegExpExecArray,
+  text: string,
+  from: number,
+): { readonly characters: number; readonly last: number | null } {
+  const parts = PARTS.exec(chunk);
+  let characters = 0;
+  let last = null;
+  if (parts === null) return { characters, last };
+  const [, head, middle, total, tail] = parts as unknown as readonly [string, string, string, string, string];
+  for (let at = from; at < text.length;) {
+    const content = endOf(head, text, at);
+    SIMPLE_CONTENT.lastIndex = content;
+    if (content < 0 || !SIMPLE_CONTENT.test(text)) break;
+    const end = SIMPLE_CONTENT.lastIndex;
+    const next = endOf(tail, text, endOfCount(text, endOf(total, text, endOfCount(text, endOf(middle, text, end)))));
+    if (next < 0) break;
+    characters += end - content;
+    last = at;
+    at = next;
+  }
+  return { characters, last };
+}
+
+/** Behind a part; -1 if it is not there. */
+function endOf(part: string, text: string, at: number): number {
+  return at >= 0 && text.slice(at, at + part.length) === part ? at + part.length : -1;
+}
+
+/** Behind a count as `COUNT` has it; -1 if it is not there. */
+function endOfCount(text: string, at: number): number {
+  if (at < 0 || text.charCodeAt(at) === ZERO) return -1;
+  let end = at;
+  for (let code = text.charCodeAt(end); code >= ZERO && code < ZERO + 10; code = text.charCodeAt(++end));
+  return end > at && end <= at + MAX_DIGITS ? end : -1;
+}
+
+const ZERO = 0x30;
+const MAX_DIGITS = 9;
 
 /** Whether the counts of a chunk replace all that the one before it named. */
 function replaces(next: RegExpExecArray, last: RegExpExecArray): boolean {

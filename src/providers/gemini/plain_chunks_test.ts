@@ -3,7 +3,7 @@ import { EMPTY_READING, type UsageReading } from "../../domain/reading.ts";
 import { parseStreamEvent } from "./answer.ts";
 import { parseDeltas } from "./plain_chunks.ts";
 
-/** Chunks of a stream with what makes one plain, or nearly so. */
+/** Chunks of a stream, plain or nearly so. Half of them repeat the one before. */
 function seededChunks(seed: number): readonly object[] {
   let state = seed;
   const below = (n: number) => {
@@ -12,17 +12,13 @@ function seededChunks(seed: number): readonly object[] {
   };
   const oneOf = <T>(...all: readonly T[]) => all[below(all.length)]!;
   const maybe = (fields: object) => below(3) === 0 ? fields : {};
-  const count = () => oneOf(0, 1, 5, 40, 700, 999_999_999);
-  return Array.from({ length: 1 + below(8) }, () => {
-    const part = {
-      text: oneOf("", "a", "é 🎉", '"\\\n\u0001', "\u2028"),
-      ...maybe({ thought: true }),
-      ...maybe({ thought: false }),
-    };
-    const parts = below(9) === 0 ? [part, part] : [part];
+  const count = () => oneOf(0, 1, 5, 40, 700, 999_999_999, 1_234_567_890);
+  const text = () => oneOf("", "a", "é 🎉", '"\\\n\u0001', "\u2028");
+  const fresh = () => {
+    const part = { text: text(), ...maybe({ thought: true }), ...maybe({ thought: false }) };
     return {
       candidates: [{
-        content: { parts, role: "model" },
+        content: { parts: below(9) === 0 ? [part, part] : [part], role: "model" },
         ...(below(9) === 0 ? { finishReason: "STOP" } : {}),
         ...maybe({ index: 0 }),
       }],
@@ -38,7 +34,17 @@ function seededChunks(seed: number): readonly object[] {
       modelVersion: oneOf("gemini-3.8-flash", "gemini-3.8-flash", "models/gemini-3.8-flash"),
       responseId: oneOf("r1", "r1", "r2"),
     };
-  });
+  };
+  const chunks = [fresh()];
+  for (let left = below(8); left > 0; left--) {
+    const next = below(2) === 0 ? fresh() : structuredClone(chunks.at(-1)!);
+    next.candidates[0]!.content.parts[0]!.text = text();
+    const usage: { totalTokenCount: number; candidatesTokenCount?: number } = next.usageMetadata;
+    if (usage.candidatesTokenCount !== undefined) usage.candidatesTokenCount = count();
+    usage.totalTokenCount = count();
+    chunks.push(next);
+  }
+  return chunks;
 }
 
 function spelled(chunk: object, isSpaced: boolean): string {
