@@ -38,6 +38,7 @@ const DOORS: readonly { readonly module: RegExp; readonly doors: readonly string
   // Loaded only if telemetry is on.
   { module: /^@opentelemetry\//, doors: ["src/telemetry/otel/"] },
   // Loaded only for a credential of AWS.
+  { module: /^@noble\/hashes/, doors: ["src/upstream/aws.ts"] },
   { module: /^@aws-sdk\/|^@smithy\/signature-v4$/, doors: ["src/upstream/aws.ts"] },
   { module: /^commander$/, doors: ["src/cli/"] },
   { module: /^ulid$/, doors: ["src/server/"] },

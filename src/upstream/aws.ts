@@ -1,4 +1,7 @@
-import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
+import { Buffer } from "node:buffer";
+import { hash } from "node:crypto";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 } from "@noble/hashes/sha2.js";
 import { deadline } from "../async/deadline.ts";
 import type { AwsAuth, AwsKeys, PaidRequest, PayingHeaders, Payment } from "../domain/upstream.ts";
 
@@ -67,7 +70,7 @@ interface Signing {
 
 async function signerOf(signing: Signing) {
   const { SignatureV4 } = await import("@smithy/signature-v4");
-  const signature = new SignatureV4({ ...signing, sha256: NativeSha256 });
+  const signature = new SignatureV4({ ...signing, sha256: Sha256 });
   return async ({ method, url, headers, body }: PaidRequest, at: number | undefined): Promise<PayingHeaders> => {
     const { protocol, host, hostname, pathname, searchParams } = new URL(url);
     const signed: Record<string, string> = { host };
@@ -96,39 +99,48 @@ const HASHED_AT_ONCE = 64 * 1024;
 /** In hexadecimal. */
 async function hashOf(body: Uint8Array | null): Promise<string> {
   const bytes = body ?? new Uint8Array(0);
-  if (bytes.length <= HASHED_AT_ONCE) return createHash("sha256").update(bytes).digest("hex");
+  if (bytes.length <= HASHED_AT_ONCE) return hash("sha256", bytes, "hex");
   return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>)).toHex();
 }
 
 type Secret = string | ArrayBuffer | ArrayBufferView;
 
-/** The runtime's hash as the library asks for one: with a key if it gets a secret. */
-class NativeSha256 {
+/**
+ * Hashes as the library asks for them: with a key if it gets a secret. Of all that is there, these
+ * leave the least to collect: an object of `node:crypto` for each hash costs more than the hash.
+ */
+class Sha256 {
   readonly #secret: Secret | undefined;
-  #hash: Hash | Hmac;
+  #data: Uint8Array = new Uint8Array(0);
 
   constructor(secret?: Secret) {
     this.#secret = secret;
-    this.#hash = hashWith(secret);
   }
 
   update(data: Uint8Array): void {
-    this.#hash.update(data);
+    this.#data = this.#data.length === 0 ? data : Buffer.concat([this.#data, data]);
   }
 
   digest(): Promise<Uint8Array> {
-    return Promise.resolve(new Uint8Array(this.#hash.digest()));
+    const secret = this.#secret;
+    return Promise.resolve(
+      secret === undefined ? hash("sha256", this.#data, "buffer") : hmac(sha256, bytesOf(secret), this.#data),
+    );
   }
 
   reset(): void {
-    this.#hash = hashWith(this.#secret);
+    this.#data = new Uint8Array(0);
   }
 }
 
-function hashWith(secret: Secret | undefined): Hash | Hmac {
-  if (secret === undefined) return createHash("sha256");
-  return createHmac("sha256", secret instanceof ArrayBuffer ? new Uint8Array(secret) : secret as string | Uint8Array);
+function bytesOf(secret: Secret): Uint8Array {
+  if (typeof secret === "string") return encoder.encode(secret);
+  return secret instanceof ArrayBuffer
+    ? new Uint8Array(secret)
+    : new Uint8Array(secret.buffer, secret.byteOffset, secret.byteLength);
 }
+
+const encoder = new TextEncoder();
 
 /**
  * The keys of the machine's role, found as AWS's own programs find them: in the environment, the
