@@ -15,9 +15,11 @@ export async function askUpstream(
     readonly signal: AbortSignal;
   },
 ): Promise<Response> {
-  const url = baseUrlAt(credential.baseUrl, upstream.place.locations[0] ?? "") + path;
+  const { provider, place } = upstream;
+  const baseUrl = provider.baseUrlFor?.(credential.baseUrl, path) ?? credential.baseUrl;
+  const url = baseUrlAt(baseUrl, place.locations[0] ?? "") + path;
   const headers: (readonly [string, string])[] = [
-    ...upstream.provider.defaultHeaders,
+    ...provider.defaultHeaders,
     ["accept", "*/*"],
     ["accept-encoding", "identity"],
     ["user-agent", upstream.userAgent],

@@ -37,3 +37,19 @@ for (
     ]);
   });
 }
+
+Deno.test("askUpstream() asks the host that has the path", async () => {
+  const asked: string[] = [];
+  const baseUrlFor = (baseUrl: string, path: string) => path.startsWith("/lists") ? "https://lists.example" : baseUrl;
+  const provider = { ...anthropic, baseUrlFor };
+  const upstream = { provider, place: { project: null, locations: [] }, paymentOf: () => PAYMENT, userAgent: "x" };
+  const credential = { id: "a", weight: 1, baseUrl: "https://calls.example", secret: "s", auth: AUTH };
+  const fetch = (url: string) => {
+    asked.push(url);
+    return Promise.resolve(new Response(null));
+  };
+  for (const path of ["/lists/x", "/model"]) {
+    await askUpstream(path, { upstream, credential, fetch, signal: new AbortController().signal });
+  }
+  assert.deepEqual(asked, ["https://lists.example/lists/x", "https://calls.example/model"]);
+});

@@ -66,7 +66,7 @@ export async function send(
 /** Where the call goes. Throws the `Fault` of a place that the upstream does not have. */
 function urlOf({ incoming: { provider, target }, upstream: { place }, credential: { baseUrl } }: LiveCall): string {
   const placed = provider.placed?.(target, place);
-  if (placed === undefined) return baseUrl + target;
+  if (placed === undefined) return (provider.baseUrlFor?.(baseUrl, target) ?? baseUrl) + target;
   if (placed instanceof Fault) throw placed;
   return baseUrlAt(baseUrl, placed.location) + placed.target;
 }

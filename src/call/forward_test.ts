@@ -14,6 +14,7 @@ import {
 } from "../../tests/fake_calls.ts";
 import { credentialOf, onlyCredential } from "../../tests/fake_credentials.ts";
 import { Fault, FAULTS } from "../domain/fault.ts";
+import type { Provider } from "../domain/provider.ts";
 import type { Credentials, PayingHeaders, Payment } from "../domain/upstream.ts";
 import { admit } from "./admit.ts";
 import { forward, returned } from "./forward.ts";
@@ -41,6 +42,14 @@ Deno.test("forward() answers an upstream 401 with our 502 that says not to retry
   });
   assert.deepEqual(endOf(call), ["upstream_error", "exact", 401, "authentication_error"]);
   assert.ok(call.lines.some((line) => line.startsWith("credentialRefused") && !line.includes(OPERATOR_KEY)));
+});
+
+Deno.test("forward() asks the host that has the path", async () => {
+  const baseUrlFor = (baseUrl: string, target: string) => target.startsWith("/v1/messages") ? `${baseUrl}/other` : baseUrl;
+  const { call, live, answer } = await forwarded(() => json(BODY), { provider: { baseUrlFor } });
+  await answer;
+  assert.match(call.sent[0]!.url, /^https?:\/\/[^/]+\/other\/v1\/messages$/);
+  await live.end("completed");
 });
 
 Deno.test("forward() lets the client of an upstream 401 ask again if another credential pays from now on", async () => {
@@ -161,14 +170,17 @@ interface Asked {
   readonly deps?: Partial<Deps>;
   /** The client has left before the call goes upstream. */
   readonly isGone?: boolean;
+  /** Of the dialect. */
+  readonly provider?: Partial<Provider>;
 }
 
 async function forwarded(upstream: Upstream, asked: Asked = {}) {
   return await admitted(scene(upstream, asked.deps), asked);
 }
 
-async function admitted(call: Scene, { isGone = false, ...asked }: Asked = {}) {
-  const request = incoming(call, asked);
+async function admitted(call: Scene, { isGone = false, provider, ...asked }: Asked = {}) {
+  const plain = incoming(call, asked);
+  const request = { ...plain, provider: { ...plain.provider, ...provider } };
   const facts = await read(request, CALLER, call.deps);
   const trace = belongingOf({ incoming: request, asked: facts, caller: CALLER }, call.deps);
   if (isGone) call.client.abort();

@@ -39,6 +39,8 @@ export interface Provider {
   readonly owned: OwnedNames;
   /** Where a call goes whose path names a place; left out if paths name none. */
   readonly placed?: (target: string, place: Place) => Placed | Fault;
+  /** The base URL of a path, by that of the settings; left out if one host serves all paths. */
+  readonly baseUrlFor?: (baseUrl: string, target: string) => string;
   /** Left out if every answer tells what it used. */
   readonly pending?: PendingDialect;
   /** Left out if the upstream has no batches, or nothing counts what they use. */

@@ -9,6 +9,7 @@ import { priceOf } from "../pricing/price_of.ts";
 import { BILLINGS } from "../providers/billings.ts";
 import { CLIENTS } from "../providers/clients.ts";
 import * as dialects from "../providers/providers.ts";
+import { mayNotList } from "../upstream/aws.ts";
 import { UpstreamTable } from "../upstream/upstream_table.ts";
 import { plainFetch } from "../wire/plain_fetch.ts";
 import type { HttpClients } from "./http_clients.ts";
@@ -65,12 +66,12 @@ export function upstreamTable(
     all: () => live.secrets.upstreams,
     check: async (upstream, credential) => {
       using limit = timeLimit(CHECK_MS, () => new Error("the upstream did not answer in time"));
-      const { status, body } = await askUpstream(upstream.provider.checkPath, {
+      const answer = await askUpstream(upstream.provider.checkPath, {
         ...{ upstream, credential, signal: limit.signal },
         fetch: clients.fetch,
       });
-      await body?.cancel();
-      return status;
+      await answer.body?.cancel();
+      return mayNotList(answer) ? null : answer.status;
     },
   });
 }

@@ -49,6 +49,14 @@ export function isUnknownToAws({ status, headers }: Pick<Response, "status" | "h
   return status === 401 || (status === 403 && UNKNOWN.test(headers.get("x-amzn-errortype") ?? ""));
 }
 
+/**
+ * Whether AWS knows the credential and does not let it ask that. This is no word about calls: many
+ * credentials may make calls and list nothing.
+ */
+export function mayNotList(answer: Pick<Response, "status" | "headers">): boolean {
+  return answer.status === 403 && answer.headers.has("x-amzn-errortype") && !isUnknownToAws(answer);
+}
+
 interface Keys {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;

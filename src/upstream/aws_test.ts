@@ -5,7 +5,7 @@ import { deadline } from "../async/deadline.ts";
 import { FakeMetadataService, roleKeys } from "../../tests/fake_metadata_service.ts";
 import { waitFor } from "../../tests/wait.ts";
 import type { AwsAuth, AwsKeys, PaidRequest, PayingHeaders } from "../domain/upstream.ts";
-import { awsPayment, isUnknownToAws } from "./aws.ts";
+import { awsPayment, isUnknownToAws, mayNotList } from "./aws.ts";
 
 const KEYS: AwsKeys = {
   accessKeyId: "AKIDEXAMPLE",
@@ -255,4 +255,15 @@ Deno.test("awsPayment() rejects if the machine's keys do not come within its pat
     const patient = awsPayment(authOf(null));
     assert.equal(keyIn(await patient.headersFor(REQUEST)), "ASIAKEY");
   });
+});
+
+Deno.test("mayNotList() is true only of AWS's 403 about a right, which says nothing of the credential's calls", () => {
+  const answer = (status: number, type: string | null) =>
+    new Response(null, { status, headers: type === null ? {} : { "x-amzn-errortype": type } });
+  assert.equal(mayNotList(answer(403, "AccessDeniedException")), true);
+  const others: [number, string | null][] = [
+    ...[[403, "UnrecognizedClientException"], [403, "ExpiredTokenException"], [403, null]] satisfies [number, string | null][],
+    ...[[401, "AccessDeniedException"], [404, "UnknownOperationException"], [200, null]] satisfies [number, string | null][],
+  ];
+  for (const [status, type] of others) assert.equal(mayNotList(answer(status, type)), false, `${status} ${type}`);
 });

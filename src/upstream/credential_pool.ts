@@ -12,8 +12,8 @@ export interface CredentialPoolOptions extends HoldsOptions {
   readonly all: () => readonly Credential[];
   readonly waitMsOf: Provider["waitMsOf"];
   readonly roomOf: Provider["roomOf"];
-  /** Resolves to the status of a request that costs nothing. */
-  readonly check: (credential: Credential) => Promise<number>;
+  /** Resolves to the status of a request that costs nothing; null: that does not tell. */
+  readonly check: (credential: Credential) => Promise<number | null>;
   /** Milliseconds since the epoch, UTC. */
   readonly now: () => number;
   readonly observe: Pick<Observe, "note">;

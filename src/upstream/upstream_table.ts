@@ -16,7 +16,7 @@ export interface UpstreamTableOptions
   /** By the name of `UpstreamConfig.dialect`. */
   readonly dialects: Readonly<Record<string, Provider>>;
   /** Resolves to the status of a request that costs nothing. */
-  readonly check: (upstream: Upstream, credential: Credential) => Promise<number>;
+  readonly check: (upstream: Upstream, credential: Credential) => Promise<number | null>;
 }
 
 /** An upstream as it runs, and the settings that it was made of. */

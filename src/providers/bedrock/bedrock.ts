@@ -1,6 +1,7 @@
 import { NOTHING_OWNED, type Provider } from "../../domain/provider.ts";
 import { retryAfterMs } from "../rate_limit_headers.ts";
 import { CLAUDE_ON_BEDROCK } from "./billing.ts";
+import { baseUrlFor } from "./hosts.ts";
 import { errorEvent, errorTypeOf, refuse } from "./refusal.ts";
 import { baseUrlFault, ROUTES } from "./routes.ts";
 
@@ -25,6 +26,7 @@ export const bedrock = {
   prefix: "/bedrock",
   routes: ROUTES,
   baseUrlFault,
+  baseUrlFor,
   owned: NOTHING_OWNED,
   refuse,
   errorEvent,
@@ -36,7 +38,6 @@ export const bedrock = {
   requestIdHeader: "x-amzn-requestid",
   waitMsOf,
   roomOf: () => ({}),
-  // A list of the control plane. This host has none, and says so to any credential.
   checkPath: "/inference-profiles?maxResults=1",
 } satisfies Provider;
 

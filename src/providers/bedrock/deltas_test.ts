@@ -63,12 +63,12 @@ function folded(frame: Frame) {
   return part === null ? EMPTY_READING : invoke.answer.parseStreamEvent(EMPTY_READING, part);
 }
 
-Deno.test("frameDeltas() adds what the fold adds, or leaves the frame to it, in 60,000 seeded frames", () => {
+Deno.test("frameDeltas() adds what the fold adds, or leaves the frame to it, in 20,000 seeded frames", () => {
   const below = seeded(7);
   const taken = { at: 0, of: 0 };
   let deltas = frameDeltas();
   let block = { type: "text_delta", key: "text", index: 0 };
-  for (let round = 0; round < 60_000; round++) {
+  for (let round = 0; round < 20_000; round++) {
     if (below(50) === 0) deltas = frameDeltas();
     if (below(5) === 0) {
       const [type, key] = KINDS[below(KINDS.length)]!;
@@ -92,7 +92,7 @@ Deno.test("frameDeltas() adds what the fold adds, or leaves the frame to it, in 
     taken[at === null ? "of" : "at"]++;
     assert.deepEqual({ ...EMPTY_READING, hasContent: true, contentCharacters: characters }, folded(frame), payload.toString());
   }
-  assert.ok(taken.at > 3_000 && taken.of > 5_000, JSON.stringify(taken));
+  assert.ok(taken.at > 1_000 && taken.of > 1_500, JSON.stringify(taken));
 });
 
 Deno.test("frameDeltas() takes every plain delta of all kinds and blocks, with escapes and beyond ASCII too", () => {

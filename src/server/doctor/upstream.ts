@@ -6,6 +6,7 @@ import type { Credential, Payment, UpstreamConfig } from "../../domain/upstream.
 import * as dialects from "../../providers/providers.ts";
 import { isUnknownToAws } from "../../upstream/aws.ts";
 import { paymentOf } from "../../upstream/payment.ts";
+import { controlPlaneOf } from "../../providers/bedrock/hosts.ts";
 import { baseUrlAt } from "../../wire/located_url.ts";
 import { type HttpClients, upstreamClients } from "../http_clients.ts";
 import { VERSION } from "../version.ts";
@@ -90,8 +91,7 @@ async function ask(
   }
 }
 
-/** The host for calls lists nothing. That of the control plane does, for the same credential. */
-const BEDROCK_CALLS = /^https:\/\/bedrock-runtime(?:-fips)?\.([a-z0-9-]+\.amazonaws\.com(?:\.cn)?)(?:\/.*)?$/;
+/** AWS's host for calls lists nothing, in any dialect. Its control plane does. */
 const INFERENCE_PROFILES = "/inference-profiles?maxResults=1";
 
 /** Where a request that costs nothing shows whether the credential is good. */
@@ -99,8 +99,8 @@ export function freeRequestOf(
   { baseUrl }: Pick<Credential, "baseUrl">,
   { upstream: { place }, checkPath }: { readonly upstream: Pick<UpstreamConfig, "place">; readonly checkPath: string },
 ): { readonly baseUrl: string; readonly path: string } {
-  const host = BEDROCK_CALLS.exec(baseUrl)?.[1];
-  if (host !== undefined) return { baseUrl: `https://bedrock.${host}`, path: INFERENCE_PROFILES };
+  const controlPlane = controlPlaneOf(baseUrl);
+  if (controlPlane !== null) return { baseUrl: controlPlane, path: INFERENCE_PROFILES };
   return { baseUrl: baseUrlAt(baseUrl, place.locations[0] ?? ""), path: checkPath };
 }
 
