@@ -19,7 +19,7 @@ export interface AnswerSink {
   readonly begin: (head: AnswerHead) => void;
   /**
    * A promise if the client is slow: it resolves when the client takes more, or has left. `written`
-   * is called when the system has the bytes; never if that is not known.
+   * is called when the system has the bytes or needs none; never if that is not known.
    */
   readonly write: (chunk: Uint8Array, written?: () => void) => Promise<void> | undefined;
   /** The answer's last bytes. Resolves when the system has them, or the client has left. */

@@ -50,22 +50,22 @@ export async function pump(
 ): Promise<void> {
   const { watch, holdsLast, isSized, idle, signal } = options;
   const reader = source.getReader({ mode: "byob" });
-  let buffer = takeBuffer("small");
+  let size: "small" | "large" = "small";
   let held: Chunk | null = null;
   let isReading = false;
   try {
     while (true) {
       isReading = true;
       idle.listen();
-      const { value, done } = await reader.read(new Uint8Array(buffer));
+      const { value, done } = await reader.read(new Uint8Array(takeBuffer(size)));
       idle.heard();
       isReading = false;
       if (done) {
         if (value !== undefined) giveBuffer(value.buffer);
         break;
       }
+      size = value.length === value.buffer.byteLength ? "large" : "small";
       const chunk = withoutRoom(value);
-      buffer = takeBuffer(value.length === value.buffer.byteLength ? "large" : "small");
       const seen = watch.look(chunk);
       if (seen !== undefined) await seen;
       let next: Chunk | null = chunk;

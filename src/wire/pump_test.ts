@@ -215,7 +215,7 @@ Deno.test("pump() lets the idle timeout run only while it waits for the source",
   await over;
 });
 
-Deno.test("pump() writes copies: chunks of any size, and Buffers, keep their bytes while they are not written", async () => {
+Deno.test("pump() writes chunks of any size, and Buffers, in memory that keeps their bytes until they are written", async () => {
   const large = Buffer.from(Array.from({ length: 100_000 }, (_, at) => at % 251));
   const small = Buffer.from("a buffer of a pool");
   const sink = new ListSink();

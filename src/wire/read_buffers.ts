@@ -8,7 +8,7 @@ const MAX_IDLE_BYTES = 2 * 1024 * 1024;
 const idle: ReadonlyMap<number, ArrayBuffer[]> = new Map([[SMALL_BYTES, []], [LARGE_BYTES, []]]);
 
 /**
- * A buffer to read into, with the bytes of its last use: a new one is cleared, and what is not used
+ * A buffer to read into at once, with the bytes of its last use: a new one is cleared, and what is not used
  * again has to be collected. Both cost more than to pass the bytes on.
  */
 export function takeBuffer(size: "small" | "large"): ArrayBuffer {
@@ -18,7 +18,7 @@ export function takeBuffer(size: "small" | "large"): ArrayBuffer {
 
 /**
  * Nothing may read or write the buffer any more. To give one again does no harm: it is there, or a
- * read has taken it over, which leaves no bytes in it (WHATWG Streams, BYOB readers).
+ * BYOB reader has taken it over, which leaves no bytes in it (WHATWG Streams).
  */
 export function giveBuffer(buffer: ArrayBuffer): void {
   const known = idle.get(buffer.byteLength);
