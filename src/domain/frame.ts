@@ -2,7 +2,7 @@
 export interface Frame {
   /** Those that are strings. */
   readonly headers: ReadonlyMap<string, string>;
-  /** Hold the headers from `start`, and the payload from `from` to `to`, while it is read. */
+  /** Hold the headers from `start` and the payload from `from` to `to`, while it is reported. */
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly from: number;
@@ -13,8 +13,15 @@ export interface Frame {
 export interface FrameDeltas {
   /** Characters. Null: another frame. */
   readonly contentOf: (frame: Frame) => number | null;
-  /** How most frames begin since the last that `contentOf` knew: with these headers and payload. */
-  readonly head: Uint8Array | null;
+  /** How the last frame began that `contentOf` knew. Most that follow begin so. Null: none yet. */
+  readonly head: FrameHead | null;
   /** As `contentOf`, of a frame that begins so, with what is behind it. */
   readonly contentBehind: (bytes: Uint8Array, from: number, to: number) => number | null;
+}
+
+/** The headers of a frame, and the beginning of its payload. */
+export interface FrameHead {
+  readonly bytes: Uint8Array;
+  /** How many of them are headers. */
+  readonly headerBytes: number;
 }

@@ -64,17 +64,18 @@ Deno.test("EventStreamReader reports each message during the push that completes
 
 Deno.test("EventStreamReader offers the messages that begin as the shortcut says, and does not report those that it takes", () => {
   const known = joined([FIRST, SECOND, FIRST, chunk("fir"), chunk("first of all")]);
-  const head = FIRST.slice(12, FIRST.length - 4 - "t".length);
+  const bytes = FIRST.slice(12, FIRST.length - 4 - "t".length);
+  const headerBytes = bytes.length - "firs".length;
   for (let size = 1; size <= known.length; size++) {
     const offered: string[] = [];
     const reported: string[] = [];
-    const shortcut: { head: Uint8Array | null; take: EventStreamShortcut["take"] } = {
+    const shortcut: { head: EventStreamShortcut["head"]; take: EventStreamShortcut["take"] } = {
       head: null,
       take: (bytes, from, to) => offered.push(new TextDecoder().decode(bytes.subarray(from, to))) === 1,
     };
     const onMessage = (message: EventStreamMessage) => {
       reported.push(readOf(message).payload);
-      shortcut.head = head;
+      shortcut.head = { bytes, headerBytes };
     };
     const reader = new EventStreamReader({ maxMessageBytes: 1e6, onMessage, shortcut });
     for (const piece of cut(known, size)) reader.push(piece);
@@ -82,9 +83,18 @@ Deno.test("EventStreamReader offers the messages that begin as the shortcut says
   }
 });
 
+Deno.test("EventStreamReader offers no message whose prelude names another length of its headers", () => {
+  const headers = { ":message-type": "event", ":event-type": "chunk" };
+  const good = messageBytes({ headers, payload: "first" });
+  const headerBytes = good[7]!;
+  const other = messageBytes({ headers, payload: "first", lengths: [good.length, headerBytes - 21] });
+  const shortcut = { head: { bytes: good.slice(12, 12 + headerBytes), headerBytes }, take: () => assert.fail() };
+  new EventStreamReader({ maxMessageBytes: 1e6, onMessage: () => {}, shortcut }).push(other);
+});
+
 Deno.test("EventStreamReader goes blind at a wrong checksum of the prelude before it offers the message to the shortcut", () => {
   const bad = messageBytes({ headers: { ":message-type": "event" }, payload: "bad", damage: "prelude" });
-  const shortcut = { head: bad.slice(12, 20), take: () => assert.fail() };
+  const shortcut = { head: { bytes: bad.slice(12, 20), headerBytes: bad[7]! }, take: () => assert.fail() };
   for (const size of [1, 7, bad.length]) {
     const reader = new EventStreamReader({ maxMessageBytes: 1e6, onMessage: () => assert.fail(), shortcut });
     for (const piece of cut(bad, size)) reader.push(piece);

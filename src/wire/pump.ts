@@ -57,7 +57,8 @@ export async function pump(
     while (true) {
       isReading = true;
       idle.listen();
-      const { value, done } = await reader.read(new Uint8Array(takeBuffer(size)));
+      const room: Chunk = new Uint8Array(takeBuffer(size));
+      const { value, done } = await reader.read(room);
       idle.heard();
       isReading = false;
       if (done) {

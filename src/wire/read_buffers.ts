@@ -8,8 +8,8 @@ const MAX_IDLE_BYTES = 2 * 1024 * 1024;
 const idle: ReadonlyMap<number, ArrayBuffer[]> = new Map([[SMALL_BYTES, []], [LARGE_BYTES, []]]);
 
 /**
- * A buffer to read into at once, with the bytes of its last use: a new one is cleared, and what is not used
- * again has to be collected. Both cost more than to pass the bytes on.
+ * A buffer to read into at once, with the bytes of its last use. A new one is cleared, and what is
+ * not used again has to be collected: both cost more than to pass the bytes on.
  */
 export function takeBuffer(size: "small" | "large"): ArrayBuffer {
   const bytes = size === "small" ? SMALL_BYTES : LARGE_BYTES;

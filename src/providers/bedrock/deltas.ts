@@ -1,45 +1,45 @@
-import type { Frame, FrameDeltas } from "../../domain/frame.ts";
+import type { Frame, FrameDeltas, FrameHead } from "../../domain/frame.ts";
 import { DELTA_DATA } from "../anthropic/answer.ts";
 import { lengthOf, MAX_TEXT_LENGTH, STRING_CONTENT } from "../plain_deltas.ts";
 import { decoder, partOf } from "./frames.ts";
 
 /** What stands in front of a delta's content: the same in all of a block. */
-interface Head {
-  /** The frame's headers, and the payload up to the first group of base64 that has content. */
-  readonly bytes: Uint8Array;
-  /** What that group has in front of it. */
-  readonly start: Start;
+interface Head extends FrameHead {
+  readonly lead: Lead;
 }
 
-/** Of 24 bits, the first 0 to 2 bytes. */
-interface Start {
-  readonly bytes: number;
+/** What the first group of base64 with content has in front of it: 0 to 2 bytes. */
+interface Lead {
+  readonly length: number;
+  /** Of the group's 24 bits. */
   readonly mask: number;
   readonly bits: number;
-  readonly any: RegExp;
+  /** The whole rest of a delta: its first group of matches is the content. */
+  readonly rest: RegExp;
 }
 
 const BEGINNING = '{"bytes":"';
 const PLAIN_DELTA = new RegExp(`^${DELTA_DATA}$`);
-/** Each ends a head: the quotes in front of the content, and what is before them. */
-const STARTS: readonly Start[] = ["", '"', ':"'].map((text) => ({
-  bytes: text.length,
+/** The quotes in front of the content, and what is before them. */
+const LEADS: readonly Lead[] = ["", '"', ':"'].map((text) => ({
+  length: text.length,
   mask: bitsOf("\xff".repeat(text.length)),
   bits: bitsOf(text),
-  any: new RegExp(String.raw`^${text}(${STRING_CONTENT})"\} *\}$`),
+  rest: new RegExp(String.raw`^${text}(${STRING_CONTENT})"\} *\}$`),
 }));
-/** How a delta goes on from the group in which its content ends, after 0 to 2 bytes of content. */
-const ENDS = ['"}}', '"}}', '"}}'].map((text, bytes) => ({
-  mask: 0xff_ff_ff >> 8 * bytes,
-  bits: bitsOf(text) >> 8 * bytes,
-  rest: bytesOf(btoa(text.slice(3 - bytes))),
+const END = '"}}';
+/** How a delta ends: the group after 0 to 2 bytes of content, and the base64 behind it. */
+const ENDS = [0, 1, 2].map((length) => ({
+  mask: 0xff_ff_ff >> 8 * length,
+  bits: bitsOf(END) >> 8 * length,
+  behind: bytesOf(btoa(END.slice(3 - length))),
 }));
 const GROUP_CHARACTERS = 4;
 const SPACES = bitsOf("   ");
 /** AWS pads the JSON with a key of random length. */
 const PADDING = bytesOf('","p":"');
 const CLOSE = bytesOf('"}');
-const REST = /^([A-Za-z0-9+/]+={0,2})"(?:,"p":"[A-Za-z0-9]*")?\}$/;
+const REST_OF_PAYLOAD = /^([A-Za-z0-9+/]+={0,2})"(?:,"p":"[A-Za-z0-9]*")?\}$/;
 
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 /** The six bits of each character, -1 for all others. */
@@ -56,23 +56,23 @@ export function frameDeltas(): FrameDeltas {
   let known: Head | null = null;
   return {
     get head() {
-      return known?.bytes ?? null;
+      return known;
     },
-    contentBehind: (bytes, from, to) => known === null ? null : simpleLength({ bytes, from, to }, known.start),
+    contentBehind: (bytes, from, to) => known === null ? null : simpleLength({ bytes, from, to }, known.lead),
     contentOf(frame) {
       if (frame.to - frame.from > MAX_TEXT_LENGTH) return null;
       const head = known !== null && begins(frame, known) ? known : headOf(frame);
       if (head === null) return null;
       known = head;
-      return anyLength({ ...frame, from: frame.start + head.bytes.length }, head.start);
+      return anyLength({ ...frame, from: frame.start + head.bytes.length }, head.lead);
     },
   };
 }
 
-type Rest = Pick<Frame, "bytes" | "from" | "to">;
+type Part = Pick<Frame, "bytes" | "from" | "to">;
 
-function begins({ bytes, start, to }: Frame, head: Head): boolean {
-  return start + head.bytes.length <= to && has(bytes, start, head.bytes);
+function begins({ bytes, start, from, to }: Frame, head: Head): boolean {
+  return from - start === head.headerBytes && start + head.bytes.length <= to && has(bytes, start, head.bytes);
 }
 
 /** Null if it is no delta. */
@@ -81,38 +81,42 @@ function headOf(frame: Frame): Head | null {
   const content = PLAIN_DELTA.exec(data)?.[1];
   if (content === undefined) return null;
   const before = data.lastIndexOf('"') - content.length;
-  const start = STARTS[before % 3]!;
-  const { bytes, start: headers, from } = frame;
-  const payload = bytesOf(BEGINNING + btoa(data.slice(0, before - start.bytes)));
-  const head = { bytes: Uint8Array.of(...bytes.subarray(headers, from), ...payload), start };
+  const lead = LEADS[before % 3]!;
+  const payload = bytesOf(BEGINNING + btoa(data.slice(0, before - lead.length)));
+  const headerBytes = frame.from - frame.start;
+  const bytes = new Uint8Array(headerBytes + payload.length);
+  bytes.set(frame.bytes.subarray(frame.start, frame.from));
+  bytes.set(payload, headerBytes);
+  const head = { bytes, headerBytes, lead };
   return begins(frame, head) ? head : null;
 }
 
 /** Null if the content has escapes, is not ASCII, or ends in another way. */
-function simpleLength({ bytes, from, to }: Rest, start: Start): number | null {
+function simpleLength({ bytes, from, to }: Part, lead: Lead): number | null {
   let at = from;
   let group = groupAt(bytes, at);
-  if ((group & start.mask) !== start.bits) return null;
-  group = group & ~start.mask | SPACES & start.mask;
-  let characters = -start.bytes;
+  if ((group & lead.mask) !== lead.bits) return null;
+  group = group & ~lead.mask | SPACES & lead.mask;
+  let characters = -lead.length;
   let count = simpleIn(group);
-  for (; count === 3; count = simpleIn(group)) {
+  for (; count === 3 && at < to; count = simpleIn(group)) {
     characters += count;
     at += GROUP_CHARACTERS;
     group = groupAt(bytes, at);
   }
-  const { mask, bits, rest } = ENDS[count]!;
+  if (count === 3) return null;
+  const { mask, bits, behind } = ENDS[count]!;
   at += GROUP_CHARACTERS;
-  if ((group & mask) !== bits || !has(bytes, at, rest)) return null;
-  return isEnd(bytes, at + rest.length, to) ? characters + count : null;
+  if ((group & mask) !== bits || !has(bytes, at, behind)) return null;
+  return isEnd(bytes, at + behind.length, to) ? characters + count : null;
 }
 
 /** Null if it is no content, or more. */
-function anyLength({ bytes, from, to }: Rest, start: Start): number | null {
-  const base64 = REST.exec(decoder.decode(bytes.subarray(from, to)))?.[1];
+function anyLength({ bytes, from, to }: Part, lead: Lead): number | null {
+  const base64 = REST_OF_PAYLOAD.exec(decoder.decode(bytes.subarray(from, to)))?.[1];
   if (base64 === undefined) return null;
   try {
-    const content = start.any.exec(decoder.decode(Uint8Array.fromBase64(base64)))?.[1];
+    const content = lead.rest.exec(decoder.decode(Uint8Array.fromBase64(base64)))?.[1];
     return content === undefined ? null : lengthOf(content);
   } catch {
     return null;
@@ -134,7 +138,10 @@ function simpleIn(group: number): 0 | 1 | 2 | 3 {
 
 function isEnd(bytes: Uint8Array, at: number, to: number): boolean {
   let end = at;
-  if (has(bytes, at, PADDING)) { for (end += PADDING.length; WORD[bytes[end]!] === 1;) end++; }
+  if (has(bytes, at, PADDING)) {
+    end += PADDING.length;
+    while (end < to && WORD[bytes[end]!] === 1) end++;
+  }
   return end === to - CLOSE.length && has(bytes, end, CLOSE);
 }
 

@@ -46,10 +46,11 @@ function deltaOf(text: string, { type = "text_delta", key = "text", index = 0 } 
 }
 
 /** As a reader asks behind the head. */
-function contentAt({ head, contentBehind }: FrameDeltas, { bytes, start, to }: Frame): number | null {
-  if (head === null) return null;
-  const from = start + head.length;
-  return from <= to && Buffer.from(head).equals(bytes.subarray(start, from)) ? contentBehind(bytes, from, to) : null;
+function contentAt({ head, contentBehind }: FrameDeltas, { bytes, start, from, to }: Frame): number | null {
+  if (head === null || from - start !== head.headerBytes) return null;
+  const behind = start + head.bytes.length;
+  const begins = behind <= to && Buffer.from(head.bytes).equals(bytes.subarray(start, behind));
+  return begins ? contentBehind(bytes, behind, to) : null;
 }
 
 /** As a reader asks. */
@@ -137,4 +138,37 @@ Deno.test("frameDeltas() takes only chunks, and only deltas of them", () => {
     placed(Buffer.from('{"bytes":"')),
   ];
   for (const frame of others) assert.equal(contentOf(frameDeltas(), frame), null);
+});
+
+Deno.test("frameDeltas() takes a delta behind headers of half a megabyte, which would not fit on the stack", () => {
+  const headers = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`h${n}`, "v".repeat(30_000)]));
+  assert.equal(contentOf(frameDeltas(), frameOf(deltaOf("abc"), { headers: { ...CHUNK, ...headers } })), 3);
+});
+
+Deno.test("frameDeltas() knows no frame whose headers end elsewhere than those of the one before", () => {
+  const deltas = frameDeltas();
+  const good = frameOf(deltaOf("abc"));
+  assert.equal(contentOf(deltas, good), 3);
+  for (const from of [good.from - 22, good.from + 5]) {
+    assert.equal(contentOf(deltas, { ...good, from, headers: new Map() }), null);
+  }
+});
+
+Deno.test("frameDeltas().contentBehind() looks at nothing behind the frame", () => {
+  const deltas = frameDeltas();
+  const good = frameOf(deltaOf("abc"));
+  assert.equal(deltas.contentOf(good), 3);
+  const from = good.start + deltas.head!.bytes.length;
+  const reads: number[] = [];
+  for (const tail of ["YWFh", 'Y"}', 'YWFhIn19","p":"abc']) {
+    const bytes = new Uint8Array([...good.bytes.subarray(0, from), ...Buffer.from(tail), ...Buffer.from("YWFh".repeat(1_000))]);
+    const seen = new Proxy(bytes, {
+      get(target, name) {
+        if (typeof name === "string" && /^\d+$/.test(name)) reads.push(Number(name));
+        return Reflect.get(target, name, target);
+      },
+    });
+    assert.equal(deltas.contentBehind(seen, from, from + tail.length), null, tail);
+    assert.ok(reads.length > 0 && Math.max(...reads) < from + tail.length + 16, tail);
+  }
 });

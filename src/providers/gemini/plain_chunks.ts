@@ -84,6 +84,9 @@ const PARTS = new RegExp(
     String.raw`(,"totalTokenCount": ?)\d+(,.*)$`,
   "s",
 );
+const ZERO = 0x30;
+/** Of a `COUNT`. */
+const MAX_DIGITS = 9;
 /** Without escapes. */
 const SIMPLE_CONTENT = new RegExp(String.raw`[^"\\\u0000-\u001f]*(?=")`, "y");
 
@@ -116,7 +119,7 @@ function repetitionsOf(
   return { characters, last };
 }
 
-/** Behind a part; -1 if it is not there. */
+/** Behind a part; -1 if it is not there. `startsWith` takes two thirds longer for each event. */
 function endOf(part: string, text: string, at: number): number {
   return at >= 0 && text.slice(at, at + part.length) === part ? at + part.length : -1;
 }
@@ -128,9 +131,6 @@ function endOfCount(text: string, at: number): number {
   for (let code = text.charCodeAt(end); code >= ZERO && code < ZERO + 10; code = text.charCodeAt(++end));
   return end > at && end <= at + MAX_DIGITS ? end : -1;
 }
-
-const ZERO = 0x30;
-const MAX_DIGITS = 9;
 
 /** Whether the counts of a chunk replace all that the one before it named. */
 function replaces(next: RegExpExecArray, last: RegExpExecArray): boolean {
