@@ -161,7 +161,9 @@ export class AnswerReader {
         if (this.#outcome !== null || took(deltas?.contentOf(frame))) return;
         this.#addContent();
         const event = partOf(frame);
-        if (event !== null) this.#fold(event);
+        if (event === null) return;
+        deltas?.saw(frame, event.data);
+        this.#fold(event);
       },
     });
   }

@@ -9,14 +9,19 @@ export interface Frame {
   readonly to: number;
 }
 
-/** For one stream: how much content a frame adds that is known by its spelling to add no more. */
+/**
+ * For one stream: how many characters of content a frame adds that is known by its spelling to add
+ * no more. Null: it is another frame.
+ */
 export interface FrameDeltas {
-  /** Characters. Null: another frame. */
-  readonly contentOf: (frame: Frame) => number | null;
-  /** How the last frame began that `contentOf` knew. Most that follow begin so. Null: none yet. */
+  /** Learns how frames of content begin. Gets each frame that is not known, with its data. */
+  readonly saw: (frame: Frame, data: string) => void;
+  /** How the last frame of content began. Most that follow begin so. Null: none has come. */
   readonly head: FrameHead | null;
-  /** As `contentOf`, of a frame that begins so, with what is behind it. */
+  /** Of a frame that begins so, by what is behind it. */
   readonly contentBehind: (bytes: Uint8Array, from: number, to: number) => number | null;
+  /** Of any frame. */
+  readonly contentOf: (frame: Frame) => number | null;
 }
 
 /** The headers of a frame, and the beginning of its payload. */

@@ -1,7 +1,7 @@
 import type { Frame, FrameDeltas, FrameHead } from "../../domain/frame.ts";
 import { DELTA_DATA } from "../anthropic/answer.ts";
 import { lengthOf, MAX_TEXT_LENGTH, STRING_CONTENT } from "../plain_deltas.ts";
-import { decoder, partOf } from "./frames.ts";
+import { decoder } from "./frames.ts";
 
 /** What stands in front of a delta's content: the same in all of a block. */
 interface Head extends FrameHead {
@@ -55,16 +55,16 @@ const WORD = Uint8Array.from({ length: 256 }, (_, code) => /[A-Za-z0-9]/.test(St
 export function frameDeltas(): FrameDeltas {
   let known: Head | null = null;
   return {
+    saw(frame, data) {
+      known = headOf(frame, data) ?? known;
+    },
     get head() {
       return known;
     },
     contentBehind: (bytes, from, to) => known === null ? null : simpleLength({ bytes, from, to }, known.lead),
     contentOf(frame) {
-      if (frame.to - frame.from > MAX_TEXT_LENGTH) return null;
-      const head = known !== null && begins(frame, known) ? known : headOf(frame);
-      if (head === null) return null;
-      known = head;
-      return anyLength({ ...frame, from: frame.start + head.bytes.length }, head.lead);
+      if (known === null || !begins(frame, known) || frame.to - frame.from > MAX_TEXT_LENGTH) return null;
+      return anyLength({ ...frame, from: frame.start + known.bytes.length }, known.lead);
     },
   };
 }
@@ -76,8 +76,8 @@ function begins({ bytes, start, from, to }: Frame, head: Head): boolean {
 }
 
 /** Null if it is no delta. */
-function headOf(frame: Frame): Head | null {
-  const data = partOf(frame)?.data ?? "";
+function headOf(frame: Frame, data: string): Head | null {
+  if (data.length > MAX_TEXT_LENGTH) return null;
   const content = PLAIN_DELTA.exec(data)?.[1];
   if (content === undefined) return null;
   const before = data.lastIndexOf('"') - content.length;
