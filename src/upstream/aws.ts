@@ -1,7 +1,5 @@
 import { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
-import { hmac } from "@noble/hashes/hmac.js";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { deadline } from "../async/deadline.ts";
 import type { AwsAuth, AwsKeys, PaidRequest, PayingHeaders, Payment } from "../domain/upstream.ts";
 
@@ -77,8 +75,12 @@ interface Signing {
 }
 
 async function signerOf(signing: Signing) {
-  const { SignatureV4 } = await import("@smithy/signature-v4");
-  const signature = new SignatureV4({ ...signing, sha256: Sha256 });
+  const [{ SignatureV4 }, { hmac }, { sha256 }] = await Promise.all([
+    import("@smithy/signature-v4"),
+    import("@noble/hashes/hmac.js"),
+    import("@noble/hashes/sha2.js"),
+  ]);
+  const signature = new SignatureV4({ ...signing, sha256: hashesBy((key, data) => hmac(sha256, key, data)) });
   return async ({ method, url, headers, body }: PaidRequest, at: number | undefined): Promise<PayingHeaders> => {
     const { protocol, host, hostname, pathname, searchParams } = new URL(url);
     const signed: Record<string, string> = { host };
@@ -114,31 +116,31 @@ async function hashOf(body: Uint8Array | null): Promise<string> {
 type Secret = string | ArrayBuffer | ArrayBufferView;
 
 /**
- * Hashes as the library asks for them: with a key if it gets a secret. Of all that is there, these
+ * SHA-256 as the library asks for it: by `keyed` if it gets a secret. Of all that is there, these
  * leave the least to collect: an object of `node:crypto` for each hash costs more than the hash.
  */
-class Sha256 {
-  readonly #secret: Secret | undefined;
-  #data: Uint8Array = new Uint8Array(0);
+function hashesBy(keyed: (key: Uint8Array, data: Uint8Array) => Uint8Array) {
+  return class {
+    readonly #secret: Secret | undefined;
+    #data: Uint8Array = new Uint8Array(0);
 
-  constructor(secret?: Secret) {
-    this.#secret = secret;
-  }
+    constructor(secret?: Secret) {
+      this.#secret = secret;
+    }
 
-  update(data: Uint8Array): void {
-    this.#data = this.#data.length === 0 ? data : Buffer.concat([this.#data, data]);
-  }
+    update(data: Uint8Array): void {
+      this.#data = this.#data.length === 0 ? data : Buffer.concat([this.#data, data]);
+    }
 
-  digest(): Promise<Uint8Array> {
-    const secret = this.#secret;
-    return Promise.resolve(
-      secret === undefined ? hash("sha256", this.#data, "buffer") : hmac(sha256, bytesOf(secret), this.#data),
-    );
-  }
+    digest(): Promise<Uint8Array> {
+      const secret = this.#secret;
+      return Promise.resolve(secret === undefined ? hash("sha256", this.#data, "buffer") : keyed(bytesOf(secret), this.#data));
+    }
 
-  reset(): void {
-    this.#data = new Uint8Array(0);
-  }
+    reset(): void {
+      this.#data = new Uint8Array(0);
+    }
+  };
 }
 
 function bytesOf(secret: Secret): Uint8Array {
