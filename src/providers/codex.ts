@@ -1,5 +1,5 @@
 import type { Said, Told } from "../domain/client.ts";
-import { isRecord, parsedRecord, textOf } from "./untrusted_json.ts";
+import { parsedRecord, textOf } from "./untrusted_json.ts";
 
 type Data = Readonly<Record<string, unknown>>;
 
@@ -34,7 +34,7 @@ export function toldByCodex({ header, metadata }: Said): Told {
   const said = (name: string, headerName: string | null = null) => {
     for (const source of sources) {
       const found = textOf(source[name]) ?? (headerName === null ? null : textOf(source[headerName]));
-      if (found !== null && found !== "") return found;
+      if (found !== null) return found;
     }
     return headerName === null ? null : header(headerName) || null;
   };
@@ -58,6 +58,5 @@ export function toldByCodex({ header, metadata }: Said): Told {
 }
 
 function turnMetadataOf(text: unknown): Data {
-  const parsed = typeof text === "string" ? parsedRecord(text) : null;
-  return isRecord(parsed) ? parsed : {};
+  return (typeof text === "string" ? parsedRecord(text) : null) ?? {};
 }

@@ -69,7 +69,7 @@ export function frameDeltas(): FrameDeltas {
   };
 }
 
-type Part = Pick<Frame, "bytes" | "from" | "to">;
+type Tail = Pick<Frame, "bytes" | "from" | "to">;
 
 function begins({ bytes, start, from, to }: Frame, head: Head): boolean {
   return from - start === head.headerBytes && start + head.bytes.length <= to && has(bytes, start, head.bytes);
@@ -92,7 +92,7 @@ function headOf(frame: Frame, data: string): Head | null {
 }
 
 /** Null if the content has escapes, is not ASCII, or ends in another way. */
-function simpleLength({ bytes, from, to }: Part, lead: Lead): number | null {
+function simpleLength({ bytes, from, to }: Tail, lead: Lead): number | null {
   let at = from;
   let group = groupAt(bytes, at);
   if ((group & lead.mask) !== lead.bits) return null;
@@ -112,7 +112,7 @@ function simpleLength({ bytes, from, to }: Part, lead: Lead): number | null {
 }
 
 /** Null if it is no content, or more. */
-function anyLength({ bytes, from, to }: Part, lead: Lead): number | null {
+function anyLength({ bytes, from, to }: Tail, lead: Lead): number | null {
   const base64 = REST_OF_PAYLOAD.exec(decoder.decode(bytes.subarray(from, to)))?.[1];
   if (base64 === undefined) return null;
   try {

@@ -96,11 +96,11 @@ const SIMPLE_CONTENT = new RegExp(String.raw`[^"\\\u0000-\u001f]*(?=")`, "y");
  * apart. `last` is where the last of them begins; null if not one does.
  */
 function repetitionsOf(
-  [chunk]: RegExpExecArray,
+  chunk: RegExpExecArray,
   text: string,
   from: number,
 ): { readonly characters: number; readonly last: number | null } {
-  const parts = PARTS.exec(chunk);
+  const parts = chunk[CANDIDATES] === undefined ? null : PARTS.exec(chunk[0]);
   let characters = 0;
   let last = null;
   if (parts === null) return { characters, last };
